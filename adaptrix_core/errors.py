@@ -1,0 +1,129 @@
+"""One error tree for the whole project.
+
+Every error carries a stable ``code`` (for programs) and a message (for people) that says what was wrong, the value, the
+limit and the next step. The core raises these; the HTTP edge (`deployments/errors.py`) maps a class to a status, the
+command line maps a class to an exit code, each in one place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class AdaptrixError(Exception):
+    """Base class. ``code`` is stable across versions; ``param`` names the request field at fault, if one is."""
+
+    code = "internal_error"
+
+    def __init__(self, message: str, *, code: str | None = None, param: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        if code is not None:
+            self.code = code
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Errors cross process borders (Ray): keyword-only fields must survive pickling.
+        return _rebuild, (type(self), self.message, dict(self.__dict__))
+
+
+def _rebuild(cls: type[AdaptrixError], message: str, state: dict[str, object]) -> AdaptrixError:
+    error = cls.__new__(cls)
+    Exception.__init__(error, message)
+    error.__dict__.update(state)
+    return error
+
+
+class ConfigError(AdaptrixError):
+    """Settings that cannot be used; ``faults`` lists all of them, not just the first."""
+
+    code = "invalid_config"
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        self.faults = tuple(faults)
+        plural = "" if len(self.faults) == 1 else "s"
+        super().__init__(f"{len(self.faults)} fault{plural} in the settings:\n" + "\n".join(f"- {f}" for f in self.faults))
+
+
+class InvalidRequest(AdaptrixError):
+    """A request that can never succeed as it stands."""
+
+    code = "invalid_request"
+
+
+class ContextLengthExceeded(InvalidRequest):
+    """Prompt (plus requested tokens) longer than the base model's context."""
+
+    code = "context_length_exceeded"
+
+
+class BaseModelError(AdaptrixError):
+    """The base model cannot be found, read or understood (codes: base_not_found, unknown_family, bad_base, no_device)."""
+
+    code = "bad_base"
+
+
+class AdapterNotFound(AdaptrixError):
+    """No adapter of that name or version in the catalogue."""
+
+    code = "adapter_not_found"
+
+
+class AdapterExists(AdaptrixError):
+    """An adapter of that name is there already, with other contents."""
+
+    code = "adapter_exists"
+
+
+class AdapterRejected(AdaptrixError):
+    """An adapter that must not be loaded. ``code`` says why; the list is in `adaptrix_core/adapters/package.py`."""
+
+    code = "adapter_rejected"
+
+
+class CacheFull(AdaptrixError):
+    """Pinned adapters fill the budget; what was asked for can never fit beside them."""
+
+    code = "cache_full"
+
+
+class Overloaded(AdaptrixError):
+    """The queue is full; the same request may succeed later."""
+
+    code = "overloaded"
+
+
+class RequestNotFound(AdaptrixError):
+    """No running request of that id (it may have ended)."""
+
+    code = "request_not_found"
+
+
+class RequestTimeout(AdaptrixError):
+    """The request's deadline passed before it ended."""
+
+    code = "timeout"
+
+
+class EngineStopped(AdaptrixError):
+    """The engine has stopped or failed and takes no more work."""
+
+    code = "engine_stopped"
+
+
+class Unauthorized(AdaptrixError):
+    """No API key, or one that is not known."""
+
+    code = "invalid_api_key"
+
+
+class Forbidden(AdaptrixError):
+    """A known principal without the scope that the call needs."""
+
+    code = "insufficient_scope"
+
+
+class ServerUnavailable(AdaptrixError):
+    """The command line could not reach a server."""
+
+    code = "server_unavailable"

@@ -1,0 +1,69 @@
+"""Mixes: what a token is computed under.
+
+A *term* is one adapter (named by its weights digest, never by its name), the layers it acts on, and how strongly. A *mix*
+is a tuple of terms. A *mix schedule* says from which token position on which mix holds, so a request may change its mix
+between tokens.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+
+from adaptrix_core.errors import InvalidRequest
+
+
+@dataclass(frozen=True)
+class Term:
+    """One adapter inside a mix."""
+
+    digest: str
+    """Weights digest of the adapter, 64 hex digits."""
+    weight: float | tuple[float, ...] = 1.0
+    """Factor on the adapter's own scaling: one number, or one per layer of the base model."""
+    layers: frozenset[int] | None = None
+    """Layers the term acts on; None means all layers the adapter has."""
+
+    def weight_at(self, layer: int) -> float:
+        """The factor at ``layer`` (0.0 where the term does not act)."""
+        if self.layers is not None and layer not in self.layers:
+            return 0.0
+        return self.weight[layer] if isinstance(self.weight, tuple) else self.weight
+
+
+Mix = tuple[Term, ...]
+"""No adapter is the empty mix ``()``."""
+
+MixSchedule = tuple[tuple[int, Mix], ...]
+"""``((start_token, mix), …)``, starts strictly increasing, the first one 0."""
+
+BASE_ONLY: MixSchedule = ((0, ()),)
+
+
+def constant(mix: Mix) -> MixSchedule:
+    """The schedule that holds ``mix`` for every token."""
+    return ((0, mix),)
+
+
+def check_schedule(schedule: MixSchedule) -> None:
+    """Raise InvalidRequest unless starts begin at 0 and strictly increase."""
+    starts = [start for start, _ in schedule]
+    if not starts or starts[0] != 0 or any(a >= b for a, b in zip(starts, starts[1:], strict=False)):
+        raise InvalidRequest(f"mix schedule starts {starts}; they must begin with 0 and strictly increase")
+
+
+def mix_at(schedule: MixSchedule, position: int) -> Mix:
+    """The mix that the token at ``position`` is computed under."""
+    index = bisect_right([start for start, _ in schedule], position) - 1
+    return schedule[index][1]
+
+
+def switched(schedule: MixSchedule, position: int, mix: Mix) -> MixSchedule:
+    """``schedule`` with ``mix`` from ``position`` on."""
+    kept = tuple(entry for entry in schedule if entry[0] < position)
+    return (*kept, (position, mix))
+
+
+def digests_of(schedule: MixSchedule) -> frozenset[str]:
+    """Every adapter that some token of the schedule needs."""
+    return frozenset(term.digest for _, mix in schedule for term in mix)
