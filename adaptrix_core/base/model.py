@@ -1,0 +1,294 @@
+"""The frozen base model: load it, describe it, and run a span of its layers.
+
+`BaseModelManager` turns a name into a `BaseModel`. A `BaseModel` is a transformers causal LM in evaluation mode with its
+tokenizer, its facts and its injection points. It knows nothing of adapters, requests or caches; the attention function it
+runs with is chosen by whoever drives it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from adaptrix_core.base.families import Family, Point, PointSpec, Rotary, family_of
+from adaptrix_core.base.source import Source, resolve
+from adaptrix_core.errors import BaseModelError, InvalidRequest
+
+DTYPES: Mapping[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+FALLBACK_CHAT_TEMPLATE = (
+    "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}"
+    "{% if add_generation_prompt %}assistant:{% endif %}"
+)
+"""Used, and reported as ``chat_template: fallback``, for a base that brings no template of its own."""
+
+
+@dataclass(frozen=True)
+class BaseModelInfo:
+    """What is known of a loaded base model."""
+
+    name: str
+    family: str
+    lineage: str
+    signature: str
+    """Shape of the model: equal for two models whose weights are interchangeable by shape."""
+    digest: str
+    num_layers: int
+    hidden_size: int
+    num_heads: int
+    num_kv_heads: int
+    head_dim: int
+    vocab_size: int
+    num_parameters: int
+    memory_bytes: int
+    context_length: int
+    device: str
+    dtype: str
+    chat_template: str
+    """``model``, ``fallback`` or ``none`` (no tokenizer)."""
+
+
+class BaseModel:
+    """A loaded base model: weights frozen, evaluation mode."""
+
+    def __init__(
+        self, module: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, name: str, lineage: str, digest: str
+    ) -> None:
+        self.module = module.eval().requires_grad_(False)
+        self.family: Family = family_of(module.config.model_type)
+        self.points: dict[Point, PointSpec] = self.family.points(module)
+        self.device = module.device
+        self.dtype = module.dtype
+        self.tokenizer = tokenizer
+        chat_template = _prepare_tokenizer(tokenizer, module)
+        self.info = _describe(self, name, lineage, digest, chat_template)
+        self.eos_token_ids = _eos_token_ids(module, tokenizer)
+
+    @classmethod
+    def from_module(
+        cls,
+        module: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase | None = None,
+        lineage: str = "in-memory",
+        name: str = "in-memory",
+    ) -> BaseModel:
+        """Wrap a model that is in memory already; its digest is taken over its tensors."""
+        return cls(module, tokenizer, name, lineage, _digest_tensors(module))
+
+    def encode_chat(self, messages: Sequence[Mapping[str, str]], add_generation_prompt: bool = True) -> list[int]:
+        """Chat messages -> token ids, by the model's template. Raises InvalidRequest for messages it refuses."""
+        tokenizer = self.require_tokenizer()
+        try:
+            text = tokenizer.apply_chat_template(
+                [dict(message) for message in messages], add_generation_prompt=add_generation_prompt, tokenize=False
+            )
+        except Exception as error:  # templates raise jinja2 errors of many kinds, also for roles they don't know
+            raise InvalidRequest(f"the chat template refused the messages: {error}", param="messages") from error
+        return list(tokenizer.encode(str(text), add_special_tokens=False))
+
+    def encode(self, text: str) -> list[int]:
+        """Raw text -> token ids, with the special tokens the model expects in front."""
+        return list(self.require_tokenizer().encode(text))
+
+    def require_tokenizer(self) -> PreTrainedTokenizerBase:
+        """The tokenizer; raises InvalidRequest for a base without one."""
+        if self.tokenizer is None:
+            raise InvalidRequest(f"base model {self.info.name!r} has no tokenizer; send token ids instead of text")
+        return self.tokenizer
+
+    def embed(self, token_ids: Tensor, positions: Tensor) -> Tensor:
+        """Token ids and positions ``(1, tokens)`` -> states entering layer 0, ``(1, tokens, hidden)``."""
+        return self.family.embed(self.module, token_ids, positions)
+
+    def rotary(self, hidden: Tensor, positions: Tensor) -> Rotary:
+        """Position embeddings for a step, by layer type."""
+        return self.family.rotary(self.module, hidden, positions)
+
+    def run_span(self, span: range, hidden: Tensor, positions: Tensor, rotary: Rotary, paged: object) -> Tensor:
+        """Run the layers of ``span``, in order, on ``hidden`` ``(1, tokens, hidden)``; returns the same shape."""
+        for index in span:
+            hidden = self.family.run_layer(self.module, index, hidden, positions, rotary, paged)
+        return hidden
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """States leaving the last layer ``(tokens, hidden)`` -> logits ``(tokens, vocab)``."""
+        return self.family.head(self.module, hidden)
+
+
+class BaseModelManager:
+    """Loads one base model, once.
+
+    model_name: embedded name, hub id ``org/name[@revision]``, directory, or `.gguf` file.
+    device: ``auto | cpu | cuda | cuda:N | mps``. precision: ``auto | fp32 | bf16 | fp16``.
+    lineage: overrides the recorded lineage (for a local copy of a hub model, say).
+    """
+
+    def __init__(
+        self,
+        model_name: str = "smollm2-135m",
+        device: str = "auto",
+        precision: str = "auto",
+        lineage: str | None = None,
+    ) -> None:
+        self.model_name = model_name
+        self.device = resolve_device(device)
+        self.dtype = resolve_dtype(precision, self.device)
+        self._lineage = lineage
+        self._model: BaseModel | None = None
+
+    def load_model(self) -> BaseModel:
+        """The loaded model (loaded on the first call). Raises BaseModelError."""
+        if self._model is None:
+            source = resolve(self.model_name, self.dtype, self._lineage)
+            module = _load_module(source, self.dtype).to(self.device)
+            self._model = BaseModel(module, _load_tokenizer(source), source.name, source.lineage, source.digest)
+        return self._model
+
+    def get_model_info(self) -> BaseModelInfo:
+        """Facts of the model; loads it if need be."""
+        return self.load_model().info
+
+    def get_layer_count(self) -> int:
+        """Number of decoder layers."""
+        return self.get_model_info().num_layers
+
+    def get_hidden_size(self) -> int:
+        """Width of the residual stream."""
+        return self.get_model_info().hidden_size
+
+
+def resolve_device(device: str) -> torch.device:
+    """``auto`` picks CUDA, then MPS, then the CPU. Raises BaseModelError for a device that is not there."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    kind, _, index = device.partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (index and (kind != "cuda" or not index.isdigit())):
+        raise BaseModelError(f"device {device!r} is not one of auto, cpu, cuda, cuda:N, mps", code="no_device")
+    available = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[kind]
+    if int(index or 0) >= available:
+        raise BaseModelError(f"device {device!r} asked, {available} {kind} devices here; use auto or cpu", code="no_device")
+    return torch.device(device)
+
+
+def resolve_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """``auto`` is bf16 where the device computes it natively, fp32 elsewhere (bf16 emulated on a CPU is ~100x slower)."""
+    if precision == "auto":
+        native = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bf16() and device.type == "cpu"
+        return torch.bfloat16 if native else torch.float32
+    if precision not in DTYPES:
+        raise BaseModelError(f"precision {precision!r} is not one of auto, {', '.join(DTYPES)}", code="bad_base")
+    return DTYPES[precision]
+
+
+def _cpu_has_bf16() -> bool:
+    capabilities = torch.backends.cpu.get_cpu_capability()
+    return "AVX512" in capabilities and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+def _load_module(source: Source, dtype: torch.dtype) -> PreTrainedModel:
+    try:
+        config = AutoConfig.from_pretrained(source.directory)
+        family_of(config.model_type)
+        transformers_logging.disable_progress_bar()
+        module: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+            source.directory, config=config, dtype=dtype, use_safetensors=True
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise BaseModelError(f"base model {source.name!r} could not be loaded: {error}", code="bad_base") from error
+    return module
+
+
+def _load_tokenizer(source: Source) -> PreTrainedTokenizerBase | None:
+    if not (source.directory / "tokenizer_config.json").is_file() and not (source.directory / "tokenizer.json").is_file():
+        return None
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source.directory)
+    except (OSError, ValueError, KeyError) as error:
+        raise BaseModelError(f"tokenizer of {source.name!r} could not be loaded: {error}", code="bad_base") from error
+    return tokenizer
+
+
+def _prepare_tokenizer(tokenizer: PreTrainedTokenizerBase | None, module: PreTrainedModel) -> str:
+    """Give the tokenizer a padding token and a chat template; returns where the template is from."""
+    if tokenizer is None:
+        return "none"
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
+    module.config.pad_token_id = tokenizer.pad_token_id
+    if tokenizer.chat_template:
+        return "model"
+    tokenizer.chat_template = FALLBACK_CHAT_TEMPLATE
+    return "fallback"
+
+
+def _eos_token_ids(module: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None) -> frozenset[int]:
+    declared: list[Any] = [module.config.eos_token_id]
+    if module.generation_config is not None:
+        declared.append(module.generation_config.eos_token_id)
+    if tokenizer is not None:
+        declared.append(tokenizer.eos_token_id)
+    ids: set[int] = set()
+    for entry in declared:
+        ids.update(entry if isinstance(entry, list) else [] if entry is None else [entry])
+    return frozenset(ids)
+
+
+def _describe(base: BaseModel, name: str, lineage: str, digest: str, chat_template: str) -> BaseModelInfo:
+    config = base.module.config
+    heads = config.num_attention_heads
+    kv_heads = getattr(config, "num_key_value_heads", None) or heads
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
+    parameters = list(base.module.parameters())
+    up = base.points[0, "mlp.up_proj"]
+    signature = (
+        f"{config.model_type}:layers={config.num_hidden_layers},hidden={config.hidden_size},heads={heads},"
+        f"kv_heads={kv_heads},head_dim={head_dim},mlp={up.d_out},vocab={config.vocab_size}"
+    )
+    return BaseModelInfo(
+        name=name,
+        family=base.family.name,
+        lineage=lineage,
+        signature=signature,
+        digest=digest,
+        num_layers=config.num_hidden_layers,
+        hidden_size=config.hidden_size,
+        num_heads=heads,
+        num_kv_heads=kv_heads,
+        head_dim=head_dim,
+        vocab_size=config.vocab_size,
+        num_parameters=sum(p.numel() for p in parameters),
+        memory_bytes=sum(p.numel() * p.element_size() for p in parameters),
+        context_length=_context_length(config),
+        device=str(base.device),
+        dtype=str(base.dtype).removeprefix("torch."),
+        chat_template=chat_template,
+    )
+
+
+def _context_length(config: Any) -> int:
+    """Longest sequence the model is exact for.
+
+    `longrope` and `dynamic` rotary embeddings change all positions once a sequence passes the original length, so rows of
+    one batch would disturb each other there: such models are served up to the original length.
+    """
+    rope = getattr(config, "rope_parameters", None) or {}
+    if rope.get("rope_type") in ("longrope", "dynamic"):
+        original = rope.get("original_max_position_embeddings") or getattr(config, "original_max_position_embeddings", None)
+        return int(original or config.max_position_embeddings)
+    return int(config.max_position_embeddings)
+
+
+def _digest_tensors(module: PreTrainedModel) -> str:
+    total = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        header = f"{name}|{tensor.dtype}|{tuple(tensor.shape)}".encode()
+        data = tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes() if tensor.dim() else b""
+        total.update(len(header).to_bytes(8, "big") + header + data)
+    return total.hexdigest()

