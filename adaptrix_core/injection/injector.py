@@ -1,0 +1,177 @@
+"""Where adapters meet the model: forward hooks that stay, slots that change.
+
+A hook is registered once per injection point, on the real (possibly fused) module. Inside it is one opaque operator,
+`adaptrix::lora`, which reads the step's terms from the injector. Injecting or removing an adapter only writes or clears its
+slots; no hook is added, nothing is traced again. One injector serves one model and is used from one thread.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from weakref import WeakValueDictionary
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from adaptrix_core.base.families import Part, Point, canonical_name
+from adaptrix_core.base.model import BaseModel
+from adaptrix_core.errors import AdapterNotFound, AdapterRejected, InvalidRequest
+from adaptrix_core.injection.lora import LoraWeights, PointWeights, TermTokens, apply_terms
+from adaptrix_core.injection.mix import Mix
+
+_INJECTORS: WeakValueDictionary[int, LayerInjector] = WeakValueDictionary()
+_next_id = itertools.count()
+
+
+@torch.library.custom_op("adaptrix::lora", mutates_args=("output",))
+def _lora(output: Tensor, inputs: Tensor, injector: int, layer: int, module: str) -> None:
+    """Add the current step's adapter updates at ``(layer, module)`` to ``output`` in place."""
+    _INJECTORS[injector].apply_at((layer, module), output, inputs)
+
+
+class LayerInjector:
+    """Applies adapters to a base model, per token.
+
+    Adapters are addressed by weights digest. `step` says which mix each token of the coming forward pass is under.
+    """
+
+    def __init__(self, base: BaseModel) -> None:
+        self._base = base
+        self._handles: dict[Point, RemovableHandle] = {}
+        self._banks: dict[Point, dict[str, PointWeights]] = {}
+        self._adapters: dict[str, LoraWeights] = {}
+        self._terms: dict[int, list[TermTokens]] = {}
+        self._id = next(_next_id)
+        _INJECTORS[self._id] = self
+
+    def register_injection_point(self, layer: int, module: str) -> None:
+        """Hook one point (idempotent). Raises InvalidRequest for a layer or module the model does not have."""
+        point = (layer, canonical_name(module))
+        if point in self._handles:
+            return
+        if point not in self._base.points:
+            raise InvalidRequest(
+                f"no injection point {layer}.{module}: the model has {self._base.info.num_layers} layers "
+                f"(0 to {self._base.info.num_layers - 1}) with modules {', '.join(self._modules())}"
+            )
+        spec = self._base.points[point]
+        real = self._base.family.layers(self._base.module)[layer].get_submodule(spec.module_path)
+        self._handles[point] = real.register_forward_hook(self._hook(point, spec.part))
+
+    def register_all(self) -> None:
+        """Hook every injection point of the model, before anything is compiled."""
+        for layer, module in self._base.points:
+            self.register_injection_point(layer, module)
+
+    def inject_adapter(self, weights: LoraWeights) -> None:
+        """Put an adapter on the device; all of its points or none. Raises AdapterRejected if a point does not fit."""
+        if weights.digest in self._adapters:
+            return
+        if not weights.points:
+            raise AdapterRejected("the adapter has no tensors, so it would do nothing", code="no_tensors")
+        for point, value in weights.points.items():
+            self._check_fit(point, value)
+        moved = {p: w.to(self._base.device, self._base.dtype) for p, w in weights.points.items()}
+        for point, value in moved.items():
+            self.register_injection_point(*point)
+            self._banks.setdefault(point, {})[weights.digest] = value
+        self._adapters[weights.digest] = weights
+
+    def remove_adapter(self, digest: str) -> None:
+        """Free an adapter's device memory. Raises AdapterNotFound if it is not there."""
+        if self._adapters.pop(digest, None) is None:
+            raise AdapterNotFound(f"no adapter with digest {digest[:12]}… is injected")
+        for point in [p for p, bank in self._banks.items() if digest in bank]:
+            del self._banks[point][digest]
+            if not self._banks[point]:
+                del self._banks[point]
+
+    def clear_all_adapters(self) -> None:
+        """Remove every adapter; the model then computes the base's outputs, bit for bit."""
+        self._banks.clear()
+        self._adapters.clear()
+
+    def get_active_adapters(self) -> dict[str, int]:
+        """Digest -> bytes on the device, of every injected adapter."""
+        element = torch.finfo(self._base.dtype).bits // 8
+        return {
+            digest: sum((w.lora_a.numel() + w.lora_b.numel()) * element for w in weights.points.values())
+            for digest, weights in self._adapters.items()
+        }
+
+    @contextmanager
+    def step(self, mixes: Sequence[Mix]) -> Iterator[None]:
+        """For the forward passes inside, token ``i`` of the packed batch is under ``mixes[i]``.
+
+        Raises AdapterNotFound if a term's adapter is not on the device: computing without it would be silently wrong.
+        """
+        self._terms = self._plan(mixes)
+        try:
+            yield
+        finally:
+            self._terms = {}
+
+    def apply_at(self, point: Point, output: Tensor, inputs: Tensor) -> None:
+        """The operator's body: ``output`` ``(tokens, …)`` is the point's own part of the real module's output."""
+        apply_terms(output, inputs, self._terms.get(point[0], ()), self._banks.get(point, {}))
+
+    def _plan(self, mixes: Sequence[Mix]) -> dict[int, list[TermTokens]]:
+        """Group the step's tokens by adapter, once per layer that some term acts on."""
+        tokens: dict[str, dict[int, list[tuple[int, float]]]] = {}
+        for index, mix in enumerate(mixes):
+            for term in mix:
+                if term.digest not in self._adapters:
+                    raise AdapterNotFound(f"adapter with digest {term.digest[:12]}… is not on the device")
+                by_layer = tokens.setdefault(term.digest, {})
+                for layer in self._adapters[term.digest].layers:
+                    factor = term.weight_at(layer)
+                    if factor != 0.0:
+                        by_layer.setdefault(layer, []).append((index, factor))
+        plan: dict[int, list[TermTokens]] = {}
+        for digest, by_layer in tokens.items():
+            for layer, entries in by_layer.items():
+                plan.setdefault(layer, []).append(self._term_tokens(digest, entries, len(mixes)))
+        return plan
+
+    def _term_tokens(self, digest: str, entries: list[tuple[int, float]], num_tokens: int) -> TermTokens:
+        indices = [index for index, _ in entries]
+        factors = torch.tensor([factor for _, factor in entries], dtype=self._base.dtype, device=self._base.device)
+        everything = indices == list(range(num_tokens))
+        rows = None if everything else torch.tensor(indices, dtype=torch.long, device=self._base.device)
+        return TermTokens(digest, rows, factors.unsqueeze(1))
+
+    def _hook(self, point: Point, part: Part):  # type: ignore[no-untyped-def]
+        layer, module = point
+
+        def add_adapters(_module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+            if layer not in self._terms or point not in self._banks:
+                return
+            inputs = args[0]
+            _lora(
+                part.view(output.view(-1, output.shape[-1])),
+                inputs.reshape(-1, inputs.shape[-1]),
+                self._id,
+                layer,
+                module,
+            )
+
+        return add_adapters
+
+    def _check_fit(self, point: Point, value: PointWeights) -> None:
+        spec = self._base.points.get(point)
+        if spec is None:
+            raise AdapterRejected(
+                f"the adapter has weights for {point[0]}.{point[1]}; the model has {self._base.info.num_layers} layers "
+                f"with modules {', '.join(self._modules())}",
+                code="unknown_module",
+            )
+        expected = ((value.rank, spec.d_in), (spec.d_out, value.rank))
+        actual = (tuple(value.lora_a.shape), tuple(value.lora_b.shape))
+        if actual != expected:
+            raise AdapterRejected(f"{point[0]}.{point[1]} has shapes {actual}, the model needs {expected}", code="bad_shape")
+
+    def _modules(self) -> list[str]:
+        return sorted({module for _, module in self._base.points})
