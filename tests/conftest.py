@@ -1,4 +1,4 @@
-"""What every test shares: no test touches the user's own keys and settings, and GPU tests skip where there is no GPU."""
+"""What every test shares: nobody touches the user's own keys and settings; GPU tests skip where there is no GPU."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-# Before any test imports torch or tokenizers: two cores are shared, and nothing here may reach for the network by accident.
+# Before any test imports torch or tokenizers; nothing here may reach for the network by accident.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

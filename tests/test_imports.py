@@ -1,4 +1,4 @@
-"""Importing the library is cheap, and imports point one way: cluster -> deployments -> adaptrix_core, downwards inside it."""
+"""Importing the library is cheap; imports point one way: cluster -> deployments -> adaptrix_core, then downwards."""
 
 from __future__ import annotations
 

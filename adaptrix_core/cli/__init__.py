@@ -1,0 +1,1 @@
+"""The `adaptrix` command: an edge that nobody imports."""

@@ -1,0 +1,87 @@
+"""How a command speaks: results on stdout, for people or as one JSON document; notes, progress and errors on stderr.
+
+Knows nothing of adapters or servers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+Advance = Callable[[int], None]
+"""Called with how many more steps of a progress bar are done."""
+
+
+class Output:
+    """One command's voice. ``as_json`` silences everything for people; ``quiet`` keeps only results and errors."""
+
+    def __init__(self, as_json: bool = False, quiet: bool = False) -> None:
+        self.as_json = as_json
+        self.quiet = quiet
+        self.out = Console(highlight=False, soft_wrap=True)
+        self.err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def result(self, payload: object, show: Callable[[Console], None]) -> None:
+        """Print ``payload`` as JSON, or let ``show`` print it for people."""
+        if self.as_json:
+            click.echo(json.dumps(payload, indent=2, ensure_ascii=False))
+        else:
+            show(self.out)
+
+    def text(self, piece: str) -> None:
+        """Print a piece of a streamed answer at once, as it is; nothing under ``--json``."""
+        if not self.as_json:
+            click.echo(piece, nl=False)
+
+    def note(self, message: str) -> None:
+        """Print one line that helps a person and that a program can do without."""
+        if not (self.as_json or self.quiet):
+            self.err.print(message, style="dim", markup=False)
+
+    def warn(self, message: str) -> None:
+        """Print a warning; only ``--quiet`` silences it."""
+        if not self.quiet:
+            self.err.print(f"warning: {message}", style="yellow", markup=False)
+
+    @contextmanager
+    def waiting(self, message: str) -> Iterator[None]:
+        """Show that something without known length goes on: a spinner on a terminal, one line elsewhere."""
+        if self.as_json or self.quiet or not self.err.is_terminal:
+            self.note(message)
+            yield
+        else:
+            with self.err.status(message):
+                yield
+
+    @contextmanager
+    def bar(self, description: str, total: int | None) -> Iterator[Advance]:
+        """A progress bar on a terminal; one line elsewhere."""
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
+        visible = not (self.as_json or self.quiet) and self.err.is_terminal
+        if not visible:
+            self.note(description)
+        with Progress(*columns, console=self.err, disable=not visible, transient=True) as progress:
+            task = progress.add_task(description, total=total)
+            yield lambda steps: progress.advance(task, steps)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
+    """A plain table; cells are shown as they are, never read as markup."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    for row in rows:
+        made.add_row(*(click.unstyle(str(cell)).replace("[", r"\[") for cell in row))
+    return made

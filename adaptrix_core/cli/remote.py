@@ -1,0 +1,183 @@
+"""A running Adaptrix server, over its HTTP API. Knows the wire format; decides nothing."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+import httpx
+
+from adaptrix_core.cli.target import AdapterRow, Answer, ChatRequest, Message, OnText
+from adaptrix_core.errors import AdaptrixError, ServerUnavailable
+
+CONNECT_TIMEOUT_S = 5.0
+# Time between two bytes, not for the whole answer: a first load of a large adapter may take minutes.
+READ_TIMEOUT_S = 600.0
+
+
+class RemoteTarget:
+    """Talks to ``url`` (scheme, host and port, with or without ``/v1``)."""
+
+    def __init__(self, url: str, api_key: str | None = None) -> None:
+        self._url = url.rstrip("/").removesuffix("/v1")
+        headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
+        timeout = httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
+        limits = httpx.Limits(max_connections=None)
+        self._client = httpx.AsyncClient(base_url=self._url, headers=headers, timeout=timeout, limits=limits)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._client.aclose()
+
+    async def chat(self, request: ChatRequest, on_text: OnText | None = None) -> Answer:
+        """Stream ``POST /v1/chat/completions``; closing the connection (cancellation) aborts it in the engine."""
+        body = {
+            "model": request.model,
+            "messages": [dict(message) for message in request.messages],
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            **request.sampling(),
+        }
+        started = time.perf_counter()
+        first_token_s: float | None = None
+        pieces: list[str] = []
+        finish_reason = "error"
+        usage: Mapping[str, int] = {}
+        async with self._stream("/v1/chat/completions", body) as response:
+            async for chunk in _server_sent_events(response):
+                usage = chunk.get("usage") or usage
+                for choice in chunk["choices"]:
+                    piece = choice["delta"].get("content") or ""
+                    if piece:
+                        first_token_s = first_token_s or time.perf_counter() - started
+                        pieces.append(piece)
+                        if on_text is not None:
+                            on_text(piece)
+                    finish_reason = choice.get("finish_reason") or finish_reason
+        duration_s = time.perf_counter() - started
+        score = response.headers.get("x-adaptrix-route-score")
+        return Answer(
+            text="".join(pieces),
+            adapter=response.headers.get("x-adaptrix-adapter", request.model),
+            digest=response.headers.get("x-adaptrix-digest") or None,
+            route_score=float(score) if score else None,
+            finish_reason=finish_reason,
+            num_prompt_tokens=usage.get("prompt_tokens", 0),
+            num_completion_tokens=usage.get("completion_tokens", 0),
+            first_token_s=first_token_s or duration_s,
+            duration_s=duration_s,
+        )
+
+    async def adapters(self) -> list[AdapterRow]:
+        """``GET /v1/adapters``."""
+        listing = await self._json("GET", "/v1/adapters")
+        return [adapter_row(entry) for entry in listing["data"]]
+
+    async def load(self, path: str, name: str | None) -> dict[str, Any]:
+        """``POST /v1/load_lora_adapter``; the server wants a name: without one, the directory's."""
+        lora_name = name or path.rstrip("/").rsplit("/", 1)[-1].split("@")[0]
+        return await self._json("POST", "/v1/load_lora_adapter", {"lora_name": lora_name, "lora_path": path})
+
+    async def unload(self, name: str) -> dict[str, Any]:
+        """``POST /v1/unload_lora_adapter``."""
+        return await self._json("POST", "/v1/unload_lora_adapter", {"lora_name": name})
+
+    async def route(self, messages: Sequence[Message]) -> dict[str, Any]:
+        """``POST /v1/route``."""
+        return await self._json("POST", "/v1/route", {"messages": [dict(message) for message in messages]})
+
+    async def status(self) -> dict[str, Any]:
+        """``GET /health``, ``/v1/models`` and ``/v1/adapters`` in one document."""
+        health = await self._json("GET", "/health")
+        models = await self._json("GET", "/v1/models")
+        rows = await self.adapters()
+        return {
+            "url": self._url,
+            "health": health,
+            "models": [model["id"] for model in models["data"]],
+            "adapters": [row.as_dict() for row in rows],
+        }
+
+    async def _json(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        try:
+            response = await self._client.request(method, path, json=body)
+        except httpx.HTTPError as error:
+            raise self._unavailable(error) from error
+        if response.is_error:
+            raise _server_error(response)
+        return _decoded(response)
+
+    @asynccontextmanager
+    async def _stream(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[httpx.Response]:
+        try:
+            async with self._client.stream("POST", path, json=body) as response:
+                if response.is_error:
+                    await response.aread()
+                    raise _server_error(response)
+                yield response
+        except httpx.HTTPError as error:
+            raise self._unavailable(error) from error
+
+    def _unavailable(self, error: httpx.HTTPError) -> ServerUnavailable:
+        reason = str(error) or type(error).__name__
+        return ServerUnavailable(
+            f"no answer from {self._url}: {reason}; start a server with `adaptrix serve`, name another with --url, "
+            "or use --local"
+        )
+
+
+async def _server_sent_events(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
+    """The JSON documents of an event stream, up to ``[DONE]``. Raises AdaptrixError for an error event."""
+    async for line in response.aiter_lines():
+        if not line.startswith("data:"):
+            continue
+        data = line.removeprefix("data:").strip()
+        if data == "[DONE]":
+            return
+        event = json.loads(data)
+        if "error" in event:
+            raise _error_from(event["error"])
+        yield event
+
+
+def _decoded(response: httpx.Response) -> dict[str, Any]:
+    """The JSON object of a good response; a bare text (``ok``) becomes ``{"message": …}``."""
+    try:
+        document = response.json()
+    except json.JSONDecodeError:
+        document = None
+    return document if isinstance(document, dict) else {"message": response.text}
+
+
+def _server_error(response: httpx.Response) -> AdaptrixError:
+    detail = _decoded(response).get("error")
+    if isinstance(detail, dict):
+        return _error_from(detail)
+    return ServerUnavailable(
+        f"the server answered {response.status_code} to {response.request.url}: {response.text[:300]}"
+    )
+
+
+def _error_from(detail: Mapping[str, Any]) -> AdaptrixError:
+    return AdaptrixError(
+        str(detail.get("message", "no message")),
+        code=str(detail.get("code") or detail.get("type") or "server_error"),
+        param=detail.get("param"),
+    )
+
+
+def adapter_row(entry: Mapping[str, Any]) -> AdapterRow:
+    """One entry of ``GET /v1/adapters``."""
+    return AdapterRow(
+        name=entry["name"],
+        version=str(entry["version"]),
+        digest=entry.get("digest"),
+        signer=entry.get("signer"),
+        description=entry.get("description") or "",
+        residency=entry.get("residency") or {},
+    )

@@ -1,0 +1,39 @@
+"""`route`: which adapter would answer, and why, without generating."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import click
+from rich.console import Console
+
+from adaptrix_core.cli.options import output_options, target_options
+from adaptrix_core.cli.output import table
+from adaptrix_core.cli.session import Session
+
+
+@click.command()
+@click.argument("text")
+@target_options
+@output_options
+@click.pass_obj
+def route(session: Session, text: str) -> None:
+    """Explain where TEXT would be routed: scores, threshold and reason."""
+
+    async def work() -> dict[str, Any]:
+        async with session.target() as target:
+            return await target.route([{"role": "user", "content": text}])
+
+    decision = asyncio.run(work())
+
+    def show(out: Console) -> None:
+        scores = decision.get("scores") or {}
+        ranked = sorted(scores.items(), key=lambda item: item[1], reverse=True)
+        for key, value in decision.items():
+            if key != "scores":
+                out.print(f"{key}: {value}", markup=False)
+        if ranked:
+            out.print(table(("adapter", "score"), [(name, f"{score:.3f}") for name, score in ranked]))
+
+    session.output.result(decision, show)

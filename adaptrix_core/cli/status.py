@@ -1,0 +1,45 @@
+"""`status`: is it up, what does it serve, which adapters are where."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import click
+from rich.console import Console
+
+from adaptrix_core.cli.options import output_options, target_options
+from adaptrix_core.cli.session import Session
+
+
+@click.command()
+@target_options
+@output_options
+@click.pass_obj
+def status(session: Session) -> None:
+    """Show health, models and residency. Exits 1 if no server answers."""
+
+    async def work() -> dict[str, Any]:
+        async with session.target() as target:
+            return await target.status()
+
+    document = asyncio.run(work())
+
+    def show(out: Console) -> None:
+        for key, value in document.items():
+            _print_entry(out, key, value)
+
+    session.output.result(document, show)
+
+
+def _print_entry(out: Console, key: str, value: Any) -> None:
+    if isinstance(value, dict):
+        parts = [f"{name}={part}" for name, part in value.items() if not isinstance(part, dict | list)]
+        out.print(f"{key}: {', '.join(parts) or 'ok'}", markup=False)
+    elif key == "adapters":
+        resident = [row["name"] for row in value if row["active"]]
+        out.print(f"adapters: {len(value)}; in memory: {', '.join(resident) or 'none'}", markup=False)
+    elif isinstance(value, list):
+        out.print(f"{key}: {', '.join(map(str, value))}", markup=False)
+    else:
+        out.print(f"{key}: {value}", markup=False)

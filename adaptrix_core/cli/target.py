@@ -1,0 +1,142 @@
+"""What a command works on: a running server or a local engine, behind one interface.
+
+Everything here is data and a protocol; `remote.py` and `local.py` implement it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, Self
+
+Message = Mapping[str, str]
+"""``{"role": …, "content": …}``"""
+
+OnText = Callable[[str], None]
+"""Called with each piece of an answer as it comes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChatRequest:
+    """One question. None means the server's or engine's own default."""
+
+    messages: Sequence[Message]
+    model: str = "auto"
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    seed: int | None = None
+    stop: Sequence[str] = ()
+    ignore_eos: bool = False
+
+    def asking(self, text: str) -> ChatRequest:
+        """The same request with a user's ``text`` after the messages."""
+        return replace(self, messages=(*self.messages, {"role": "user", "content": text}))
+
+    def sampling(self) -> dict[str, Any]:
+        """The sampling fields that were given, under the names that the HTTP API and SamplingParams share."""
+        given = {
+            "max_tokens": self.max_tokens,
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "seed": self.seed,
+            "stop": list(self.stop) or None,
+            "ignore_eos": self.ignore_eos or None,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What came back for one ChatRequest."""
+
+    text: str
+    adapter: str
+    """Who answered: ``base``, ``name@version``, or a mix of those."""
+    digest: str | None
+    route_score: float | None
+    finish_reason: str
+    num_prompt_tokens: int
+    num_completion_tokens: int
+    first_token_s: float
+    duration_s: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON form that `--json` and batch files use."""
+        return {
+            "text": self.text,
+            "adapter": self.adapter,
+            "digest": self.digest,
+            "route_score": self.route_score,
+            "finish_reason": self.finish_reason,
+            "usage": {"prompt_tokens": self.num_prompt_tokens, "completion_tokens": self.num_completion_tokens},
+            "first_token_s": round(self.first_token_s, 4),
+            "duration_s": round(self.duration_s, 4),
+        }
+
+    def footer(self) -> str:
+        """One line about who answered, how sure the router was, and how long it took."""
+        score = "" if self.route_score is None else f" · route score {self.route_score:.2f}"
+        length = f"{self.num_completion_tokens} tokens · {self.duration_s:.1f} s"
+        return f"[{self.adapter}{score} · {length} · {self.finish_reason}]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterRow:
+    """One adapter as a target knows it."""
+
+    name: str
+    version: str
+    digest: str | None
+    signer: str | None
+    description: str
+    residency: Mapping[str, str] = field(default_factory=dict)
+    """Replica id -> device | host | disk | absent."""
+
+    @property
+    def active(self) -> bool:
+        """Whether some replica holds the weights in memory."""
+        return any(place in ("device", "host") for place in self.residency.values())
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "digest": self.digest,
+            "signer": self.signer,
+            "description": self.description,
+            "residency": dict(self.residency),
+            "active": self.active,
+        }
+
+
+class Target(Protocol):
+    """A server or a local engine. All methods raise AdaptrixError."""
+
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(self, *exc: object) -> None: ...
+
+    async def chat(self, request: ChatRequest, on_text: OnText | None = None) -> Answer:
+        """Answer one request; cancelling the call aborts the generation."""
+        ...
+
+    async def adapters(self) -> list[AdapterRow]:
+        """Every adapter in the catalogue, resident or not."""
+        ...
+
+    async def load(self, path: str, name: str | None) -> dict[str, Any]:
+        """Make an adapter usable; returns what was loaded."""
+        ...
+
+    async def unload(self, name: str) -> dict[str, Any]:
+        """Drain and forget an adapter."""
+        ...
+
+    async def route(self, messages: Sequence[Message]) -> dict[str, Any]:
+        """Explain the routing decision for ``messages`` without generating."""
+        ...
+
+    async def status(self) -> dict[str, Any]:
+        """Health, models and residency."""
+        ...
