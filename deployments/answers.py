@@ -1,0 +1,178 @@
+"""Pieces of text become OpenAI's response documents: chat or text completions, whole or as chunks of a stream.
+
+Knows the documents' shapes. Does not know HTTP, SSE framing or where the pieces come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from deployments.wire import Likely, Piece
+
+Kind = Literal["chat", "text"]
+
+
+@dataclass(frozen=True)
+class AnswerHead:
+    """What every document of one response repeats."""
+
+    kind: Kind
+    response_id: str
+    created: int
+    model: str
+    answered_by: tuple[Mapping[str, Any], ...] = ()
+    """Per fork, which adapter answered; empty where the request did not fork."""
+    rows_per_fork: int = 1
+
+    def extra(self, index: int) -> dict[str, Any]:
+        """The ``adaptrix`` member of a choice, where the request forked."""
+        if not self.answered_by:
+            return {}
+        return {"adaptrix": self.answered_by[(index // self.rows_per_fork) % len(self.answered_by)]}
+
+    def document(self, name: str, choices: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """A response document called ``name``."""
+        return {
+            "id": self.response_id,
+            "object": name,
+            "created": self.created,
+            "model": self.model,
+            "choices": list(choices),
+        }
+
+
+@dataclass
+class Usage:
+    """Counts tokens. Prompts count once each, however many choices were made from them."""
+
+    completion: int = 0
+    prompts: dict[int, int] = field(default_factory=dict)
+    """Prompt number to its tokens."""
+
+    def count(self, pieces: Iterable[Piece], rows_per_prompt: int) -> None:
+        """Add what these pieces used."""
+        for piece in pieces:
+            self.completion += piece.token_id is not None
+            self.prompts[piece.index // rows_per_prompt] = piece.prompt_tokens
+
+    def document(self) -> dict[str, int]:
+        """OpenAI's usage document."""
+        prompt = sum(self.prompts.values())
+        return {
+            "prompt_tokens": prompt,
+            "completion_tokens": self.completion,
+            "total_tokens": prompt + self.completion,
+        }
+
+
+@dataclass
+class _Row:
+    text: list[str] = field(default_factory=list)
+    pieces: list[Piece] = field(default_factory=list)
+    finish_reason: str | None = None
+
+
+class WholeAnswer:
+    """Gathers all pieces of a response that is not streamed."""
+
+    def __init__(self, head: AnswerHead, num_rows: int) -> None:
+        self._head = head
+        self._rows = [_Row() for _ in range(num_rows)]
+
+    def add(self, pieces: Iterable[Piece]) -> None:
+        """Append pieces, in any order of rows."""
+        for piece in pieces:
+            row = self._rows[piece.index]
+            row.text.append(piece.text)
+            if piece.logprob is not None:
+                row.pieces.append(piece)
+            row.finish_reason = piece.finish_reason or row.finish_reason
+
+    def document(self, usage: Usage) -> dict[str, Any]:
+        """The finished response."""
+        name = "chat.completion" if self._head.kind == "chat" else "text_completion"
+        choices = [self._choice(index, row) for index, row in enumerate(self._rows)]
+        return {**self._head.document(name, choices), "usage": usage.document()}
+
+    def _choice(self, index: int, row: _Row) -> dict[str, Any]:
+        text = "".join(row.text)
+        shared = {"index": index, "finish_reason": row.finish_reason, **self._head.extra(index)}
+        if self._head.kind == "chat":
+            message = {"role": "assistant", "content": text, "refusal": None}
+            return {**shared, "message": message, "logprobs": chat_logprobs(row.pieces)}
+        return {**shared, "text": text, "logprobs": text_logprobs(row.pieces, 0)}
+
+
+class ChunkedAnswer:
+    """Turns pieces into the documents of a stream, in order."""
+
+    def __init__(self, head: AnswerHead, num_rows: int) -> None:
+        self._head = head
+        self._offsets = [0] * num_rows
+
+    def opening(self) -> list[dict[str, Any]]:
+        """Chat streams begin by saying who speaks."""
+        if self._head.kind == "text":
+            return []
+        return [
+            self._chunk({"index": i, "delta": {"role": "assistant", "content": ""}, "finish_reason": None})
+            for i in range(len(self._offsets))
+        ]
+
+    def chunks(self, pieces: Iterable[Piece]) -> list[dict[str, Any]]:
+        """One document per piece that says something."""
+        return [self._of(piece) for piece in pieces if piece.text or piece.finish_reason or piece.logprob]
+
+    def usage(self, usage: Usage) -> dict[str, Any]:
+        """The document before the end, for clients that asked for it."""
+        return {**self._head.document(self._name, []), "usage": usage.document()}
+
+    @property
+    def _name(self) -> str:
+        return "chat.completion.chunk" if self._head.kind == "chat" else "text_completion"
+
+    def _of(self, piece: Piece) -> dict[str, Any]:
+        shared = {"index": piece.index, "finish_reason": piece.finish_reason, **self._head.extra(piece.index)}
+        scored = [piece] if piece.logprob is not None else []
+        offset = self._offsets[piece.index]
+        self._offsets[piece.index] += len(piece.text)
+        if self._head.kind == "chat":
+            delta = {"content": piece.text} if piece.text else {}
+            return self._chunk({**shared, "delta": delta, "logprobs": chat_logprobs(scored)})
+        return self._chunk({**shared, "text": piece.text, "logprobs": text_logprobs(scored, offset)})
+
+    def _chunk(self, choice: Mapping[str, Any]) -> dict[str, Any]:
+        return self._head.document(self._name, [choice])
+
+
+def chat_logprobs(pieces: Sequence[Piece]) -> dict[str, Any] | None:
+    """The ``logprobs`` member of a chat choice; None where none were asked for."""
+    scored = [(piece.logprob, piece.top) for piece in pieces if piece.logprob is not None]
+    if not scored:
+        return None
+    content = [{**_chat_token(one), "top_logprobs": [_chat_token(likely) for likely in top]} for one, top in scored]
+    return {"content": content, "refusal": None}
+
+
+def text_logprobs(pieces: Sequence[Piece], offset: int) -> dict[str, Any] | None:
+    """The ``logprobs`` member of a text choice, ``offset`` characters into the text; None where none were asked for."""
+    scored = [piece for piece in pieces if piece.logprob is not None]
+    if not scored:
+        return None
+    offsets = []
+    for piece in scored:
+        offsets.append(offset)
+        offset += len(piece.text)
+    chosen = [piece.logprob for piece in scored if piece.logprob is not None]
+    return {
+        "tokens": [likely.token for likely in chosen],
+        "token_logprobs": [likely.logprob for likely in chosen],
+        "top_logprobs": [{likely.token: likely.logprob for likely in piece.top} for piece in scored],
+        "text_offset": offsets,
+    }
+
+
+def _chat_token(likely: Likely) -> dict[str, Any]:
+    return {"token": likely.token, "logprob": likely.logprob, "bytes": list(likely.token.encode())}

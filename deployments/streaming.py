@@ -1,0 +1,68 @@
+"""Server-sent events: documents become `data:` lines, the first one at once, and an error becomes one last event.
+
+Knows the framing and what must never happen to a stream (ending without saying why). Does not know the documents.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+from adaptrix_core.errors import AdaptrixError
+from deployments.answers import ChunkedAnswer, Usage
+from deployments.errors import as_core_error, error_document
+from deployments.wire import Piece
+
+logger = logging.getLogger(__name__)
+
+DONE = b"data: [DONE]\n\n"
+MEDIA_TYPE = "text/event-stream"
+HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+"""Proxies must not hold events back."""
+
+
+async def server_sent_events(
+    batches: AsyncIterator[list[Piece]], answer: ChunkedAnswer, rows_per_prompt: int, include_usage: bool
+) -> AsyncIterator[bytes]:
+    """The body of a streamed response; ``batches`` holds what each engine step produced.
+
+    An error after the first byte cannot change the status any more, so it is sent as an ``{"error": …}`` event. Closing
+    this generator closes ``batches``, which aborts the request in the engine.
+    """
+    usage = Usage()
+    try:
+        yield _events(answer.opening())
+        async for pieces in batches:
+            usage.count(pieces, rows_per_prompt)
+            if documents := answer.chunks([piece for piece in pieces if not broke_off(piece)]):
+                yield _events(documents)
+            raise_if_broken(pieces)
+        if include_usage:
+            yield _events([answer.usage(usage)])
+    except Exception as error:
+        shown = as_core_error(error)
+        logger.warning("stream ended by an error: %s", shown.message)
+        yield _events([error_document(shown)])
+    yield DONE
+
+
+def broke_off(piece: Piece) -> bool:
+    """Whether this piece ends its row in another way than the model ending it."""
+    return piece.finish_reason in ("error", "abort")
+
+
+def raise_if_broken(pieces: Iterable[Piece]) -> None:
+    """Raise for a row that ended in an error or was aborted by the engine."""
+    for piece in pieces:
+        if piece.finish_reason == "error":
+            raise AdaptrixError(piece.error or "the engine failed on this request; see the server's log")
+        if piece.finish_reason == "abort":
+            raise AdaptrixError("the request was aborted by the server; send it again", code="aborted")
+
+
+def _events(documents: Iterable[dict[str, Any]]) -> bytes:
+    return b"".join(
+        b"data: " + json.dumps(d, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n" for d in documents
+    )

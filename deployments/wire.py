@@ -1,0 +1,127 @@
+"""What ingress, replicas and store say to each other.
+
+Plain frozen data that pickles quickly and means the same in every process. Knows no Ray, no HTTP and no tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+PackageMix = tuple[tuple[str, float], ...]
+"""A mix as the ingress resolved it: (package digest, weight) per term; ``()`` is the base model alone."""
+
+
+@dataclass(frozen=True)
+class GenerateCall:
+    """One prompt for one replica, resolved once at the ingress so that any replica could serve it."""
+
+    request_id: str
+    prompt: str | tuple[int, ...] | tuple[Mapping[str, str], ...]
+    """Raw text, token ids, or chat messages ``{"role", "content"}``."""
+    mixes: tuple[PackageMix, ...]
+    """One mix per fork; one entry means no fork."""
+    sampling: Mapping[str, Any]
+    """Keyword arguments of ``SamplingParams``; the seed is already chosen."""
+    salt: bytes
+    """Keeps the caches of tenants apart."""
+
+
+@dataclass(frozen=True)
+class Likely:
+    """One candidate of a token position, with its natural-log probability."""
+
+    token: str
+    token_id: int
+    logprob: float
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One token of one row. Every row ends in exactly one piece with ``finish_reason``."""
+
+    index: int
+    token_id: int | None
+    position: int
+    text: str
+    """Whole characters only; may be empty while a character is incomplete."""
+    logprob: Likely | None
+    top: tuple[Likely, ...]
+    finish_reason: str | None
+    error: str | None
+    prompt_tokens: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One adapter in the catalogue. The text in it is not verified: only replicas verify packages."""
+
+    name: str
+    version: str
+    package: str
+    """Package digest: what is signed, revoked, reported, and what replicas are asked for."""
+    description: str = ""
+    examples: tuple[str, ...] = ()
+    shipped: bool = False
+    """True when it lies in the shipped directory, False when it was loaded at run time."""
+    staged: bool = False
+    """True while replicas are still trying it out: they hold it, nobody can ask for it by name."""
+    loaded_at: int = 0
+    """Seconds since the epoch."""
+    revision: str = ""
+    """Changes whenever the same package is offered again, so that replicas try again what they refused."""
+
+    @property
+    def identity(self) -> str:
+        """Public identity, ``name@version``."""
+        return f"{self.name}@{self.version}"
+
+
+@dataclass(frozen=True)
+class Holding:
+    """An adapter that a replica fetched, verified and can serve."""
+
+    weights_digest: str
+    signer: str | None
+    residency: str
+    """device, host or disk."""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a replica will not serve a package. It is not tried again until the catalogue changes it."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one replica says about itself, about once a second."""
+
+    replica_id: str
+    base_id: str
+    context_length: int
+    catalogue_version: str
+    """The catalogue that this replica has caught up with."""
+    held: Mapping[str, Holding] = field(default_factory=dict)
+    """By package digest."""
+    refused: Mapping[str, Refusal] = field(default_factory=dict)
+    """By package digest."""
+    stats: Mapping[str, float] = field(default_factory=dict)
+    """Numbers of the engine, for /metrics."""
+
+
+@dataclass(frozen=True)
+class RouteAnswer:
+    """What the router decided, ready for headers and for /v1/route."""
+
+    mix: tuple[tuple[str, float], ...]
+    """(adapter name, weight); ``()`` is the base model."""
+    scores: Mapping[str, float]
+    confidence: float
+    reason: str
+    previous: str | None = None
+    """Adapter that the earlier turns of this conversation were routed to."""
