@@ -1,0 +1,219 @@
+"""The catalogue of adapters on disk: list, load, save, delete, validate.
+
+A root holds one directory per adapter and version, called ``name`` or ``name@version``. The manager owns no memory:
+whoever calls `load_adapter` owns the result (see `loader.py`). Listing reads metadata only and verifies nothing; a
+load verifies everything.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adaptrix_core.adapters.atomic import recover, remove_directory, write_directory
+from adaptrix_core.adapters.binding import BaseMatch
+from adaptrix_core.adapters.limits import DEFAULT_LIMITS, Limits
+from adaptrix_core.adapters.metadata import NAME_PATTERN, VERSION_PATTERN, AdapterMetadata, parse_metadata
+from adaptrix_core.adapters.package import METADATA_FILE, Adapter, read_package, snapshot_package, write_package
+from adaptrix_core.adapters.snapshot import Snapshot, read_file
+from adaptrix_core.adapters.trust import TrustPolicy
+from adaptrix_core.adapters.validation import ValidationReport, validate_snapshot
+from adaptrix_core.errors import AdapterExists, AdapterNotFound, AdapterRejected, BaseModelError, InvalidRequest
+from adaptrix_core.injection.lora import LoraWeights
+
+if TYPE_CHECKING:
+    from adaptrix_core.base import BaseModel
+
+log = logging.getLogger(__name__)
+
+_NAME = re.compile(NAME_PATTERN)
+_VERSION = re.compile(VERSION_PATTERN)
+
+
+class AdapterManager:
+    """Adapters under one root directory, for one base model (without one they can be listed and validated only)."""
+
+    def __init__(
+        self,
+        root: Path | str,
+        base: BaseModel | None = None,
+        trust: TrustPolicy | None = None,
+        *,
+        limits: Limits = DEFAULT_LIMITS,
+        base_match: BaseMatch = "compatible",
+        allowed_roots: Sequence[Path] | None = None,
+    ) -> None:
+        """``allowed_roots``: where a load by path may read (the root always may); None allows any path."""
+        self.root = Path(root)
+        self.base = base
+        self.trust = TrustPolicy() if trust is None else trust
+        self._limits = limits
+        self._base_match = base_match
+        self._allowed_roots = None if allowed_roots is None else (self.root, *allowed_roots)
+        if self.root.is_dir():
+            recover(self.root)
+
+    def list_adapters(self) -> list[AdapterMetadata]:
+        """Metadata of every readable adapter, by name, then version. Unverified; unreadable ones are logged."""
+        return [metadata for metadata, _ in self._catalogue()]
+
+    def get_adapter_metadata(self, name: str) -> AdapterMetadata:
+        """Metadata of ``name`` (its highest version) or ``name@version``. Raises AdapterNotFound."""
+        return self._find(name)[0]
+
+    def path_of(self, name: str) -> Path:
+        """The directory of ``name`` or ``name@version``. Raises AdapterNotFound."""
+        return self._find(name)[1]
+
+    def snapshot(self, source: str | Path) -> Snapshot:
+        """The bytes of an adapter, unverified, to be shipped elsewhere and read there with `read`."""
+        return snapshot_package(self._locate(source), self._limits)
+
+    def load_adapter(self, source: str | Path) -> Adapter:
+        """Load and verify ``name``, ``name@version``, or a directory (a Path, or a string with a path separator).
+
+        Raises AdapterNotFound, or AdapterRejected with a code of `package.py`.
+        """
+        directory = self._locate(source)
+        adapter = self.read(snapshot_package(directory, self._limits))
+        if not _is_path(source) and adapter.name != _split(str(source))[0]:
+            raise _misnamed(directory, adapter.metadata)
+        return adapter
+
+    def read(self, snapshot: Snapshot) -> Adapter:
+        """Verify and load an adapter from bytes. Raises AdapterRejected."""
+        base = self._require_base()
+        return read_package(
+            snapshot, base.info, base.points, trust=self.trust, limits=self._limits, base_match=self._base_match
+        )
+
+    def save_adapter(
+        self,
+        metadata: AdapterMetadata,
+        weights: LoraWeights,
+        *,
+        private_key: Path | None = None,
+        overwrite: bool = False,
+    ) -> AdapterMetadata:
+        """Write an adapter under the root, signed if a key is given; returns the metadata as written.
+
+        Raises AdapterExists where this version is there with other weights, unless ``overwrite``.
+        """
+        directory = self._directory_for(metadata, overwrite, weights.digest)
+        return write_package(directory, metadata, weights, private_key=private_key)
+
+    def install(self, snapshot: Snapshot, *, overwrite: bool = False) -> AdapterMetadata:
+        """Copy a package, its signature included, under the root, once it has passed every check that a load makes."""
+        adapter = self.read(snapshot)
+        directory = self._directory_for(adapter.metadata, overwrite, adapter.digest)
+        write_directory(directory, snapshot.files)
+        return adapter.metadata
+
+    def delete_adapter(self, name: str) -> None:
+        """Delete ``name@version``, or ``name`` where it has one version only.
+
+        Raises AdapterNotFound, or InvalidRequest where it has several versions and none is named.
+        """
+        wanted, version = _split(name)
+        versions = [metadata.version for metadata, _ in self._catalogue() if metadata.name == wanted]
+        if version is None and len(versions) > 1:
+            raise InvalidRequest(
+                f"adapter {wanted!r} has versions {', '.join(versions)}; name one, e.g. {wanted}@{versions[0]}"
+            )
+        remove_directory(self._find(name)[1])
+
+    def validate_adapter(self, source: str | Path) -> ValidationReport:
+        """Run every check, keep going after a fault where that makes sense. Raises AdapterNotFound only."""
+        directory = self._locate(source)
+        try:
+            snapshot = snapshot_package(directory, self._limits)
+        except AdapterRejected as error:
+            return ValidationReport(directory.name, ((error.code, error.message),))
+        return validate_snapshot(snapshot, self.base, self.trust, self._limits, self._base_match)
+
+    def _catalogue(self) -> list[tuple[AdapterMetadata, Path]]:
+        found: list[tuple[AdapterMetadata, Path]] = []
+        if not self.root.is_dir():
+            return found
+        for directory in sorted(self.root.iterdir()):
+            if directory.name.startswith(".") or not (directory / METADATA_FILE).exists():
+                continue
+            try:
+                data = read_file(directory, METADATA_FILE, self._limits.max_metadata_bytes)
+                metadata = parse_metadata(data, directory.name)
+                if directory.name not in (metadata.name, metadata.identity):
+                    raise _misnamed(directory, metadata)
+                found.append((metadata, directory))
+            except (AdapterRejected, AdapterNotFound) as error:
+                log.warning("adapter left out of the list: %s", error.message)
+        return sorted(found, key=lambda entry: (entry[0].name, entry[0].version_key))
+
+    def _find(self, name: str) -> tuple[AdapterMetadata, Path]:
+        wanted, version = _split(name)
+        catalogue = self._catalogue()
+        matches = [e for e in catalogue if e[0].name == wanted and version in (None, e[0].version)]
+        if not matches:
+            identities = [metadata.identity for metadata, _ in catalogue]
+            near = difflib.get_close_matches(name, [*identities, *(m.name for m, _ in catalogue)], n=3)
+            hint = f"did you mean {', '.join(near)}?" if near else f"there are: {', '.join(identities) or 'none'}"
+            raise AdapterNotFound(f"no adapter {name!r} in {self.root.name!r}; {hint}")
+        return matches[-1]
+
+    def _locate(self, source: str | Path) -> Path:
+        if not _is_path(source):
+            return self._find(str(source))[1]
+        directory = Path(source)
+        if self._allowed_roots is not None:
+            resolved = directory.resolve()
+            if not any(resolved.is_relative_to(root.resolve()) for root in self._allowed_roots):
+                raise AdapterRejected(
+                    f"path {str(source)!r} is outside the directories that adapters may be loaded from",
+                    code="path_escape",
+                )
+        return directory
+
+    def _directory_for(self, metadata: AdapterMetadata, overwrite: bool, digest: str) -> Path:
+        """``root/name`` for the first version of a name, ``root/name@version`` for further ones."""
+        same_name = [(m, path) for m, path in self._catalogue() if m.name == metadata.name]
+        for existing, path in same_name:
+            if existing.version == metadata.version:
+                if not overwrite and existing.weights_digest != digest:
+                    raise AdapterExists(
+                        f"adapter {metadata.identity} exists with other weights ({existing.weights_digest[:12]}); give "
+                        "the new one another version, or overwrite"
+                    )
+                return path
+        return self.root / (metadata.identity if same_name else metadata.name)
+
+    def _require_base(self) -> BaseModel:
+        if self.base is None:
+            raise BaseModelError("adapters can only be loaded for a base model, this manager has none", code="bad_base")
+        return self.base
+
+
+def _is_path(source: str | Path) -> bool:
+    return isinstance(source, Path) or "/" in source or "\\" in source
+
+
+def _split(name: str) -> tuple[str, str | None]:
+    """``name`` or ``name@version``. AdapterRejected (path_escape) for a path, AdapterNotFound for other junk."""
+    if "/" in name or "\\" in name or name.startswith(".."):
+        raise AdapterRejected(f"{name!r} is a path, not an adapter name", code="path_escape")
+    base, _, version = name.partition("@")
+    if not _NAME.match(base) or ("@" in name and not _VERSION.match(version)):
+        raise AdapterNotFound(
+            f"{name!r} is not an adapter name; names look like 'math_reasoning' or 'math_reasoning@1.0.0'"
+        )
+    return base, version or None
+
+
+def _misnamed(directory: Path, metadata: AdapterMetadata) -> AdapterRejected:
+    return AdapterRejected(
+        f"{directory.name}: metadata.json says {metadata.identity}; name the directory {metadata.name!r} or "
+        f"{metadata.identity!r}",
+        code="name_mismatch",
+    )

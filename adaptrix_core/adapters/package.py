@@ -1,0 +1,235 @@
+"""An adapter directory, written and read: metadata.json, one layer_N.safetensors per adapted layer, signature.json.
+
+Everything is read into memory once (`snapshot.py`), then checked in this order: file names and sizes, revocation and
+signature, metadata, base identity, layers and modules, safetensors headers, shapes; only then are tensors made, from
+the same bytes, and their values and digest checked. The first fault raises AdapterRejected with one of these codes:
+
+  files       symlink, unexpected_file, missing_file, too_large, unreadable, path_escape
+  trust       signature_missing, bad_signature, untrusted_key, tampered, revoked
+  metadata    bad_metadata, name_mismatch
+  base        base_mismatch, layer_out_of_range, unknown_module
+  tensors     oversize_header, bad_safetensors, bad_dtype, bad_rank, bad_shape, missing_tensor, unexpected_tensor,
+              no_tensors, non_finite, digest_mismatch
+  PEFT        bad_peft, unsupported_peft_feature
+  keys        bad_key
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from adaptrix_core.adapters.atomic import write_directory, write_file
+from adaptrix_core.adapters.binding import Announced, BaseMatch, check_base, check_points, check_ranks, check_shapes
+from adaptrix_core.adapters.limits import DEFAULT_LIMITS, Limits
+from adaptrix_core.adapters.metadata import AdapterMetadata, parse_metadata, parse_point, point_key, with_weights
+from adaptrix_core.adapters.safetensors_header import TensorEntry, read_header
+from adaptrix_core.adapters.signing import sign_snapshot
+from adaptrix_core.adapters.snapshot import SIGNATURE_FILE, Snapshot, read_snapshot
+from adaptrix_core.adapters.trust import TrustPolicy
+from adaptrix_core.errors import AdapterRejected
+from adaptrix_core.injection.lora import LoraWeights, PointWeights
+
+if TYPE_CHECKING:
+    from adaptrix_core.base import BaseModelInfo, Point, PointSpec
+
+METADATA_FILE = "metadata.json"
+TEXT_FILES = frozenset({METADATA_FILE, SIGNATURE_FILE, "README.md", "LICENSE"})
+_LAYER_FILE = re.compile(r"^layer_(0|[1-9]\d{0,5})\.safetensors$")
+_A, _B = ".lora_A", ".lora_B"
+_STORED_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A loaded adapter: checked, in host memory."""
+
+    name: str
+    version: str
+    metadata: AdapterMetadata
+    weights: LoraWeights
+    package_digest: str
+    """SHA-256 over the directory's files; what is signed, revoked and reported."""
+    signer: str | None
+    """Name of the trusted key that signed it, None where nothing was verified."""
+    warnings: tuple[str, ...] = ()
+    """What a user should know although the adapter loads, each beginning with a code and a colon."""
+
+    @property
+    def digest(self) -> str:
+        """Weights digest; the key of every cache."""
+        return self.weights.digest
+
+    @property
+    def identity(self) -> str:
+        """Public identity, ``name@version``."""
+        return f"{self.name}@{self.version}"
+
+
+def write_package(
+    directory: Path, metadata: AdapterMetadata, weights: LoraWeights, *, private_key: Path | None = None
+) -> AdapterMetadata:
+    """Write an adapter directory, signed if a key is given, replacing what was there in one step.
+
+    The metadata fields that follow from the weights are recomputed. Returns the metadata as written.
+    Raises AdapterRejected for weights that could not be read back (no points, other dtypes, NaN or infinite).
+    """
+    metadata = with_weights(metadata, weights)
+    _check_values(metadata.identity, weights)
+    files = {METADATA_FILE: metadata.to_json(), **_layer_files(weights)}
+    if private_key is not None:
+        files[SIGNATURE_FILE] = sign_snapshot(Snapshot(directory.name, files), private_key)
+    write_directory(directory, files)
+    return metadata
+
+
+def sign_package(directory: Path, private_key: Path, limits: Limits = DEFAULT_LIMITS) -> str:
+    """Sign (or re-sign) an adapter directory; returns its package digest. Raises AdapterRejected if malformed."""
+    snapshot = snapshot_package(directory, limits)
+    metadata = metadata_of(snapshot)
+    check_ranks(metadata, announced_tensors(snapshot, metadata, limits))
+    write_file(directory / SIGNATURE_FILE, sign_snapshot(snapshot, private_key))
+    return snapshot.package_digest
+
+
+def package_digest(directory: Path, limits: Limits = DEFAULT_LIMITS) -> str:
+    """SHA-256 (hex) over names and contents of all files but the signature."""
+    return snapshot_package(directory, limits).package_digest
+
+
+def read_package(
+    source: Path | Snapshot,
+    base: BaseModelInfo,
+    points: Mapping[Point, PointSpec],
+    *,
+    trust: TrustPolicy,
+    limits: Limits = DEFAULT_LIMITS,
+    base_match: BaseMatch = "compatible",
+) -> Adapter:
+    """Read and check an adapter directory. Raises AdapterNotFound, or AdapterRejected with a code listed above."""
+    snapshot = source if isinstance(source, Snapshot) else snapshot_package(source, limits)
+    trusted = trust.check(snapshot)
+    metadata = metadata_of(snapshot)
+    warnings = check_base(metadata, base, base_match)
+    specs = check_points(metadata, base.num_layers, points, limits)
+    announced = announced_tensors(snapshot, metadata, limits)
+    check_ranks(metadata, announced)
+    check_shapes(metadata, announced, specs)
+    weights = map_weights(snapshot, metadata)
+    return Adapter(
+        name=metadata.name,
+        version=metadata.version,
+        metadata=metadata,
+        weights=weights,
+        package_digest=snapshot.package_digest,
+        signer=trusted.signer,
+        warnings=(*trusted.warnings, *warnings),
+    )
+
+
+def snapshot_package(directory: Path, limits: Limits = DEFAULT_LIMITS) -> Snapshot:
+    """The directory's bytes; only the file names that an adapter has are let in."""
+
+    def max_bytes_of(name: str) -> int | None:
+        if name in TEXT_FILES:
+            return limits.max_metadata_bytes
+        return limits.max_file_bytes if _LAYER_FILE.match(name) else None
+
+    return read_snapshot(directory, max_bytes_of, limits)
+
+
+def metadata_of(snapshot: Snapshot) -> AdapterMetadata:
+    """Parse the snapshot's metadata.json. AdapterRejected: missing_file, bad_metadata."""
+    if METADATA_FILE not in snapshot.files:
+        raise AdapterRejected(f"{snapshot.origin}: no {METADATA_FILE}; not an adapter directory", code="missing_file")
+    return parse_metadata(snapshot.files[METADATA_FILE], snapshot.origin)
+
+
+def announced_tensors(snapshot: Snapshot, metadata: AdapterMetadata, limits: Limits) -> Announced:
+    """What the layer files' headers announce, exactly one A and one B for every point of the metadata.
+
+    AdapterRejected: missing_file, unexpected_file, missing_tensor, unexpected_tensor, no_tensors, and `read_header`'s.
+    """
+    wanted = {f"layer_{layer}.safetensors": layer for layer in metadata.target_layers}
+    present = {name for name in snapshot.files if _LAYER_FILE.match(name)}
+    if not present:
+        raise AdapterRejected(f"{snapshot.origin}: no layer_N.safetensors, so nothing to load", code="no_tensors")
+    for code, names in (("missing_file", wanted.keys() - present), ("unexpected_file", present - wanted.keys())):
+        if names:
+            raise AdapterRejected(
+                f"{snapshot.origin}: {METADATA_FILE} lists layers {list(metadata.target_layers)}; "
+                f"{'missing' if code == 'missing_file' else 'not listed'}: {', '.join(sorted(names))}",
+                code=code,
+            )
+    announced: dict[Point, tuple[TensorEntry, TensorEntry]] = {}
+    for name, layer in wanted.items():
+        header = read_header(snapshot.files[name], f"{snapshot.origin}/{name}", limits.max_header_bytes)
+        modules = [module for at, module in map(parse_point, metadata.points) if at == layer]
+        _check_names(f"{snapshot.origin}/{name}", header.keys(), modules)
+        announced.update({(layer, module): (header[module + _A], header[module + _B]) for module in modules})
+    return announced
+
+
+def map_weights(snapshot: Snapshot, metadata: AdapterMetadata) -> LoraWeights:
+    """Tensors from checked bytes. AdapterRejected: non_finite, digest_mismatch."""
+    tensors: dict[Point, tuple[Tensor, Tensor]] = {}
+    for layer in metadata.target_layers:
+        stored = safetensors.torch.load(snapshot.files[f"layer_{layer}.safetensors"])
+        for name, tensor in stored.items():
+            if name.endswith(_A):
+                module = name.removesuffix(_A)
+                tensors[layer, module] = (tensor, stored[module + _B])
+    weights = LoraWeights(
+        points={
+            point: PointWeights(lora_a=a, lora_b=b, scaling=metadata.points[point_key(point)].scaling)
+            for point, (a, b) in sorted(tensors.items())
+        },
+        invocation_tokens=metadata.invocation_tokens,
+    )
+    _check_values(metadata.identity, weights)
+    if weights.digest != metadata.weights_digest:
+        raise AdapterRejected(
+            f"{metadata.identity}: weights have digest {weights.digest}, {METADATA_FILE} says "
+            f"{metadata.weights_digest}; the files do not belong together",
+            code="digest_mismatch",
+        )
+    return weights
+
+
+def _check_names(origin: str, names: Set[str], modules: list[str]) -> None:
+    wanted = {module + suffix for module in modules for suffix in (_A, _B)}
+    for code, faults in (("missing_tensor", wanted - names), ("unexpected_tensor", names - wanted)):
+        if faults:
+            what = "lacks tensors that metadata.json lists" if code == "missing_tensor" else "has tensors not listed"
+            raise AdapterRejected(f"{origin}: {what}: {', '.join(sorted(faults)[:5])}", code=code)
+
+
+def _layer_files(weights: LoraWeights) -> dict[str, bytes]:
+    by_layer: dict[int, dict[str, Tensor]] = {}
+    for (layer, module), point in sorted(weights.points.items()):
+        tensors = by_layer.setdefault(layer, {})
+        tensors[module + _A] = point.lora_a.detach().cpu().contiguous()
+        tensors[module + _B] = point.lora_b.detach().cpu().contiguous()
+    return {f"layer_{layer}.safetensors": safetensors.torch.save(tensors) for layer, tensors in by_layer.items()}
+
+
+def _check_values(identity: str, weights: LoraWeights) -> None:
+    for point, values in weights.points.items():
+        for label, tensor in (("lora_A", values.lora_a), ("lora_B", values.lora_b)):
+            if tensor.dtype not in _STORED_DTYPES:
+                raise AdapterRejected(
+                    f"{identity}: {point_key(point)}.{label} is {tensor.dtype}; store float32, float16 or bfloat16",
+                    code="bad_dtype",
+                )
+            if not bool(torch.isfinite(tensor).all()):
+                raise AdapterRejected(
+                    f"{identity}: {point_key(point)}.{label} holds NaN or infinite values; its training diverged",
+                    code="non_finite",
+                )
