@@ -1,0 +1,165 @@
+"""Attention over paged keys and values, for a packed batch of rows.
+
+Registered with transformers' attention interface under the name ``adaptrix_paged``; every layer of every family calls it
+once. The step's geometry reaches it as the keyword ``paged``. Honours scaling, sliding windows and softcaps. Query heads of
+a key/value group are folded into the query length, which avoids the cost of repeating keys for grouped heads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import AttentionInterface
+
+from adaptrix_core.engine.kv_cache import BlockTables, KVCache
+
+ATTENTION_NAME = "adaptrix_paged"
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Consecutive tokens of one row inside the packed batch."""
+
+    tables: BlockTables
+    start: int
+    """Position in the row of the segment's first token."""
+    length: int
+
+    @property
+    def context(self) -> int:
+        """Tokens of the row that exist once the segment is computed."""
+        return self.start + self.length
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Segments attended to together: one long one, or all segments of a single token."""
+
+    tokens: slice | Tensor
+    """Where their queries are in the packed batch."""
+    rows: int
+    length: int
+    slots: Tensor
+    """Cache slots of the context, ``(rows, context)`` int64, padded with 0."""
+    query_positions: Tensor
+    """``(rows, length)``"""
+    contexts: Tensor
+    """Valid entries of each row of ``slots``, ``(rows, 1)``."""
+
+
+class SpanAttention:
+    """Geometry of one step in one layer span: where to write new keys, which keys each token sees."""
+
+    def __init__(self, cache: KVCache, span: int, segments: Sequence[Segment]) -> None:
+        self._cache = cache
+        slots = [cache.slots(segment.tables[span], segment.context) for segment in segments]
+        self._new_slots = torch.cat([s[segment.start :] for s, segment in zip(slots, segments, strict=True)])
+        self._parts = _split(segments, slots)
+        self._masks: dict[tuple[int, int | None], Tensor] = {}
+
+    def attend(
+        self,
+        layer: int,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        scaling: float,
+        window: int | None,
+        cap: float | None,
+    ) -> Tensor:
+        """Store new keys and values, then attend.
+
+        query: ``(tokens, heads, head_dim)``; key, value: ``(tokens, kv_heads, head_dim)``.
+        Returns ``(tokens, heads, head_dim)``.
+        """
+        keys, values = self._cache.keys[layer], self._cache.values[layer]
+        keys.index_copy_(0, self._new_slots, key)
+        values.index_copy_(0, self._new_slots, value)
+        output = torch.empty_like(query)
+        for number, part in enumerate(self._parts):
+            mask = self._mask(number, window)
+            output[part.tokens] = _attend_part(part, query[part.tokens], keys, values, mask, scaling, cap)
+        return output
+
+    def _mask(self, number: int, window: int | None) -> Tensor:
+        """What each query sees, ``(rows, 1, length, context)`` bool."""
+        if (number, window) not in self._masks:
+            part = self._parts[number]
+            positions = torch.arange(part.slots.shape[1], device=part.slots.device)
+            queries = part.query_positions[:, :, None]
+            visible = (positions <= queries) & (positions < part.contexts[:, :, None])
+            if window is not None:
+                visible &= positions > queries - window
+            self._masks[number, window] = visible[:, None]
+        return self._masks[number, window]
+
+
+def _split(segments: Sequence[Segment], slots: Sequence[Tensor]) -> list[_Part]:
+    """One part for all single-token segments, one part for each longer one."""
+    device = slots[0].device
+    parts, singles, offset = [], [], 0
+    for segment, row_slots in zip(segments, slots, strict=True):
+        if segment.length == 1:
+            singles.append((offset, segment, row_slots))
+        else:
+            positions = torch.arange(segment.start, segment.context, device=device)[None]
+            contexts = torch.tensor([[segment.context]], device=device)
+            tokens = slice(offset, offset + segment.length)
+            parts.append(_Part(tokens, 1, segment.length, row_slots[None], positions, contexts))
+        offset += segment.length
+    if singles:
+        contexts = torch.tensor([[s.context] for _, s, _ in singles], device=device)
+        padded = nn.utils.rnn.pad_sequence([row_slots for _, _, row_slots in singles], batch_first=True)
+        tokens = torch.tensor([at for at, _, _ in singles], device=device)
+        parts.append(_Part(tokens, len(singles), 1, padded, contexts - 1, contexts))
+    return parts
+
+
+def _attend_part(
+    part: _Part, query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, scaling: float, cap: float | None
+) -> Tensor:
+    """Attention of one part; query and result are ``(rows * length, heads, head_dim)``."""
+    kv_heads, head_dim = keys.shape[1:]
+    group = query.shape[1] // kv_heads
+    # (rows * length, kv_heads * group, d) -> (rows, kv_heads, group * length, d)
+    q = query.view(part.rows, part.length, kv_heads, group, head_dim).permute(0, 2, 3, 1, 4)
+    q = q.reshape(part.rows, kv_heads, group * part.length, head_dim)
+    k = keys[part.slots].transpose(1, 2)
+    v = values[part.slots].transpose(1, 2)
+    folded = mask.expand(-1, group, -1, -1).reshape(part.rows, 1, group * part.length, -1)
+    if cap is None:
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=folded, scale=scaling)
+    else:
+        scores = torch.tanh((q @ k.transpose(-1, -2)) * scaling / cap) * cap
+        weights = scores.masked_fill(~folded, float("-inf")).softmax(-1, dtype=torch.float32)
+        out = weights.to(v.dtype) @ v
+    out = out.view(part.rows, kv_heads, group, part.length, head_dim).permute(0, 3, 1, 2, 4)
+    return out.reshape(query.shape)
+
+
+def _paged_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    paged: SpanAttention | None = None,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """transformers' attention signature: query ``(1, heads, tokens, d)`` -> output ``(1, tokens, heads, d)``."""
+    assert paged is not None, "adaptrix_paged runs under the engine's runner only"
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    q, k, v = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
+    output = paged.attend(module.layer_idx, q.contiguous(), k, v, scale, sliding_window, softcap)  # type: ignore[arg-type]
+    return output[None], None
+
+
+AttentionInterface.register(ATTENTION_NAME, _paged_attention)

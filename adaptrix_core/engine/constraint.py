@@ -1,0 +1,61 @@
+"""Constrained output: which tokens a grammar allows next, by the llguidance library."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import llguidance
+import llguidance.hf
+import llguidance.torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from adaptrix_core.errors import InvalidRequest
+
+
+def json_grammar(schema: Mapping[str, Any] | None) -> str:
+    """The grammar of JSON texts that satisfy ``schema`` (any JSON object where it is None)."""
+    wanted = json.dumps(schema if schema is not None else {"type": "object"})
+    return str(llguidance.LLMatcher.grammar_from_json_schema(wanted))
+
+
+class GrammarCompiler:
+    """Makes constraints for one tokenizer; its tables are built once, on first use."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, vocab_size: int) -> None:
+        self._tokenizer = tokenizer
+        self._vocab_size = vocab_size
+        self._tables: llguidance.LLTokenizer | None = None
+
+    def compile(self, grammar: str) -> Constraint:
+        """Raises InvalidRequest for a grammar or schema that cannot be used."""
+        if self._tables is None:
+            self._tables = llguidance.hf.from_tokenizer(self._tokenizer, n_vocab=self._vocab_size)
+        matcher = llguidance.LLMatcher(self._tables, grammar)
+        if matcher.is_error():
+            raise InvalidRequest(f"response_format cannot be used: {matcher.get_error()}", param="response_format")
+        return Constraint(matcher, self._vocab_size)
+
+
+class Constraint:
+    """Progress of one row through its grammar."""
+
+    def __init__(self, matcher: llguidance.LLMatcher, vocab_size: int) -> None:
+        self._matcher = matcher
+        self._bitmask = llguidance.torch.allocate_token_bitmask(1, vocab_size)
+
+    def mask(self, logits: Tensor) -> None:
+        """Set logits ``(vocab,)`` of forbidden tokens to -inf, in place."""
+        llguidance.torch.fill_next_token_bitmask(self._matcher, self._bitmask, 0)
+        llguidance.torch.apply_token_bitmask_inplace(logits[None], self._bitmask.to(logits.device))
+
+    def accept(self, token_id: int) -> None:
+        """Advance by the chosen token."""
+        self._matcher.consume_token(token_id)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing may follow."""
+        return bool(self._matcher.is_stopped())

@@ -1,0 +1,242 @@
+"""The engine's core: tokens in, tokens out, many adapters in one running batch.
+
+Turns requests into rows, steps, and answers for what is held. Adapters are weights digests here; names and text are
+`engine.py`'s. Synchronous, used from one thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from adaptrix_core.adapters.loader import DynamicLoader
+from adaptrix_core.base.model import BaseModel
+from adaptrix_core.engine.advance import finish
+from adaptrix_core.engine.constraint import GrammarCompiler
+from adaptrix_core.engine.detokenizer import TextStream
+from adaptrix_core.engine.kv_cache import KVCache
+from adaptrix_core.engine.request import GenerationRequest, TokenEvent
+from adaptrix_core.engine.row import Row
+from adaptrix_core.engine.runner import Runner
+from adaptrix_core.engine.scheduler import Scheduler
+from adaptrix_core.errors import ContextLengthExceeded, InvalidRequest, RequestNotFound
+from adaptrix_core.injection.injector import LayerInjector
+from adaptrix_core.injection.mix import Mix, constant, digests_of, switched
+
+History = Literal["keep", "recompute"]
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """Sizes of the engine."""
+
+    max_rows: int = 32
+    """Rows computed in one step."""
+    max_batch_tokens: int = 512
+    """Tokens computed in one step; a longer prompt is computed in chunks."""
+    max_waiting: int = 1024
+    """Rows that may wait; further requests are refused."""
+    block_size: int = 16
+    """Tokens per KV block."""
+    kv_cache_tokens: int = 16384
+    """Tokens whose keys and values fit."""
+    cut: int | None = None
+    """First layer of the branch span; None keeps all layers in one span."""
+
+
+class EngineCore:
+    """Requests, steps and accounting; `Engine` adds names, text and convenience."""
+
+    def __init__(self, base: BaseModel, injector: LayerInjector, loader: DynamicLoader, options: EngineOptions) -> None:
+        self.base = base
+        self.loader = loader
+        self.options = options
+        self._injector = injector
+        num_blocks = -(-options.kv_cache_tokens // options.block_size)
+        self._cache = KVCache(base, _spans(base.info.num_layers, options.cut), num_blocks, options.block_size)
+        self.scheduler = Scheduler(
+            self._cache, loader, options.max_rows, options.max_batch_tokens, options.max_waiting, base.eos_token_ids
+        )
+        self.runner = Runner(base, self._cache, injector)
+        self._grammars = GrammarCompiler(base.tokenizer, base.info.vocab_size) if base.tokenizer is not None else None
+        self._rows: dict[str, list[Row]] = {}
+        self._pins: dict[str, frozenset[str]] = {}
+        self.num_steps = 0
+        self.num_tokens_generated = 0
+
+    @property
+    def max_row_tokens(self) -> int:
+        """Longest prompt plus output that one row can have."""
+        return min(self.base.info.context_length, self._cache.capacity_tokens)
+
+    @property
+    def has_work(self) -> bool:
+        """Whether some row is unfinished."""
+        return bool(self._rows)
+
+    def add(self, request: GenerationRequest) -> list[Row]:
+        """Accept a request: one row per mix schedule and choice, its adapters pinned in host memory.
+
+        Raises InvalidRequest, ContextLengthExceeded, CacheFull or Overloaded, and then keeps nothing of it.
+        """
+        if request.request_id in self._rows:
+            raise InvalidRequest(f"request id {request.request_id!r} is in use; choose another", param="request_id")
+        self._check_tokens(request)
+        rows = [self._make_row(request, number) for number in range(len(request.schedules) * request.params.n)]
+        return self._enqueue(request, rows)
+
+    def step(self) -> list[TokenEvent]:
+        """Compute one step; returns what happened, in row order. An empty list means that no row could run."""
+        batch = self.scheduler.next_batch()
+        if batch is None:
+            return []
+        self.num_steps += 1
+        token_ids = self.runner.run(batch)
+        return self._settle(self.scheduler.commit(batch, token_ids))
+
+    def fail_running(self, error: BaseException) -> list[TokenEvent]:
+        """End every running row with an error event, after a step that could not be computed."""
+        rows = [row for row in self.scheduler.rows if row.started is not None]
+        return self._settle([self._end(row, "error", f"{type(error).__name__}: {error}") for row in rows])
+
+    def abort(self, request_id: str) -> list[TokenEvent]:
+        """End a request's unfinished rows now; an unknown or finished id is no error and returns no events."""
+        rows = [row for row in self._rows.get(request_id, ()) if row.finish_reason is None]
+        return self._settle([self._end(row, "abort") for row in rows])
+
+    def switch_mix(self, request_id: str, mix: Mix, history: History) -> None:
+        """Compute a running request's coming tokens under ``mix``.
+
+        ``keep`` leaves keys and values as they were computed: the result equals PEFT's `set_adapter` in mid-generation with
+        its cache kept. ``recompute`` computes the whole row again under ``mix``: the result equals a cold run on the same
+        tokens. Raises RequestNotFound.
+        """
+        rows = [row for row in self._rows.get(request_id, ()) if row.finish_reason is None]
+        if not rows:
+            raise RequestNotFound(f"no running request {request_id!r}; it may have ended")
+        self._repin(request_id, digests_of(constant(mix)))
+        for row in rows:
+            if history == "recompute":
+                row.schedule = constant(mix)
+                self.scheduler.reset(row)
+            else:
+                row.schedule = switched(row.schedule, row.num_computed, mix)
+                self.scheduler.release_adapters(row)
+
+    def check_integrity(self) -> list[str]:
+        """Faults in the accounting of blocks, slots and pins; an empty list is good. Meant for idle moments."""
+        faults = self.scheduler.check_integrity()
+        known = {id(row) for row in self.scheduler.rows}
+        faults += [
+            f"request {i}: an unfinished row is in no queue"
+            for i, rows in self._rows.items()
+            if any(row.finish_reason is None and id(row) not in known for row in rows)
+        ]
+        if set(self._pins) != set(self._rows):
+            faults.append(f"pins are held for {len(self._pins)} requests, {len(self._rows)} are running")
+        return faults
+
+    def prompt_logits(self, prompts: Iterable[GenerationRequest], chunk_limit: int | None) -> list[Tensor]:
+        """Logits of every prompt token, ``(tokens, vocab)`` float32 each, computed the way serving computes them.
+
+        The requests ask for no tokens (``max_tokens`` 0).
+        """
+        rows = []
+        for request in prompts:
+            self._check_tokens(request)
+            row = self._make_row(request, 0)
+            row.chunk_limit, row.prompt_logits = chunk_limit, []
+            rows += self._enqueue(request, [row])
+        while any(row.finish_reason is None for row in rows):
+            self.step()
+        return [torch.cat(row.prompt_logits or []) for row in rows]
+
+    def _enqueue(self, request: GenerationRequest, rows: list[Row]) -> list[Row]:
+        self._repin(request.request_id, frozenset[str]().union(*(digests_of(s) for s in request.schedules)))
+        try:
+            self.scheduler.add(rows)
+        except Exception:
+            self._unpin(request.request_id)
+            raise
+        self._rows[request.request_id] = rows
+        return rows
+
+    def _make_row(self, request: GenerationRequest, number: int) -> Row:
+        params = request.params
+        room = self.max_row_tokens - len(request.prompt_token_ids)
+        constraint = None
+        if params.grammar is not None:
+            if self._grammars is None:
+                raise InvalidRequest(
+                    "this base model has no tokenizer, so no grammar can be applied", param="response_format"
+                )
+            constraint = self._grammars.compile(params.grammar)
+        return Row(
+            request=request,
+            index=number,
+            schedule=request.schedules[number // params.n],
+            max_tokens=room if params.max_tokens is None else params.max_tokens,
+            tables=self._cache.empty_tables(),
+            text=TextStream(self.base.tokenizer, params.stop),
+            constraint=constraint,
+        )
+
+    def _check_tokens(self, request: GenerationRequest) -> None:
+        prompt, wanted = len(request.prompt_token_ids), request.params.max_tokens
+        vocab = self.base.info.vocab_size
+        outside = [t for t in request.prompt_token_ids if not 0 <= t < vocab]
+        outside += [t for t in request.params.logit_bias or {} if not 0 <= t < vocab]
+        if outside:
+            raise InvalidRequest(f"token id {outside[0]} is outside the vocabulary (0 to {vocab - 1})", param="prompt")
+        limit = self.max_row_tokens
+        if prompt + (1 if wanted is None else wanted) > limit:
+            asked = "" if not wanted else f" and max_tokens {wanted}"
+            raise ContextLengthExceeded(
+                f"the prompt has {prompt} tokens{asked}; the context holds {limit} tokens: shorten the prompt"
+                + ("" if not wanted else " or lower max_tokens"),
+                param="max_tokens" if prompt < limit else "messages",
+            )
+
+    def _end(self, row: Row, reason: Literal["abort", "error"], error: str | None = None) -> TokenEvent:
+        self.scheduler.remove(row)
+        return finish(row, reason, error)
+
+    def _settle(self, events: list[TokenEvent]) -> list[TokenEvent]:
+        """Forget requests whose last row has ended, and unpin their adapters."""
+        for event in events:
+            self.num_tokens_generated += event.token_id is not None
+            rows = self._rows.get(event.request_id, ())
+            if event.finish_reason is not None and all(row.finish_reason is not None for row in rows):
+                self._rows.pop(event.request_id, None)
+                self._unpin(event.request_id)
+        return events
+
+    def _repin(self, request_id: str, digests: frozenset[str]) -> None:
+        """Pin further adapters for a request; those it has pinned stay, as its past tokens may need them again."""
+        held = self._pins.get(request_id, frozenset())
+        pinned: list[str] = []
+        try:
+            for digest in digests - held:
+                self.loader.pin(digest)
+                pinned.append(digest)
+        except Exception:
+            for digest in pinned:
+                self.loader.unpin(digest)
+            raise
+        self._pins[request_id] = held | digests
+
+    def _unpin(self, request_id: str) -> None:
+        for digest in self._pins.pop(request_id, frozenset()):
+            self.loader.unpin(digest)
+
+
+def _spans(num_layers: int, cut: int | None) -> list[range]:
+    if cut is None:
+        return [range(num_layers)]
+    if not 0 < cut < num_layers:
+        raise InvalidRequest(f"cut is {cut}; it must lie inside the {num_layers} layers (1 to {num_layers - 1})")
+    return [range(cut), range(cut, num_layers)]

@@ -1,0 +1,66 @@
+"""Token ids -> text, as it can be shown: never half a character, never text that may still become a stop string."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tokenizers.decoders import DecodeStream
+from transformers import PreTrainedTokenizerBase
+
+
+class TextStream:
+    """The text of one row, growing token by token. Without a tokenizer it is always empty."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase | None, stop: Sequence[str] = ()) -> None:
+        self._tokenizer = tokenizer
+        self._decoder = DecodeStream(skip_special_tokens=True) if tokenizer is not None else None
+        self._stop = tuple(stop)
+        self._tokens: list[int] = []
+        self._decoded = ""
+        self._shown = 0
+        self.stopped = False
+
+    @property
+    def text(self) -> str:
+        """All text shown so far."""
+        return self._decoded[: self._shown]
+
+    def push(self, token_id: int) -> str:
+        """Take one token; returns the text that may be shown now. Sets ``stopped`` when a stop string is complete."""
+        if self._decoder is None or self._tokenizer is None:
+            return ""
+        self._tokens.append(token_id)
+        piece = self._decoder.step(self._tokenizer.backend_tokenizer, token_id)  # type: ignore[attr-defined]
+        if piece:
+            self._decoded += piece
+        found = self._find_stop()
+        if found is not None:
+            self.stopped = True
+            self._decoded = self._decoded[:found]
+            return self._show(len(self._decoded))
+        return self._show(len(self._decoded) - self._held_back())
+
+    def finish(self) -> str:
+        """The rest of the text, once no token will follow: what was held back, and an unfinished character as U+FFFD."""
+        if self._tokenizer is not None and not self.stopped:
+            whole = str(self._tokenizer.decode(self._tokens, skip_special_tokens=True))
+            if whole.startswith(self._decoded):
+                self._decoded = whole
+        return self._show(len(self._decoded))
+
+    def _show(self, end: int) -> str:
+        piece = self._decoded[self._shown : end]
+        self._shown = max(self._shown, end)
+        return piece
+
+    def _find_stop(self) -> int | None:
+        """Where the earliest stop string begins in the text not shown yet (a shown part cannot belong to one)."""
+        hits = [at for at in (self._decoded.find(s, self._shown) for s in self._stop) if at >= 0]
+        return min(hits) if hits else None
+
+    def _held_back(self) -> int:
+        """Characters at the end that are the beginning of some stop string."""
+        tail = self._decoded[self._shown :]
+        return max(
+            (n for s in self._stop for n in range(1, min(len(s), len(tail) + 1)) if tail.endswith(s[:n])), default=0
+        )

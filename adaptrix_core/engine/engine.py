@@ -1,0 +1,183 @@
+"""The engine as a user meets it: a base model, adapters by name, text in and text out.
+
+`Engine` is synchronous and used from one thread; `EngineLoop` (`loop.py`) gives it a thread of its own and asyncio callers.
+It knows nothing of HTTP, Ray or routing.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor
+
+from adaptrix_core.adapters import Adapter, AdapterManager, DynamicLoader, TrustPolicy
+from adaptrix_core.base.model import BaseModel, BaseModelManager
+from adaptrix_core.engine.core import EngineCore, EngineOptions, History
+from adaptrix_core.engine.outcome import Outcome
+from adaptrix_core.engine.request import Completion, GenerationRequest, SamplingParams
+from adaptrix_core.errors import InvalidRequest
+from adaptrix_core.injection.injector import LayerInjector
+from adaptrix_core.injection.mix import Mix, Term, constant
+
+Prompt = str | Sequence[int] | Sequence[Mapping[str, str]]
+"""Raw text, token ids, or chat messages."""
+
+AdapterChoice = str | Mapping[str, float] | None
+"""A name or ``name@version``, a mix ``{name: weight}``, or None for the base model."""
+
+LogitsSchedule = Literal["one_shot", "chunked", "stepwise"]
+
+_CHUNK_TOKENS: Mapping[LogitsSchedule, int | None] = {"one_shot": None, "chunked": 5, "stepwise": 1}
+
+
+class Engine(EngineCore):
+    """Runs one base model with many adapters."""
+
+    def __init__(
+        self,
+        base: BaseModel,
+        adapters_dir: Path | str | None = None,
+        trust: TrustPolicy | None = None,
+        options: EngineOptions | None = None,
+        **loader_options: Any,
+    ) -> None:
+        """loader_options: see `DynamicLoader` (budgets for host and device)."""
+        injector = LayerInjector(base)
+        injector.register_all()
+        manager = AdapterManager(adapters_dir, base, trust)
+        super().__init__(base, injector, DynamicLoader(manager, injector, **loader_options), options or EngineOptions())
+        self.manager = manager
+        self._request_numbers = itertools.count()
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        source: str = "smollm2-135m",
+        device: str = "auto",
+        precision: str = "auto",
+        adapters_dir: Path | str | None = None,
+        trust: str | TrustPolicy = "require",
+        options: EngineOptions | None = None,
+    ) -> Engine:
+        """Load a base model and make an engine for it.
+
+        source: see `BaseModelManager`. trust: ``require | warn | off``, or a whole policy.
+        """
+        base = BaseModelManager(source, device, precision).load_model()
+        policy = trust if isinstance(trust, TrustPolicy) else TrustPolicy.for_adapters(adapters_dir, trust)
+        return cls(base, adapters_dir, policy, options)
+
+    def load_adapter(self, path: Path | str, name: str | None = None) -> Adapter:
+        """Verify and load an adapter directory, or a catalogue name, and make it usable (as ``name`` if given)."""
+        return self.loader.load(path, alias=name)
+
+    def unload_adapter(self, name: str) -> None:
+        """Forget an adapter: refused to new requests at once, freed when the last running one ends."""
+        self.loader.unload(name)
+
+    def resolve_mix(self, choice: AdapterChoice) -> Mix:
+        """Names -> the mix of their current weights, loading what is not loaded. Raises AdapterNotFound."""
+        if choice is None:
+            return ()
+        weights = {choice: 1.0} if isinstance(choice, str) else choice
+        return tuple(Term(self.loader.load(name).digest, float(weight)) for name, weight in weights.items())
+
+    def encode(self, prompt: Prompt) -> tuple[int, ...]:
+        """Any kind of prompt -> token ids. Raises InvalidRequest for an empty one."""
+        if isinstance(prompt, str):
+            return tuple(self.base.encode(prompt))
+        if prompt and isinstance(prompt[0], Mapping):
+            return tuple(self.base.encode_chat(prompt))  # type: ignore[arg-type]
+        return tuple(prompt)  # type: ignore[arg-type]
+
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        adapters: AdapterChoice | Sequence[AdapterChoice] = None,
+        params: SamplingParams | None = None,
+        fork: Sequence[AdapterChoice] | None = None,
+    ) -> list[Completion]:
+        """Generate for every prompt, all in one running batch; completions come in the order of prompts.
+
+        adapters: one choice for all prompts, or one per prompt. fork: run every prompt under each of these instead.
+        With ``params.n`` choices or a fork of several mixes, a prompt has that many completions, in order.
+        """
+        choices = self._choices(adapters, len(prompts))
+        requests = []
+        for prompt, choice in zip(prompts, choices, strict=True):
+            mixes = [self.resolve_mix(c) for c in (fork if fork is not None else [choice])]
+            requests.append(
+                GenerationRequest(
+                    request_id=f"generate-{next(self._request_numbers)}",
+                    prompt_token_ids=self.encode(prompt),
+                    params=params or SamplingParams(),
+                    schedules=tuple(constant(mix) for mix in mixes),
+                )
+            )
+        return self._run(requests)
+
+    def logits(
+        self,
+        batch: Sequence[Sequence[int]],
+        adapters: AdapterChoice | Sequence[AdapterChoice] = None,
+        schedule: LogitsSchedule = "one_shot",
+    ) -> list[Tensor]:
+        """Logits of every token of every row, ``(tokens, vocab)`` float32, all rows in one running batch.
+
+        They pass through the scheduler, KV cache and hooks that serving uses. schedule: ``one_shot`` computes a row in one
+        step, ``chunked`` in chunks of a few tokens, ``stepwise`` token by token.
+        """
+        choices = self._choices(adapters, len(batch))
+        requests = [
+            GenerationRequest(
+                f"logits-{next(self._request_numbers)}",
+                tuple(row),
+                SamplingParams(max_tokens=0),
+                (constant(self.resolve_mix(choice)),),
+            )
+            for row, choice in zip(batch, choices, strict=True)
+        ]
+        return self.prompt_logits(requests, _CHUNK_TOKENS[schedule])
+
+    def switch(self, request_id: str, adapter: AdapterChoice, history: History = "keep") -> None:
+        """Change a running request's adapter between tokens; see `EngineCore.switch_mix`."""
+        self.switch_mix(request_id, self.resolve_mix(adapter), history)
+
+    def stats(self) -> dict[str, Any]:
+        """What the engine holds and has done."""
+        used = self._cache.num_blocks - self._cache.num_free_blocks
+        return {
+            "base": asdict(self.base.info),
+            "rows": {"running": self.scheduler.num_running, "waiting": self.scheduler.num_waiting},
+            "kv_blocks": {"used": used, "total": self._cache.num_blocks, "block_size": self._cache.block_size},
+            "layer_tokens": [
+                {"layers": [span.start, span.stop - 1], "computed": computed}
+                for span, computed in zip(self._cache.spans, self.runner.layer_tokens, strict=True)
+            ],
+            "steps": self.num_steps,
+            "tokens_generated": self.num_tokens_generated,
+            "preemptions": self.scheduler.num_preemptions,
+            "adapters": self.loader.get_memory_usage(),
+        }
+
+    def _choices(self, adapters: AdapterChoice | Sequence[AdapterChoice], count: int) -> list[AdapterChoice]:
+        if adapters is None or isinstance(adapters, (str, Mapping)):
+            return [adapters] * count
+        if len(adapters) != count:
+            raise InvalidRequest(f"{len(adapters)} adapters for {count} prompts; give one per prompt, or one for all")
+        return list(adapters)
+
+    def _run(self, requests: Iterable[GenerationRequest]) -> list[Completion]:
+        outcomes: dict[tuple[str, int], Outcome] = {}
+        for request in requests:
+            for row in self.add(request):
+                outcomes[request.request_id, row.index] = Outcome(row)
+        while any(not outcome.is_finished for outcome in outcomes.values()):
+            for event in self.step():
+                if (event.request_id, event.index) in outcomes:
+                    outcomes[event.request_id, event.index].take(event)
+        return [outcome.completion() for outcome in outcomes.values()]

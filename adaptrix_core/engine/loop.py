@@ -1,0 +1,158 @@
+"""The engine on a thread of its own, for asyncio callers.
+
+Commands (add, abort, any function of the engine) go in through one queue and run between steps; events come out with one
+`call_soon_threadsafe` per event loop and step. The engine is touched by this thread only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from adaptrix_core.engine.engine import Engine
+from adaptrix_core.engine.request import GenerationRequest, TokenEvent
+from adaptrix_core.errors import EngineStopped
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+_Subscriber = tuple[asyncio.AbstractEventLoop, "asyncio.Queue[TokenEvent]"]
+_Command = tuple[Callable[..., Any], tuple[Any, ...], "Future[Any]"]
+
+
+class EngineLoop:
+    """Drives an `Engine`; every method may be called from any thread."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._commands: queue.SimpleQueue[_Command | None] = queue.SimpleQueue()
+        self._subscribers: dict[str, _Subscriber] = {}
+        self._thread = threading.Thread(target=self._run, name="adaptrix-engine", daemon=True)
+        self._stopping = False
+        self._lock = threading.Lock()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the engine thread runs and takes work."""
+        return self._thread.is_alive() and not self._stopping
+
+    def start(self) -> None:
+        """Start the engine thread."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 30.0) -> None:
+        """End all requests with an abort event and stop the thread (idempotent)."""
+        with self._lock:
+            self._stopping = True
+        self._commands.put(None)
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    async def call(self, function: Callable[..., T], *args: Any) -> T:
+        """Run ``function(engine, *args)`` between two steps and return its result. Raises what it raises."""
+        future: Future[T] = self._submit(function, args)
+        return await asyncio.wrap_future(future)
+
+    async def generate(self, request: GenerationRequest) -> AsyncIterator[TokenEvent]:
+        """Events of all rows of ``request``, until each row has ended; leaving early aborts the request.
+
+        Raises what `EngineCore.add` raises before the first event, and EngineStopped.
+        """
+        events: asyncio.Queue[TokenEvent] = asyncio.Queue()
+        subscriber = (asyncio.get_running_loop(), events)
+        unfinished = await self.call(self._add, request, subscriber)
+        try:
+            while unfinished:
+                event = await events.get()
+                unfinished -= event.finish_reason is not None
+                yield event
+        finally:
+            if unfinished:
+                self.abort(request.request_id)
+
+    def abort(self, request_id: str) -> None:
+        """End a request soon, if it still runs."""
+        if self.is_alive:
+            self._submit(self._abort, (request_id,))
+
+    def _submit(self, function: Callable[..., T], args: tuple[Any, ...]) -> Future[T]:
+        future: Future[T] = Future()
+        with self._lock:
+            if not self.is_alive:
+                raise EngineStopped("the engine has stopped; restart the replica")
+            self._commands.put((function, args, future))
+        return future
+
+    def _add(self, engine: Engine, request: GenerationRequest, subscriber: _Subscriber) -> int:
+        rows = engine.add(request)
+        self._subscribers[request.request_id] = subscriber
+        return len(rows)
+
+    def _abort(self, engine: Engine, request_id: str) -> None:
+        self._deliver(engine.abort(request_id))
+
+    def _run(self) -> None:
+        while self._execute_commands():
+            if self.engine.has_work:
+                self._step()
+        for request_id in list(self._subscribers):
+            self._deliver(self.engine.abort(request_id))
+
+    def _step(self) -> None:
+        try:
+            events = self.engine.step()
+        except Exception as error:  # a step that fails must end its own rows only, whatever it failed with
+            log.exception("a step failed; its rows end with an error")
+            events = self.engine.fail_running(error)
+        self._deliver(events)
+
+    def _execute_commands(self) -> bool:
+        """Run what is queued, waiting for a command while there is nothing to compute; False to stop."""
+        while True:
+            try:
+                command = self._commands.get(block=not self.engine.has_work)
+            except queue.Empty:
+                return True
+            if command is None:
+                self._refuse_queued()
+                return False
+            function, args, future = command
+            try:
+                future.set_result(function(self.engine, *args))
+            except Exception as error:  # handed to the caller, who awaits it
+                future.set_exception(error)
+
+    def _refuse_queued(self) -> None:
+        while True:
+            try:
+                command = self._commands.get_nowait()
+            except queue.Empty:
+                return
+            if command is not None:
+                command[2].set_exception(EngineStopped("the engine is stopping"))
+
+    def _deliver(self, events: list[TokenEvent]) -> None:
+        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Queue[TokenEvent], TokenEvent]]] = defaultdict(list)
+        for event in events:
+            subscriber = self._subscribers.get(event.request_id)
+            if subscriber is not None:
+                by_loop[subscriber[0]].append((subscriber[1], event))
+        for loop, pairs in by_loop.items():
+            try:
+                loop.call_soon_threadsafe(_put_all, pairs)
+            except RuntimeError:
+                log.warning("%d events dropped: their event loop has closed", len(pairs))
+        live = {row.request.request_id for row in self.engine.scheduler.rows}
+        for request_id in {e.request_id for e in events if e.finish_reason is not None} - live:
+            self._subscribers.pop(request_id, None)
+
+
+def _put_all(pairs: list[tuple[asyncio.Queue[TokenEvent], TokenEvent]]) -> None:
+    for events, event in pairs:
+        events.put_nowait(event)

@@ -1,0 +1,153 @@
+"""What goes into the engine and what comes out: plain records, no behaviour beyond checking themselves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Literal
+
+from adaptrix_core.errors import InvalidRequest
+from adaptrix_core.injection.mix import Mix, MixSchedule, check_schedule
+
+FinishReason = Literal["stop", "length", "abort", "error"]
+
+MAX_LOGPROBS = 20
+MAX_CHOICES = 64
+MAX_STOPS = 16
+MAX_SEED = 2**63 - 1
+
+_RANGES: Mapping[str, tuple[float, float]] = {
+    "temperature": (0.0, 100.0),
+    "top_p": (0.0, 1.0),
+    "top_k": (0, 2**31),
+    "min_p": (0.0, 1.0),
+    "presence_penalty": (-2.0, 2.0),
+    "frequency_penalty": (-2.0, 2.0),
+    "repetition_penalty": (0.01, 100.0),
+    "n": (1, MAX_CHOICES),
+    "max_tokens": (0, 2**31),
+    "logprobs": (0, MAX_LOGPROBS),
+    "seed": (-MAX_SEED, MAX_SEED),
+}
+
+
+@dataclass(frozen=True)
+class SamplingParams:
+    """How tokens are chosen; names and meanings are vLLM's. Checked on construction (InvalidRequest names the field)."""
+
+    max_tokens: int | None = 64
+    """Tokens to generate at most; None means up to the model's context."""
+    temperature: float = 1.0
+    """0 is greedy."""
+    top_p: float = 1.0
+    top_k: int = 0
+    """0 keeps the whole vocabulary."""
+    min_p: float = 0.0
+    seed: int | None = None
+    """Sampling noise is a function of (seed, choice, position) alone."""
+    stop: tuple[str, ...] = ()
+    ignore_eos: bool = False
+    logprobs: int | None = None
+    """How many of the likeliest tokens to report beside the chosen one; None reports nothing."""
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    repetition_penalty: float = 1.0
+    n: int = 1
+    logit_bias: Mapping[int, float] | None = None
+    grammar: str | None = None
+    """A grammar in llguidance's serialised form that the text must match (see `constraint.py`)."""
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            if value is not None and entry.name in _RANGES:
+                _check_number(entry.name, value, *_RANGES[entry.name])
+        if self.top_p == 0.0:
+            raise InvalidRequest("top_p is 0.0; it must be above 0 and at most 1", param="top_p")
+        if len(self.stop) > MAX_STOPS or not all(isinstance(s, str) and s for s in self.stop):
+            raise InvalidRequest(
+                f"stop has {len(self.stop)} entries; give at most {MAX_STOPS} strings, none of them empty", param="stop"
+            )
+
+    @property
+    def is_greedy(self) -> bool:
+        """Whether the likeliest token is always taken."""
+        return self.temperature == 0.0
+
+
+@dataclass(frozen=True)
+class GenerationRequest:
+    """One prompt, to be continued under one or several mix schedules (a *group* of rows).
+
+    Rows are numbered ``fork_index * params.n + choice``.
+    """
+
+    request_id: str
+    prompt_token_ids: tuple[int, ...]
+    params: SamplingParams = field(default_factory=SamplingParams)
+    schedules: tuple[MixSchedule, ...] = (((0, ()),),)
+    salt: bytes = b""
+    """Separates tenants in every cache key."""
+
+    def __post_init__(self) -> None:
+        if not self.prompt_token_ids:
+            raise InvalidRequest("the prompt is empty; send at least one token", param="prompt")
+        if not self.schedules:
+            raise InvalidRequest("the request names no mix schedule; give at least one", param="schedules")
+        for schedule in self.schedules:
+            check_schedule(schedule)
+
+
+@dataclass(frozen=True)
+class TokenEvent:
+    """One step of one row. Every row ends in exactly one event whose ``finish_reason`` is set."""
+
+    request_id: str
+    index: int
+    token_id: int | None = None
+    """None on an event that carries no token (abort, error, or the last held-back text)."""
+    position: int = 0
+    """Position of the token in the row, the prompt included."""
+    text: str = ""
+    """New text: whole characters only, and nothing that may still become a stop string."""
+    logprob: float | None = None
+    top_logprobs: tuple[tuple[int, float], ...] = ()
+    finish_reason: FinishReason | None = None
+    error: str | None = None
+    num_prompt_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Seconds, measured in the engine."""
+
+    queued_s: float = 0.0
+    first_token_s: float = 0.0
+    """From arrival to the first token."""
+    total_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Completion:
+    """A finished row."""
+
+    request_id: str
+    text: str
+    token_ids: tuple[int, ...]
+    finish_reason: FinishReason
+    mix: Mix
+    digest: str | None
+    """Weights digest where the mix is a single adapter, else None."""
+    num_prompt_tokens: int
+    logprobs: tuple[float, ...] | None = None
+    top_logprobs: tuple[tuple[tuple[int, float], ...], ...] | None = None
+    timings: Timings = Timings()
+    error: str | None = None
+
+
+def _check_number(name: str, value: object, low: float, high: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise InvalidRequest(f"{name} is {value!r}; it must be a number from {low} to {high}", param=name)
+    if not low <= value <= high:
+        raise InvalidRequest(f"{name} is {value}; it must be from {low} to {high}", param=name)

@@ -1,0 +1,94 @@
+"""A row: one sequence being generated, with everything that is its own. Engine thread only."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from adaptrix_core.engine.constraint import Constraint
+from adaptrix_core.engine.detokenizer import TextStream
+from adaptrix_core.engine.kv_cache import BlockTables
+from adaptrix_core.engine.request import FinishReason, GenerationRequest
+from adaptrix_core.injection.mix import Mix, MixSchedule, digests_of, mix_at
+
+
+@dataclass(eq=False)
+class Row:
+    """State of one sequence. ``tokens`` holds prompt and output; the first ``num_computed`` have keys and values."""
+
+    request: GenerationRequest
+    index: int
+    schedule: MixSchedule
+    max_tokens: int
+    tables: BlockTables
+    text: TextStream
+    constraint: Constraint | None = None
+    chunk_limit: int | None = None
+    """Tokens computed per step at most; None leaves it to the step's budget."""
+    prompt_logits: list[Tensor] | None = None
+    """Where to collect logits of every prompt token, for rows that ask for them."""
+    tokens: list[int] = field(default_factory=list)
+    num_computed: int = 0
+    held_slots: frozenset[str] | None = None
+    """Adapters whose device slots the row holds; None while it holds nothing."""
+    finish_reason: FinishReason | None = None
+    arrived: float = field(default_factory=time.perf_counter)
+    started: float | None = None
+    first_token: float | None = None
+    output_counts: Counter[int] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        if not self.tokens:
+            self.tokens = list(self.request.prompt_token_ids)
+        seed = self.request.params.seed
+        self._seed = secrets.randbits(62) if seed is None else seed
+
+    @property
+    def num_prompt(self) -> int:
+        """Length of the prompt in tokens."""
+        return len(self.request.prompt_token_ids)
+
+    @property
+    def num_output(self) -> int:
+        """Tokens generated so far."""
+        return len(self.tokens) - self.num_prompt
+
+    @property
+    def num_uncomputed(self) -> int:
+        """Known tokens without keys and values; one during decode."""
+        return len(self.tokens) - self.num_computed
+
+    @property
+    def needed_adapters(self) -> frozenset[str]:
+        """Adapters that some token still to be computed is under."""
+        coming = tuple(entry for entry in self.schedule if entry[0] > self.num_computed)
+        return digests_of(((0, self.mix_at(self.num_computed)), *coming))
+
+    @property
+    def mix(self) -> Mix:
+        """The mix that the next token is computed under."""
+        return self.mix_at(len(self.tokens))
+
+    def mix_at(self, position: int) -> Mix:
+        """The mix of the token at ``position``."""
+        return mix_at(self.schedule, position)
+
+    def noise(self, vocab_size: int) -> Tensor:
+        """Uniform noise ``(vocab,)`` for the next token: a function of seed, choice and position only."""
+        choice = self.index % self.request.params.n
+        key = f"{self._seed}|{choice}|{len(self.tokens)}".encode()
+        generator = torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(key).digest()[:8], "big", signed=True))
+        return torch.rand(vocab_size, generator=generator)
+
+    def append(self, token_id: int) -> None:
+        """Add a generated token."""
+        self.tokens.append(token_id)
+        self.output_counts[token_id] += 1
+        if self.first_token is None:
+            self.first_token = time.perf_counter()
