@@ -1,8 +1,8 @@
 """Model families: where each one keeps its embedding, layers, norm and head, and what its modules are called.
 
-Everything outside this file speaks *canonical* module names (`self_attn.q_proj`, `mlp.up_proj`, …). A family maps them to
-the real modules of a transformers model, or to a slice of a fused one, and runs a span of its layers over a packed batch
-of shape ``(1, tokens, hidden)``. It knows nothing of adapters, caches or requests.
+Everything outside this file speaks *canonical* module names (`self_attn.q_proj`, `mlp.up_proj`, …). A family maps them
+to the real modules of a transformers model, or to a slice of a fused one, and runs a span of its layers over a packed
+batch of shape ``(1, tokens, hidden)``. It knows nothing of adapters, caches or requests.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from transformers.pytorch_utils import Conv1D
 
 from adaptrix_core.errors import BaseModelError
 
-Q, K, V, O = "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj"
+Q, K, V, OUT = "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj"
 GATE, UP, DOWN = "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"
 
-MODULES = (Q, K, V, O, GATE, UP, DOWN)
+MODULES = (Q, K, V, OUT, GATE, UP, DOWN)
 """The canonical module names, in the order in which a layer runs them."""
 
 ALIASES: Mapping[str, str] = {"mlp.c_fc": UP, "mlp.c_proj": DOWN}
@@ -114,7 +114,7 @@ class Family:
         self.backbone_path = backbone
         self.layers_path = prefix
 
-    def backbone(self, model: PreTrainedModel) -> nn.Module:
+    def backbone(self, model: PreTrainedModel) -> Any:
         """The module that holds embedding, layers and final norm."""
         return model.get_submodule(self.backbone_path)
 
@@ -140,19 +140,19 @@ class Family:
 
     def embed(self, model: PreTrainedModel, token_ids: Tensor, positions: Tensor) -> Tensor:
         """Token ids and positions ``(1, tokens)`` -> states ``(1, tokens, hidden)`` that enter layer 0."""
-        return self.backbone(model).embed_tokens(token_ids)  # type: ignore[operator,no-any-return]
+        return self.backbone(model).embed_tokens(token_ids)
 
     def rotary(self, model: PreTrainedModel, hidden: Tensor, positions: Tensor) -> Rotary:
         """Position embeddings by layer type, computed once per step."""
-        rope = self.backbone(model).rotary_emb(hidden, positions)  # type: ignore[operator]
-        return {kind: rope for kind in layer_types(model)}
+        rope = self.backbone(model).rotary_emb(hidden, positions)
+        return dict.fromkeys(layer_types(model), rope)
 
     def run_layer(
         self, model: PreTrainedModel, index: int, hidden: Tensor, positions: Tensor, rotary: Rotary, paged: object
     ) -> Tensor:
         """Run layer ``index`` on ``hidden`` ``(1, tokens, hidden)``; ``paged`` reaches the attention function."""
         kind = layer_types(model)[index]
-        return self.layers(model)[index](  # type: ignore[no-any-return]
+        return self.layers(model)[index](
             hidden,
             attention_mask=None,
             position_ids=positions,
@@ -163,7 +163,7 @@ class Family:
 
     def head(self, model: PreTrainedModel, hidden: Tensor) -> Tensor:
         """States that leave the last layer ``(…, hidden)`` -> logits ``(…, vocab)`` in the model's precision."""
-        logits: Tensor = model.lm_head(self.backbone(model).norm(hidden))  # type: ignore[operator]
+        logits: Tensor = model.lm_head(self.backbone(model).norm(hidden))
         return softcapped(logits, getattr(model.config, "final_logit_softcapping", None))
 
 
@@ -173,7 +173,7 @@ class Gemma3(Family):
     def rotary(self, model: PreTrainedModel, hidden: Tensor, positions: Tensor) -> Rotary:
         """See `Family.rotary`."""
         rope = self.backbone(model).rotary_emb
-        return {kind: rope(hidden, positions, kind) for kind in set(layer_types(model))}  # type: ignore[operator]
+        return {kind: rope(hidden, positions, kind) for kind in set(layer_types(model))}
 
 
 class Phi3(Family):
@@ -182,13 +182,17 @@ class Phi3(Family):
     def modules(self, config: Any) -> dict[str, tuple[str, Part]]:
         """See `Family.modules`."""
         head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        q, kv, f = config.num_attention_heads * head_dim, config.num_key_value_heads * head_dim, config.intermediate_size
+        q, kv, f = (
+            config.num_attention_heads * head_dim,
+            config.num_key_value_heads * head_dim,
+            config.intermediate_size,
+        )
         qkv, gate_up = "self_attn.qkv_proj", "mlp.gate_up_proj"
         return {
             Q: (qkv, Slice(0, q)),
             K: (qkv, Slice(q, q + kv)),
             V: (qkv, Slice(q + kv, q + 2 * kv)),
-            O: (O, Whole()),
+            OUT: (OUT, Whole()),
             GATE: (gate_up, Slice(0, f)),
             UP: (gate_up, Slice(f, 2 * f)),
             DOWN: (DOWN, Whole()),
@@ -205,7 +209,7 @@ class GPT2(Family):
             Q: ("attn.c_attn", Slice(0, h)),
             K: ("attn.c_attn", Slice(h, 2 * h)),
             V: ("attn.c_attn", Slice(2 * h, 3 * h)),
-            O: ("attn.c_proj", Whole()),
+            OUT: ("attn.c_proj", Whole()),
             UP: ("mlp.c_fc", Whole()),
             DOWN: ("mlp.c_proj", Whole()),
         }
@@ -213,7 +217,7 @@ class GPT2(Family):
     def embed(self, model: PreTrainedModel, token_ids: Tensor, positions: Tensor) -> Tensor:
         """See `Family.embed`."""
         backbone = self.backbone(model)
-        return backbone.wte(token_ids) + backbone.wpe(positions)  # type: ignore[operator,no-any-return]
+        return backbone.wte(token_ids) + backbone.wpe(positions)
 
     def rotary(self, model: PreTrainedModel, hidden: Tensor, positions: Tensor) -> Rotary:
         """No rotary embedding in this family."""
@@ -223,11 +227,11 @@ class GPT2(Family):
         self, model: PreTrainedModel, index: int, hidden: Tensor, positions: Tensor, rotary: Rotary, paged: object
     ) -> Tensor:
         """See `Family.run_layer`."""
-        return self.layers(model)[index](hidden, attention_mask=None, use_cache=False, paged=paged)  # type: ignore[no-any-return]
+        return self.layers(model)[index](hidden, attention_mask=None, use_cache=False, paged=paged)
 
     def head(self, model: PreTrainedModel, hidden: Tensor) -> Tensor:
         """See `Family.head`."""
-        return model.lm_head(self.backbone(model).ln_f(hidden))  # type: ignore[operator,no-any-return]
+        return model.lm_head(self.backbone(model).ln_f(hidden))
 
 
 class GPTNeoX(Family):
@@ -241,18 +245,18 @@ class GPTNeoX(Family):
             Q: (fused, PerHead(0, 3, heads, head_dim)),
             K: (fused, PerHead(1, 3, heads, head_dim)),
             V: (fused, PerHead(2, 3, heads, head_dim)),
-            O: ("attention.dense", Whole()),
+            OUT: ("attention.dense", Whole()),
             UP: ("mlp.dense_h_to_4h", Whole()),
             DOWN: ("mlp.dense_4h_to_h", Whole()),
         }
 
     def embed(self, model: PreTrainedModel, token_ids: Tensor, positions: Tensor) -> Tensor:
         """See `Family.embed`."""
-        return self.backbone(model).embed_in(token_ids)  # type: ignore[operator,no-any-return]
+        return self.backbone(model).embed_in(token_ids)
 
     def head(self, model: PreTrainedModel, hidden: Tensor) -> Tensor:
         """See `Family.head`."""
-        return model.lm_head(self.backbone(model).final_layer_norm(hidden))  # type: ignore[operator,no-any-return]
+        return model.lm_head(self.backbone(model).final_layer_norm(hidden))
 
 
 class OPT(Family):
@@ -264,7 +268,7 @@ class OPT(Family):
             Q: (Q, Whole()),
             K: (K, Whole()),
             V: (V, Whole()),
-            O: ("self_attn.out_proj", Whole()),
+            OUT: ("self_attn.out_proj", Whole()),
             UP: ("fc1", Whole()),
             DOWN: ("fc2", Whole()),
         }
@@ -272,10 +276,10 @@ class OPT(Family):
     def embed(self, model: PreTrainedModel, token_ids: Tensor, positions: Tensor) -> Tensor:
         """See `Family.embed`."""
         decoder = self.backbone(model)
-        states = decoder.embed_tokens(token_ids)  # type: ignore[operator]
+        states = decoder.embed_tokens(token_ids)
         if decoder.project_in is not None:
-            states = decoder.project_in(states)  # type: ignore[operator]
-        return states + decoder.embed_positions(None, 0, position_ids=positions)  # type: ignore[operator,no-any-return]
+            states = decoder.project_in(states)
+        return states + decoder.embed_positions(None, 0, position_ids=positions)
 
     def rotary(self, model: PreTrainedModel, hidden: Tensor, positions: Tensor) -> Rotary:
         """No rotary embedding in this family."""
@@ -285,16 +289,16 @@ class OPT(Family):
         self, model: PreTrainedModel, index: int, hidden: Tensor, positions: Tensor, rotary: Rotary, paged: object
     ) -> Tensor:
         """See `Family.run_layer`."""
-        return self.layers(model)[index](hidden, attention_mask=None, position_ids=positions, paged=paged)  # type: ignore[no-any-return]
+        return self.layers(model)[index](hidden, attention_mask=None, position_ids=positions, paged=paged)
 
     def head(self, model: PreTrainedModel, hidden: Tensor) -> Tensor:
         """See `Family.head`."""
         decoder = self.backbone(model)
         if decoder.final_layer_norm is not None:
-            hidden = decoder.final_layer_norm(hidden)  # type: ignore[operator]
+            hidden = decoder.final_layer_norm(hidden)
         if decoder.project_out is not None:
-            hidden = decoder.project_out(hidden)  # type: ignore[operator]
-        return model.lm_head(hidden)  # type: ignore[operator,no-any-return]
+            hidden = decoder.project_out(hidden)
+        return model.lm_head(hidden)
 
 
 FAMILIES: Mapping[str, Family] = {

@@ -1,8 +1,8 @@
 """The frozen base model: load it, describe it, and run a span of its layers.
 
-`BaseModelManager` turns a name into a `BaseModel`. A `BaseModel` is a transformers causal LM in evaluation mode with its
-tokenizer, its facts and its injection points. It knows nothing of adapters, requests or caches; the attention function it
-runs with is chosen by whoever drives it.
+`BaseModelManager` turns a name into a `BaseModel`. A `BaseModel` is a transformers causal LM in evaluation mode with
+its tokenizer, its facts and its injection points. It knows nothing of adapters, requests or caches; the attention
+function it runs with is chosen by whoever drives it.
 """
 
 from __future__ import annotations
@@ -173,12 +173,14 @@ def resolve_device(device: str) -> torch.device:
         raise BaseModelError(f"device {device!r} is not one of auto, cpu, cuda, cuda:N, mps", code="no_device")
     available = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[kind]
     if int(index or 0) >= available:
-        raise BaseModelError(f"device {device!r} asked, {available} {kind} devices here; use auto or cpu", code="no_device")
+        raise BaseModelError(
+            f"device {device!r} asked, {available} {kind} devices here; use auto or cpu", code="no_device"
+        )
     return torch.device(device)
 
 
 def resolve_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """``auto`` is bf16 where the device computes it natively, fp32 elsewhere (bf16 emulated on a CPU is ~100x slower)."""
+    """``auto`` is bf16 where the device computes it natively, fp32 elsewhere: emulated bf16 is far slower."""
     if precision == "auto":
         native = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bf16() and device.type == "cpu"
         return torch.bfloat16 if native else torch.float32
@@ -206,7 +208,10 @@ def _load_module(source: Source, dtype: torch.dtype) -> PreTrainedModel:
 
 
 def _load_tokenizer(source: Source) -> PreTrainedTokenizerBase | None:
-    if not (source.directory / "tokenizer_config.json").is_file() and not (source.directory / "tokenizer.json").is_file():
+    if (
+        not (source.directory / "tokenizer_config.json").is_file()
+        and not (source.directory / "tokenizer.json").is_file()
+    ):
         return None
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source.directory)
@@ -275,12 +280,14 @@ def _describe(base: BaseModel, name: str, lineage: str, digest: str, chat_templa
 def _context_length(config: Any) -> int:
     """Longest sequence the model is exact for.
 
-    `longrope` and `dynamic` rotary embeddings change all positions once a sequence passes the original length, so rows of
-    one batch would disturb each other there: such models are served up to the original length.
+    `longrope` and `dynamic` rotary embeddings change all positions once a sequence passes the original length, so rows
+    of one batch would disturb each other there: such models are served up to the original length.
     """
     rope = getattr(config, "rope_parameters", None) or {}
     if rope.get("rope_type") in ("longrope", "dynamic"):
-        original = rope.get("original_max_position_embeddings") or getattr(config, "original_max_position_embeddings", None)
+        original = rope.get("original_max_position_embeddings") or getattr(
+            config, "original_max_position_embeddings", None
+        )
         return int(original or config.max_position_embeddings)
     return int(config.max_position_embeddings)
 

@@ -1,8 +1,8 @@
 """Where a base model's files come from: an installed package, a `.gguf` file, a local directory or the hub.
 
 `resolve` turns a name into a `Source`: a directory that transformers can read, with the lineage and the digest of the
-weights it was made from. A GGUF file is converted once into such a directory and kept in the user's cache, because parsing
-its vocabulary takes tens of seconds. Nothing here builds a model.
+weights it was made from. A GGUF file is converted once into such a directory and kept in the user's cache, because
+parsing its vocabulary takes tens of seconds. Nothing here builds a model.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def _package_file(embedded: EmbeddedModel) -> Path:
     spec = importlib.util.find_spec(embedded.package)
     if spec is None or not spec.submodule_search_locations:
         raise BaseModelError(
-            f"package {embedded.package!r}, which ships the embedded base model, is not installed; run: {embedded.install}",
+            f"package {embedded.package!r}, which ships this base model, is not installed; run: {embedded.install}",
             code="base_not_found",
         )
     # The package's own __init__ imports a runtime that is not needed here, so it is located and not imported.
@@ -139,7 +139,7 @@ def _from_hub(name: str, lineage: str | None) -> Source:
         directory = snapshot_download(repo, revision=revision or None, allow_patterns=HUB_FILES)
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         raise BaseModelError(
-            f"hub model {name!r} could not be fetched ({type(error).__name__}); check the id, the network and HF_TOKEN, "
+            f"hub model {name!r} could not be fetched ({type(error).__name__}); check id, network and HF_TOKEN, "
             "or give a local directory",
             code="base_not_found",
         ) from error

@@ -1,8 +1,8 @@
 """Attention over paged keys and values, for a packed batch of rows.
 
-Registered with transformers' attention interface under the name ``adaptrix_paged``; every layer of every family calls it
-once. The step's geometry reaches it as the keyword ``paged``. Honours scaling, sliding windows and softcaps. Query heads of
-a key/value group are folded into the query length, which avoids the cost of repeating keys for grouped heads.
+Registered with transformers' attention interface under the name ``adaptrix_paged``; every layer of every family calls
+it once. The step's geometry reaches it as the keyword ``paged``. Honours scaling, sliding windows and softcaps. Query
+heads of a key/value group are folded into the query length, which avoids the cost of repeating keys for grouped heads.
 """
 
 from __future__ import annotations
@@ -109,14 +109,15 @@ def _split(segments: Sequence[Segment], slots: Sequence[Tensor]) -> list[_Part]:
         else:
             positions = torch.arange(segment.start, segment.context, device=device)[None]
             contexts = torch.tensor([[segment.context]], device=device)
-            tokens = slice(offset, offset + segment.length)
-            parts.append(_Part(tokens, 1, segment.length, row_slots[None], positions, contexts))
+            parts.append(
+                _Part(slice(offset, offset + segment.length), 1, segment.length, row_slots[None], positions, contexts)
+            )
         offset += segment.length
     if singles:
         contexts = torch.tensor([[s.context] for _, s, _ in singles], device=device)
         padded = nn.utils.rnn.pad_sequence([row_slots for _, _, row_slots in singles], batch_first=True)
-        tokens = torch.tensor([at for at, _, _ in singles], device=device)
-        parts.append(_Part(tokens, len(singles), 1, padded, contexts - 1, contexts))
+        singles_at = torch.tensor([at for at, _, _ in singles], device=device)
+        parts.append(_Part(singles_at, len(singles), 1, padded, contexts - 1, contexts))
     return parts
 
 
@@ -143,7 +144,7 @@ def _attend_part(
 
 
 def _paged_attention(
-    module: nn.Module,
+    module: Any,
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -158,7 +159,7 @@ def _paged_attention(
     assert paged is not None, "adaptrix_paged runs under the engine's runner only"
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     q, k, v = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
-    output = paged.attend(module.layer_idx, q.contiguous(), k, v, scale, sliding_window, softcap)  # type: ignore[arg-type]
+    output = paged.attend(module.layer_idx, q.contiguous(), k, v, scale, sliding_window, softcap)
     return output[None], None
 
 

@@ -111,9 +111,9 @@ class EngineCore:
     def switch_mix(self, request_id: str, mix: Mix, history: History) -> None:
         """Compute a running request's coming tokens under ``mix``.
 
-        ``keep`` leaves keys and values as they were computed: the result equals PEFT's `set_adapter` in mid-generation with
-        its cache kept. ``recompute`` computes the whole row again under ``mix``: the result equals a cold run on the same
-        tokens. Raises RequestNotFound.
+        ``keep`` leaves keys and values as they were computed: the result equals PEFT's `set_adapter` in mid-generation
+        with its cache kept. ``recompute`` computes the whole row again under ``mix``: the result equals a cold run on
+        the same tokens. Raises RequestNotFound.
         """
         rows = [row for row in self._rows.get(request_id, ()) if row.finish_reason is None]
         if not rows:

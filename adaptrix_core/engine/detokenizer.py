@@ -30,7 +30,7 @@ class TextStream:
         if self._decoder is None or self._tokenizer is None:
             return ""
         self._tokens.append(token_id)
-        piece = self._decoder.step(self._tokenizer.backend_tokenizer, token_id)  # type: ignore[attr-defined]
+        piece = self._decoder.step(self._tokenizer.backend_tokenizer, token_id)
         if piece:
             self._decoded += piece
         found = self._find_stop()
@@ -41,7 +41,7 @@ class TextStream:
         return self._show(len(self._decoded) - self._held_back())
 
     def finish(self) -> str:
-        """The rest of the text, once no token will follow: what was held back, and an unfinished character as U+FFFD."""
+        """The rest of the text, once no token will follow: what was held back, an unfinished character as U+FFFD."""
         if self._tokenizer is not None and not self.stopped:
             whole = str(self._tokenizer.decode(self._tokens, skip_special_tokens=True))
             if whole.startswith(self._decoded):

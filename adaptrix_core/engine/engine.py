@@ -1,7 +1,7 @@
 """The engine as a user meets it: a base model, adapters by name, text in and text out.
 
-`Engine` is synchronous and used from one thread; `EngineLoop` (`loop.py`) gives it a thread of its own and asyncio callers.
-It knows nothing of HTTP, Ray or routing.
+`Engine` is synchronous and used from one thread; `EngineLoop` (`loop.py`) gives it a thread of its own and asyncio
+callers. It knows nothing of HTTP, Ray or routing.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from adaptrix_core.adapters import Adapter, AdapterManager, DynamicLoader, TrustPolicy
+from adaptrix_core.adapters.trust import Policy
 from adaptrix_core.base.model import BaseModel, BaseModelManager
 from adaptrix_core.engine.core import EngineCore, EngineOptions, History
 from adaptrix_core.engine.outcome import Outcome
@@ -60,15 +61,15 @@ class Engine(EngineCore):
         device: str = "auto",
         precision: str = "auto",
         adapters_dir: Path | str | None = None,
-        trust: str | TrustPolicy = "require",
+        trust: Policy | TrustPolicy = "require",
         options: EngineOptions | None = None,
     ) -> Engine:
         """Load a base model and make an engine for it.
 
-        source: see `BaseModelManager`. trust: ``require | warn | off``, or a whole policy.
+        source: see `BaseModelManager`. trust: ``require | warn | off`` with the user's trusted keys, or a whole policy.
         """
         base = BaseModelManager(source, device, precision).load_model()
-        policy = trust if isinstance(trust, TrustPolicy) else TrustPolicy.for_adapters(adapters_dir, trust)
+        policy = trust if isinstance(trust, TrustPolicy) else TrustPolicy(trust)
         return cls(base, adapters_dir, policy, options)
 
     def load_adapter(self, path: Path | str, name: str | None = None) -> Adapter:
@@ -128,8 +129,8 @@ class Engine(EngineCore):
     ) -> list[Tensor]:
         """Logits of every token of every row, ``(tokens, vocab)`` float32, all rows in one running batch.
 
-        They pass through the scheduler, KV cache and hooks that serving uses. schedule: ``one_shot`` computes a row in one
-        step, ``chunked`` in chunks of a few tokens, ``stepwise`` token by token.
+        They pass through the scheduler, KV cache and hooks that serving uses. schedule: ``one_shot`` computes a row in
+        one step, ``chunked`` in chunks of a few tokens, ``stepwise`` token by token.
         """
         choices = self._choices(adapters, len(batch))
         requests = [

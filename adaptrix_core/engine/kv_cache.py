@@ -1,7 +1,8 @@
 """Paged keys and values: fixed-size blocks, one pool and one block table per layer span.
 
-A *span* is a contiguous range of layers. A row holds one block table per span, so that spans can later be shared or dropped
-independently of each other. This file owns the memory and its accounting; it computes nothing. Engine thread only.
+A *span* is a contiguous range of layers. A row holds one block table per span, so that spans can later be shared or
+dropped independently of each other. This file owns the memory and its accounting; it computes nothing. Engine thread
+only.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The engine on a thread of its own, for asyncio callers.
 
-Commands (add, abort, any function of the engine) go in through one queue and run between steps; events come out with one
-`call_soon_threadsafe` per event loop and step. The engine is touched by this thread only.
+Commands (add, abort, any function of the engine) go in through one queue and run between steps; events come out with
+one `call_soon_threadsafe` per event loop and step. The engine is touched by this thread only.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
 
 @dataclass(frozen=True)
 class SamplingParams:
-    """How tokens are chosen; names and meanings are vLLM's. Checked on construction (InvalidRequest names the field)."""
+    """How tokens are chosen; names and meanings are vLLM's. A bad value raises InvalidRequest naming the field."""
 
     max_tokens: int | None = 64
     """Tokens to generate at most; None means up to the model's context."""

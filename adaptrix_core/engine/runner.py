@@ -1,7 +1,7 @@
 """One step of computation: a batch of chunks in, the next token of every row that reached its end out.
 
-The runner packs the chunks into one sequence, runs the base model span by span under the injector, and samples. It keeps no
-state between steps beyond counters. Engine thread only.
+The runner packs the chunks into one sequence, runs the base model span by span under the injector, and samples. It
+keeps no state between steps beyond counters. Engine thread only.
 """
 
 from __future__ import annotations

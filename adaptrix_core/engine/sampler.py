@@ -1,8 +1,8 @@
 """Logits -> the next token of each row.
 
-Greedy rows are settled together; the others one by one, in the order: bias, penalties, grammar, temperature, min-p, top-k,
-top-p. Sampling is by the Gumbel-max trick (Gumbel 1954), so that the noise is a function of seed and position alone and
-does not depend on which rows share the batch.
+Greedy rows are settled together; the others one by one, in the order: bias, penalties, grammar, temperature, min-p,
+top-k, top-p. Sampling is by the Gumbel-max trick (Gumbel 1954), so that the noise is a function of seed and position
+alone and does not depend on which rows share the batch.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _sample_row(logits: Tensor, row: Row) -> int:
 
 
 def _penalise(logits: Tensor, row: Row) -> None:
-    """Presence and frequency count output tokens; repetition (Keskar et al., arXiv:1909.05858) counts the prompt too."""
+    """Presence and frequency count output tokens; repetition (arXiv:1909.05858, section 4.1) the prompt too."""
     params = row.request.params
     if params.repetition_penalty != 1.0:
         seen = torch.tensor(sorted(set(row.tokens)), device=logits.device)

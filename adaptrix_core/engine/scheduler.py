@@ -1,8 +1,8 @@
 """Which rows run in the next step, and with which tokens.
 
 Rows join and leave between steps. A step has a token budget; decoding rows come first, so a long prompt is computed in
-chunks beside them. A row runs while it holds both KV blocks and device slots; when blocks run out, the row that joined last
-gives both back and is recomputed later under the same mix schedule. Engine thread only.
+chunks beside them. A row runs while it holds both KV blocks and device slots; when blocks run out, the row that joined
+last gives both back and is recomputed later under the same mix schedule. Engine thread only.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
 """Where adapters meet the model: forward hooks that stay, slots that change.
 
 A hook is registered once per injection point, on the real (possibly fused) module. Inside it is one opaque operator,
-`adaptrix::lora`, which reads the step's terms from the injector. Injecting or removing an adapter only writes or clears its
-slots; no hook is added, nothing is traced again. One injector serves one model and is used from one thread.
+`adaptrix::lora`, which reads the step's terms from the injector. Injecting or removing an adapter only writes or clears
+its slots; no hook is added, nothing is traced again. One injector serves one model and is used from one thread.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from weakref import WeakValueDictionary
 
@@ -143,7 +143,7 @@ class LayerInjector:
         rows = None if everything else torch.tensor(indices, dtype=torch.long, device=self._base.device)
         return TermTokens(digest, rows, factors.unsqueeze(1))
 
-    def _hook(self, point: Point, part: Part):  # type: ignore[no-untyped-def]
+    def _hook(self, point: Point, part: Part) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
         layer, module = point
 
         def add_adapters(_module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
@@ -171,7 +171,9 @@ class LayerInjector:
         expected = ((value.rank, spec.d_in), (spec.d_out, value.rank))
         actual = (tuple(value.lora_a.shape), tuple(value.lora_b.shape))
         if actual != expected:
-            raise AdapterRejected(f"{point[0]}.{point[1]} has shapes {actual}, the model needs {expected}", code="bad_shape")
+            raise AdapterRejected(
+                f"{point[0]}.{point[1]} has shapes {actual}, the model needs {expected}", code="bad_shape"
+            )
 
     def _modules(self) -> list[str]:
         return sorted({module for _, module in self._base.points})

@@ -1,8 +1,8 @@
 """LoRA weights, and the LoRA sum over a packed batch.
 
-`y = Wx + sum_t weight_t * scaling_t * B_t (A_t x)` (Hu et al., arXiv:2106.09685, eq. 3, with one factor per term and token).
-`apply_terms` is the plain reference; it does work only for tokens that have an adapter at the point. Nothing here knows of
-models, hooks or slots.
+`y = Wx + sum_t weight_t * scaling_t * B_t (A_t x)` (Hu et al., arXiv:2106.09685, eq. 3, with one factor per term and
+token). `apply_terms` is the plain reference; it does work only for tokens that have an adapter at the point. Nothing
+here knows of models, hooks or slots.
 """
 
 from __future__ import annotations

@@ -1,14 +1,15 @@
 """Mixes: what a token is computed under.
 
-A *term* is one adapter (named by its weights digest, never by its name), the layers it acts on, and how strongly. A *mix*
-is a tuple of terms. A *mix schedule* says from which token position on which mix holds, so a request may change its mix
-between tokens.
+A *term* is one adapter (named by its weights digest, never by its name), the layers it acts on, and how strongly. A
+*mix* is a tuple of terms. A *mix schedule* says from which token position on which mix holds, so a request may change
+its mix between tokens.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import pairwise
 
 from adaptrix_core.errors import InvalidRequest
 
@@ -48,7 +49,7 @@ def constant(mix: Mix) -> MixSchedule:
 def check_schedule(schedule: MixSchedule) -> None:
     """Raise InvalidRequest unless starts begin at 0 and strictly increase."""
     starts = [start for start, _ in schedule]
-    if not starts or starts[0] != 0 or any(a >= b for a, b in zip(starts, starts[1:], strict=False)):
+    if not starts or starts[0] != 0 or any(a >= b for a, b in pairwise(starts)):
         raise InvalidRequest(f"mix schedule starts {starts}; they must begin with 0 and strictly increase")
 
 

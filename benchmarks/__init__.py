@@ -1,0 +1,1 @@
+"""Measurements: each one prints a table for people and ends with one line of JSON for programs."""
