@@ -43,7 +43,7 @@ def base(make_base: Callable[..., BaseModel]) -> BaseModel:
 
 @pytest.fixture(scope="session")
 def make_weights() -> Callable[..., LoraWeights]:
-    """``make_weights(base, points=None, rank=2, seed=0, dtype=float32)`` -> random weights; default points in layer 1, 2."""
+    """``make_weights(base, points=None, rank=2, seed=0, dtype=float32)`` -> random weights in layers 1, 2."""
 
     def build(
         base: BaseModel,

@@ -7,12 +7,14 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import adaptrix_core
 from adaptrix_core.adapters import TrustPolicy, describe, package_digest, read_package, sign_package, write_package
 from adaptrix_core.adapters.metadata import parse_metadata
 from adaptrix_core.errors import AdapterRejected
@@ -141,13 +143,16 @@ def test_any_change_to_metadata_parses_or_is_refused_with_its_code(base, make_we
     good = json.loads(describe(make_weights(base), base.info, "a").to_json())
     key = data.draw(st.sampled_from([field, *good]))
     good[key] = value
+    code = "parsed"
     try:
         parse_metadata(json.dumps(good).encode(), "a")
     except AdapterRejected as refused:
-        assert refused.code == "bad_metadata"
+        code = refused.code
+    assert code in ("parsed", "bad_metadata")
 
 
 def test_importing_the_adapters_package_does_not_import_the_signing_library():
     script = "import sys, adaptrix_core.adapters; print('model_signing' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    root = Path(adaptrix_core.__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=root)
     assert done.stdout.strip() == "False"
