@@ -2,6 +2,7 @@
 
 from adaptrix_core.adapters.keys import default_private_key, default_trusted_keys, generate_key_pair
 from adaptrix_core.adapters.limits import Limits
+from adaptrix_core.adapters.loader import DynamicLoader
 from adaptrix_core.adapters.manager import AdapterManager
 from adaptrix_core.adapters.metadata import AdapterMetadata, describe
 from adaptrix_core.adapters.package import Adapter, package_digest, read_package, sign_package, write_package
@@ -13,6 +14,7 @@ __all__ = [
     "Adapter",
     "AdapterManager",
     "AdapterMetadata",
+    "DynamicLoader",
     "Limits",
     "Snapshot",
     "TrustPolicy",

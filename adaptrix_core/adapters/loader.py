@@ -1,304 +1,253 @@
-"""Who is where: adapters in host memory and in device slots, on demand, within budgets of bytes.
+"""Which adapters are in host memory and on the device: the one owner of residency.
 
-`DynamicLoader` is the only owner of residency. `load` and everything about host memory may be called from any thread;
-device slots (`acquire_slots`, `release_slots`, `unload`, `cleanup_unused_adapters`, `switch_adapter`) from the engine's
-thread only, since they write to the model's banks. An adapter is read and verified before anything is evicted for it, so a
-failed load changes nothing.
+An adapter is loaded and verified first; only then is room made for it, so a failed load changes nothing. What runs is
+pinned and stays. Every adapter on the device is in host memory too, so a device slot can be refilled without the disk.
+
+Any thread may call any method. Reading and verifying happen outside the lock, once per adapter however many callers
+want it. The injector is written under the lock; a digest that a running step uses is pinned, hence never removed under
+it.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-
-import psutil
-import torch
 
 from adaptrix_core.adapters.cache import ByteLRU
 from adaptrix_core.adapters.manager import AdapterManager
 from adaptrix_core.adapters.package import Adapter
-from adaptrix_core.errors import AdaptrixError, AdapterNotFound, CacheFull
+from adaptrix_core.adapters.preload import Preloader
+from adaptrix_core.errors import AdapterNotFound, CacheFull
 from adaptrix_core.injection.injector import LayerInjector
 
 log = logging.getLogger(__name__)
 
 Residency = Literal["device", "host", "disk", "absent"]
 
-DEFAULT_HOST_BYTES = 2 << 30
 DEVICE_SHARE = 0.10
-"""Share of device memory that adapters may take."""
+"""Share of device memory for adapters, unless a budget is given; at least `MIN_DEVICE_ADAPTERS` always fit."""
+HOST_SHARE = 0.25
+"""Share of host memory for adapters, unless a budget is given."""
 MIN_DEVICE_ADAPTERS = 3
 
 
 @dataclass(frozen=True)
-class TierUsage:
-    """One tier's memory."""
+class _Registration:
+    """A name under which an adapter can be asked for, and where to read it again once it is evicted."""
 
-    used_bytes: int
-    pinned_bytes: int
-    budget_bytes: int
-    adapters: tuple[str, ...]
-    """Weights digests, least recently used first."""
+    source: str | Path
+    digest: str
+    identity: str
 
 
 class DynamicLoader:
-    """Loads adapters through a manager into host memory, and into an injector's device slots."""
+    """Loads adapters when they are asked for, keeps the recently used ones, and makes room by evicting the others."""
 
     def __init__(
         self,
         manager: AdapterManager,
         injector: LayerInjector,
-        host_budget_bytes: int = DEFAULT_HOST_BYTES,
+        *,
+        host_budget_bytes: int | None = None,
         device_budget_bytes: int | None = None,
+        preload: bool = True,
     ) -> None:
-        """device_budget_bytes: None takes DEVICE_SHARE of the device's memory. Three adapters always fit."""
+        """preload: load the adapters that are likely next in the background, into free memory only."""
         self._manager = manager
         self._injector = injector
-        self._host: ByteLRU[Adapter] = ByteLRU(host_budget_bytes)
-        self._device: ByteLRU[None] = ByteLRU(0)
-        self._device_budget_bytes = _device_share() if device_budget_bytes is None else device_budget_bytes
-        self._largest_adapter_bytes = 0
-        self._digests: dict[str, str] = {}
-        self._sources: dict[str, str | Path] = {}
-        self._loading: dict[str, Future[Adapter]] = {}
-        self._retired: set[str] = set()
-        self._usage: Counter[str] = Counter()
         self._lock = threading.RLock()
-        self._background = ThreadPoolExecutor(max_workers=1, thread_name_prefix="adaptrix-prefetch")
+        self._host: ByteLRU[Adapter] = ByteLRU(
+            "host memory for adapters", _budget(host_budget_bytes, _host_memory(), HOST_SHARE, "host")
+        )
+        device = manager.require_base().device
+        self._device: ByteLRU[None] = ByteLRU(
+            "device memory for adapters", _budget(device_budget_bytes, _device_memory(device), DEVICE_SHARE, "device")
+        )
+        self._device_budget_is_default = device_budget_bytes is None
+        self._names: dict[str, _Registration] = {}
+        self._flights: dict[tuple[str, str], Future[Adapter]] = {}
+        self._retired: set[str] = set()
+        self._preloader = Preloader(self._preload_one, enabled=preload)
 
     def load(self, source: str | Path, alias: str | None = None) -> Adapter:
-        """The adapter in host memory; read and verified if it is not there yet. Concurrent calls share one load.
+        """Make an adapter resident in host memory, verified, and usable by name; returns it.
 
-        source: a catalogue name, ``name@version``, or a directory; ``alias`` is the name it is then known by.
-        Raises AdapterNotFound, AdapterRejected or CacheFull.
+        A name that is loaded already is answered from memory. A path is read again, and usable as ``alias``, or as the
+        name in its metadata. Raises AdapterNotFound, AdapterRejected, CacheFull, or AdapterExists where the name is in
+        use for other weights.
         """
-        key = alias or str(source)
-        with self._lock:
-            self._usage[key] += 1
-            resident = self._resident(key)
+        by_name = isinstance(source, str) and alias is None and "/" not in source and "\\" not in source
+        if by_name:
+            self._preloader.used(str(source))
+            resident = self._touch(str(source))
             if resident is not None:
                 return resident
-            pending = self._loading.get(key)
-            if pending is None:
-                mine: Future[Adapter] = Future()
-                self._loading[key] = mine
-        if pending is not None:
-            return pending.result()
-        try:
-            adapter = self._manager.load_adapter(self._sources.get(key, source))
-            self._admit(key, source, adapter)
-        except BaseException as error:
-            mine.set_exception(error)
-            raise
-        else:
-            mine.set_result(adapter)
-            return adapter
-        finally:
-            with self._lock:
-                del self._loading[key]
+            registered = self._registered(str(source))
+            source = str(source) if registered is None else registered.source
+        return self._load_once(source, alias)
 
     def pin(self, digest: str) -> None:
-        """Keep an adapter in host memory until `unpin`. Raises AdapterNotFound if it is not there."""
+        """Keep an adapter in host memory until as many `unpin` calls; reads it again if it was evicted meanwhile.
+
+        Raises AdapterNotFound where no loaded name has this digest (any more).
+        """
         with self._lock:
-            if digest not in self._host or digest in self._retired:
-                raise AdapterNotFound(f"the adapter with digest {digest[:12]}… is no longer loaded; load it again")
-            self._host.pin(digest)
+            if digest in self._host and digest not in self._retired:
+                self._host.pin(digest)
+                return
+            names = [name for name, entry in self._names.items() if entry.digest == digest]
+        for name in names:
+            adapter = self.load(name)
+            with self._lock:
+                if adapter.digest == digest:
+                    self._drop_from_device(self._host.put(digest, adapter, adapter.weights.nbytes))
+                    self._host.pin(digest)
+                    return
+        raise AdapterNotFound(f"no loaded adapter has weights digest {digest[:12]}…; it was unloaded or replaced")
 
     def unpin(self, digest: str) -> None:
-        """Undo one `pin`; frees an adapter that was unloaded meanwhile, when the last one goes."""
+        """Take back one `pin`; an adapter that was unloaded meanwhile is freed with the last one."""
         with self._lock:
-            self._host.unpin(digest)
-            if digest in self._retired and not self._host.is_pinned(digest):
-                self._drop(digest)
+            if self._host.unpin(digest) == 0 and digest in self._retired:
+                self._free(digest)
 
     def check_fits(self, digests: Iterable[str]) -> None:
-        """Raise CacheFull, naming both numbers, for a mix that could never be on the device at once."""
-        wanted = set(digests)
+        """Raise CacheFull, naming both numbers, where these adapters together can never be on the device at once."""
         with self._lock:
-            needed = sum(self._device_bytes(digest) for digest in wanted)
-        if needed > self.device_budget_bytes:
+            needed = sum(self._device_bytes(digest) for digest in set(digests))
+            budget = self._device_budget()
+        if needed > budget:
             raise CacheFull(
-                f"the mix's {len(wanted)} adapters take {needed} bytes on the device, the budget is "
-                f"{self.device_budget_bytes}; use fewer adapters or raise device_budget_bytes"
+                f"the adapters of this request take {needed} bytes on the device, the budget is {budget}; mix fewer "
+                "adapters or raise the device budget"
             )
 
     def acquire_slots(self, digests: Iterable[str]) -> bool:
-        """Make adapters resident on the device and keep them so; False, holding nothing, if there is no room now."""
-        wanted = sorted(set(digests))
+        """Put all these (pinned) adapters on the device and keep them there; False, changing nothing, if there is no room.
+
+        Raises CacheFull where they can never fit (`check_fits`), AdapterNotFound where one is not in host memory.
+        """
+        wanted = set(digests)
         with self._lock:
-            held: list[str] = []
+            self.check_fits(wanted)
+            missing = [digest for digest in wanted if digest not in self._device]
+            self._device.budget_bytes = self._device_budget()
+            kept = [digest for digest in wanted if digest in self._device]
+            for digest in kept:
+                self._device.pin(digest)  # so that making room for the missing ones spares them
+            placed = self._place(missing)
+            if not placed:
+                for digest in kept:
+                    self._device.unpin(digest)
+                return False
             for digest in wanted:
-                if not self._make_resident(digest):
-                    self.release_slots(held)
-                    return False
-                self._device.pin(digest)
-                held.append(digest)
-        return True
+                self._device.get(digest)
+                self._host.pin(digest)
+            return True
 
     def release_slots(self, digests: Iterable[str]) -> None:
-        """Undo one `acquire_slots`; the adapters stay until their room is needed."""
+        """Undo one `acquire_slots`; the adapters stay on the device until the room is needed."""
         with self._lock:
             for digest in set(digests):
                 self._device.unpin(digest)
+                self.unpin(digest)
 
-    def unload(self, name: str) -> None:
-        """Forget a name: refused to new requests at once, freed when no running request uses it.
+    def prefetch(self, name: str) -> Future[Adapter]:
+        """Load a named adapter into host memory in the background; the future has it, or the error."""
+        return self._preloader.submit(name)
 
-        Raises AdapterNotFound for a name that is not loaded.
-        """
+    def preload_adapters(self, names: Iterable[str]) -> list[Adapter]:
+        """Load these into host memory, and onto the device as far as there is room. Raises what `load` raises."""
+        adapters = [self.load(name) for name in names]
+        for adapter in adapters:
+            if not self._warm(adapter):
+                break
+        return adapters
+
+    def switch_adapter(self, name: str, replaces: str) -> Adapter:
+        """Put ``name`` on the device, then take ``replaces`` off it unless it is in use. A failure changes nothing."""
+        adapter = self.load(name)
+        old = self._registered(replaces)
+        if old is None:
+            raise AdapterNotFound(f"adapter {replaces!r} is not loaded; there is nothing to switch from")
+        if not self._warm(adapter):
+            raise CacheFull(f"no room on the device for {name!r}: everything there is in use; retry later")
         with self._lock:
-            if name not in self._digests:
-                raise AdapterNotFound(f"no adapter {name!r} is loaded; loaded: {', '.join(sorted(self._digests)) or 'none'}")
-            digest = self._digests.pop(name)
-            self._sources.pop(name, None)
-            self._usage.pop(name, None)
-            if digest in self._digests.values() or digest not in self._host:
-                return
-            if self._host.is_pinned(digest):
-                self._retired.add(digest)
-            else:
-                self._drop(digest)
-
-    def switch_adapter(self, old: str, new: str) -> Adapter:
-        """Make ``new`` resident on the device, then forget ``old``. A failure leaves both as they were."""
-        adapter = self.load(new)
-        with self._lock:
-            if not self.acquire_slots([adapter.digest]):
-                raise CacheFull(f"no room for {new!r} on the device: running requests hold {self._device.pinned_bytes} bytes")
-            self.unload(old)
-            self.release_slots([adapter.digest])
+            if old.digest != adapter.digest and not self._device.pins_of(old.digest):
+                self._drop_from_device([old.digest])
         return adapter
 
-    def preload_adapters(self, names: Sequence[str]) -> list[Adapter]:
-        """Load several adapters into host memory now; raises at the first that fails, keeping those before it."""
-        return [self.load(name) for name in names]
-
-    def prefetch(self, names: Sequence[str]) -> list[Future[Adapter]]:
-        """Load adapters into host memory in the background; failures are logged, and raised by the futures."""
-        return [self._background.submit(self._prefetch_one, name) for name in names]
-
-    def prefetch_likely(self, count: int = 4) -> list[Future[Adapter]]:
-        """Prefetch the most used names that are not in host memory, as long as nothing has to be evicted for them."""
+    def cleanup_unused_adapters(self) -> list[str]:
+        """Free every adapter that nothing uses, on the device and in host memory; returns their identities."""
         with self._lock:
-            free = self._host.budget_bytes - self._host.used_bytes
-            room = free // max(1, self._largest_adapter_bytes)
-            absent = [name for name, _ in self._usage.most_common() if self._resident(name) is None]
-        return self.prefetch(absent[: min(count, room)])
+            unused = [digest for digest in self._host if not self._host.pins_of(digest)]
+            identities = [self._identity(digest) for digest in unused]
+            for digest in unused:
+                self._free(digest)
+        return identities
 
-    def cleanup_unused_adapters(self, idle_s: float = 0.0) -> list[str]:
-        """Free adapters that nobody uses and nobody has used for ``idle_s`` seconds; returns their digests.
+    def unload(self, name: str) -> bool:
+        """Forget a name at once; True if its memory is free now, False if a running request still uses it.
 
-        Their names stay known: the next request loads them again.
+        Memory in use is freed when its last pin goes; memory that another name shares stays. Raises AdapterNotFound.
         """
         with self._lock:
-            idle = [d for d in self._host.unpinned() if self._host.idle_s(d) >= idle_s]
-            for digest in idle:
-                self._drop(digest)
-        return idle
-
-    def get_memory_usage(self) -> dict[str, Any]:
-        """Bytes and adapters by tier, and what is loaded under which name."""
-        with self._lock:
-            device = TierUsage(
-                self._device.used_bytes, self._device.pinned_bytes, self.device_budget_bytes, tuple(self._device.keys)
-            )
-            host = TierUsage(
-                self._host.used_bytes, self._host.pinned_bytes, self._host.budget_bytes, tuple(self._host.keys)
-            )
-            return {"device": asdict(device), "host": asdict(host), "names": dict(self._digests)}
+            key = self._key(name)
+            if key is None:
+                raise AdapterNotFound(
+                    f"adapter {name!r} is not loaded; loaded: {', '.join(sorted(self._names)) or 'none'}"
+                )
+            digest = self._names.pop(key).digest
+            if any(entry.digest == digest for entry in self._names.values()) or digest not in self._host:
+                return True
+            if self._host.pins_of(digest):
+                self._retired.add(digest)
+                return False
+            self._free(digest)
+            return True
 
     def residency(self, name: str) -> Residency:
-        """Where the weights of ``name`` are."""
+        """Where a named adapter's weights are now."""
+        registered = self._registered(name)
         with self._lock:
-            digest = self._digests.get(name)
-            if digest is not None and digest in self._device:
-                return "device"
-            if digest is not None and digest in self._host:
-                return "host"
+            if registered is not None:
+                if registered.digest in self._device:
+                    return "device"
+                return "host" if registered.digest in self._host else "disk"
         try:
-            self._manager.get_adapter_metadata(name)
-        except AdaptrixError:
-            return "disk" if name in self._sources else "absent"
+            self._manager.path_of(name)
+        except AdapterNotFound:
+            return "absent"
         return "disk"
 
-    @property
-    def device_budget_bytes(self) -> int:
-        """Bytes that adapters may take on the device; never less than MIN_DEVICE_ADAPTERS of the largest one."""
-        return max(self._device_budget_bytes, MIN_DEVICE_ADAPTERS * self._largest_adapter_bytes)
-
-    def _resident(self, key: str) -> Adapter | None:
-        digest = self._digests.get(key)
-        return None if digest is None else self._host.get(digest)
-
-    def _admit(self, key: str, source: str | Path, adapter: Adapter) -> None:
-        """Enter a verified adapter into host memory under ``key``."""
+    def loaded_names(self) -> dict[str, str]:
+        """Every name that was loaded and not unloaded -> weights digest."""
         with self._lock:
-            for evicted in self._host.put(adapter.digest, adapter, adapter.weights.nbytes):
-                self._drop_from_device(evicted)
-            self._retired.discard(adapter.digest)
-            self._digests[key] = adapter.digest
-            self._sources[key] = source
-            self._largest_adapter_bytes = max(self._largest_adapter_bytes, self._device_bytes(adapter.digest))
+            return {name: entry.digest for name, entry in self._names.items()}
 
-    def _make_resident(self, digest: str) -> bool:
-        adapter = self._host.get(digest)
-        assert adapter is not None, "slots are acquired for pinned adapters only"
-        nbytes = self._device_bytes(digest)
-        self._device.budget_bytes = self.device_budget_bytes
-        if self._device.get(digest) is None and digest not in self._device:
-            if not self._device.can_fit(nbytes):
-                return False
-            for evicted in self._device.put(digest, None, nbytes):
-                self._injector.remove_adapter(evicted)
-            try:
-                self._inject(adapter)
-            except BaseException:
-                self._device.remove(digest)
-                raise
-        return True
+    def get_memory_usage(self) -> dict[str, Any]:
+        """Bytes used, pinned and allowed on host and device, and every resident adapter with its place and pins."""
+        with self._lock:
+            return {
+                "host": _usage(self._host, self._host.budget_bytes),
+                "device": _usage(self._device, self._device_budget()),
+                "adapters": {
+                    self._identity(digest): {
+                        "digest": digest,
+                        "residency": "device" if digest in self._device else "host",
+                        "host_bytes": self._host.nbytes_of(digest),
+                        "device_bytes": self._device.nbytes_of(digest) if digest in self._device else 0,
+                        "pins": self._host.pins_of(digest),
+                    }
+                    for digest in self._host
+                },
+            }
 
-    def _inject(self, adapter: Adapter) -> None:
-        """Write the device slots; when the device is out of memory, the least recently used free adapter goes first."""
-        while True:
-            try:
-                return self._injector.inject_adapter(adapter.weights)
-            except torch.OutOfMemoryError:
-                free = [digest for digest in self._device.unpinned() if digest != adapter.digest]
-                if not free:
-                    raise
-                log.warning("device out of memory: evicting adapter %s", free[0][:12])
-                self._drop_from_device(free[0])
-
-    def _device_bytes(self, digest: str) -> int:
-        adapter = self._host.get(digest)
-        if adapter is None:
-            raise AdapterNotFound(f"the adapter with digest {digest[:12]}… is no longer loaded; load it again")
-        return self._injector.device_bytes(adapter.weights)
-
-    def _drop(self, digest: str) -> None:
-        self._host.remove(digest)
-        self._retired.discard(digest)
-        self._drop_from_device(digest)
-
-    def _drop_from_device(self, digest: str) -> None:
-        if digest in self._device:
-            self._device.remove(digest)
-            self._injector.remove_adapter(digest)
-
-    def _prefetch_one(self, name: str) -> Adapter:
-        try:
-            return self.load(name)
-        except AdaptrixError as error:
-            log.warning("prefetch of adapter %r failed: %s", name, error.message)
-            raise
-
-
-def _device_share() -> int:
-    total = torch.cuda.mem_get_info()[1] if torch.cuda.is_available() else psutil.virtual_memory().total
-    return int(total * DEVICE_SHARE)
+    def close(self) -> None:
+        """Stop background loading. Adapters stay where they are."""
+        self._preloader.close()

@@ -119,6 +119,11 @@ class EngineCore:
         if not rows:
             raise RequestNotFound(f"no running request {request_id!r}; it may have ended")
         self._repin(request_id, digests_of(constant(mix)))
+        past = (
+            frozenset[str]() if history == "recompute" else frozenset().union(*(digests_of(r.schedule) for r in rows))
+        )
+        # A preempted row is computed again under all of its mixes, so they must fit together.
+        self.loader.check_fits(past | digests_of(constant(mix)))
         for row in rows:
             if history == "recompute":
                 row.schedule = constant(mix)
@@ -158,6 +163,8 @@ class EngineCore:
     def _enqueue(self, request: GenerationRequest, rows: list[Row]) -> list[Row]:
         self._repin(request.request_id, frozenset[str]().union(*(digests_of(s) for s in request.schedules)))
         try:
+            for schedule in request.schedules:
+                self.loader.check_fits(digests_of(schedule))
             self.scheduler.add(rows)
         except Exception:
             self._unpin(request.request_id)

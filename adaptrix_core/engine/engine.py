@@ -32,6 +32,8 @@ AdapterChoice = str | Mapping[str, float] | None
 
 LogitsSchedule = Literal["one_shot", "chunked", "stepwise"]
 
+DEFAULT_ADAPTERS_DIR = Path("adapters")
+
 _CHUNK_TOKENS: Mapping[LogitsSchedule, int | None] = {"one_shot": None, "chunked": 5, "stepwise": 1}
 
 
@@ -46,10 +48,10 @@ class Engine(EngineCore):
         options: EngineOptions | None = None,
         **loader_options: Any,
     ) -> None:
-        """loader_options: see `DynamicLoader` (budgets for host and device)."""
+        """adapters_dir: the catalogue; `adapters` in the working directory if None. loader_options: `DynamicLoader`."""
         injector = LayerInjector(base)
         injector.register_all()
-        manager = AdapterManager(adapters_dir, base, trust)
+        manager = AdapterManager(adapters_dir or DEFAULT_ADAPTERS_DIR, base, trust)
         super().__init__(base, injector, DynamicLoader(manager, injector, **loader_options), options or EngineOptions())
         self.manager = manager
         self._request_numbers = itertools.count()

@@ -96,11 +96,12 @@ class LayerInjector:
 
     def get_active_adapters(self) -> dict[str, int]:
         """Digest -> bytes on the device, of every injected adapter."""
-        element = torch.finfo(self._base.dtype).bits // 8
-        return {
-            digest: sum((w.lora_a.numel() + w.lora_b.numel()) * element for w in weights.points.values())
-            for digest, weights in self._adapters.items()
-        }
+        return {digest: self.device_bytes(weights) for digest, weights in self._adapters.items()}
+
+    def device_bytes(self, weights: LoraWeights) -> int:
+        """Bytes that an adapter takes on the device, in the model's precision."""
+        elements = sum(w.lora_a.numel() + w.lora_b.numel() for w in weights.points.values())
+        return elements * torch.finfo(self._base.dtype).bits // 8
 
     @contextmanager
     def step(self, mixes: Sequence[Mix]) -> Iterator[None]:
