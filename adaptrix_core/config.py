@@ -102,8 +102,11 @@ class RouterSettings(_Section):
     """How model="auto" chooses an adapter."""
 
     enabled: bool = Field(True, description="true or false; without the router, auto means the base model")
+    embedder: str = Field(
+        "all-minilm-l6-v2", min_length=1, description="a packaged embedding model's name, a directory or a hub id"
+    )
     threshold: float | None = Field(
-        None, ge=-1.0, le=1.0, description="similarity below which the base model answers, -1 to 1; null: calibrated"
+        None, gt=0.0, lt=1.0, description="score below which the base model answers, between 0 and 1; null: calibrated"
     )
     calibration_file: SettingsPath | None = Field(None, description="JSON file written by the calibration command")
 

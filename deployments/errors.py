@@ -53,7 +53,7 @@ def as_core_error(error: BaseException) -> core.AdaptrixError:
     if isinstance(error, RayTaskError):
         # The combined class that Ray makes hides instance attributes such as `code`; the cause has them.
         cause = error.cause
-        return as_core_error(cause) if isinstance(cause, BaseException) else _unexpected(error)
+        return as_core_error(cause) if isinstance(cause, BaseException) and cause is not error else _unexpected(error)
     if isinstance(error, core.AdaptrixError):
         return error
     if isinstance(error, BackPressureError):

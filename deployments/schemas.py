@@ -77,6 +77,12 @@ class ResponseFormat(Body):
             raise ValueError("json_schema must be there exactly when type is 'json_schema'")
         return self
 
+    def grammar_schema(self) -> dict[str, Any] | None:
+        """The JSON schema that the text must satisfy; None for free text."""
+        if self.type == "text":
+            return None
+        return self.json_schema.schema_ if self.json_schema is not None else {"type": "object"}
+
 
 class AdaptrixOptions(Body):
     """What the ``model`` field cannot say."""

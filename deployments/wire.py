@@ -26,6 +26,8 @@ class GenerateCall:
     """Keyword arguments of ``SamplingParams``; the seed is already chosen."""
     salt: bytes
     """Keeps the caches of tenants apart."""
+    response_format: Mapping[str, Any] | None = None
+    """The JSON schema that the text must satisfy; None for free text."""
 
 
 @dataclass(frozen=True)
@@ -125,3 +127,9 @@ class RouteAnswer:
     reason: str
     previous: str | None = None
     """Adapter that the earlier turns of this conversation were routed to."""
+
+    @property
+    def score(self) -> float:
+        """The chosen adapter's score; where the base was chosen, the best score that was not enough."""
+        chosen = [self.scores[name] for name, _ in self.mix if name in self.scores]
+        return max(chosen or list(self.scores.values()) or [0.0])

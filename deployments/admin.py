@@ -1,0 +1,57 @@
+"""Loading and unloading adapters at run time: where they may come from, and what is said when it went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from adaptrix_core.errors import AdapterNotFound, Forbidden, InvalidRequest
+from deployments.schemas import LoadRequest, UnloadRequest
+from deployments.services import Services
+from deployments.wire import Entry
+
+
+async def load(services: Services, body: LoadRequest) -> Entry:
+    """Load an adapter: durable, and usable on every replica and through this ingress, when this returns.
+
+    Raises Forbidden (path outside the roots), AdapterNotFound (no such directory), and what the store raises.
+    """
+    if body.lora_name == await services.store.base_id():
+        raise InvalidRequest(f"{body.lora_name!r} is the base model's id; choose another name", param="lora_name")
+    directory = inside_roots(body.lora_path, services.settings.security.load_roots)
+    entry = await services.store.load(body.lora_name, str(directory))
+    await services.store.refresh()
+    return entry
+
+
+async def unload(services: Services, body: UnloadRequest) -> list[Entry]:
+    """Unload an adapter: new requests are refused at once, running ones end first, gone when this returns."""
+    gone = await services.store.unload(body.lora_name)
+    await services.store.refresh()
+    return gone
+
+
+def inside_roots(path: str, roots: Sequence[Path]) -> Path:
+    """``path`` with links resolved, if it lies under one of ``roots``; relative paths are tried under each root.
+
+    Raises Forbidden for a path outside, whether or not it exists, and AdapterNotFound for one inside that doesn't.
+    """
+    wanted = Path(path)
+    allowed = []
+    for root in roots:
+        candidates = [wanted] if wanted.is_absolute() else [root / wanted, root.parent / wanted]
+        allowed += [c for c in (candidate.resolve() for candidate in candidates) if c.is_relative_to(root.resolve())]
+    for candidate in allowed:
+        if candidate.is_dir():
+            return candidate
+    if not allowed:
+        names = ", ".join(repr(root.name) for root in roots) or "none is configured"
+        raise Forbidden(
+            f"lora_path {path!r} is outside the directories that adapters may be loaded from ({names}; setting "
+            "security.load_roots); move the adapter there",
+            code="path_outside_roots",
+            param="lora_path",
+        )
+    raise AdapterNotFound(
+        f"lora_path {path!r} is not a directory; give the directory of one adapter", param="lora_path"
+    )

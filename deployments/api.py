@@ -1,0 +1,242 @@
+"""The HTTP API: OpenAI's endpoints, vLLM's adapter endpoints, and ours. Each endpoint only translates.
+
+Knows paths, headers and statuses. Who answers is found in `generation.py`; what is wrong with a request is said by
+`bodies.py`, `names.py` and the core.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+import time
+from contextlib import aclosing
+from typing import Any
+
+import numpy as np
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.types import ASGIApp
+
+from adaptrix_core.errors import AdapterNotFound, AdaptrixError, InvalidRequest
+from deployments import admin, streaming
+from deployments.answers import ChunkedAnswer, Usage, WholeAnswer
+from deployments.bodies import parse_body, read_body
+from deployments.errors import NotReady, error_response
+from deployments.generation import Batches, Resolved, Running, resolve, start
+from deployments.guard import Guard
+from deployments.listing import adapter_list, model_list, readiness
+from deployments.metrics import CONTENT_TYPE
+from deployments.principals import Principal, Scope
+from deployments.schemas import (
+    ChatRequest,
+    CompletionRequest,
+    EmbeddingRequest,
+    LoadRequest,
+    RouteRequest,
+    UnloadRequest,
+)
+from deployments.services import Services
+from deployments.streaming import raise_if_broken, server_sent_events
+from deployments.wire import Report
+
+logger = logging.getLogger(__name__)
+
+
+def build_api(services: Services) -> ASGIApp:
+    """The application, over ``services``."""
+    app = FastAPI(title="Adaptrix", docs_url=None, redoc_url=None, openapi_url=None)
+    _handle_errors(app)
+    _generation_endpoints(app, services)
+    _router_endpoints(app, services)
+    _adapter_endpoints(app, services)
+    _status_endpoints(app, services)
+    return Guard(app, services.metrics, services.keys.enabled)
+
+
+async def _authorized(request: Request, services: Services, scope: Scope) -> Principal:
+    principal = services.keys.identify(request.headers.get("authorization"))
+    principal.require(scope)
+    return principal
+
+
+async def _body(request: Request, services: Services, model: type[Any]) -> Any:
+    return parse_body(await read_body(request, services.settings.security.max_body_bytes), model)
+
+
+def _generation_endpoints(app: FastAPI, services: Services) -> None:
+    async def generate(request: Request, model: type[ChatRequest] | type[CompletionRequest]) -> Response:
+        arrived = time.perf_counter()
+        principal = await _authorized(request, services, "generate")
+        body: ChatRequest | CompletionRequest = await _body(request, services, model)
+        base_id = await services.store.base_id()
+        resolved = await _resolved(body, base_id, services)
+        running = await start(body, resolved, principal, services.replicas, base_id)
+        services.metrics.first_token.observe(time.perf_counter() - arrived)
+        services.metrics.answers.labels(running.resolved.label).inc()
+        if running.resolved.troubles:
+            services.metrics.fallbacks.inc()
+        headers = running.resolved.headers()
+        batches = _counted(running.batches, services)
+        if not body.stream:
+            return JSONResponse(await _whole(running, batches), headers=headers)
+        include_usage = body.stream_options is not None and body.stream_options.include_usage
+        events = server_sent_events(
+            batches, ChunkedAnswer(running.head, running.num_rows), running.rows_per_prompt, include_usage
+        )
+        return StreamingResponse(events, media_type=streaming.MEDIA_TYPE, headers={**headers, **streaming.HEADERS})
+
+    @app.post("/v1/chat/completions")
+    async def chat_completions(request: Request) -> Response:
+        return await generate(request, ChatRequest)
+
+    @app.post("/v1/completions")
+    async def completions(request: Request) -> Response:
+        return await generate(request, CompletionRequest)
+
+
+async def _resolved(body: ChatRequest | CompletionRequest, base_id: str, services: Services) -> Resolved:
+    """Who answers. A name unknown here may have been loaded elsewhere a moment ago, so the store is asked once."""
+    try:
+        return await resolve(body, base_id, services.store.catalogue, services.router)
+    except AdapterNotFound:
+        return await resolve(body, base_id, await services.store.refresh(), services.router)
+
+
+async def _whole(running: Running, batches: Batches) -> dict[str, Any]:
+    answer, usage = WholeAnswer(running.head, running.num_rows), Usage()
+    async with aclosing(batches):
+        async for pieces in batches:
+            raise_if_broken(pieces)
+            answer.add(pieces)
+            usage.count(pieces, running.rows_per_prompt)
+    return answer.document(usage)
+
+
+async def _counted(batches: Batches, services: Services) -> Batches:
+    async with aclosing(batches):
+        async for pieces in batches:
+            services.metrics.tokens.inc(sum(piece.token_id is not None for piece in pieces))
+            yield pieces
+
+
+def _router_endpoints(app: FastAPI, services: Services) -> None:
+    def router() -> Any:
+        if services.router is None:
+            raise NotReady("the router is switched off (setting router.enabled); switch it on", code="router_disabled")
+        return services.router
+
+    @app.post("/v1/route")
+    async def route(request: Request) -> Response:
+        await _authorized(request, services, "generate")
+        body: RouteRequest = await _body(request, services, RouteRequest)
+        answer = await router().route([message.plain() for message in body.messages])
+        return JSONResponse(
+            {
+                "object": "adaptrix.route",
+                "adapter": "+".join(name for name, _ in answer.mix) or "base",
+                "mix": dict(answer.mix),
+                "scores": dict(answer.scores),
+                "score": answer.score,
+                "confidence": answer.confidence,
+                "reason": answer.reason,
+                "previous": answer.previous,
+            }
+        )
+
+    @app.post("/v1/embeddings")
+    async def embeddings(request: Request) -> Response:
+        await _authorized(request, services, "generate")
+        body: EmbeddingRequest = await _body(request, services, EmbeddingRequest)
+        model, vectors, tokens = await router().embed(body.texts())
+        if body.model not in (model, "auto"):
+            raise InvalidRequest(f"embedding model {body.model!r} does not exist; known: {model!r}", param="model")
+        if body.dimensions not in (None, len(vectors[0])):
+            raise InvalidRequest(
+                f"dimensions is {body.dimensions}; {model!r} has {len(vectors[0])}: leave it out", param="dimensions"
+            )
+        data = [
+            {"object": "embedding", "index": index, "embedding": _encoded(vector, body.encoding_format)}
+            for index, vector in enumerate(vectors)
+        ]
+        usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+        return JSONResponse({"object": "list", "model": model, "data": data, "usage": usage})
+
+
+def _encoded(vector: list[float], encoding: str) -> list[float] | str:
+    """OpenAI's base64 form is little-endian float32; its client asks for that by default."""
+    return base64.b64encode(np.asarray(vector, "<f4").tobytes()).decode() if encoding == "base64" else vector
+
+
+def _adapter_endpoints(app: FastAPI, services: Services) -> None:
+    async def load(request: Request) -> Response:
+        await _authorized(request, services, "admin")
+        body: LoadRequest = await _body(request, services, LoadRequest)
+        entry = await admin.load(services, body)
+        return PlainTextResponse(f"Success: LoRA adapter '{entry.name}' added successfully.")
+
+    async def unload(request: Request) -> Response:
+        await _authorized(request, services, "admin")
+        body: UnloadRequest = await _body(request, services, UnloadRequest)
+        await admin.unload(services, body)
+        return PlainTextResponse(f"Success: LoRA adapter '{body.lora_name}' removed successfully.")
+
+    for prefix in ("/v1", ""):  # SGLang's clients leave the prefix out
+        app.post(f"{prefix}/load_lora_adapter")(load)
+        app.post(f"{prefix}/unload_lora_adapter")(unload)
+
+    @app.get("/v1/adapters")
+    async def adapters(request: Request) -> Response:
+        await _authorized(request, services, "generate")
+        return JSONResponse(adapter_list(*await services.store.overview()))
+
+    @app.get("/v1/models")
+    async def models(request: Request) -> Response:
+        await _authorized(request, services, "generate")
+        return JSONResponse(
+            model_list(services.store.catalogue, await services.store.base_id(), services.router is not None)
+        )
+
+
+def _status_endpoints(app: FastAPI, services: Services) -> None:
+    @app.get("/health")
+    async def health() -> Response:
+        missing = await readiness(services)
+        if missing:
+            return JSONResponse({"status": "starting", "missing": missing}, status_code=503)
+        return JSONResponse({"status": "ok"})
+
+    @app.get("/metrics")
+    async def metrics(request: Request) -> Response:
+        services.keys.identify(request.headers.get("authorization"))
+        reports: list[Report] = []
+        try:
+            _, reports = await services.store.overview()
+        except NotReady as error:
+            logger.warning("metrics without replicas: %s", error.message)
+        return Response(services.metrics.render(reports), media_type=CONTENT_TYPE)
+
+
+def _handle_errors(app: FastAPI) -> None:
+    async def core_error(_: Request, error: Exception) -> Response:
+        return error_response(error)
+
+    async def http_error(request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 400
+        code = {404: "unknown_path", 405: "method_not_allowed"}.get(status, "invalid_request")
+        message = f"{request.method} {request.url.path} is not an endpoint of this server; see GET /v1/models to begin"
+        document = {"message": message, "type": "invalid_request_error", "code": code, "param": None}
+        return JSONResponse({"error": document}, status)
+
+    async def unexpected(request: Request, error: Exception) -> Response:
+        response = error_response(error)
+        if response.status_code == 500:
+            logger.exception("%s %s failed", request.method, request.url.path, exc_info=error)
+        return response
+
+    app.add_exception_handler(AdaptrixError, core_error)
+    app.add_exception_handler(HTTPException, http_error)
+    app.add_exception_handler(404, http_error)
+    app.add_exception_handler(405, http_error)
+    app.add_exception_handler(RequestValidationError, http_error)
+    app.add_exception_handler(Exception, unexpected)

@@ -1,0 +1,88 @@
+"""The Serve application's builder, import path ``deployments.app:build``.
+
+Validates everything before anything starts, then binds the deployments: ingress, router, model replicas. Knows how the
+parts fit and how much of a machine each may use; not what they do.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import serve
+from ray.serve import Application
+from ray.serve.context import _get_global_client
+from ray.serve.exceptions import RayServeException
+
+from adaptrix_core.config import Settings, load_settings
+from deployments.ingress import Ingress
+from deployments.principals import KeyRing, require_loopback
+from deployments.replica import ModelReplica
+from deployments.router import RouterReplica
+
+INGRESS_CPUS = 0.1
+ROUTER_CPUS = 0.2
+HEALTH_CHECK_PERIOD_S = 3.0
+HEALTH_CHECK_TIMEOUT_S = 30.0
+INGRESS_MAX_ONGOING = 4096
+ROUTER_MAX_ONGOING = 256
+
+
+def build(args: dict[str, Any]) -> Application:
+    """The application for these settings; relative paths are meant from the project's root.
+
+    Raises ConfigError that lists every fault, before anything has started.
+    """
+    settings = load_settings(args, root=project_root())
+    keys = KeyRing.read(settings.security.api_keys_file)
+    if not keys.enabled and (host := _http_host()) is not None:
+        require_loopback(host)
+    return bind(settings)
+
+
+def bind(settings: Settings) -> Application:
+    """The deployments, bound to one another."""
+    replicas = settings.replicas
+    health: dict[str, Any] = {
+        "health_check_period_s": HEALTH_CHECK_PERIOD_S,
+        "health_check_timeout_s": HEALTH_CHECK_TIMEOUT_S,
+    }
+    model = (
+        serve.deployment(ModelReplica)
+        .options(
+            num_replicas=replicas.num_replicas,
+            # The engine has a queue of its own and refuses with a clear error; Serve's limit must not bite first.
+            max_ongoing_requests=2 * (settings.engine.max_queue + settings.engine.max_rows),
+            ray_actor_options={"num_cpus": replicas.cpus, "num_gpus": replicas.gpus},
+            graceful_shutdown_timeout_s=20.0,
+            **health,
+        )
+        .bind(settings)
+    )
+    ingress = serve.deployment(Ingress).options(
+        max_ongoing_requests=INGRESS_MAX_ONGOING, ray_actor_options={"num_cpus": INGRESS_CPUS}, **health
+    )
+    if not settings.router.enabled:
+        return ingress.bind(settings, model)
+    router = (
+        serve.deployment(RouterReplica)
+        .options(max_ongoing_requests=ROUTER_MAX_ONGOING, ray_actor_options={"num_cpus": ROUTER_CPUS}, **health)
+        .bind(settings)
+    )
+    return ingress.bind(settings, model, router)
+
+
+def project_root() -> Path:
+    """The directory that holds ``deployments/`` and ``serve_config.yaml``."""
+    return Path(__file__).resolve().parent.parent
+
+
+def _http_host() -> str | None:
+    """The address that this cluster's HTTP proxies listen on; None where Serve does not run yet."""
+    if not ray.is_initialized():
+        return None
+    try:
+        return str(_get_global_client().http_config.host)
+    except RayServeException:
+        return None

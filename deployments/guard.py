@@ -1,0 +1,66 @@
+"""What every HTTP request passes first: headers that only our own parts may send, and callers that may not call at all.
+
+A plain ASGI wrapper, so that streams pass through untouched. Counts requests by path and status.
+"""
+
+from __future__ import annotations
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from adaptrix_core.errors import AdaptrixError, Forbidden, InvalidRequest
+from deployments.errors import error_response
+from deployments.metrics import Metrics
+from deployments.principals import is_loopback
+
+CONTROL_HEADERS = ("serve-multiplexed-model-id", "serve-session-id", "x-serve-")
+"""Headers by which Ray Serve's parts steer requests; from outside they would let a caller choose replicas."""
+
+
+class Guard:
+    """Wraps the application."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, keys_enabled: bool) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._keys_enabled = keys_enabled
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def counting_send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._metrics.requests.labels(_path_label(scope), str(message["status"])).inc()
+            await send(message)
+
+        try:
+            _refuse_control_headers(Headers(scope=scope))
+            if not self._keys_enabled:
+                _refuse_strangers(scope)
+        except AdaptrixError as error:
+            await error_response(error)(scope, receive, counting_send)
+            return
+        await self._app(scope, receive, counting_send)
+
+
+def _refuse_control_headers(headers: Headers) -> None:
+    for name in headers:
+        if name.replace("_", "-").startswith(CONTROL_HEADERS):
+            raise InvalidRequest(f"header {name!r} is for use inside the server; remove it", param=name)
+
+
+def _refuse_strangers(scope: Scope) -> None:
+    """Without keys only this machine may call, even if the server was made to listen elsewhere."""
+    host = (scope.get("server") or ("",))[0]
+    if host and not is_loopback(host):
+        raise Forbidden(
+            f"this server has no API keys, so it answers on loopback only, not on {host}; set security.api_keys_file"
+        )
+
+
+def _path_label(scope: Scope) -> str:
+    """The route's path: bounded, whatever paths callers try."""
+    return getattr(scope.get("route"), "path", "other")

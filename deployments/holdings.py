@@ -1,0 +1,169 @@
+"""What a replica holds: packages fetched from the store, verified here, and handed to the engine's loader.
+
+The store is not trusted. Bytes are copied into a private directory, checked there against the package digest, the
+trust policy and the base model, and only then mapped. A package that was refused is not tried again until the catalogue
+offers it anew. Knows no HTTP and no requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from adaptrix_core.adapters import Adapter
+from adaptrix_core.adapters.atomic import write_directory
+from adaptrix_core.adapters.loader import DynamicLoader
+from adaptrix_core.adapters.snapshot import Snapshot
+from adaptrix_core.errors import AdapterNotFound, AdapterRejected, AdaptrixError
+from adaptrix_core.injection.mix import Mix, Term
+from deployments.catalogue import Catalogue
+from deployments.wire import Entry, Holding, PackageMix, Refusal
+
+logger = logging.getLogger(__name__)
+
+DRAIN_POLL_S = 0.05
+PIN_ATTEMPTS = 4
+
+Fetch = Callable[[str], Awaitable[Mapping[str, bytes]]]
+"""Package digest to its files, from the store."""
+
+
+class Holdings:
+    """The packages of one replica. All methods run in the replica's event loop; slow work goes to threads."""
+
+    def __init__(self, loader: DynamicLoader, private_dir: Path, fetch: Fetch) -> None:
+        self._loader = loader
+        self._dir = private_dir
+        self._fetch = fetch
+        self._held: dict[str, Adapter] = {}
+        self._refused: dict[str, tuple[str, Refusal]] = {}
+        """Package digest to (revision of the entry that was refused, why)."""
+        self._draining: dict[str, asyncio.Task[None]] = {}
+
+    async def sync(self, catalogue: Catalogue) -> None:
+        """Hold what the catalogue lists, and let go of the rest once no request uses it."""
+        wanted = {entry.package: entry for entry in catalogue.entries}
+        for package in set(self._held) - set(wanted):
+            self._let_go(package)
+        self._refused = {package: why for package, why in self._refused.items() if package in wanted}
+        arrivals = [self._arrive(entry) for entry in wanted.values() if self._is_news(entry)]
+        await asyncio.gather(*arrivals)
+
+    @asynccontextmanager
+    async def pinned(self, mixes: Sequence[PackageMix]) -> AsyncIterator[tuple[Mix, ...]]:
+        """The mixes to compute under, their adapters kept in host memory for as long as the context lasts.
+
+        Raises AdapterRejected (refused here, and why), AdapterNotFound or CacheFull, with the package in ``.package``.
+        """
+        digests: dict[str, str] = {}
+        try:
+            for package in dict.fromkeys(package for mix in mixes for package, _ in mix):
+                self._require(package)
+                digests[package] = await self._pin(package)
+            yield tuple(tuple(Term(digests[package], weight) for package, weight in mix) for mix in mixes)
+        finally:
+            for digest in digests.values():
+                self._loader.unpin(digest)
+
+    def report(self) -> tuple[dict[str, Holding], dict[str, Refusal]]:
+        """What is held and what was refused, by package."""
+        held = {
+            package: Holding(adapter.digest, adapter.signer, self._loader.residency(package), adapter.warnings)
+            for package, adapter in self._held.items()
+        }
+        return held, {package: refusal for package, (_, refusal) in self._refused.items()}
+
+    def _is_news(self, entry: Entry) -> bool:
+        if entry.package in self._held and entry.package not in self._draining:
+            return False
+        known = self._refused.get(entry.package)
+        return known is None or known[0] != entry.revision
+
+    def _require(self, package: str) -> None:
+        if package in self._refused:
+            refusal = self._refused[package][1]
+            raise _about(AdapterRejected(refusal.message, code=refusal.code), package)
+        if package not in self._held or package in self._draining:
+            raise _about(AdapterNotFound(f"this replica does not hold package {package}; it was unloaded"), package)
+
+    async def _pin(self, package: str) -> str:
+        """Pin a held package and return its weights digest; read from disk again if it was evicted."""
+        pinning = asyncio.ensure_future(asyncio.to_thread(_load_and_pin, self._loader, package))
+        try:
+            return await asyncio.shield(pinning)
+        except asyncio.CancelledError:
+            # The thread cannot be stopped; what it pins must not stay pinned.
+            pinning.add_done_callback(lambda done: None if done.exception() else self._loader.unpin(done.result()))
+            raise
+        except AdaptrixError as error:
+            raise _about(error, package) from error
+
+    async def _arrive(self, entry: Entry) -> None:
+        """Fetch, verify and load one package; what went wrong is kept as a refusal."""
+        if (draining := self._draining.get(entry.package)) is not None:
+            await draining
+        try:
+            files = await self._fetch(entry.package)
+            adapter = await asyncio.to_thread(self._accept, entry, files)
+        except AdaptrixError as error:
+            logger.warning("adapter %s refused: %s: %s", entry.identity, error.code, error.message)
+            self._refused[entry.package] = (entry.revision, Refusal(error.code, error.message))
+            return
+        self._refused.pop(entry.package, None)
+        self._held[entry.package] = adapter
+        logger.info("adapter %s held, package %s", entry.identity, entry.package)
+
+    def _accept(self, entry: Entry, files: Mapping[str, bytes]) -> Adapter:
+        snapshot = Snapshot(entry.name, files)
+        if snapshot.package_digest != entry.package:
+            raise AdapterRejected(
+                f"{entry.identity}: the store sent package {snapshot.package_digest}, not {entry.package}",
+                code="wrong_package",
+            )
+        directory = self._dir / entry.package
+        write_directory(directory, files)
+        return self._loader.load(directory, alias=entry.package)
+
+    def _let_go(self, package: str) -> None:
+        if package not in self._draining:
+            self._draining[package] = asyncio.create_task(self._drain(package))
+
+    async def _drain(self, package: str) -> None:
+        """Refuse new requests, wait until the running ones have ended, then forget the files."""
+        digest = self._held[package].digest
+        try:
+            self._loader.unload(package)
+            while not _is_gone(self._loader, digest):
+                await asyncio.sleep(DRAIN_POLL_S)
+            await asyncio.to_thread(shutil.rmtree, self._dir / package)
+        finally:
+            del self._held[package], self._draining[package]
+
+
+def _load_and_pin(loader: DynamicLoader, package: str) -> str:
+    for _ in range(PIN_ATTEMPTS - 1):
+        digest = loader.load(package).digest
+        try:
+            loader.pin(digest)
+            return digest
+        except AdapterNotFound:
+            logger.info("package %s was evicted before it could be pinned; loading it again", package)
+    digest = loader.load(package).digest
+    loader.pin(digest)
+    return digest
+
+
+def _is_gone(loader: DynamicLoader, digest: str) -> bool:
+    """Whether an unloaded adapter is freed, or another package of equal weights keeps it."""
+    usage = loader.get_memory_usage()
+    return digest not in usage["host"]["adapters"] or digest in usage["names"].values()
+
+
+def _about(error: AdaptrixError, package: str) -> AdaptrixError:
+    """The same error, saying which package it is about (see `generation.py`)."""
+    error.package = package  # type: ignore[attr-defined]
+    return error

@@ -1,0 +1,190 @@
+"""`make serve`: a local Ray cluster with everything of serve_config.yaml on it, until Ctrl-C.
+
+Checks the whole configuration before it starts anything, says what it waits for, and prints the URL and an example once
+`GET /health` answers 200. Does nothing that `serve run serve_config.yaml` would not do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+from pydantic import ValidationError
+
+from adaptrix_core.config import load_settings
+from adaptrix_core.errors import ConfigError
+from deployments.principals import KeyRing, require_loopback
+
+DEFAULT_CONFIG = Path(__file__).resolve().parent.parent / "serve_config.yaml"
+READY_TIMEOUT_S = 600.0
+POLL_S = 0.25
+
+EXAMPLE = """
+Adaptrix is ready at {url}
+
+  curl {url}/v1/chat/completions -H 'content-type: application/json'{key} \\
+    -d '{{"model": "auto", "messages": [{{"role": "user", "content": "What is 17 + 25?"}}]}}'
+
+Ctrl-C ends it.
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run until interrupted; returns the exit code (0 ended by the user, 1 could not start, 2 usage)."""
+    options = _arguments().parse_args(argv)
+    try:
+        config = read_config(options.config, options.host, options.port)
+    except ConfigError as error:
+        print(f"{options.config}: {error.message}", file=sys.stderr)
+        return 1
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: _stop_once(stop))
+    return _serve(config, stop)
+
+
+def read_config(path: Path, host: str | None, port: int | None) -> dict[str, Any]:
+    """The Serve config with host and port replaced where given. Raises ConfigError with all faults."""
+    from ray.serve.schema import ServeDeploySchema
+
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError([f"cannot be read: {error}"]) from error
+    if not isinstance(document, dict) or len(document.get("applications") or ()) != 1:
+        raise ConfigError(["a Serve config with exactly one application is wanted"])
+    http = document.setdefault("http_options", {})
+    http.update({key: value for key, value in (("host", host), ("port", port)) if value is not None})
+    faults: list[str] = []
+    try:
+        ServeDeploySchema.model_validate(document)
+    except ValidationError as error:
+        faults += [f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in error.errors()]
+    try:
+        settings = load_settings(document["applications"][0].get("args") or {}, root=path.resolve().parent)
+        if not KeyRing.read(settings.security.api_keys_file).enabled:
+            require_loopback(str(http.get("host", "127.0.0.1")))
+    except ConfigError as error:
+        faults += error.faults
+    if faults:
+        raise ConfigError(faults)
+    return document
+
+
+def _serve(config: dict[str, Any], stop: threading.Event) -> int:
+    started = time.monotonic()
+    # Before Ray is imported: it reads these once. Ray's own notices would bury ours.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    progress = Progress(started)
+    progress.say("starting Ray")
+    import ray
+    from ray import serve
+    from ray.serve._private import api as serve_api
+    from ray.serve.schema import ServeDeploySchema
+
+    schema = ServeDeploySchema.model_validate(config)
+    ray.init(
+        address="local",
+        namespace="serve",
+        num_cpus=max(2, os.cpu_count() or 1),
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
+    try:
+        client = serve_api.serve_start(
+            http_options=schema.http_options.model_dump(), proxy_location=schema.proxy_location
+        )
+        client.deploy_apps(schema, _blocking=False)
+        url = f"http://{_shown(schema.http_options.host)}:{schema.http_options.port}"
+        failure = _wait_until_ready(url, schema.applications[0].name, progress, stop)
+        if failure is not None:
+            progress.say(failure)
+            return 1
+        if not stop.is_set():
+            keys = config["applications"][0].get("args", {}).get("security", {}).get("api_keys_file")
+            print(EXAMPLE.format(url=url, key=" -H 'authorization: Bearer <key>'" if keys else ""), flush=True)
+        stop.wait()
+        progress.say("stopping")
+        return 0
+    finally:
+        serve.shutdown()
+        ray.shutdown()
+
+
+class Progress:
+    """Says what is waited for, with the time since the start; each line once."""
+
+    def __init__(self, started: float) -> None:
+        self._started = started
+        self._last = ""
+
+    def say(self, what: str) -> None:
+        """Print ``what`` unless it was the last thing said."""
+        if what != self._last:
+            self._last = what
+            print(f"[{time.monotonic() - self._started:5.1f} s] {what}", flush=True)
+
+
+def _wait_until_ready(url: str, app_name: str, progress: Progress, stop: threading.Event) -> str | None:
+    """None once ready or stopped; otherwise why it never will be."""
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    while not stop.wait(POLL_S):
+        status = _application_status(app_name)
+        if status is not None and status.status in ("DEPLOY_FAILED", "UNHEALTHY"):
+            return f"could not start: {status.message}"
+        try:
+            response = httpx.get(f"{url}/health", timeout=5.0)
+        except httpx.HTTPError:
+            progress.say("waiting for the HTTP server")
+        else:
+            if response.status_code == 200:
+                return None
+            progress.say(_missing(response))
+        if time.monotonic() > deadline:
+            return f"not ready after {READY_TIMEOUT_S:.0f} s; Ray's logs say more"
+    return None
+
+
+def _application_status(name: str) -> Any:
+    from ray import serve
+
+    return serve.status().applications.get(name)
+
+
+def _missing(response: httpx.Response) -> str:
+    if response.headers.get("content-type", "").startswith("application/json"):
+        return "waiting: " + "; ".join(response.json().get("missing", ["the application"]))
+    return "loading the base model, the adapters and the router"
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _stop_once(stop: threading.Event) -> None:
+    """The first signal asks for an orderly end; a second one ends at once."""
+    if stop.is_set():
+        raise KeyboardInterrupt
+    stop.set()
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m deployments.launch", description=__doc__)
+    parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="a Ray Serve config file")
+    parser.add_argument("--host", help="address to listen on, instead of the file's")
+    parser.add_argument("--port", type=int, help="port to listen on, instead of the file's")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""The router deployment: decides who answers, from the text alone, and steps out of the way.
+
+Follows the store's catalogue. What it reads there is unverified text, so it can choose badly but never load anything.
+Nothing is remembered of a conversation: `SemanticRouter` finds the previous adapter again by deciding over the earlier
+user turns that the client sends, so any router replica gives the same answer. Embeddings of recent texts are cached.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from ray import serve
+
+from adaptrix_core.config import RouterSettings, Settings
+from adaptrix_core.routing.calibration import Calibration, load_calibration
+from adaptrix_core.routing.embedder import TextEmbedder
+from adaptrix_core.routing.policy import Deferred
+from adaptrix_core.routing.semantic import RouteCard, SemanticRouter
+from deployments.catalogue import Catalogue
+from deployments.follow import StoreFollower
+from deployments.store import namespace_of
+from deployments.wire import RouteAnswer
+
+
+class RouterReplica:
+    """Serves decisions and embeddings."""
+
+    async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]  # Serve awaits it
+        self._embedder = await asyncio.to_thread(TextEmbedder, settings.router.embedder)
+        self._router = await asyncio.to_thread(SemanticRouter, self._embedder, (), calibration_of(settings.router))
+        app_name = serve.get_replica_context().app_name
+        self._follower = StoreFollower(settings.adapters, namespace_of(app_name), self._on_catalogue)
+        await self._follower.start()
+
+    async def route(self, messages: list[dict[str, str]]) -> RouteAnswer:
+        """Who should answer ``messages``. Raises InvalidRequest."""
+        decision = await asyncio.to_thread(self._router.decide, messages)
+        assert not isinstance(decision, Deferred)  # semantic routing always resolves
+        return RouteAnswer(
+            mix=tuple(decision.mix_names.items()),
+            scores=dict(decision.scores),
+            confidence=decision.confidence,
+            reason=decision.reason,
+            previous=decision.previous,
+        )
+
+    async def embed(self, texts: Sequence[str]) -> tuple[str, list[list[float]], int]:
+        """(model name, one vector per text, tokens read)."""
+        vectors = await asyncio.to_thread(self._embedder.embed, texts)
+        return self._embedder.source, vectors.tolist(), await asyncio.to_thread(self._embedder.num_tokens, texts)
+
+    async def _on_catalogue(self, catalogue: Catalogue) -> None:
+        cards = [RouteCard(entry.name, entry.description, entry.examples) for entry in catalogue.newest()]
+        await asyncio.to_thread(self._router.update, cards)
+
+
+def calibration_of(settings: RouterSettings) -> Calibration:
+    """The thresholds that the settings ask for. Raises ConfigError."""
+    calibration = Calibration() if settings.calibration_file is None else load_calibration(settings.calibration_file)
+    return calibration if settings.threshold is None else calibration.with_threshold(settings.threshold)

@@ -1,0 +1,60 @@
+"""What the HTTP endpoints work with: the catalogue, the replicas, the router, the store, and who may call.
+
+The protocols here are all that `api.py` knows of the cluster; `ingress.py` fills them with Ray handles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from adaptrix_core.config import Settings
+from deployments.catalogue import Catalogue
+from deployments.generation import Replicas, Router
+from deployments.metrics import Metrics
+from deployments.principals import KeyRing
+from deployments.wire import Entry, Report
+
+
+class Embedder(Router, Protocol):
+    """The router deployment: decides, and embeds texts with the model that it decides by."""
+
+    async def embed(self, texts: Sequence[str]) -> tuple[str, list[list[float]], int]:
+        """(model name, one vector per text, tokens read)."""
+
+
+class Store(Protocol):
+    """The adapter store, as the ingress reaches it. Methods raise the project's errors."""
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The newest catalogue seen here."""
+
+    async def refresh(self) -> Catalogue:
+        """The catalogue as the store has it now."""
+
+    async def base_id(self) -> str:
+        """The base model's id, as replicas report it. Raises NotReady before the first has."""
+
+    async def overview(self) -> tuple[Catalogue, list[Report]]:
+        """The catalogue and the reports of live replicas."""
+
+    async def load(self, name: str, path: str) -> Entry:
+        """Load an adapter on every replica."""
+
+    async def unload(self, name: str) -> list[Entry]:
+        """Unload an adapter from every replica."""
+
+
+@dataclass
+class Services:
+    """Everything an endpoint may use."""
+
+    settings: Settings
+    keys: KeyRing
+    replicas: Replicas
+    router: Embedder | None
+    """None where the router is switched off."""
+    store: Store
+    metrics: Metrics
