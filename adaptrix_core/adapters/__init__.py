@@ -2,7 +2,7 @@
 
 from adaptrix_core.adapters.keys import default_private_key, default_trusted_keys, generate_key_pair
 from adaptrix_core.adapters.limits import Limits
-from adaptrix_core.adapters.loader import DynamicLoader
+from adaptrix_core.adapters.loader import DynamicLoader, Residency
 from adaptrix_core.adapters.manager import AdapterManager
 from adaptrix_core.adapters.metadata import AdapterMetadata, describe
 from adaptrix_core.adapters.package import Adapter, package_digest, read_package, sign_package, write_package
@@ -16,6 +16,7 @@ __all__ = [
     "AdapterMetadata",
     "DynamicLoader",
     "Limits",
+    "Residency",
     "Snapshot",
     "TrustPolicy",
     "TrustReport",

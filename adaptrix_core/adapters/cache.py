@@ -51,6 +51,11 @@ class ByteLRU(Generic[T]):
         """Bytes of the entries that cannot be evicted now."""
         return sum(entry.nbytes for entry in self._entries.values() if entry.pins)
 
+    @property
+    def usage(self) -> dict[str, int]:
+        """Bytes used, pinned and allowed."""
+        return {"used_bytes": self.used_bytes, "pinned_bytes": self.pinned_bytes, "budget_bytes": self.budget_bytes}
+
     def get(self, key: str) -> T | None:
         """The value, which becomes the most recently used; None if it is not there."""
         entry = self._entries.get(key)
@@ -94,7 +99,7 @@ class ByteLRU(Generic[T]):
         return evicted
 
     def put(self, key: str, value: T, nbytes: int) -> list[str]:
-        """Add an entry as the most recently used; returns the keys evicted for it. Raises CacheFull, changing nothing."""
+        """Add an entry as the most recently used; returns the keys evicted for it. Raises CacheFull, unchanged."""
         evicted = [] if key in self._entries else self.make_room(nbytes)
         if key not in self._entries:
             self._entries[key] = _Entry(value, nbytes)

@@ -10,30 +10,27 @@ it.
 
 from __future__ import annotations
 
-import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import psutil
+
 from adaptrix_core.adapters.cache import ByteLRU
-from adaptrix_core.adapters.manager import AdapterManager
+from adaptrix_core.adapters.device_slots import DeviceSlots
+from adaptrix_core.adapters.manager import AdapterManager, is_path
 from adaptrix_core.adapters.package import Adapter
 from adaptrix_core.adapters.preload import Preloader
-from adaptrix_core.errors import AdapterNotFound, CacheFull
+from adaptrix_core.errors import AdapterExists, AdapterNotFound, CacheFull
 from adaptrix_core.injection.injector import LayerInjector
-
-log = logging.getLogger(__name__)
 
 Residency = Literal["device", "host", "disk", "absent"]
 
-DEVICE_SHARE = 0.10
-"""Share of device memory for adapters, unless a budget is given; at least `MIN_DEVICE_ADAPTERS` always fit."""
 HOST_SHARE = 0.25
-"""Share of host memory for adapters, unless a budget is given."""
-MIN_DEVICE_ADAPTERS = 3
+"""Share of host memory for adapters where no budget is given."""
 
 
 @dataclass(frozen=True)
@@ -59,37 +56,29 @@ class DynamicLoader:
     ) -> None:
         """preload: load the adapters that are likely next in the background, into free memory only."""
         self._manager = manager
-        self._injector = injector
         self._lock = threading.RLock()
-        self._host: ByteLRU[Adapter] = ByteLRU(
-            "host memory for adapters", _budget(host_budget_bytes, _host_memory(), HOST_SHARE, "host")
-        )
-        device = manager.require_base().device
-        self._device: ByteLRU[None] = ByteLRU(
-            "device memory for adapters", _budget(device_budget_bytes, _device_memory(device), DEVICE_SHARE, "device")
-        )
-        self._device_budget_is_default = device_budget_bytes is None
+        if host_budget_bytes is None:
+            host_budget_bytes = int(psutil.virtual_memory().total * HOST_SHARE)
+        self._host: ByteLRU[Adapter] = ByteLRU("host memory for adapters", host_budget_bytes)
+        base = manager.require_base()
+        self._device = DeviceSlots(injector, base.device, base.dtype, device_budget_bytes)
         self._names: dict[str, _Registration] = {}
-        self._flights: dict[tuple[str, str], Future[Adapter]] = {}
+        self._flights: dict[str, Future[Adapter]] = {}
         self._retired: set[str] = set()
-        self._preloader = Preloader(self._preload_one, enabled=preload)
+        """Unloaded, but pinned by running requests: freed with the last pin, refused to new ones."""
+        self._preloader: Preloader[Adapter] = Preloader(self._load_named, self._load_if_free, enabled=preload)
 
     def load(self, source: str | Path, alias: str | None = None) -> Adapter:
         """Make an adapter resident in host memory, verified, and usable by name; returns it.
 
-        A name that is loaded already is answered from memory. A path is read again, and usable as ``alias``, or as the
-        name in its metadata. Raises AdapterNotFound, AdapterRejected, CacheFull, or AdapterExists where the name is in
-        use for other weights.
+        A name that is loaded already is answered from memory. A path is read again, and is usable as ``alias``, or as
+        the name in its metadata. Raises AdapterNotFound, AdapterRejected, CacheFull, or AdapterExists where the name is
+        in use for other weights.
         """
-        by_name = isinstance(source, str) and alias is None and "/" not in source and "\\" not in source
-        if by_name:
-            self._preloader.used(str(source))
-            resident = self._touch(str(source))
-            if resident is not None:
-                return resident
-            registered = self._registered(str(source))
-            source = str(source) if registered is None else registered.source
-        return self._load_once(source, alias)
+        if is_path(source) or alias is not None:
+            return self._read(source, lambda adapter: self._register(alias or adapter.name, source, adapter))
+        self._preloader.used(str(source))
+        return self._load_named(str(source))
 
     def pin(self, digest: str) -> None:
         """Keep an adapter in host memory until as many `unpin` calls; reads it again if it was evicted meanwhile.
@@ -97,17 +86,17 @@ class DynamicLoader:
         Raises AdapterNotFound where no loaded name has this digest (any more).
         """
         with self._lock:
-            if digest in self._host and digest not in self._retired:
+            names = [name for name, entry in self._names.items() if entry.digest == digest]
+            if names and digest in self._host:
                 self._host.pin(digest)
                 return
-            names = [name for name, entry in self._names.items() if entry.digest == digest]
         for name in names:
-            adapter = self.load(name)
-            with self._lock:
-                if adapter.digest == digest:
-                    self._drop_from_device(self._host.put(digest, adapter, adapter.weights.nbytes))
+            adapter = self._load_named(name)
+            if adapter.digest == digest:
+                with self._lock:
+                    self._keep(adapter)
                     self._host.pin(digest)
-                    return
+                return
         raise AdapterNotFound(f"no loaded adapter has weights digest {digest[:12]}…; it was unloaded or replaced")
 
     def unpin(self, digest: str) -> None:
@@ -119,42 +108,27 @@ class DynamicLoader:
     def check_fits(self, digests: Iterable[str]) -> None:
         """Raise CacheFull, naming both numbers, where these adapters together can never be on the device at once."""
         with self._lock:
-            needed = sum(self._device_bytes(digest) for digest in set(digests))
-            budget = self._device_budget()
-        if needed > budget:
-            raise CacheFull(
-                f"the adapters of this request take {needed} bytes on the device, the budget is {budget}; mix fewer "
-                "adapters or raise the device budget"
-            )
+            self._device.check_fits({digest: self._resident(digest).weights for digest in digests})
 
     def acquire_slots(self, digests: Iterable[str]) -> bool:
-        """Put all these (pinned) adapters on the device and keep them there; False, changing nothing, if there is no room.
+        """Put all these on the device and keep them there; False, keeping nothing, if there is no room now.
 
-        Raises CacheFull where they can never fit (`check_fits`), AdapterNotFound where one is not in host memory.
+        Raises CacheFull where they can never fit, AdapterNotFound where one is not in host memory (pin it first).
         """
-        wanted = set(digests)
         with self._lock:
-            self.check_fits(wanted)
-            missing = [digest for digest in wanted if digest not in self._device]
-            self._device.budget_bytes = self._device_budget()
-            kept = [digest for digest in wanted if digest in self._device]
-            for digest in kept:
-                self._device.pin(digest)  # so that making room for the missing ones spares them
-            placed = self._place(missing)
-            if not placed:
-                for digest in kept:
-                    self._device.unpin(digest)
+            adapters = {digest: self._resident(digest).weights for digest in digests}
+            if not self._device.acquire(adapters):
                 return False
-            for digest in wanted:
-                self._device.get(digest)
+            for digest in adapters:
                 self._host.pin(digest)
             return True
 
     def release_slots(self, digests: Iterable[str]) -> None:
         """Undo one `acquire_slots`; the adapters stay on the device until the room is needed."""
         with self._lock:
-            for digest in set(digests):
-                self._device.unpin(digest)
+            released = set(digests)
+            self._device.release(released)
+            for digest in released:
                 self.unpin(digest)
 
     def prefetch(self, name: str) -> Future[Adapter]:
@@ -165,28 +139,29 @@ class DynamicLoader:
         """Load these into host memory, and onto the device as far as there is room. Raises what `load` raises."""
         adapters = [self.load(name) for name in names]
         for adapter in adapters:
-            if not self._warm(adapter):
-                break
+            self._warm(adapter)
         return adapters
 
     def switch_adapter(self, name: str, replaces: str) -> Adapter:
         """Put ``name`` on the device, then take ``replaces`` off it unless it is in use. A failure changes nothing."""
-        adapter = self.load(name)
-        old = self._registered(replaces)
+        with self._lock:
+            old = self._registered(replaces)
         if old is None:
             raise AdapterNotFound(f"adapter {replaces!r} is not loaded; there is nothing to switch from")
+        adapter = self.load(name)
         if not self._warm(adapter):
-            raise CacheFull(f"no room on the device for {name!r}: everything there is in use; retry later")
+            raise CacheFull(f"no room on the device for {name!r}: all adapters there are in use; retry later")
         with self._lock:
-            if old.digest != adapter.digest and not self._device.pins_of(old.digest):
-                self._drop_from_device([old.digest])
+            digest = old[1].digest
+            if digest != adapter.digest and not self._device.is_pinned(digest):
+                self._device.evict(digest)
         return adapter
 
     def cleanup_unused_adapters(self) -> list[str]:
         """Free every adapter that nothing uses, on the device and in host memory; returns their identities."""
         with self._lock:
             unused = [digest for digest in self._host if not self._host.pins_of(digest)]
-            identities = [self._identity(digest) for digest in unused]
+            identities = [self._resident(digest).identity for digest in unused]
             for digest in unused:
                 self._free(digest)
         return identities
@@ -197,28 +172,21 @@ class DynamicLoader:
         Memory in use is freed when its last pin goes; memory that another name shares stays. Raises AdapterNotFound.
         """
         with self._lock:
-            key = self._key(name)
-            if key is None:
-                raise AdapterNotFound(
-                    f"adapter {name!r} is not loaded; loaded: {', '.join(sorted(self._names)) or 'none'}"
-                )
-            digest = self._names.pop(key).digest
-            if any(entry.digest == digest for entry in self._names.values()) or digest not in self._host:
-                return True
-            if self._host.pins_of(digest):
-                self._retired.add(digest)
-                return False
-            self._free(digest)
-            return True
+            known = self._registered(name)
+            if known is None:
+                loaded = ", ".join(sorted(self._names)) or "none"
+                raise AdapterNotFound(f"adapter {name!r} is not loaded; loaded: {loaded}")
+            key, digest = known[0], known[1].digest
+            del self._names[key]
+            return self._let_go(digest)
 
     def residency(self, name: str) -> Residency:
         """Where a named adapter's weights are now."""
-        registered = self._registered(name)
         with self._lock:
-            if registered is not None:
-                if registered.digest in self._device:
-                    return "device"
-                return "host" if registered.digest in self._host else "disk"
+            known = self._registered(name)
+            if known is not None:
+                digest = known[1].digest
+                return "device" if digest in self._device else "host" if digest in self._host else "disk"
         try:
             self._manager.path_of(name)
         except AdapterNotFound:
@@ -234,14 +202,14 @@ class DynamicLoader:
         """Bytes used, pinned and allowed on host and device, and every resident adapter with its place and pins."""
         with self._lock:
             return {
-                "host": _usage(self._host, self._host.budget_bytes),
-                "device": _usage(self._device, self._device_budget()),
+                "host": self._host.usage,
+                "device": self._device.usage,
                 "adapters": {
-                    self._identity(digest): {
-                        "digest": digest,
+                    digest: {
+                        "identity": self._resident(digest).identity,
                         "residency": "device" if digest in self._device else "host",
                         "host_bytes": self._host.nbytes_of(digest),
-                        "device_bytes": self._device.nbytes_of(digest) if digest in self._device else 0,
+                        "device_bytes": self._device.nbytes_of(digest),
                         "pins": self._host.pins_of(digest),
                     }
                     for digest in self._host
@@ -251,3 +219,129 @@ class DynamicLoader:
     def close(self) -> None:
         """Stop background loading. Adapters stay where they are."""
         self._preloader.close()
+
+    def _load_named(self, name: str) -> Adapter:
+        """From memory; else from where it was loaded before; else from the catalogue."""
+        with self._lock:
+            known = self._registered(name)
+            key, source = (name, name) if known is None else (known[0], known[1].source)
+
+        def resident() -> Adapter | None:
+            known = self._names.get(key)
+            return None if known is None else self._host.get(known.digest)
+
+        return self._read(source, lambda adapter: self._reregister(key, source, adapter), resident)
+
+    def _read(
+        self,
+        source: str | Path,
+        keep: Callable[[Adapter], None],
+        resident: Callable[[], Adapter | None] = lambda: None,
+    ) -> Adapter:
+        """Read and verify, then ``keep`` it under the lock. Who wants the same source meanwhile shares the read."""
+        with self._lock:
+            found = resident()
+            if found is not None:
+                return found
+            flight = self._flights.get(str(source))
+            if flight is None:
+                mine = self._flights[str(source)] = Future()
+        if flight is not None:
+            adapter = flight.result()
+            with self._lock:
+                keep(adapter)
+            return adapter
+        try:
+            adapter = self._manager.load_adapter(source)
+        except BaseException as error:
+            self._land(source, mine)
+            mine.set_exception(error)
+            raise
+        try:
+            with self._lock:
+                keep(adapter)
+        finally:
+            self._land(source, mine)
+            mine.set_result(adapter)
+        return adapter
+
+    def _land(self, source: str | Path, flight: Future[Adapter]) -> None:
+        with self._lock:
+            if self._flights.get(str(source)) is flight:
+                del self._flights[str(source)]
+
+    def _register(self, name: str, source: str | Path, adapter: Adapter) -> None:
+        """For a load by path or alias: a name in use for other weights stays what it is."""
+        existing = self._names.get(name)
+        if existing is not None and existing.digest != adapter.digest:
+            raise AdapterExists(
+                f"name {name!r} is in use for {existing.identity} with weights {existing.digest[:12]}; unload it first "
+                "or choose another name"
+            )
+        self._keep(adapter)
+        self._names[name] = _Registration(source, adapter.digest, adapter.identity)
+
+    def _reregister(self, name: str, source: str | Path, adapter: Adapter) -> None:
+        """For a load by name: after an eviction the files may be newer, then the name means the new weights."""
+        self._keep(adapter)
+        old = self._names.get(name)
+        self._names[name] = _Registration(source, adapter.digest, adapter.identity)
+        if old is not None and old.digest != adapter.digest:
+            self._let_go(old.digest)
+
+    def _keep(self, adapter: Adapter) -> None:
+        """Into host memory; whatever that evicts leaves the device as well."""
+        for evicted in self._host.put(adapter.digest, adapter, adapter.weights.nbytes):
+            self._device.evict(evicted)
+        self._retired.discard(adapter.digest)
+
+    def _load_if_free(self, name: str) -> None:
+        """For guesses: keep it only if that displaces nothing."""
+        with self._lock:
+            known = self._registered(name)
+            if known is not None and known[1].digest in self._host:
+                return
+            key, source = (name, name) if known is None else (known[0], known[1].source)
+
+        def keep(adapter: Adapter) -> None:
+            usage = self._host.usage
+            if usage["used_bytes"] + adapter.weights.nbytes <= usage["budget_bytes"]:
+                self._reregister(key, source, adapter)
+
+        self._read(source, keep)
+
+    def _warm(self, adapter: Adapter) -> bool:
+        """Onto the device without keeping it there; False if there is no room."""
+        with self._lock:
+            self._keep(adapter)
+            placed = self.acquire_slots([adapter.digest])
+            if placed:
+                self.release_slots([adapter.digest])
+            return placed
+
+    def _registered(self, name: str) -> tuple[str, _Registration] | None:
+        """The registration under ``name``, or the one whose ``name@version`` it is."""
+        if name in self._names:
+            return name, self._names[name]
+        return next(((key, entry) for key, entry in self._names.items() if entry.identity == name), None)
+
+    def _resident(self, digest: str) -> Adapter:
+        adapter = self._host.get(digest)
+        if adapter is None:
+            raise AdapterNotFound(f"adapter with weights {digest[:12]}… is not in host memory; pin it first")
+        return adapter
+
+    def _let_go(self, digest: str) -> bool:
+        """A name left these weights: free them unless another name or a running request uses them (then False)."""
+        if digest not in self._host or any(entry.digest == digest for entry in self._names.values()):
+            return True
+        if self._host.pins_of(digest):
+            self._retired.add(digest)
+            return False
+        self._free(digest)
+        return True
+
+    def _free(self, digest: str) -> None:
+        self._retired.discard(digest)
+        self._device.evict(digest)
+        self._host.remove(digest)

@@ -39,7 +39,7 @@ class AdapterManager:
 
     def __init__(
         self,
-        root: Path | str,
+        root: Path | str | None,
         base: BaseModel | None = None,
         trust: TrustPolicy | None = None,
         *,
@@ -47,14 +47,19 @@ class AdapterManager:
         base_match: BaseMatch = "compatible",
         allowed_roots: Sequence[Path] | None = None,
     ) -> None:
-        """``allowed_roots``: where a load by path may read (the root always may); None allows any path."""
-        self.root = Path(root)
+        """root: None for no catalogue, so that adapters are loaded by path only.
+
+        allowed_roots: where a load by path may read (the root always may); None allows any path.
+        """
+        self.root = None if root is None else Path(root)
         self.base = base
         self.trust = TrustPolicy() if trust is None else trust
         self._limits = limits
         self._base_match = base_match
-        self._allowed_roots = None if allowed_roots is None else (self.root, *allowed_roots)
-        if self.root.is_dir():
+        self._allowed_roots = None
+        if allowed_roots is not None:
+            self._allowed_roots = tuple(p.resolve() for p in (self.root, *allowed_roots) if p is not None)
+        if self.root is not None and self.root.is_dir():
             recover(self.root)
 
     def list_adapters(self) -> list[AdapterMetadata]:
@@ -80,13 +85,13 @@ class AdapterManager:
         """
         directory = self._locate(source)
         adapter = self.read(snapshot_package(directory, self._limits))
-        if not _is_path(source) and adapter.name != _split(str(source))[0]:
+        if not is_path(source) and adapter.name != _split(str(source))[0]:
             raise _misnamed(directory, adapter.metadata)
         return adapter
 
     def read(self, snapshot: Snapshot) -> Adapter:
         """Verify and load an adapter from bytes. Raises AdapterRejected."""
-        base = self._require_base()
+        base = self.require_base()
         return read_package(
             snapshot, base.info, base.points, trust=self.trust, limits=self._limits, base_match=self._base_match
         )
@@ -137,7 +142,7 @@ class AdapterManager:
 
     def _catalogue(self) -> list[tuple[AdapterMetadata, Path]]:
         found: list[tuple[AdapterMetadata, Path]] = []
-        if not self.root.is_dir():
+        if self.root is None or not self.root.is_dir():
             return found
         for directory in sorted(self.root.iterdir()):
             if directory.name.startswith(".") or not (directory / METADATA_FILE).exists():
@@ -160,16 +165,16 @@ class AdapterManager:
             identities = [metadata.identity for metadata, _ in catalogue]
             near = difflib.get_close_matches(name, [*identities, *(m.name for m, _ in catalogue)], n=3)
             hint = f"did you mean {', '.join(near)}?" if near else f"there are: {', '.join(identities) or 'none'}"
-            raise AdapterNotFound(f"no adapter {name!r} in {self.root.name!r}; {hint}")
+            raise AdapterNotFound(f"no adapter {name!r}; {hint}")
         return matches[-1]
 
     def _locate(self, source: str | Path) -> Path:
-        if not _is_path(source):
+        if not is_path(source):
             return self._find(str(source))[1]
         directory = Path(source)
         if self._allowed_roots is not None:
             resolved = directory.resolve()
-            if not any(resolved.is_relative_to(root.resolve()) for root in self._allowed_roots):
+            if not any(resolved.is_relative_to(root) for root in self._allowed_roots):
                 raise AdapterRejected(
                     f"path {str(source)!r} is outside the directories that adapters may be loaded from",
                     code="path_escape",
@@ -178,6 +183,8 @@ class AdapterManager:
 
     def _directory_for(self, metadata: AdapterMetadata, overwrite: bool, digest: str) -> Path:
         """``root/name`` for the first version of a name, ``root/name@version`` for further ones."""
+        if self.root is None:
+            raise InvalidRequest("adapters cannot be saved: there is no adapters directory; set one (adapters_dir)")
         same_name = [(m, path) for m, path in self._catalogue() if m.name == metadata.name]
         for existing, path in same_name:
             if existing.version == metadata.version:
@@ -189,13 +196,15 @@ class AdapterManager:
                 return path
         return self.root / (metadata.identity if same_name else metadata.name)
 
-    def _require_base(self) -> BaseModel:
+    def require_base(self) -> BaseModel:
+        """The base model. Raises BaseModelError where there is none."""
         if self.base is None:
             raise BaseModelError("adapters can only be loaded for a base model, this manager has none", code="bad_base")
         return self.base
 
 
-def _is_path(source: str | Path) -> bool:
+def is_path(source: str | Path) -> bool:
+    """Whether a source of an adapter is a path (else a name): a Path, or a string with a path separator."""
     return isinstance(source, Path) or "/" in source or "\\" in source
 
 
