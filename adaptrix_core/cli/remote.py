@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import httpx
 
+from adaptrix_core.cli.mix_names import BASE
 from adaptrix_core.cli.target import AdapterRow, Answer, ChatRequest, Message, OnText
 from adaptrix_core.errors import AdaptrixError, ServerUnavailable
 
@@ -37,7 +38,7 @@ class RemoteTarget:
     async def chat(self, request: ChatRequest, on_text: OnText | None = None) -> Answer:
         """Stream ``POST /v1/chat/completions``; closing the connection (cancellation) aborts it in the engine."""
         body = {
-            "model": request.model,
+            "model": await self._model_id(request.model),
             "messages": [dict(message) for message in request.messages],
             "stream": True,
             "stream_options": {"include_usage": True},
@@ -102,6 +103,13 @@ class RemoteTarget:
             "models": [model["id"] for model in models["data"]],
             "adapters": [row.as_dict() for row in rows],
         }
+
+    async def _model_id(self, model: str) -> str:
+        """``base`` stands for the base model's id, which the server knows; every other name goes as it is."""
+        if model != BASE:
+            return model
+        models = await self._json("GET", "/v1/models")
+        return next(card["id"] for card in models["data"] if card["parent"] is None)
 
     async def _json(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         try:

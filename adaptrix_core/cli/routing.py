@@ -12,6 +12,8 @@ from adaptrix_core.cli.options import output_options, target_options
 from adaptrix_core.cli.output import table
 from adaptrix_core.cli.session import Session
 
+SHOWN = ("adapter", "confidence", "reason", "previous")
+
 
 @click.command()
 @click.argument("text")
@@ -31,7 +33,7 @@ def route(session: Session, text: str) -> None:
         scores = decision.get("scores") or {}
         ranked = sorted(scores.items(), key=lambda item: item[1], reverse=True)
         for key, value in decision.items():
-            if key != "scores":
+            if key in SHOWN and value is not None:
                 out.print(f"{key}: {value}", markup=False)
         if ranked:
             out.print(table(("adapter", "score"), [(name, f"{score:.3f}") for name, score in ranked]))

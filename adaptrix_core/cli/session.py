@@ -43,9 +43,11 @@ class Session:
     def target(self) -> Target:
         """The running server at ``--url``, or with ``--local`` an engine in this process. Use as an async context."""
         if self.local:
-            from adaptrix_core.cli.local import LocalTarget
+            settings = self.settings  # first: wrong settings are reported before torch takes its seconds to load
+            with self.output.waiting("starting a local engine"):
+                from adaptrix_core.cli.local import LocalTarget
 
-            return LocalTarget(self.settings, self.output)
+            return LocalTarget(settings, self.output)
         from adaptrix_core.cli.remote import RemoteTarget
 
         return RemoteTarget(self.url, self.api_key)

@@ -13,8 +13,8 @@ from adaptrix_core.cli.options import output_options
 from adaptrix_core.cli.session import Session
 
 if TYPE_CHECKING:
-    from adaptrix_core.adapters.manager import ValidationReport
     from adaptrix_core.adapters.trust import TrustPolicy
+    from adaptrix_core.adapters.validation import ValidationReport
 
 Directory = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -114,7 +114,8 @@ def _show(out: Console, report: ValidationReport, trust: TrustPolicy) -> None:
         f"adapter         {report.identity}",
         f"package digest  {report.package_digest or 'unreadable'}",
         f"weights digest  {report.weights_digest or 'unreadable'}",
-        f"signer          {report.signer or 'none that is trusted'}  (policy {trust.policy}, keys {trust.trusted_keys_dir})",
+        f"signer          {report.signer or 'none that is trusted'}",
+        f"policy          {trust.policy}, trusted keys in {trust.trusted_keys_dir}",
         f"checked against {report.checked_against_base or 'no base model (--base does)'}",
         *(f"warning         {warning}" for warning in report.warnings),
         *(f"fault           {message}  [{code}]" for code, message in report.faults),

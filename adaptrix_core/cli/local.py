@@ -1,0 +1,194 @@
+"""An engine in this process, behind the same interface as a server; it starts when needed, ends with the command."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+from transformers.utils import logging as transformers_logging
+
+from adaptrix_core.adapters import Adapter, AdapterManager, AdapterMetadata, TrustPolicy
+from adaptrix_core.cli.mix_names import BASE, parse_mix
+from adaptrix_core.cli.output import Output
+from adaptrix_core.cli.target import AdapterRow, Answer, ChatRequest, Message, OnText
+from adaptrix_core.config import Settings
+from adaptrix_core.engine import Engine, EngineLoop, GenerationRequest, SamplingParams
+from adaptrix_core.engine.build import build_engine
+from adaptrix_core.errors import AdapterRejected, EngineStopped
+from adaptrix_core.injection.mix import constant
+from adaptrix_core.routing.calibration import Calibration, load_calibration
+from adaptrix_core.routing.catalogue import cards_in
+from adaptrix_core.routing.embedder import TextEmbedder
+from adaptrix_core.routing.policy import Resolved
+from adaptrix_core.routing.semantic import SemanticRouter
+
+AUTO = "auto"
+HERE = "local"
+"""What this process is called where a server lists its replicas."""
+
+# Progress is ours to show.
+transformers_logging.disable_progress_bar()
+
+
+class LocalTarget:
+    """Serves what ``settings`` say: base model, adapter directory, trust."""
+
+    def __init__(self, settings: Settings, output: Output) -> None:
+        adapters = settings.adapters
+        self._settings = settings
+        self._output = output
+        self._trust = TrustPolicy(adapters.trust, adapters.trusted_keys_dir, adapters.revocation_file)
+        self._manager = AdapterManager(adapters.dir, None, self._trust, base_match=adapters.base_match)
+        self._loop: EngineLoop | None = None
+        self._router: SemanticRouter | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        if self._loop is not None:
+            self._loop.stop()
+
+    async def chat(self, request: ChatRequest, on_text: OnText | None = None) -> Answer:
+        """Answer one request in the engine's running batch; cancelling aborts it there."""
+        loop = self._started()
+        started = time.perf_counter()
+        weights, score = self._who(request)
+        adapters = [await loop.call(_load, name) for name in weights]
+        mix = await loop.call(Engine.resolve_mix, weights or None)
+        prompt = loop.engine.encode([dict(message) for message in request.messages])
+        sampling = {**request.sampling(), "stop": tuple(request.stop)}
+        generation = GenerationRequest(
+            f"local-{uuid.uuid4().hex}", prompt, SamplingParams(**sampling), schedules=(constant(mix),)
+        )
+        pieces: list[str] = []
+        num_tokens = 0
+        first_token_s: float | None = None
+        async for event in loop.generate(generation):
+            if event.error is not None:
+                raise EngineStopped(event.error)
+            if event.token_id is not None:
+                num_tokens += 1
+                first_token_s = first_token_s or time.perf_counter() - started
+            if event.text:
+                pieces.append(event.text)
+                if on_text is not None:
+                    on_text(event.text)
+        duration_s = time.perf_counter() - started
+        return Answer(
+            text="".join(pieces),
+            adapter=_label(adapters, weights),
+            digest="+".join(adapter.package_digest for adapter in adapters) or None,
+            route_score=score,
+            finish_reason=event.finish_reason or "error",
+            num_prompt_tokens=len(prompt),
+            num_completion_tokens=num_tokens,
+            first_token_s=first_token_s or duration_s,
+            duration_s=duration_s,
+        )
+
+    async def adapters(self) -> list[AdapterRow]:
+        """The adapter directory; signatures are checked, tensors are not read."""
+        return [self._row(metadata) for metadata in self._manager.list_adapters()]
+
+    async def load(self, path: str, name: str | None) -> dict[str, Any]:
+        """Load into the engine, with every check that a server makes."""
+        adapter = await self._started().call(Engine.load_adapter, path, name)
+        return {
+            "message": f"{adapter.identity} loads: rank {adapter.weights.max_rank}, "
+            f"layers {', '.join(map(str, adapter.weights.layers))}, {adapter.weights.nbytes} bytes, "
+            f"signed by {adapter.signer or 'nobody'}",
+            "name": adapter.name,
+            "version": adapter.version,
+            "package_digest": adapter.package_digest,
+            "weights_digest": adapter.digest,
+            "signer": adapter.signer,
+            "warnings": list(adapter.warnings),
+        }
+
+    async def unload(self, name: str) -> dict[str, Any]:
+        """Drain and forget ``name`` in this process's engine."""
+        await self._started().call(Engine.unload_adapter, name)
+        return {"message": f"unloaded {name}"}
+
+    async def route(self, messages: Sequence[Message]) -> dict[str, Any]:
+        """The router's decision; needs no base model."""
+        decision = self._decide(messages)
+        return {
+            "adapter": decision.adapter or BASE,
+            "mix": dict(decision.mix_names),
+            "scores": dict(decision.scores),
+            "confidence": decision.confidence,
+            "reason": decision.reason,
+            "previous": decision.previous,
+        }
+
+    async def status(self) -> dict[str, Any]:
+        """The base model's facts, the engine's counters, and the adapter directory."""
+        stats = await self._started().call(Engine.stats)
+        return {**stats, "adapters": [row.as_dict() for row in await self.adapters()]}
+
+    def _started(self) -> EngineLoop:
+        if self._loop is None:
+            with self._output.waiting(f"loading {self._settings.base.model}"):
+                self._loop = EngineLoop(build_engine(self._settings))
+                self._loop.start()
+        return self._loop
+
+    def _who(self, request: ChatRequest) -> tuple[Mapping[str, float], float | None]:
+        """Adapter names and weights that answer, and the route score where the router chose."""
+        if request.model != AUTO:
+            return parse_mix(request.model, self._settings.base.model), None
+        decision = self._decide(request.messages)
+        return decision.mix_names, decision.confidence
+
+    def _decide(self, messages: Sequence[Message]) -> Resolved:
+        if not self._settings.router.enabled:
+            return Resolved({}, {}, 1.0, "base model: the router is switched off (setting router.enabled)")
+        if self._router is None:
+            with self._output.waiting("loading the router"):
+                self._router = build_router(self._settings)
+        decision = self._router.decide([dict(message) for message in messages])
+        assert isinstance(decision, Resolved)  # routing by meaning never defers
+        return decision
+
+    def _row(self, metadata: AdapterMetadata) -> AdapterRow:
+        snapshot = self._manager.snapshot(metadata.identity)
+        try:
+            signer = self._trust.check(snapshot).signer
+        except AdapterRejected:
+            signer = None
+        place = self._loop.engine.loader.residency(metadata.identity) if self._loop else "disk"
+        return AdapterRow(
+            name=metadata.name,
+            version=metadata.version,
+            digest=snapshot.package_digest,
+            signer=signer,
+            description=metadata.description,
+            residency={HERE: place},
+        )
+
+
+def build_router(settings: Settings) -> SemanticRouter:
+    """The router over the adapter directory, with the thresholds that the settings ask for."""
+    wanted = settings.router
+    calibration = load_calibration(wanted.calibration_file) if wanted.calibration_file else Calibration()
+    if wanted.threshold is not None:
+        calibration = calibration.with_threshold(wanted.threshold)
+    return SemanticRouter(TextEmbedder(wanted.embedder), cards_in(settings.adapters.dir), calibration)
+
+
+def _load(engine: Engine, name: str) -> Adapter:
+    return engine.loader.load(name)
+
+
+def _label(adapters: Sequence[Adapter], weights: Mapping[str, float]) -> str:
+    """As the server's header names it: ``base``, ``name@version`` or ``a@1*0.7+b@2*0.3``."""
+    if not adapters:
+        return BASE
+    factors = list(weights.values())
+    if len(adapters) == 1 and factors[0] == 1.0:
+        return adapters[0].identity
+    return "+".join(f"{adapter.identity}*{factor:g}" for adapter, factor in zip(adapters, factors, strict=True))

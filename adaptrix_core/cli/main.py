@@ -1,0 +1,53 @@
+"""Entry point of the `adaptrix` command: the group, its commands, logging. Heavy packages load inside the commands."""
+
+from __future__ import annotations
+
+import logging
+
+import click
+
+from adaptrix_core import __version__
+from adaptrix_core.cli.adapters import active, list_adapters, load, unload
+from adaptrix_core.cli.benchmark import benchmark
+from adaptrix_core.cli.errors import ErrorEdge
+from adaptrix_core.cli.query import query
+from adaptrix_core.cli.routing import route
+from adaptrix_core.cli.serve import serve
+from adaptrix_core.cli.session import Session
+from adaptrix_core.cli.status import status
+from adaptrix_core.cli.training import train
+from adaptrix_core.cli.trust import sign, verify
+
+
+@click.group(cls=ErrorEdge, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="adaptrix")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """One small language model, many specialities: adapters injected into its middle layers, per request.
+
+    Commands that ask something talk to a running server (--url), or to an engine of their own (--local).
+    Exit code: 0 done, 1 failed, 2 wrong usage.
+    """
+    ctx.ensure_object(Session)
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+
+
+for command in (
+    load,
+    unload,
+    list_adapters,
+    active,
+    query,
+    benchmark,
+    status,
+    serve,
+    train,
+    sign,
+    verify,
+    route,
+):
+    cli.add_command(command)
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,71 @@
+"""`train`: an adapter from examples."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from adaptrix_core.cli.layers import LayerList
+from adaptrix_core.cli.options import output_options
+from adaptrix_core.cli.session import Session
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--data",
+    required=True,
+    help="A task family, a JSONL file, or gsm8k, code-alpaca, reclor (also as NAME:PATH of a local copy).",
+)
+@click.option("--base", "base_model", default="smollm2-135m", show_default=True, help="Base model to train on.")
+@click.option(
+    "--output", type=click.Path(file_okay=False, path_type=Path), help="Working directory [default: runs/NAME]."
+)
+@click.option("--layers", type=LayerList(fractions=True), help="Indices or fractions of the depth, such as 10,14,18.")
+@click.option("--modules", help="Comma-separated canonical names [default: all seven].")
+@click.option("--rank", type=int, help="Rank of every point.")
+@click.option("--alpha", type=float, help="LoRA alpha; the scaling is alpha / rank.")
+@click.option("--examples", type=int, help="Examples at most.")
+@click.option("--epochs", type=int)
+@click.option("--batch-size", type=int)
+@click.option("--learning-rate", type=float)
+@click.option("--seed", type=int)
+@click.option("--threads", type=int, help="CPU threads [default: torch's choice].")
+@click.option("--gradient-checkpointing", is_flag=True, default=None, help="Less memory, more time.")
+@click.option("--reuse-trunk/--no-reuse-trunk", default=None, help="Compute the frozen layers once per example.")
+@output_options
+@click.pass_obj
+def train(
+    session: Session, name: str, output: Path | None, base_model: str, modules: str | None, **options: Any
+) -> None:
+    """Train adapter NAME on chosen layers of a frozen base model; a killed run resumes.
+
+    The result is a PEFT directory with the loss curve beside it. `adaptrix import` makes a signed adapter of it.
+    """
+    from adaptrix_core.training.config import TrainConfig
+    from adaptrix_core.training.run import train as run_training
+
+    given = {key: value for key, value in options.items() if value is not None}
+    if modules is not None:
+        given["modules"] = tuple(module.strip() for module in modules.split(","))
+    config = TrainConfig(name=name, output_dir=output or Path("runs") / name, base_model=base_model, **given)
+    silent = session.as_json or session.verbosity < 0
+    result = run_training(config, console=Console(stderr=True, quiet=silent))
+    summary = {key: value for key, value in asdict(result).items() if key != "steps"}
+    summary |= {"directory": str(result.directory), "num_steps": len(result.steps), "final_loss": result.final_loss}
+
+    def show(out: Console) -> None:
+        out.print(f"{name}: {len(result.steps)} steps, final loss {result.final_loss:.4f}", markup=False)
+        out.print(
+            f"layers {', '.join(map(str, result.layers))}, {result.trainable_parameters} parameters", markup=False
+        )
+        reused = result.trunk_layer_tokens_reused
+        out.print(f"trunk: {reused} layer-tokens reused, about {result.trunk_seconds_saved:.0f} s saved", markup=False)
+        out.print(f"PEFT directory and loss curve: {result.directory}", markup=False)
+        out.print(f"next: adaptrix import {result.directory} --name {name} --sign", markup=False)
+
+    session.output.result(summary, show)

@@ -1,0 +1,104 @@
+"""`sign` and `verify`, end to end on real directories and keys."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from adaptrix_core.cli.main import cli
+
+MakePackage = Callable[[str], Path]
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Path:
+    return tmp_path / "keys" / "alice.key"
+
+
+def test_a_new_key_signs_and_its_public_half_verifies(make_package: MakePackage, key: Path) -> None:
+    package = make_package("spelling")
+    signed = run("sign", package, "--key", key, "--new-key", "--json")
+    assert signed.exit_code == 0, signed.stderr
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    verified = run("verify", package, "--trusted-keys", key.parent, "--json")
+    assert verified.exit_code == 0, verified.output
+    report = json.loads(verified.stdout)
+    assert report["ok"] is True
+    assert report["signer"] == "alice"
+    assert report["package_digest"] == json.loads(signed.stdout)["package_digest"]
+
+
+def test_signing_again_after_a_change_is_all_that_is_needed(make_package: MakePackage, key: Path) -> None:
+    package = make_package("spelling")
+    run("sign", package, "--key", key, "--new-key")
+    (package / "README.md").write_text("changed")
+    assert run("verify", package, "--trusted-keys", key.parent).exit_code == 1
+    assert run("sign", package, "--key", key).exit_code == 0
+    assert run("verify", package, "--trusted-keys", key.parent).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("harm", "code"),
+    [
+        (lambda d: (d / "layer_1.safetensors").write_bytes(b"x"), "tampered"),
+        (lambda d: (d / "signature.json").unlink(), "signature_missing"),
+        (lambda d: (d / "layer_1.safetensors").unlink(), "missing_file"),
+        (lambda d: (d / "extra.py").write_text("import os"), "unexpected_file"),
+    ],
+)
+def test_every_harm_is_named_and_exits_1(
+    make_package: MakePackage, key: Path, harm: Callable[[Path], object], code: str
+) -> None:
+    package = make_package("spelling")
+    run("sign", package, "--key", key, "--new-key")
+    harm(package)
+    verified = run("verify", package, "--trusted-keys", key.parent)
+    assert verified.exit_code == 1
+    assert f"[{code}]" in verified.stdout
+    assert "would be refused" in verified.stdout
+
+
+def test_a_signature_by_a_stranger_is_not_trusted(make_package: MakePackage, key: Path, tmp_path: Path) -> None:
+    package = make_package("spelling")
+    run("sign", package, "--key", key, "--new-key")
+    strangers = tmp_path / "others"
+    strangers.mkdir()
+    verified = run("verify", package, "--trusted-keys", strangers, "--json")
+    assert verified.exit_code == 1
+    assert [fault["code"] for fault in json.loads(verified.stdout)["faults"]] == ["untrusted_key"]
+
+
+def test_a_revoked_package_is_refused_by_its_digest(make_package: MakePackage, key: Path, tmp_path: Path) -> None:
+    package = make_package("spelling")
+    digest = json.loads(run("sign", package, "--key", key, "--new-key", "--json").stdout)["package_digest"]
+    (tmp_path / "revoked.txt").write_text(f"{digest} leaked\n")
+    config = tmp_path / "settings.yaml"
+    config.write_text(f"adapters: {{dir: ., trusted_keys_dir: {key.parent}, revocation_file: revoked.txt}}\n")
+    verified = run("verify", package, "--config", config, "--json")
+    assert verified.exit_code == 1
+    assert "revoked" in [fault["code"] for fault in json.loads(verified.stdout)["faults"]]
+
+
+def test_a_key_is_never_overwritten(make_package: MakePackage, key: Path) -> None:
+    package = make_package("spelling")
+    run("sign", package, "--key", key, "--new-key")
+    before = key.read_bytes()
+    again = run("sign", package, "--key", key, "--new-key")
+    assert again.exit_code == 1
+    assert "never overwritten" in again.stderr
+    assert key.read_bytes() == before
+
+
+def test_signing_without_a_key_says_so(make_package: MakePackage, key: Path) -> None:
+    done = run("sign", make_package("spelling"), "--key", key)
+    assert done.exit_code == 1
+    assert "no private key" in done.stderr
