@@ -66,7 +66,11 @@ class EngineLoop:
         """
         events: asyncio.Queue[TokenEvent] = asyncio.Queue()
         subscriber = (asyncio.get_running_loop(), events)
-        unfinished = await self.call(self._add, request, subscriber)
+        try:
+            unfinished = await self.call(self._add, request, subscriber)
+        except asyncio.CancelledError:
+            self.abort(request.request_id)  # it may have been added while its caller went away
+            raise
         try:
             while unfinished:
                 event = await events.get()
@@ -98,11 +102,16 @@ class EngineLoop:
         self._deliver(engine.abort(request_id))
 
     def _run(self) -> None:
-        while self._execute_commands():
-            if self.engine.has_work:
-                self._step()
-        for request_id in list(self._subscribers):
-            self._deliver(self.engine.abort(request_id))
+        try:
+            while self._execute_commands():
+                if self.engine.has_work:
+                    self._step()
+        finally:
+            with self._lock:
+                self._stopping = True
+            self._refuse_queued()
+            for request_id in list(self._subscribers):
+                self._deliver(self.engine.abort(request_id))
 
     def _step(self) -> None:
         try:
@@ -120,9 +129,10 @@ class EngineLoop:
             except queue.Empty:
                 return True
             if command is None:
-                self._refuse_queued()
                 return False
             function, args, future = command
+            if not future.set_running_or_notify_cancel():
+                continue
             try:
                 future.set_result(function(self.engine, *args))
             except Exception as error:  # handed to the caller, who awaits it
@@ -134,7 +144,7 @@ class EngineLoop:
                 command = self._commands.get_nowait()
             except queue.Empty:
                 return
-            if command is not None:
+            if command is not None and command[2].set_running_or_notify_cancel():
                 command[2].set_exception(EngineStopped("the engine is stopping"))
 
     def _deliver(self, events: list[TokenEvent]) -> None:
