@@ -9,24 +9,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ray import serve
 
 from adaptrix_core.config import RouterSettings, Settings
-from adaptrix_core.routing.calibration import Calibration, load_calibration
-from adaptrix_core.routing.embedder import TextEmbedder
-from adaptrix_core.routing.policy import Deferred
-from adaptrix_core.routing.semantic import RouteCard, SemanticRouter
 from deployments.catalogue import Catalogue
 from deployments.follow import StoreFollower
 from deployments.store import namespace_of
 from deployments.wire import RouteAnswer
+
+if TYPE_CHECKING:
+    from adaptrix_core.routing.calibration import Calibration
 
 
 class RouterReplica:
     """Serves decisions and embeddings."""
 
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]  # Serve awaits it
+        # Seconds of imports (torch, sentence-transformers): only a router replica pays for them.
+        from adaptrix_core.routing.embedder import TextEmbedder
+        from adaptrix_core.routing.semantic import SemanticRouter
+
         self._embedder = await asyncio.to_thread(TextEmbedder, settings.router.embedder)
         self._router = await asyncio.to_thread(SemanticRouter, self._embedder, (), calibration_of(settings.router))
         app_name = serve.get_replica_context().app_name
@@ -35,8 +39,10 @@ class RouterReplica:
 
     async def route(self, messages: list[dict[str, str]]) -> RouteAnswer:
         """Who should answer ``messages``. Raises InvalidRequest."""
+        from adaptrix_core.routing.policy import Resolved
+
         decision = await asyncio.to_thread(self._router.decide, messages)
-        assert not isinstance(decision, Deferred)  # semantic routing always resolves
+        assert isinstance(decision, Resolved)  # semantic routing always resolves
         return RouteAnswer(
             mix=tuple(decision.mix_names.items()),
             scores=dict(decision.scores),
@@ -51,11 +57,15 @@ class RouterReplica:
         return self._embedder.source, vectors.tolist(), await asyncio.to_thread(self._embedder.num_tokens, texts)
 
     async def _on_catalogue(self, catalogue: Catalogue) -> None:
+        from adaptrix_core.routing.catalogue import RouteCard
+
         cards = [RouteCard(entry.name, entry.description, entry.examples) for entry in catalogue.newest()]
         await asyncio.to_thread(self._router.update, cards)
 
 
 def calibration_of(settings: RouterSettings) -> Calibration:
     """The thresholds that the settings ask for. Raises ConfigError."""
+    from adaptrix_core.routing.calibration import Calibration, load_calibration
+
     calibration = Calibration() if settings.calibration_file is None else load_calibration(settings.calibration_file)
     return calibration if settings.threshold is None else calibration.with_threshold(settings.threshold)

@@ -1,14 +1,26 @@
-"""Adapters at rest and in memory: the directory format, trust in it, and who holds what in memory."""
+"""Adapters at rest and in memory: the directory format, trust in it, and who holds what in memory.
 
-from adaptrix_core.adapters.keys import default_private_key, default_trusted_keys, generate_key_pair
-from adaptrix_core.adapters.limits import Limits
-from adaptrix_core.adapters.loader import DynamicLoader, Residency
-from adaptrix_core.adapters.manager import AdapterManager
-from adaptrix_core.adapters.metadata import AdapterMetadata, describe
-from adaptrix_core.adapters.package import Adapter, package_digest, read_package, sign_package, write_package
-from adaptrix_core.adapters.snapshot import Snapshot
-from adaptrix_core.adapters.trust import TrustPolicy, TrustReport
-from adaptrix_core.adapters.validation import ValidationReport
+Importing this package is cheap: the names below are loaded on first use, and who only handles files never loads torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from adaptrix_core.adapters.keys import default_private_key, default_trusted_keys, generate_key_pair
+    from adaptrix_core.adapters.limits import Limits
+    from adaptrix_core.adapters.loader import DynamicLoader, Residency
+    from adaptrix_core.adapters.manager import AdapterManager
+    from adaptrix_core.adapters.metadata import AdapterMetadata, describe
+    from adaptrix_core.adapters.package import Adapter, package_digest, read_package, sign_package, write_package
+    from adaptrix_core.adapters.peft import base_warnings, export_peft, import_peft, is_peft_directory, usable_name
+    from adaptrix_core.adapters.peft_hub import download_peft
+    from adaptrix_core.adapters.redistribute import RedistributionCost, measure_cost, redistribute
+    from adaptrix_core.adapters.snapshot import Snapshot
+    from adaptrix_core.adapters.trust import TrustPolicy, TrustReport
+    from adaptrix_core.adapters.validation import ValidationReport
 
 __all__ = [
     "Adapter",
@@ -16,17 +28,62 @@ __all__ = [
     "AdapterMetadata",
     "DynamicLoader",
     "Limits",
+    "RedistributionCost",
     "Residency",
     "Snapshot",
     "TrustPolicy",
     "TrustReport",
     "ValidationReport",
+    "base_warnings",
     "default_private_key",
     "default_trusted_keys",
     "describe",
+    "download_peft",
+    "export_peft",
     "generate_key_pair",
+    "import_peft",
+    "is_peft_directory",
+    "measure_cost",
     "package_digest",
     "read_package",
+    "redistribute",
     "sign_package",
+    "usable_name",
     "write_package",
 ]
+
+_HOMES = {
+    "Adapter": "adaptrix_core.adapters.package",
+    "AdapterManager": "adaptrix_core.adapters.manager",
+    "AdapterMetadata": "adaptrix_core.adapters.metadata",
+    "DynamicLoader": "adaptrix_core.adapters.loader",
+    "Limits": "adaptrix_core.adapters.limits",
+    "RedistributionCost": "adaptrix_core.adapters.redistribute",
+    "Residency": "adaptrix_core.adapters.loader",
+    "Snapshot": "adaptrix_core.adapters.snapshot",
+    "TrustPolicy": "adaptrix_core.adapters.trust",
+    "TrustReport": "adaptrix_core.adapters.trust",
+    "ValidationReport": "adaptrix_core.adapters.validation",
+    "base_warnings": "adaptrix_core.adapters.peft",
+    "default_private_key": "adaptrix_core.adapters.keys",
+    "default_trusted_keys": "adaptrix_core.adapters.keys",
+    "describe": "adaptrix_core.adapters.metadata",
+    "download_peft": "adaptrix_core.adapters.peft_hub",
+    "export_peft": "adaptrix_core.adapters.peft",
+    "generate_key_pair": "adaptrix_core.adapters.keys",
+    "import_peft": "adaptrix_core.adapters.peft",
+    "is_peft_directory": "adaptrix_core.adapters.peft",
+    "measure_cost": "adaptrix_core.adapters.redistribute",
+    "package_digest": "adaptrix_core.adapters.package",
+    "read_package": "adaptrix_core.adapters.package",
+    "redistribute": "adaptrix_core.adapters.redistribute",
+    "sign_package": "adaptrix_core.adapters.package",
+    "usable_name": "adaptrix_core.adapters.peft",
+    "write_package": "adaptrix_core.adapters.package",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,146 @@
+"""The engine side of a replica: an engine on its own thread and the packages it holds, without Ray.
+
+Thin: prompts become token ids, package digests become mixes, token events become pieces. Model work is the engine's.
+Importing this module loads torch, so only a replica does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+from adaptrix_core.adapters import TrustPolicy
+from adaptrix_core.base import BaseModelManager
+from adaptrix_core.config import Settings
+from adaptrix_core.engine import Engine, EngineLoop, EngineOptions, GenerationRequest, SamplingParams, TokenEvent
+from adaptrix_core.engine.constraint import json_grammar
+from adaptrix_core.errors import EngineStopped, InvalidRequest
+from adaptrix_core.injection.mix import constant
+from deployments.batching import batched
+from deployments.holdings import Fetch, Holdings
+from deployments.wire import GenerateCall, Likely, Piece, Report
+
+
+class EngineWorker:
+    """Serves `GenerateCall`s. Everything but the engine's own thread runs in one event loop."""
+
+    def __init__(self, settings: Settings, fetch: Fetch) -> None:
+        """Load the base model and start the engine; takes seconds."""
+        self._private = Path(tempfile.mkdtemp(prefix="adaptrix-replica-"))
+        self._engine = build_engine(settings, self._private / "catalogue")
+        self._loop = EngineLoop(self._engine)
+        self._loop.start()
+        self.holdings = Holdings(self._engine.loader, self._private / "packages", fetch)
+
+    def stop(self) -> None:
+        """End every request with an abort, stop the engine, and delete the private directory."""
+        self._loop.stop()
+        shutil.rmtree(self._private, ignore_errors=True)
+
+    async def generate(self, call: GenerateCall) -> AsyncGenerator[list[Piece]]:
+        """What each engine step produced for ``call``, as it comes. Closing this aborts the request.
+
+        Raises the core's errors before the first piece.
+        """
+        params = SamplingParams(**sampling_arguments(call))
+        token_ids = await asyncio.to_thread(self._encode, call.prompt)
+        async with self.holdings.pinned(call.mixes) as mixes:
+            schedules = tuple(constant(mix) for mix in mixes)
+            request = GenerationRequest(call.request_id, token_ids, params, schedules, call.salt)
+            async with aclosing(batched(self._loop.generate(request))) as batches:
+                async for events in batches:
+                    yield [self._piece(event) for event in events]
+
+    def check_health(self) -> None:
+        """Raise EngineStopped where the engine thread has ended."""
+        if not self._loop.is_alive:
+            raise EngineStopped("the engine thread has ended; the replica is replaced")
+
+    async def report(self, replica_id: str, catalogue_version: str) -> Report:
+        """What this worker says about itself. Raises EngineStopped."""
+        held, refused = self.holdings.report()
+        return Report(
+            replica_id=replica_id,
+            base_id=self._engine.base.info.name,
+            context_length=self._engine.max_row_tokens,
+            catalogue_version=catalogue_version,
+            held=held,
+            refused=refused,
+            stats=engine_numbers(await self._loop.call(Engine.stats)),
+        )
+
+    def _encode(self, prompt: Any) -> tuple[int, ...]:
+        token_ids = self._engine.encode(prompt)
+        if not token_ids:
+            raise InvalidRequest("the prompt is empty; send text or token ids", param="prompt")
+        return token_ids
+
+    def _piece(self, event: TokenEvent) -> Piece:
+        chosen = None
+        if event.logprob is not None and event.token_id is not None:
+            chosen = Likely(self._token(event.token_id), event.token_id, event.logprob)
+        return Piece(
+            index=event.index,
+            token_id=event.token_id,
+            position=event.position,
+            text=event.text,
+            logprob=chosen,
+            top=tuple(Likely(self._token(token), token, logprob) for token, logprob in event.top_logprobs),
+            finish_reason=event.finish_reason,
+            error=event.error,
+            prompt_tokens=event.num_prompt_tokens,
+        )
+
+    def _token(self, token_id: int) -> str:
+        tokenizer = self._engine.base.tokenizer
+        return str(tokenizer.decode([token_id])) if tokenizer is not None else f"token_id:{token_id}"
+
+
+def build_engine(settings: Settings, adapters_dir: Path) -> Engine:
+    """The engine of one replica. ``adapters_dir`` stays empty: packages are loaded by path, from `Holdings`."""
+    wanted, adapters = settings.engine, settings.adapters
+    base = BaseModelManager(
+        settings.base.model, settings.base.device, settings.base.precision, settings.base.lineage
+    ).load_model()
+    defaults = EngineOptions()
+    options = EngineOptions(
+        max_rows=wanted.max_rows,
+        max_batch_tokens=wanted.max_batch_tokens,
+        max_waiting=wanted.max_queue,
+        block_size=wanted.block_size,
+        kv_cache_tokens=wanted.kv_cache_tokens or defaults.kv_cache_tokens,
+        cut=wanted.cut,
+    )
+    trust = TrustPolicy(adapters.trust, adapters.trusted_keys_dir, adapters.revocation_file)
+    return Engine(
+        base,
+        adapters_dir,
+        trust,
+        options,
+        host_budget_bytes=wanted.host_cache_bytes,
+        device_budget_bytes=wanted.device_budget_bytes,
+    )
+
+
+def sampling_arguments(call: GenerateCall) -> dict[str, Any]:
+    """Keyword arguments of SamplingParams."""
+    grammar = None if call.response_format is None else json_grammar(call.response_format)
+    return {**call.sampling, "grammar": grammar}
+
+
+def engine_numbers(stats: Mapping[str, Any]) -> dict[str, float]:
+    """The engine's statistics as plain numbers for /metrics."""
+    blocks = stats["kv_blocks"]
+    return {
+        "rows_running": stats["rows"]["running"],
+        "rows_waiting": stats["rows"]["waiting"],
+        "kv_cache_usage": blocks["used"] / blocks["total"] if blocks["total"] else 0.0,
+        "steps": stats["steps"],
+        "tokens_generated": stats["tokens_generated"],
+        "preemptions": stats["preemptions"],
+    }
