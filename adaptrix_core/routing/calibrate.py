@@ -1,0 +1,120 @@
+"""Choose the router's thresholds on labelled prompts.
+
+Knows the rule's numbers and what each must achieve. Reads calibration prompts only, never those that results are
+reported on. The command is ``python -m benchmarks.routing calibrate``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adaptrix_core.errors import ConfigError
+from adaptrix_core.routing import prompts
+from adaptrix_core.routing.calibration import Calibration
+from adaptrix_core.routing.catalogue import RouteCard
+from adaptrix_core.routing.conversation import excerpt
+from adaptrix_core.routing.prompts import Labelled, Turn
+from adaptrix_core.routing.semantic import SemanticRouter
+
+OUT_OF_SCOPE_TO_BASE = 0.97
+"""Share of the out-of-scope calibration prompts that must go to the base; 0.95 is promised on held-out ones."""
+MOVES_NOTICED = 0.95
+"""Share of the changed topics that must leave the previous adapter."""
+SWITCHES_ALLOWED = 0.97
+"""Share of the prompts for another adapter whose lead must be large enough to take a conversation over."""
+
+Numbers = NDArray[np.floating]
+
+
+def calibrate(
+    router: SemanticRouter, in_scope: Sequence[Labelled], out_of_scope: Sequence[str], conversations: Sequence[Turn]
+) -> Calibration:
+    """Thresholds for ``router``'s catalogue; prompts for adapters that are not in it are left out.
+
+    Raises ConfigError where nothing is left to calibrate with.
+    """
+    names = {card.name for card in router.catalogue if card.texts}
+    wanted = [row for row in in_scope if row.adapter in names]
+    turns = [turn for turn in conversations if turn.adapter in names]
+    if not wanted or not turns:
+        asked = sorted({str(row.adapter) for row in in_scope})
+        raise ConfigError([f"no calibration prompt is for any of {sorted(names)}; they are for {asked}"])
+    # In batches, once: all that follows finds the vectors in the embedder's memory.
+    texts = [*out_of_scope, *(text for turn in turns for text in (turn.first, turn.then))]
+    router.embedder.embed([excerpt(text) for text in texts])
+    inside = router.margins([row.prompt for row in wanted])
+    right = np.array([inside[row.adapter or ""][i] for i, row in enumerate(wanted)])
+    best_outside = np.max(list(router.margins(out_of_scope).values()), axis=0)
+    leads = [right[i] - inside[name][i] for i, row in enumerate(wanted) for name in names if name != row.adapter]
+    kept, moved = _stay_margins(router, turns, out_of_scope)
+    slope, intercept = _platt(right, best_outside)
+    return Calibration(
+        accept=_lowest_that_rejects(right, best_outside, OUT_OF_SCOPE_TO_BASE),
+        stay=_lowest_that_rejects(kept, moved, MOVES_NOTICED),
+        lead=max(0.0, float(np.quantile(leads, 1 - SWITCHES_ALLOWED))) if leads else 0.0,
+        slope=slope,
+        intercept=intercept,
+        embedder=router.embedder.source,
+    )
+
+
+def _stay_margins(
+    router: SemanticRouter, turns: Sequence[Turn], out_of_scope: Sequence[str]
+) -> tuple[Numbers, Numbers]:
+    """Margin plus continuity towards the previous adapter: of follow-ups, and of turns that change the topic."""
+    going_on = [turn for turn in turns if turn.same_topic]
+    # Every out-of-scope prompt is a change of topic, whatever was said before: each after three different first turns.
+    changes = [turn for turn in turns if not turn.same_topic] + [
+        Turn(first.adapter, first.first, prompt, same_topic=False)
+        for index, prompt in enumerate(out_of_scope)
+        for first in (going_on[(3 * index + step * 7) % len(going_on)] for step in range(3))
+    ]
+
+    def value(turn: Turn) -> float:
+        return float(router.margins([turn.then])[turn.adapter][0]) + router.continuity(turn.then, [turn.first])
+
+    return np.array([value(turn) for turn in going_on]), np.array([value(turn) for turn in changes])
+
+
+def _lowest_that_rejects(wanted: Numbers, unwanted: Numbers, share: float) -> float:
+    """The threshold that keeps most of ``wanted`` among those that reject ``share`` of ``unwanted``.
+
+    It stands in the middle of the gap around it, so that it is equally far from the values on both sides.
+    """
+    values = np.unique(np.concatenate([wanted, unwanted]))
+    gaps = np.concatenate([[values[0] - 1.0], (values[:-1] + values[1:]) / 2, [values[-1] + 1.0]])
+    allowed = [gap for gap in gaps if (unwanted < gap).mean() >= share]
+    most = max((wanted >= gap).mean() for gap in allowed)
+    equals = [gap for gap in allowed if (wanted >= gap).mean() == most]
+    return float(equals[len(equals) // 2])
+
+
+def _platt(inside: Numbers, outside: Numbers) -> tuple[float, float]:
+    """Slope and intercept from margin to the probability of being in scope, both kinds taken as equally frequent."""
+    from sklearn.linear_model import LogisticRegression
+
+    margins = np.concatenate([inside, outside])[:, None]
+    labels = np.repeat([1, 0], [len(inside), len(outside)])
+    model = LogisticRegression(C=1.0, class_weight="balanced").fit(margins, labels)
+    return float(model.coef_[0, 0]), float(model.intercept_[0])
+
+
+def with_provenance(calibration: Calibration, cards: Sequence[RouteCard], router: SemanticRouter) -> Calibration:
+    """The same numbers with where they come from: cards, prompt files, requirements."""
+    best_outside = np.max(list(router.margins(prompts.out_of_scope("calibration")).values()), axis=0)
+    return calibration.model_copy(
+        update={
+            "provenance": {
+                "command": "python -m benchmarks.routing calibrate",
+                "date": datetime.now(UTC).date().isoformat(),
+                "cards": {card.name: len(card.examples) for card in cards},
+                "prompt_files_sha256": prompts.digests(),
+                "required": {"out_of_scope_to_base": OUT_OF_SCOPE_TO_BASE, "moves_noticed": MOVES_NOTICED},
+                "out_of_scope_to_base": round(float((best_outside < calibration.accept).mean()), 4),
+            }
+        }
+    )

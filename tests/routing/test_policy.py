@@ -1,0 +1,101 @@
+"""The rule: best accepted adapter, base below; the previous adapter stays unless the topic moved."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adaptrix_core.errors import ConfigError
+from adaptrix_core.routing.calibration import Calibration
+from adaptrix_core.routing.policy import Evidence, settle
+
+NUMBERS = Calibration(accept=0.0, stay=-0.5, lead=0.75, slope=2.0, intercept=0.5)
+margin = st.floats(-5, 5)
+margins = st.dictionaries(st.sampled_from(["math", "logic", "code"]), margin, min_size=1)
+
+
+@given(margins, margin)
+def test_without_a_previous_adapter_the_best_answers_from_the_threshold_on(
+    given: dict[str, float], flow: float
+) -> None:
+    decision = settle(Evidence(given, flow), None, NUMBERS)
+    best = max(given.values())
+    if best >= NUMBERS.accept:
+        assert given[decision.adapter or ""] == best
+    else:
+        assert decision.adapter is None
+
+
+@given(margins, margin, st.sampled_from(["math", "logic", "code", "gone"]))
+def test_scores_and_confidence_are_probabilities(given: dict[str, float], flow: float, previous: str) -> None:
+    decision = settle(Evidence(given, flow), previous, NUMBERS)
+    assert set(decision.scores) == set(given)
+    assert all(0.0 <= score <= 1.0 for score in decision.scores.values())
+    chosen = decision.adapter
+    assert decision.confidence == (decision.scores[chosen] if chosen else 1.0 - max(decision.scores.values()))
+    assert sorted(given, key=lambda n: given[n]) == sorted(given, key=lambda n: (decision.scores[n], given[n]))
+
+
+@given(margins, margin)
+def test_an_adapter_that_is_gone_gets_no_favour(given: dict[str, float], flow: float) -> None:
+    assert settle(Evidence(given, flow), "gone", NUMBERS) == settle(Evidence(given, flow), None, NUMBERS)
+
+
+@given(margins, margin, st.sampled_from(["math", "logic", "code"]))
+def test_another_adapter_takes_over_only_with_a_clear_lead_or_when_the_topic_moved(
+    given: dict[str, float], flow: float, previous: str
+) -> None:
+    chosen = settle(Evidence(given, flow), previous, NUMBERS).adapter
+    if chosen is None or chosen == previous or previous not in given:
+        return
+    assert given[chosen] >= NUMBERS.accept
+    stays = given[previous] >= NUMBERS.accept or given[previous] + flow >= NUMBERS.stay
+    assert given[chosen] - given[previous] >= NUMBERS.lead or not stays
+
+
+@given(margins, margin, st.floats(0, 5), st.sampled_from(["math", "logic", "code"]))
+def test_more_continuity_never_drives_the_previous_adapter_out(
+    given: dict[str, float], flow: float, more: float, previous: str
+) -> None:
+    if settle(Evidence(given, flow), previous, NUMBERS).adapter == previous:
+        assert settle(Evidence(given, flow + more), previous, NUMBERS).adapter == previous
+
+
+@pytest.mark.parametrize(
+    ("given", "flow", "chosen", "reason"),
+    [
+        ({"math": 1.0, "code": -1.0}, -9.0, "math", "math: score 0.92, threshold 0.62"),
+        ({"math": -1.0, "code": -1.2}, 0.6, "math", "stays with math"),
+        ({"math": -1.0, "code": -1.2}, 0.4, None, "the topic moved away from math; best score 0.18 (math)"),
+        ({"math": 0.1, "code": 0.8}, 0.0, "math", "math: score"),
+        ({"math": 0.1, "code": 0.9}, 0.0, "code", "code: score"),
+        ({"math": -0.2, "code": 0.4}, 0.0, "math", "stays with math"),
+        ({"math": -0.2, "code": 0.4}, -1.0, "code", "code: score"),
+    ],
+)
+def test_worked_examples_after_a_turn_of_math(
+    given: dict[str, float], flow: float, chosen: str | None, reason: str
+) -> None:
+    decision = settle(Evidence(given, flow), "math", NUMBERS)
+    assert decision.adapter == chosen
+    assert decision.mix_names == ({chosen: 1.0} if chosen else {})
+    assert reason in decision.reason
+    assert decision.previous == "math"
+
+
+def test_an_empty_catalogue_means_the_base() -> None:
+    decision = settle(Evidence({}, 0.0), None, NUMBERS)
+    assert (decision.adapter, decision.confidence) == (None, 1.0)
+
+
+@given(st.floats(0.01, 0.99))
+def test_a_threshold_given_as_a_score_is_where_adapters_begin_to_answer(score: float) -> None:
+    numbers = NUMBERS.with_threshold(score)
+    assert numbers.probability(numbers.accept) == pytest.approx(score)
+
+
+@pytest.mark.parametrize("score", [0.0, 1.0, -0.5, 7.0, float("nan")])
+def test_a_threshold_that_is_no_probability_is_refused(score: float) -> None:
+    with pytest.raises(ConfigError, match="between 0 and 1"):
+        NUMBERS.with_threshold(score)
