@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from transformers import AttentionInterface
 
@@ -45,7 +45,8 @@ class _Part:
     rows: int
     length: int
     slots: Tensor
-    """Cache slots of the context, ``(rows, context)`` int64, padded with 0."""
+    """Cache slots of the context, ``(rows, context)`` int64, padded with the row's own first slot: masked slots weigh 0,
+    and 0 times another row's infinity would be NaN."""
     query_positions: Tensor
     """``(rows, length)``"""
     contexts: Tensor
@@ -115,7 +116,8 @@ def _split(segments: Sequence[Segment], slots: Sequence[Tensor]) -> list[_Part]:
         offset += segment.length
     if singles:
         contexts = torch.tensor([[s.context] for _, s, _ in singles], device=device)
-        padded = nn.utils.rnn.pad_sequence([row_slots for _, _, row_slots in singles], batch_first=True)
+        longest = max(s.context for _, s, _ in singles)
+        padded = torch.stack([torch.cat([r, r[:1].expand(longest - len(r))]) for _, _, r in singles])
         singles_at = torch.tensor([at for at, _, _ in singles], device=device)
         parts.append(_Part(singles_at, len(singles), 1, padded, contexts - 1, contexts))
     return parts

@@ -25,7 +25,7 @@ from adaptrix_core.engine.runner import Runner
 from adaptrix_core.engine.scheduler import Scheduler
 from adaptrix_core.errors import ContextLengthExceeded, InvalidRequest, RequestNotFound
 from adaptrix_core.injection.injector import LayerInjector
-from adaptrix_core.injection.mix import Mix, constant, digests_of, switched
+from adaptrix_core.injection.mix import Mix, check_mix, constant, digests_of, switched
 
 History = Literal["keep", "recompute"]
 
@@ -85,7 +85,7 @@ class EngineCore:
         """
         if request.request_id in self._rows:
             raise InvalidRequest(f"request id {request.request_id!r} is in use; choose another", param="request_id")
-        self._check_tokens(request)
+        self._check(request)
         rows = [self._make_row(request, number) for number in range(len(request.schedules) * request.params.n)]
         return self._enqueue(request, rows)
 
@@ -99,8 +99,11 @@ class EngineCore:
         return self._settle(self.scheduler.commit(batch, token_ids))
 
     def fail_running(self, error: BaseException) -> list[TokenEvent]:
-        """End every running row with an error event, after a step that could not be computed."""
-        rows = [row for row in self.scheduler.rows if row.started is not None]
+        """End every row that has begun with an error event, after a step that could not be computed.
+
+        Where none has, the step failed at letting the first row in, and that row ends.
+        """
+        rows = [row for row in self.scheduler.rows if row.started is not None] or self.scheduler.rows[:1]
         return self._settle([self._end(row, "error", f"{type(error).__name__}: {error}") for row in rows])
 
     def abort(self, request_id: str) -> list[TokenEvent]:
@@ -118,6 +121,7 @@ class EngineCore:
         rows = [row for row in self._rows.get(request_id, ()) if row.finish_reason is None]
         if not rows:
             raise RequestNotFound(f"no running request {request_id!r}; it may have ended")
+        check_mix(mix, self.base.info.num_layers)
         self._repin(request_id, digests_of(constant(mix)))
         past = (
             frozenset[str]() if history == "recompute" else frozenset().union(*(digests_of(r.schedule) for r in rows))
@@ -150,14 +154,18 @@ class EngineCore:
 
         The requests ask for no tokens (``max_tokens`` 0).
         """
-        rows = []
-        for request in prompts:
-            self._check_tokens(request)
-            row = self._make_row(request, 0)
-            row.chunk_limit, row.prompt_logits = chunk_limit, []
-            rows += self._enqueue(request, [row])
-        while any(row.finish_reason is None for row in rows):
-            self.step()
+        rows: list[Row] = []
+        try:
+            for request in prompts:
+                self._check(request)
+                row = self._make_row(request, 0)
+                row.chunk_limit, row.prompt_logits = chunk_limit, []
+                rows += self._enqueue(request, [row])
+            while any(row.finish_reason is None for row in rows):
+                self.step()
+        finally:
+            for row in rows:
+                self.abort(row.request.request_id)
         return [torch.cat(row.prompt_logits or []) for row in rows]
 
     def _enqueue(self, request: GenerationRequest, rows: list[Row]) -> list[Row]:
@@ -192,13 +200,15 @@ class EngineCore:
             constraint=constraint,
         )
 
-    def _check_tokens(self, request: GenerationRequest) -> None:
+    def _check(self, request: GenerationRequest) -> None:
+        for _, mix in (entry for schedule in request.schedules for entry in schedule):
+            check_mix(mix, self.base.info.num_layers)
         prompt, wanted = len(request.prompt_token_ids), request.params.max_tokens
         vocab = self.base.info.vocab_size
-        outside = [t for t in request.prompt_token_ids if not 0 <= t < vocab]
-        outside += [t for t in request.params.logit_bias or {} if not 0 <= t < vocab]
-        if outside:
-            raise InvalidRequest(f"token id {outside[0]} is outside the vocabulary (0 to {vocab - 1})", param="prompt")
+        for param, ids in (("prompt", request.prompt_token_ids), ("logit_bias", request.params.logit_bias or {})):
+            for token in ids:
+                if not isinstance(token, int) or not 0 <= token < vocab:
+                    raise InvalidRequest(f"token id {token!r} is not in the vocabulary (0 to {vocab - 1})", param=param)
         limit = self.max_row_tokens
         if prompt + (1 if wanted is None else wanted) > limit:
             asked = "" if not wanted else f" and max_tokens {wanted}"

@@ -7,6 +7,7 @@ callers. It knows nothing of HTTP, Ray or routing.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -87,6 +88,11 @@ class Engine(EngineCore):
         if choice is None:
             return ()
         weights = {choice: 1.0} if isinstance(choice, str) else choice
+        for name, weight in weights.items():
+            if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not math.isfinite(weight):
+                raise InvalidRequest(
+                    f"the weight of {name!r} is {weight!r}; it must be a finite number", param="adaptrix.mix"
+                )
         return tuple(Term(self.loader.load(name).digest, float(weight)) for name, weight in weights.items())
 
     def encode(self, prompt: Prompt) -> tuple[int, ...]:
@@ -109,6 +115,8 @@ class Engine(EngineCore):
         adapters: one choice for all prompts, or one per prompt. fork: run every prompt under each of these instead.
         With ``params.n`` choices or a fork of several mixes, a prompt has that many completions, in order.
         """
+        if isinstance(prompts, str):
+            raise InvalidRequest("prompts is one text; give a list of prompts", param="prompt")
         choices = self._choices(adapters, len(prompts))
         requests = []
         for prompt, choice in zip(prompts, choices, strict=True):
@@ -176,11 +184,15 @@ class Engine(EngineCore):
 
     def _run(self, requests: Iterable[GenerationRequest]) -> list[Completion]:
         outcomes: dict[tuple[str, int], Outcome] = {}
-        for request in requests:
-            for row in self.add(request):
-                outcomes[request.request_id, row.index] = Outcome(row)
-        while any(not outcome.is_finished for outcome in outcomes.values()):
-            for event in self.step():
-                if (event.request_id, event.index) in outcomes:
-                    outcomes[event.request_id, event.index].take(event)
+        try:
+            for request in requests:
+                for row in self.add(request):
+                    outcomes[request.request_id, row.index] = Outcome(row)
+            while any(not outcome.is_finished for outcome in outcomes.values()):
+                for event in self.step():
+                    if (event.request_id, event.index) in outcomes:
+                        outcomes[event.request_id, event.index].take(event)
+        finally:
+            for request_id, _ in outcomes:
+                self.abort(request_id)  # what a refused request or a failed step left unfinished
         return [outcome.completion() for outcome in outcomes.values()]

@@ -13,6 +13,7 @@ import threading
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from adaptrix_core.engine.engine import Engine
@@ -66,23 +67,21 @@ class EngineLoop:
         """
         events: asyncio.Queue[TokenEvent] = asyncio.Queue()
         subscriber = (asyncio.get_running_loop(), events)
+        unfinished = 1  # until told otherwise: it may be added while its caller goes away
         try:
             unfinished = await self.call(self._add, request, subscriber)
-        except asyncio.CancelledError:
-            self.abort(request.request_id)  # it may have been added while its caller went away
-            raise
-        try:
             while unfinished:
                 event = await events.get()
                 unfinished -= event.finish_reason is not None
                 yield event
         finally:
             if unfinished:
-                self.abort(request.request_id)
+                with suppress(EngineStopped):
+                    self._submit(self._abandon, (request.request_id, subscriber))
 
     def abort(self, request_id: str) -> None:
         """End a request soon, if it still runs."""
-        if self.is_alive:
+        with suppress(EngineStopped):
             self._submit(self._abort, (request_id,))
 
     def _submit(self, function: Callable[..., T], args: tuple[Any, ...]) -> Future[T]:
@@ -100,6 +99,11 @@ class EngineLoop:
 
     def _abort(self, engine: Engine, request_id: str) -> None:
         self._deliver(engine.abort(request_id))
+
+    def _abandon(self, engine: Engine, request_id: str, subscriber: _Subscriber) -> None:
+        """Abort a request whose reader has left, unless it was never added and the id is another reader's."""
+        if self._subscribers.get(request_id) is subscriber:
+            self._abort(engine, request_id)
 
     def _run(self) -> None:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Literal
+from typing import Any, Literal
 
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.injection.mix import Mix, MixSchedule, check_schedule
@@ -62,13 +62,18 @@ class SamplingParams:
         for entry in fields(self):
             value = getattr(self, entry.name)
             if value is not None and entry.name in _RANGES:
-                _check_number(entry.name, value, *_RANGES[entry.name])
+                kind = int if isinstance(_RANGES[entry.name][0], int) else float
+                _check_number(entry.name, value, kind, *_RANGES[entry.name])
         if self.top_p == 0.0:
             raise InvalidRequest("top_p is 0.0; it must be above 0 and at most 1", param="top_p")
+        if isinstance(self.stop, str):
+            raise InvalidRequest("stop is one string; give a sequence of strings", param="stop")
         if len(self.stop) > MAX_STOPS or not all(isinstance(s, str) and s for s in self.stop):
             raise InvalidRequest(
                 f"stop has {len(self.stop)} entries; give at most {MAX_STOPS} strings, none of them empty", param="stop"
             )
+        for token, bias in (self.logit_bias or {}).items():
+            _check_number(f"logit_bias of token {token}", bias, float, -math.inf, math.inf, param="logit_bias")
 
     @property
     def is_greedy(self) -> bool:
@@ -146,8 +151,9 @@ class Completion:
     error: str | None = None
 
 
-def _check_number(name: str, value: object, low: float, high: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise InvalidRequest(f"{name} is {value!r}; it must be a number from {low} to {high}", param=name)
-    if not low <= value <= high:
-        raise InvalidRequest(f"{name} is {value}; it must be from {low} to {high}", param=name)
+def _check_number(name: str, value: Any, kind: type, low: float, high: float, param: str | None = None) -> None:
+    """``kind`` is int, or float for any number."""
+    wanted = "a whole number" if kind is int else "a finite number"
+    limits = f" from {low} to {high}" if math.isfinite(low) else ""
+    if type(value) not in (int, kind) or not math.isfinite(value) or not low <= value <= high:
+        raise InvalidRequest(f"{name} is {value!r}; it must be {wanted}{limits}", param=param or name)

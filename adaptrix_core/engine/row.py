@@ -86,6 +86,12 @@ class Row:
         generator = torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(key).digest()[:8], "big", signed=True))
         return torch.rand(vocab_size, generator=generator)
 
+    def restart(self) -> None:
+        """Forget what was computed, but not the tokens: all of them will be computed again."""
+        self.num_computed = 0
+        if self.prompt_logits is not None:
+            self.prompt_logits.clear()
+
     def append(self, token_id: int) -> None:
         """Add a generated token."""
         self.tokens.append(token_id)

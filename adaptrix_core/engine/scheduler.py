@@ -146,7 +146,7 @@ class Scheduler:
     def reset(self, row: Row) -> None:
         """Make a row compute all its tokens again: free what it holds and put it first in the queue."""
         self.remove(row)
-        row.num_computed = 0
+        row.restart()
         self._waiting.appendleft(row)
 
     def release_adapters(self, row: Row) -> None:

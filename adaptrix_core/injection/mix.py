@@ -7,6 +7,7 @@ its mix between tokens.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import pairwise
@@ -51,6 +52,24 @@ def check_schedule(schedule: MixSchedule) -> None:
     starts = [start for start, _ in schedule]
     if not starts or starts[0] != 0 or any(a >= b for a, b in pairwise(starts)):
         raise InvalidRequest(f"mix schedule starts {starts}; they must begin with 0 and strictly increase")
+
+
+def check_mix(mix: Mix, num_layers: int) -> None:
+    """Raise InvalidRequest unless every term fits a model of ``num_layers`` layers."""
+    for term in mix:
+        weights = term.weight if isinstance(term.weight, tuple) else (term.weight,)
+        if isinstance(term.weight, tuple) and len(weights) != num_layers:
+            raise InvalidRequest(
+                f"a term has {len(weights)} weights; the model has {num_layers} layers, give one for each"
+            )
+        wrong = [weight for weight in weights if not math.isfinite(weight)]
+        if wrong:
+            raise InvalidRequest(f"a term's weight is {wrong[0]}; it must be a finite number")
+        beyond = [layer for layer in term.layers or () if not 0 <= layer < num_layers]
+        if beyond:
+            raise InvalidRequest(
+                f"a term acts on layer {beyond[0]}; the model has {num_layers} layers (0 to {num_layers - 1})"
+            )
 
 
 def mix_at(schedule: MixSchedule, position: int) -> Mix:
