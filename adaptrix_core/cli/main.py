@@ -10,6 +10,8 @@ from adaptrix_core import __version__
 from adaptrix_core.cli.adapters import active, list_adapters, load, unload
 from adaptrix_core.cli.benchmark import benchmark
 from adaptrix_core.cli.errors import ErrorEdge
+from adaptrix_core.cli.evaluation import evaluate
+from adaptrix_core.cli.exchange import export_adapter, import_adapter
 from adaptrix_core.cli.query import query
 from adaptrix_core.cli.routing import route
 from adaptrix_core.cli.serve import serve
@@ -42,6 +44,9 @@ for command in (
     status,
     serve,
     train,
+    evaluate,
+    import_adapter,
+    export_adapter,
     sign,
     verify,
     route,

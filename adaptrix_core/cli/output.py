@@ -49,6 +49,10 @@ class Output:
         if not self.quiet:
             self.err.print(f"warning: {message}", style="yellow", markup=False)
 
+    def progress_console(self) -> Console:
+        """Where library code may show its own progress: stderr, or nowhere under ``--json`` and ``--quiet``."""
+        return Console(stderr=True, quiet=self.as_json or self.quiet)
+
     @contextmanager
     def waiting(self, message: str) -> Iterator[None]:
         """Show that something without known length goes on: a spinner on a terminal, one line elsewhere."""

@@ -53,8 +53,7 @@ def train(
     if modules is not None:
         given["modules"] = tuple(module.strip() for module in modules.split(","))
     config = TrainConfig(name=name, output_dir=output or Path("runs") / name, base_model=base_model, **given)
-    silent = session.as_json or session.verbosity < 0
-    result = run_training(config, console=Console(stderr=True, quiet=silent))
+    result = run_training(config, console=session.output.progress_console())
     summary = {key: value for key, value in asdict(result).items() if key != "steps"}
     summary |= {"directory": str(result.directory), "num_steps": len(result.steps), "final_loss": result.final_loss}
 

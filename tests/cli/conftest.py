@@ -1,4 +1,4 @@
-"""Adapter directories for the command line's tests: random weights for the shipped base model's shapes."""
+"""A tiny base model in memory, and adapter directories for it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from adaptrix_core.adapters import describe, write_package
 from adaptrix_core.base import BaseModel
-from adaptrix_core.injection.lora import LoraWeights, PointWeights
+from tests.cli.random_adapters import random_weights
 
 TINY = {
     "vocab_size": 97,
@@ -28,18 +28,6 @@ def tiny_base() -> BaseModel:
     torch.manual_seed(0)
     module = AutoModelForCausalLM.from_config(AutoConfig.for_model("llama", **TINY, bos_token_id=1, eos_token_id=2))
     return BaseModel.from_module(module, lineage="test/llama", name="tiny-llama")
-
-
-def random_weights(base: BaseModel, layers: tuple[int, ...] = (1, 2), rank: int = 2) -> LoraWeights:
-    """Weights for every layer's query projection; small, so that answers stay text."""
-    generator = torch.Generator().manual_seed(0)
-    points = {}
-    for layer in layers:
-        spec = base.points[layer, "self_attn.q_proj"]
-        lora_a = torch.randn(rank, spec.d_in, generator=generator) * 0.01
-        lora_b = torch.randn(spec.d_out, rank, generator=generator) * 0.01
-        points[layer, "self_attn.q_proj"] = PointWeights(lora_a, lora_b, 1.0)
-    return LoraWeights(points)
 
 
 @pytest.fixture

@@ -1,0 +1,28 @@
+"""Use the engine inside your own Python program: no server, one batch, every prompt under its own adapter.
+
+python examples/embed.py
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from adaptrix_core import Engine, SamplingParams
+
+ADAPTERS = Path(__file__).resolve().parents[1] / "adapters"
+
+
+def main() -> None:
+    """Answer three prompts in one running batch: the base model, one adapter, and a mix of two."""
+    engine = Engine.from_pretrained("smollm2-135m", adapters_dir=ADAPTERS)
+    question = [{"role": "user", "content": "What is 21 + 9 - 4?"}]
+    choices = (None, "math_reasoning", {"math_reasoning": 0.7, "logical_reasoning": 0.3})
+    answers = engine.generate(
+        [question] * len(choices), adapters=choices, params=SamplingParams(max_tokens=64, temperature=0.0)
+    )
+    for choice, answer in zip(choices, answers, strict=True):
+        print(f"{choice or 'base'}: {answer.text!r} ({answer.finish_reason}, {len(answer.token_ids)} tokens)")
+
+
+if __name__ == "__main__":
+    main()

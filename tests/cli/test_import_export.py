@@ -1,0 +1,94 @@
+"""`import` and `export`: a PEFT directory in, signed, verified, and out again with the same weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from click.testing import CliRunner, Result
+from peft import LoraConfig, get_peft_model
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from adaptrix_core.adapters import generate_key_pair
+from adaptrix_core.cli.main import cli
+from tests.cli.conftest import TINY
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base model, a PEFT adapter for it with random weights, a key pair, and settings that know all of them."""
+    place = tmp_path_factory.mktemp("exchange")
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model("llama", **TINY, bos_token_id=1, eos_token_id=2))
+    model.save_pretrained(place / "base")
+    modules = ["q_proj", "down_proj"]
+    config = LoraConfig(r=3, lora_alpha=5, target_modules=modules, layers_to_transform=[1, 2], init_lora_weights=False)
+    get_peft_model(model, config).save_pretrained(place / "shouting")
+    generate_key_pair(place / "alice.key", place / "trusted" / "alice.pub")
+    (place / "adapters").mkdir()
+    (place / "settings.yaml").write_text(
+        "base: {model: base, device: cpu, precision: fp32}\nadapters: {dir: adapters, trusted_keys_dir: trusted}\n"
+    )
+    return place
+
+
+def test_a_round_trip_keeps_every_number(place: Path) -> None:
+    config = ("--config", place / "settings.yaml")
+    imported = run("import", place / "shouting", "--sign", "--key", place / "alice.key", *config, "--json")
+    assert imported.exit_code == 0, imported.output
+    facts = json.loads(imported.stdout)
+    assert (facts["identity"], facts["layers"], facts["rank"]) == ("shouting@1.0.0", [1, 2], 3)
+    verified = run("verify", place / "adapters" / "shouting", *config, "--base", place / "base", "--json")
+    assert verified.exit_code == 0, verified.output
+    assert json.loads(verified.stdout)["signer"] == "alice"
+    exported = run("export", "shouting", place / "out", *config)
+    assert exported.exit_code == 0, exported.output
+    before = safetensors.torch.load_file(place / "shouting" / "adapter_model.safetensors")
+    after = safetensors.torch.load_file(place / "out" / "adapter_model.safetensors")
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    settings = json.loads((place / "out" / "adapter_config.json").read_text())
+    assert settings["lora_alpha"] / settings["r"] == pytest.approx(5 / 3)
+
+
+def test_an_export_never_overwrites(place: Path) -> None:
+    done = run("export", "shouting", place / "shouting", "--config", place / "settings.yaml")
+    assert done.exit_code == 1
+    assert "is not empty" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("source", "complaint"),
+    [("base", "is not a PEFT adapter"), ("nowhere", "no directory"), ("a/b/c", "no directory")],
+)
+def test_what_is_no_peft_adapter_is_refused(place: Path, source: str, complaint: str) -> None:
+    path = place / source if source == "base" else source
+    done = run("import", path, "--config", place / "settings.yaml")
+    assert done.exit_code == 1
+    assert complaint in done.stderr
+
+
+def test_a_feature_that_we_lack_is_named(place: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "dora"
+    directory.mkdir()
+    for file in (place / "shouting").iterdir():
+        (directory / file.name).write_bytes(file.read_bytes())
+    settings = json.loads((directory / "adapter_config.json").read_text())
+    (directory / "adapter_config.json").write_text(json.dumps({**settings, "use_dora": True}))
+    done = run("import", directory, "--config", place / "settings.yaml")
+    assert done.exit_code == 1
+    assert "dora" in done.stderr.lower()
+    assert "[unsupported_peft_feature]" in done.stderr
+
+
+def test_a_key_without_signing_is_wrong_usage(place: Path) -> None:
+    done = run("import", place / "shouting", "--key", place / "alice.key")
+    assert done.exit_code == 2
+    assert "--key belongs to --sign" in done.output

@@ -1,0 +1,115 @@
+"""What the command line says when it is used wrongly, and when nothing answers: text for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import resource
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from adaptrix_core.cli.main import cli
+
+SPECIFIED = ["load", "unload", "list", "active", "query", "benchmark", "status"]
+FURTHER = ["serve", "train", "evaluate", "import", "export", "sign", "verify", "route"]
+
+
+@pytest.fixture
+def closed_port() -> int:
+    """A port on loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_every_promised_command_is_there() -> None:
+    assert set(SPECIFIED + FURTHER) == set(cli.commands)
+
+
+@pytest.mark.parametrize("name", SPECIFIED + FURTHER)
+def test_every_command_explains_itself_and_speaks_json(name: str) -> None:
+    shown = CliRunner().invoke(cli, [name, "--help"])
+    assert shown.exit_code == 0
+    assert "--json" in shown.output
+    assert "--config" in shown.output
+    assert cli.commands[name].help
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["frobnicate"], "No such command"),
+        (["query", "--max-tokens", "0", "hi"], "0 is not in the range"),
+        (["query", "--temperature", "-1", "hi"], "-1.0 is not in the range"),
+        (["query", "hi", "--file", __file__], "TEXT or --file, not both"),
+        (["query", "hi", "--output", "x.jsonl"], "--output belongs to --file"),
+        (["query", "--json"], "--json needs TEXT or --file"),
+        (["query", "--file", "no-such-file.txt"], "does not exist"),
+        (["unload", "x", "--local"], "nothing to unload"),
+        (["verify"], "Missing argument"),
+        (["verify", "no-such-directory"], "does not exist"),
+        (["status", "--config", "no-such-file.yaml"], "does not exist"),
+        (["import", "x", "--to-layers", "4,x"], "4,x"),
+    ],
+)
+def test_wrong_usage_exits_2_and_says_what_is_wrong(arguments: list[str], complaint: str) -> None:
+    done = CliRunner().invoke(cli, arguments)
+    assert done.exit_code == 2
+    assert complaint in done.output
+
+
+@pytest.mark.parametrize(
+    "command", [["status"], ["list"], ["query", "hi"], ["route", "hi"], ["load", "x"], ["benchmark"]]
+)
+def test_no_server_exits_1_and_says_what_to_do(command: list[str], closed_port: int) -> None:
+    done = CliRunner().invoke(cli, [*command, "--url", f"http://127.0.0.1:{closed_port}"])
+    assert done.exit_code == 1
+    assert f"no answer from http://127.0.0.1:{closed_port}" in done.stderr
+    assert "adaptrix serve" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_errors_are_json_on_stderr_under_json(closed_port: int) -> None:
+    done = CliRunner().invoke(cli, ["status", "--json", "--url", f"http://127.0.0.1:{closed_port}"])
+    assert done.exit_code == 1
+    assert done.stdout == ""
+    assert json.loads(done.stderr)["error"]["code"] == "server_unavailable"
+
+
+def test_verbose_shows_the_traceback(closed_port: int) -> None:
+    done = CliRunner().invoke(cli, ["status", "-v", "--url", f"http://127.0.0.1:{closed_port}"])
+    assert done.exit_code == 1
+    assert "Traceback" in done.stderr
+
+
+def test_the_url_can_come_from_the_environment(closed_port: int) -> None:
+    url = f"http://127.0.0.1:{closed_port}"
+    done = CliRunner().invoke(cli, ["status"], env={"ADAPTRIX_URL": url})
+    assert url in done.stderr
+
+
+def test_bad_settings_report_every_fault(tmp_path: Path) -> None:
+    config = tmp_path / "settings.yaml"
+    config.write_text("base: {device: tpu}\nadapters: {trust: maybe}\nengin: {}\n")
+    done = CliRunner().invoke(cli, ["list", "--local", "--config", str(config), "--json"])
+    assert done.exit_code == 1
+    message = json.loads(done.stderr)["error"]["message"]
+    assert "base.device" in message
+    assert "adapters.trust" in message
+    assert "engin: unknown key; did you mean engine?" in message
+
+
+def test_help_is_quick() -> None:
+    quickest = min(_cpu_seconds([sys.executable, "-m", "adaptrix_core.cli.main", "--help"]) for _ in range(3))
+    assert quickest < 2.5  # several times what it takes; processor time, so that a busy machine may wait
+
+
+def _cpu_seconds(command: list[str]) -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
