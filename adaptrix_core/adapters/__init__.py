@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from adaptrix_core.adapters.package import Adapter, package_digest, read_package, sign_package, write_package
     from adaptrix_core.adapters.peft import base_warnings, export_peft, import_peft, is_peft_directory, usable_name
     from adaptrix_core.adapters.peft_hub import download_peft
-    from adaptrix_core.adapters.redistribute import RedistributionCost, measure_cost, redistribute
+    from adaptrix_core.adapters.redistribution import RedistributionCost, measure_cost, redistribute
     from adaptrix_core.adapters.snapshot import Snapshot
     from adaptrix_core.adapters.trust import TrustPolicy, TrustReport
     from adaptrix_core.adapters.validation import ValidationReport
@@ -58,7 +58,7 @@ _HOMES = {
     "AdapterMetadata": "adaptrix_core.adapters.metadata",
     "DynamicLoader": "adaptrix_core.adapters.loader",
     "Limits": "adaptrix_core.adapters.limits",
-    "RedistributionCost": "adaptrix_core.adapters.redistribute",
+    "RedistributionCost": "adaptrix_core.adapters.redistribution",
     "Residency": "adaptrix_core.adapters.loader",
     "Snapshot": "adaptrix_core.adapters.snapshot",
     "TrustPolicy": "adaptrix_core.adapters.trust",
@@ -73,10 +73,10 @@ _HOMES = {
     "generate_key_pair": "adaptrix_core.adapters.keys",
     "import_peft": "adaptrix_core.adapters.peft",
     "is_peft_directory": "adaptrix_core.adapters.peft",
-    "measure_cost": "adaptrix_core.adapters.redistribute",
+    "measure_cost": "adaptrix_core.adapters.redistribution",
     "package_digest": "adaptrix_core.adapters.package",
     "read_package": "adaptrix_core.adapters.package",
-    "redistribute": "adaptrix_core.adapters.redistribute",
+    "redistribute": "adaptrix_core.adapters.redistribution",
     "sign_package": "adaptrix_core.adapters.package",
     "usable_name": "adaptrix_core.adapters.peft",
     "write_package": "adaptrix_core.adapters.package",

@@ -66,7 +66,7 @@ def check_points(
                 f"{metadata.identity}: the base model has no module {module!r}; it has {known}", code="unknown_module"
             )
         spec = points[point]
-        highest = min(limits.max_rank, spec.d_in, spec.d_out)
+        highest = min(limits.max_rank, max(spec.d_in, spec.d_out))
         if point_metadata.rank > highest:
             raise AdapterRejected(
                 f"{metadata.identity}: point {key!r} has rank {point_metadata.rank}, limit {highest}; retrain with "

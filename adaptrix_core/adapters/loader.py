@@ -1,11 +1,12 @@
 """Which adapters are in host memory and on the device: the one owner of residency.
 
 An adapter is loaded and verified first; only then is room made for it, so a failed load changes nothing. What runs is
-pinned and stays. Every adapter on the device is in host memory too, so a device slot can be refilled without the disk.
+pinned and stays. Every adapter on the device is in host memory too, so a device slot can be refilled without the
+disk.
 
 Any thread may call any method. Reading and verifying happen outside the lock, once per adapter however many callers
-want it. The injector is written under the lock; a digest that a running step uses is pinned, hence never removed under
-it.
+want it. The injector is written under the lock; a digest that a running step uses is pinned, hence never removed
+under it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from adaptrix_core.adapters.device_slots import DeviceSlots
 from adaptrix_core.adapters.manager import AdapterManager, is_path
 from adaptrix_core.adapters.package import Adapter
 from adaptrix_core.adapters.preload import Preloader
-from adaptrix_core.errors import AdapterExists, AdapterNotFound, CacheFull
+from adaptrix_core.errors import AdapterExists, AdapterNotFound, AdapterRejected, CacheFull
 from adaptrix_core.injection.injector import LayerInjector
 
 Residency = Literal["device", "host", "disk", "absent"]
@@ -291,6 +292,12 @@ class DynamicLoader:
 
     def _keep(self, adapter: Adapter) -> None:
         """Into host memory; whatever that evicts leaves the device as well."""
+        if adapter.weights.invocation_tokens is not None:
+            raise AdapterRejected(
+                f"{adapter.identity}: an activated LoRA (invocation tokens {list(adapter.weights.invocation_tokens)}); "
+                "applying it to every token would be wrong, and switching it on at a token is not supported",
+                code="unsupported_feature",
+            )
         for evicted in self._host.put(adapter.digest, adapter, adapter.weights.nbytes):
             self._device.evict(evicted)
         self._retired.discard(adapter.digest)

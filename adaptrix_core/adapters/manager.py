@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import logging
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from adaptrix_core.adapters.binding import BaseMatch
 from adaptrix_core.adapters.limits import DEFAULT_LIMITS, Limits
 from adaptrix_core.adapters.metadata import NAME_PATTERN, VERSION_PATTERN, AdapterMetadata, parse_metadata
 from adaptrix_core.adapters.package import METADATA_FILE, Adapter, read_package, snapshot_package, write_package
+from adaptrix_core.adapters.peft import base_warnings, import_peft, is_peft_directory, peft_snapshot, usable_name
 from adaptrix_core.adapters.snapshot import Snapshot, read_file
 from adaptrix_core.adapters.trust import TrustPolicy
 from adaptrix_core.adapters.validation import ValidationReport, validate_snapshot
@@ -84,6 +86,8 @@ class AdapterManager:
         Raises AdapterNotFound, or AdapterRejected with a code of `package.py`.
         """
         directory = self._locate(source)
+        if is_peft_directory(directory):
+            return self._load_peft(directory)
         adapter = self.read(snapshot_package(directory, self._limits))
         if not is_path(source) and adapter.name != _split(str(source))[0]:
             raise _misnamed(directory, adapter.metadata)
@@ -170,7 +174,10 @@ class AdapterManager:
 
     def _locate(self, source: str | Path) -> Path:
         if not is_path(source):
-            return self._find(str(source))[1]
+            name = str(source)
+            if self.root is not None and _NAME.match(name) and is_peft_directory(self.root / name):
+                return self.root / name
+            return self._find(name)[1]
         directory = Path(source)
         if self._allowed_roots is not None:
             resolved = directory.resolve()
@@ -180,6 +187,26 @@ class AdapterManager:
                     code="path_escape",
                 )
         return directory
+
+    def _load_peft(self, directory: Path) -> Adapter:
+        """A PEFT directory as it stands: never signed, so only where the policy lets unsigned adapters pass."""
+        snapshot = peft_snapshot(directory, self._limits)
+        try:
+            trusted = self.trust.check(snapshot)
+        except AdapterRejected as error:
+            if error.code != "signature_missing":
+                raise
+            raise AdapterRejected(
+                f"{directory.name}: a PEFT directory, which carries no signature, and the trust policy requires one; "
+                f"import it first: adaptrix import {shlex.quote(str(directory))} --sign",
+                code="signature_missing",
+            ) from error
+        base = self.require_base()
+        metadata, weights = import_peft(snapshot, base, usable_name(directory.name), limits=self._limits)
+        warnings = (*trusted.warnings, *base_warnings(snapshot, base))
+        return Adapter(
+            metadata.name, metadata.version, metadata, weights, snapshot.package_digest, trusted.signer, warnings
+        )
 
     def _directory_for(self, metadata: AdapterMetadata, overwrite: bool, digest: str) -> Path:
         """``root/name`` for the first version of a name, ``root/name@version`` for further ones."""

@@ -10,6 +10,7 @@ the same bytes, and their values and digest checked. The first fault raises Adap
   base        base_mismatch, layer_out_of_range, unknown_module
   tensors     oversize_header, bad_safetensors, bad_dtype, bad_rank, bad_shape, missing_tensor, unexpected_tensor,
               no_tensors, non_finite, digest_mismatch
+  features    unsupported_feature
   PEFT        bad_peft, unsupported_peft_feature
   keys        bad_key
 """
@@ -82,7 +83,7 @@ def write_package(
     Raises AdapterRejected for weights that could not be read back (no points, other dtypes, NaN or infinite).
     """
     metadata = with_weights(metadata, weights)
-    _check_values(metadata.identity, weights)
+    check_values(metadata.identity, weights)
     files = {METADATA_FILE: metadata.to_json(), **_layer_files(weights)}
     if private_key is not None:
         files[SIGNATURE_FILE] = sign_snapshot(Snapshot(directory.name, files), private_key)
@@ -193,7 +194,7 @@ def map_weights(snapshot: Snapshot, metadata: AdapterMetadata) -> LoraWeights:
         },
         invocation_tokens=metadata.invocation_tokens,
     )
-    _check_values(metadata.identity, weights)
+    check_values(metadata.identity, weights)
     if weights.digest != metadata.weights_digest:
         raise AdapterRejected(
             f"{metadata.identity}: weights have digest {weights.digest}, {METADATA_FILE} says "
@@ -220,7 +221,8 @@ def _layer_files(weights: LoraWeights) -> dict[str, bytes]:
     return {f"layer_{layer}.safetensors": safetensors.torch.save(tensors) for layer, tensors in by_layer.items()}
 
 
-def _check_values(identity: str, weights: LoraWeights) -> None:
+def check_values(identity: str, weights: LoraWeights) -> None:
+    """Refuse dtypes that are not stored, NaN and infinity. AdapterRejected: bad_dtype, non_finite."""
     for point, values in weights.points.items():
         for label, tensor in (("lora_A", values.lora_a), ("lora_B", values.lora_b)):
             if tensor.dtype not in _STORED_DTYPES:

@@ -20,6 +20,7 @@ FAMILIES = {
     "gpt2": {"vocab_size": 97, "n_embd": 32, "n_layer": 4, "n_head": 4, "n_positions": 64},
     "phi3": {**SIZES, "intermediate_size": 48, "num_key_value_heads": 2, "pad_token_id": 0},
     "gpt_neox": {**SIZES, "intermediate_size": 48},
+    "opt": {**SIZES, "ffn_dim": 48, "word_embed_proj_dim": 32, "max_position_embeddings": 64, "pad_token_id": 0},
 }
 
 
