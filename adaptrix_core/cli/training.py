@@ -30,32 +30,76 @@ from adaptrix_core.cli.session import Session
 @click.option("--rank", type=int, help="Rank of every point.")
 @click.option("--alpha", type=float, help="LoRA alpha; the scaling is alpha / rank.")
 @click.option("--examples", type=int, help="Examples at most.")
-@click.option("--epochs", type=int)
+@click.option("--epochs", type=float)
 @click.option("--batch-size", type=int)
 @click.option("--learning-rate", type=float)
 @click.option("--seed", type=int)
 @click.option("--threads", type=int, help="CPU threads [default: torch's choice].")
 @click.option("--gradient-checkpointing", is_flag=True, default=None, help="Less memory, more time.")
 @click.option("--reuse-trunk/--no-reuse-trunk", default=None, help="Compute the frozen layers once per example.")
+@click.option(
+    "--publish",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Also write the adapter directory that is served to PUBLISH/NAME, with the run's settings in its metadata.",
+)
+@click.option("--version", help="With --publish [default: 1.0.0].")
+@click.option("--description", help="With --publish: what it is for; the router reads this.")
+@click.option(
+    "--route-example", "examples_of_use", multiple=True, help="With --publish: a prompt it is for; repeatable."
+)
+@click.option("--sign", is_flag=True, help="With --publish: sign it with your key (--key names another).")
+@click.option("--key", type=click.Path(dir_okay=False, path_type=Path), help="Private key for --sign.")
 @output_options
 @click.pass_obj
 def train(
-    session: Session, name: str, output: Path | None, base_model: str, modules: str | None, **options: Any
+    session: Session,
+    name: str,
+    output: Path | None,
+    base_model: str,
+    modules: str | None,
+    publish: Path | None,
+    version: str | None,
+    description: str | None,
+    examples_of_use: tuple[str, ...],
+    sign: bool,
+    key: Path | None,
+    **options: Any,
 ) -> None:
     """Train adapter NAME on chosen layers of a frozen base model; a killed run resumes.
 
-    The result is a PEFT directory with the loss curve beside it. `adaptrix import` makes a signed adapter of it.
+    The working directory gets a PEFT adapter, the history and the loss curve as a picture.
     """
+    if publish is None and (version or description or examples_of_use or sign):
+        raise click.UsageError("--version, --description, --route-example and --sign belong to --publish")
+    if key is not None and not sign:
+        raise click.UsageError("--key belongs to --sign")
+    from adaptrix_core.adapters import default_private_key
+    from adaptrix_core.base import BaseModelManager
     from adaptrix_core.training.config import TrainConfig
+    from adaptrix_core.training.publish import publish as write_adapter
     from adaptrix_core.training.run import train as run_training
 
     given = {key: value for key, value in options.items() if value is not None}
     if modules is not None:
         given["modules"] = tuple(module.strip() for module in modules.split(","))
     config = TrainConfig(name=name, output_dir=output or Path("runs") / name, base_model=base_model, **given)
-    result = run_training(config, console=session.output.progress_console())
+    with session.output.waiting(f"loading {base_model}"):
+        base = BaseModelManager(base_model, precision="fp32").load_model()
+    result = run_training(config, base, session.output.progress_console())
+    if publish is not None:
+        write_adapter(
+            result.directory,
+            publish / name,
+            base,
+            config,
+            description=description or "",
+            routing_examples=examples_of_use,
+            version=version or "1.0.0",
+            private_key=(key or default_private_key()) if sign else None,
+        )
     summary = {key: value for key, value in asdict(result).items() if key != "steps"}
     summary |= {"directory": str(result.directory), "num_steps": len(result.steps), "final_loss": result.final_loss}
+    summary["published"] = None if publish is None else str(publish / name)
 
     def show(out: Console) -> None:
         out.print(f"{name}: {len(result.steps)} steps, final loss {result.final_loss:.4f}", markup=False)
@@ -65,6 +109,7 @@ def train(
         reused = result.trunk_layer_tokens_reused
         out.print(f"trunk: {reused} layer-tokens reused, about {result.trunk_seconds_saved:.0f} s saved", markup=False)
         out.print(f"PEFT directory and loss curve: {result.directory}", markup=False)
-        out.print(f"next: adaptrix import {result.directory} --name {name} --sign", markup=False)
+        if publish is not None:
+            out.print(f"adapter directory: {publish / name}", markup=False)
 
     session.output.result(summary, show)

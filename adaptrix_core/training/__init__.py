@@ -1,0 +1,1 @@
+"""Train adapters on the frozen base model, and measure how good they are."""

@@ -1,0 +1,108 @@
+"""What a training run needs to know, checked before anything is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from adaptrix_core.errors import ConfigError
+
+ALL_MODULES = (
+    "self_attn.q_proj",
+    "self_attn.k_proj",
+    "self_attn.v_proj",
+    "self_attn.o_proj",
+    "mlp.gate_proj",
+    "mlp.up_proj",
+    "mlp.down_proj",
+)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Settings of one run. ``layers`` are indices, or fractions of the depth (``floor(f * layers)``).
+
+    Raises :class:`ConfigError` on construction, naming every fault.
+    """
+
+    name: str
+    output_dir: Path
+    base_model: str = "smollm2-135m"
+    data: str = ""
+    """A task family (``math_reasoning``…), a JSONL file, or one of ``gsm8k``, ``code-alpaca``, ``reclor``."""
+    examples: int = 2000
+    epochs: float = 2.0
+    """Times that every example is seen; a fraction stops within an epoch. A resumed run may have another number."""
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    warmup_fraction: float = 0.05
+    weight_decay: float = 0.0
+    max_gradient_norm: float = 1.0
+    rank: int = 64
+    alpha: float = 128.0
+    layers: tuple[int | float, ...] = (0.34, 0.47, 0.6)
+    modules: tuple[str, ...] = ALL_MODULES
+    seed: int = 0
+    reuse_trunk: bool = True
+    gradient_checkpointing: bool = False
+    pack_tokens: int = 512
+    max_tokens_per_example: int = 1024
+    checkpoint_every: int = 25
+    threads: int = 0
+    """CPU threads for torch; 0 leaves torch's choice."""
+
+    def __post_init__(self) -> None:
+        faults = [
+            f"{name} is {getattr(self, name)!r}: it must be {rule}" for name, rule, good in self._rules() if not good
+        ]
+        if faults:
+            raise ConfigError(faults)
+
+    def _rules(self) -> list[tuple[str, str, bool]]:
+        positive = (
+            "examples",
+            "batch_size",
+            "rank",
+            "pack_tokens",
+            "max_tokens_per_example",
+            "checkpoint_every",
+        )
+        return [
+            *((name, "a whole number of at least 1", _whole(getattr(self, name), 1)) for name in positive),
+            ("threads", "a whole number of at least 0", _whole(self.threads, 0)),
+            ("name", "an adapter name: [a-z0-9][a-z0-9._-]{0,63}", _is_name(self.name)),
+            ("data", "a task family, a JSONL file or a data set name", bool(self.data)),
+            ("learning_rate", "between 0 and 1, both excluded", 0 < self.learning_rate < 1),
+            ("epochs", "above 0 and at most 1000", 0 < self.epochs <= 1000),
+            ("warmup_fraction", "at least 0 and below 1", 0 <= self.warmup_fraction < 1),
+            ("weight_decay", "at least 0", self.weight_decay >= 0),
+            ("max_gradient_norm", "above 0", self.max_gradient_norm > 0),
+            ("alpha", "above 0", self.alpha > 0),
+            ("layers", "one or more layer indices (0 or more) or fractions (from 0 up to 1)", _are_layers(self.layers)),
+            ("modules", f"one or more of {', '.join(ALL_MODULES)}", _are_modules(self.modules)),
+        ]
+
+
+def resolve_layers(layers: tuple[int | float, ...], depth: int) -> tuple[int, ...]:
+    """Layer indices, sorted; a fraction ``f`` means ``floor(f * depth)``. An index past the depth is a ConfigError."""
+    resolved = sorted({int(layer * depth) if isinstance(layer, float) else layer for layer in layers})
+    if resolved[-1] >= depth:
+        raise ConfigError([f"layers contains {resolved[-1]}: the base model has {depth} layers, 0 to {depth - 1}"])
+    return tuple(resolved)
+
+
+def _whole(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_name(name: str) -> bool:
+    allowed = set("abcdefghijklmnopqrstuvwxyz0123456789")
+    return 0 < len(name) <= 64 and name[0] in allowed and set(name) <= allowed | set("._-") and name != "auto"
+
+
+def _are_layers(layers: tuple[int | float, ...]) -> bool:
+    return bool(layers) and all((0 <= layer < 1) if isinstance(layer, float) else _whole(layer, 0) for layer in layers)
+
+
+def _are_modules(modules: tuple[str, ...]) -> bool:
+    return bool(modules) and set(modules) <= set(ALL_MODULES)

@@ -1,0 +1,136 @@
+"""Where training pairs come from: a task family, a JSONL file, or a data set known by name.
+
+A pair is (what the user asks, what to reply). Named data sets are read with the `datasets` library from a hub id, or
+from a local file of the same schema given as ``name:path``.
+
+Does not know tokens, models or adapters.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from adaptrix_core.errors import ConfigError
+from adaptrix_core.training.tasks.families import FAMILIES
+
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class NamedDataset:
+    """A data set of the hub: where it is, which fields a row has, and how a row becomes a pair."""
+
+    hub_id: str
+    config: str | None
+    fields: tuple[str, ...]
+    to_pair: Callable[[Mapping[str, Any]], Pair]
+
+
+def _gsm8k(row: Mapping[str, Any]) -> Pair:
+    """Question; worked solution without the calculator annotations, its "#### 42" as an answer line."""
+    working, _, answer = row["answer"].rpartition("####")
+    plain = "".join(part.partition(">>")[2] if i else part for i, part in enumerate(working.split("<<")))
+    return row["question"].strip(), f"{plain.strip()}\nAnswer: {answer.strip()}"
+
+
+def _code_alpaca(row: Mapping[str, Any]) -> Pair:
+    given = f"\n\n{row['input'].strip()}" if row["input"].strip() else ""
+    return row["instruction"].strip() + given, row["output"].strip()
+
+
+def _reclor(row: Mapping[str, Any]) -> Pair:
+    """Context, question and lettered options; the letter and text of the right one."""
+    options = [f"{letter}. {text.strip()}" for letter, text in zip("ABCD", row["answers"], strict=True)]
+    question = "\n".join([row["context"].strip(), "", row["question"].strip(), *options])
+    return question, f"Answer: {options[row['label']]}"
+
+
+NAMED: dict[str, NamedDataset] = {
+    "gsm8k": NamedDataset("openai/gsm8k", "main", ("question", "answer"), _gsm8k),
+    "code-alpaca": NamedDataset("sahil2801/CodeAlpaca-20k", None, ("instruction", "input", "output"), _code_alpaca),
+    "reclor": NamedDataset("metaeval/reclor", None, ("context", "question", "answers", "label"), _reclor),
+}
+
+
+def load_pairs(data: str, count: int, seed: int) -> list[Pair]:
+    """At most ``count`` pairs from ``data``: a family's name, a named data set, or the path of a JSONL file.
+
+    A named data set is ``gsm8k``, ``code-alpaca`` or ``reclor``, read from the hub, or with ``:path`` from a local file
+    of the same schema. Raises ConfigError saying what is known, or what is wrong where.
+    """
+    if data in FAMILIES:
+        return [(p.question, p.reference) for p in FAMILIES[data].training(count, seed)]
+    name, _, path = data.partition(":")
+    if name in NAMED:
+        return _named_pairs(name, Path(path) if path else None, count)
+    if Path(data).is_file():
+        return jsonl_pairs(Path(data), count)
+    known = ", ".join((*FAMILIES, *NAMED))
+    raise ConfigError([f"data is {data!r}: neither a file nor one of {known}"])
+
+
+def jsonl_pairs(path: Path, count: int) -> list[Pair]:
+    """Pairs from a JSONL file; a line is ``{"prompt": …, "completion": …}`` or ``{"messages": [user, assistant]}``."""
+    pairs: list[Pair] = []
+    faults: list[str] = []
+    with path.open(encoding="utf-8", errors="strict") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                pairs.append(_jsonl_pair(json.loads(line)))
+            except (ValueError, KeyError, TypeError) as error:
+                faults.append(f"{path.name} line {number}: {error!s}")
+            if len(pairs) == count or len(faults) == 20:
+                break
+    if faults:
+        raise ConfigError(faults)
+    if not pairs:
+        raise ConfigError([f"{path.name} has no examples"])
+    return pairs
+
+
+def _jsonl_pair(row: object) -> Pair:
+    if not isinstance(row, dict):
+        raise TypeError("not a JSON object")
+    if "messages" in row:
+        messages = row["messages"]
+        roles = [m["role"] for m in messages]
+        if roles != ["user", "assistant"]:
+            raise ValueError(f"messages have the roles {roles}; they must be one user and one assistant message")
+        pair = (messages[0]["content"], messages[1]["content"])
+    elif "prompt" in row and "completion" in row:
+        pair = (row["prompt"], row["completion"])
+    else:
+        raise ValueError('needs "prompt" and "completion", or "messages"')
+    if not all(isinstance(text, str) and text.strip() for text in pair):
+        raise ValueError("prompt and completion must be texts that are not empty")
+    return pair
+
+
+def _named_pairs(name: str, path: Path | None, count: int) -> list[Pair]:
+    from datasets import load_dataset  # slow to import, and only named data sets need it
+
+    known = NAMED[name]
+    try:
+        if path is None:
+            rows: Iterable[Mapping[str, Any]] = load_dataset(known.hub_id, known.config, split="train")
+        else:
+            kind = "parquet" if path.suffix == ".parquet" else "json"
+            rows = load_dataset(kind, data_files=str(path), split="train")
+    except Exception as error:  # the library raises many kinds, all of them meaning that there is no data
+        where = path if path is not None else f"the hub ({known.hub_id})"
+        raise ConfigError([f"data {name!r} cannot be read from {where}: {error}"]) from error
+    pairs: list[Pair] = []
+    for number, row in enumerate(rows):
+        if len(pairs) == count:
+            break
+        missing = [field for field in known.fields if field not in row]
+        if missing:
+            raise ConfigError([f"data {name!r} row {number}: no {', '.join(missing)}; it has {', '.join(row)}"])
+        pairs.append(known.to_pair(row))
+    return pairs

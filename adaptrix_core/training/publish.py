@@ -1,0 +1,80 @@
+"""Turn a finished run into the adapter directory that is served: bf16 weights, metadata, signature.
+
+Knows the adapter format through `adaptrix_core.adapters`. Does not know how the weights were trained, nor how good they
+are (`evaluate.py` measures that; the numbers are handed in).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from adaptrix_core.adapters import AdapterMetadata, import_peft, write_package
+from adaptrix_core.base import BaseModel
+from adaptrix_core.injection.lora import LoraWeights
+from adaptrix_core.training.config import TrainConfig
+
+HISTORY = "training.json"
+
+
+def stored(weights: LoraWeights) -> LoraWeights:
+    """The weights as they are published: bfloat16, half the bytes; scalings stay as they are."""
+    cpu = torch.device("cpu")
+    return LoraWeights(
+        {point: w.to(cpu, torch.bfloat16) for point, w in weights.points.items()}, weights.invocation_tokens
+    )
+
+
+def publish(
+    run_dir: Path,
+    target: Path,
+    base: BaseModel,
+    config: TrainConfig,
+    *,
+    description: str,
+    routing_examples: Sequence[str],
+    version: str = "1.0.0",
+    license_name: str = "Apache-2.0",
+    performance_metrics: Mapping[str, Any] | None = None,
+    private_key: Path | None = None,
+) -> AdapterMetadata:
+    """Write ``target`` from the PEFT adapter in ``run_dir``; signed if a key is given. Returns the metadata as written.
+
+    Raises what `import_peft` and `write_package` raise.
+    """
+    imported, weights = import_peft(run_dir, base, name=config.name)
+    metadata = imported.model_copy(
+        update={
+            "version": version,
+            "description": description,
+            "license": license_name,
+            "routing_examples": tuple(routing_examples),
+            "training": training_record(run_dir, config),
+            "performance_metrics": dict(performance_metrics or {}),
+        }
+    )
+    return write_package(target, metadata, stored(weights), private_key=private_key)
+
+
+def training_record(run_dir: Path, config: TrainConfig) -> dict[str, Any]:
+    """Data and settings of the run, its length, its final loss, and what reusing the trunk saved; JSON values only."""
+    history = json.loads((run_dir / HISTORY).read_text())
+    settings = {
+        k: v for k, v in asdict(config).items() if k not in ("output_dir", "threads", "checkpoint_every", "name")
+    }
+    kept = ("final_loss", "trainable_parameters", "trunk_layer_tokens", "trunk_layer_tokens_reused")
+    record = {
+        **settings,
+        **{key: history[key] for key in kept},
+        "trunk_seconds": round(history["trunk_seconds"], 1),
+        "trunk_seconds_saved": round(history["trunk_seconds_saved"], 1),
+        "steps": len(history["steps"]),
+        "seconds": round(sum(step[-1] for step in history["steps"]), 1),
+        "stored_dtype": "bfloat16",
+    }
+    return json.loads(json.dumps(record))

@@ -1,0 +1,1 @@
+"""Generated problems with exact answers, by task, and the families of tasks that adapters learn."""

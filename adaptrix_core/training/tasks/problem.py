@@ -1,0 +1,76 @@
+"""One problem, and what a task must be able to do.
+
+Knows: how an answer is written and found again. Does not know any task, model or data set.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+ANSWER_MARK = "Answer:"
+_ANSWER_LINE = re.compile(r"answer\s*(?:is)?\s*:?\s*(?P<answer>[^\n]+)", re.IGNORECASE)
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A question as a user would type it, and what a right reply is.
+
+    ``key`` names the problem behind the wording: two problems with one key are the same problem, so training and
+    held-out sets must not share keys. ``reference`` is the reply to learn (brief working, then the answer); ``answer``
+    is what is scored; ``facts`` is whatever the task's scorer needs beyond it.
+    """
+
+    task: str
+    key: str
+    question: str
+    reference: str
+    answer: str
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+
+class Task(Hashable, Protocol):
+    """A kind of problem: makes as many as asked, scores replies."""
+
+    name: str
+    instruction: str
+    """The answer format, in words, for a model that was not trained on it."""
+
+    def generate(self, seed: int, count: int) -> list[Problem]:
+        """``count`` problems; equal seeds give equal problems."""
+        ...
+
+    def score(self, problems: list[Problem], replies: list[str]) -> list[bool]:
+        """Whether each reply is right, in order."""
+        ...
+
+
+def with_answer(working: str, answer: str) -> str:
+    """The reply that is learnt: working lines, then ``Answer: …``."""
+    return f"{working}\n{ANSWER_MARK} {answer}"
+
+
+def stated_answer(reply: str) -> str | None:
+    """What follows the last "Answer:" of a reply, stripped of markdown and a closing full stop."""
+    found = list(_ANSWER_LINE.finditer(reply))
+    return found[-1]["answer"].strip().strip("*`$").rstrip(".").strip() if found else None
+
+
+def stated_number(reply: str) -> float | None:
+    """The number of the answer line, or the last number of a reply that has no such line."""
+    line = stated_answer(reply)
+    numbers = _NUMBER.findall((reply if line is None else line).replace(",", ""))
+    if not numbers:
+        return None
+    return float(numbers[-1])
+
+
+class NumberScored:
+    """Scoring for the tasks whose answer is one number."""
+
+    def score(self, problems: list[Problem], replies: list[str]) -> list[bool]:
+        """A reply is right when the number it states equals the answer."""
+        return [stated_number(r) == float(p.answer) for p, r in zip(problems, replies, strict=True)]

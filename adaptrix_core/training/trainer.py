@@ -1,0 +1,289 @@
+"""Train LoRA weights on chosen layers of a frozen base model.
+
+PEFT holds the adapters, transformers runs the layers; the loss covers answer tokens only, logits are computed for those
+tokens only, the frozen trunk runs once per example (`trunk.py`), and examples are packed without padding
+(`packing.py`). A run that is killed resumes from its last checkpoint and takes the steps that it would have taken, up
+to rounding.
+
+Knows examples, steps and checkpoints. Does not know tasks (see `tasks/`), files of examples (see `datasets.py`), or the
+adapter directory (see `publish.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import Tensor, nn
+
+from adaptrix_core.base import BaseModel
+from adaptrix_core.errors import ConfigError
+from adaptrix_core.training.config import TrainConfig, resolve_layers
+from adaptrix_core.training.packing import Example, Pack, batches, common_prefix, micro_batches, pack
+from adaptrix_core.training.trunk import TrunkCache
+
+CHECKPOINT = "checkpoint.pt"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One optimiser step, as it is reported and kept."""
+
+    number: int
+    loss: float
+    """Mean over the answer tokens of the batch, in nats."""
+    learning_rate: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a finished run leaves: where it is, how it went, and what the trunk cache saved."""
+
+    directory: Path
+    steps: tuple[Step, ...]
+    layers: tuple[int, ...]
+    trainable_parameters: int
+    trunk_layer_tokens: int
+    trunk_layer_tokens_reused: int
+    trunk_seconds: float
+    trunk_seconds_saved: float
+
+    @property
+    def final_loss(self) -> float:
+        """Mean loss of the last tenth of the steps."""
+        tail = self.steps[-max(1, len(self.steps) // 10) :]
+        return sum(step.loss for step in tail) / len(tail)
+
+
+def encode_examples(base: BaseModel, pairs: Sequence[tuple[str, str]], max_tokens: int) -> list[Example]:
+    """(user message, reply) pairs as token ids under the base's chat template; the reply ends with the end token.
+
+    Pairs longer than ``max_tokens`` are left out. Raises ConfigError where none is left.
+    """
+    tokenizer = base.require_tokenizer()
+    examples = []
+    for index, (question, reply) in enumerate(pairs):
+        prompt = base.encode_chat([{"role": "user", "content": question}])
+        answer = [*tokenizer.encode(reply, add_special_tokens=False), tokenizer.eos_token_id]
+        if len(prompt) + len(answer) <= max_tokens:
+            examples.append(Example(index, (*prompt, *answer), len(answer)))
+    if not examples:
+        raise ConfigError([f"max_tokens_per_example is {max_tokens}: none of {len(pairs)} examples is that short"])
+    return examples
+
+
+def train_examples(
+    base: BaseModel,
+    examples: Sequence[Example],
+    config: TrainConfig,
+    on_step: Callable[[Step, int], None] = lambda step, total: None,
+) -> TrainResult:
+    """Train on ``examples``; the PEFT adapter and ``training.json`` end up in ``config.output_dir``.
+
+    ``on_step`` is called after every step with the step and the number of steps in all; an exception from it stops the
+    run (the last checkpoint stays, and the next call with the same settings goes on from there).
+    """
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    config.output_dir.mkdir(parents=True, exist_ok=True)
+    run = _Run(base, examples, config)
+    try:
+        while run.next_step < run.total_steps:
+            on_step(run.step(), run.total_steps)
+        return run.finish()
+    finally:
+        run.detach()
+
+
+class _Run:
+    """The state of one run: model with adapters, optimiser, schedule, order of batches, history."""
+
+    def __init__(self, base: BaseModel, examples: Sequence[Example], config: TrainConfig) -> None:
+        self._config, self._examples = config, examples
+        self._layers = resolve_layers(config.layers, base.info.num_layers)
+        torch.manual_seed(config.seed)
+        self._peft = _with_adapters(base, config, self._layers)
+        self._model = self._peft.get_base_model()
+        if config.gradient_checkpointing:
+            self._model.gradient_checkpointing_enable({"use_reentrant": False})
+            self._model.train()
+        self._weights = [p for p in self._peft.parameters() if p.requires_grad]
+        self._optimizer = torch.optim.AdamW(self._weights, lr=config.learning_rate, weight_decay=config.weight_decay)
+        self._trunk = TrunkCache(self._model, _decoder_layers(self._model, base.info.num_layers), self._layers[0])
+        self._prefix = common_prefix(examples)
+        _check_window(base, examples)
+        self._steps_per_epoch = math.ceil(len(examples) / config.batch_size)
+        self.total_steps = max(1, round(self._steps_per_epoch * config.epochs))
+        self.steps: list[Step] = []
+        self._epoch: tuple[int, list[list[Example]]] = (-1, [])
+        self._resume()
+
+    @property
+    def next_step(self) -> int:
+        """Number of the step that comes next, from 0."""
+        return len(self.steps)
+
+    def step(self) -> Step:
+        """One optimiser step over one batch; a checkpoint every so many."""
+        started = time.perf_counter()
+        number = self.next_step
+        rate = self._learning_rate(number)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        batch = self._batch(number)
+        answer_tokens = sum(example.answer_length for example in batch)
+        loss = 0.0
+        for part in micro_batches(batch, self._prefix, self._config.pack_tokens):
+            part_loss = self._loss(pack(part, self._prefix)) / answer_tokens
+            part_loss.backward()
+            loss += part_loss.item()
+        nn.utils.clip_grad_norm_(self._weights, self._config.max_gradient_norm)
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        done = Step(number, loss, rate, time.perf_counter() - started)
+        self.steps.append(done)
+        if self.next_step % self._config.checkpoint_every == 0:
+            self._checkpoint()
+        return done
+
+    def finish(self) -> TrainResult:
+        """Write the adapter in PEFT's format and the history; drop the checkpoint."""
+        directory = self._config.output_dir
+        self._peft.save_pretrained(str(directory))
+        result = TrainResult(
+            directory=directory,
+            steps=tuple(self.steps),
+            layers=self._layers,
+            trainable_parameters=sum(p.numel() for p in self._weights),
+            trunk_layer_tokens=self._trunk.computed,
+            trunk_layer_tokens_reused=self._trunk.reused,
+            trunk_seconds=self._trunk.seconds,
+            trunk_seconds_saved=self._trunk.seconds_saved,
+        )
+        _write_history(result)
+        (directory / CHECKPOINT).unlink(missing_ok=True)
+        return result
+
+    def detach(self) -> None:
+        """Leave the base model as it was before the run."""
+        if self._config.gradient_checkpointing:
+            self._model.gradient_checkpointing_disable()
+        self._peft.unload()
+        self._model.eval().requires_grad_(False)
+
+    def _loss(self, packed: Pack) -> Tensor:
+        """Sum of the answer tokens' cross entropies."""
+        reuse = self._config.reuse_trunk and self._layers[0] > 0
+        with self._trunk.skipped(self._trunk.states(packed)) if reuse else nullcontext():
+            logits = self._model(
+                input_ids=packed.token_ids,
+                attention_mask=packed.mask,
+                position_ids=packed.positions,
+                use_cache=False,
+                logits_to_keep=packed.predictors,
+            ).logits
+        return nn.functional.cross_entropy(logits[0].float(), packed.targets, reduction="sum")
+
+    def _learning_rate(self, number: int) -> float:
+        """Linear warm-up, then a cosine down to a twentieth."""
+        warmup = max(1, round(self.total_steps * self._config.warmup_fraction))
+        if number < warmup:
+            return self._config.learning_rate * (number + 1) / warmup
+        progress = (number - warmup) / max(1, self.total_steps - warmup)
+        return self._config.learning_rate * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * progress)))
+
+    def _batch(self, number: int) -> list[Example]:
+        epoch, place = divmod(number, self._steps_per_epoch)
+        if self._epoch[0] != epoch:
+            self._epoch = (epoch, batches(self._examples, self._config.batch_size, self._config.seed, epoch))
+        return self._epoch[1][place]
+
+    def _fingerprint(self) -> str:
+        """What must agree for a checkpoint to be continued: data, and settings that say which steps are taken."""
+        free = ("output_dir", "threads", "checkpoint_every", "epochs", "examples", "data")
+        settings = {k: v for k, v in asdict(self._config).items() if k not in free}
+        data = hashlib.sha256(repr([example.token_ids for example in self._examples]).encode()).hexdigest()
+        return json.dumps([settings, data], sort_keys=True)
+
+    def _checkpoint(self) -> None:
+        path = self._config.output_dir / CHECKPOINT
+        state = {
+            "fingerprint": self._fingerprint(),
+            "weights": [p.detach() for p in self._weights],
+            "optimizer": self._optimizer.state_dict(),
+            "steps": [asdict(step) for step in self.steps],
+        }
+        # Written beside and moved over, so that a kill leaves the old checkpoint or the new one.
+        torch.save(state, path.with_suffix(".new"))
+        os.replace(path.with_suffix(".new"), path)
+
+    def _resume(self) -> None:
+        path = self._config.output_dir / CHECKPOINT
+        if not path.exists():
+            return
+        state = torch.load(path, weights_only=True)
+        if state["fingerprint"] != self._fingerprint():
+            raise ConfigError(
+                [f"output_dir holds {CHECKPOINT} of a run with other settings or data: delete it, or choose another"]
+            )
+        with torch.no_grad():
+            for weight, kept in zip(self._weights, state["weights"], strict=True):
+                weight.copy_(kept)
+        self._optimizer.load_state_dict(state["optimizer"])
+        self.steps = [Step(**step) for step in state["steps"]]
+
+
+def _with_adapters(base: BaseModel, config: TrainConfig, layers: tuple[int, ...]) -> PeftModel:
+    paths = {
+        base.points[point].module_path for point in base.points if point[0] in layers and point[1] in config.modules
+    }
+    if not paths:
+        raise ConfigError(
+            [f"modules {', '.join(config.modules)}: the base model has none of them in layers {list(layers)}"]
+        )
+    lora = LoraConfig(
+        r=config.rank,
+        lora_alpha=config.alpha,
+        target_modules=sorted(path.rsplit(".", 1)[-1] for path in paths),
+        layers_to_transform=list(layers),
+        task_type="CAUSAL_LM",
+    )
+    return get_peft_model(base.module, lora)
+
+
+def _check_window(base: BaseModel, examples: Sequence[Example]) -> None:
+    """A pack's mask knows no sliding window, which is exact as long as every example fits into the window."""
+    window = getattr(base.module.config, "sliding_window", None)
+    longest = max(len(example.token_ids) for example in examples)
+    if window is not None and longest > window:
+        raise ConfigError(
+            [
+                f"an example has {longest} tokens, the base model's attention window is {window}: "
+                f"set max_tokens_per_example to {window} or less"
+            ]
+        )
+
+
+def _decoder_layers(model: nn.Module, depth: int) -> nn.ModuleList:
+    return next(m for m in model.modules() if isinstance(m, nn.ModuleList) and len(m) == depth)
+
+
+def _write_history(result: TrainResult) -> None:
+    summary = {k: v for k, v in asdict(result).items() if k not in ("directory", "steps")}
+    history = [
+        [step.number, round(step.loss, 5), round(step.learning_rate, 8), round(step.seconds, 3)]
+        for step in result.steps
+    ]
+    payload = {**summary, "final_loss": result.final_loss, "columns": ["step", "loss", "learning_rate", "seconds"]}
+    path = result.directory / "training.json"
+    path.write_text(json.dumps({**payload, "steps": history}, indent=1) + "\n")
