@@ -45,7 +45,8 @@ class Catalogue:
 
     def not_found(self, wanted: str, others: tuple[str, ...] = (), param: str | None = "model") -> AdapterNotFound:
         """The error for an unknown name; lists the nearest names, or all if none is near."""
-        known = [*others, *(e.name for e in self.newest()), *(e.identity for e in self.servable())]
+        names = [entry.name for entry in self.newest()]
+        known = [*others, *([e.identity for e in self.servable()] if "@" in wanted else names)]
         near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(known) or 'none'}"
         return AdapterNotFound(

@@ -15,9 +15,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from adaptrix_core.adapters import Adapter
-from adaptrix_core.adapters.atomic import write_directory
 from adaptrix_core.adapters.loader import DynamicLoader
-from adaptrix_core.adapters.snapshot import Snapshot
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected, AdaptrixError
 from adaptrix_core.injection.mix import Mix, Term
 from deployments.catalogue import Catalogue
@@ -26,7 +24,6 @@ from deployments.wire import Entry, Holding, PackageMix, Refusal
 logger = logging.getLogger(__name__)
 
 DRAIN_POLL_S = 0.05
-PIN_ATTEMPTS = 4
 
 Fetch = Callable[[str], Awaitable[Mapping[str, bytes]]]
 """Package digest to its files, from the store."""
@@ -91,46 +88,18 @@ class Holdings:
             raise _about(AdapterNotFound(f"this replica does not hold package {package}; it was unloaded"), package)
 
     async def _pin(self, package: str) -> str:
-        """Pin a held package and return its weights digest; read from disk again if it was evicted."""
-        pinning = asyncio.ensure_future(asyncio.to_thread(_load_and_pin, self._loader, package))
+        """Pin a held package and return its weights digest; it is read from disk again if it was evicted."""
+        digest = self._held[package].digest
+        pinning = asyncio.ensure_future(asyncio.to_thread(self._loader.pin, digest))
         try:
-            return await asyncio.shield(pinning)
+            await asyncio.shield(pinning)
         except asyncio.CancelledError:
             # The thread cannot be stopped; what it pins must not stay pinned.
-            pinning.add_done_callback(lambda done: None if done.exception() else self._loader.unpin(done.result()))
+            pinning.add_done_callback(lambda done: None if done.exception() else self._loader.unpin(digest))
             raise
         except AdaptrixError as error:
             raise _about(error, package) from error
-
-    async def _arrive(self, entry: Entry) -> None:
-        """Fetch, verify and load one package; what went wrong is kept as a refusal."""
-        if (draining := self._draining.get(entry.package)) is not None:
-            await draining
-        try:
-            files = await self._fetch(entry.package)
-            adapter = await asyncio.to_thread(self._accept, entry, files)
-        except AdaptrixError as error:
-            logger.warning("adapter %s refused: %s: %s", entry.identity, error.code, error.message)
-            self._refused[entry.package] = (entry.revision, Refusal(error.code, error.message))
-            return
-        self._refused.pop(entry.package, None)
-        self._held[entry.package] = adapter
-        logger.info("adapter %s held, package %s", entry.identity, entry.package)
-
-    def _accept(self, entry: Entry, files: Mapping[str, bytes]) -> Adapter:
-        snapshot = Snapshot(entry.name, files)
-        if snapshot.package_digest != entry.package:
-            raise AdapterRejected(
-                f"{entry.identity}: the store sent package {snapshot.package_digest}, not {entry.package}",
-                code="wrong_package",
-            )
-        directory = self._dir / entry.package
-        write_directory(directory, files)
-        return self._loader.load(directory, alias=entry.package)
-
-    def _let_go(self, package: str) -> None:
-        if package not in self._draining:
-            self._draining[package] = asyncio.create_task(self._drain(package))
+        return digest
 
     async def _drain(self, package: str) -> None:
         """Refuse new requests, wait until the running ones have ended, then forget the files."""
@@ -144,23 +113,9 @@ class Holdings:
             del self._held[package], self._draining[package]
 
 
-def _load_and_pin(loader: DynamicLoader, package: str) -> str:
-    for _ in range(PIN_ATTEMPTS - 1):
-        digest = loader.load(package).digest
-        try:
-            loader.pin(digest)
-            return digest
-        except AdapterNotFound:
-            logger.info("package %s was evicted before it could be pinned; loading it again", package)
-    digest = loader.load(package).digest
-    loader.pin(digest)
-    return digest
-
-
 def _is_gone(loader: DynamicLoader, digest: str) -> bool:
     """Whether an unloaded adapter is freed, or another package of equal weights keeps it."""
-    usage = loader.get_memory_usage()
-    return digest not in usage["host"]["adapters"] or digest in usage["names"].values()
+    return digest not in loader.get_memory_usage()["adapters"] or digest in loader.loaded_names().values()
 
 
 def _about(error: AdaptrixError, package: str) -> AdaptrixError:

@@ -84,6 +84,7 @@ def _serve(config: dict[str, Any], stop: threading.Event) -> int:
     started = time.monotonic()
     # Before Ray is imported: it reads these once. Ray's own notices would bury ours.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")  # a busy machine takes longer than Ray's half minute
     progress = Progress(started)
     progress.say("starting Ray")
     import ray

@@ -21,6 +21,7 @@ from deployments.wire import RouteAnswer
 
 if TYPE_CHECKING:
     from adaptrix_core.routing.calibration import Calibration
+    from adaptrix_core.routing.policy import Decision
 
 
 class RouterReplica:
@@ -39,17 +40,7 @@ class RouterReplica:
 
     async def route(self, messages: list[dict[str, str]]) -> RouteAnswer:
         """Who should answer ``messages``. Raises InvalidRequest."""
-        from adaptrix_core.routing.policy import Resolved
-
-        decision = await asyncio.to_thread(self._router.decide, messages)
-        assert isinstance(decision, Resolved)  # semantic routing always resolves
-        return RouteAnswer(
-            mix=tuple(decision.mix_names.items()),
-            scores=dict(decision.scores),
-            confidence=decision.confidence,
-            reason=decision.reason,
-            previous=decision.previous,
-        )
+        return answer_of(await asyncio.to_thread(self._router.decide, messages))
 
     async def embed(self, texts: Sequence[str]) -> tuple[str, list[list[float]], int]:
         """(model name, one vector per text, tokens read)."""
@@ -61,6 +52,20 @@ class RouterReplica:
 
         cards = [RouteCard(entry.name, entry.description, entry.examples) for entry in catalogue.newest()]
         await asyncio.to_thread(self._router.update, cards)
+
+
+def answer_of(decision: Decision) -> RouteAnswer:
+    """The decision in plain data, for other processes."""
+    from adaptrix_core.routing.policy import Resolved
+
+    assert isinstance(decision, Resolved), "semantic routing settles every decision itself"
+    return RouteAnswer(
+        mix=tuple(decision.mix_names.items()),
+        scores=dict(decision.scores),
+        confidence=decision.confidence,
+        reason=decision.reason,
+        previous=decision.previous,
+    )
 
 
 def calibration_of(settings: RouterSettings) -> Calibration:

@@ -20,6 +20,7 @@ import numpy as np
 import ray
 from ray.exceptions import RayActorError
 
+from adaptrix_core.adapters.snapshot import Snapshot
 from adaptrix_core.config import AdapterSettings
 from adaptrix_core.errors import AdapterExists, AdapterRejected, RequestTimeout
 from deployments.catalogue import Catalogue
@@ -66,8 +67,12 @@ class AdapterStore:
 
     async def fetch(self, package: str) -> list[ray.ObjectRef]:
         """``[reference to {file name: uint8 array}]``: in a list, so that the bytes do not pass through this reply."""
-        snapshot = await asyncio.to_thread(self._files.read, package)
+        snapshot = await self.read(package)
         return [ray.put({name: np.frombuffer(data, np.uint8) for name, data in snapshot.files.items()})]
+
+    async def read(self, package: str) -> Snapshot:
+        """The files of a package, as they are on disk. Raises AdapterNotFound or AdapterRejected."""
+        return await asyncio.to_thread(self._files.read, package)
 
     async def report(self, report: Report) -> None:
         """Take note of what a replica holds."""

@@ -14,10 +14,9 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
-from adaptrix_core.adapters import TrustPolicy
-from adaptrix_core.base import BaseModelManager
 from adaptrix_core.config import Settings
-from adaptrix_core.engine import Engine, EngineLoop, EngineOptions, GenerationRequest, SamplingParams, TokenEvent
+from adaptrix_core.engine import Engine, EngineLoop, GenerationRequest, SamplingParams, TokenEvent
+from adaptrix_core.engine.build import build_engine
 from adaptrix_core.engine.constraint import json_grammar
 from adaptrix_core.errors import EngineStopped, InvalidRequest
 from adaptrix_core.injection.mix import constant
@@ -32,6 +31,7 @@ class EngineWorker:
     def __init__(self, settings: Settings, fetch: Fetch) -> None:
         """Load the base model and start the engine; takes seconds."""
         self._private = Path(tempfile.mkdtemp(prefix="adaptrix-replica-"))
+        # The engine's own catalogue stays empty: packages are loaded by path, as `Holdings` brings them.
         self._engine = build_engine(settings, self._private / "catalogue")
         self._loop = EngineLoop(self._engine)
         self._loop.start()
@@ -66,7 +66,7 @@ class EngineWorker:
         held, refused = self.holdings.report()
         return Report(
             replica_id=replica_id,
-            base_id=self._engine.base.info.name,
+            base_id=public_id(self._engine.base.info.name),
             context_length=self._engine.max_row_tokens,
             catalogue_version=catalogue_version,
             held=held,
@@ -101,30 +101,9 @@ class EngineWorker:
         return str(tokenizer.decode([token_id])) if tokenizer is not None else f"token_id:{token_id}"
 
 
-def build_engine(settings: Settings, adapters_dir: Path) -> Engine:
-    """The engine of one replica. ``adapters_dir`` stays empty: packages are loaded by path, from `Holdings`."""
-    wanted, adapters = settings.engine, settings.adapters
-    base = BaseModelManager(
-        settings.base.model, settings.base.device, settings.base.precision, settings.base.lineage
-    ).load_model()
-    defaults = EngineOptions()
-    options = EngineOptions(
-        max_rows=wanted.max_rows,
-        max_batch_tokens=wanted.max_batch_tokens,
-        max_waiting=wanted.max_queue,
-        block_size=wanted.block_size,
-        kv_cache_tokens=wanted.kv_cache_tokens or defaults.kv_cache_tokens,
-        cut=wanted.cut,
-    )
-    trust = TrustPolicy(adapters.trust, adapters.trusted_keys_dir, adapters.revocation_file)
-    return Engine(
-        base,
-        adapters_dir,
-        trust,
-        options,
-        host_budget_bytes=wanted.host_cache_bytes,
-        device_budget_bytes=wanted.device_budget_bytes,
-    )
+def public_id(name: str) -> str:
+    """The model id that clients see: a file or directory by its last part, anything else as it is."""
+    return Path(name).stem if name.endswith(".gguf") else Path(name).name if Path(name).is_absolute() else name
 
 
 def sampling_arguments(call: GenerateCall) -> dict[str, Any]:

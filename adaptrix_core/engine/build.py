@@ -27,6 +27,7 @@ def build_engine(settings: Settings, adapters_dir: Path | None = None) -> Engine
         adapters_dir or adapters.dir,
         TrustPolicy(adapters.trust, adapters.trusted_keys_dir, adapters.revocation_file),
         options,
+        adapters.base_match,
         host_budget_bytes=wanted.host_cache_bytes,
         device_budget_bytes=wanted.device_budget_bytes,
     )

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from adaptrix_core.adapters import Adapter, AdapterManager, DynamicLoader, TrustPolicy
+from adaptrix_core.adapters.binding import BaseMatch
 from adaptrix_core.adapters.trust import Policy
 from adaptrix_core.base.model import BaseModel, BaseModelManager
 from adaptrix_core.engine.core import EngineCore, EngineOptions, History
@@ -47,12 +48,13 @@ class Engine(EngineCore):
         adapters_dir: Path | str | None = None,
         trust: TrustPolicy | None = None,
         options: EngineOptions | None = None,
+        base_match: BaseMatch = "compatible",
         **loader_options: Any,
     ) -> None:
         """adapters_dir: the catalogue; `adapters` in the working directory if None. loader_options: `DynamicLoader`."""
         injector = LayerInjector(base)
         injector.register_all()
-        manager = AdapterManager(adapters_dir or DEFAULT_ADAPTERS_DIR, base, trust)
+        manager = AdapterManager(adapters_dir or DEFAULT_ADAPTERS_DIR, base, trust, base_match=base_match)
         super().__init__(base, injector, DynamicLoader(manager, injector, **loader_options), options or EngineOptions())
         self.manager = manager
         self._request_numbers = itertools.count()

@@ -1,0 +1,125 @@
+"""The whole server in one process and without Ray: the same API, worker, store and router, joined by plain calls.
+
+For tests of what the parts do. What Ray adds (processes, handles, restarts) is tested in the integration tests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+
+from adaptrix_core.config import Settings, load_settings
+from adaptrix_core.routing.catalogue import RouteCard
+from adaptrix_core.routing.embedder import TextEmbedder
+from adaptrix_core.routing.semantic import SemanticRouter
+from deployments.api import build_api
+from deployments.catalogue import Catalogue
+from deployments.metrics import Metrics
+from deployments.principals import KeyRing
+from deployments.router import answer_of
+from deployments.services import Services
+from deployments.store import AdapterStore
+from deployments.wire import Entry, Report, RouteAnswer
+from deployments.worker import EngineWorker
+
+
+class LocalStore:
+    """The store actor's class, called directly, with one worker that follows it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.actor = AdapterStore(str(settings.adapters.dir), str(settings.adapters.state_dir))
+        self.worker = EngineWorker(settings, self._fetch)
+        self.catalogue = Catalogue("")
+        self._following: asyncio.Task[None] | None = None
+
+    async def _fetch(self, package: str) -> Mapping[str, bytes]:
+        return (await self.actor.read(package)).files
+
+    async def start(self) -> None:
+        await self.refresh()
+        await self._sync()
+        self._following = asyncio.create_task(self._follow())
+
+    async def stop(self) -> None:
+        assert self._following is not None
+        self._following.cancel()
+        await asyncio.gather(self._following, return_exceptions=True)
+        self.worker.stop()
+
+    async def refresh(self) -> Catalogue:
+        self.catalogue = await self.actor.watch(None)
+        return self.catalogue
+
+    async def base_id(self) -> str:
+        return (await self.overview())[1][0].base_id
+
+    async def overview(self) -> tuple[Catalogue, list[Report]]:
+        return await self.actor.overview()
+
+    async def load(self, name: str, path: str) -> Entry:
+        return await self.actor.load(name, path)
+
+    async def unload(self, name: str) -> list[Entry]:
+        return await self.actor.unload(name)
+
+    async def _sync(self) -> None:
+        await self.worker.holdings.sync(self.catalogue)
+        await self.actor.report(await self.worker.report("replica-1", self.catalogue.version))
+
+    async def _follow(self) -> None:
+        reporting = asyncio.create_task(self._keep_reporting())
+        try:
+            while True:
+                self.catalogue = await self.actor.watch(self.catalogue.version)
+                await self._sync()
+        finally:
+            reporting.cancel()
+
+    async def _keep_reporting(self) -> None:
+        while True:
+            await asyncio.sleep(0.1)
+            await self.actor.report(await self.worker.report("replica-1", self.catalogue.version))
+
+
+class LocalRouter:
+    """The semantic router, called directly."""
+
+    def __init__(self, store: LocalStore, embedder: TextEmbedder) -> None:
+        self._embedder = embedder
+        self._store = store
+        self._router = SemanticRouter(embedder)
+
+    async def route(self, messages: Sequence[dict[str, str]]) -> RouteAnswer:
+        self._router.update(RouteCard(e.name, e.description, e.examples) for e in self._store.catalogue.newest())
+        return answer_of(self._router.decide(messages))
+
+    async def embed(self, texts: Sequence[str]) -> tuple[str, list[list[float]], int]:
+        return self._embedder.source, self._embedder.embed(texts).tolist(), self._embedder.num_tokens(texts)
+
+
+@asynccontextmanager
+async def running(
+    args: Mapping[str, object], embedder: TextEmbedder | None = None, keys: Path | None = None
+) -> AsyncIterator[tuple[httpx.AsyncClient, LocalStore]]:
+    """A client of a server with these settings, and its store."""
+    settings = load_settings(args)
+    store = LocalStore(settings)
+    await store.start()
+    services = Services(
+        settings=settings,
+        keys=KeyRing.read(keys),
+        replicas=store.worker,
+        router=LocalRouter(store, embedder) if embedder is not None else None,
+        store=store,
+        metrics=Metrics(),
+    )
+    transport = httpx.ASGITransport(app=build_api(services))
+    try:
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", timeout=120) as client:
+            yield client, store
+    finally:
+        await store.stop()
