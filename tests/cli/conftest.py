@@ -1,4 +1,4 @@
-"""A tiny base model in memory, and adapter directories for it."""
+"""A tiny base model in memory and adapter directories for it; a small world on disk for a local engine or a server."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
+from click.testing import CliRunner, Result
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from adaptrix_core.adapters import describe, write_package
 from adaptrix_core.base import BaseModel
+from adaptrix_core.cli.main import cli
 from tests.cli.random_adapters import random_weights
+from tests.serving.tiny import World, make_world
 
 TINY = {
     "vocab_size": 97,
@@ -41,3 +45,27 @@ def make_package(tiny_base: BaseModel, tmp_path: Path) -> Callable[[str], Path]:
         return directory
 
     return make
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """A tiny base with three signed adapters on disk."""
+    return make_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="session")
+def settings_file(world: World) -> Path:
+    """Settings that describe ``world``."""
+    path = world.root / "settings.yaml"
+    path.write_text(yaml.safe_dump(world.settings()))
+    return path
+
+
+@pytest.fixture
+def adaptrix() -> Callable[..., Result]:
+    """``adaptrix("query", "hi", input=…)`` runs the command line in this process."""
+
+    def run(*arguments: object, **options: object) -> Result:
+        return CliRunner().invoke(cli, [str(argument) for argument in arguments], **options)  # type: ignore[arg-type]
+
+    return run

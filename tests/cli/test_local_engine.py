@@ -1,0 +1,196 @@
+"""The commands with --local: a real engine in this process, on a tiny model, its adapters signed and verified."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from tests.serving.tiny import World
+
+Adaptrix = Callable[..., Result]
+
+
+@pytest.fixture
+def local(settings_file: Path) -> tuple[object, ...]:
+    return ("--local", "--config", settings_file)
+
+
+def answer(adaptrix: Adaptrix, local: tuple[object, ...], model: str, *more: object) -> dict[str, object]:
+    done = adaptrix("query", "What is 17 + 25?", "--model", model, "--max-tokens", 8, "--json", *more, *local)
+    assert done.exit_code == 0, done.output
+    return dict(json.loads(done.stdout))
+
+
+def test_adapters_and_mixes_change_the_answer_and_are_named(adaptrix: Adaptrix, local: tuple[object, ...]) -> None:
+    base = answer(adaptrix, local, "base")
+    math = answer(adaptrix, local, "math_reasoning")
+    mix = answer(adaptrix, local, "math_reasoning*0.5+code_generation*-0.5")
+    assert base["adapter"] == "base"
+    assert base["digest"] is None
+    assert math["adapter"] == "math_reasoning@1.0.0"
+    assert len(str(math["digest"])) == 64
+    assert mix["adapter"] == "math_reasoning@1.0.0*0.5+code_generation@1.0.0*-0.5"
+    assert len({str(base["text"]), str(math["text"]), str(mix["text"])}) == 3
+
+
+def test_an_answer_is_streamed_as_text_and_who_answered_goes_to_stderr(
+    adaptrix: Adaptrix, local: tuple[object, ...]
+) -> None:
+    whole = answer(adaptrix, local, "math_reasoning")["text"]
+    done = adaptrix("query", "What is 17 + 25?", "--model", "math_reasoning", "--max-tokens", 8, *local)
+    assert done.stdout == f"{whole}\n"
+    assert "[math_reasoning@1.0.0" in done.stderr
+
+
+@pytest.mark.slow
+def test_auto_asks_the_router_as_route_explains_it(adaptrix: Adaptrix, local: tuple[object, ...]) -> None:
+    routed = adaptrix("route", "What is 17 + 25?", "--json", *local)
+    assert routed.exit_code == 0, routed.output
+    decision = json.loads(routed.stdout)
+    assert decision["adapter"] == "math_reasoning"
+    assert set(decision["scores"]) == {"math_reasoning", "code_generation", "logical_reasoning"}
+    auto = answer(adaptrix, local, "auto")
+    assert auto["adapter"] == "math_reasoning@1.0.0"
+    assert auto["route_score"] == pytest.approx(decision["confidence"])
+    assert auto["text"] == answer(adaptrix, local, "math_reasoning")["text"]
+
+
+@pytest.mark.parametrize(
+    ("model", "complaint"),
+    [
+        ("math_reasonin", "did you mean math_reasoning"),
+        ("math_reasoning*x", "'x' is not a weight"),
+        ("math_reasoning+math_reasoning", "twice"),
+    ],
+)
+def test_a_model_that_is_not_there_exits_1_and_says_what_is(
+    adaptrix: Adaptrix, local: tuple[object, ...], model: str, complaint: str
+) -> None:
+    done = adaptrix("query", "hi", "--model", model, *local)
+    assert done.exit_code == 1
+    assert complaint in done.stderr
+
+
+def test_a_file_of_prompts_becomes_json_lines_in_order(
+    adaptrix: Adaptrix, local: tuple[object, ...], tmp_path: Path
+) -> None:
+    prompts, output = tmp_path / "prompts.jsonl", tmp_path / "answers.jsonl"
+    lines = [{"prompt": "one", "model": "base"}, {"prompt": "two", "model": "nobody"}, {"prompt": "three"}]
+    prompts.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    done = adaptrix(
+        "query", "--file", prompts, "--output", output, "--model", "code_generation", "--max-tokens", 4, *local
+    )
+    records = [json.loads(line) for line in output.read_text().splitlines()]
+    assert done.exit_code == 1, "one of them failed"
+    assert "2 answered, 1 failed" in done.stderr
+    assert [record["index"] for record in records] == [0, 1, 2]
+    assert records[1]["error"]["code"] == "adapter_not_found"
+    assert records[2]["adapter"] == "code_generation@1.0.0"
+    assert records[2]["usage"]["completion_tokens"] <= 4
+
+
+def test_a_conversation_survives_commands_and_mistakes(adaptrix: Adaptrix, local: tuple[object, ...]) -> None:
+    lines = "/help\n/adapters\nhello\n/use nobody\nhello\n/use math_reasoning\nhello\n/bogus\n/quit\nnot read\n"
+    done = adaptrix("query", "--model", "base", "--max-tokens", 4, *local, input=lines)
+    assert done.exit_code == 0, done.output
+    assert done.stderr.count("tokens ·") == 2
+    assert "no adapter 'nobody'" in done.stderr
+    assert "no command '/bogus'" in done.stderr
+    assert "math_reasoning@1.0.0  Solves arithmetic" in done.stderr
+
+
+def test_list_shows_digest_signer_and_description_without_starting_an_engine(
+    adaptrix: Adaptrix, local: tuple[object, ...]
+) -> None:
+    done = adaptrix("list", "--json", *local)
+    rows = {row["name"]: row for row in json.loads(done.stdout)}
+    assert set(rows) == {"math_reasoning", "code_generation", "logical_reasoning"}
+    assert rows["math_reasoning"]["signer"] == "tests"
+    assert rows["math_reasoning"]["residency"] == {"local": "disk"}
+    assert json.loads(adaptrix("active", "--json", *local).stdout) == []
+
+
+def test_load_checks_a_directory_as_a_server_would(
+    adaptrix: Adaptrix, local: tuple[object, ...], world: World, tmp_path: Path
+) -> None:
+    good = world.write_adapter(tmp_path, "fresh", seed=9)
+    loaded = adaptrix("load", good, "--json", *local)
+    assert loaded.exit_code == 0, loaded.output
+    assert json.loads(loaded.stdout)["signer"] == "tests"
+    unsigned = world.write_adapter(tmp_path, "unsigned", seed=9, signed=False)
+    refused = adaptrix("load", unsigned, *local)
+    assert refused.exit_code == 1
+    assert "[signature_missing]" in refused.stderr
+
+
+def test_benchmark_and_status_report_figures(adaptrix: Adaptrix, local: tuple[object, ...]) -> None:
+    measured = adaptrix(
+        "benchmark", "--model", "base", "--model", "math_reasoning", "--requests", 6, "--concurrency", 3,
+        "--max-tokens", 4, "--ignore-eos", "--json", *local,
+    )  # fmt: skip
+    assert measured.exit_code == 0, measured.output
+    report = json.loads(measured.stdout)
+    assert (report["num_requests"], report["num_failed"], report["completion_tokens"]) == (6, 0, 24)
+    assert report["request_s"]["max"] >= report["request_s"]["p50"] > 0
+    status = json.loads(adaptrix("status", "--json", *local).stdout)
+    assert status["base"]["num_layers"] == 4
+
+
+def test_training_publishes_a_signed_adapter_that_answers(
+    adaptrix: Adaptrix, local: tuple[object, ...], world: World, settings_file: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "pairs.jsonl"
+    pairs = [{"prompt": f"What is {n} plus one?", "completion": f"It is {n + 1}."} for n in range(8)]
+    data.write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
+    trained = adaptrix(
+        "train", "counting", "--data", data, "--base", world.base_dir, "--output", tmp_path / "run", "--layers", "1,2",
+        "--rank", 2, "--epochs", 1, "--batch-size", 4, "--publish", tmp_path / "out", "--sign", "--key",
+        world.private_key, "--description", "Adds one.", "--json",
+    )  # fmt: skip
+    assert trained.exit_code == 0, trained.output
+    facts = json.loads(trained.stdout)
+    assert (facts["layers"], facts["num_steps"]) == ([1, 2], 2)
+    assert (tmp_path / "run" / "loss.png").read_bytes().startswith(b"\x89PNG")
+    loaded = adaptrix("load", tmp_path / "out" / "counting", *local)
+    assert loaded.exit_code == 0, loaded.output
+    assert "signed by tests" in loaded.stdout
+
+
+@pytest.mark.slow
+def test_evaluate_measures_base_and_adapters(adaptrix: Adaptrix, settings_file: Path) -> None:
+    done = adaptrix(
+        "evaluate", "math_reasoning", "--problems", 3, "--shots", 0, "--max-tokens", 4, "--no-router", "--json",
+        "--config", settings_file,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    conditions = json.loads(done.stdout)["held_out"]["math_reasoning"]["conditions"]
+    assert "math_reasoning" in conditions
+    assert all(scores["all"]["total"] == 3 for scores in conditions.values())
+
+
+@pytest.mark.slow
+@pytest.mark.integration
+def test_the_installed_command_answers_on_the_shipped_base(tmp_path: Path) -> None:
+    (tmp_path / "adapters" / "trusted_keys").mkdir(parents=True)
+    command = [
+        sys.executable,
+        "-m",
+        "adaptrix_core.cli.main",
+        "query",
+        "--local",
+        "--model",
+        "base",
+        "--max-tokens",
+        "8",
+    ]
+    done = subprocess.run(
+        [*command, "What is the capital of France?"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Paris" in done.stdout
