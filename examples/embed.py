@@ -8,13 +8,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from adaptrix_core import Engine, SamplingParams
+from adaptrix_core.adapters import TrustPolicy
 
 ADAPTERS = Path(__file__).resolve().parents[1] / "adapters"
 
 
 def main() -> None:
-    """Answer three prompts in one running batch: the base model, one adapter, and a mix of two."""
-    engine = Engine.from_pretrained("smollm2-135m", adapters_dir=ADAPTERS)
+    """Answer one question three times in one running batch: base model, one adapter, a mix of two."""
+    trust = TrustPolicy("require", trusted_keys_dir=ADAPTERS / "trusted_keys")
+    engine = Engine.from_pretrained("smollm2-135m", adapters_dir=ADAPTERS, trust=trust)
     question = [{"role": "user", "content": "What is 21 + 9 - 4?"}]
     choices = (None, "math_reasoning", {"math_reasoning": 0.7, "logical_reasoning": 0.3})
     answers = engine.generate(

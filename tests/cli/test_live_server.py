@@ -1,0 +1,148 @@
+"""The commands against a live server: Ray Serve, started by `adaptrix serve`, which is what `make serve` starts."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import Result
+
+from tests.serving.tiny import World
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900)]
+
+Adaptrix = Callable[..., Result]
+ROOT = Path(__file__).resolve().parents[2]
+STOP_WITHIN_S = 120
+
+
+@pytest.fixture(scope="module")
+def url(world: World) -> Iterator[str]:
+    """A server over ``world``; one SIGINT ends all of it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    config = world.root / "serve.yaml"
+    application = {
+        "name": "adaptrix",
+        "route_prefix": "/",
+        "import_path": "deployments.app:build",
+        "args": world.settings(),
+    }
+    config.write_text(yaml.safe_dump({"proxy_location": "HeadOnly", "applications": [application]}))
+    command = [sys.executable, "-m", "adaptrix_core.cli.main", "serve", "--config", str(config), "--port", str(port)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
+        assert server.stdout is not None
+        said = []
+        for line in server.stdout:
+            said.append(line)
+            if "is ready at" in line:
+                break
+        else:
+            pytest.fail("the server ended before it was ready:\n" + "".join(said))
+        yield f"http://127.0.0.1:{port}"
+        server.send_signal(signal.SIGINT)
+        server.communicate(timeout=STOP_WITHIN_S)
+        assert server.returncode == 0
+
+
+def document(done: Result) -> dict[str, object]:
+    assert done.exit_code == 0, done.output
+    return dict(json.loads(done.stdout))
+
+
+def test_status_list_and_route_describe_the_running_system(adaptrix: Adaptrix, url: str) -> None:
+    status = document(adaptrix("status", "--json", "--url", url))
+    assert status["health"] == {"status": "ok"}
+    assert {"auto", "math_reasoning", "code_generation", "logical_reasoning"} <= set(status["models"])  # type: ignore[call-overload]
+    listed = json.loads(adaptrix("list", "--json", "--url", url).stdout)
+    assert {row["name"] for row in listed} == {"math_reasoning", "code_generation", "logical_reasoning"}
+    decision = document(adaptrix("route", "What is 17 + 25?", "--json", "--url", url))
+    assert decision["adapter"] == "math_reasoning"
+
+
+def test_an_answer_streams_and_says_who_gave_it(adaptrix: Adaptrix, url: str) -> None:
+    question = ("query", "What is 17 + 25?", "--max-tokens", 8, "--url", url)
+    routed = document(adaptrix(*question, "--json"))
+    assert routed["adapter"] == "math_reasoning@1.0.0"
+    streamed = adaptrix(*question, "--model", "math_reasoning")
+    assert streamed.stdout == f"{routed['text']}\n"
+    base = document(adaptrix(*question, "--json", "--model", "base"))
+    assert base["adapter"] == "base"
+    assert base["text"] != routed["text"]
+
+
+def test_the_server_and_a_local_engine_give_the_same_answer(adaptrix: Adaptrix, url: str, settings_file: Path) -> None:
+    question = ("query", "Who is the mother of my father?", "--model", "logical_reasoning", "--max-tokens", 8, "--json")
+    remote = document(adaptrix(*question, "--url", url))
+    local = document(adaptrix(*question, "--local", "--config", settings_file))
+    assert remote["text"] == local["text"]
+    assert remote["digest"] == local["digest"]
+    assert remote["usage"] == local["usage"]
+
+
+def test_load_use_unload(adaptrix: Adaptrix, url: str, world: World) -> None:
+    world.write_adapter(world.uploads, "late", seed=11)
+    loaded = adaptrix("load", world.uploads / "late", "--url", url)
+    assert loaded.exit_code == 0, loaded.output
+    assert document(adaptrix("query", "hi", "--model", "late", "--max-tokens", 4, "--json", "--url", url))[
+        "adapter"
+    ] == ("late@1.0.0")
+    assert "late" in {row["name"] for row in json.loads(adaptrix("active", "--json", "--url", url).stdout)}
+    assert adaptrix("unload", "late", "--url", url).exit_code == 0
+    gone = adaptrix("query", "hi", "--model", "late", "--url", url)
+    assert gone.exit_code == 1
+    assert "[model_not_found]" in gone.stderr
+
+
+def test_a_refused_load_says_why_and_the_next_request_is_served(
+    adaptrix: Adaptrix, url: str, world: World, tmp_path: Path
+) -> None:
+    outside = adaptrix("load", tmp_path, "--name", "x", "--url", url)
+    assert outside.exit_code == 1
+    assert "[path_outside_roots]" in outside.stderr
+    world.write_adapter(world.uploads, "nobodys", seed=12, signed=False)
+    unsigned = adaptrix("load", world.uploads / "nobodys", "--url", url)
+    assert unsigned.exit_code == 1
+    assert "[signature_missing]" in unsigned.stderr
+    assert adaptrix("query", "hi", "--model", "base", "--max-tokens", 2, "--url", url).exit_code == 0
+
+
+def test_a_batch_and_a_benchmark_run_many_requests_at_once(adaptrix: Adaptrix, url: str, tmp_path: Path) -> None:
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("".join(f"What is {n} + 1?\n" for n in range(12)))
+    done = adaptrix("query", "--file", prompts, "--max-tokens", 4, "--concurrency", 6, "--url", url)
+    assert done.exit_code == 0, done.output
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [record["messages"][-1]["content"] for record in records] == prompts.read_text().splitlines()
+    load = ("--model", "base", "--requests", 8, "--concurrency", 4, "--max-tokens", 4, "--ignore-eos")
+    report = document(adaptrix("benchmark", *load, "--json", "--url", url))
+    assert (report["num_failed"], report["completion_tokens"]) == (0, 32)
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("chat.py", "x-adaptrix-adapter: math_reasoning@1.0.0"),
+        ("stream.py", "answer tokens]"),
+        ("mix.py", "0.7 math + 0.3 logic:"),
+    ],
+)
+def test_the_client_examples_run_as_they_stand(url: str, script: str, expected: str) -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / script)],
+        env={**os.environ, "ADAPTRIX_URL": url},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert expected in done.stdout

@@ -1,0 +1,27 @@
+"""The examples that need no server run as they stand (those that do are run in `cli/test_live_server.py`)."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(1200)]
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("embed.py", "math_reasoning: "),
+        ("import_peft.py", "base: 'The capital of France is Paris.'"),
+        ("train.py", "pirate: 'Arr!"),
+    ],
+)
+def test_the_example_runs_as_it_stands(script: str, expected: str) -> None:
+    done = subprocess.run([sys.executable, str(EXAMPLES / script)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert expected in done.stdout
