@@ -13,9 +13,11 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+from adaptrix_core.errors import AdapterExists
 
 _STAGED, _OLD, _GONE = ".staged-", ".old-", ".gone-"
 _AT_FDCWD = -100
@@ -38,6 +40,16 @@ def write_directory(target: Path, files: Mapping[str, bytes]) -> None:
         finally:
             shutil.rmtree(staged, ignore_errors=True)
         _sync_directory(target.parent)
+
+
+def refuse_foreign_files(target: Path, is_ours: Callable[[str], bool]) -> None:
+    """Raise AdapterExists where replacing ``target`` would delete files that are not ours."""
+    foreign = sorted(name for name in os.listdir(target) if not is_ours(name)) if target.is_dir() else []
+    if foreign:
+        raise AdapterExists(
+            f"directory {target.name!r} holds other files ({', '.join(foreign[:3])}) and would be replaced as a whole; "
+            "name a new directory"
+        )
 
 
 def write_file(target: Path, data: bytes) -> None:
@@ -63,7 +75,7 @@ def remove_directory(target: Path) -> None:
 
 def recover(parent: Path) -> None:
     """Finish or undo what a crash interrupted in ``parent``. Cheap where nothing was."""
-    if any(entry.name.startswith((_STAGED, _OLD, _GONE)) for entry in os.scandir(parent)):
+    if any(name.startswith((_STAGED, _OLD, _GONE)) for name in os.listdir(parent)):
         with _locked(parent):
             _sweep(parent)
 
@@ -81,14 +93,15 @@ def _locked(parent: Path) -> Iterator[None]:
 
 def _sweep(parent: Path) -> None:
     """Under the lock every staging name is a leftover of a writer that died."""
-    for entry in list(os.scandir(parent)):
-        if entry.name.startswith(_OLD):
-            _restore(Path(entry.path), parent / entry.name.removeprefix(_OLD))
-        elif entry.name.startswith((_STAGED, _GONE)):
-            if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path, ignore_errors=True)
+    for name in os.listdir(parent):
+        leftover = parent / name
+        if name.startswith(_OLD):
+            _restore(leftover, parent / name.removeprefix(_OLD))
+        elif name.startswith((_STAGED, _GONE)):
+            if leftover.is_dir() and not leftover.is_symlink():
+                shutil.rmtree(leftover, ignore_errors=True)
             else:
-                os.unlink(entry.path)
+                leftover.unlink()
 
 
 def _restore(old: Path, target: Path) -> None:

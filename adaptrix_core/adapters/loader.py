@@ -78,8 +78,9 @@ class DynamicLoader:
         """
         if is_path(source) or alias is not None:
             return self._read(source, lambda adapter: self._register(alias or adapter.name, source, adapter))
-        self._preloader.used(str(source))
-        return self._load_named(str(source))
+        adapter = self._load_named(str(source))
+        self._preloader.used(str(source))  # once it is known to exist: junk names must not fill the counts
+        return adapter
 
     def pin(self, digest: str) -> None:
         """Keep an adapter in host memory until as many `unpin` calls; reads it again if it was evicted meanwhile.

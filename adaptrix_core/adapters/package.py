@@ -25,13 +25,14 @@ from typing import TYPE_CHECKING
 
 import safetensors.torch
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
-from adaptrix_core.adapters.atomic import write_directory, write_file
+from adaptrix_core.adapters.atomic import refuse_foreign_files, write_directory, write_file
 from adaptrix_core.adapters.binding import Announced, BaseMatch, check_base, check_points, check_ranks, check_shapes
 from adaptrix_core.adapters.limits import DEFAULT_LIMITS, Limits
 from adaptrix_core.adapters.metadata import AdapterMetadata, parse_metadata, parse_point, point_key, with_weights
-from adaptrix_core.adapters.safetensors_header import TensorEntry, read_header
+from adaptrix_core.adapters.safetensors_header import TensorEntry, malformed, read_header
 from adaptrix_core.adapters.signing import sign_snapshot
 from adaptrix_core.adapters.snapshot import SIGNATURE_FILE, Snapshot, read_snapshot
 from adaptrix_core.adapters.trust import TrustPolicy
@@ -80,10 +81,12 @@ def write_package(
     """Write an adapter directory, signed if a key is given, replacing what was there in one step.
 
     The metadata fields that follow from the weights are recomputed. Returns the metadata as written.
-    Raises AdapterRejected for weights that could not be read back (no points, other dtypes, NaN or infinite).
+    Raises AdapterRejected for weights that could not be read back (no points, other dtypes, NaN or infinite), and
+    AdapterExists where the directory holds something else.
     """
     metadata = with_weights(metadata, weights)
     check_values(metadata.identity, weights)
+    refuse_foreign_files(directory, is_package_file)
     files = {METADATA_FILE: metadata.to_json(), **_layer_files(weights)}
     if private_key is not None:
         files[SIGNATURE_FILE] = sign_snapshot(Snapshot(directory.name, files), private_key)
@@ -139,11 +142,16 @@ def snapshot_package(directory: Path, limits: Limits = DEFAULT_LIMITS) -> Snapsh
     """The directory's bytes; only the file names that an adapter has are let in."""
 
     def max_bytes_of(name: str) -> int | None:
-        if name in TEXT_FILES:
-            return limits.max_metadata_bytes
-        return limits.max_file_bytes if _LAYER_FILE.match(name) else None
+        if not is_package_file(name):
+            return None
+        return limits.max_metadata_bytes if name in TEXT_FILES else limits.max_file_bytes
 
     return read_snapshot(directory, max_bytes_of, limits)
+
+
+def is_package_file(name: str) -> bool:
+    """Whether an adapter directory may hold a file of this name."""
+    return name in TEXT_FILES or _LAYER_FILE.match(name) is not None
 
 
 def metadata_of(snapshot: Snapshot) -> AdapterMetadata:
@@ -182,7 +190,7 @@ def map_weights(snapshot: Snapshot, metadata: AdapterMetadata) -> LoraWeights:
     """Tensors from checked bytes. AdapterRejected: non_finite, digest_mismatch."""
     tensors: dict[Point, tuple[Tensor, Tensor]] = {}
     for layer in metadata.target_layers:
-        stored = safetensors.torch.load(snapshot.files[f"layer_{layer}.safetensors"])
+        stored = load_tensors(snapshot, f"layer_{layer}.safetensors")
         for name, tensor in stored.items():
             if name.endswith(_A):
                 module = name.removesuffix(_A)
@@ -202,6 +210,14 @@ def map_weights(snapshot: Snapshot, metadata: AdapterMetadata) -> LoraWeights:
             code="digest_mismatch",
         )
     return weights
+
+
+def load_tensors(snapshot: Snapshot, file_name: str) -> dict[str, Tensor]:
+    """Tensors of one file whose header was checked. AdapterRejected (bad_safetensors) if the library disagrees."""
+    try:
+        return safetensors.torch.load(snapshot.files[file_name])
+    except (SafetensorError, ValueError, RuntimeError) as error:
+        raise malformed(f"{snapshot.origin}/{file_name}", str(error)) from error
 
 
 def _check_names(origin: str, names: Set[str], modules: list[str]) -> None:

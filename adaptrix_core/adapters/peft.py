@@ -20,11 +20,11 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from adaptrix_core.adapters import fused
-from adaptrix_core.adapters.atomic import write_directory
+from adaptrix_core.adapters.atomic import refuse_foreign_files, write_directory
 from adaptrix_core.adapters.binding import check_points
 from adaptrix_core.adapters.limits import DEFAULT_LIMITS, Limits
 from adaptrix_core.adapters.metadata import RESERVED_NAMES, AdapterMetadata, describe
-from adaptrix_core.adapters.package import METADATA_FILE, check_values
+from adaptrix_core.adapters.package import METADATA_FILE, check_values, load_tensors
 from adaptrix_core.adapters.peft_config import PeftConfig, parse_peft_config
 from adaptrix_core.adapters.safetensors_header import TensorEntry, read_header
 from adaptrix_core.adapters.snapshot import Snapshot, read_file
@@ -97,7 +97,7 @@ def import_peft(
     _check_selection(config, keys, modules, snapshot.origin)
     for module, (a_key, b_key) in keys.items():
         _check_module(module, header[a_key], header[b_key], config, modules, limits, snapshot.origin)
-    tensors = safetensors.torch.load(snapshot.files[WEIGHTS_FILE])
+    tensors = load_tensors(snapshot, WEIGHTS_FILE)
     points: dict[Point, PointWeights] = {}
     for module, (a_key, b_key) in keys.items():
         layer, parts = modules.parts[module]
@@ -122,7 +122,11 @@ def base_warnings(source: Path | Snapshot, base: BaseModel) -> tuple[str, ...]:
 
 
 def export_peft(weights: LoraWeights, base: BaseModel, directory: Path) -> None:
-    """Write ``weights`` as a PEFT directory for ``base``, replacing what was there in one step."""
+    """Write ``weights`` as a PEFT directory for ``base``, replacing an older export in one step.
+
+    Raises AdapterExists where the directory holds something else.
+    """
+    refuse_foreign_files(directory, lambda name: name in (CONFIG_FILE, WEIGHTS_FILE))
     modules = _RealModules(base)
     by_module: defaultdict[str, dict[str, PointWeights]] = defaultdict(dict)
     for (layer, name), value in sorted(weights.points.items()):

@@ -35,6 +35,7 @@ class Preloader(Generic[T]):
         self._uses: Counter[str] = Counter()
         self._followers: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._last: str | None = None
+        self._pending: set[str] = set()
         self._executor: ThreadPoolExecutor | None = None
         self._closed = False
 
@@ -47,7 +48,9 @@ class Preloader(Generic[T]):
             self._last = name
             guesses = self._likely_next(name) if self._enabled and not self._closed else []
             for guess in guesses:
-                self._start(self._guess, guess)
+                if guess not in self._pending:
+                    self._pending.add(guess)
+                    self._start(self._guess, guess)
 
     def likely_next(self, name: str) -> list[str]:
         """The adapters most often used right after ``name``, then the most used of all; most likely first."""
@@ -79,7 +82,9 @@ class Preloader(Generic[T]):
         return self._executor.submit(function, name)
 
     def _guess(self, name: str) -> None:
+        with self._lock:
+            self._pending.discard(name)
         try:
             self._load_if_free(name)
-        except AdaptrixError as error:
-            log.info("adapter %r was not preloaded: %s", name, error.message)
+        except (AdaptrixError, OSError) as error:
+            log.info("adapter %r was not preloaded: %s", name, error)

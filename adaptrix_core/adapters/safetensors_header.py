@@ -34,7 +34,9 @@ def read_header(data: bytes, file_name: str, max_header_bytes: int) -> dict[str,
     broken JSON, a name given twice, sizes that disagree with shapes, gaps or overlaps between tensors).
     """
     header = _header_json(data, file_name, max_header_bytes)
-    header.pop("__metadata__", None)
+    notes = header.pop("__metadata__", {})
+    if not isinstance(notes, dict) or not all(isinstance(note, str) for note in notes.values()):
+        raise malformed(file_name, "__metadata__ is not a mapping of text to text")
     entries: dict[str, TensorEntry] = {}
     ranges: list[tuple[int, int]] = []
     for name, fields in header.items():
@@ -47,7 +49,7 @@ def read_header(data: bytes, file_name: str, max_header_bytes: int) -> dict[str,
 
 def _header_json(data: bytes, file_name: str, max_header_bytes: int) -> dict[str, Any]:
     if len(data) < _LENGTH_BYTES:
-        raise _malformed(file_name, f"it has {len(data)} bytes, the header length alone takes {_LENGTH_BYTES}")
+        raise malformed(file_name, f"it has {len(data)} bytes, the header length alone takes {_LENGTH_BYTES}")
     length = int.from_bytes(data[:_LENGTH_BYTES], "little")
     if length > max_header_bytes:
         raise AdapterRejected(
@@ -55,13 +57,14 @@ def _header_json(data: bytes, file_name: str, max_header_bytes: int) -> dict[str
             code="oversize_header",
         )
     if _LENGTH_BYTES + length > len(data):
-        raise _malformed(file_name, f"header of {length} bytes announced, the file has {len(data)} bytes in all")
+        raise malformed(file_name, f"header of {length} bytes announced, the file has {len(data)} bytes in all")
     try:
-        header = json.loads(data[_LENGTH_BYTES : _LENGTH_BYTES + length], object_pairs_hook=_no_duplicates)
+        text = data[_LENGTH_BYTES : _LENGTH_BYTES + length].decode("utf-8")  # json would guess UTF-16 as well
+        header = json.loads(text, object_pairs_hook=_no_duplicates)
     except (ValueError, RecursionError) as error:
-        raise _malformed(file_name, f"header is not valid JSON ({type(error).__name__}: {error})") from error
+        raise malformed(file_name, f"header is not valid JSON ({type(error).__name__}: {error})") from error
     if not isinstance(header, dict):
-        raise _malformed(file_name, "header is not a JSON object")
+        raise malformed(file_name, "header is not a JSON object")
     return header
 
 
@@ -75,16 +78,16 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _entry(name: str, fields: Any, file_name: str) -> tuple[TensorEntry, tuple[int, int]]:
     if not isinstance(fields, dict) or set(fields) != {"dtype", "shape", "data_offsets"}:
-        raise _malformed(file_name, f"tensor {name!r} must have exactly dtype, shape and data_offsets")
+        raise malformed(file_name, f"tensor {name!r} must have exactly dtype, shape and data_offsets")
     dtype, shape, offsets = fields["dtype"], fields["shape"], fields["data_offsets"]
     if dtype not in DTYPE_BYTES:
         allowed = ", ".join(DTYPE_BYTES)
         raise AdapterRejected(f"{file_name}: tensor {name!r} has dtype {dtype!r}, allowed: {allowed}", code="bad_dtype")
     if not _naturals(shape) or not _naturals(offsets) or len(offsets) != 2:
-        raise _malformed(file_name, f"tensor {name!r} has shape {shape!r} and data_offsets {offsets!r}")
+        raise malformed(file_name, f"tensor {name!r} has shape {shape!r} and data_offsets {offsets!r}")
     begin, end = offsets
     if end - begin != prod(shape) * DTYPE_BYTES[dtype]:
-        raise _malformed(file_name, f"tensor {name!r} of shape {shape} and {dtype} cannot take {end - begin} bytes")
+        raise malformed(file_name, f"tensor {name!r} of shape {shape} and {dtype} cannot take {end - begin} bytes")
     return TensorEntry(dtype, tuple(shape)), (begin, end)
 
 
@@ -97,11 +100,12 @@ def _check_tiling(ranges: list[tuple[int, int]], data_bytes: int, file_name: str
     position = 0
     for begin, end in sorted(ranges):
         if begin != position:
-            raise _malformed(file_name, f"a tensor begins at byte {begin} of the data, expected {position}")
+            raise malformed(file_name, f"a tensor begins at byte {begin} of the data, expected {position}")
         position = end
     if position != data_bytes:
-        raise _malformed(file_name, f"tensors take {position} bytes, the file holds {data_bytes}")
+        raise malformed(file_name, f"tensors take {position} bytes, the file holds {data_bytes}")
 
 
-def _malformed(file_name: str, what: str) -> AdapterRejected:
+def malformed(file_name: str, what: str) -> AdapterRejected:
+    """The refusal of a file that does not keep to the format."""
     return AdapterRejected(f"{file_name}: not a usable safetensors file: {what}", code="bad_safetensors")

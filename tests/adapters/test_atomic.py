@@ -13,6 +13,7 @@ import pytest
 
 from adaptrix_core.adapters import atomic
 
+ROOT = Path(atomic.__file__).parents[2]
 OLD = {"metadata.json": b"old" * 1000, "layer_1.safetensors": b"1" * 5000}
 NEW = {"metadata.json": b"new" * 1000, "layer_2.safetensors": b"2" * 5000, "signature.json": b"s"}
 
@@ -58,7 +59,7 @@ def test_a_writer_killed_at_any_moment_leaves_old_or_new(tmp_path, exchange):
         parent = tmp_path / str(die_at)
         atomic.write_directory(parent / "adapter", OLD)
         command = [sys.executable, "-c", WRITER, atomic.__file__, str(parent / "adapter"), str(die_at), exchange]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
         if exchange == "two renames":
             atomic.recover(parent)
         found = contents(parent / "adapter")

@@ -8,17 +8,31 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import safetensors.torch
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import adaptrix_core.adapters.package
-from adaptrix_core.adapters import AdapterManager, Limits, TrustPolicy, describe, sign_package
+from adaptrix_core.adapters import (
+    AdapterManager,
+    Limits,
+    TrustPolicy,
+    describe,
+    export_peft,
+    generate_key_pair,
+    read_package,
+    sign_package,
+    write_package,
+)
 from adaptrix_core.adapters.keys import read_trusted_keys
 from adaptrix_core.adapters.snapshot import Snapshot, read_snapshot
-from adaptrix_core.errors import AdapterRejected
+from adaptrix_core.errors import AdapterExists, AdapterRejected
 
+DOCUMENTED = set(re.findall(r"[a-z]+(?:_[a-zA-Z]+)*", adaptrix_core.adapters.package.__doc__ or ""))
 LAYER = "layer_1.safetensors"
 A, B = "self_attn.q_proj.lora_A", "self_attn.q_proj.lora_B"
 
@@ -197,6 +211,8 @@ UNSIGNED = {
     "an empty file": ("bad_safetensors", lambda p: (p / LAYER).write_bytes(b"")),
     "a truncated file": ("bad_safetensors", lambda p: os.truncate(p / LAYER, 200)),
     "bytes after the tensors": ("bad_safetensors", lambda p: (p / LAYER).open("ab").write(b"x")),
+    "notes that are not text": ("bad_safetensors", lambda p: edit_header(p, lambda h: h.update(__metadata__={"a": 1}))),
+    "a header in UTF-16": ("bad_safetensors", lambda p: write_header(p, "{}".encode("utf-16"), b"")),
     "a header that is a list": ("bad_safetensors", lambda p: write_header(p, b"[]", b"")),
     "a header nested too deep": ("bad_safetensors", lambda p: write_header(p, b'{"a":' * 50_000, b"")),
     "overlapping tensors": (
@@ -379,6 +395,51 @@ def test_under_warn_a_bad_signature_is_a_warning_and_never_a_signer(case, tmp_pa
 
 
 def test_the_documented_list_of_codes_covers_every_case():
-    documented = set(re.findall(r"[a-z]+(?:_[a-zA-Z]+)*", adaptrix_core.adapters.package.__doc__ or ""))
     codes = {code for code, _ in (*UNSIGNED.values(), *SIGNED.values())} | {"revoked", "untrusted_key", "path_escape"}
-    assert codes <= documented
+    assert codes <= DOCUMENTED
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_file_with_random_damage_loads_or_is_refused_never_anything_else(data, base, make_weights):
+    """Bytes are changed, removed or inserted anywhere; no parser of ours or of a library may let another error out."""
+    weights = make_weights(base)
+    files = dict(FUZZED.setdefault("files", package_files(base, weights)))
+    name = data.draw(st.sampled_from(sorted(files)))
+    content = bytearray(files[name])
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, min(len(content), 400)))
+        content[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
+    files[name] = bytes(content)
+    policy = TrustPolicy(data.draw(st.sampled_from(["off", "warn"])), Path("no-such-keys"))
+    code = "loaded"
+    try:
+        read_package(Snapshot("fuzzed", files), base.info, base.points, trust=policy)
+    except AdapterRejected as refused:
+        code = refused.code
+    assert code in DOCUMENTED | {"loaded"}
+
+
+FUZZED: dict[str, dict[str, bytes]] = {}
+
+
+def package_files(base, weights) -> dict[str, bytes]:
+    with TemporaryDirectory() as scratch:
+        directory = Path(scratch) / "a"
+        keys = (Path(scratch) / "k.key", Path(scratch) / "k.pub")
+        generate_key_pair(*keys)
+        write_package(directory, describe(weights, base.info, "a"), weights, private_key=keys[0])
+        return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+def test_writing_over_a_directory_of_other_things_is_refused(tmp_path, base, make_weights):
+    weights = make_weights(base)
+    (tmp_path / "papers").mkdir()
+    (tmp_path / "papers" / "thesis.txt").write_text("years of work")
+    for write in (
+        lambda: write_package(tmp_path / "papers", describe(weights, base.info, "a"), weights),
+        lambda: export_peft(weights, base, tmp_path / "papers"),
+    ):
+        with pytest.raises(AdapterExists, match=r"thesis\.txt"):
+            write()
+    assert (tmp_path / "papers" / "thesis.txt").read_text() == "years of work"
