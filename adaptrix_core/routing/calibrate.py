@@ -53,8 +53,8 @@ def calibrate(
     kept, moved = _stay_margins(router, turns, out_of_scope)
     slope, intercept = _platt(right, best_outside)
     return Calibration(
-        accept=_lowest_that_rejects(right, best_outside, OUT_OF_SCOPE_TO_BASE),
-        stay=_lowest_that_rejects(kept, moved, MOVES_NOTICED),
+        accept=lowest_that_rejects(right, best_outside, OUT_OF_SCOPE_TO_BASE),
+        stay=lowest_that_rejects(kept, moved, MOVES_NOTICED),
         lead=max(0.0, float(np.quantile(leads, 1 - SWITCHES_ALLOWED))) if leads else 0.0,
         slope=slope,
         intercept=intercept,
@@ -80,7 +80,7 @@ def _stay_margins(
     return np.array([value(turn) for turn in going_on]), np.array([value(turn) for turn in changes])
 
 
-def _lowest_that_rejects(wanted: Numbers, unwanted: Numbers, share: float) -> float:
+def lowest_that_rejects(wanted: Numbers, unwanted: Numbers, share: float) -> float:
     """The threshold that keeps most of ``wanted`` among those that reject ``share`` of ``unwanted``.
 
     It stands in the middle of the gap around it, so that it is equally far from the values on both sides.

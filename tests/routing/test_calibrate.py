@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from adaptrix_core.errors import ConfigError
 from adaptrix_core.routing import prompts
-from adaptrix_core.routing.calibrate import OUT_OF_SCOPE_TO_BASE, _lowest_that_rejects, calibrate, with_provenance
+from adaptrix_core.routing.calibrate import OUT_OF_SCOPE_TO_BASE, calibrate, lowest_that_rejects, with_provenance
 from adaptrix_core.routing.calibration import Calibration, load_calibration
 from adaptrix_core.routing.catalogue import RouteCard, suggested
 from adaptrix_core.routing.embedder import TextEmbedder
@@ -35,7 +35,7 @@ def found(shipped: SemanticRouter) -> Calibration:
 def test_the_threshold_rejects_enough_and_none_that_does_keeps_more(
     wanted: np.ndarray, unwanted: np.ndarray, share: float
 ) -> None:
-    threshold = _lowest_that_rejects(wanted, unwanted, share)
+    threshold = lowest_that_rejects(wanted, unwanted, share)
     assert (unwanted < threshold).mean() >= share
     for other in np.arange(-4.005, 4, 0.01):
         if (unwanted < other).mean() >= share:
