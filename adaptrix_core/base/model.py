@@ -227,7 +227,7 @@ def _prepare_tokenizer(tokenizer: PreTrainedTokenizerBase | None, module: PreTra
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
     module.config.pad_token_id = tokenizer.pad_token_id
-    if tokenizer.chat_template:
+    if tokenizer.chat_template and tokenizer.chat_template != FALLBACK_CHAT_TEMPLATE:
         return "model"
     tokenizer.chat_template = FALLBACK_CHAT_TEMPLATE
     return "fallback"

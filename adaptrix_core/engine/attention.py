@@ -45,8 +45,8 @@ class _Part:
     rows: int
     length: int
     slots: Tensor
-    """Cache slots of the context, ``(rows, context)`` int64, padded with the row's own first slot: masked slots weigh 0,
-    and 0 times another row's infinity would be NaN."""
+    """Cache slots of the context, ``(rows, context)`` int64, padded with the row's own first slot: a masked slot has
+    weight 0, and 0 times another row's infinity would be NaN."""
     query_positions: Tensor
     """``(rows, length)``"""
     contexts: Tensor

@@ -1,0 +1,83 @@
+"""A step that cannot be computed ends its own rows, says why, and the next request is served."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from adaptrix_core.engine import Engine
+from adaptrix_core.injection.lora import PointWeights
+from tests.engine.conftest import MakeEngine, idle_faults
+from tests.engine.driving import drain, request, tokens_of
+from tests.tiny_models import random_prompts
+
+PROMPTS = random_prompts([4, 9, 6])
+
+
+def break_on_device(engine: Engine, name: str) -> None:
+    """Give an adapter on the device a matrix of a shape that cannot be multiplied."""
+    [term] = engine.resolve_mix(name)
+    engine.generate([PROMPTS[0]], name, request("x", PROMPTS[0], max_tokens=1).params)  # so that it is there
+    for bank in engine._injector._banks.values():
+        if term.digest in bank:
+            bank[term.digest] = PointWeights(torch.zeros(2, 5), torch.zeros(7, 2), 1.0)
+
+
+def break_in_host_memory(engine: Engine, name: str) -> None:
+    """Give an adapter in host memory a matrix that the device refuses."""
+    points = engine.loader.load(name).weights.points
+    assert isinstance(points, dict)
+    points[next(iter(points))] = PointWeights(torch.zeros(2, 5), torch.zeros(7, 2), 1.0)
+
+
+def step_or_fail(engine: Engine) -> list:
+    """One step as the engine's thread takes it."""
+    try:
+        return engine.step()
+    except Exception as error:
+        return engine.fail_running(error)
+
+
+def test_generate_raises_and_leaves_nothing_behind(make_engine: MakeEngine) -> None:
+    engine = make_engine()
+    [expected] = engine.generate([PROMPTS[1]], "blue", request("x", PROMPTS[1]).params)
+    break_on_device(engine, "red")
+    with pytest.raises(RuntimeError, match="shape"):
+        engine.generate(PROMPTS, ["red", None, "blue"], request("x", PROMPTS[0]).params)
+    assert not engine.has_work
+    assert idle_faults(engine) == []
+    [again] = engine.generate([PROMPTS[1]], "blue", request("x", PROMPTS[1]).params)
+    assert again.token_ids == expected.token_ids
+
+
+def test_logits_raise_and_leave_nothing_behind(make_engine: MakeEngine) -> None:
+    engine = make_engine()
+    break_on_device(engine, "red")
+    with pytest.raises(RuntimeError, match="shape"):
+        engine.logits(PROMPTS, ["blue", "red", None])
+    assert not engine.has_work
+    assert len(engine.logits([PROMPTS[0]])[0]) == len(PROMPTS[0])
+
+
+def test_rows_that_had_not_begun_go_on(make_engine: MakeEngine) -> None:
+    engine = make_engine(max_rows=2)
+    break_on_device(engine, "red")
+    engine.add(request("broken", PROMPTS[0], engine.resolve_mix("red")))
+    engine.add(request("beside", PROMPTS[1]))
+    engine.add(request("waiting", PROMPTS[2], max_tokens=5))
+    events = step_or_fail(engine)
+    assert {(event.request_id, event.finish_reason) for event in events} == {("broken", "error"), ("beside", "error")}
+    assert all("RuntimeError" in event.error and "shape" in event.error for event in events)
+    assert len(tokens_of(drain(engine))["waiting", 0]) == 5
+
+
+def test_a_row_that_cannot_even_begin_ends_and_does_not_block_the_queue(make_engine: MakeEngine) -> None:
+    engine = make_engine()
+    mix = engine.resolve_mix("red")
+    break_in_host_memory(engine, "red")
+    engine.add(request("broken", PROMPTS[0], mix))
+    engine.add(request("next", PROMPTS[1], engine.resolve_mix("blue"), max_tokens=5))
+    events = step_or_fail(engine)
+    assert [(event.request_id, event.finish_reason) for event in events] == [("broken", "error")]
+    assert "AdapterRejected" in events[0].error
+    assert len(tokens_of(drain(engine))["next", 0]) == 5

@@ -1,0 +1,228 @@
+"""Changing a running request's adapter: with its keys and values kept as PEFT keeps them, or computed anew."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, Literal
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from adaptrix_core.adapters import TrustPolicy
+from adaptrix_core.base import BaseModel
+from adaptrix_core.engine import Engine, EngineOptions, TokenEvent
+from adaptrix_core.errors import AdapterNotFound, RequestNotFound
+from tests.engine.conftest import MakeEngine, idle_faults
+from tests.engine.driving import drain, request, tokens_of
+from tests.engine.peft_cases import TOLERANCE, Case, build_case
+from tests.tiny_models import random_prompts
+
+History = Literal["keep", "recompute"]
+Plan = Mapping[int, str | None]
+"""Position -> the adapter that it and the later ones are computed under."""
+
+PROMPT = random_prompts([9], seed=8)[0]
+LONG_PROMPT = random_prompts([25], seed=9)[0]
+
+
+@pytest.fixture(scope="module", params=["llama", "gemma2", "gpt2"])
+def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
+    built = build_case(request.param, tmp_path_factory.mktemp(request.param))
+    yield built
+    built.engine.loader.close()
+
+
+@pytest.fixture(params=[None, 2], ids=["one-span", "two-spans"])
+def cut(request: pytest.FixtureRequest) -> int | None:
+    return request.param
+
+
+@pytest.fixture
+def engine_for(case: Case, cut: int | None, tmp_path: Any) -> Iterator[Any]:
+    """``engine_for(**options)`` -> an engine with the case's adapters; when the test ends it must hold nothing."""
+    made: list[Engine] = []
+
+    def build(**options: int) -> Engine:
+        sizes = EngineOptions(
+            **{"block_size": 4, "kv_cache_tokens": 512, "max_batch_tokens": 128, "cut": cut, **options}
+        )
+        engine = Engine(BaseModel.from_module(copy.deepcopy(case.plain)), tmp_path, TrustPolicy("off"), sizes)
+        for name in case.merged:
+            engine.load_adapter(case.directory / name, name)
+        made.append(engine)
+        return engine
+
+    yield build
+    for engine in made:
+        assert not engine.has_work
+        assert idle_faults(engine) == []
+        engine.loader.close()
+
+
+def peft_logits(case: Case, tokens: Sequence[int], plan: Plan) -> Tensor:
+    """Logits of a PEFT generation that feeds ``tokens`` and calls `set_adapter` between them, its cache kept."""
+    cache, pieces = DynamicCache(config=case.plain.config), []
+    with torch.inference_mode():
+        for start, stop in pairwise([*sorted(plan), len(tokens)]):
+            model: Any = case.plain
+            if plan[start] is not None:
+                case.peft.set_adapter(plan[start])
+                model = case.peft
+            output = model(input_ids=torch.tensor([tokens[start:stop]]), past_key_values=cache, use_cache=True)
+            pieces.append(output.logits[0])
+    return torch.cat(pieces)
+
+
+def assert_computed_under(case: Case, plan: Plan, prompt: list[int], events: list[TokenEvent], since: int = 0) -> None:
+    """Every event's log-probabilities from position ``since`` on are those that PEFT has for the same tokens."""
+    tokens = [*prompt, *(event.token_id for event in events if event.token_id is not None)]
+    logits = peft_logits(case, tokens, plan)
+    expected, scale = logits.log_softmax(-1), float(logits.abs().max())
+    compared = [event for event in events if event.position >= since]
+    assert len(compared) >= 5
+    for event in compared:
+        ours = torch.tensor([value for _, value in event.top_logprobs])
+        theirs = expected[event.position - 1][[token for token, _ in event.top_logprobs]]
+        # Differences of two logits, hence twice the tolerance of one.
+        assert float((ours - theirs).abs().max()) < 2 * TOLERANCE * scale, f"position {event.position}"
+
+
+def start(engine: Engine, prompt: list[int], adapter: str | None, name: str = "switched", max_tokens: int = 14) -> None:
+    engine.add(request(name, prompt, engine.resolve_mix(adapter), max_tokens=max_tokens, logprobs=10))
+
+
+def step(engine: Engine, count: int) -> list[TokenEvent]:
+    return [event for _ in range(count) for event in engine.step()]
+
+
+@pytest.mark.parametrize(("before", "after"), [("everything", "rslora"), (None, "patterned"), ("everything", None)])
+def test_keep_equals_set_adapter_in_mid_generation(case: Case, engine_for: Any, before: Any, after: Any) -> None:
+    engine = engine_for()
+    start(engine, PROMPT, before)
+    events = step(engine, 5)
+    engine.switch("switched", after, history="keep")
+    events += drain(engine)
+    # The fifth token exists and is not computed yet: it is the first one under the new adapter.
+    assert_computed_under(case, {0: before, len(PROMPT) + 4: after}, PROMPT, events)
+
+
+def test_keep_twice(case: Case, engine_for: Any) -> None:
+    engine = engine_for()
+    start(engine, PROMPT, "everything")
+    events = step(engine, 3)
+    engine.switch("switched", "rslora")
+    events += step(engine, 4)
+    engine.switch("switched", "everything")
+    events += drain(engine)
+    plan = {0: "everything", len(PROMPT) + 2: "rslora", len(PROMPT) + 6: "everything"}
+    assert_computed_under(case, plan, PROMPT, events)
+
+
+def test_recompute_equals_a_cold_run_on_the_same_tokens(case: Case, engine_for: Any) -> None:
+    engine = engine_for()
+    start(engine, PROMPT, "everything")
+    events = step(engine, 5)
+    engine.switch("switched", "patterned", history="recompute")
+    events += drain(engine)
+    assert_computed_under(case, {0: "patterned"}, PROMPT, events, since=len(PROMPT) + 5)
+    so_far = [*PROMPT, *tokens_of(events)["switched", 0][:5]]
+    start(engine, so_far, "patterned", "cold", max_tokens=9)
+    assert tokens_of(drain(engine))["cold", 0] == tokens_of(events)["switched", 0][5:]
+
+
+@pytest.mark.parametrize("history", ["keep", "recompute"])
+def test_a_preemption_after_the_switch_changes_nothing(case: Case, engine_for: Any, history: History) -> None:
+    engine = engine_for(kv_cache_tokens=32)
+    start(engine, random_prompts([9])[0], "rslora", "older")
+    start(engine, PROMPT, "everything")
+    events = step(engine, 3)
+    engine.switch("switched", "patterned", history)
+    preemptions = engine.scheduler.num_preemptions
+    events += drain(engine)
+    assert engine.scheduler.num_preemptions > preemptions
+    own = [event for event in events if event.request_id == "switched"]
+    assert len(own) == 14
+    if history == "keep":
+        assert_computed_under(case, {0: "everything", len(PROMPT) + 2: "patterned"}, PROMPT, own)
+    else:
+        assert_computed_under(case, {0: "patterned"}, PROMPT, own, since=len(PROMPT) + 3)
+
+
+@pytest.mark.parametrize("history", ["keep", "recompute"])
+def test_a_switch_while_the_prompt_is_half_computed(case: Case, engine_for: Any, history: History) -> None:
+    engine = engine_for(max_batch_tokens=8)
+    start(engine, LONG_PROMPT, "everything")
+    assert step(engine, 2) == []
+    engine.switch("switched", "patterned", history)
+    events = drain(engine)
+    plan = {0: "everything", 16: "patterned"} if history == "keep" else {0: "patterned"}
+    assert_computed_under(case, plan, LONG_PROMPT, events)
+
+
+@pytest.mark.parametrize("history", ["keep", "recompute"])
+def test_a_switch_before_anything_is_computed_is_a_start_under_the_new_adapter(case, engine_for, history) -> None:
+    engine = engine_for()
+    start(engine, PROMPT, "everything")
+    engine.switch("switched", "patterned", history)
+    assert_computed_under(case, {0: "patterned"}, PROMPT, drain(engine))
+
+
+def test_the_rows_beside_a_switched_one_are_left_alone(make_engine: MakeEngine) -> None:
+    engine = make_engine()
+    expected = engine.generate([LONG_PROMPT], "blue", request("x", LONG_PROMPT, max_tokens=14).params)[0].token_ids
+    engine.add(request("other", LONG_PROMPT, engine.resolve_mix("blue"), max_tokens=14))
+    start(engine, PROMPT, "red")
+    events = step(engine, 3)
+    engine.switch("switched", "blue")
+    events += step(engine, 3)
+    engine.switch("switched", None, "recompute")
+    events += drain(engine)
+    assert tuple(tokens_of(events)["other", 0]) == expected
+
+
+def test_all_rows_of_a_request_switch(make_engine: MakeEngine) -> None:
+    engine = make_engine()
+    red, blue = engine.resolve_mix("red"), engine.resolve_mix("blue")
+    engine.add(request("group", PROMPT, red, blue, n=2, seed=4, temperature=1.0, max_tokens=8))
+    step(engine, 2)
+    engine.switch("group", None)
+    rows = engine.scheduler.rows
+    assert [row.mix for row in rows] == [()] * 4
+    assert {len(tokens) for tokens in tokens_of(drain(engine)).values()} == {6}
+
+
+def test_a_switch_to_an_unknown_adapter_changes_nothing(make_engine: MakeEngine) -> None:
+    engine = make_engine()
+    [expected] = engine.generate([PROMPT], "red", request("x", PROMPT).params)
+    start(engine, PROMPT, "red", max_tokens=8)
+    events = step(engine, 3)
+    with pytest.raises(AdapterNotFound, match="green"):
+        engine.switch("switched", "green")
+    events += drain(engine)
+    assert tuple(tokens_of(events)["switched", 0]) == expected.token_ids
+
+
+def test_a_switch_of_a_request_that_does_not_run_is_an_error(make_engine: MakeEngine) -> None:
+    engine = make_engine()
+    start(engine, PROMPT, None, "over", max_tokens=1)
+    drain(engine)
+    for name in ("over", "never"):
+        with pytest.raises(RequestNotFound, match=name):
+            engine.switch(name, "red")
+
+
+def test_the_old_adapter_stays_as_long_as_the_row_may_need_it_again(make_engine: MakeEngine) -> None:
+    engine = make_engine(kv_cache_tokens=32)
+    start(engine, random_prompts([9])[0], None, "older")
+    start(engine, PROMPT, "red")
+    step(engine, 3)
+    engine.switch("switched", "blue")
+    engine.unload_adapter("red")
+    events = drain(engine)
+    assert engine.scheduler.num_preemptions > 0
+    assert [event.error for event in events if event.error] == []
+    assert "red@" not in " ".join(engine.stats()["adapters"]["adapters"])
