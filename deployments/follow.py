@@ -56,9 +56,9 @@ class StoreFollower:
     async def _take(self, catalogue: Catalogue) -> None:
         if catalogue.version == self.catalogue.version:
             return
-        self.catalogue = catalogue
         if self._on_change is not None:
             await self._on_change(catalogue)
+        self.catalogue = catalogue
 
     async def _follow(self) -> None:
         while True:
@@ -68,6 +68,9 @@ class StoreFollower:
                 logger.warning("the adapter store does not answer (%s); what is loaded keeps serving", error)
                 await asyncio.sleep(RETRY_S)
                 self.store = await self._reopened()
+            except Exception:
+                logger.exception("could not follow the catalogue to its newest version; trying again")
+                await asyncio.sleep(RETRY_S)
 
     async def _reopened(self) -> Any:
         try:

@@ -15,7 +15,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from adaptrix_core.adapters import Adapter
+from adaptrix_core.adapters.atomic import write_directory
 from adaptrix_core.adapters.loader import DynamicLoader
+from adaptrix_core.adapters.snapshot import Snapshot
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected, AdaptrixError
 from adaptrix_core.injection.mix import Mix, Term
 from deployments.catalogue import Catalogue
@@ -42,13 +44,18 @@ class Holdings:
         self._draining: dict[str, asyncio.Task[None]] = {}
 
     async def sync(self, catalogue: Catalogue) -> None:
-        """Hold what the catalogue lists, and let go of the rest once no request uses it."""
+        """Hold what the catalogue lists, and let go of the rest once no request uses it.
+
+        Packages that are no good are noted as refused; what ``fetch`` raises beside the project's errors passes on.
+        """
         wanted = {entry.package: entry for entry in catalogue.entries}
         for package in set(self._held) - set(wanted):
             self._let_go(package)
         self._refused = {package: why for package, why in self._refused.items() if package in wanted}
         arrivals = [self._arrive(entry) for entry in wanted.values() if self._is_news(entry)]
-        await asyncio.gather(*arrivals)
+        for outcome in await asyncio.gather(*arrivals, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
 
     @asynccontextmanager
     async def pinned(self, mixes: Sequence[PackageMix]) -> AsyncIterator[tuple[Mix, ...]]:
@@ -100,6 +107,40 @@ class Holdings:
         except AdaptrixError as error:
             raise _about(error, package) from error
         return digest
+
+    async def _arrive(self, entry: Entry) -> None:
+        """Fetch, verify and load one package; what went wrong is kept as a refusal."""
+        if (draining := self._draining.get(entry.package)) is not None:
+            await draining
+        try:
+            files = await self._fetch(entry.package)
+            adapter = await asyncio.to_thread(self._accept, entry, files)
+        except AdaptrixError as error:
+            logger.warning("adapter %s refused: %s: %s", entry.identity, error.code, error.message)
+            self._refused[entry.package] = (entry.revision, Refusal(error.code, error.message))
+            return
+        self._refused.pop(entry.package, None)
+        self._held[entry.package] = adapter
+        logger.info("adapter %s held, package %s", entry.identity, entry.package)
+
+    def _accept(self, entry: Entry, files: Mapping[str, bytes]) -> Adapter:
+        snapshot = Snapshot(entry.name, files)
+        if snapshot.package_digest != entry.package:
+            raise AdapterRejected(
+                f"{entry.identity}: the store sent package {snapshot.package_digest}, not {entry.package}",
+                code="wrong_package",
+            )
+        directory = self._dir / entry.package
+        write_directory(directory, files)
+        try:
+            return self._loader.load(directory, alias=entry.package)
+        except BaseException:
+            shutil.rmtree(directory)
+            raise
+
+    def _let_go(self, package: str) -> None:
+        if package not in self._draining:
+            self._draining[package] = asyncio.create_task(self._drain(package))
 
     async def _drain(self, package: str) -> None:
         """Refuse new requests, wait until the running ones have ended, then forget the files."""

@@ -84,7 +84,6 @@ def _serve(config: dict[str, Any], stop: threading.Event) -> int:
     started = time.monotonic()
     # Before Ray is imported: it reads these once. Ray's own notices would bury ours.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")  # a busy machine takes longer than Ray's half minute
     progress = Progress(started)
     progress.say("starting Ray")
     import ray
@@ -92,6 +91,7 @@ def _serve(config: dict[str, Any], stop: threading.Event) -> int:
     from ray.serve._private import api as serve_api
     from ray.serve.schema import ServeDeploySchema
 
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)
     schema = ServeDeploySchema.model_validate(config)
     ray.init(
         address="local",
@@ -142,7 +142,8 @@ def _wait_until_ready(url: str, app_name: str, progress: Progress, stop: threadi
     while not stop.wait(POLL_S):
         status = _application_status(app_name)
         if status is not None and status.status in ("DEPLOY_FAILED", "UNHEALTHY"):
-            return f"could not start: {status.message}"
+            details = "; ".join(deployment.message for deployment in status.deployments.values() if deployment.message)
+            return f"could not start: {status.message} {details}"
         try:
             response = httpx.get(f"{url}/health", timeout=5.0)
         except httpx.HTTPError:

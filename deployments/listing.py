@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +13,9 @@ from deployments.errors import as_core_error
 from deployments.names import AUTO
 from deployments.services import Services
 from deployments.wire import Entry, Report
+
+PROBE_S = 2.0
+"""How long /health waits for the router before it calls it missing."""
 
 
 async def readiness(services: Services) -> list[str]:
@@ -25,7 +29,9 @@ async def readiness(services: Services) -> list[str]:
         missing.append(error.message)
     if services.router is not None:
         try:
-            await services.router.route([{"role": "user", "content": "ready?"}])
+            await asyncio.wait_for(services.router.route([{"role": "user", "content": "ready?"}]), PROBE_S)
+        except TimeoutError:
+            missing.append("the router is not ready yet")
         except Exception as error:
             missing.append(f"router: {as_core_error(error).message}")
     return missing

@@ -86,7 +86,7 @@ def choose(
     if fork is not None:
         if not fork:
             raise InvalidRequest(
-                "adaptrix.fork is empty; name at least one adapter, or null for the base", param="fork"
+                "adaptrix.fork is empty; name at least one adapter, or null for the base", param="adaptrix.fork"
             )
         mixes = tuple(_fork_mix(name, base_id, catalogue) for name in fork)
         return Choice(False, mixes, fallback or "error")

@@ -12,11 +12,12 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
 from ray import serve
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 
 from adaptrix_core.config import Settings
 from adaptrix_core.errors import EngineStopped
 from deployments.catalogue import Catalogue
+from deployments.errors import as_core_error
 from deployments.follow import StoreFollower
 from deployments.store import namespace_of
 from deployments.wire import GenerateCall, Piece
@@ -59,8 +60,11 @@ class ModelReplica:
         await self._report()
 
     async def _fetch(self, package: str) -> Mapping[str, bytes]:
-        (reference,) = await self._follower.store.fetch.remote(package)
-        files = await reference
+        try:
+            (reference,) = await self._follower.store.fetch.remote(package)
+            files = await reference
+        except RayTaskError as error:
+            raise as_core_error(error) from error
         # Copied out of shared memory: what is verified is what is used, whatever happens to the store.
         return {name: content.tobytes() for name, content in files.items()}
 

@@ -37,6 +37,11 @@ class EngineWorker:
         self._loop.start()
         self.holdings = Holdings(self._engine.loader, self._private / "packages", fetch)
 
+    @property
+    def tokenizer(self) -> Any:
+        """The base model's tokenizer, or None."""
+        return self._engine.base.tokenizer
+
     def stop(self) -> None:
         """End every request with an abort, stop the engine, and delete the private directory."""
         self._loop.stop()
@@ -97,8 +102,7 @@ class EngineWorker:
         )
 
     def _token(self, token_id: int) -> str:
-        tokenizer = self._engine.base.tokenizer
-        return str(tokenizer.decode([token_id])) if tokenizer is not None else f"token_id:{token_id}"
+        return str(self.tokenizer.decode([token_id])) if self.tokenizer is not None else f"token_id:{token_id}"
 
 
 def public_id(name: str) -> str:

@@ -1,0 +1,153 @@
+"""Fixtures for serving tests: one small world per session, one server in this process, one real cluster.
+
+The in-process server joins the real parts by plain calls. The cluster is `deployments.launch` in a process of its own,
+as `make serve` starts it; only integration tests ask for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import openai
+import pytest
+import pytest_asyncio
+import yaml
+
+from adaptrix_core.routing.embedder import TextEmbedder
+from tests.serving.inprocess import LocalStore, running
+from tests.serving.tiny import World, make_world
+
+PROJECT = Path(__file__).resolve().parents[2]
+START_TIMEOUT_S = 600.0
+BASE_ID = "tiny-llama"
+
+
+@dataclass(frozen=True)
+class Local:
+    """The in-process server."""
+
+    world: World
+    http: httpx.AsyncClient
+    store: LocalStore
+    openai: openai.AsyncOpenAI
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return make_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="session")
+def embedder() -> TextEmbedder:
+    return TextEmbedder()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def local(world: World, embedder: TextEmbedder) -> AsyncIterator[Local]:
+    args = world.settings(adapters={"state_dir": str(world.root / "state-local")})
+    async with running(args, embedder) as (http, store):
+        client = openai.AsyncOpenAI(base_url="http://127.0.0.1/v1", api_key="none", http_client=http, max_retries=0)
+        yield Local(world, http, store, client)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server process with its own Ray cluster."""
+
+    url: str
+    process: subprocess.Popen[str]
+    log: Path
+
+
+@contextmanager
+def launched(world: World, args: dict[str, object], name: str, env: dict[str, str] | None = None) -> Iterator[Server]:
+    """`python -m deployments.launch` on a free port; ends with one interrupt, as Ctrl-C would."""
+    port = free_port()
+    config = world.root / f"{name}.yaml"
+    config.write_text(yaml.safe_dump(serve_config(args)))
+    log = world.root / f"{name}.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "deployments.launch", "--config", str(config), "--port", str(port)],
+            cwd=PROJECT,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})},
+            start_new_session=True,
+        )
+    server = Server(f"http://127.0.0.1:{port}", process, log)
+    try:
+        wait_until_ready(server)
+        yield server
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=120)
+
+
+def serve_config(args: dict[str, object]) -> dict[str, object]:
+    """A Serve config file around ``args``."""
+    application = {"name": "adaptrix", "route_prefix": "/", "import_path": "deployments.app:build", "args": args}
+    return {"proxy_location": "HeadOnly", "http_options": {"host": "127.0.0.1"}, "applications": [application]}
+
+
+def wait_until_ready(server: Server) -> None:
+    """Until GET /health says 200. Fails with the server's own words where it ends before."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        assert server.process.poll() is None, f"the server ended:\n{server.log.read_text()}"
+        try:
+            if httpx.get(f"{server.url}/health", timeout=10).status_code == 200:
+                return
+        except httpx.HTTPError:
+            time.sleep(0.2)
+        time.sleep(0.1)
+    raise AssertionError(f"not ready in {START_TIMEOUT_S} s:\n{server.log.read_text()}")
+
+
+def free_port() -> int:
+    """A TCP port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def server(world: World) -> Iterator[Server]:
+    """The session's cluster: tiny base, three shipped adapters, two replicas, router."""
+    args = world.settings(
+        adapters={"state_dir": str(world.root / "state-cluster")}, replicas={"num_replicas": 2, "cpus": 0.3}
+    )
+    with launched(world, args, "cluster") as running_server:
+        yield running_server
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0, timeout=120) as made:
+        yield made
+
+
+async def eventually(condition: object, timeout_s: float = 60.0) -> None:
+    """Wait until ``condition()`` (a plain or async function) is true."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        outcome = condition()  # type: ignore[operator]
+        if asyncio.iscoroutine(outcome):
+            outcome = await outcome
+        if outcome:
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"still not so after {timeout_s} s: {condition}")
