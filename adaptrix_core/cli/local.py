@@ -79,7 +79,7 @@ class LocalTarget:
         duration_s = time.perf_counter() - started
         return Answer(
             text="".join(pieces),
-            adapter=_label(adapters, weights),
+            adapter=_label(weights),
             digest="+".join(adapter.package_digest for adapter in adapters) or None,
             route_score=score,
             finish_reason=event.finish_reason or "error",
@@ -184,11 +184,10 @@ def _load(engine: Engine, name: str) -> Adapter:
     return engine.loader.load(name)
 
 
-def _label(adapters: Sequence[Adapter], weights: Mapping[str, float]) -> str:
-    """As the server's header names it: ``base``, ``name@version`` or ``a@1*0.7+b@2*0.3``."""
-    if not adapters:
+def _label(weights: Mapping[str, float]) -> str:
+    """As the server's header names it: ``base``, a name, or ``a*0.7+b*0.3``; the digests say which version."""
+    if not weights:
         return BASE
-    factors = list(weights.values())
-    if len(adapters) == 1 and factors[0] == 1.0:
-        return adapters[0].identity
-    return "+".join(f"{adapter.identity}*{factor:g}" for adapter, factor in zip(adapters, factors, strict=True))
+    if list(weights.values()) == [1.0]:
+        return next(iter(weights)).partition("@")[0]
+    return "+".join(f"{name.partition('@')[0]}*{weight:g}" for name, weight in weights.items())

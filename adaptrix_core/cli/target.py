@@ -52,7 +52,7 @@ class Answer:
 
     text: str
     adapter: str
-    """Who answered: ``base``, ``name@version``, or a mix of those."""
+    """Who answered: ``base``, a name, or ``a*0.7+b*0.3``."""
     digest: str | None
     route_score: float | None
     finish_reason: str
