@@ -1,6 +1,7 @@
 """Adaptrix: one frozen language model, many signed LoRA adapters, one per request.
 
-Knows nothing of HTTP, Ray or the command line. Importing this package is cheap: the names below load torch on first use.
+Knows nothing of HTTP, Ray or the command line. Importing this package is cheap: the names below load torch on first
+use.
 """
 
 from __future__ import annotations

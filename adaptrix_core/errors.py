@@ -42,7 +42,8 @@ class ConfigError(AdaptrixError):
     def __init__(self, faults: Sequence[str]) -> None:
         self.faults = tuple(faults)
         plural = "" if len(self.faults) == 1 else "s"
-        super().__init__(f"{len(self.faults)} fault{plural} in the settings:\n" + "\n".join(f"- {f}" for f in self.faults))
+        listed = "\n".join(f"- {fault}" for fault in self.faults)
+        super().__init__(f"{len(self.faults)} fault{plural} in the settings:\n{listed}")
 
 
 class InvalidRequest(AdaptrixError):
@@ -58,7 +59,7 @@ class ContextLengthExceeded(InvalidRequest):
 
 
 class BaseModelError(AdaptrixError):
-    """The base model cannot be found, read or understood (codes: base_not_found, unknown_family, bad_base, no_device)."""
+    """The base model cannot be found, read or used (codes: base_not_found, unknown_family, bad_base, no_device)."""
 
     code = "bad_base"
 

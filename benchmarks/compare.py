@@ -1,7 +1,8 @@
 """Output tokens per second: the engine against `transformers.generate` and PEFT's mixed batch, in one run.
 
-Systems take turns within each repetition, so that a noisy machine disturbs all of them alike; the table shows medians with a
-95 % interval of the median (order statistics). Run: ``make bench`` or ``python -m benchmarks.compare --repeats 5``.
+Systems take turns within each repetition, so that a noisy machine disturbs all of them alike; the table shows medians
+with a 95 % interval of the median (order statistics). Run: ``make bench`` or ``python -m benchmarks.compare --repeats
+5``.
 """
 
 from __future__ import annotations

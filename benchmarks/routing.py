@@ -80,7 +80,8 @@ def run_measure(router: SemanticRouter, show_wrong: bool) -> dict[str, object]:
 
 def latencies(router: SemanticRouter) -> tuple[float, float]:
     """Median milliseconds of `decide` for prompts seen for the first and for the second time."""
-    fresh, again = [], []
+    fresh: list[float] = []
+    again: list[float] = []
     for prompt in prompts.out_of_scope("test")[:100]:
         messages = [{"role": "user", "content": f"{prompt} Thank you."}]
         for times in (fresh, again):

@@ -16,8 +16,9 @@ LAYERS, MODULES, RANK = (6, 12, 18), ("q_proj", "up_proj"), 16
 NUM_ADAPTERS = 8
 PROMPT_TOKENS, OUTPUT_TOKENS = 42, 48
 _TEXT = (
-    "Row {number}: a small language model serves many specialities when adapters are chosen per request; the lower layers "
-    "are shared by all of them, so what is computed there is computed once, and every row of a batch keeps its own mix."
+    "Row {number}: a small language model serves many specialities when adapters are chosen per request; the lower "
+    "layers are shared by all of them, so what is computed there is computed once, and every row of a batch keeps "
+    "its own mix."
 )
 
 
