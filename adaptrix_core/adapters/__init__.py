@@ -1,6 +1,7 @@
 """Adapters at rest and in memory: the directory format, trust in it, and who holds what in memory.
 
-Importing this package is cheap: the names below are loaded on first use, and who only handles files never loads torch.
+Importing this package is cheap: the names below are loaded on first use, and who only handles files never loads
+torch.
 """
 
 from __future__ import annotations

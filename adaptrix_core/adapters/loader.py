@@ -190,7 +190,7 @@ class DynamicLoader:
                 digest = known[1].digest
                 return "device" if digest in self._device else "host" if digest in self._host else "disk"
         try:
-            self._manager.path_of(name)
+            self._manager.get_adapter_metadata(name)
         except AdapterNotFound:
             return "absent"
         return "disk"

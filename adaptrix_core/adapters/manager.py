@@ -1,6 +1,7 @@
 """The catalogue of adapters on disk: list, load, save, delete, validate.
 
-A root holds one directory per adapter and version, called ``name`` or ``name@version``. The manager owns no memory:
+A root, a local directory or a URL (read-only), holds one directory per adapter and version, called ``name`` or
+``name@version``. The manager owns no memory:
 whoever calls `load_adapter` owns the result (see `loader.py`). Listing reads metadata only and verifies nothing; a
 load verifies everything.
 """
@@ -21,6 +22,7 @@ from adaptrix_core.adapters.limits import DEFAULT_LIMITS, Limits
 from adaptrix_core.adapters.metadata import NAME_PATTERN, VERSION_PATTERN, AdapterMetadata, parse_metadata
 from adaptrix_core.adapters.package import METADATA_FILE, Adapter, read_package, snapshot_package, write_package
 from adaptrix_core.adapters.peft import base_warnings, import_peft, is_peft_directory, peft_snapshot, usable_name
+from adaptrix_core.adapters.remote import RemoteDirectory, is_url
 from adaptrix_core.adapters.snapshot import Snapshot, read_file
 from adaptrix_core.adapters.trust import TrustPolicy
 from adaptrix_core.adapters.validation import ValidationReport, validate_snapshot
@@ -34,6 +36,8 @@ log = logging.getLogger(__name__)
 
 _NAME = re.compile(NAME_PATTERN)
 _VERSION = re.compile(VERSION_PATTERN)
+
+Directory = Path | RemoteDirectory
 
 
 class AdapterManager:
@@ -49,11 +53,12 @@ class AdapterManager:
         base_match: BaseMatch = "compatible",
         allowed_roots: Sequence[Path] | None = None,
     ) -> None:
-        """root: None for no catalogue, so that adapters are loaded by path only.
+        """root: a directory, an fsspec URL, or None for no catalogue, so that adapters are loaded by path only.
 
-        allowed_roots: where a load by path may read (the root always may); None allows any path.
+        allowed_roots: where a load by path may read (the root always may); None allows any path or URL.
         """
-        self.root = None if root is None else Path(root)
+        self.root = None if root is None or is_url(root) else Path(root)
+        self._remote = RemoteDirectory.from_url(str(root)) if is_url(root) else None
         self.base = base
         self.trust = TrustPolicy() if trust is None else trust
         self._limits = limits
@@ -73,20 +78,23 @@ class AdapterManager:
         return self._find(name)[0]
 
     def path_of(self, name: str) -> Path:
-        """The directory of ``name`` or ``name@version``. Raises AdapterNotFound."""
-        return self._find(name)[1]
+        """The local directory of ``name`` or ``name@version``. Raises AdapterNotFound, InvalidRequest behind a URL."""
+        directory = self._find(name)[1]
+        if isinstance(directory, RemoteDirectory):
+            raise InvalidRequest(f"adapter {name!r} is behind a URL and has no local path; use `snapshot`")
+        return directory
 
     def snapshot(self, source: str | Path) -> Snapshot:
         """The bytes of an adapter, unverified, to be shipped elsewhere and read there with `read`."""
         return snapshot_package(self._locate(source), self._limits)
 
     def load_adapter(self, source: str | Path) -> Adapter:
-        """Load and verify ``name``, ``name@version``, or a directory (a Path, or a string with a path separator).
+        """Load and verify ``name``, ``name@version``, or a directory (a Path, a string with a path separator, a URL).
 
         Raises AdapterNotFound, or AdapterRejected with a code of `package.py`.
         """
         directory = self._locate(source)
-        if is_peft_directory(directory):
+        if isinstance(directory, Path) and is_peft_directory(directory):
             return self._load_peft(directory)
         adapter = self.read(snapshot_package(directory, self._limits))
         if not is_path(source) and adapter.name != _split(str(source))[0]:
@@ -133,7 +141,7 @@ class AdapterManager:
             raise InvalidRequest(
                 f"adapter {wanted!r} has versions {', '.join(versions)}; name one, e.g. {wanted}@{versions[0]}"
             )
-        remove_directory(self._find(name)[1])
+        remove_directory(self.path_of(name))
 
     def validate_adapter(self, source: str | Path) -> ValidationReport:
         """Run every check, keep going after a fault where that makes sense. Raises AdapterNotFound only."""
@@ -144,15 +152,15 @@ class AdapterManager:
             return ValidationReport(directory.name, ((error.code, error.message),))
         return validate_snapshot(snapshot, self.base, self.trust, self._limits, self._base_match)
 
-    def _catalogue(self) -> list[tuple[AdapterMetadata, Path]]:
-        found: list[tuple[AdapterMetadata, Path]] = []
-        if self.root is None or not self.root.is_dir():
-            return found
-        for directory in sorted(self.root.iterdir()):
-            if directory.name.startswith(".") or not (directory / METADATA_FILE).exists():
-                continue
+    def _catalogue(self) -> list[tuple[AdapterMetadata, Directory]]:
+        found: list[tuple[AdapterMetadata, Directory]] = []
+        limit = self._limits.max_metadata_bytes
+        for directory in self._directories():
             try:
-                data = read_file(directory, METADATA_FILE, self._limits.max_metadata_bytes)
+                if isinstance(directory, RemoteDirectory):
+                    data = directory.read_file(METADATA_FILE, limit)
+                else:
+                    data = read_file(directory, METADATA_FILE, limit)
                 metadata = parse_metadata(data, directory.name)
                 if directory.name not in (metadata.name, metadata.identity):
                     raise _misnamed(directory, metadata)
@@ -161,7 +169,15 @@ class AdapterManager:
                 log.warning("adapter left out of the list: %s", error.message)
         return sorted(found, key=lambda entry: (entry[0].name, entry[0].version_key))
 
-    def _find(self, name: str) -> tuple[AdapterMetadata, Path]:
+    def _directories(self) -> list[Directory]:
+        """The directories that may be adapters: not hidden ones, nor others without metadata (trusted keys, say)."""
+        if self._remote is not None:
+            return [d for d in self._remote.directories() if not d.name.startswith(".")]
+        if self.root is None or not self.root.is_dir():
+            return []
+        return [d for d in self.root.iterdir() if not d.name.startswith(".") and (d / METADATA_FILE).exists()]
+
+    def _find(self, name: str) -> tuple[AdapterMetadata, Directory]:
         wanted, version = _split(name)
         catalogue = self._catalogue()
         matches = [e for e in catalogue if e[0].name == wanted and version in (None, e[0].version)]
@@ -172,16 +188,18 @@ class AdapterManager:
             raise AdapterNotFound(f"no adapter {name!r}; {hint}")
         return matches[-1]
 
-    def _locate(self, source: str | Path) -> Path:
+    def _locate(self, source: str | Path) -> Directory:
         if not is_path(source):
             name = str(source)
             if self.root is not None and _NAME.match(name) and is_peft_directory(self.root / name):
                 return self.root / name
             return self._find(name)[1]
+        if is_url(source) and self._allowed_roots is None:
+            return RemoteDirectory.from_url(str(source))
         directory = Path(source)
         if self._allowed_roots is not None:
             resolved = directory.resolve()
-            if not any(resolved.is_relative_to(root) for root in self._allowed_roots):
+            if is_url(source) or not any(resolved.is_relative_to(root) for root in self._allowed_roots):
                 raise AdapterRejected(
                     f"path {str(source)!r} is outside the directories that adapters may be loaded from",
                     code="path_escape",
@@ -211,9 +229,10 @@ class AdapterManager:
     def _directory_for(self, metadata: AdapterMetadata, overwrite: bool, digest: str) -> Path:
         """``root/name`` for the first version of a name, ``root/name@version`` for further ones."""
         if self.root is None:
-            raise InvalidRequest("adapters cannot be saved: there is no adapters directory; set one (adapters_dir)")
+            raise InvalidRequest("adapters cannot be saved without a local adapters directory; set one (adapters_dir)")
         same_name = [(m, path) for m, path in self._catalogue() if m.name == metadata.name]
         for existing, path in same_name:
+            assert isinstance(path, Path)  # the catalogue of a local root
             if existing.version == metadata.version:
                 if not overwrite and existing.weights_digest != digest:
                     raise AdapterExists(
@@ -247,7 +266,7 @@ def _split(name: str) -> tuple[str, str | None]:
     return base, version or None
 
 
-def _misnamed(directory: Path, metadata: AdapterMetadata) -> AdapterRejected:
+def _misnamed(directory: Directory, metadata: AdapterMetadata) -> AdapterRejected:
     return AdapterRejected(
         f"{directory.name}: metadata.json says {metadata.identity}; name the directory {metadata.name!r} or "
         f"{metadata.identity!r}",

@@ -32,6 +32,7 @@ from adaptrix_core.adapters.atomic import refuse_foreign_files, write_directory,
 from adaptrix_core.adapters.binding import Announced, BaseMatch, check_base, check_points, check_ranks, check_shapes
 from adaptrix_core.adapters.limits import DEFAULT_LIMITS, Limits
 from adaptrix_core.adapters.metadata import AdapterMetadata, parse_metadata, parse_point, point_key, with_weights
+from adaptrix_core.adapters.remote import RemoteDirectory
 from adaptrix_core.adapters.safetensors_header import TensorEntry, malformed, read_header
 from adaptrix_core.adapters.signing import sign_snapshot
 from adaptrix_core.adapters.snapshot import SIGNATURE_FILE, Snapshot, read_snapshot
@@ -138,7 +139,7 @@ def read_package(
     )
 
 
-def snapshot_package(directory: Path, limits: Limits = DEFAULT_LIMITS) -> Snapshot:
+def snapshot_package(directory: Path | RemoteDirectory, limits: Limits = DEFAULT_LIMITS) -> Snapshot:
     """The directory's bytes; only the file names that an adapter has are let in."""
 
     def max_bytes_of(name: str) -> int | None:
@@ -146,6 +147,8 @@ def snapshot_package(directory: Path, limits: Limits = DEFAULT_LIMITS) -> Snapsh
             return None
         return limits.max_metadata_bytes if name in TEXT_FILES else limits.max_file_bytes
 
+    if isinstance(directory, RemoteDirectory):
+        return directory.read_snapshot(max_bytes_of, limits)
     return read_snapshot(directory, max_bytes_of, limits)
 
 

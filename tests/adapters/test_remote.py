@@ -1,0 +1,72 @@
+"""A catalogue behind a URL is read under the same rules as a local one, and is never written."""
+
+from __future__ import annotations
+
+import fsspec
+import pytest
+
+from adaptrix_core.adapters import AdapterManager, describe
+from adaptrix_core.errors import AdapterNotFound, AdapterRejected, InvalidRequest
+
+
+@pytest.fixture
+def url(tmp_path, base, make_weights, signer):
+    """A signed adapter ``maths`` in an in-memory object store."""
+    local = AdapterManager(tmp_path / "adapters", base, signer.trust)
+    weights = make_weights(base)
+    local.save_adapter(describe(weights, base.info, "maths"), weights, private_key=signer.private)
+    store = fsspec.filesystem("memory")
+    store.put(str(local.path_of("maths")), "/bucket/adapters/maths", recursive=True)
+    yield "memory://bucket/adapters"
+    store.rm("/bucket", recursive=True)
+
+
+def test_adapters_behind_a_url_are_listed_verified_and_loaded(url, base, signer):
+    manager = AdapterManager(url, base, signer.trust)
+    assert [m.identity for m in manager.list_adapters()] == ["maths@1.0.0"]
+    adapter = manager.load_adapter("maths")
+    assert adapter.signer == "release"
+    assert manager.load_adapter(f"{url}/maths").digest == adapter.digest
+    assert manager.validate_adapter("maths").ok
+
+
+def test_bytes_changed_in_the_store_are_refused(url, base, signer):
+    store = fsspec.filesystem("memory")
+    path = "/bucket/adapters/maths/layer_1.safetensors"
+    store.pipe(path, store.cat(path)[:-1] + b"\x7f")
+    with pytest.raises(AdapterRejected) as refused:
+        AdapterManager(url, base, signer.trust).load_adapter("maths")
+    assert refused.value.code == "tampered"
+
+
+def test_a_file_or_directory_too_many_is_refused(url, base, signer):
+    store = fsspec.filesystem("memory")
+    for extra in ("adapter_model.bin", "nested/layer_3.safetensors"):
+        store.pipe(f"/bucket/adapters/maths/{extra}", b"x")
+        with pytest.raises(AdapterRejected) as refused:
+            AdapterManager(url, base, signer.trust).load_adapter("maths")
+        assert refused.value.code == "unexpected_file"
+        store.rm(f"/bucket/adapters/maths/{extra.split('/')[0]}", recursive=True)
+
+
+def test_a_remote_catalogue_is_never_written(url, base, make_weights, signer):
+    manager = AdapterManager(url, base, signer.trust)
+    weights = make_weights(base, seed=1)
+    with pytest.raises(InvalidRequest):
+        manager.save_adapter(describe(weights, base.info, "new"), weights)
+    with pytest.raises(InvalidRequest):
+        manager.delete_adapter("maths")
+    assert [m.name for m in manager.list_adapters()] == ["maths"]
+
+
+def test_a_url_is_outside_any_allowed_root(url, base, signer, tmp_path):
+    confined = AdapterManager(tmp_path, base, signer.trust, allowed_roots=[])
+    with pytest.raises(AdapterRejected) as refused:
+        confined.load_adapter(f"{url}/maths")
+    assert refused.value.code == "path_escape"
+
+
+@pytest.mark.parametrize("wrong", ["memory://nowhere/at/all", "nosuchprotocol://x/y"])
+def test_a_url_that_leads_nowhere_is_not_found(wrong, base, signer):
+    with pytest.raises(AdapterNotFound):
+        AdapterManager(None, base, signer.trust).load_adapter(wrong)
