@@ -47,7 +47,8 @@ CONFIGS: dict[str, Callable[[str], dict]] = {
     "rsLoRA": lambda family: {"target_modules": MODULES[family], "use_rslora": True},
     "patterns": lambda family: {
         "target_modules": MODULES[family],
-        "rank_pattern": {MODULES[family][0]: 5, r"1\..*": 2},
+        # Patterns that don't overlap: PEFT sorts them when it saves, so the first match may change.
+        "rank_pattern": {MODULES[family][0]: 5, rf"1\..*{MODULES[family][1]}": 2},
         "alpha_pattern": {MODULES[family][-1]: 7, MODULES[family][0]: 3},
     },
     "rsLoRA with patterns": lambda family: {
