@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
@@ -199,11 +200,17 @@ def _load_module(source: Source, dtype: torch.dtype) -> PreTrainedModel:
         config = AutoConfig.from_pretrained(source.directory)
         family_of(config.model_type)
         transformers_logging.disable_progress_bar()
-        module: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-            source.directory, config=config, dtype=dtype, use_safetensors=True
+        module, report = AutoModelForCausalLM.from_pretrained(
+            source.directory, config=config, dtype=dtype, use_safetensors=True, output_loading_info=True
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise BaseModelError(f"base model {source.name!r} could not be loaded: {error}", code="bad_base") from error
+    missing = sorted(report["missing_keys"])
+    if missing:  # transformers would leave random weights there
+        raise BaseModelError(
+            f"base model {source.name!r} lacks {len(missing)} tensors, {missing[0]} for one; fetch or convert it again",
+            code="bad_base",
+        )
     return module
 
 

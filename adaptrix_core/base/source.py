@@ -179,7 +179,7 @@ def _convert_gguf(file: Path, directory: Path, dtype: torch.dtype) -> None:
             # Another process finished the same conversion first: its directory is as good as ours.
             if not (directory / "config.json").is_file():
                 raise
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # the parser of the format raises whatever a broken byte makes it stumble over
         raise BaseModelError(f"GGUF file {file.name!r} could not be converted: {error}", code="bad_base") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 from transformers import PreTrainedTokenizerBase
 
@@ -13,7 +14,7 @@ class TextStream:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase | None, stop: Sequence[str] = ()) -> None:
         self._tokenizer = tokenizer
-        self._decoder = DecodeStream(skip_special_tokens=True) if tokenizer is not None else None
+        self._decoder = DecodeStream(skip_special_tokens=True)
         self._stop = tuple(stop)
         self._tokens: list[int] = []
         self._decoded = ""
@@ -27,12 +28,10 @@ class TextStream:
 
     def push(self, token_id: int) -> str:
         """Take one token; returns the text that may be shown now. Sets ``stopped`` when a stop string is complete."""
-        if self._decoder is None or self._tokenizer is None:
+        if self._tokenizer is None:
             return ""
         self._tokens.append(token_id)
-        piece = self._decoder.step(self._tokenizer.backend_tokenizer, token_id)
-        if piece:
-            self._decoded += piece
+        self._decoded += self._decode(self._tokenizer.backend_tokenizer, token_id)
         found = self._find_stop()
         if found is not None:
             self.stopped = True
@@ -47,6 +46,16 @@ class TextStream:
             if whole.startswith(self._decoded):
                 self._decoded = whole
         return self._show(len(self._decoded))
+
+    def _decode(self, tokenizer: Tokenizer, token_id: int) -> str:
+        try:
+            return self._decoder.step(tokenizer, token_id) or ""
+        except Exception as error:
+            # A byte that makes earlier ones invalid changes text that was given out already; go on from here.
+            if "Invalid prefix" not in str(error):
+                raise
+            self._decoder = DecodeStream(skip_special_tokens=True)
+            return self._decoder.step(tokenizer, token_id) or ""
 
     def _show(self, end: int) -> str:
         piece = self._decoded[self._shown : end]

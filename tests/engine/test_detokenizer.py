@@ -75,6 +75,14 @@ def test_deltas_of_any_tokens_make_up_the_full_decode(tokenizer: PreTrainedToken
         assert "".join(deltas) + last == whole
 
 
+def test_a_byte_that_spoils_the_ones_before_it_does_not_end_the_stream() -> None:
+    # 00 alone is a character and is shown; 80 after it makes both invalid, which the decoder reports as an error.
+    tokens = [PIECES.convert_tokens_to_ids(piece) for piece in ("<0x00>", "<0x80>", "▁", "a", "▁", "b")]
+    deltas, last, _ = stream(PIECES, tokens)
+    assert deltas[0] == "\x00"
+    assert ("".join(deltas) + last).endswith("a b")
+
+
 def test_special_tokens_have_no_text() -> None:
     tokens = [BYTES.eos_token_id, *BYTES.encode("the fox"), BYTES.eos_token_id]
     deltas, last, _ = stream(BYTES, tokens)

@@ -59,7 +59,7 @@ def test_layers_in_two_spans_compute_the_same(variant: str, cut: int, tmp_path: 
 
 def test_logits_of_a_batch_that_does_not_fit_the_cache_at_once(tmp_path: Path) -> None:
     case = build_case("llama", tmp_path, kv_cache_tokens=48)
-    actual = case.engine.logits(case.prompts, CHOICES)
+    actual = case.engine.logits(case.prompts, CHOICES, "chunked")
     assert case.engine.scheduler.num_preemptions > 0
     for tokens, adapter, logits in zip(case.prompts, CHOICES, actual, strict=True):
         assert relative_error(logits, case.peft_logits(tokens, adapter)) < TOLERANCE
