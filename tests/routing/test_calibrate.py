@@ -56,6 +56,13 @@ def test_the_defaults_are_what_calibration_finds(found: Calibration) -> None:
         assert getattr(default, field) == pytest.approx(getattr(found, field), abs=0.01), field
 
 
+def test_the_committed_file_is_what_calibration_finds(found: Calibration) -> None:
+    committed = load_calibration(Path(__file__).parents[2] / "adapters" / "routing.json")
+    assert committed.provenance["prompt_files_sha256"] == prompts.digests(), "calibrate again: the prompts have changed"
+    for field in ("accept", "stay", "lead", "slope", "intercept"):
+        assert getattr(committed, field) == pytest.approx(getattr(found, field), abs=0.01), field
+
+
 def test_written_and_read_again_it_is_the_same(found: Calibration, shipped: SemanticRouter, tmp_path: Path) -> None:
     full = with_provenance(found, suggested(), shipped)
     full.save(tmp_path / "routing.json")

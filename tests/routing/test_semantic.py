@@ -17,6 +17,10 @@ from adaptrix_core.routing.embedder import TextEmbedder
 from adaptrix_core.routing.evaluation import measure
 from adaptrix_core.routing.policy import Resolved
 from adaptrix_core.routing.semantic import SemanticRouter
+from adaptrix_core.training.tasks.code import code_tasks
+from adaptrix_core.training.tasks.logic import AliceInWonderland, FamilyRelationships, Syllogism
+from adaptrix_core.training.tasks.math import ChainSum, LegCounting, SimpleEquations
+from adaptrix_core.training.tasks.problem import Task
 
 SQL = RouteCard(
     "sql_generation",
@@ -42,6 +46,12 @@ SQL_PROMPTS = (
     "Group the sales table by region and order by the total in SQL",
     "Fetch rows from events where the date is yesterday, postgres",
 )
+
+TRAINED: dict[str, tuple[Task, ...]] = {
+    "math_reasoning": (ChainSum(), SimpleEquations(), LegCounting()),
+    "logical_reasoning": (FamilyRelationships(), Syllogism(), AliceInWonderland()),
+    "code_generation": code_tasks(),
+}
 
 
 def user(text: object) -> dict[str, object]:
@@ -69,6 +79,19 @@ def test_held_out_prompts_are_routed_as_required(shipped: SemanticRouter) -> Non
     assert tallies["out of scope: base"].share >= 0.95, tallies["out of scope: base"].wrong
     assert tallies["follow-ups: adapter kept"].share >= 0.75
     assert tallies["topic changed: base"].share >= 0.9
+
+
+@pytest.mark.parametrize(
+    ("adapter", "task"),
+    [(name, task) for name, tasks in TRAINED.items() for task in tasks],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_generated_problems_reach_the_adapter_that_learnt_their_kind(
+    shipped: SemanticRouter, adapter: str, task: Task
+) -> None:
+    questions = [problem.question for problem in task.generate(seed=991, count=20)]
+    shipped.embedder.embed(questions)
+    assert [q for q in questions if ask(shipped, q).adapter != adapter] == []
 
 
 def test_a_decision_says_what_who_and_why(shipped: SemanticRouter) -> None:
