@@ -13,9 +13,9 @@ from contextlib import aclosing
 from typing import Any
 
 import numpy as np
-from fastapi import FastAPI, HTTPException, Request
-from fastapi.exceptions import RequestValidationError
+from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from adaptrix_core.errors import AdapterNotFound, AdaptrixError, InvalidRequest
@@ -236,7 +236,4 @@ def _handle_errors(app: FastAPI) -> None:
 
     app.add_exception_handler(AdaptrixError, core_error)
     app.add_exception_handler(HTTPException, http_error)
-    app.add_exception_handler(404, http_error)
-    app.add_exception_handler(405, http_error)
-    app.add_exception_handler(RequestValidationError, http_error)
     app.add_exception_handler(Exception, unexpected)

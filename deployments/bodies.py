@@ -52,12 +52,25 @@ def parse_body(data: bytes, model: type[Model]) -> Model:
         raise InvalidRequest("the body is nested too deeply; flatten it", code="invalid_json") from None
     except ValueError as error:  # an integer of more digits than Python converts
         raise InvalidRequest(f"the body is not JSON: {error}", code="invalid_json") from None
+    if b"\\u" in data:
+        _refuse_half_characters(document)
     if not isinstance(document, dict):
         raise InvalidRequest(f"the body is a JSON {_kind(document)}; send an object", code="invalid_json")
     try:
         return model.model_validate(document)
     except ValidationError as error:
         raise invalid_body(error, model) from None
+
+
+def _refuse_half_characters(document: object) -> None:
+    """JSON can escape half of a surrogate pair, which is no text and which no tokenizer takes."""
+    try:
+        json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(error.object[error.start]):04x}"
+        raise InvalidRequest(
+            f"the body holds {half} without its other half; send whole characters", code="invalid_utf8"
+        ) from None
 
 
 def _not_a_number(name: str) -> NoReturn:

@@ -97,10 +97,20 @@ def error_response(raised: BaseException) -> JSONResponse:
 
 def invalid_body(error: ValidationError, model: type[BaseModel] | None) -> core.InvalidRequest:
     """All faults of a body in one message; ``param`` names the field of the first."""
-    details = error.errors(include_url=False)
+    details = _deepest(error.errors(include_url=False))
     fields = list(model.model_fields) if model is not None else []
     faults = list(dict.fromkeys(_fault(detail, fields) for detail in details))
     return core.InvalidRequest("; ".join(faults), code=_code(details), param=_field_path(details[0]["loc"]))
+
+
+def _deepest(details: Sequence[ErrorDetails]) -> list[ErrorDetails]:
+    """Without faults that another one explains: of a union's members, the one that the value came closest to counts."""
+    paths = [_field_path(detail["loc"]) or "" for detail in details]
+    return [
+        detail
+        for detail, path in zip(details, paths, strict=True)
+        if not path or not any(other.startswith(f"{path}.") for other in paths)
+    ]
 
 
 def _code(details: Sequence[ErrorDetails]) -> str:

@@ -130,12 +130,13 @@ class Holdings:
                 f"{entry.identity}: the store sent package {snapshot.package_digest}, not {entry.package}",
                 code="wrong_package",
             )
-        directory = self._dir / entry.package
+        # The directory bears the adapter's name because messages about it do.
+        directory = self._dir / entry.package / entry.name
         write_directory(directory, files)
         try:
             return self._loader.load(directory, alias=entry.package)
         except BaseException:
-            shutil.rmtree(directory)
+            shutil.rmtree(directory.parent)
             raise
 
     def _let_go(self, package: str) -> None:

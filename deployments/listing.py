@@ -29,7 +29,8 @@ async def readiness(services: Services) -> list[str]:
         missing.append(error.message)
     if services.router is not None:
         try:
-            await asyncio.wait_for(services.router.route([{"role": "user", "content": "ready?"}]), PROBE_S)
+            async with asyncio.timeout(PROBE_S):
+                await services.router.route([{"role": "user", "content": "ready?"}])
         except TimeoutError:
             missing.append("the router is not ready yet")
         except Exception as error:

@@ -60,7 +60,8 @@ class AdapterStore:
         """The catalogue, as soon as it differs from ``known_version``; unchanged after `WATCH_S`."""
         async with self._changed:
             try:
-                await asyncio.wait_for(self._changed.wait_for(lambda: self._version() != known_version), WATCH_S)
+                async with asyncio.timeout(WATCH_S):
+                    await self._changed.wait_for(lambda: self._version() != known_version)
             except TimeoutError:
                 logger.debug("catalogue still at %s", known_version)
             return Catalogue(self._version(), self._entries)
@@ -165,7 +166,8 @@ class AdapterStore:
         """Until something changed, at most a second (a silent replica stops counting without saying so)."""
         async with self._changed:
             try:
-                await asyncio.wait_for(self._changed.wait(), 1.0)
+                async with asyncio.timeout(1.0):
+                    await self._changed.wait()
             except TimeoutError:
                 return
 

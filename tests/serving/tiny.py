@@ -109,11 +109,12 @@ class World:
         seed: int,
         base: BaseModel | None = None,
         signed: bool = True,
+        rank: int = 4,
         **fields: object,
     ) -> Path:
         """Write a package called ``name`` into ``directory / name`` and return that path."""
         base = base or load_base(self.base_dir)
-        weights = random_weights(base, seed)
+        weights = random_weights(base, seed, rank)
         target = directory / name
         metadata = describe(weights, base.info, name, **fields)
         write_package(target, metadata, weights, private_key=self.private_key if signed else None)
