@@ -43,6 +43,8 @@ class TrainConfig:
     layers: tuple[int | float, ...] = (0.34, 0.47, 0.6)
     modules: tuple[str, ...] = ALL_MODULES
     seed: int = 0
+    init_from: Path | None = None
+    """Directory of an earlier run (same layers, modules and rank) whose adapter this one starts from."""
     reuse_trunk: bool = True
     gradient_checkpointing: bool = False
     pack_tokens: int = 512
@@ -72,6 +74,7 @@ class TrainConfig:
             ("threads", "a whole number of at least 0", _whole(self.threads, 0)),
             ("name", "an adapter name: [a-z0-9][a-z0-9._-]{0,63}", _is_name(self.name)),
             ("data", "a task family, a JSONL file or a data set name", bool(self.data)),
+            ("init_from", "a directory with adapter_model.safetensors", _is_run(self.init_from)),
             ("learning_rate", "between 0 and 1, both excluded", 0 < self.learning_rate < 1),
             ("epochs", "above 0 and at most 1000", 0 < self.epochs <= 1000),
             ("warmup_fraction", "at least 0 and below 1", 0 <= self.warmup_fraction < 1),
@@ -93,6 +96,10 @@ def resolve_layers(layers: tuple[int | float, ...], depth: int) -> tuple[int, ..
 
 def _whole(value: object, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_run(directory: Path | None) -> bool:
+    return directory is None or (directory / "adapter_model.safetensors").is_file()
 
 
 def _is_name(name: str) -> bool:

@@ -62,7 +62,10 @@ def publish(
 
 
 def training_record(run_dir: Path, config: TrainConfig) -> dict[str, Any]:
-    """Data and settings of the run, its length, its final loss, and what reusing the trunk saved; JSON values only."""
+    """Data and settings of the run, its length, its final loss, and what reusing the trunk saved; JSON values only.
+
+    Of a run that it started from, the length and the final loss.
+    """
     history = json.loads((run_dir / HISTORY).read_text())
     settings = {
         k: v for k, v in asdict(config).items() if k not in ("output_dir", "threads", "checkpoint_every", "name")
@@ -77,4 +80,7 @@ def training_record(run_dir: Path, config: TrainConfig) -> dict[str, Any]:
         "seconds": round(sum(step[-1] for step in history["steps"]), 1),
         "stored_dtype": "bfloat16",
     }
+    if config.init_from is not None:
+        earlier = json.loads((config.init_from / HISTORY).read_text())
+        record["init_from"] = {"steps": len(earlier["steps"]), "final_loss": earlier["final_loss"]}
     return json.loads(json.dumps(record))

@@ -22,7 +22,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from adaptrix_core.base import BaseModel
@@ -210,7 +211,7 @@ class _Run:
 
     def _fingerprint(self) -> str:
         """What must agree for a checkpoint to be continued: data, and settings that say which steps are taken."""
-        free = ("output_dir", "threads", "checkpoint_every", "epochs", "examples", "data")
+        free = ("output_dir", "threads", "checkpoint_every", "epochs", "examples", "data", "init_from")
         settings = {k: v for k, v in asdict(self._config).items() if k not in free}
         data = hashlib.sha256(repr([example.token_ids for example in self._examples]).encode()).hexdigest()
         return json.dumps([settings, data], sort_keys=True)
@@ -258,7 +259,20 @@ def _with_adapters(base: BaseModel, config: TrainConfig, layers: tuple[int, ...]
         layers_to_transform=list(layers),
         task_type="CAUSAL_LM",
     )
-    return get_peft_model(base.module, lora)
+    peft = get_peft_model(base.module, lora)
+    if config.init_from is not None:
+        _start_from(peft, config.init_from)
+    return peft
+
+
+def _start_from(peft: PeftModel, directory: Path) -> None:
+    """Copy an earlier run's weights in; ConfigError unless it has the same layers, modules and rank."""
+    earlier = load_file(directory / "adapter_model.safetensors")
+    own = get_peft_model_state_dict(peft)
+    if {name: t.shape for name, t in earlier.items()} != {name: t.shape for name, t in own.items()}:
+        peft.unload()
+        raise ConfigError([f"init_from is {directory.name}: that adapter has other layers, modules or rank"])
+    set_peft_model_state_dict(peft, earlier)
 
 
 def _check_window(base: BaseModel, examples: Sequence[Example]) -> None:

@@ -180,3 +180,15 @@ def test_examples_end_with_the_end_token_and_long_ones_are_left_out() -> None:
 def test_examples_longer_than_the_attention_window_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="window is 6"):
         train_examples(random_base("mistral"), tiny_examples(), tiny_config(tmp_path))
+
+
+def test_a_run_can_start_from_an_earlier_one_of_the_same_shape(tmp_path: Path) -> None:
+    first = train_examples(random_base(), tiny_examples(), tiny_config(tmp_path / "a", epochs=30))
+    second = train_examples(
+        random_base(), tiny_examples(), tiny_config(tmp_path / "b", epochs=1, init_from=first.directory)
+    )
+    assert second.steps[0].loss < 0.7 * first.steps[0].loss
+    with pytest.raises(ConfigError, match="other layers, modules or rank"):
+        train_examples(random_base(), tiny_examples(), tiny_config(tmp_path / "c", rank=2, init_from=first.directory))
+    with pytest.raises(ConfigError, match="init_from"):
+        tiny_config(tmp_path / "d", init_from=tmp_path / "nowhere")

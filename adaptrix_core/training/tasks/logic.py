@@ -11,7 +11,8 @@ Left out, and why: `family_relationships` labels in-laws and nieces by the wrong
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable
+from functools import cache
 from itertools import combinations, product
 from random import Random
 
@@ -146,7 +147,9 @@ class Syllogism:
         problems: list[Problem] = []
         source = reasoning_gym.create_dataset("syllogism", seed=seed, size=count * 4, invalid_ratio=0.5)
         for index, entry in enumerate(source):
-            if wanted[entry["answer"]] and _follows(entry["metadata"]) == (entry["answer"] == "Yes"):
+            statements = tuple(_parsed(entry["metadata"][name]) for name in ("premise1", "premise2", "conclusion"))
+            valid = _follows(*_lettered(statements)[1])
+            if wanted[entry["answer"]] and valid == (entry["answer"] == "Yes"):
                 wanted[entry["answer"]] -= 1
                 problems.append(self._problem(entry, Random(seed + index)))
             if len(problems) == count:
@@ -164,34 +167,49 @@ class Syllogism:
             question = rng.choice(_SYLLOGISM_WORDINGS).format(
                 p1=first, p2=second, p1l=_lower(first), p2l=_lower(second), c=_lower(conclusion)
             )
-        working = _short_form([first, second, conclusion])
+        working = _syllogism_working(map(_parsed, (first, second, conclusion)))
         key = f"{first}. {second}. {conclusion}"
         return Problem(self.name, key, question, with_answer(working, entry["answer"]), entry["answer"])
 
 
-def _follows(statements: Mapping[str, str]) -> bool:
-    """Whether the conclusion holds in every world where the premises do and every term has members.
-
-    A world says which of the eight combinations of "is an A", "is a B", "is a C" have members; all 255 are tried.
-    """
-    parsed = [_parsed(statements[name]) for name in ("premise1", "premise2", "conclusion")]
-    terms = sorted({term for _, subject, _, predicate in parsed for term in (subject, predicate)})
-    kinds = [dict(zip(terms, member, strict=True)) for member in product((False, True), repeat=len(terms))]
-    for size in range(1, len(kinds) + 1):
-        for world in combinations(kinds, size):
-            inhabited = all(any(kind[term] for kind in world) for term in terms)
-            if inhabited and all(_holds(p, world) for p in parsed[:2]) and not _holds(parsed[2], world):
-                return False
-    return True
-
-
 _Statement = tuple[str, str, bool, str]
+"""Quantifier, subject, whether negated, predicate: "Some A are not B" is ``("Some", "A", True, "B")``."""
+
+_FORMS = (("All", False), ("No", False), ("Some", False), ("Some", True))
 
 
 def _parsed(statement: str) -> _Statement:
     match = _STATEMENT.match(statement)
     assert match is not None, statement
     return match[1], match[2], bool(match[3]), match[4]
+
+
+def _lettered(statements: Iterable[_Statement]) -> tuple[dict[str, str], list[_Statement]]:
+    """The same statements about A, B, C, in the order in which the terms appear, and each term's letter."""
+    letters: dict[str, str] = {}
+    renamed = []
+    for quantifier, subject, negated, predicate in statements:
+        for term in (subject, predicate):
+            if term not in letters:
+                letters[term] = "ABC"[len(letters)]
+        renamed.append((quantifier, letters[subject], negated, letters[predicate]))
+    return letters, renamed
+
+
+@cache
+def _follows(first: _Statement, second: _Statement, conclusion: _Statement) -> bool:
+    """Whether the conclusion holds in every world where the premises do and every term has members.
+
+    A world says which of the eight combinations of "is an A", "is a B", "is a C" have members; all 255 are tried.
+    """
+    kinds = [dict(zip("ABC", member, strict=True)) for member in product((False, True), repeat=3)]
+    for size in range(1, len(kinds) + 1):
+        for world in combinations(kinds, size):
+            inhabited = all(any(kind[term] for kind in world) for term in "ABC")
+            premises = inhabited and _holds(first, world) and _holds(second, world)
+            if premises and not _holds(conclusion, world):
+                return False
+    return True
 
 
 def _holds(statement: _Statement, world: tuple[dict[str, bool], ...]) -> bool:
@@ -208,18 +226,20 @@ def _lower(statement: str) -> str:
     return statement[0].lower() + statement[1:]
 
 
-def _short_form(statements: list[str]) -> str:
-    """ "A = dogs, B = cats, C = ants" and "Some A are not B; all B are C; so some A are C?"."""
-    letters: dict[str, str] = {}
-    short = []
-    for statement in statements:
-        quantifier, subject, negated, predicate = _parsed(statement)
-        for term in (subject, predicate):
-            if term not in letters:
-                letters[term] = "ABC"[len(letters)]
-        short.append(f"{quantifier} {letters[subject]} {'not ' if negated else ''}{letters[predicate]}")
+def _syllogism_working(statements: Iterable[_Statement]) -> str:
+    """The terms as letters, the premises about letters, and all that follows about the two letters that are asked."""
+    letters, (first, second, conclusion) = _lettered(statements)
+    _, subject, _, predicate = conclusion
+    possible = [(quantifier, subject, negated, predicate) for quantifier, negated in _FORMS]
+    following = [_short(statement) for statement in possible if _follows(first, second, statement)]
     named = ", ".join(f"{letter} {term}" for term, letter in letters.items())
-    return f"{named}.\n{short[0]}. {short[1]}. So {short[2]}?"
+    known = ", ".join(following) or "nothing"
+    return f"{named}.\n{_short(first)}. {_short(second)}. {subject} to {predicate}: {known}.\n{_short(conclusion)}?"
+
+
+def _short(statement: _Statement) -> str:
+    quantifier, subject, negated, predicate = statement
+    return f"{quantifier} {subject} {'not ' if negated else ''}{predicate}"
 
 
 def _stated_verdict(reply: str) -> str | None:
