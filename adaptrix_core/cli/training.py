@@ -34,6 +34,12 @@ from adaptrix_core.cli.session import Session
 @click.option("--batch-size", type=int)
 @click.option("--learning-rate", type=float)
 @click.option("--seed", type=int)
+@click.option(
+    "--init-from",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Working directory of an earlier run to start from (same layers, modules and rank).",
+)
+@click.option("--checkpoint-every", type=int, help="Steps between checkpoints; a killed run resumes from the last one.")
 @click.option("--threads", type=int, help="CPU threads [default: torch's choice].")
 @click.option("--gradient-checkpointing", is_flag=True, default=None, help="Less memory, more time.")
 @click.option("--reuse-trunk/--no-reuse-trunk", default=None, help="Compute the frozen layers once per example.")
