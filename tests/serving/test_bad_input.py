@@ -83,8 +83,10 @@ async def test_a_body_over_the_limit_that_does_not_say_its_size(http: httpx.Asyn
 
 async def test_a_prompt_over_the_context_names_both_lengths(http: httpx.AsyncClient) -> None:
     tokens = [5] * (CONTEXT + 88)
-    refused(await http.post(TEXT, json=text(prompt=tokens)), 400, "context_length_exceeded", "600", str(CONTEXT))
-    long = chat(messages=[{"role": "user", "content": "word " * 2000}])
+    refused(
+        await http.post(TEXT, json=text(prompt=tokens)), 400, "context_length_exceeded", str(CONTEXT + 88), str(CONTEXT)
+    )
+    long = chat(messages=[{"role": "user", "content": "word " * 6000}])
     refused(await http.post(CHAT, json=long), 400, "context_length_exceeded", str(CONTEXT))
     refused(await http.post(CHAT, json={**long, "stream": True}), 400, "context_length_exceeded", str(CONTEXT))
 

@@ -25,7 +25,7 @@ CORPUS = [
     "Write a function that returns the sum of two numbers. Who is the mother of my father?",
     "système, naïveté, Größe, 你好世界, привет, 😀 and 👩‍🚀 are words too; 0123456789 + - * / = ( ) { } [ ] \" ' : ,",
 ]
-CONTEXT = 512
+CONTEXT = 4096
 
 
 def save_tiny_base(directory: Path, seed: int = 0) -> None:
@@ -129,7 +129,7 @@ class World:
                 "state_dir": str(self.root / "state"),
                 "trusted_keys_dir": str(self.keys),
             },
-            "engine": {"max_rows": 8, "max_batch_tokens": 128, "kv_cache_tokens": 4096, "max_queue": 64},
+            "engine": {"max_rows": 8, "max_batch_tokens": 128, "kv_cache_tokens": 20_000, "max_queue": 64},
             "replicas": {"num_replicas": 1, "cpus": 0.3},
             "security": {"load_roots": [str(self.uploads)], "max_body_bytes": "1MiB"},
         }
