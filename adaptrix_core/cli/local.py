@@ -54,7 +54,9 @@ class LocalTarget:
     async def chat(self, request: ChatRequest, on_text: OnText | None = None) -> Answer:
         """Answer one request in the engine's running batch; cancelling aborts it there."""
         loop = self._started()
-        started = time.perf_counter()
+        if request.model == AUTO:
+            self._routing()
+        started = time.perf_counter()  # what loads once is not part of an answer's time
         weights, score = self._who(request)
         adapters = [await loop.call(_load, name) for name in weights]
         mix = await loop.call(Engine.resolve_mix, weights or None)
@@ -145,14 +147,18 @@ class LocalTarget:
         return decision.mix_names, decision.confidence
 
     def _decide(self, messages: Sequence[Message]) -> Resolved:
-        if not self._settings.router.enabled:
+        router = self._routing()
+        if router is None:
             return Resolved({}, {}, 1.0, "base model: the router is switched off (setting router.enabled)")
-        if self._router is None:
-            with self._output.waiting("loading the router"):
-                self._router = build_router(self._settings)
-        decision = self._router.decide([dict(message) for message in messages])
+        decision = router.decide([dict(message) for message in messages])
         assert isinstance(decision, Resolved)  # routing by meaning never defers
         return decision
+
+    def _routing(self) -> SemanticRouter | None:
+        if self._router is None and self._settings.router.enabled:
+            with self._output.waiting("loading the router"):
+                self._router = build_router(self._settings)
+        return self._router
 
     def _row(self, metadata: AdapterMetadata) -> AdapterRow:
         snapshot = self._manager.snapshot(metadata.identity)
