@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 VERSION_PATTERN = r"^(0|[1-9]\d{0,8})(\.(0|[1-9]\d{0,8})){0,2}$"
-RESERVED_NAMES = frozenset({"auto"})
+RESERVED_NAMES = frozenset({"auto", "base"})
+"""Names that a request gives to the router and to the model without adapters."""
 HEX64 = r"^[0-9a-f]{64}$"
 
 _POINT_KEY = re.compile(r"^(0|[1-9]\d{0,5})\.([a-z0-9_]+(?:\.[a-z0-9_]+)*)$")

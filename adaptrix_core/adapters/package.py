@@ -82,11 +82,12 @@ def write_package(
     """Write an adapter directory, signed if a key is given, replacing what was there in one step.
 
     The metadata fields that follow from the weights are recomputed. Returns the metadata as written.
-    Raises AdapterRejected for weights that could not be read back (no points, other dtypes, NaN or infinite), and
-    AdapterExists where the directory holds something else.
+    Raises AdapterRejected for weights that could not be read back (no points, other dtypes, NaN or infinite, a rank
+    over the limit), and AdapterExists where the directory holds something else.
     """
     metadata = with_weights(metadata, weights)
     check_values(metadata.identity, weights)
+    _check_largest_rank(metadata)
     refuse_foreign_files(directory, is_package_file)
     files = {METADATA_FILE: metadata.to_json(), **_layer_files(weights)}
     if private_key is not None:
@@ -238,6 +239,15 @@ def _layer_files(weights: LoraWeights) -> dict[str, bytes]:
         tensors[module + _A] = point.lora_a.detach().cpu().contiguous()
         tensors[module + _B] = point.lora_b.detach().cpu().contiguous()
     return {f"layer_{layer}.safetensors": safetensors.torch.save(tensors) for layer, tensors in by_layer.items()}
+
+
+def _check_largest_rank(metadata: AdapterMetadata) -> None:
+    if metadata.rank > DEFAULT_LIMITS.max_rank:
+        raise AdapterRejected(
+            f"{metadata.identity}: rank {metadata.rank}, limit {DEFAULT_LIMITS.max_rank}; use a lower rank, or spread "
+            "it over more layers",
+            code="bad_rank",
+        )
 
 
 def check_values(identity: str, weights: LoraWeights) -> None:

@@ -23,6 +23,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from safetensors.torch import save_model
 
+from adaptrix_core.base.gguf_header import general_texts
 from adaptrix_core.errors import BaseModelError
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
@@ -151,12 +152,23 @@ def _from_gguf(name: str, file: Path, dtype: torch.dtype, lineage: str | None) -
         digest = hashlib.file_digest(handle, "sha256").hexdigest()
     precision = str(dtype).removeprefix("torch.")
     directory = cache_root() / "gguf" / f"{digest[:32]}-{precision}"
+    said = _gguf_lineage(file, digest)
     if not (directory / "config.json").is_file():
-        _convert_gguf(file, directory, dtype)
-    return Source(name, directory, lineage or _recorded_lineage(directory) or file.stem, digest)
+        _convert_gguf(file, directory, dtype, said)
+    return Source(name, directory, lineage or said, digest)
 
 
-def _convert_gguf(file: Path, directory: Path, dtype: torch.dtype) -> None:
+def _gguf_lineage(file: Path, digest: str) -> str:
+    """What the file calls its model, which its quantisations share; its own digest where it gives no name.
+
+    Never the file's place: base and instruct may lie side by side, and one file in two places is one model.
+    """
+    general = general_texts(file)
+    named = [general[key].strip() for key in ("organization", "name", "finetune", "version") if general.get(key)]
+    return f"gguf:{'/'.join(named)[:400]}" if general.get("name") else f"gguf:{digest[:16]}"
+
+
+def _convert_gguf(file: Path, directory: Path, dtype: torch.dtype, lineage: str) -> None:
     """Write ``file`` as a transformers directory (weights, tokenizer, config), appearing only when it is whole."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -166,7 +178,6 @@ def _convert_gguf(file: Path, directory: Path, dtype: torch.dtype) -> None:
         where = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
         AutoTokenizer.from_pretrained(**where).save_pretrained(scratch)
         model = AutoModelForCausalLM.from_pretrained(**where, dtype=dtype)
-        lineage = f"gguf:{model.config.name_or_path or file.stem}"
         del model.config.quantization_config  # the saved weights are plain ones
         model.config.save_pretrained(scratch)
         if model.generation_config is not None:

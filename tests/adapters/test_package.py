@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import adaptrix_core
 from adaptrix_core.adapters import TrustPolicy, describe, package_digest, read_package, sign_package, write_package
+from adaptrix_core.adapters.limits import DEFAULT_LIMITS
 from adaptrix_core.adapters.metadata import parse_metadata
 from adaptrix_core.errors import AdapterRejected
 from adaptrix_core.injection.lora import LoraWeights
@@ -95,13 +96,21 @@ def test_weights_that_could_not_be_read_back_are_not_written(tmp_path, base, mak
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_rank_that_no_load_would_take_is_not_written(tmp_path, base, make_weights):
+    weights = make_weights(base, rank=DEFAULT_LIMITS.max_rank + 1)
+    with pytest.raises(AdapterRejected) as refused:
+        write_package(tmp_path / "a", describe(weights, base.info, "a"), weights)
+    assert refused.value.code == "bad_rank"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_adapter_without_points_is_refused(base):
     with pytest.raises(AdapterRejected) as refused:
         describe(LoraWeights({}), base.info, "a")
     assert refused.value.code == "no_tensors"
 
 
-@pytest.mark.parametrize("name", ["", "Auto", "auto", "a b", "../a", "-a", "x" * 65, "a/b", "ä"])
+@pytest.mark.parametrize("name", ["", "Auto", "auto", "a b", "../a", "-a", "x" * 65, "a/b", "ä", "base"])
 def test_names_that_urls_or_paths_could_misread_are_refused(base, make_weights, name):
     with pytest.raises(AdapterRejected) as refused:
         describe(make_weights(base), base.info, name)
