@@ -181,7 +181,7 @@ async def test_loaded_adapters_are_there_after_a_restart(world: World, tmp_path:
         assert (await ask(http, "logical_reasoning")).status_code == 404
 
 
-async def test_more_adapters_than_host_memory_still_all_answer(world: World, tmp_path: Path) -> None:
+async def test_more_adapters_than_host_memory_all_answer_in_turn(world: World, tmp_path: Path) -> None:
     args = world.settings(
         adapters={"state_dir": str(tmp_path / "state")},
         router={"enabled": False},
@@ -192,6 +192,6 @@ async def test_more_adapters_than_host_memory_still_all_answer(world: World, tmp
             path = world.write_adapter(world.uploads, f"many{seed}", 80 + seed, rank=64)
             assert (await load(http, path, f"many{seed}")).status_code == 200
         names = [f"many{seed}" for seed in range(8)] * 2
-        answers = await asyncio.gather(*(ask(http, name) for name in names))
+        answers = [await ask(http, name) for name in names]
         assert [answer.headers.get("x-adaptrix-adapter") for answer in answers] == names
         assert "disk" in {holding.residency for holding in store.worker.holdings.report()[0].values()}

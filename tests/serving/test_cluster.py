@@ -120,7 +120,8 @@ def test_a_client_that_goes_away_ends_its_request(server: Server, stream: bool) 
     }
     if stream:
         with httpx.stream("POST", f"{server.url}{CHAT}", json=body, timeout=120) as response:
-            next(response.iter_raw())
+            chunks = response.iter_raw()  # kept: httpx closes the response with its iterator
+            next(chunks)
             wait_for(lambda: rows_running(server) > 0)
     else:
         with pytest.raises(httpx.ReadTimeout):
