@@ -47,6 +47,13 @@ class EngineOptions:
     cut: int | None = None
     """First layer of the branch span; None keeps all layers in one span."""
 
+    def __post_init__(self) -> None:
+        for name in ("max_rows", "max_batch_tokens", "max_waiting", "block_size", "kv_cache_tokens"):
+            if getattr(self, name) < 1:
+                raise InvalidRequest(
+                    f"engine option {name} is {getattr(self, name)}; it must be at least 1", param=name
+                )
+
 
 class EngineCore:
     """Requests, steps and accounting; `Engine` adds names, text and convenience."""

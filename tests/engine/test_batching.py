@@ -99,6 +99,29 @@ def test_preemption_changes_no_sampled_token(make_engine: MakeEngine) -> None:
     assert cramped.scheduler.num_preemptions > 0
 
 
+def test_a_row_that_is_preempted_once_its_chunk_is_planned_is_left_out_of_the_step(make_engine: MakeEngine) -> None:
+    # The second row has one token left and is planned first; the first row then needs the block that the second holds.
+    prompts = random_prompts([16, 6])
+    expected = make_engine().logits(prompts, ["red", "blue"])
+    cramped = make_engine(kv_cache_tokens=16)
+    actual = cramped.logits(prompts, ["red", "blue"], "chunked")
+    assert cramped.scheduler.num_preemptions == 1
+    for ours, theirs in zip(actual, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-4 * float(theirs.abs().max()))
+
+
+def test_a_row_that_waits_for_blocks_holds_no_adapter_on_the_device(make_engine: MakeEngine) -> None:
+    engine = make_engine(kv_cache_tokens=32)
+    engine.add(request("first", PROMPTS[6][:29], max_tokens=3))
+    engine.step()
+    engine.add(request("second", PROMPTS[1], engine.resolve_mix("red"), max_tokens=3))
+    engine.step()
+    assert engine.stats()["rows"] == {"running": 1, "waiting": 1}
+    assert engine.check_integrity() == []
+    assert engine.stats()["adapters"]["device"]["pinned_bytes"] == 0
+    assert len(tokens_of(drain(engine))["second", 0]) == 3
+
+
 def test_a_decoding_row_gets_a_token_in_every_step_while_a_long_prompt_is_computed(make_engine: MakeEngine) -> None:
     engine = make_engine(max_batch_tokens=8)
     engine.add(request("short", PROMPTS[0], max_tokens=10))

@@ -111,7 +111,7 @@ class Session:
             self.events += self.engine.step()
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(actions=st.lists(st.one_of(adds, adds, steps, aborts, switches), max_size=25))
 def test_any_interleaving(engine: Engine, alone: dict[tuple[int, str | None], Completion], actions: list) -> None:
     session = Session(engine)

@@ -19,7 +19,7 @@ from adaptrix_core.errors import AdapterNotFound, RequestNotFound
 from tests.engine.conftest import MakeEngine, idle_faults
 from tests.engine.driving import drain, request, tokens_of
 from tests.engine.peft_cases import TOLERANCE, Case, build_case
-from tests.tiny_models import random_prompts
+from tests.tiny_models import random_base, random_prompts, random_weights
 
 History = Literal["keep", "recompute"]
 Plan = Mapping[int, str | None]
@@ -169,6 +169,24 @@ def test_a_switch_before_anything_is_computed_is_a_start_under_the_new_adapter(c
     start(engine, PROMPT, "everything")
     engine.switch("switched", "patterned", history)
     assert_computed_under(case, {0: "patterned"}, PROMPT, drain(engine))
+
+
+def test_a_preempted_row_waits_until_all_the_adapters_of_its_past_and_future_fit_again(make_engine: MakeEngine) -> None:
+    def run(**scarce: Any) -> tuple[Engine, list[int]]:
+        base = random_base()
+        adapters = {name: random_weights(base, seed=seed) for seed, name in enumerate("abc")}
+        budget = {"device_budget_bytes": 2 * adapters["a"].nbytes} if scarce else {}
+        engine = make_engine(base=base, adapters=adapters, loader=budget, **scarce)
+        start(engine, random_prompts([9])[0], "c", "older")
+        start(engine, PROMPT, "a")
+        events = step(engine, 3)
+        engine.switch("switched", "b")
+        return engine, tokens_of([*events, *drain(engine)])["switched", 0]
+
+    _, expected = run()
+    engine, tokens = run(kv_cache_tokens=32)
+    assert engine.scheduler.num_preemptions > 0
+    assert tokens == expected
 
 
 def test_the_rows_beside_a_switched_one_are_left_alone(make_engine: MakeEngine) -> None:
