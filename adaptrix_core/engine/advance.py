@@ -27,6 +27,7 @@ def advance(row: Row, sampled: Sampled | None, eos_token_ids: frozenset[int]) ->
         logprob=sampled.logprob,
         top_logprobs=sampled.top_logprobs,
         finish_reason=row.finish_reason,
+        error=row.constraint.failure if row.constraint is not None else None,
         num_prompt_tokens=row.num_prompt,
     )
 
@@ -48,6 +49,8 @@ def finish(row: Row, reason: FinishReason, error: str | None = None) -> TokenEve
 def _finish_reason(row: Row, token_id: int, is_end_of_text: bool) -> FinishReason | None:
     if row.constraint is not None:
         row.constraint.accept(token_id)
+        if row.constraint.failure is not None:
+            return "error"
         if row.constraint.is_complete:
             return "stop"
     if is_end_of_text or row.text.stopped:

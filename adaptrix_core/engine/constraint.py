@@ -44,6 +44,7 @@ class Constraint:
 
     def __init__(self, matcher: llguidance.LLMatcher, vocab_size: int) -> None:
         self._matcher = matcher
+        self._vocab_size = vocab_size
         self._bitmask = llguidance.torch.allocate_token_bitmask(1, vocab_size)
 
     def mask(self, logits: Tensor) -> None:
@@ -51,9 +52,18 @@ class Constraint:
         llguidance.torch.fill_next_token_bitmask(self._matcher, self._bitmask, 0)
         llguidance.torch.apply_token_bitmask_inplace(logits[None], self._bitmask.to(logits.device))
 
+    def copy(self) -> Constraint:
+        """The same grammar with the same progress, for another row."""
+        return Constraint(self._matcher.deep_copy(), self._vocab_size)
+
     def accept(self, token_id: int) -> None:
         """Advance by the chosen token."""
         self._matcher.consume_token(token_id)
+
+    @property
+    def failure(self) -> str | None:
+        """Why the grammar cannot be followed any further, if it can't."""
+        return str(self._matcher.get_error()) if self._matcher.is_error() else None
 
     @property
     def is_complete(self) -> bool:

@@ -6,6 +6,7 @@ Turns requests into rows, steps, and answers for what is held. Adapters are weig
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -16,10 +17,10 @@ from torch import Tensor
 from adaptrix_core.adapters.loader import DynamicLoader
 from adaptrix_core.base.model import BaseModel
 from adaptrix_core.engine.advance import finish
-from adaptrix_core.engine.constraint import GrammarCompiler
+from adaptrix_core.engine.constraint import Constraint, GrammarCompiler
 from adaptrix_core.engine.detokenizer import TextStream
 from adaptrix_core.engine.kv_cache import KVCache
-from adaptrix_core.engine.request import GenerationRequest, TokenEvent
+from adaptrix_core.engine.request import GenerationRequest, SamplingParams, TokenEvent
 from adaptrix_core.engine.row import Row
 from adaptrix_core.engine.runner import Runner
 from adaptrix_core.engine.scheduler import Scheduler
@@ -73,6 +74,8 @@ class EngineCore:
         self._rows: dict[str, list[Row]] = {}
         self._pins: dict[str, frozenset[str]] = {}
         self.num_steps = 0
+        self.compute_s = 0.0
+        """Seconds spent computing steps."""
         self.num_tokens_generated = 0
 
     @property
@@ -93,7 +96,10 @@ class EngineCore:
         if request.request_id in self._rows:
             raise InvalidRequest(f"request id {request.request_id!r} is in use; choose another", param="request_id")
         self._check(request)
-        rows = [self._make_row(request, number) for number in range(len(request.schedules) * request.params.n)]
+        constraint = self._compile(request.params)
+        rows = [
+            self._make_row(request, number, constraint) for number in range(len(request.schedules) * request.params.n)
+        ]
         return self._enqueue(request, rows)
 
     def step(self) -> list[TokenEvent]:
@@ -101,8 +107,10 @@ class EngineCore:
         batch = self.scheduler.next_batch()
         if batch is None:
             return []
-        self.num_steps += 1
+        began = time.perf_counter()
         token_ids = self.runner.run(batch)
+        self.num_steps += 1
+        self.compute_s += time.perf_counter() - began
         return self._settle(self.scheduler.commit(batch, token_ids))
 
     def fail_running(self, error: BaseException) -> list[TokenEvent]:
@@ -187,16 +195,18 @@ class EngineCore:
         self._rows[request.request_id] = rows
         return rows
 
-    def _make_row(self, request: GenerationRequest, number: int) -> Row:
+    def _compile(self, params: SamplingParams) -> Constraint | None:
+        if params.grammar is None:
+            return None
+        if self._grammars is None:
+            raise InvalidRequest(
+                "this base model has no tokenizer, so no grammar can be applied", param="response_format"
+            )
+        return self._grammars.compile(params.grammar)
+
+    def _make_row(self, request: GenerationRequest, number: int, constraint: Constraint | None = None) -> Row:
         params = request.params
         room = self.max_row_tokens - len(request.prompt_token_ids)
-        constraint = None
-        if params.grammar is not None:
-            if self._grammars is None:
-                raise InvalidRequest(
-                    "this base model has no tokenizer, so no grammar can be applied", param="response_format"
-                )
-            constraint = self._grammars.compile(params.grammar)
         return Row(
             request=request,
             index=number,
@@ -204,7 +214,7 @@ class EngineCore:
             max_tokens=room if params.max_tokens is None else params.max_tokens,
             tables=self._cache.empty_tables(),
             text=TextStream(self.base.tokenizer, params.stop),
-            constraint=constraint,
+            constraint=None if constraint is None else constraint.copy(),
         )
 
     def _check(self, request: GenerationRequest) -> None:

@@ -22,7 +22,8 @@ from adaptrix_core.base.model import BaseModel, BaseModelManager
 from adaptrix_core.engine.core import EngineCore, EngineOptions, History
 from adaptrix_core.engine.outcome import Outcome
 from adaptrix_core.engine.request import Completion, GenerationRequest, SamplingParams
-from adaptrix_core.errors import InvalidRequest
+from adaptrix_core.engine.row import Row
+from adaptrix_core.errors import InvalidRequest, Overloaded
 from adaptrix_core.injection.injector import LayerInjector
 from adaptrix_core.injection.mix import Mix, Term, constant
 
@@ -31,6 +32,9 @@ Prompt = str | Sequence[int] | Sequence[Mapping[str, str]]
 
 AdapterChoice = str | Mapping[str, float] | None
 """A name or ``name@version``, a mix ``{name: weight}``, or None for the base model."""
+
+Outcomes = dict[tuple[str, int], Outcome]
+"""By request id and row index."""
 
 LogitsSchedule = Literal["one_shot", "chunked", "stepwise"]
 
@@ -172,10 +176,26 @@ class Engine(EngineCore):
                 for span, computed in zip(self._cache.spans, self.runner.layer_tokens, strict=True)
             ],
             "steps": self.num_steps,
+            "compute_s": self.compute_s,
             "tokens_generated": self.num_tokens_generated,
             "preemptions": self.scheduler.num_preemptions,
             "adapters": self.loader.get_memory_usage(),
         }
+
+    def _add_when_room(self, request: GenerationRequest, outcomes: Outcomes) -> list[Row]:
+        """Add a request of a batch that is larger than the queue, computing earlier ones meanwhile."""
+        while True:
+            try:
+                return self.add(request)
+            except Overloaded:
+                if all(outcome.is_finished for outcome in outcomes.values()):
+                    raise
+                self._step_into(outcomes)
+
+    def _step_into(self, outcomes: Outcomes) -> None:
+        for event in self.step():
+            if (event.request_id, event.index) in outcomes:
+                outcomes[event.request_id, event.index].take(event)
 
     def _choices(self, adapters: AdapterChoice | Sequence[AdapterChoice], count: int) -> list[AdapterChoice]:
         if adapters is None or isinstance(adapters, (str, Mapping)):
@@ -185,15 +205,13 @@ class Engine(EngineCore):
         return list(adapters)
 
     def _run(self, requests: Iterable[GenerationRequest]) -> list[Completion]:
-        outcomes: dict[tuple[str, int], Outcome] = {}
+        outcomes: Outcomes = {}
         try:
             for request in requests:
-                for row in self.add(request):
+                for row in self._add_when_room(request, outcomes):
                     outcomes[request.request_id, row.index] = Outcome(row)
             while any(not outcome.is_finished for outcome in outcomes.values()):
-                for event in self.step():
-                    if (event.request_id, event.index) in outcomes:
-                        outcomes[event.request_id, event.index].take(event)
+                self._step_into(outcomes)
         finally:
             for request_id, _ in outcomes:
                 self.abort(request_id)  # what a refused request or a failed step left unfinished

@@ -18,7 +18,7 @@ from adaptrix_core.engine.kv_cache import KVCache
 from adaptrix_core.engine.request import TokenEvent
 from adaptrix_core.engine.row import Row
 from adaptrix_core.engine.sampler import Sampled
-from adaptrix_core.errors import Overloaded
+from adaptrix_core.errors import InvalidRequest, Overloaded
 
 
 class AdapterSlots(Protocol):
@@ -95,11 +95,20 @@ class Scheduler:
         return len(self._waiting)
 
     def add(self, rows: Sequence[Row]) -> None:
-        """Queue the rows of a request. Raises Overloaded, queueing none, when the queue is full."""
+        """Queue the rows of a request, all or none.
+
+        Raises Overloaded when the queue is full, InvalidRequest for a request that an empty queue could not hold.
+        """
+        if len(rows) > self._max_waiting:
+            raise InvalidRequest(
+                f"the request makes {len(rows)} rows (n choices of each fork) and the queue holds {self._max_waiting}; "
+                "ask for fewer, or raise engine.max_queue in the settings",
+                param="n",
+            )
         if len(self._waiting) + len(rows) > self._max_waiting:
             raise Overloaded(
                 f"{len(self._waiting)} rows wait and the queue holds {self._max_waiting}; "
-                f"{len(rows)} more do not fit: try again later or raise engine.max_waiting"
+                f"{len(rows)} more do not fit: try again later, or raise engine.max_queue in the settings"
             )
         self._waiting.extend(rows)
 

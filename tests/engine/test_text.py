@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from adaptrix_core.engine import Engine, SamplingParams
+from adaptrix_core.engine import Engine, GenerationRequest, SamplingParams
 from adaptrix_core.engine.constraint import json_grammar
 from adaptrix_core.errors import InvalidRequest
 from tests.engine.conftest import MakeEngine
@@ -146,3 +146,24 @@ def test_a_schema_that_cannot_be_used_is_refused_and_the_next_request_is_served(
 def test_a_grammar_needs_a_tokenizer(make_engine: MakeEngine) -> None:
     with pytest.raises(InvalidRequest, match="no tokenizer, so no grammar"):
         make_engine(adapters=()).generate([[5, 6]], None, SamplingParams(max_tokens=9, grammar=json_grammar(None)))
+
+
+def test_choices_of_one_request_follow_the_grammar_independently(engine: Engine) -> None:
+    params = SamplingParams(max_tokens=None, seed=5, temperature=1.5, n=3, grammar=json_grammar(SCHEMA))
+    completions = engine.generate(["{"], None, params)
+    assert len({completion.text for completion in completions}) > 1
+    for completion in completions:
+        json.loads(completion.text)
+
+
+def test_a_grammar_that_cannot_be_followed_any_further_ends_its_row_with_an_error(engine: Engine) -> None:
+    params = SamplingParams(max_tokens=None, seed=3, grammar=json_grammar(SCHEMA))
+    (row,) = engine.add(GenerationRequest("broken", (5, 6), params))
+    assert row.constraint is not None
+    row.constraint.accept(engine.encode("z")[0])  # not the beginning of any JSON text
+    assert row.constraint.failure is not None
+    events = []
+    while engine.has_work:
+        events += engine.step()
+    assert events[-1].finish_reason == "error"
+    assert events[-1].error
