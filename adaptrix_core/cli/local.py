@@ -10,7 +10,7 @@ from typing import Any, Self
 from transformers.utils import logging as transformers_logging
 
 from adaptrix_core.adapters import Adapter, AdapterManager, AdapterMetadata, TrustPolicy
-from adaptrix_core.cli.mix_names import BASE, parse_mix
+from adaptrix_core.adapters.mix_names import BASE, mix_label, parse_mix
 from adaptrix_core.cli.output import Output
 from adaptrix_core.cli.target import AdapterRow, Answer, ChatRequest, Message, OnText
 from adaptrix_core.config import Settings
@@ -122,6 +122,7 @@ class LocalTarget:
             "adapter": decision.adapter or BASE,
             "mix": dict(decision.mix_names),
             "scores": dict(decision.scores),
+            "score": decision.score,
             "confidence": decision.confidence,
             "reason": decision.reason,
             "previous": decision.previous,
@@ -142,9 +143,10 @@ class LocalTarget:
     def _who(self, request: ChatRequest) -> tuple[Mapping[str, float], float | None]:
         """Adapter names and weights that answer, and the route score where the router chose."""
         if request.model != AUTO:
-            return parse_mix(request.model, self._settings.base.model), None
+            base_id = self._settings.base.model
+            return {} if request.model in (BASE, base_id) else dict(parse_mix(request.model, base_id)), None
         decision = self._decide(request.messages)
-        return decision.mix_names, decision.confidence
+        return decision.mix_names, decision.score if self._settings.router.enabled else None
 
     def _decide(self, messages: Sequence[Message]) -> Resolved:
         router = self._routing()
@@ -192,8 +194,4 @@ def _load(engine: Engine, name: str) -> Adapter:
 
 def _label(weights: Mapping[str, float]) -> str:
     """As the server's header names it: ``base``, a name, or ``a*0.7+b*0.3``; the digests say which version."""
-    if not weights:
-        return BASE
-    if list(weights.values()) == [1.0]:
-        return next(iter(weights)).partition("@")[0]
-    return "+".join(f"{name.partition('@')[0]}*{weight:g}" for name, weight in weights.items())
+    return mix_label((name.partition("@")[0], weight) for name, weight in weights.items())

@@ -6,6 +6,7 @@ Knows nothing of adapters or servers.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -17,6 +18,9 @@ from rich.table import Table
 Advance = Callable[[int], None]
 """Called with how many more steps of a progress bar are done."""
 
+PIPED_WIDTH = 200
+MIN_LAST_COLUMN = 12
+
 
 class Output:
     """One command's voice. ``as_json`` silences everything for people; ``quiet`` keeps only results and errors."""
@@ -24,7 +28,8 @@ class Output:
     def __init__(self, as_json: bool = False, quiet: bool = False) -> None:
         self.as_json = as_json
         self.quiet = quiet
-        self.out = Console(highlight=False, soft_wrap=True)
+        # What is piped is not cut to a terminal's width.
+        self.out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPED_WIDTH)
         self.err = Console(stderr=True, highlight=False, soft_wrap=True)
 
     def result(self, payload: object, show: Callable[[Console], None]) -> None:
@@ -82,10 +87,12 @@ class Output:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
-    """A plain table; cells are shown as they are, never read as markup."""
+    """A plain table; cells are shown as they are, never read as markup. Only the last column may be cut short."""
+    texts = [[click.unstyle(str(cell)) for cell in row] for row in rows]
     made = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        made.add_column(column, overflow="fold")
-    for row in rows:
-        made.add_row(*(click.unstyle(str(cell)).replace("[", r"\[") for cell in row))
+    for index, column in enumerate(columns[:-1]):
+        made.add_column(column, no_wrap=True, min_width=max(len(row[index]) for row in [columns, *texts]))
+    made.add_column(columns[-1], no_wrap=True, overflow="ellipsis", min_width=MIN_LAST_COLUMN)
+    for row in texts:
+        made.add_row(*(cell.replace("[", r"\[") for cell in row))
     return made

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import httpx
 
-from adaptrix_core.cli.mix_names import BASE
+from adaptrix_core.adapters.mix_names import BASE
 from adaptrix_core.cli.target import AdapterRow, Answer, ChatRequest, Message, OnText
 from adaptrix_core.errors import AdaptrixError, ServerUnavailable
 

@@ -12,7 +12,7 @@ from adaptrix_core.cli.options import output_options, target_options
 from adaptrix_core.cli.output import table
 from adaptrix_core.cli.session import Session
 
-SHOWN = ("adapter", "confidence", "reason", "previous")
+SHOWN = ("adapter", "score", "confidence", "reason", "previous")
 
 
 @click.command()
@@ -21,7 +21,11 @@ SHOWN = ("adapter", "confidence", "reason", "previous")
 @output_options
 @click.pass_obj
 def route(session: Session, text: str) -> None:
-    """Explain where TEXT would be routed: scores, threshold and reason."""
+    """Explain where TEXT would be routed: scores, threshold and reason.
+
+    An adapter's score (0 to 1) says how probable it is that TEXT is in its scope. The route score of an answer is the
+    score of the adapter that was chosen or, where the base model answers, the best adapter's, which was not enough.
+    """
 
     async def work() -> dict[str, Any]:
         async with session.target() as target:
@@ -34,7 +38,8 @@ def route(session: Session, text: str) -> None:
         ranked = sorted(scores.items(), key=lambda item: item[1], reverse=True)
         for key, value in decision.items():
             if key in SHOWN and value is not None:
-                out.print(f"{key}: {value}", markup=False)
+                shown = f"{value:.3f}" if isinstance(value, float) else value
+                out.print(f"{key}: {shown}", markup=False)
         if ranked:
             out.print(table(("adapter", "score"), [(name, f"{score:.3f}") for name, score in ranked]))
 
