@@ -6,22 +6,17 @@ Knows the catalogue; does not route, and does not know whether a replica can ser
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from adaptrix_core.adapters.mix_names import BASE, check_mix, mix_label, parse_mix
 from adaptrix_core.errors import InvalidRequest
 from deployments.catalogue import Catalogue
 from deployments.wire import Entry, PackageMix
 
 AUTO = "auto"
-BASE_LABEL = "base"
-"""What `x-adaptrix-adapter` says when no adapter answered; no adapter may be called so."""
-RESERVED = frozenset({AUTO, BASE_LABEL})
-
-MAX_WEIGHT = 8.0
-MAX_TERMS = 16
+RESERVED = frozenset({AUTO, BASE})
 
 
 @dataclass(frozen=True)
@@ -38,11 +33,7 @@ class NamedMix:
     @property
     def label(self) -> str:
         """For people and headers: ``base``, ``name`` or ``a*0.7+b*0.3``; the digests say which version."""
-        if not self.terms:
-            return BASE_LABEL
-        if len(self.terms) == 1 and self.terms[0][1] == 1.0:
-            return self.terms[0][0].name
-        return "+".join(f"{entry.name}*{weight:g}" for entry, weight in self.terms)
+        return mix_label((entry.name, weight) for entry, weight in self.terms)
 
     @property
     def digests(self) -> str:
@@ -119,11 +110,8 @@ def _parse(model: str, base_id: str, catalogue: Catalogue, allow_auto: bool) -> 
         if entry is None:
             raise catalogue.not_found(model, others)
         return NamedMix(((entry, 1.0),))
-    terms = []
-    for part in names.split("+"):
-        name, star, weight = (piece.strip() for piece in part.partition("*"))
-        terms.append((_entry(name, base_id, catalogue, "model"), _weight(weight, model) if star else 1.0))
-    return _checked(tuple(terms), "model")
+    parsed = parse_mix(model, base_id)
+    return _checked(tuple((_entry(name, base_id, catalogue, "model"), weight) for name, weight in parsed), "model")
 
 
 def _entry(name: str, base_id: str, catalogue: Catalogue, param: str) -> Entry:
@@ -133,23 +121,8 @@ def _entry(name: str, base_id: str, catalogue: Catalogue, param: str) -> Entry:
     return entry
 
 
-def _weight(text: str, model: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise InvalidRequest(
-            f"model {model!r}: {text!r} is not a weight; write name*0.7+other*0.3", param="model"
-        ) from None
-
-
 def _checked(terms: tuple[tuple[Entry, float], ...], param: str) -> NamedMix:
-    if not terms or len(terms) > MAX_TERMS:
-        raise InvalidRequest(f"{param} mixes {len(terms)} adapters; allowed: 1 to {MAX_TERMS}", param=param)
-    for entry, weight in terms:
-        if not math.isfinite(weight) or abs(weight) > MAX_WEIGHT:
-            raise InvalidRequest(
-                f"{param}: weight {weight:g} of {entry.name!r}; allowed: -{MAX_WEIGHT:g} to {MAX_WEIGHT:g}", param=param
-            )
+    check_mix([(entry.name, weight) for entry, weight in terms], param)
     packages = [entry.package for entry, _ in terms]
     if len(set(packages)) < len(packages):
         raise InvalidRequest(f"{param} names one adapter twice; add its weights together", param=param)

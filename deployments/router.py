@@ -62,6 +62,7 @@ def answer_of(decision: Decision) -> RouteAnswer:
     return RouteAnswer(
         mix=tuple(decision.mix_names.items()),
         scores=dict(decision.scores),
+        score=decision.score,
         confidence=decision.confidence,
         reason=decision.reason,
         previous=decision.previous,

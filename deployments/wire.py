@@ -123,13 +123,9 @@ class RouteAnswer:
     mix: tuple[tuple[str, float], ...]
     """(adapter name, weight); ``()`` is the base model."""
     scores: Mapping[str, float]
+    score: float
+    """The chosen adapter's; where the base was chosen, the best, which was not enough."""
     confidence: float
     reason: str
     previous: str | None = None
     """Adapter that the earlier turns of this conversation were routed to."""
-
-    @property
-    def score(self) -> float:
-        """The chosen adapter's score; where the base was chosen, the best score that was not enough."""
-        chosen = [self.scores[name] for name, _ in self.mix if name in self.scores]
-        return max(chosen or list(self.scores.values()) or [0.0])

@@ -31,6 +31,12 @@ class Resolved:
         """The adapter that was chosen; None is the base model."""
         return next(iter(self.mix_names), None)
 
+    @property
+    def score(self) -> float:
+        """The chosen adapter's score; where the base was chosen, the best score, which was not enough."""
+        chosen = [self.scores[name] for name in self.mix_names if name in self.scores]
+        return max(chosen or self.scores.values(), default=0.0)
+
 
 @dataclass(frozen=True)
 class Deferred:
