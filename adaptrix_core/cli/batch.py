@@ -66,7 +66,7 @@ def read_requests(path: Path, template: ChatRequest) -> list[ChatRequest]:
     """The requests of a prompt file; ``template`` gives what a line does not say.
 
     `.jsonl`: objects with ``prompt`` (text) or ``messages``, and optionally ``model``. Others: one prompt a line.
-    Empty lines are skipped. Raises InvalidRequest that names the line.
+    Empty lines are skipped. Raises InvalidRequest that names the first bad line; nothing is sent before all are read.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -90,10 +90,31 @@ def _json_request(where: str, line: str, template: ChatRequest) -> ChatRequest:
     unknown = sorted(set(entry) - {"prompt", "messages", "model"})
     if unknown:
         raise InvalidRequest(f"{where}: unknown fields {', '.join(unknown)}; known: prompt, messages, model")
+    for name in ("prompt", "model"):
+        if not isinstance(entry.get(name, ""), str):
+            raise InvalidRequest(f"{where}: {name} is {json.dumps(entry[name])}; it must be text", param=name)
     request = replace(template, model=entry.get("model", template.model))
     if "prompt" in entry:
-        return request.asking(str(entry["prompt"]))
+        return request.asking(entry["prompt"])
+    if not _are_messages(entry["messages"]):
+        raise InvalidRequest(
+            f'{where}: messages must be a list of {{"role": text, "content": text}} with at least one of them',
+            param="messages",
+        )
     return replace(request, messages=entry["messages"])
+
+
+def _are_messages(value: object) -> bool:
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(
+            isinstance(message, dict)
+            and set(message) == {"role", "content"}
+            and all(isinstance(text, str) for text in message.values())
+            for message in value
+        )
+    )
 
 
 def _record(index: int, request: ChatRequest, outcome: Outcome) -> dict[str, Any]:

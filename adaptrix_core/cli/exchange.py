@@ -98,12 +98,14 @@ def import_adapter(
             cost = measure_cost(weights, moved, base, injector, examples or PROMPTS)
         weights = moved
     private = (key or default_private_key()) if sign else None
-    saved = AdapterManager(adapters).save_adapter(metadata, weights, private_key=private, overwrite=overwrite)
+    manager = AdapterManager(adapters)
+    saved = manager.save_adapter(metadata, weights, private_key=private, overwrite=overwrite)
+    directory = manager.path_of(saved.identity)
     for warning in warnings:
         session.output.warn(warning)
     payload = {
         "identity": saved.identity,
-        "directory": str(adapters / saved.name),
+        "directory": str(directory),
         "layers": list(saved.target_layers),
         "modules": list(saved.target_modules),
         "rank": saved.rank,
@@ -118,9 +120,7 @@ def import_adapter(
         if cost is not None:
             out.print(_cost_in_words(cost), markup=False)
         if not sign:
-            out.print(
-                f"not signed: `adaptrix sign {adapters / saved.name}` before a server that requires it", markup=False
-            )
+            out.print(f"not signed: `adaptrix sign {directory}` before a server that requires it", markup=False)
 
     session.output.result(payload, show)
 

@@ -19,7 +19,6 @@ Advance = Callable[[int], None]
 """Called with how many more steps of a progress bar are done."""
 
 PIPED_WIDTH = 200
-MIN_LAST_COLUMN = 12
 
 
 class Output:
@@ -87,12 +86,12 @@ class Output:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
-    """A plain table; cells are shown as they are, never read as markup. Only the last column may be cut short."""
+    """A plain table; cells are shown as they are, never read as markup. Only the last column wraps."""
     texts = [[click.unstyle(str(cell)) for cell in row] for row in rows]
     made = Table(box=None, pad_edge=False, header_style="bold")
     for index, column in enumerate(columns[:-1]):
         made.add_column(column, no_wrap=True, min_width=max(len(row[index]) for row in [columns, *texts]))
-    made.add_column(columns[-1], no_wrap=True, overflow="ellipsis", min_width=MIN_LAST_COLUMN)
+    made.add_column(columns[-1])
     for row in texts:
         made.add_row(*(cell.replace("[", r"\[") for cell in row))
     return made

@@ -58,6 +58,19 @@ def test_a_round_trip_keeps_every_number(place: Path) -> None:
     assert settings["lora_alpha"] / settings["r"] == pytest.approx(5 / 3)
 
 
+def test_a_second_version_is_where_the_report_says(place: Path) -> None:
+    """The first version of a name is stored under the name, a further one under name@version."""
+    options = ("--config", place / "settings.yaml", "--name", "twice")
+    for version, stored in (("1.0.0", "twice"), ("2.0.0", "twice@2.0.0")):
+        imported = run("import", place / "shouting", *options, "--version", version, "--json")
+        assert imported.exit_code == 0, imported.output
+        directory = Path(json.loads(imported.stdout)["directory"])
+        assert directory == place / "adapters" / stored
+        assert json.loads((directory / "metadata.json").read_text())["version"] == version
+    hint = run("import", place / "shouting", *options, "--version", "3.0.0")
+    assert "twice@3.0.0" in hint.stdout.replace("\n", "").split("adaptrix sign ")[1]
+
+
 def test_an_export_never_overwrites(place: Path) -> None:
     done = run("export", "shouting", place / "shouting", "--config", place / "settings.yaml")
     assert done.exit_code == 1

@@ -40,6 +40,14 @@ def test_json_lines_take_prompt_or_messages_and_a_model(tmp_path: Path) -> None:
         ('{"prompt": "a", "messages": []}', "either prompt or messages"),
         ('{"prompt": "a", "temprature": 1}', "unknown fields temprature"),
         ("[1]", "needs an object"),
+        ('{"prompt": null}', "line 2: prompt is null; it must be text"),
+        ('{"prompt": "a", "model": 5}', "line 2: model is 5; it must be text"),
+        ('{"messages": "hi"}', "line 2: messages must be a list of"),
+        ('{"messages": []}', "line 2: messages must be a list of"),
+        ('{"messages": [1]}', "line 2: messages must be a list of"),
+        ('{"messages": [{"role": "user"}]}', "line 2: messages must be a list of"),
+        ('{"messages": [{"role": "user", "content": null}]}', "line 2: messages must be a list of"),
+        ('{"messages": [{"role": "user", "content": "a", "nmae": "b"}]}', "line 2: messages must be a list of"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, line: str, complaint: str) -> None:
