@@ -101,13 +101,12 @@ def test_a_base_that_is_a_path_is_anchored_and_a_hub_id_is_not(root: Path) -> No
     assert load_settings({"base": {"model": "org/name"}}, root=root).base.model == "org/name"
 
 
-def test_shipped_config_is_valid_for_serve_and_for_us(root: Path) -> None:
+def test_shipped_config_is_valid_for_serve_and_for_us() -> None:
     document = yaml.safe_load(DEFAULT_CONFIG.read_text())
     ServeDeploySchema.model_validate(document)
     assert document["http_options"]["host"] == "127.0.0.1"
     (args,) = [application["args"] for application in document["applications"]]
-    (root / "runs").mkdir()
-    load_settings(args, root=root)
+    load_settings(args, root=DEFAULT_CONFIG.parent)
 
 
 def test_launcher_reports_faults_of_serve_and_of_ours_together(root: Path) -> None:
