@@ -1,6 +1,6 @@
 """One generation request, from its body to a stream of pieces: who answers is resolved once, then replicas do the work.
 
-Knows names, routing answers, seeds and the fall-back to the base model (design decision 7). Does not know HTTP, and
+Knows names, routing answers, seeds and the fall-back to the base model. Does not know HTTP, and
 reaches router and replicas only through the two small protocols below.
 """
 
