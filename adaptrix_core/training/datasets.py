@@ -19,14 +19,16 @@ from adaptrix_core.training.tasks.families import FAMILIES
 
 Pair = tuple[str, str]
 
+_IN_WORDS = {str: "text", int: "a whole number", list: "a list"}
+
 
 @dataclass(frozen=True)
 class NamedDataset:
-    """A data set of the hub: where it is, which fields a row has, and how a row becomes a pair."""
+    """A data set of the hub: where it is, which fields of which type a row has, and how a row becomes a pair."""
 
     hub_id: str
     config: str | None
-    fields: tuple[str, ...]
+    fields: Mapping[str, type]
     to_pair: Callable[[Mapping[str, Any]], Pair]
 
 
@@ -43,16 +45,28 @@ def _code_alpaca(row: Mapping[str, Any]) -> Pair:
 
 
 def _reclor(row: Mapping[str, Any]) -> Pair:
-    """Context, question and lettered options; the letter and text of the right one."""
-    options = [f"{letter}. {text.strip()}" for letter, text in zip("ABCD", row["answers"], strict=True)]
+    """Context, question and lettered options; the letter and text of the right one.
+
+    Raises ValueError for answers that are not four texts, and for a label that is none of them.
+    """
+    answers, label = row["answers"], row["label"]
+    if len(answers) != 4 or not all(isinstance(text, str) for text in answers):
+        raise ValueError(f"answers is {answers!r}; it must be four texts")
+    if not 0 <= label < 4:
+        raise ValueError(f"label is {label}; it must be 0 to 3")
+    options = [f"{letter}. {text.strip()}" for letter, text in zip("ABCD", answers, strict=True)]
     question = "\n".join([row["context"].strip(), "", row["question"].strip(), *options])
-    return question, f"Answer: {options[row['label']]}"
+    return question, f"Answer: {options[label]}"
 
 
 NAMED: dict[str, NamedDataset] = {
-    "gsm8k": NamedDataset("openai/gsm8k", "main", ("question", "answer"), _gsm8k),
-    "code-alpaca": NamedDataset("sahil2801/CodeAlpaca-20k", None, ("instruction", "input", "output"), _code_alpaca),
-    "reclor": NamedDataset("metaeval/reclor", None, ("context", "question", "answers", "label"), _reclor),
+    "gsm8k": NamedDataset("openai/gsm8k", "main", {"question": str, "answer": str}, _gsm8k),
+    "code-alpaca": NamedDataset(
+        "sahil2801/CodeAlpaca-20k", None, {"instruction": str, "input": str, "output": str}, _code_alpaca
+    ),
+    "reclor": NamedDataset(
+        "metaeval/reclor", None, {"context": str, "question": str, "answers": list, "label": int}, _reclor
+    ),
 }
 
 
@@ -129,8 +143,19 @@ def _named_pairs(name: str, path: Path | None, count: int) -> list[Pair]:
     for number, row in enumerate(rows):
         if len(pairs) == count:
             break
-        missing = [field for field in known.fields if field not in row]
-        if missing:
-            raise ConfigError([f"data {name!r} row {number}: no {', '.join(missing)}; it has {', '.join(row)}"])
-        pairs.append(known.to_pair(row))
+        try:
+            pairs.append(_named_pair(known, row))
+        except ValueError as error:
+            raise ConfigError([f"data {name!r} row {number}: {error}"]) from error
     return pairs
+
+
+def _named_pair(known: NamedDataset, row: Mapping[str, Any]) -> Pair:
+    """Raises ValueError that names the field at fault."""
+    missing = [field for field in known.fields if field not in row]
+    if missing:
+        raise ValueError(f"no {', '.join(missing)}; it has {', '.join(row)}")
+    for field, wanted in known.fields.items():
+        if not isinstance(row[field], wanted) or isinstance(row[field], bool):
+            raise ValueError(f"{field} is {row[field]!r}; it must be {_IN_WORDS[wanted]}")
+    return known.to_pair(row)

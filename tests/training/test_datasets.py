@@ -101,6 +101,33 @@ def test_rows_of_another_schema_are_named(tmp_path: Path) -> None:
         load_pairs(f"gsm8k:{path}", 5, 0)
 
 
+GSM8K = {"question": "How many?", "answer": "1\n#### 1"}
+RECLOR = {"context": "C.", "question": "Q?", "answers": ["w", "x", "y", "z"], "label": 2}
+
+
+@pytest.mark.usefixtures("no_cache")
+@pytest.mark.parametrize(
+    ("name", "row", "complaint"),
+    [
+        ("gsm8k", GSM8K | {"question": 5}, "row 0: question is 5; it must be text"),
+        ("gsm8k", GSM8K | {"answer": None}, "row 0: answer is None; it must be text"),
+        ("code-alpaca", {"instruction": "a", "input": None, "output": "b"}, "row 0: input is None; it must be text"),
+        ("code-alpaca", {"instruction": "a", "input": "", "output": ["b"]}, r"row 0: output is \['b'\]"),
+        ("reclor", RECLOR | {"answers": "wxyz"}, "row 0: answers is 'wxyz'; it must be a list"),
+        ("reclor", RECLOR | {"answers": ["w"]}, "row 0: answers is .*four texts"),
+        ("reclor", RECLOR | {"answers": [1, 2, 3, 4]}, "row 0: answers is .*four texts"),
+        ("reclor", RECLOR | {"label": "2"}, "row 0: label is '2'; it must be a whole number"),
+        ("reclor", RECLOR | {"label": True}, "row 0: label is True; it must be a whole number"),
+        ("reclor", RECLOR | {"label": 4}, "row 0: label is 4; it must be 0 to 3"),
+        ("reclor", RECLOR | {"label": -1}, "row 0: label is -1; it must be 0 to 3"),
+    ],
+)
+def test_a_field_of_the_wrong_type_is_named(name: str, row: dict[str, object], complaint: str, tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "rows.json", [row])
+    with pytest.raises(ConfigError, match=complaint):
+        load_pairs(f"{name}:{path}", 5, 0)
+
+
 @pytest.mark.usefixtures("no_cache")
 def test_a_missing_file_is_a_config_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
