@@ -8,7 +8,7 @@ from typing import Any
 
 import llguidance
 import llguidance.hf
-import llguidance.torch
+import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
@@ -36,25 +36,24 @@ class GrammarCompiler:
         matcher = llguidance.LLMatcher(self._tables, grammar)
         if matcher.is_error():
             raise InvalidRequest(f"response_format cannot be used: {matcher.get_error()}", param="response_format")
-        return Constraint(matcher, self._vocab_size)
+        return Constraint(matcher)
 
 
 class Constraint:
     """Progress of one row through its grammar."""
 
-    def __init__(self, matcher: llguidance.LLMatcher, vocab_size: int) -> None:
+    def __init__(self, matcher: llguidance.LLMatcher) -> None:
         self._matcher = matcher
-        self._vocab_size = vocab_size
-        self._bitmask = llguidance.torch.allocate_token_bitmask(1, vocab_size)
 
     def mask(self, logits: Tensor) -> None:
         """Set logits ``(vocab,)`` of forbidden tokens to -inf, in place."""
-        llguidance.torch.fill_next_token_bitmask(self._matcher, self._bitmask, 0)
-        llguidance.torch.apply_token_bitmask_inplace(logits[None], self._bitmask.to(logits.device))
+        # The library's own helper for torch compiles a kernel on first use: seconds, and a C++ compiler.
+        allowed = torch.frombuffer(bytearray(self._matcher.compute_logit_bias()), dtype=torch.uint8)
+        logits.masked_fill_(allowed.to(logits.device) == 0, float("-inf"))
 
     def copy(self) -> Constraint:
         """The same grammar with the same progress, for another row."""
-        return Constraint(self._matcher.deep_copy(), self._vocab_size)
+        return Constraint(self._matcher.deep_copy())
 
     def accept(self, token_id: int) -> None:
         """Advance by the chosen token."""

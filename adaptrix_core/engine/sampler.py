@@ -52,9 +52,8 @@ def _sample_row(logits: Tensor, row: Row) -> int:
         row.constraint.mask(logits)
     if params.is_greedy:
         return int(logits.argmax())
-    logits = (
-        logits - logits.max()
-    ) / params.temperature  # the maximum first: a tiny temperature then overflows to -inf
+    # Relative to the largest, so that a tiny temperature overflows to -inf for all others and never to NaN.
+    logits = (logits - logits.max()) / params.temperature
     _truncate(logits, params.min_p, params.top_k, params.top_p)
     noise = row.noise(logits.numel()).to(logits.device)
     gumbel = -torch.log(-torch.log(noise.clamp_min(torch.finfo(noise.dtype).tiny)))
