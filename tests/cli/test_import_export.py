@@ -34,7 +34,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     generate_key_pair(place / "alice.key", place / "trusted" / "alice.pub")
     (place / "adapters").mkdir()
     (place / "settings.yaml").write_text(
-        "base: {model: base, device: cpu, precision: fp32}\nadapters: {dir: adapters, trusted_keys_dir: trusted}\n"
+        f"base: {{model: {place}/base, device: cpu, precision: fp32}}\n"
+        f"adapters: {{dir: {place}/adapters, trusted_keys_dir: {place}/trusted}}\n"
     )
     return place
 

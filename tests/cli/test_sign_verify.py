@@ -82,7 +82,9 @@ def test_a_revoked_package_is_refused_by_its_digest(make_package: MakePackage, k
     digest = json.loads(run("sign", package, "--key", key, "--new-key", "--json").stdout)["package_digest"]
     (tmp_path / "revoked.txt").write_text(f"{digest} leaked\n")
     config = tmp_path / "settings.yaml"
-    config.write_text(f"adapters: {{dir: ., trusted_keys_dir: {key.parent}, revocation_file: revoked.txt}}\n")
+    config.write_text(
+        f"adapters: {{dir: {tmp_path}, trusted_keys_dir: {key.parent}, revocation_file: {tmp_path}/revoked.txt}}\n"
+    )
     verified = run("verify", package, "--config", config, "--json")
     assert verified.exit_code == 1
     assert "revoked" in [fault["code"] for fault in json.loads(verified.stdout)["faults"]]
