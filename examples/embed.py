@@ -17,7 +17,7 @@ def main() -> None:
     """Answer one question three times in one running batch: base model, one adapter, a mix of two."""
     trust = TrustPolicy("require", trusted_keys_dir=ADAPTERS / "trusted_keys")
     engine = Engine.from_pretrained("smollm2-135m", adapters_dir=ADAPTERS, trust=trust)
-    question = [{"role": "user", "content": "What is 21 + 9 - 4?"}]
+    question = [{"role": "user", "content": "What is 14 + 5 - 6?"}]
     choices = (None, "math_reasoning", {"math_reasoning": 0.7, "logical_reasoning": 0.3})
     answers = engine.generate(
         [question] * len(choices), adapters=choices, params=SamplingParams(max_tokens=64, temperature=0.0)
