@@ -45,7 +45,7 @@ def main() -> None:
             layers=(10, 14, 18),
             rank=8,
             alpha=16.0,
-            epochs=4,
+            epochs=12,
             batch_size=8,
         )
         result = train(config, base)
