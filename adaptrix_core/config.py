@@ -87,9 +87,13 @@ class EngineSettings(_Section):
     max_rows: int = Field(32, ge=1, le=4096, description="rows in one batch, 1 to 4096")
     max_batch_tokens: int = Field(512, ge=16, le=1_048_576, description="tokens in one step, 16 to 1048576")
     block_size: int = Field(16, ge=1, le=256, description="tokens in one KV block, 1 to 256")
-    kv_cache_tokens: int | None = Field(None, ge=16, description="tokens the KV cache holds; null: chosen from memory")
-    cut: int | None = Field(None, ge=0, description="first layer of the branch; null: the lowest adapted layer")
-    max_queue: int = Field(256, ge=1, le=1_000_000, description="requests that may wait, 1 to 1000000")
+    kv_cache_tokens: int | None = Field(
+        None, ge=16, description="tokens that the KV cache holds, at least 16; null: 16384"
+    )
+    cut: int | None = Field(
+        None, ge=1, description="first layer of the branch, at least 1; null: all layers in one span"
+    )
+    max_queue: int = Field(256, ge=1, le=1_000_000, description="rows that may wait, 1 to 1000000")
     host_cache_bytes: Bytes = Field(
         2 * _GIB, ge=_MIB, description="adapter weights kept in host memory, such as 2GiB; at least 1MiB"
     )
@@ -102,8 +106,8 @@ class RouterSettings(_Section):
     """How model="auto" chooses an adapter."""
 
     enabled: bool = Field(True, description="true or false; without the router, auto means the base model")
-    embedder: str = Field(
-        "all-minilm-l6-v2", min_length=1, description="a packaged embedding model's name, a directory or a hub id"
+    embedder: Annotated[str, Field(min_length=1), AfterValidator(_anchored_if_there)] = Field(
+        "all-minilm-l6-v2", description="a packaged embedding model's name, a directory or a hub id"
     )
     threshold: float | None = Field(
         None, gt=0.0, lt=1.0, description="score below which the base model answers, between 0 and 1; null: calibrated"
@@ -150,6 +154,11 @@ _SECTIONS: dict[str, type[_Section]] = {
     "replicas": ReplicaSettings,
     "security": SecuritySettings,
 }
+
+
+def project_root() -> Path:
+    """The directory that holds ``adaptrix_core/`` and ``serve_config.yaml``; relative paths in files start from it."""
+    return Path(__file__).resolve().parent.parent
 
 
 def load_settings(mapping: Mapping[str, Any], root: Path | None = None) -> Settings:

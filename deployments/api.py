@@ -22,11 +22,13 @@ from adaptrix_core.errors import AdapterNotFound, AdaptrixError, InvalidRequest
 from deployments import admin, streaming
 from deployments.answers import ChunkedAnswer, Usage, WholeAnswer
 from deployments.bodies import parse_body, read_body
+from deployments.catalogue import shortened
 from deployments.errors import NotReady, error_response
 from deployments.generation import Batches, Resolved, Running, resolve, start
 from deployments.guard import Guard
-from deployments.listing import adapter_list, model_list, readiness
+from deployments.listing import adapter_list, model_card, model_list, readiness
 from deployments.metrics import CONTENT_TYPE
+from deployments.names import AUTO, public_id
 from deployments.principals import Principal, Scope
 from deployments.schemas import (
     ChatRequest,
@@ -73,7 +75,7 @@ def _generation_endpoints(app: FastAPI, services: Services) -> None:
         resolved = await _resolved(body, base_id, services)
         running = await start(body, resolved, principal, services.replicas, base_id)
         services.metrics.first_token.observe(time.perf_counter() - arrived)
-        services.metrics.answers.labels(running.resolved.label).inc()
+        services.metrics.answers.labels(running.resolved.kind).inc()
         if running.resolved.troubles:
             services.metrics.fallbacks.inc()
         headers = running.resolved.headers()
@@ -148,13 +150,12 @@ def _router_endpoints(app: FastAPI, services: Services) -> None:
     async def embeddings(request: Request) -> Response:
         await _authorized(request, services, "generate")
         body: EmbeddingRequest = await _body(request, services, EmbeddingRequest)
-        model, vectors, tokens = await router().embed(body.texts())
-        if body.model not in (model, "auto"):
-            raise InvalidRequest(f"embedding model {body.model!r} does not exist; known: {model!r}", param="model")
-        if body.dimensions not in (None, len(vectors[0])):
+        model = public_id(services.settings.router.embedder)
+        if body.model not in (model, AUTO):
             raise InvalidRequest(
-                f"dimensions is {body.dimensions}; {model!r} has {len(vectors[0])}: leave it out", param="dimensions"
+                f"embedding model {shortened(body.model)!r} does not exist; known: {model!r}", param="model"
             )
+        vectors, tokens = await router().embed(body.texts(), body.dimensions)
         data = [
             {"object": "embedding", "index": index, "embedding": _encoded(vector, body.encoding_format)}
             for index, vector in enumerate(vectors)
@@ -189,6 +190,15 @@ def _adapter_endpoints(app: FastAPI, services: Services) -> None:
     async def adapters(request: Request) -> Response:
         await _authorized(request, services, "generate")
         return JSONResponse(adapter_list(*await services.store.overview()))
+
+    @app.get("/v1/models/{model_id:path}")
+    async def model(request: Request, model_id: str) -> Response:
+        await _authorized(request, services, "generate")
+        base_id, with_auto = await services.store.base_id(), services.router is not None
+        try:
+            return JSONResponse(model_card(model_id, services.store.catalogue, base_id, with_auto))
+        except AdapterNotFound:
+            return JSONResponse(model_card(model_id, await services.store.refresh(), base_id, with_auto))
 
     @app.get("/v1/models")
     async def models(request: Request) -> Response:

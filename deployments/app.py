@@ -6,7 +6,6 @@ parts fit and how much of a machine each may use; not what they do.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -15,7 +14,7 @@ from ray.serve import Application
 from ray.serve.context import _get_global_client
 from ray.serve.exceptions import RayServeException
 
-from adaptrix_core.config import Settings, load_settings
+from adaptrix_core.config import Settings, load_settings, project_root
 from deployments.ingress import Ingress
 from deployments.principals import KeyRing, require_loopback
 from deployments.replica import ModelReplica
@@ -71,11 +70,6 @@ def bind(settings: Settings) -> Application:
         .bind(settings)
     )
     return ingress.bind(settings, model, router)
-
-
-def project_root() -> Path:
-    """The directory that holds ``deployments/`` and ``serve_config.yaml``."""
-    return Path(__file__).resolve().parent.parent
 
 
 def _http_host() -> str | None:

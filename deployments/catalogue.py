@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from adaptrix_core.errors import AdapterNotFound
 from deployments.wire import Entry
 
+MAX_SHOWN = 80
+
 
 @dataclass(frozen=True)
 class Catalogue:
@@ -50,10 +52,15 @@ class Catalogue:
         near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(known) or 'none'}"
         return AdapterNotFound(
-            f"the model {wanted!r} does not exist; {hint} (GET /v1/models lists all)",
+            f"the model {shortened(wanted)!r} does not exist; {hint} (GET /v1/models lists all)",
             code="model_not_found",
             param=param,
         )
+
+
+def shortened(name: str) -> str:
+    """A name that a caller made up, short enough to be shown again."""
+    return name if len(name) <= MAX_SHOWN else f"{name[:MAX_SHOWN]}…"
 
 
 def version_key(version: str) -> tuple[int, ...]:

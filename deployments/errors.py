@@ -141,7 +141,7 @@ def _shown(value: object) -> str:
 def _field_path(location: Sequence[int | str]) -> str | None:
     """``messages.0.content``; tags that pydantic adds for the members of a union are left out."""
     parts = [str(part) for part in location if isinstance(part, int) or str(part).isidentifier()]
-    parts = [part for part in parts if part not in ("str", "int", "float", "bool", "key")]
+    parts = [part[:64] for part in parts if part not in ("str", "int", "float", "bool", "key")]
     return ".".join(parts) or None
 
 

@@ -14,6 +14,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
+from adaptrix_core.adapters.mix_names import BASE
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected, AdaptrixError, CacheFull, InvalidRequest
 from deployments.answers import AnswerHead
 from deployments.catalogue import Catalogue
@@ -61,6 +62,16 @@ class Resolved:
     def label(self) -> str:
         """Who answers, forks separated by commas."""
         return ",".join(mix.label for mix in self.mixes)
+
+    @property
+    def kind(self) -> str:
+        """Who answers, for counting: an adapter's name, ``base``, ``mix`` or ``fork``; callers cannot make up more."""
+        if len(self.mixes) > 1:
+            return "fork"
+        (mix,) = self.mixes
+        if len(mix.terms) > 1:
+            return "mix"
+        return mix.terms[0][0].name if mix.terms else BASE
 
     def headers(self) -> dict[str, str]:
         """The ``x-adaptrix-*`` response headers."""
@@ -130,12 +141,13 @@ async def start(
         batches = merged(streams, rows_per_prompt)
         try:
             first = await anext(batches)
+            raise_if_broken(first)
             break
         except StopAsyncIteration:
             raise NotReady("the replica ended the request without an answer; send it again") from None
         except Exception as raised:
+            await batches.aclose()
             resolved = _without_broken_adapter(resolved, as_core_error(raised))
-    raise_if_broken(first)
     model = resolved.label if any(mix.terms for mix in resolved.mixes) else base_id
     forks = tuple({"adapter": mix.label, "digest": mix.digests} for mix in resolved.mixes)
     head = AnswerHead(kind, response_id, int(time.time()), model, forks if len(forks) > 1 else (), body.n)

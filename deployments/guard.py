@@ -1,9 +1,15 @@
 """What every HTTP request passes first: headers that only our own parts may send, and callers that may not call at all.
 
+A server without keys trusts whoever runs programs on this machine, and a browser runs programs of strangers. So such a
+server also asks that `Host` is a loopback name (a foreign name that was pointed at this machine is not), and that
+`Origin`, which browsers add, is a loopback page.
+
 A plain ASGI wrapper, so that streams pass through untouched. Counts requests by path and status.
 """
 
 from __future__ import annotations
+
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -39,7 +45,7 @@ class Guard:
         try:
             _refuse_control_headers(Headers(scope=scope))
             if not self._keys_enabled:
-                _refuse_strangers(scope)
+                _refuse_strangers(scope, Headers(scope=scope))
         except AdaptrixError as error:
             await error_response(error)(scope, receive, counting_send)
             return
@@ -52,13 +58,29 @@ def _refuse_control_headers(headers: Headers) -> None:
             raise InvalidRequest(f"header {name!r} is for use inside the server; remove it", param=name)
 
 
-def _refuse_strangers(scope: Scope) -> None:
+def _refuse_strangers(scope: Scope, headers: Headers) -> None:
     """Without keys only this machine may call, even if the server was made to listen elsewhere."""
-    host = (scope.get("server") or ("",))[0]
-    if host and not is_loopback(host):
+    address = (scope.get("server") or ("",))[0]
+    if address and not is_loopback(address):
         raise Forbidden(
-            f"this server has no API keys, so it answers on loopback only, not on {host}; set security.api_keys_file"
+            f"this server has no API keys, so it answers on loopback only, not on {address}; set security.api_keys_file"
         )
+    for name, required in (("host", True), ("origin", False)):
+        value = headers.get(name)
+        if (required or value is not None) and not is_loopback(_host_in(value or "")):
+            raise Forbidden(
+                f"header {name!r} is {(value or '')[:80]!r}: without keys only this machine's names and pages may "
+                "call; use http://127.0.0.1, or set security.api_keys_file",
+                code=f"foreign_{name}",
+            )
+
+
+def _host_in(value: str) -> str:
+    """The host name in ``host:port`` or in an origin; empty where there is none."""
+    try:
+        return urlsplit(value if "://" in value else f"//{value}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def _path_label(scope: Scope) -> str:

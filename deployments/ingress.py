@@ -53,9 +53,9 @@ class HandleRouter:
         answer: RouteAnswer = await self._handle.route.remote(list(messages))
         return answer
 
-    async def embed(self, texts: Sequence[str]) -> tuple[str, list[list[float]], int]:
-        """(model name, one vector per text, tokens read)."""
-        embedded: tuple[str, list[list[float]], int] = await self._handle.embed.remote(list(texts))
+    async def embed(self, texts: Sequence[str], dimensions: int | None) -> tuple[list[list[float]], int]:
+        """One vector per text, and how many tokens were read. Raises InvalidRequest for other ``dimensions``."""
+        embedded: tuple[list[list[float]], int] = await self._handle.embed.remote(list(texts), dimensions)
         return embedded
 
 

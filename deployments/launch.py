@@ -20,11 +20,11 @@ import httpx
 import yaml
 from pydantic import ValidationError
 
-from adaptrix_core.config import load_settings
+from adaptrix_core.config import load_settings, project_root
 from adaptrix_core.errors import ConfigError
 from deployments.principals import KeyRing, require_loopback
 
-DEFAULT_CONFIG = Path(__file__).resolve().parent.parent / "serve_config.yaml"
+DEFAULT_CONFIG = project_root() / "serve_config.yaml"
 READY_TIMEOUT_S = 600.0
 POLL_S = 0.25
 
@@ -32,7 +32,7 @@ EXAMPLE = """
 Adaptrix is ready at {url}
 
   curl {url}/v1/chat/completions -H 'content-type: application/json'{key} \\
-    -d '{{"model": "auto", "messages": [{{"role": "user", "content": "What is 17 + 25?"}}]}}'
+    -d '{{"model": "auto", "messages": [{{"role": "user", "content": "What is 8 + 7 - 3?"}}]}}'
 
 Ctrl-C ends it.
 """
@@ -41,6 +41,10 @@ Ctrl-C ends it.
 def main(argv: list[str] | None = None) -> int:
     """Run until interrupted; returns the exit code (0 ended by the user, 1 could not start, 2 usage)."""
     options = _arguments().parse_args(argv)
+    # Before Ray is imported: it reads these once. Ray's own notices would bury ours. With a token only this user's
+    # processes can submit work to the cluster; without one, everybody on this machine can.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
     try:
         config = read_config(options.config, options.host, options.port)
     except ConfigError as error:
@@ -70,7 +74,7 @@ def read_config(path: Path, host: str | None, port: int | None) -> dict[str, Any
     except ValidationError as error:
         faults += [f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in error.errors()]
     try:
-        settings = load_settings(document["applications"][0].get("args") or {}, root=path.resolve().parent)
+        settings = load_settings(document["applications"][0].get("args") or {}, root=project_root())
         if not KeyRing.read(settings.security.api_keys_file).enabled:
             require_loopback(str(http.get("host", "127.0.0.1")))
     except ConfigError as error:
@@ -82,8 +86,6 @@ def read_config(path: Path, host: str | None, port: int | None) -> dict[str, Any
 
 def _serve(config: dict[str, Any], stop: threading.Event) -> int:
     started = time.monotonic()
-    # Before Ray is imported: it reads these once. Ray's own notices would bury ours.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     progress = Progress(started)
     progress.say("starting Ray")
     import ray

@@ -54,6 +54,18 @@ def model_list(catalogue: Catalogue, base_id: str, with_auto: bool) -> dict[str,
     return {"object": "list", "data": cards}
 
 
+def model_card(model_id: str, catalogue: Catalogue, base_id: str, with_auto: bool) -> dict[str, Any]:
+    """``GET /v1/models/{id}``: one card of `model_list`, or of any ``name@version``. Raises AdapterNotFound."""
+    if model_id == base_id:
+        return _card(base_id, base_id, None, 0)
+    if model_id == AUTO and with_auto:
+        return _card(AUTO, AUTO, base_id, 0)
+    entry = catalogue.find(model_id)
+    if entry is None:
+        raise catalogue.not_found(model_id, (AUTO, base_id) if with_auto else (base_id,))
+    return _card(model_id, entry.identity, base_id, entry.loaded_at)
+
+
 def adapter_list(catalogue: Catalogue, reports: Sequence[Report]) -> dict[str, Any]:
     """``GET /v1/adapters``: every adapter, and where it is on each replica."""
     data = [_adapter(entry, reports) for entry in catalogue.servable()]

@@ -1,6 +1,6 @@
 """`GET /metrics` in Prometheus' text form: what this ingress counted, and what each replica last reported.
 
-Labels are bounded: adapters by the catalogue, replicas by the cluster. Knows no HTTP.
+Labels are bounded: who answered by the catalogue, replicas by the cluster. Knows no HTTP.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ class Metrics:
             "adaptrix_requests", "HTTP requests by path and status", ["path", "status"], registry=self._registry
         )
         self.answers = Counter(
-            "adaptrix_answers", "Generations by the adapter that answered", ["adapter"], registry=self._registry
+            "adaptrix_answers",
+            "Generations by who answered: adapter, base, mix, fork",
+            ["adapter"],
+            registry=self._registry,
         )
         self.fallbacks = Counter(
             "adaptrix_fallbacks", "Generations that the base model took over", registry=self._registry

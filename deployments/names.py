@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from adaptrix_core.adapters.mix_names import BASE, check_mix, mix_label, parse_mix
@@ -17,6 +18,12 @@ from deployments.wire import Entry, PackageMix
 
 AUTO = "auto"
 RESERVED = frozenset({AUTO, BASE})
+
+
+def public_id(source: str) -> str:
+    """The id that clients see of a model: a file or directory by its last part, anything else as it is."""
+    path = Path(source)
+    return path.stem if source.endswith(".gguf") else path.name if path.is_absolute() else source
 
 
 @dataclass(frozen=True)

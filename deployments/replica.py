@@ -52,7 +52,8 @@ class ModelReplica:
         self._worker.check_health()
 
     def __del__(self) -> None:
-        self._worker.stop()
+        if hasattr(self, "_worker"):  # not where __init__ failed before it
+            self._worker.stop()
 
     async def _on_catalogue(self, catalogue: Catalogue) -> None:
         await self._worker.holdings.sync(catalogue)

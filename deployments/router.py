@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from ray import serve
 
 from adaptrix_core.config import RouterSettings, Settings
+from adaptrix_core.errors import InvalidRequest
 from deployments.catalogue import Catalogue
 from deployments.follow import StoreFollower
 from deployments.store import namespace_of
@@ -21,6 +22,7 @@ from deployments.wire import RouteAnswer
 
 if TYPE_CHECKING:
     from adaptrix_core.routing.calibration import Calibration
+    from adaptrix_core.routing.embedder import TextEmbedder
     from adaptrix_core.routing.policy import Decision
 
 
@@ -42,16 +44,25 @@ class RouterReplica:
         """Who should answer ``messages``. Raises InvalidRequest."""
         return answer_of(await asyncio.to_thread(self._router.decide, messages))
 
-    async def embed(self, texts: Sequence[str]) -> tuple[str, list[list[float]], int]:
-        """(model name, one vector per text, tokens read)."""
-        vectors = await asyncio.to_thread(self._embedder.embed, texts)
-        return self._embedder.source, vectors.tolist(), await asyncio.to_thread(self._embedder.num_tokens, texts)
+    async def embed(self, texts: Sequence[str], dimensions: int | None) -> tuple[list[list[float]], int]:
+        """One vector per text, and how many tokens were read. Raises InvalidRequest for other ``dimensions``."""
+        return await asyncio.to_thread(embedded, self._embedder, texts, dimensions)
 
     async def _on_catalogue(self, catalogue: Catalogue) -> None:
         from adaptrix_core.routing.catalogue import RouteCard
 
         cards = [RouteCard(entry.name, entry.description, entry.examples) for entry in catalogue.newest()]
         await asyncio.to_thread(self._router.update, cards)
+
+
+def embedded(embedder: TextEmbedder, texts: Sequence[str], dimensions: int | None) -> tuple[list[list[float]], int]:
+    """One vector per text, and how many tokens were read. Raises InvalidRequest for other ``dimensions``."""
+    if dimensions not in (None, embedder.dimension):
+        raise InvalidRequest(
+            f"dimensions is {dimensions}; the embedding model has {embedder.dimension}: leave it out",
+            param="dimensions",
+        )
+    return embedder.embed(texts).tolist(), embedder.num_tokens(texts)
 
 
 def answer_of(decision: Decision) -> RouteAnswer:

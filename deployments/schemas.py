@@ -17,6 +17,10 @@ Bias = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
 LogitBias = Annotated[dict[Annotated[int, Field(ge=0, strict=False)], Bias], Field(max_length=1024)]
 Stop = Annotated[list[Annotated[str, Field(min_length=1, max_length=256)]], Field(max_length=16)]
 
+MAX_NAME = 2048
+"""Characters of what names a model, an adapter or a mix."""
+Name = Annotated[str, Field(max_length=MAX_NAME)]
+
 MAX_CHOICES = 64
 MAX_FORKS = 16
 MAX_PROMPTS = 64
@@ -24,9 +28,17 @@ MAX_MESSAGES = 1024
 
 
 class Body(BaseModel):
-    """Base of all request bodies: strict types, unknown fields refused."""
+    """Base of all request bodies: strict types, unknown fields refused, null for an optional field is its default."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_means_default(cls, document: object) -> object:
+        if not isinstance(document, dict):
+            return document
+        optional = {name for name, field in cls.model_fields.items() if not field.is_required()}
+        return {name: value for name, value in document.items() if value is not None or name not in optional}
 
 
 class TextPart(Body):
@@ -87,9 +99,9 @@ class ResponseFormat(Body):
 class AdaptrixOptions(Body):
     """What the ``model`` field cannot say."""
 
-    mix: Annotated[dict[str, Weight], Field(min_length=1)] | None = None
+    mix: Annotated[dict[Name, Weight], Field(min_length=1)] | None = None
     """Adapter name to weight."""
-    fork: Annotated[list[str | None], Field(max_length=MAX_FORKS)] | None = None
+    fork: Annotated[list[Name | None], Field(max_length=MAX_FORKS)] | None = None
     """One choice (times n) per entry; null is the base model."""
     fallback: Literal["base", "error"] | None = None
     """What to do when an adapter cannot be used; default: base for ``auto``, error for a named adapter."""
@@ -98,7 +110,7 @@ class AdaptrixOptions(Body):
 class _Generation(Body):
     """What chat and text completions share. Names and ranges are OpenAI's, then vLLM's."""
 
-    model: str = Field(min_length=1, max_length=2048)
+    model: str = Field(min_length=1, max_length=MAX_NAME)
     stream: bool = False
     stream_options: StreamOptions | None = None
     n: int = Field(1, ge=1, le=MAX_CHOICES)
@@ -204,7 +216,7 @@ class CompletionRequest(_Generation):
 class EmbeddingRequest(Body):
     """``POST /v1/embeddings``."""
 
-    model: str = Field(min_length=1, max_length=2048)
+    model: str = Field(min_length=1, max_length=MAX_NAME)
     input: str | list[str]
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: int | None = Field(None, ge=1)

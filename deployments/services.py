@@ -20,8 +20,8 @@ from deployments.wire import Entry, Report
 class Embedder(Router, Protocol):
     """The router deployment: decides, and embeds texts with the model that it decides by."""
 
-    async def embed(self, texts: Sequence[str]) -> tuple[str, list[list[float]], int]:
-        """(model name, one vector per text, tokens read)."""
+    async def embed(self, texts: Sequence[str], dimensions: int | None) -> tuple[list[list[float]], int]:
+        """One vector per text, and how many tokens were read. Raises InvalidRequest for other ``dimensions``."""
 
 
 class Store(Protocol):

@@ -57,8 +57,10 @@ class StoreFiles:
         self._shipped_dir = shipped_dir
         self._packages = state_dir / "packages"
         self._index_file = state_dir / "catalogue" / "index.json"
-        self._directories: dict[str, Path] = {}
-        """Package digest to where its files are."""
+        self._shipped: dict[str, Path] = {}
+        """Package digest to its shipped directory."""
+        self._stored: set[str] = set()
+        """Digests of the packages that have files of their own under `packages/`."""
         self._index = _Index()
 
     def open(self) -> tuple[Entry, ...]:
@@ -76,10 +78,10 @@ class StoreFiles:
         """Copy ``directory`` into the store, staged: it does not count until `commit`. Raises AdapterRejected."""
         snapshot = _read(directory)
         entry = replace(_describe(snapshot, name), staged=True)
-        if entry.package not in self._directories:
-            target = self._packages / entry.package
-            atomic.write_directory(target, snapshot.files)
-            self._directories[entry.package] = target
+        # A shipped package is copied too: what is loaded stays loaded when the shipped directory is hidden or changes.
+        if entry.package not in self._stored:
+            atomic.write_directory(self._packages / entry.package, snapshot.files)
+            self._stored.add(entry.package)
         return entry
 
     def commit(self, entry: Entry) -> Entry:
@@ -90,10 +92,9 @@ class StoreFiles:
 
     def discard(self, package: str) -> None:
         """Forget a staged package, unless something else in the store uses it."""
-        directory = self._directories.get(package)
-        if directory is not None and directory.parent == self._packages and not self._is_loaded(package):
-            del self._directories[package]
-            atomic.remove_directory(directory)
+        if package in self._stored and not self._is_loaded(package):
+            self._stored.remove(package)
+            atomic.remove_directory(self._packages / package)
 
     def remove(self, entries: Iterable[Entry]) -> None:
         """Make these entries vanish, durably. Files of shipped adapters stay; they are not listed again."""
@@ -107,7 +108,7 @@ class StoreFiles:
 
     def read(self, package: str) -> Snapshot:
         """The files of a package. Raises AdapterNotFound, or AdapterRejected where they changed on disk."""
-        directory = self._directories.get(package)
+        directory = self._packages / package if package in self._stored else self._shipped.get(package)
         if directory is None:
             raise AdapterNotFound(f"the store holds no package {package}")
         snapshot = _read(directory)
@@ -125,13 +126,12 @@ class StoreFiles:
     def _open_loaded(self) -> list[Entry]:
         entries = []
         for item in self._index.loaded:
-            directory = self._packages / item.package
             try:
-                entry = replace(_describe(_read(directory), item.name), loaded_at=item.loaded_at)
+                entry = replace(_describe(_read(self._packages / item.package), item.name), loaded_at=item.loaded_at)
             except AdaptrixError as error:
                 logger.error("adapter %s is listed but cannot be read: %s", item.name, error.message)
                 continue
-            self._directories[item.package] = directory
+            self._stored.add(item.package)
             entries.append(entry)
         return entries
 
@@ -147,7 +147,7 @@ class StoreFiles:
                 continue
             if entry.package in self._index.unloaded:
                 continue
-            self._directories.setdefault(entry.package, directory)
+            self._shipped[entry.package] = directory
             entries.append(entry)
         return entries
 
@@ -173,6 +173,12 @@ class StoreFiles:
 
 
 def _read(directory: Path) -> Snapshot:
+    """The files that make the adapter up: of a PEFT directory two, as replicas read it, so that digests agree."""
+    if (directory / PEFT_FILE).is_file() and not (directory / METADATA_FILE).exists():
+        # Imports torch, which the store does without unless there is such a directory.
+        from adaptrix_core.adapters.peft import peft_snapshot
+
+        return peft_snapshot(directory)
     return read_snapshot(directory, lambda _name: DEFAULT_LIMITS.max_file_bytes)
 
 

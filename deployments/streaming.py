@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
 from typing import Any
 
 from adaptrix_core.errors import AdaptrixError
@@ -24,21 +25,26 @@ HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
 
 async def server_sent_events(
-    batches: AsyncIterator[list[Piece]], answer: ChunkedAnswer, rows_per_prompt: int, include_usage: bool
-) -> AsyncIterator[bytes]:
+    batches: AsyncGenerator[list[Piece]], answer: ChunkedAnswer, rows_per_prompt: int, include_usage: bool
+) -> AsyncGenerator[bytes]:
     """The body of a streamed response; ``batches`` holds what each engine step produced.
 
     An error after the first byte cannot change the status any more, so it is sent as an ``{"error": …}`` event. Closing
     this generator closes ``batches``, which aborts the request in the engine.
     """
     usage = Usage()
+    documents = answer.opening()
     try:
-        yield _events(answer.opening())
-        async for pieces in batches:
-            usage.count(pieces, rows_per_prompt)
-            if documents := answer.chunks([piece for piece in pieces if not broke_off(piece)]):
-                yield _events(documents)
-            raise_if_broken(pieces)
+        async with aclosing(batches):
+            # The opening goes out with the first pieces, not before: closing a generator that has not begun would not
+            # reach those behind it.
+            async for pieces in batches:
+                usage.count(pieces, rows_per_prompt)
+                documents += answer.chunks([piece for piece in pieces if not broke_off(piece)])
+                if documents:
+                    yield _events(documents)
+                documents = []
+                raise_if_broken(pieces)
         if include_usage:
             yield _events([answer.usage(usage)])
     except Exception as error:

@@ -22,6 +22,7 @@ from adaptrix_core.errors import EngineStopped, InvalidRequest
 from adaptrix_core.injection.mix import constant
 from deployments.batching import batched
 from deployments.holdings import Fetch, Holdings
+from deployments.names import public_id
 from deployments.wire import GenerateCall, Likely, Piece, Report
 
 
@@ -103,11 +104,6 @@ class EngineWorker:
 
     def _token(self, token_id: int) -> str:
         return str(self.tokenizer.decode([token_id])) if self.tokenizer is not None else f"token_id:{token_id}"
-
-
-def public_id(name: str) -> str:
-    """The model id that clients see: a file or directory by its last part, anything else as it is."""
-    return Path(name).stem if name.endswith(".gguf") else Path(name).name if Path(name).is_absolute() else name
 
 
 def sampling_arguments(call: GenerateCall) -> dict[str, Any]:

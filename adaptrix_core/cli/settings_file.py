@@ -1,4 +1,7 @@
-"""Reads a settings file into Settings: the same `serve_config.yaml` that Ray Serve takes, or the bare settings."""
+"""Reads a settings file into Settings: the same `serve_config.yaml` that Ray Serve takes, or the bare settings.
+
+One file means the same here and to the server, wherever it lies: relative paths start from the project's root.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +15,15 @@ if TYPE_CHECKING:
 
 
 def read_settings(path: Path | None) -> Settings:
-    """Settings of the file (relative paths are meant from its directory), or the defaults from the current directory.
+    """Settings of the file (relative paths start from the project's root), or the defaults from the current directory.
 
     Raises ConfigError with every fault.
     """
-    from adaptrix_core.config import load_settings
+    from adaptrix_core.config import load_settings, project_root
 
     if path is None:
         return load_settings({})
-    return load_settings(_mapping(path), root=path.parent)
+    return load_settings(_mapping(path), root=project_root())
 
 
 def _mapping(path: Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from deployments.api import build_api
 from deployments.catalogue import Catalogue
 from deployments.metrics import Metrics
 from deployments.principals import KeyRing
-from deployments.router import answer_of
+from deployments.router import answer_of, embedded
 from deployments.services import Services
 from deployments.store import AdapterStore
 from deployments.wire import Entry, Report, RouteAnswer
@@ -97,8 +97,8 @@ class LocalRouter:
         self._router.update(RouteCard(e.name, e.description, e.examples) for e in self._store.catalogue.newest())
         return answer_of(self._router.decide(messages))
 
-    async def embed(self, texts: Sequence[str]) -> tuple[str, list[list[float]], int]:
-        return self._embedder.source, self._embedder.embed(texts).tolist(), self._embedder.num_tokens(texts)
+    async def embed(self, texts: Sequence[str], dimensions: int | None) -> tuple[list[list[float]], int]:
+        return embedded(self._embedder, texts, dimensions)
 
 
 @asynccontextmanager

@@ -177,6 +177,51 @@ async def test_fields_that_do_not_work_are_named(http: httpx.AsyncClient, field:
     assert error["param"] == field
 
 
+async def test_long_names_are_refused_and_not_sent_back(http: httpx.AsyncClient) -> None:
+    endless = "x" * 2049
+    for options in ({"fork": [endless]}, {"mix": {endless: 1.0}}):
+        answer = await http.post(CHAT, json=chat(adaptrix=options))
+        refused(answer, 400, "invalid_request", "2048")
+        assert endless[:100] not in answer.text
+    answer = await http.post(CHAT, json=chat(model="m" * 2048))
+    refused(answer, 404, "model_not_found", "m" * 80)
+    assert "m" * 81 not in answer.text
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"host": "rebound.example"},
+        {"host": "192.168.1.4:8000"},
+        {"host": "rebound.example:8000"},
+        {"host": "127.0.0.1.rebound.example"},
+        {"host": ""},
+        {"origin": "https://page.example"},
+        {"origin": "http://localhost.page.example"},
+        {"origin": "null"},
+    ],
+)
+async def test_web_pages_cannot_use_a_server_without_keys(http: httpx.AsyncClient, headers: dict[str, str]) -> None:
+    for path in ("/v1/load_lora_adapter", "/v1/unload_lora_adapter", CHAT):
+        answer = await http.post(path, json=chat(), headers=headers)
+        refused(answer, 403, f"foreign_{next(iter(headers))}", "security.api_keys_file")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"host": "localhost:8000"},
+        {"host": "127.1.2.3"},
+        {"host": "[::1]:8000", "origin": "http://[::1]:3000"},
+        {"origin": "http://localhost:7860"},
+    ],
+)
+async def test_local_names_and_pages_may_use_a_server_without_keys(
+    http: httpx.AsyncClient, headers: dict[str, str]
+) -> None:
+    assert (await http.get("/v1/models", headers=headers)).status_code == 200
+
+
 async def test_a_misspelt_field_gets_a_suggestion_and_all_faults_come_together(http: httpx.AsyncClient) -> None:
     error = refused(
         await http.post(CHAT, json=chat(temprature=1, n=0)), 400, "invalid_request", "did you mean 'temperature'"

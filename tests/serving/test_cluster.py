@@ -233,7 +233,8 @@ def test_a_kill_in_mid_load(world: World) -> None:
 def test_the_launcher_refuses_what_is_wrong_before_it_starts_anything(world: World, tmp_path: Path) -> None:
     config = tmp_path / "serve.yaml"
     config.write_text(
-        '{"applications": [{"import_path": "deployments.app:build", "args": {"engine": {"max_row": 0}}}]}'
+        '{"applications": [{"import_path": "deployments.app:build", "args": {"engine": {"max_row": 0}, '
+        '"adapters": {"dir": "nowhere"}}}]}'
     )
     ended = subprocess.run(
         [sys.executable, "-m", "deployments.launch", "--config", str(config), "--port", str(free_port())],

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 
 import openai
 import pytest
 
+from deployments.schemas import ChatRequest
 from tests.serving.conftest import BASE_ID, Local
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -222,6 +224,45 @@ async def test_models_have_root_and_parent(local: Local) -> None:
     assert "auto" in models
 
 
+async def test_one_model_can_be_asked_for(local: Local) -> None:
+    for model_id, root in (
+        (BASE_ID, BASE_ID),
+        ("auto", "auto"),
+        ("math_reasoning", "math_reasoning@1.0.0"),
+        ("math_reasoning@1.0.0", "math_reasoning@1.0.0"),
+    ):
+        model = await local.openai.models.retrieve(model_id)
+        assert (model.id, model.root) == (model_id, root)  # type: ignore[attr-defined]
+    for unknown in ("math_reasonin", "org/math_reasonin"):
+        with pytest.raises(openai.NotFoundError, match="did you mean 'math_reasoning'"):
+            await local.openai.models.retrieve(unknown)
+
+
+async def test_null_means_the_default(local: Local) -> None:
+    plain = {"model": "math_reasoning", "messages": ASK, "seed": 5, "max_tokens": 8}
+    optional = ChatRequest.model_fields.keys() - plain.keys()
+    answers = [
+        await local.http.post("/v1/chat/completions", json=body)
+        for body in (plain, {**plain, **dict.fromkeys(optional)})
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200], answers[1].text
+    assert answers[0].json()["choices"] == answers[1].json()["choices"]
+
+
+async def test_what_is_counted_does_not_grow_with_what_callers_ask_for(local: Local) -> None:
+    bodies: list[dict[str, object]] = [
+        {"model": f"math_reasoning*0.{weight}+code_generation*0.5"} for weight in range(1, 4)
+    ]
+    bodies += [{"model": "math_reasoning*0.3"}, {"model": BASE_ID, "adaptrix": {"fork": ["code_generation", None]}}]
+    for body in bodies:
+        answer = await local.http.post("/v1/completions", json={"prompt": "a b c", "max_tokens": 1, **body})
+        assert answer.status_code == 200, answer.text
+    text = (await local.http.get("/metrics")).text
+    counted = set(re.findall(r'^adaptrix_answers_total\{adapter="(.*)"\}', text, re.MULTILINE))
+    assert counted >= {"mix", "fork", "math_reasoning"}
+    assert not any(sign in label for label in counted for sign in "*+,@")
+
+
 async def test_embeddings_are_unit_vectors_in_both_encodings(local: Local) -> None:
     floats = await local.openai.embeddings.create(
         model="all-minilm-l6-v2", input=["a cat", "a dog"], encoding_format="float"
@@ -233,6 +274,8 @@ async def test_embeddings_are_unit_vectors_in_both_encodings(local: Local) -> No
     assert floats.usage.prompt_tokens > 0
     with pytest.raises(openai.BadRequestError, match="does not exist"):
         await local.openai.embeddings.create(model="other", input="a cat")
+    with pytest.raises(openai.BadRequestError, match="dimensions is 7; the embedding model has 384"):
+        await local.openai.embeddings.create(model="all-minilm-l6-v2", input="a cat", dimensions=7)
 
 
 async def test_route_explains_without_generating(local: Local) -> None:

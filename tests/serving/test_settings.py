@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import pickle
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 import yaml
+from ray.serve import Application
 from ray.serve.schema import ServeDeploySchema
 
-from adaptrix_core.config import load_settings
+from adaptrix_core.cli.settings_file import read_settings
+from adaptrix_core.config import load_settings, project_root
 from adaptrix_core.errors import ConfigError
 from deployments.launch import DEFAULT_CONFIG, read_config
 
@@ -74,6 +77,8 @@ def test_all_faults_are_reported_at_once(root: Path) -> None:
         ("adapters", {"state_dir": "adapters"}, "adapters.state_dir"),
         ("engine", {"max_rows": 64, "max_batch_tokens": 32}, "engine.max_batch_tokens"),
         ("engine", {"kv_cache_tokens": 64, "block_size": 128}, "engine.kv_cache_tokens"),
+        ("engine", {"cut": 0}, "engine.cut = 0: should be greater than or equal to 1"),
+        ("engine", {"cut": 1}, None),
         ("router", {"threshold": 0.5, "calibration_file": "c.json"}, "router.threshold"),
     ],
 )
@@ -107,6 +112,24 @@ def test_shipped_config_is_valid_for_serve_and_for_us() -> None:
     assert document["http_options"]["host"] == "127.0.0.1"
     (args,) = [application["args"] for application in document["applications"]]
     load_settings(args, root=DEFAULT_CONFIG.parent)
+
+
+def test_the_import_path_of_the_shipped_config_builds_an_application() -> None:
+    (application,) = ServeDeploySchema.model_validate(yaml.safe_load(DEFAULT_CONFIG.read_text())).applications
+    module, _, attribute = application.import_path.partition(":")
+    assert isinstance(getattr(import_module(module), attribute)(application.args), Application)
+
+
+def test_relative_paths_start_from_the_project_wherever_the_file_lies(tmp_path: Path) -> None:
+    """The launcher, the command line and the application itself read one file alike."""
+    args = {"adapters": {"dir": "adapters", "state_dir": "runs/elsewhere"}, "security": {"load_roots": ["adapters"]}}
+    config = tmp_path / "serve.yaml"
+    config.write_text(yaml.safe_dump({"applications": [{"import_path": "deployments.app:build", "args": args}]}))
+    assert read_config(config, None, None)["applications"][0]["args"] == args
+    assert isinstance(import_module("deployments.app").build(args), Application)
+    settings = read_settings(config)
+    assert settings == load_settings(args, root=project_root())
+    assert settings.adapters.state_dir == project_root() / "runs" / "elsewhere"
 
 
 def test_launcher_reports_faults_of_serve_and_of_ours_together(root: Path) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from adaptrix_core.adapters import AdapterManager, TrustPolicy, export_peft
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected, ConfigError
 from deployments.store_files import StoreFiles
-from tests.serving.tiny import World
+from tests.serving.tiny import World, load_base
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +40,47 @@ def test_a_committed_load_is_there_after_a_restart(world: World, state: Path, pa
     again = {entry.name: entry for entry in StoreFiles(world.shipped, state).open()}
     assert again["extra"].package == committed.package
     assert not again["extra"].shipped
+
+
+def test_a_shipped_directory_loaded_under_another_name_outlives_a_restart(world: World, state: Path) -> None:
+    files = StoreFiles(world.shipped, state)
+    files.open()
+    alias = files.commit(files.take("sums", world.shipped / "math_reasoning"))
+    again = StoreFiles(world.shipped, state)
+    entries = {entry.name: entry for entry in again.open()}
+    assert entries["sums"].package == entries["math_reasoning"].package == alias.package
+    again.remove([entries["sums"]])
+    assert again.read(alias.package).files, "the shipped adapter lost its files with its other name"
+    assert "math_reasoning" in {entry.name for entry in StoreFiles(world.shipped, state).open()}
+
+
+def test_a_shipped_adapter_that_was_unloaded_can_be_loaded_again_for_good(world: World, state: Path) -> None:
+    files = StoreFiles(world.shipped, state)
+    (shipped,) = [entry for entry in files.open() if entry.name == "math_reasoning"]
+    files.remove([shipped])
+    files.commit(files.take("math_reasoning", world.shipped / "math_reasoning"))
+    again = StoreFiles(world.shipped, state)
+    (loaded,) = [entry for entry in again.open() if entry.name == "math_reasoning"]
+    assert again.read(loaded.package).package_digest == shipped.package
+    again.remove([loaded])
+    assert "math_reasoning" not in {entry.name for entry in StoreFiles(world.shipped, state).open()}
+
+
+def test_a_peft_directory_has_the_digest_that_revocation_knows(world: World, state: Path, tmp_path: Path) -> None:
+    """Of a PEFT directory only two files count; a note beside them does not make it another package."""
+    base = load_base(world.base_dir)
+    directory = tmp_path / "peft"
+    adapter = AdapterManager(world.shipped, base, TrustPolicy("off")).load_adapter("math_reasoning")
+    export_peft(adapter.weights, base, directory)
+    (directory / "README.md").write_text("notes")
+    files = StoreFiles(world.shipped, state)
+    files.open()
+    entry = files.commit(files.take("from-peft", directory))
+    revoked = tmp_path / "revoked.txt"
+    revoked.write_text(entry.package)
+    with pytest.raises(AdapterRejected) as caught:
+        AdapterManager(world.shipped, base, TrustPolicy("off", world.keys, revoked)).load_adapter(directory)
+    assert caught.value.code == "revoked"
 
 
 def test_a_load_that_was_cut_off_leaves_nothing(world: World, state: Path, package: Path) -> None:

@@ -1,0 +1,92 @@
+"""Streams: what is closed, what is said at the end, and that nothing behind a refusal keeps running."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from adaptrix_core.config import load_settings
+from adaptrix_core.errors import AdaptrixError, InvalidRequest
+from deployments.answers import AnswerHead, ChunkedAnswer
+from deployments.generation import Resolved, start
+from deployments.names import NamedMix, public_id
+from deployments.principals import LOCAL
+from deployments.replica import ModelReplica
+from deployments.router import embedded
+from deployments.schemas import ChatRequest
+from deployments.streaming import server_sent_events
+from deployments.wire import GenerateCall, Piece
+
+pytestmark = pytest.mark.asyncio
+
+
+def piece(text: str, finish_reason: str | None = None, error: str | None = None) -> Piece:
+    return Piece(0, 1, 0, text, None, (), finish_reason, error, 3)
+
+
+class Source:
+    """Replicas that send these pieces, one per step, and know whether their stream was closed."""
+
+    def __init__(self, *pieces: Piece) -> None:
+        self._pieces = pieces
+        self.closed = False
+
+    async def generate(self, call: GenerateCall | None) -> AsyncGenerator[list[Piece]]:
+        try:
+            for one in self._pieces:
+                yield [one]
+        finally:
+            self.closed = True
+
+
+async def test_closing_a_stream_closes_what_it_reads() -> None:
+    source = Source(piece("a"), piece("b"), piece("c", "stop"))
+    events = server_sent_events(source.generate(None), ChunkedAnswer(AnswerHead("chat", "id", 0, "m"), 1), 1, False)
+    first = await anext(events)
+    assert b'"role":"assistant"' in first
+    assert b'"content":"a"' in first
+    assert not source.closed
+    await events.aclose()
+    assert source.closed
+
+
+async def test_an_error_in_a_stream_closes_what_it_reads_and_is_the_last_event() -> None:
+    source = Source(piece("a"), piece("", "error", "out of luck"), piece("never"))
+    events = server_sent_events(source.generate(None), ChunkedAnswer(AnswerHead("chat", "id", 0, "m"), 1), 1, False)
+    said = [event async for event in events]
+    assert source.closed
+    assert b"out of luck" in said[-2]
+    assert said[-1] == b"data: [DONE]\n\n"
+
+
+async def test_a_request_that_fails_at_its_first_piece_is_closed() -> None:
+    source = Source(piece("", "error", "out of luck"), piece("never"))
+    body = ChatRequest.model_validate({"model": "m", "messages": [{"role": "user", "content": "hi"}]})
+    with pytest.raises(AdaptrixError, match="out of luck"):
+        await start(body, Resolved((NamedMix(),), "error"), LOCAL, source, "m")
+    assert source.closed
+
+
+async def test_a_replica_that_never_got_its_worker_ends_quietly() -> None:
+    ModelReplica.__new__(ModelReplica).__del__()
+
+
+async def test_an_embedder_in_a_directory_is_known_by_its_last_part(tmp_path: Path) -> None:
+    (tmp_path / "models" / "embedder").mkdir(parents=True)
+    (tmp_path / "adapters" / "trusted_keys").mkdir(parents=True)
+    settings = load_settings({"router": {"embedder": "models/embedder"}}, root=tmp_path)
+    assert settings.router.embedder == str(tmp_path / "models" / "embedder")
+    assert public_id(settings.router.embedder) == "embedder"
+
+
+class Narrow:
+    """An embedding model that must not run."""
+
+    dimension = 3
+
+
+async def test_wrong_dimensions_are_refused_before_anything_is_embedded() -> None:
+    with pytest.raises(InvalidRequest, match="dimensions is 4; the embedding model has 3"):
+        embedded(Narrow(), ["text"], 4)  # type: ignore[arg-type]
