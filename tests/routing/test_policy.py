@@ -86,7 +86,24 @@ def test_worked_examples_after_a_turn_of_math(
 
 def test_an_empty_catalogue_means_the_base() -> None:
     decision = settle(Evidence({}, 0.0), None, NUMBERS)
-    assert (decision.adapter, decision.confidence) == (None, 1.0)
+    assert (decision.adapter, decision.confidence, decision.score) == (None, 1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("given", "flow", "previous", "scored"),
+    [
+        ({"math": 1.0, "code": -1.0}, 0.0, None, "math"),
+        ({"math": -1.0, "code": -1.2}, 0.0, None, "math"),
+        ({"math": -1.0, "code": -0.9}, 0.6, "math", "math"),
+    ],
+    ids=["chosen", "best of those not chosen", "chosen though not the best"],
+)
+def test_the_score_is_the_chosen_adapters_or_else_the_best(
+    given: dict[str, float], flow: float, previous: str | None, scored: str
+) -> None:
+    decision = settle(Evidence(given, flow), previous, NUMBERS)
+    assert decision.adapter in (scored, None)
+    assert decision.score == decision.scores[scored]
 
 
 @given(st.floats(0.01, 0.99))
