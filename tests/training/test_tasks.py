@@ -90,29 +90,19 @@ def test_numbers_are_spelt() -> None:
 
 
 def test_syllogisms_are_valid_by_the_textbook() -> None:
-    forms = {}
-    for problem in Syllogism().generate(5, 600):
-        _, premises, asked, _ = problem.reference.splitlines()
-        forms[f"{premises.rpartition('. ')[0]}. {asked}"] = problem.answer
+    forms = {p.reference.splitlines()[1]: p.answer for p in Syllogism().generate(5, 600)}
     textbook = {
-        "All A B. All B C. All A C?": "Yes",  # Barbara
-        "All A B. No B C. No A C?": "Yes",  # Celarent
-        "Some A B. All B C. Some A C?": "Yes",  # Darii
-        "Some A B. No B C. Some A not C?": "Yes",  # Ferio
-        "All A B. Some B not C. Some A not C?": "No",  # undistributed middle
-        "Some A B. Some B C. Some A C?": "No",
-        "All A B. All B C. No A C?": "No",
+        "All A B. All B C. So All A C?": "Yes",  # Barbara
+        "All A B. No B C. So No A C?": "Yes",  # Celarent
+        "Some A B. All B C. So Some A C?": "Yes",  # Darii
+        "Some A B. No B C. So Some A not C?": "Yes",  # Ferio
+        "All A B. Some B not C. So Some A not C?": "No",  # undistributed middle
+        "Some A B. Some B C. So Some A C?": "No",
+        "All A B. All B C. So No A C?": "No",
     }
     known = {form: verdict for form, verdict in textbook.items() if form in forms}
     assert len(known) >= 5
     assert {form: forms[form] for form in known} == known
-
-
-def test_the_working_of_a_syllogism_lists_the_conclusion_exactly_when_it_follows() -> None:
-    for problem in Syllogism().generate(6, 200):
-        _, premises, asked, _ = problem.reference.splitlines()
-        listed = premises.rpartition(": ")[2].rstrip(".").split(", ")
-        assert (asked.rstrip("?") in listed) == (problem.answer == "Yes"), problem.reference
 
 
 def test_yes_and_no_are_equally_frequent() -> None:

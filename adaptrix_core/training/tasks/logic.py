@@ -175,8 +175,6 @@ class Syllogism:
 _Statement = tuple[str, str, bool, str]
 """Quantifier, subject, whether negated, predicate: "Some A are not B" is ``("Some", "A", True, "B")``."""
 
-_FORMS = (("All", False), ("No", False), ("Some", False), ("Some", True))
-
 
 def _parsed(statement: str) -> _Statement:
     match = _STATEMENT.match(statement)
@@ -227,14 +225,10 @@ def _lower(statement: str) -> str:
 
 
 def _syllogism_working(statements: Iterable[_Statement]) -> str:
-    """The terms as letters, the premises about letters, and all that follows about the two letters that are asked."""
+    """The terms as letters, and the statements about letters: "All A B. Some B C. So Some A C?"."""
     letters, (first, second, conclusion) = _lettered(statements)
-    _, subject, _, predicate = conclusion
-    possible = [(quantifier, subject, negated, predicate) for quantifier, negated in _FORMS]
-    following = [_short(statement) for statement in possible if _follows(first, second, statement)]
     named = ", ".join(f"{letter} {term}" for term, letter in letters.items())
-    known = ", ".join(following) or "nothing"
-    return f"{named}.\n{_short(first)}. {_short(second)}. {subject} to {predicate}: {known}.\n{_short(conclusion)}?"
+    return f"{named}.\n{_short(first)}. {_short(second)}. So {_short(conclusion)}?"
 
 
 def _short(statement: _Statement) -> str:
