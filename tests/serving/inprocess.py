@@ -55,7 +55,7 @@ class LocalStore:
         return self.catalogue
 
     async def base_id(self) -> str:
-        return (await self.overview())[1][0].base_id
+        return (await self.worker.report("replica-1", self.catalogue.version)).base_id
 
     async def overview(self) -> tuple[Catalogue, list[Report]]:
         return await self.actor.overview()
