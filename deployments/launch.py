@@ -27,6 +27,7 @@ from deployments.principals import KeyRing, require_loopback
 DEFAULT_CONFIG = project_root() / "serve_config.yaml"
 READY_TIMEOUT_S = 600.0
 POLL_S = 0.25
+START_ATTEMPTS = 3
 
 EXAMPLE = """
 Adaptrix is ready at {url}
@@ -95,14 +96,8 @@ def _serve(config: dict[str, Any], stop: threading.Event) -> int:
 
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
     schema = ServeDeploySchema.model_validate(config)
-    ray.init(
-        address="local",
-        namespace="serve",
-        num_cpus=max(2, os.cpu_count() or 1),
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
+    if not _start_ray(progress, stop):
+        return 1
     try:
         client = serve_api.serve_start(
             http_options=schema.http_options.model_dump(), proxy_location=schema.proxy_location
@@ -122,6 +117,31 @@ def _serve(config: dict[str, Any], stop: threading.Event) -> int:
     finally:
         serve.shutdown()
         ray.shutdown()
+
+
+def _start_ray(progress: Progress, stop: threading.Event) -> bool:
+    """Start a local cluster; on a busy machine Ray gives up after half a minute, so it gets several tries."""
+    import ray
+
+    for attempt in range(START_ATTEMPTS):
+        try:
+            ray.init(
+                address="local",
+                namespace="serve",
+                num_cpus=max(2, os.cpu_count() or 1),
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+            return True
+        except Exception as error:  # Ray raises a bare Exception when its processes take too long
+            ray.shutdown()
+            first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            again = attempt + 1 < START_ATTEMPTS and not stop.is_set()
+            progress.say(f"Ray did not start ({first_line}); {'trying again' if again else 'giving up'}")
+            if not again:
+                break
+    return False
 
 
 class Progress:
