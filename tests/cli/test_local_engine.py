@@ -57,8 +57,20 @@ def test_auto_asks_the_router_as_route_explains_it(adaptrix: Adaptrix, local: tu
     assert set(decision["scores"]) == {"math_reasoning", "code_generation", "logical_reasoning"}
     auto = answer(adaptrix, local, "auto")
     assert auto["adapter"] == "math_reasoning"
-    assert auto["route_score"] == pytest.approx(decision["confidence"])
+    assert auto["route_score"] == decision["score"] == decision["scores"]["math_reasoning"]
     assert auto["text"] == answer(adaptrix, local, "math_reasoning")["text"]
+
+
+@pytest.mark.slow
+def test_where_the_base_answers_the_score_is_the_best_adapters(adaptrix: Adaptrix, local: tuple[object, ...]) -> None:
+    question = "Recommend a quiet seaside town for a short holiday."
+    decision = json.loads(adaptrix("route", question, "--json", *local).stdout)
+    done = adaptrix("query", question, "--max-tokens", 2, "--json", *local)
+    assert done.exit_code == 0, done.output
+    auto = json.loads(done.stdout)
+    assert auto["adapter"] == decision["adapter"] == "base"
+    assert auto["route_score"] == decision["score"] == max(decision["scores"].values())
+    assert decision["confidence"] == pytest.approx(1 - decision["score"])
 
 
 @pytest.mark.parametrize(
