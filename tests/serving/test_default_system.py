@@ -47,6 +47,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=_hear_interrupts,
             env=os.environ | {"RAY_ADDRESS": "local"},
         )
     try:
@@ -55,6 +56,11 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(timeout=120)
+
+
+def _hear_interrupts() -> None:
+    """`serve run` ends on SIGINT, which a shell makes its background jobs, and so this test run's children, ignore."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
