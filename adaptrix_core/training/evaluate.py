@@ -34,7 +34,7 @@ class EvaluateConfig:
     """Held-out problems per family, spread evenly over its tasks."""
     shots: int = 4
     """Solved examples that the base model gets in its few-shot condition."""
-    max_tokens: int = 96
+    max_tokens: int = 128
     batch_size: int = 32
     replies_file: Path | None = None
     """Replies are kept here, and an evaluation that was cut off goes on from it."""

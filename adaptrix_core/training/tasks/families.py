@@ -16,7 +16,7 @@ from adaptrix_core.training.tasks.math import ChainSum, LegCounting, SimpleEquat
 from adaptrix_core.training.tasks.problem import Problem, Task
 
 HELD_OUT_SEED = 10_000_000
-HELD_OUT_PER_TASK = 200
+HELD_OUT_PER_TASK = 100
 EXAMPLE_SEED = 20_000_000
 
 
@@ -26,6 +26,8 @@ class TaskFamily:
 
     name: str
     tasks: tuple[Task, ...]
+    practice: tuple[int, ...]
+    """Training problems of each task, relative to the others: more for what is harder to learn."""
 
     def task(self, name: str) -> Task:
         """The task called ``name``."""
@@ -33,13 +35,13 @@ class TaskFamily:
 
     def held_out(self, count: int) -> list[Problem]:
         """``count`` problems spread evenly over the tasks, the same ones every time; no two of a task share a key."""
-        per_task = _spread(count, len(self.tasks))
+        per_task = _spread(count, (1,) * len(self.tasks))
         return [p for task, n in zip(self.tasks, per_task, strict=True) for p in _held_out(task)[:n]]
 
     def training(self, count: int, seed: int) -> list[Problem]:
-        """``count`` problems spread evenly over the tasks, none with a held-out key, no question twice."""
+        """``count`` problems, shared out by ``practice``, none with a held-out key, no question twice."""
         problems = []
-        for task, wanted in zip(self.tasks, _spread(count, len(self.tasks)), strict=True):
+        for task, wanted in zip(self.tasks, _spread(count, self.practice), strict=True):
             problems.extend(_training(task, wanted, seed))
         return problems
 
@@ -49,15 +51,19 @@ class TaskFamily:
         return [p for p in task.generate(EXAMPLE_SEED, count * 8) if p.key not in taken][:count]
 
 
-def _spread(count: int, parts: int) -> list[int]:
-    return [count // parts + (i < count % parts) for i in range(parts)]
+def _spread(count: int, weights: tuple[int, ...]) -> list[int]:
+    """``count`` in whole parts by weight; what rounding leaves over goes to the first."""
+    parts = [count * weight // sum(weights) for weight in weights]
+    left = count - sum(parts)
+    return [part + (i < left) for i, part in enumerate(parts)]
 
 
 @cache
 def _held_out(task: Task) -> tuple[Problem, ...]:
     by_key: dict[str, Problem] = {}
-    for problem in task.generate(HELD_OUT_SEED, HELD_OUT_PER_TASK * 3):
-        by_key.setdefault(problem.key, problem)
+    for problem in task.generate(HELD_OUT_SEED, HELD_OUT_PER_TASK * 4):
+        if not problem.elementary:
+            by_key.setdefault(problem.key, problem)
     return tuple(by_key.values())[:HELD_OUT_PER_TASK]
 
 
@@ -77,8 +83,8 @@ def _training(task: Task, wanted: int, seed: int) -> list[Problem]:
 FAMILIES: dict[str, TaskFamily] = {
     family.name: family
     for family in (
-        TaskFamily("math_reasoning", (ChainSum(), SimpleEquations(), LegCounting())),
-        TaskFamily("logical_reasoning", (FamilyRelationships(), Syllogism(), AliceInWonderland())),
-        TaskFamily("code_generation", code_tasks()),
+        TaskFamily("math_reasoning", (ChainSum(), SimpleEquations(), LegCounting()), practice=(1, 1, 1)),
+        TaskFamily("logical_reasoning", (FamilyRelationships(), Syllogism(), AliceInWonderland()), practice=(3, 4, 1)),
+        TaskFamily("code_generation", code_tasks(), practice=(3, 3, 2, 2)),
     )
 }

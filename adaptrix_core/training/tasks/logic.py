@@ -141,7 +141,7 @@ class Syllogism:
     instruction = 'Think briefly, then finish with a line "Answer: Yes" or "Answer: No".'
 
     def generate(self, seed: int, count: int) -> list[Problem]:
-        """Problems with the terms named A, B, C and the statements in that short form as working."""
+        """Problems whose working names the terms A, B, C and says what follows from the premises, in that short form."""
         half = count // 2
         wanted = {"Yes": count - half, "No": half}
         problems: list[Problem] = []
@@ -220,15 +220,25 @@ def _holds(statement: _Statement, world: tuple[dict[str, bool], ...]) -> bool:
     return (not negated) in found
 
 
+_FROM_A_TO_C: tuple[_Statement, ...] = (
+    ("All", "A", False, "C"),
+    ("No", "A", False, "C"),
+    ("Some", "A", False, "C"),
+    ("Some", "A", True, "C"),
+)
+
+
 def _lower(statement: str) -> str:
     return statement[0].lower() + statement[1:]
 
 
 def _syllogism_working(statements: Iterable[_Statement]) -> str:
-    """The terms as letters, and the statements about letters: "All A B. Some B C. So Some A C?"."""
+    """The terms as letters, the premises in short form with what follows from A to C, then the statement asked for."""
     letters, (first, second, conclusion) = _lettered(statements)
     named = ", ".join(f"{letter} {term}" for term, letter in letters.items())
-    return f"{named}.\n{_short(first)}. {_short(second)}. So {_short(conclusion)}?"
+    known = [_short(statement) for statement in _FROM_A_TO_C if _follows(first, second, statement)]
+    said = ", ".join(known) or "nothing from A to C"
+    return f"{named}.\n{_short(first)}. {_short(second)}. So {said}.\n{_short(conclusion)}?"
 
 
 def _short(statement: _Statement) -> str:

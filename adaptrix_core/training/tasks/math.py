@@ -2,7 +2,7 @@
 
 The problems and their answers are reasoning-gym's (`chain_sum`, `simple_equations`, `leg_counting`, small settings).
 This module puts most of them into other words and writes the brief working that a small model can learn: one operation
-a line.
+a line, in steps that change one digit at a time.
 """
 
 from __future__ import annotations
@@ -116,16 +116,43 @@ def _running_totals(expression: str) -> list[str]:
     total, rest = _parsed(expression)
     lines = []
     for sign, number in rest:
-        result = total + number if sign == "+" else total - number
-        lines.append(f"{total} {sign} {number} = {result}")
-        total = result
+        lines.append(worked(total, sign, number))
+        total = total + number if sign == "+" else total - number
     return lines
+
+
+def worked(left: int, sign: str, right: int) -> str:
+    """A sum or difference with its steps, for ``right`` of at least 0: "38 - 57 = -(57 - 38) = -(27 - 8) = -19".
+
+    What is below zero is turned into a sum or difference of positive numbers, and tens are taken before ones.
+    """
+    asked = f"{left} {sign} {right} = "
+    if sign == "-" and 0 <= left < right:
+        return f"{asked}-({right} - {left}) = {_by_tens(right, '-', left, '-({})')}"
+    if left < 0 and sign == "-":
+        return f"{asked}-({-left} + {right}) = {_by_tens(-left, '+', right, '-({})')}"
+    if left < 0 and right < -left:
+        return f"{asked}-({-left} - {right}) = {_by_tens(-left, '-', right, '-({})')}"
+    if left < 0:
+        return f"{asked}{right} - {-left} = {_by_tens(right, '-', -left, '{}')}"
+    return asked + _by_tens(left, sign, right, "{}")
+
+
+def _by_tens(left: int, sign: str, right: int, around: str) -> str:
+    """The result for numbers of at least 0, after one step for the tens where there are tens and ones."""
+    direction = 1 if sign == "+" else -1
+    result = left + direction * right
+    value = str(-result if around != "{}" else result)
+    tens, ones = right - right % 10, right % 10
+    if not tens or not ones:
+        return value
+    return f"{around.format(f'{left + direction * tens} {sign} {ones}')} = {value}"
 
 
 def _reworded_sum(expression: str, rng: Random) -> str:
     first, rest = _parsed(expression)
     say = spelt if rng.random() < NUMBER_WORDS else str
-    totals = [int(line.rsplit(" ", 1)[1]) for line in _running_totals(expression)]
+    totals = [int(line.rsplit(" = ", 1)[1]) for line in _running_totals(expression)]
     if min(totals) >= 0 and rng.random() < 0.35:
         start, gain, loss, ask = rng.choice(_STORIES)
         told = [start.format(n=say(first), thing="{thing}")]
@@ -201,15 +228,14 @@ def _solve(equation: str, unknown: str) -> list[str] | None:
     if match := _LINEAR_FIRST.match(equation):
         factor, sign, offset = int(match[1] or 1), match[3] or "+", int(match[4] or 0)
         total = int(match[5])
-        inverse = "-" if sign == "+" else "+"
         value = total - offset if sign == "+" else total + offset
-        step = f"{total} {inverse} {offset}" if offset else ""
+        step = worked(total, "-" if sign == "+" else "+", offset) if offset else ""
     elif match := _NUMBER_FIRST.match(equation):
         offset, sign, factor, total = int(match[1]), match[2], int(match[3] or 1), int(match[5])
         value = total - offset if sign == "+" else offset - total
         # "8 - x = -2" gives x = 8 + 2: subtracting a negative number is written as the sum it is.
         left, right = (total, offset) if sign == "+" else (offset, total)
-        step = f"{left} - {right}" if right >= 0 else f"{left} + {-right}"
+        step = worked(left, "-", right) if right >= 0 else worked(left, "+", -right)
     else:
         return None
     if value % factor:
@@ -217,8 +243,8 @@ def _solve(equation: str, unknown: str) -> list[str] | None:
     if not step:
         return [f"{unknown} = {total} / {factor} = {value // factor}"]
     if factor == 1:
-        return [f"{unknown} = {step} = {value}"]
-    return [f"{factor}*{unknown} = {step} = {value}", f"{unknown} = {value} / {factor} = {value // factor}"]
+        return [f"{unknown} = {step}"]
+    return [f"{factor}*{unknown} = {step}", f"{unknown} = {value} / {factor} = {value // factor}"]
 
 
 class LegCounting(NumberScored):

@@ -21,7 +21,8 @@ class Problem:
 
     ``key`` names the problem behind the wording: two problems with one key are the same problem, so training and
     held-out sets must not share keys. ``reference`` is the reply to learn (brief working, then the answer); ``answer``
-    is what is scored; ``facts`` is whatever the task's scorer needs beyond it.
+    is what is scored; ``facts`` is whatever the task's scorer needs beyond it. An ``elementary`` problem is a single
+    building block of the others: it is taught, and never held out.
     """
 
     task: str
@@ -30,6 +31,7 @@ class Problem:
     reference: str
     answer: str
     facts: Mapping[str, object] = field(default_factory=dict)
+    elementary: bool = False
 
 
 class Task(Hashable, Protocol):
