@@ -7,11 +7,8 @@ Importing this module loads torch, so only a replica does.
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from pathlib import Path
 from typing import Any
 
 from adaptrix_core.config import Settings
@@ -23,6 +20,7 @@ from adaptrix_core.injection.mix import constant
 from deployments.batching import batched
 from deployments.holdings import Fetch, Holdings
 from deployments.names import public_id
+from deployments.private_directory import PrivateDirectory
 from deployments.wire import GenerateCall, Likely, Piece, Report
 
 
@@ -31,12 +29,13 @@ class EngineWorker:
 
     def __init__(self, settings: Settings, fetch: Fetch) -> None:
         """Load the base model and start the engine; takes seconds."""
-        self._private = Path(tempfile.mkdtemp(prefix="adaptrix-replica-"))
+        self._private = PrivateDirectory()
         # The engine's own catalogue stays empty: packages are loaded by path, as `Holdings` brings them.
-        self._engine = build_engine(settings, self._private / "catalogue")
+        self._engine = build_engine(settings, self._private.path / "catalogue")
+        self._engine.prepare_grammars()
         self._loop = EngineLoop(self._engine)
         self._loop.start()
-        self.holdings = Holdings(self._engine.loader, self._private / "packages", fetch)
+        self.holdings = Holdings(self._engine.loader, self._private.path / "packages", fetch)
 
     @property
     def tokenizer(self) -> Any:
@@ -46,7 +45,7 @@ class EngineWorker:
     def stop(self) -> None:
         """End every request with an abort, stop the engine, and delete the private directory."""
         self._loop.stop()
-        shutil.rmtree(self._private, ignore_errors=True)
+        self._private.delete()
 
     async def generate(self, call: GenerateCall) -> AsyncGenerator[list[Piece]]:
         """What each engine step produced for ``call``, as it comes. Closing this aborts the request.

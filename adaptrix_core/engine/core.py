@@ -195,6 +195,11 @@ class EngineCore:
         self._rows[request.request_id] = rows
         return rows
 
+    def prepare_grammars(self) -> None:
+        """Build what the first request with a grammar would otherwise wait for (and every other row with it)."""
+        if self._grammars is not None:
+            self._grammars.build_tables()
+
     def _compile(self, params: SamplingParams) -> Constraint | None:
         if params.grammar is None:
             return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ import pytest
 import yaml
 from click.testing import Result
 
+from tests.serving.servers import free_port
 from tests.serving.tiny import World
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -27,9 +27,7 @@ STOP_WITHIN_S = 120
 @pytest.fixture(scope="module")
 def url(world: World) -> Iterator[str]:
     """A server over ``world``; one SIGINT ends all of it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     config = world.root / "serve.yaml"
     application = {
         "name": "adaptrix",

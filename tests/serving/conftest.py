@@ -7,16 +7,11 @@ as `make serve` starts it; only integration tests ask for it.
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import socket
-import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 import openai
@@ -26,10 +21,9 @@ import yaml
 
 from adaptrix_core.routing.embedder import TextEmbedder
 from tests.serving.inprocess import LocalStore, running
+from tests.serving.servers import Server, free_port, started
 from tests.serving.tiny import World, make_world
 
-PROJECT = Path(__file__).resolve().parents[2]
-START_TIMEOUT_S = 600.0
 BASE_ID = "tiny-llama"
 
 
@@ -61,67 +55,21 @@ async def local(world: World, embedder: TextEmbedder) -> AsyncIterator[Local]:
         yield Local(world, http, store, client)
 
 
-@dataclass(frozen=True)
-class Server:
-    """A server process with its own Ray cluster."""
-
-    url: str
-    process: subprocess.Popen[str]
-    log: Path
-
-
 @contextmanager
 def launched(world: World, args: dict[str, object], name: str, env: dict[str, str] | None = None) -> Iterator[Server]:
     """`python -m deployments.launch` on a free port; ends with one interrupt, as Ctrl-C would."""
     port = free_port()
     config = world.root / f"{name}.yaml"
     config.write_text(yaml.safe_dump(serve_config(args)))
-    log = world.root / f"{name}.log"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "deployments.launch", "--config", str(config), "--port", str(port)],
-            cwd=PROJECT,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})},
-            start_new_session=True,
-        )
-    server = Server(f"http://127.0.0.1:{port}", process, log)
-    try:
-        wait_until_ready(server)
+    command = [sys.executable, "-m", "deployments.launch", "--config", str(config), "--port", str(port)]
+    with started(command, port, world.root / f"{name}.log", env) as server:
         yield server
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-            process.wait(timeout=120)
 
 
 def serve_config(args: dict[str, object]) -> dict[str, object]:
     """A Serve config file around ``args``."""
     application = {"name": "adaptrix", "route_prefix": "/", "import_path": "deployments.app:build", "args": args}
     return {"proxy_location": "HeadOnly", "http_options": {"host": "127.0.0.1"}, "applications": [application]}
-
-
-def wait_until_ready(server: Server) -> None:
-    """Until GET /health says 200. Fails with the server's own words where it ends before."""
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline:
-        assert server.process.poll() is None, f"the server ended:\n{server.log.read_text()}"
-        try:
-            if httpx.get(f"{server.url}/health", timeout=10).status_code == 200:
-                return
-        except httpx.HTTPError:
-            time.sleep(0.2)
-        time.sleep(0.1)
-    raise AssertionError(f"not ready in {START_TIMEOUT_S} s:\n{server.log.read_text()}")
-
-
-def free_port() -> int:
-    """A TCP port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

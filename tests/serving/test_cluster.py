@@ -24,7 +24,8 @@ import openai
 import psutil
 import pytest
 
-from tests.serving.conftest import BASE_ID, Server, free_port, launched
+from tests.serving.conftest import BASE_ID, launched
+from tests.serving.servers import Server, free_port
 from tests.serving.tiny import CONTEXT, World
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]

@@ -1,33 +1,53 @@
-"""What a new user does: `serve run serve_config.yaml` from the repository root, then three questions to `auto`."""
+"""What a new user does: `serve run serve_config.yaml` from the repository root, then questions to `auto`."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import openai
 import pytest
 
-from tests.serving.conftest import PROJECT, START_TIMEOUT_S, free_port
+from adaptrix_core.adapters import AdapterManager
+from adaptrix_core.training.sandbox import Call, run
+from tests.serving.servers import PROJECT, Server, free_port, started
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(1800)]
+
+# Five times what an answer takes on two busy cores, where it takes a minute.
+ANSWER_WITHIN_S = 300.0
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked, and whether a reply answers it."""
+
+    text: str
+    is_answered_by: Callable[[str], bool]
+
+
+def _adds_up(reply: str) -> bool:
+    code = reply.partition("```python")[2].partition("```")[0]
+    name = code.partition("def ")[2].partition("(")[0]
+    return run(Call(code, name, (([1, 2, 4],), ([],)))).values == (7, 0)
+
 
 QUESTIONS = {
-    "math_reasoning": "State the final answer to the following arithmetic problem: 4 + 27 - 9 =",
-    "code_generation": "Write a Python function that returns the sum of a list of numbers.",
-    "logical_reasoning": "John is married to Isabella. They have a child called Edward. What is Isabella to Edward?",
-    "base": "Recommend a quiet seaside town for a short holiday.",
+    "math_reasoning": Question("What is 12 + 30 - 5?", lambda reply: reply.rstrip().endswith("Answer: 37")),
+    "logical_reasoning": Question(
+        "John is married to Isabella. They have a child called Edward. What is Isabella to Edward?",
+        lambda reply: reply.rstrip().endswith("Answer: mother"),
+    ),
+    "code_generation": Question("Write a Python function that returns the sum of a list of numbers.", _adds_up),
+    "base": Question("Recommend a quiet seaside town for a short holiday.", lambda reply: bool(reply.strip())),
 }
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The shipped config with nothing changed but port and state directory, run by Ray Serve's own command."""
     directory = tmp_path_factory.mktemp("default-system")
     port = free_port()
@@ -39,62 +59,40 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             "state_dir: runs/adapter-store", f"state_dir: {directory / 'state'}"
         )
     )
-    log = directory / "log"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [str(Path(sys.executable).with_name("serve")), "run", str(config)],
-            cwd=PROJECT,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=_hear_interrupts,
-            env=os.environ | {"RAY_ADDRESS": "local"},
-        )
-    try:
-        _wait_until_ready(f"http://127.0.0.1:{port}", process, log)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(timeout=120)
-
-
-def _hear_interrupts() -> None:
-    """`serve run` ends on SIGINT, which a shell makes its background jobs, and so this test run's children, ignore."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline:
-        assert process.poll() is None, log.read_text()
-        try:
-            if httpx.get(f"{url}/health", timeout=10).status_code == 200:
-                return
-        except httpx.HTTPError:
-            time.sleep(0.2)
-        time.sleep(0.2)
-    raise AssertionError(log.read_text())
+    serve = str(Path(sys.executable).with_name("serve"))
+    with started([serve, "run", str(config)], port, directory / "log", {"RAY_ADDRESS": "local"}) as running:
+        yield running
 
 
 @pytest.mark.parametrize("adapter", QUESTIONS)
-def test_auto_streams_each_question_from_the_right_adapter(url: str, adapter: str) -> None:
-    listing = {a["name"]: a for a in httpx.get(f"{url}/v1/adapters", timeout=60).json()["data"]}
-    with openai.OpenAI(base_url=f"{url}/v1", api_key="none", timeout=300) as client:
-        raw = client.chat.completions.with_raw_response.create(
+def test_auto_streams_a_right_answer_from_the_right_adapter(server: Server, adapter: str) -> None:
+    question = QUESTIONS[adapter]
+    with (
+        openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0, timeout=ANSWER_WITHIN_S) as client,
+        client.chat.completions.with_streaming_response.create(
             model="auto",
-            messages=[{"role": "user", "content": QUESTIONS[adapter]}],
-            max_tokens=24,
+            messages=[{"role": "user", "content": question.text}],
+            max_tokens=24 if adapter == "base" else 96,
             temperature=0,
             stream=True,
-        )
-        text = "".join(chunk.choices[0].delta.content or "" for chunk in raw.parse())
-    assert raw.headers["x-adaptrix-adapter"] == adapter
-    assert raw.headers["x-adaptrix-digest"] == ("" if adapter == "base" else listing[adapter]["digest"])
-    assert text.strip()
+        ) as response,
+    ):
+        assert response.headers["x-adaptrix-adapter"] == adapter
+        assert response.headers["x-adaptrix-digest"] == _digest(adapter)
+        chunks = list(response.parse())
+    pieces = [chunk.choices[0].delta.content for chunk in chunks if chunk.choices[0].delta.content]
+    reply = "".join(pieces)
+    assert len(pieces) > 1
+    assert chunks[-1].choices[0].finish_reason == ("length" if adapter == "base" else "stop"), reply
+    assert question.is_answered_by(reply), reply
 
 
-def test_every_shipped_adapter_is_signed_and_held(url: str) -> None:
-    listing = httpx.get(f"{url}/v1/adapters", timeout=60).json()["data"]
+def _digest(adapter: str) -> str:
+    return "" if adapter == "base" else AdapterManager(PROJECT / "adapters").snapshot(adapter).package_digest
+
+
+def test_every_shipped_adapter_is_signed_and_held(server: Server) -> None:
+    listing = httpx.get(f"{server.url}/v1/adapters", timeout=60).json()["data"]
     assert {adapter["name"] for adapter in listing} >= set(QUESTIONS) - {"base"}
     for adapter in listing:
         assert adapter["signer"], adapter

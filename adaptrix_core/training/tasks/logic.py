@@ -141,7 +141,7 @@ class Syllogism:
     instruction = 'Think briefly, then finish with a line "Answer: Yes" or "Answer: No".'
 
     def generate(self, seed: int, count: int) -> list[Problem]:
-        """Problems whose working names the terms A, B, C and says what follows from the premises, in that short form."""
+        """Problems with the terms named A, B, C, and in that short form what follows from the premises, as working."""
         half = count // 2
         wanted = {"Yes": count - half, "No": half}
         problems: list[Problem] = []
