@@ -19,6 +19,7 @@ OPENING = """\
 Generated from `adaptrix --help` by `make docs`; `make check` fails when it is out of date.
 
 Every command takes `--json` (one JSON document on stdout; errors as JSON on stderr), `--config`, `-v` and `-q`.
+Relative paths in a settings file start from the project's root, wherever the file lies.
 Exit codes: 0 done, 1 failed, 2 wrong usage.
 """
 

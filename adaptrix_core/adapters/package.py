@@ -236,8 +236,9 @@ def _layer_files(weights: LoraWeights) -> dict[str, bytes]:
     by_layer: dict[int, dict[str, Tensor]] = {}
     for (layer, module), point in sorted(weights.points.items()):
         tensors = by_layer.setdefault(layer, {})
-        tensors[module + _A] = point.lora_a.detach().cpu().contiguous()
-        tensors[module + _B] = point.lora_b.detach().cpu().contiguous()
+        # Copies: safetensors refuses tensors that share memory, as tied points or views of one tensor do.
+        tensors[module + _A] = point.lora_a.detach().cpu().clone(memory_format=torch.contiguous_format)
+        tensors[module + _B] = point.lora_b.detach().cpu().clone(memory_format=torch.contiguous_format)
     return {f"layer_{layer}.safetensors": safetensors.torch.save(tensors) for layer, tensors in by_layer.items()}
 
 

@@ -48,6 +48,17 @@ def test_invocation_tokens_survive_and_change_the_digest(tmp_path, base, make_we
     assert adapter.digest != plain.digest
 
 
+def test_weights_that_share_memory_are_written(tmp_path, base, make_weights):
+    query, up = (1, "self_attn.q_proj"), (1, "mlp.up_proj")
+    points = dict(make_weights(base, [query, up]).points)
+    points[up] = replace(points[up], lora_a=points[query].lora_a)
+    weights = LoraWeights(points)
+    write_package(tmp_path / "a", describe(weights, base.info, "a"), weights)
+    read = read_package(tmp_path / "a", base.info, base.points, trust=TrustPolicy("off")).weights
+    assert torch.equal(read.points[up].lora_a, points[query].lora_a)
+    assert torch.equal(read.points[query].lora_a, points[query].lora_a)
+
+
 def test_one_file_per_layer_and_nothing_else(tmp_path, base, make_weights):
     weights = make_weights(base)
     write_package(tmp_path / "a", describe(weights, base.info, "a"), weights)
