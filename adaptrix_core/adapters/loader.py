@@ -133,6 +133,11 @@ class DynamicLoader:
             for digest in released:
                 self.unpin(digest)
 
+    def layers_of(self, digest: str) -> tuple[int, ...]:
+        """Layers that an adapter in host memory has weights for. Raises AdapterNotFound."""
+        with self._lock:
+            return self._resident(digest).weights.layers
+
     def prefetch(self, name: str) -> Future[Adapter]:
         """Load a named adapter into host memory in the background; the future has it, or the error."""
         return self._preloader.submit(name)

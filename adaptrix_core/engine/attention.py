@@ -58,6 +58,7 @@ class SpanAttention:
 
     def __init__(self, cache: KVCache, span: int, segments: Sequence[Segment]) -> None:
         self._cache = cache
+        self._span = span
         slots = [cache.slots(segment.tables[span], segment.context) for segment in segments]
         self._new_slots = torch.cat([s[segment.start :] for s, segment in zip(slots, segments, strict=True)])
         self._parts = _split(segments, slots)
@@ -87,6 +88,11 @@ class SpanAttention:
             output[part.tokens] = _attend_part(part, query[part.tokens], keys, values, mask, scaling, cap)
         return output
 
+    def keep_states(self, hidden: Tensor) -> None:
+        """Store the states that leave the span, ``(1, tokens, hidden)``; those that leave the last one are not kept."""
+        if self._span < len(self._cache.states):
+            self._cache.states[self._span].index_copy_(0, self._new_slots, hidden[0])
+
     def _mask(self, number: int, window: int | None) -> Tensor:
         """What each query sees, ``(rows, 1, length, context)`` bool."""
         if (number, window) not in self._masks:
@@ -98,6 +104,12 @@ class SpanAttention:
                 visible &= positions > queries - window
             self._masks[number, window] = visible[:, None]
         return self._masks[number, window]
+
+
+def states_entering(cache: KVCache, span: int, segments: Sequence[Segment]) -> Tensor:
+    """The kept states of all tokens of ``segments`` that enter a span above the first, ``(1, tokens, hidden)``."""
+    slots = [cache.slots(segment.tables[span - 1], segment.context)[segment.start :] for segment in segments]
+    return cache.states[span - 1][torch.cat(slots)][None]
 
 
 def _split(segments: Sequence[Segment], slots: Sequence[Tensor]) -> list[_Part]:

@@ -20,6 +20,7 @@ from adaptrix_core.engine.advance import finish
 from adaptrix_core.engine.constraint import Constraint, GrammarCompiler
 from adaptrix_core.engine.detokenizer import TextStream
 from adaptrix_core.engine.kv_cache import KVCache
+from adaptrix_core.engine.prefix import PrefixCache
 from adaptrix_core.engine.request import GenerationRequest, SamplingParams, TokenEvent
 from adaptrix_core.engine.row import Row
 from adaptrix_core.engine.runner import Runner
@@ -47,6 +48,8 @@ class EngineOptions:
     """Tokens whose keys and values fit."""
     cut: int | None = None
     """First layer of the branch span; None keeps all layers in one span."""
+    prefix_cache: bool = True
+    """Whether rows take over blocks that earlier rows have computed."""
 
     def __post_init__(self) -> None:
         for name in ("max_rows", "max_batch_tokens", "max_waiting", "block_size", "kv_cache_tokens"):
@@ -66,8 +69,16 @@ class EngineCore:
         self._injector = injector
         num_blocks = -(-options.kv_cache_tokens // options.block_size)
         self._cache = KVCache(base, _spans(base.info.num_layers, options.cut), num_blocks, options.block_size)
+        identity = (base.info.digest.encode(), str(base.dtype).encode())
+        self.prefixes = PrefixCache(self._cache, identity, loader.layers_of, options.prefix_cache)
         self.scheduler = Scheduler(
-            self._cache, loader, options.max_rows, options.max_batch_tokens, options.max_waiting, base.eos_token_ids
+            self._cache,
+            self.prefixes,
+            loader,
+            options.max_rows,
+            options.max_batch_tokens,
+            options.max_waiting,
+            base.eos_token_ids,
         )
         self.runner = Runner(base, self._cache, injector)
         self._grammars = GrammarCompiler(base.tokenizer, base.info.vocab_size) if base.tokenizer is not None else None
@@ -100,6 +111,8 @@ class EngineCore:
         rows = [
             self._make_row(request, number, constraint) for number in range(len(request.schedules) * request.params.n)
         ]
+        for row in rows[1:]:
+            row.leader = rows[0]
         return self._enqueue(request, rows)
 
     def step(self) -> list[TokenEvent]:
@@ -145,11 +158,18 @@ class EngineCore:
         self.loader.check_fits(past | digests_of(constant(mix)))
         for row in rows:
             if history == "recompute":
-                row.schedule = constant(mix)
+                row.change_schedule(constant(mix), kept_blocks=0)
                 self.scheduler.reset(row)
             else:
-                row.schedule = switched(row.schedule, row.num_computed, mix)
-                self.scheduler.release_adapters(row)
+                self._switch_from_here(row, mix)
+
+    def _switch_from_here(self, row: Row, mix: Mix) -> None:
+        kept = row.num_computed // self.options.block_size
+        row.change_schedule(switched(row.schedule, row.num_computed, mix), kept)
+        if row.computed[0] > row.num_computed:  # the trunk is ahead, under a mix that may have acted there
+            self.scheduler.reset(row)
+        else:
+            self.scheduler.release_adapters(row)
 
     def check_integrity(self) -> list[str]:
         """Faults in the accounting of blocks, slots and pins; an empty list is good. Meant for idle moments."""

@@ -172,8 +172,10 @@ class Engine(EngineCore):
             "rows": {"running": self.scheduler.num_running, "waiting": self.scheduler.num_waiting},
             "kv_blocks": {"used": used, "total": self._cache.num_blocks, "block_size": self._cache.block_size},
             "layer_tokens": [
-                {"layers": [span.start, span.stop - 1], "computed": computed}
-                for span, computed in zip(self._cache.spans, self.runner.layer_tokens, strict=True)
+                {"layers": [span.start, span.stop - 1], "computed": computed, "taken_over": len(span) * hits}
+                for span, computed, hits in zip(
+                    self._cache.spans, self.runner.layer_tokens, self.prefixes.hit_tokens, strict=True
+                )
             ],
             "steps": self.num_steps,
             "compute_s": self.compute_s,

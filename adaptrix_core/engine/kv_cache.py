@@ -1,8 +1,9 @@
 """Paged keys and values: fixed-size blocks, one pool and one block table per layer span.
 
-A *span* is a contiguous range of layers. A row holds one block table per span, so that spans can later be shared or
-dropped independently of each other. This file owns the memory and its accounting; it computes nothing. Engine thread
-only.
+A *span* is a contiguous range of layers. A row holds one block table per span, and rows may hold the same block, so
+what two rows have in common below the cut exists once. Beside the keys and values of its layers a span keeps the states
+that leave it, so that a row can go on from there with other layers. This file owns the memory and its accounting; it
+computes nothing. Engine thread only.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from adaptrix_core.base.model import BaseModel
+from adaptrix_core.engine.blocks import BlockPool
 
 BlockTables = list[list[int]]
 """A row's block ids, by span."""
@@ -26,11 +28,16 @@ class KVCache:
         self.spans = tuple(spans)
         self.num_blocks = num_blocks
         self.block_size = block_size
-        self._free = [list(range(num_blocks)) for _ in self.spans]
-        shape = (num_blocks * block_size, info.num_kv_heads, info.head_dim)
+        self.pools = tuple(BlockPool(num_blocks) for _ in self.spans)
+        slots = num_blocks * block_size
+        shape = (slots, info.num_kv_heads, info.head_dim)
         layers = [layer for span in self.spans for layer in span]
         self.keys = {layer: torch.zeros(shape, dtype=base.dtype, device=base.device) for layer in layers}
         self.values = {layer: torch.zeros(shape, dtype=base.dtype, device=base.device) for layer in layers}
+        self.states = tuple(
+            torch.zeros((slots, info.hidden_size), dtype=base.dtype, device=base.device) for _ in self.spans[:-1]
+        )
+        """States leaving each span but the last, ``(slots, hidden)``."""
 
     @property
     def capacity_tokens(self) -> int:
@@ -39,8 +46,8 @@ class KVCache:
 
     @property
     def num_free_blocks(self) -> int:
-        """Blocks left in the fullest span."""
-        return min(len(free) for free in self._free)
+        """Blocks that no row holds in the fullest span."""
+        return min(pool.num_idle for pool in self.pools)
 
     def empty_tables(self) -> BlockTables:
         """The tables of a row that holds nothing."""
@@ -50,16 +57,17 @@ class KVCache:
         """Grow ``tables`` to hold ``num_tokens`` tokens in every span; False, changing nothing, if blocks are short."""
         wanted = -(-num_tokens // self.block_size)
         missing = [max(0, wanted - len(table)) for table in tables]
-        if any(need > len(free) for need, free in zip(missing, self._free, strict=True)):
+        if any(need > pool.num_idle for need, pool in zip(missing, self.pools, strict=True)):
             return False
-        for table, need, free in zip(tables, missing, self._free, strict=True):
-            table.extend(free.pop() for _ in range(need))
+        for table, need, pool in zip(tables, missing, self.pools, strict=True):
+            table.extend(pool.take(need))
         return True
 
     def release(self, tables: BlockTables) -> None:
-        """Give all blocks of ``tables`` back and empty them."""
-        for table, free in zip(tables, self._free, strict=True):
-            free.extend(table)
+        """Let go of all blocks of ``tables`` and empty them; a row's last block is given out again before its first."""
+        for table, pool in zip(tables, self.pools, strict=True):
+            for block in reversed(table):
+                pool.let_go(block)
             table.clear()
 
     def slots(self, table: Sequence[int], num_tokens: int) -> Tensor:
@@ -68,19 +76,22 @@ class KVCache:
         offsets = torch.arange(self.block_size, device=self._device)
         return (blocks[:, None] * self.block_size + offsets).flatten()[:num_tokens]
 
+    def copy(self, span: int, source: int, target: int, count: int) -> None:
+        """Copy the first ``count`` tokens of one block of ``span`` into another."""
+        here = slice(source * self.block_size, source * self.block_size + count)
+        there = slice(target * self.block_size, target * self.block_size + count)
+        kept = [tensors[layer] for layer in self.spans[span] for tensors in (self.keys, self.values)]
+        for tensor in (*kept, *self.states[span : span + 1]):
+            tensor[there] = tensor[here]
+
     def check_integrity(self, held: Iterable[BlockTables]) -> list[str]:
-        """Faults in the accounting: every block is free or held by exactly one row. An empty list is good."""
+        """Faults in the accounting: a block is idle, or held by as many rows as it counts. An empty list is good."""
         rows = list(held)
-        faults = []
-        for span, (layers, free) in enumerate(zip(self.spans, self._free, strict=True)):
-            used = [block for tables in rows for block in tables[span]]
-            everything = sorted(used + free)
-            if everything != list(range(self.num_blocks)):
-                faults.append(
-                    f"layers {layers.start}-{layers.stop - 1}: {len(used)} blocks held and {len(free)} free "
-                    f"do not make up {self.num_blocks}"
-                )
-        return faults
+        return [
+            f"layers {layers.start}-{layers.stop - 1}: {fault}"
+            for number, (layers, pool) in enumerate(zip(self.spans, self.pools, strict=True))
+            for fault in pool.faults([block for tables in rows for block in tables[number]])
+        ]
 
     @property
     def _device(self) -> torch.device:

@@ -20,7 +20,7 @@ from adaptrix_core.injection.mix import Mix, MixSchedule, digests_of, mix_at
 
 @dataclass(eq=False)
 class Row:
-    """State of one sequence. ``tokens`` holds prompt and output; the first ``num_computed`` have keys and values."""
+    """State of one sequence: ``tokens`` holds prompt and output, ``computed`` says how many have keys and values."""
 
     request: GenerationRequest
     index: int
@@ -33,8 +33,9 @@ class Row:
     """Tokens computed per step at most; None leaves it to the step's budget."""
     prompt_logits: list[Tensor] | None = None
     """Where to collect logits of every prompt token, for rows that ask for them."""
+    leader: Row | None = None
+    """A row with the same prompt that computes it first (the first one of a fork)."""
     tokens: list[int] = field(default_factory=list)
-    num_computed: int = 0
     held_slots: frozenset[str] | None = None
     """Adapters whose device slots the row holds; None while it holds nothing."""
     finish_reason: FinishReason | None = None
@@ -46,8 +47,25 @@ class Row:
     def __post_init__(self) -> None:
         if not self.tokens:
             self.tokens = list(self.request.prompt_token_ids)
+        self.computed = [0 for _ in self.tables]
+        """Tokens computed, by span; never more in a span than in the one below it."""
+        self.keys: list[list[bytes]] = [[] for _ in self.tables]
+        """Keys of the first full blocks, by span (`prefix.py`)."""
+        self.num_named = [0 for _ in self.tables]
+        """Blocks that others can find, by span."""
         seed = self.request.params.seed
         self._seed = secrets.randbits(62) if seed is None else seed
+
+    @property
+    def num_computed(self) -> int:
+        """Tokens computed in every layer."""
+        return self.computed[-1]
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the row need not wait for a leader that is still computing the prompt."""
+        leader = self.leader
+        return leader is None or leader.finish_reason is not None or leader.num_computed >= self.num_prompt
 
     @property
     def num_prompt(self) -> int:
@@ -88,9 +106,16 @@ class Row:
 
     def restart(self) -> None:
         """Forget what was computed, but not the tokens: all of them will be computed again."""
-        self.num_computed = 0
+        self.computed = [0 for _ in self.tables]
+        self.num_named = [0 for _ in self.tables]
         if self.prompt_logits is not None:
             self.prompt_logits.clear()
+
+    def change_schedule(self, schedule: MixSchedule, kept_blocks: int) -> None:
+        """Compute tokens under another schedule, which is the same for the first ``kept_blocks`` blocks."""
+        self.schedule = schedule
+        for keys in self.keys:
+            del keys[kept_blocks:]
 
     def append(self, token_id: int) -> None:
         """Add a generated token."""

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from adaptrix_core.engine.advance import advance
 from adaptrix_core.engine.kv_cache import KVCache
+from adaptrix_core.engine.prefix import PrefixCache
 from adaptrix_core.engine.request import TokenEvent
 from adaptrix_core.engine.row import Row
 from adaptrix_core.engine.sampler import Sampled
@@ -63,6 +64,7 @@ class Scheduler:
     def __init__(
         self,
         cache: KVCache,
+        prefixes: PrefixCache,
         slots: AdapterSlots,
         max_rows: int,
         max_batch_tokens: int,
@@ -70,6 +72,7 @@ class Scheduler:
         eos_token_ids: frozenset[int],
     ) -> None:
         self._cache = cache
+        self._prefixes = prefixes
         self._slots = slots
         self._max_rows = max_rows
         self._max_batch_tokens = max_batch_tokens
@@ -121,12 +124,13 @@ class Scheduler:
                 break
             if row in self._running and self._hold(row):
                 budget = self._take(row, budget, chunks)
-        while self._waiting and budget > 0 and len(self._running) < self._max_rows:
+        while budget > 0 and len(self._running) < self._max_rows:
             if self.num_preemptions > preemptions_before:
                 break  # what was just taken back is not handed out again in the same step
-            if not self._admit(self._waiting[0], min(budget, self._limit(self._waiting[0]))):
+            row = next((row for row in self._waiting if row.is_ready), None)
+            if row is None or not self._admit(row, budget):
                 break
-            row = self._waiting.popleft()
+            self._waiting.remove(row)
             self._running.append(row)
             budget = self._take(row, budget, chunks)
         live = tuple(chunk for chunk in chunks if chunk.row in self._running)
@@ -136,7 +140,9 @@ class Scheduler:
         """Record a step's outcome; rows that ended leave and free what they held."""
         events = []
         for chunk, result in zip(batch.chunks, sampled, strict=True):
-            chunk.row.num_computed += chunk.count
+            end = chunk.start + chunk.count
+            chunk.row.computed = [max(computed, end) for computed in chunk.row.computed]
+            self._prefixes.name_new(chunk.row)
             event = advance(chunk.row, result, self._eos_token_ids)
             if event is not None:
                 events.append(event)
@@ -185,13 +191,16 @@ class Scheduler:
     def _limit(self, row: Row) -> int:
         return min(row.num_uncomputed, row.chunk_limit or row.num_uncomputed)
 
-    def _admit(self, row: Row, count: int) -> bool:
-        """Give a waiting row its slots and the blocks of its first chunk, both or neither."""
+    def _admit(self, row: Row, budget: int) -> bool:
+        """Give a waiting row slots, and blocks for a first chunk, its own and those it takes over; all or nothing."""
         if not self._hold(row):
             return False
-        if not self._cache.extend(row.tables, row.num_computed + count):
-            self.release_adapters(row)
+        self._prefixes.attach(row)
+        if not self._cache.extend(row.tables, row.num_computed + min(budget, self._limit(row))):
+            self._free(row)
+            row.restart()
             return False
+        self._prefixes.count_hits(row)
         if row.started is None:
             row.started = time.perf_counter()
         return True

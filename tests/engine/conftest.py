@@ -50,7 +50,7 @@ def make_engine(
         base: BaseModel | None = None,
         tokenizer: PreTrainedTokenizerFast | None = None,
         loader: Mapping[str, int] | None = None,
-        **options: int | None,
+        **options: int | bool | None,
     ) -> Engine:
         base = base or random_base(variant, tokenizer=tokenizer)
         sizes = EngineOptions(**{"block_size": 4, "kv_cache_tokens": 1024, "max_batch_tokens": 128, **options})

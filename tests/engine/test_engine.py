@@ -59,8 +59,8 @@ def test_counts_are_of_what_was_computed(make_engine: MakeEngine) -> None:
     stats = engine.stats()
     computed = sum(len(prompt) + 5 for prompt in PROMPTS)  # the last token of a row is never computed
     assert stats["layer_tokens"] == [
-        {"layers": [0, 0], "computed": computed},
-        {"layers": [1, NUM_LAYERS - 1], "computed": computed * (NUM_LAYERS - 1)},
+        {"layers": [0, 0], "computed": computed, "taken_over": 0},
+        {"layers": [1, NUM_LAYERS - 1], "computed": computed * (NUM_LAYERS - 1), "taken_over": 0},
     ]
     assert (stats["steps"], stats["tokens_generated"], stats["preemptions"]) == (6, 12, 0)
     assert stats["rows"] == {"running": 0, "waiting": 0}

@@ -206,11 +206,11 @@ def test_all_rows_of_a_request_switch(make_engine: MakeEngine) -> None:
     engine = make_engine()
     red, blue = engine.resolve_mix("red"), engine.resolve_mix("blue")
     engine.add(request("group", PROMPT, red, blue, n=2, seed=4, temperature=1.0, max_tokens=8))
-    step(engine, 2)
+    events = step(engine, 3)
+    assert len({event.index for event in events}) == 4
     engine.switch("group", None)
-    rows = engine.scheduler.rows
-    assert [row.mix for row in rows] == [()] * 4
-    assert {len(tokens) for tokens in tokens_of(drain(engine)).values()} == {6}
+    assert [row.mix for row in engine.scheduler.rows] == [()] * 4
+    assert {len(tokens) for tokens in tokens_of(events + drain(engine)).values()} == {8}
 
 
 def test_a_switch_to_an_unknown_adapter_changes_nothing(make_engine: MakeEngine) -> None:

@@ -1,0 +1,70 @@
+"""Blocks of one layer span: counted references, found again by key, the least recently used one given out first.
+
+A block that no row holds keeps its contents and its key until it is given out again. Knows numbers and keys; what lies
+in a block is `kv_cache.py`'s business, what a key means `prefix.py`'s.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+
+class BlockPool:
+    """``num_blocks`` blocks, numbered from 0."""
+
+    def __init__(self, num_blocks: int) -> None:
+        self._references = [0] * num_blocks
+        # In the order in which they are given out: nameless ones first, then by when they were last let go.
+        self._idle: OrderedDict[int, None] = OrderedDict.fromkeys(range(num_blocks))
+        self._by_key: dict[bytes, int] = {}
+        self._keys: dict[int, bytes] = {}
+
+    @property
+    def num_idle(self) -> int:
+        """Blocks that no row holds."""
+        return len(self._idle)
+
+    def take(self, count: int) -> list[int]:
+        """Give out ``count`` idle blocks, each held once; what they held is forgotten. There must be that many."""
+        taken = [self._idle.popitem(last=False)[0] for _ in range(count)]
+        for block in taken:
+            self._references[block] = 1
+            self._by_key.pop(self._keys.pop(block, b""), None)
+        return taken
+
+    def hold(self, block: int) -> None:
+        """Add a holder."""
+        self._references[block] += 1
+        self._idle.pop(block, None)
+
+    def let_go(self, block: int) -> None:
+        """Remove a holder; the last one leaves the block idle."""
+        self._references[block] -= 1
+        if self._references[block] == 0:
+            self._idle[block] = None
+            self._idle.move_to_end(block, last=block in self._keys)
+
+    def name(self, block: int, key: bytes) -> None:
+        """Make a held block findable; where another block has the key already, that one stays the one found."""
+        if key not in self._by_key and block not in self._keys:
+            self._by_key[key] = block
+            self._keys[block] = key
+
+    def find(self, key: bytes) -> int | None:
+        """The block with this key, held or idle."""
+        return self._by_key.get(key)
+
+    def faults(self, held: list[int]) -> list[str]:
+        """What is wrong if ``held`` lists every block once per holder; an empty list is good."""
+        counts = [0] * len(self._references)
+        for block in held:
+            counts[block] += 1
+        wrong = [
+            b for b, count in enumerate(counts) if count != self._references[b] or (count == 0) != (b in self._idle)
+        ]
+        faults = (
+            [f"{len(wrong)} blocks are not held as often as they are counted, first block {wrong[0]}"] if wrong else []
+        )
+        if {block: key for key, block in self._by_key.items()} != self._keys:
+            faults.append("keys and blocks do not match")
+        return faults
