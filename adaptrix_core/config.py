@@ -91,8 +91,11 @@ class EngineSettings(_Section):
         None, ge=16, description="tokens that the KV cache holds, at least 16; null: 16384"
     )
     cut: int | None = Field(
-        None, ge=1, description="first layer of the branch, at least 1; null: all layers in one span"
+        None,
+        ge=0,
+        description="first layer of the branch; 0: all layers in one span; null: where the directory's adapters begin",
     )
+    prefix_cache: bool = Field(True, description="true or false; whether prompts take over what was computed before")
     max_queue: int = Field(256, ge=1, le=1_000_000, description="rows that may wait, 1 to 1000000")
     host_cache_bytes: Bytes = Field(
         2 * _GIB, ge=_MIB, description="adapter weights kept in host memory, such as 2GiB; at least 1MiB"

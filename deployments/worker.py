@@ -121,4 +121,7 @@ def engine_numbers(stats: Mapping[str, Any]) -> dict[str, float]:
         "steps": stats["steps"],
         "tokens_generated": stats["tokens_generated"],
         "preemptions": stats["preemptions"],
+        "layer_tokens_computed": sum(span["computed"] for span in stats["layer_tokens"]),
+        "layer_tokens_taken_over": sum(span["taken_over"] for span in stats["layer_tokens"]),
+        "cut": stats["cut"] or 0,
     }

@@ -25,7 +25,7 @@ from adaptrix_core.adapters.device_slots import DeviceSlots
 from adaptrix_core.adapters.manager import AdapterManager, is_path
 from adaptrix_core.adapters.package import Adapter
 from adaptrix_core.adapters.preload import Preloader
-from adaptrix_core.errors import AdapterExists, AdapterNotFound, AdapterRejected, CacheFull
+from adaptrix_core.errors import AdapterExists, AdapterNotFound, CacheFull
 from adaptrix_core.injection.injector import LayerInjector
 
 Residency = Literal["device", "host", "disk", "absent"]
@@ -137,6 +137,11 @@ class DynamicLoader:
         """Layers that an adapter in host memory has weights for. Raises AdapterNotFound."""
         with self._lock:
             return self._resident(digest).weights.layers
+
+    def invocation_of(self, digest: str) -> tuple[int, ...] | None:
+        """Tokens that switch an activated LoRA in host memory on; None for an ordinary one. Raises AdapterNotFound."""
+        with self._lock:
+            return self._resident(digest).weights.invocation_tokens
 
     def prefetch(self, name: str) -> Future[Adapter]:
         """Load a named adapter into host memory in the background; the future has it, or the error."""
@@ -298,12 +303,6 @@ class DynamicLoader:
 
     def _keep(self, adapter: Adapter) -> None:
         """Into host memory; whatever that evicts leaves the device as well."""
-        if adapter.weights.invocation_tokens is not None:
-            raise AdapterRejected(
-                f"{adapter.identity}: an activated LoRA (invocation tokens {list(adapter.weights.invocation_tokens)}); "
-                "applying it to every token would be wrong, and switching it on at a token is not supported",
-                code="unsupported_feature",
-            )
         for evicted in self._host.put(adapter.digest, adapter, adapter.weights.nbytes):
             self._device.evict(evicted)
         self._retired.discard(adapter.digest)

@@ -103,7 +103,7 @@ def import_peft(
         layer, parts = modules.parts[module]
         whole = PointWeights(tensors[a_key], tensors[b_key], config.scaling_of(module))
         points.update({(layer, part): value for part, value in fused.split(whole, parts).items()})
-    weights = LoraWeights(dict(sorted(points.items())))
+    weights = LoraWeights(dict(sorted(points.items())), config.invocation_tokens)
     check_values(snapshot.origin, weights)
     metadata = describe(weights, base.info, name, **fields)
     check_points(metadata, base.info.num_layers, base.points, limits)
@@ -293,6 +293,7 @@ def _export_config(
         "use_rslora": False,
         "r": rank,
         "lora_alpha": alpha,
+        "alora_invocation_tokens": list(weights.invocation_tokens) if weights.invocation_tokens else None,
         "rank_pattern": {re.escape(module): value.rank for module, value in joined.items() if value.rank != rank},
         "alpha_pattern": {re.escape(module): value for module, value in alphas.items() if value != alpha},
         # A few layers of the same modules is what other servers understand as well; anything else is spelt out.

@@ -22,6 +22,7 @@ _USED = frozenset(
     {
         "peft_type", "base_model_name_or_path", "r", "lora_alpha", "use_rslora", "rank_pattern", "alpha_pattern",
         "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "init_lora_weights", "task_type",
+        "alora_invocation_tokens",
     }
 )  # fmt: skip
 
@@ -55,6 +56,7 @@ class PeftConfig:
     exclude_modules: str | tuple[str, ...] | None
     layers_to_transform: tuple[int, ...] | None
     layers_pattern: tuple[str, ...]
+    invocation_tokens: tuple[int, ...] | None
 
     def rank_of(self, module: str) -> int:
         """LoRA rank of a module, by its full name in the model."""
@@ -123,6 +125,7 @@ def parse_peft_config(data: bytes, origin: str) -> PeftConfig:
         exclude_modules=_modules(fields, "exclude_modules", origin),
         layers_to_transform=_layers(fields, origin),
         layers_pattern=_layers_pattern(fields, origin),
+        invocation_tokens=_invocation_tokens(fields, origin),
     )
     _check_numbers(config, origin)
     return config
@@ -188,6 +191,13 @@ def _layers_pattern(fields: Mapping[str, Any], origin: str) -> tuple[str, ...]:
     for pattern in patterns:
         _check_regex(pattern, "layers_pattern", origin)
     return tuple(patterns)
+
+
+def _invocation_tokens(fields: Mapping[str, Any], origin: str) -> tuple[int, ...] | None:
+    value = fields.get("alora_invocation_tokens")
+    if value is None or (isinstance(value, list) and value and all(type(item) is int and item >= 0 for item in value)):
+        return None if value is None else tuple(value)
+    raise _bad(origin, f"alora_invocation_tokens is {value!r}, a list of one or more token ids is needed")
 
 
 def _check_regex(pattern: str, name: str, origin: str) -> None:

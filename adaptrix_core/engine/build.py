@@ -8,22 +8,28 @@ from adaptrix_core.adapters import TrustPolicy
 from adaptrix_core.base import BaseModelManager
 from adaptrix_core.config import Settings
 from adaptrix_core.engine.core import EngineOptions
+from adaptrix_core.engine.cut import catalogue_cut
 from adaptrix_core.engine.engine import Engine
 
 
 def build_engine(settings: Settings, adapters_dir: Path | None = None) -> Engine:
     """Load the base model and make its engine. ``adapters_dir``: another catalogue than ``settings.adapters.dir``."""
-    base, adapters, wanted = settings.base, settings.adapters, settings.engine
+    adapters, wanted = settings.adapters, settings.engine
+    wanted_base = settings.base
+    base = BaseModelManager(
+        wanted_base.model, wanted_base.device, wanted_base.precision, wanted_base.lineage
+    ).load_model()
     options = EngineOptions(
         max_rows=wanted.max_rows,
         max_batch_tokens=wanted.max_batch_tokens,
         max_waiting=wanted.max_queue,
         block_size=wanted.block_size,
         kv_cache_tokens=wanted.kv_cache_tokens or EngineOptions().kv_cache_tokens,
-        cut=wanted.cut,
+        cut=catalogue_cut(adapters.dir, base) if wanted.cut is None else wanted.cut or None,
+        prefix_cache=wanted.prefix_cache,
     )
     return Engine(
-        BaseModelManager(base.model, base.device, base.precision, base.lineage).load_model(),
+        base,
         adapters_dir or adapters.dir,
         TrustPolicy(adapters.trust, adapters.trusted_keys_dir, adapters.revocation_file),
         options,

@@ -26,8 +26,9 @@ from adaptrix_core.engine.row import Row
 from adaptrix_core.engine.runner import Runner
 from adaptrix_core.engine.scheduler import Scheduler
 from adaptrix_core.errors import ContextLengthExceeded, InvalidRequest, RequestNotFound
+from adaptrix_core.injection.activation import activated
 from adaptrix_core.injection.injector import LayerInjector
-from adaptrix_core.injection.mix import Mix, check_mix, constant, digests_of, switched
+from adaptrix_core.injection.mix import Mix, MixSchedule, check_mix, constant, digests_of, switched
 
 History = Literal["keep", "recompute"]
 
@@ -47,7 +48,7 @@ class EngineOptions:
     kv_cache_tokens: int = 16384
     """Tokens whose keys and values fit."""
     cut: int | None = None
-    """First layer of the branch span; None keeps all layers in one span."""
+    """First layer of the branch span; None keeps all layers in one span. `cut.py` chooses one from a catalogue."""
     prefix_cache: bool = True
     """Whether rows take over blocks that earlier rows have computed."""
 
@@ -158,14 +159,14 @@ class EngineCore:
         self.loader.check_fits(past | digests_of(constant(mix)))
         for row in rows:
             if history == "recompute":
-                row.change_schedule(constant(mix), kept_blocks=0)
+                row.change_schedule(self._activated(constant(mix), row.request), kept_blocks=0)
                 self.scheduler.reset(row)
             else:
                 self._switch_from_here(row, mix)
 
     def _switch_from_here(self, row: Row, mix: Mix) -> None:
         kept = row.num_computed // self.options.block_size
-        row.change_schedule(switched(row.schedule, row.num_computed, mix), kept)
+        row.change_schedule(self._activated(switched(row.schedule, row.num_computed, mix), row.request), kept)
         if row.computed[0] > row.num_computed:  # the trunk is ahead, under a mix that may have acted there
             self.scheduler.reset(row)
         else:
@@ -208,6 +209,8 @@ class EngineCore:
         try:
             for schedule in request.schedules:
                 self.loader.check_fits(digests_of(schedule))
+            for row in rows:
+                row.schedule = self._activated(row.schedule, request)
             self.scheduler.add(rows)
         except Exception:
             self._unpin(request.request_id)
@@ -241,6 +244,9 @@ class EngineCore:
             text=TextStream(self.base.tokenizer, params.stop),
             constraint=None if constraint is None else constraint.copy(),
         )
+
+    def _activated(self, schedule: MixSchedule, request: GenerationRequest) -> MixSchedule:
+        return activated(schedule, request.prompt_token_ids, self.loader.invocation_of)
 
     def _check(self, request: GenerationRequest) -> None:
         for _, mix in (entry for schedule in request.schedules for entry in schedule):

@@ -20,6 +20,7 @@ from adaptrix_core.adapters.binding import BaseMatch
 from adaptrix_core.adapters.trust import Policy
 from adaptrix_core.base.model import BaseModel, BaseModelManager
 from adaptrix_core.engine.core import EngineCore, EngineOptions, History
+from adaptrix_core.engine.cut import catalogue_cut
 from adaptrix_core.engine.outcome import Outcome
 from adaptrix_core.engine.request import Completion, GenerationRequest, SamplingParams
 from adaptrix_core.engine.row import Row
@@ -76,9 +77,11 @@ class Engine(EngineCore):
         """Load a base model and make an engine for it.
 
         source: see `BaseModelManager`. trust: ``require | warn | off`` with the user's trusted keys, or a whole policy.
+        options: if None, the defaults with a cut where the catalogue's adapters begin.
         """
         base = BaseModelManager(source, device, precision).load_model()
         policy = trust if isinstance(trust, TrustPolicy) else TrustPolicy(trust)
+        options = options or EngineOptions(cut=catalogue_cut(adapters_dir or DEFAULT_ADAPTERS_DIR, base))
         return cls(base, adapters_dir, policy, options)
 
     def load_adapter(self, path: Path | str, name: str | None = None) -> Adapter:
@@ -169,6 +172,7 @@ class Engine(EngineCore):
         used = self._cache.num_blocks - self._cache.num_free_blocks
         return {
             "base": asdict(self.base.info),
+            "cut": self.options.cut,
             "rows": {"running": self.scheduler.num_running, "waiting": self.scheduler.num_waiting},
             "kv_blocks": {"used": used, "total": self._cache.num_blocks, "block_size": self._cache.block_size},
             "layer_tokens": [

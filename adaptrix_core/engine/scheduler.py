@@ -127,12 +127,12 @@ class Scheduler:
         while budget > 0 and len(self._running) < self._max_rows:
             if self.num_preemptions > preemptions_before:
                 break  # what was just taken back is not handed out again in the same step
-            row = next((row for row in self._waiting if row.is_ready), None)
-            if row is None or not self._admit(row, budget):
+            ready = next((row for row in self._waiting if row.is_ready), None)
+            if ready is None or not self._admit(ready, budget):
                 break
-            self._waiting.remove(row)
-            self._running.append(row)
-            budget = self._take(row, budget, chunks)
+            self._waiting.remove(ready)
+            self._running.append(ready)
+            budget = self._take(ready, budget, chunks)
         live = tuple(chunk for chunk in chunks if chunk.row in self._running)
         return Batch(live) if live else None
 

@@ -196,7 +196,6 @@ UNSUPPORTED = {
     "megatron_config": {"tensor_parallel": 2},
     "layer_replication": [[0, 4], [2, 5]],
     "use_qalora": True,
-    "alora_invocation_tokens": [1, 2],
     "arrow_config": {"top_k": 3},
     "kasa_config": {"rank": 2},
     "velora_config": {"groups": 2},

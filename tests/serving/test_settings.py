@@ -77,8 +77,8 @@ def test_all_faults_are_reported_at_once(root: Path) -> None:
         ("adapters", {"state_dir": "adapters"}, "adapters.state_dir"),
         ("engine", {"max_rows": 64, "max_batch_tokens": 32}, "engine.max_batch_tokens"),
         ("engine", {"kv_cache_tokens": 64, "block_size": 128}, "engine.kv_cache_tokens"),
-        ("engine", {"cut": 0}, "engine.cut = 0: should be greater than or equal to 1"),
-        ("engine", {"cut": 1}, None),
+        ("engine", {"cut": -1}, "engine.cut = -1: should be greater than or equal to 0"),
+        ("engine", {"cut": 0}, None),
         ("router", {"threshold": 0.5, "calibration_file": "c.json"}, "router.threshold"),
     ],
 )
