@@ -59,7 +59,9 @@ def main() -> None:
 def build_systems(directory: Path, max_rows: int) -> dict[str, System]:
     """The systems under measurement, all over the same weights in the same precision."""
     engine = Engine.from_pretrained(
-        workload.BASE, trust="off", options=EngineOptions(max_rows=max_rows, max_batch_tokens=2048)
+        workload.BASE,
+        trust="off",
+        options=EngineOptions(max_rows=max_rows, max_batch_tokens=2048, prefix_cache=False),
     )
     plain = workload.load_transformers_model(engine.base.dtype)
     adapted, paths = workload.with_adapters(workload.load_transformers_model(engine.base.dtype), directory)
