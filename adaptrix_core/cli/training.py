@@ -49,9 +49,12 @@ from adaptrix_core.cli.session import Session
     help="Also write the adapter directory that is served to PUBLISH/NAME, with the run's settings in its metadata.",
 )
 @click.option("--version", help="With --publish [default: 1.0.0].")
-@click.option("--description", help="With --publish: what it is for; the router reads this.")
+@click.option("--description", help="With --publish: what it is for; the router reads this [task family: its own].")
 @click.option(
-    "--route-example", "examples_of_use", multiple=True, help="With --publish: a prompt it is for; repeatable."
+    "--route-example",
+    "examples_of_use",
+    multiple=True,
+    help="With --publish: a prompt it is for; repeatable [task family: its own].",
 )
 @click.option("--sign", is_flag=True, help="With --publish: sign it with your key (--key names another).")
 @click.option("--key", type=click.Path(dir_okay=False, path_type=Path), help="Private key for --sign.")
@@ -98,8 +101,7 @@ def train(
             publish / name,
             base,
             config,
-            description=description or "",
-            routing_examples=examples_of_use,
+            **_card(config.data, description, examples_of_use),
             version=version or "1.0.0",
             private_key=(key or default_private_key()) if sign else None,
         )
@@ -119,3 +121,14 @@ def train(
             out.print(f"adapter directory: {publish / name}", markup=False)
 
     session.output.result(summary, show)
+
+
+def _card(data: str, description: str | None, examples_of_use: tuple[str, ...]) -> dict[str, Any]:
+    """Description and routing examples as given, else those written for the task family."""
+    from adaptrix_core.routing.prompts import suggested_cards
+
+    written = suggested_cards().get(data, {})
+    return {
+        "description": description or written.get("description", ""),
+        "routing_examples": examples_of_use or tuple(written.get("routing_examples", ())),
+    }

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from adaptrix_core.adapters import AdapterMetadata, import_peft, write_package
+from adaptrix_core.adapters import AdapterManager, AdapterMetadata, import_peft, write_package
 from adaptrix_core.base import BaseModel
 from adaptrix_core.injection.lora import LoraWeights
 from adaptrix_core.training.config import TrainConfig
@@ -59,6 +59,18 @@ def publish(
         }
     )
     return write_package(target, metadata, stored(weights), private_key=private_key)
+
+
+def record_metrics(
+    manager: AdapterManager, name: str, metrics: Mapping[str, Any], private_key: Path
+) -> AdapterMetadata:
+    """Write an adapter of a local catalogue again with these ``performance_metrics``, weights unchanged, and sign it.
+
+    Raises what `AdapterManager.load_adapter` and `write_package` raise.
+    """
+    adapter = manager.load_adapter(name)
+    metadata = adapter.metadata.model_copy(update={"performance_metrics": dict(metrics)})
+    return write_package(manager.path_of(name), metadata, adapter.weights, private_key=private_key)
 
 
 def training_record(run_dir: Path, config: TrainConfig) -> dict[str, Any]:

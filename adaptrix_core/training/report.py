@@ -55,6 +55,12 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
+def metrics_of(evaluation: Evaluation, adapter: str) -> dict[str, Any]:
+    """What an adapter's metadata says of its quality: `as_json` of its own family."""
+    everything = as_json(evaluation)
+    return {"held_out": everything["held_out"][adapter], "paraphrases": everything["paraphrases"][adapter]}
+
+
 def family_json(result: FamilyResult) -> dict[str, Any]:
     """One family: condition -> task (and "all") -> score, the router's choices, the lead over the base."""
     conditions = {

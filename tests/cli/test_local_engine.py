@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from adaptrix_core.adapters import AdapterManager
+from adaptrix_core.routing.prompts import suggested_cards
 from tests.serving.tiny import World
 
 Adaptrix = Callable[..., Result]
@@ -172,6 +174,19 @@ def test_training_publishes_a_signed_adapter_that_answers(
     loaded = adaptrix("load", tmp_path / "out" / "counting", *local)
     assert loaded.exit_code == 0, loaded.output
     assert "signed by tests" in loaded.stdout
+
+
+def test_an_adapter_for_a_task_family_is_published_with_its_own_card(
+    adaptrix: Adaptrix, world: World, tmp_path: Path
+) -> None:
+    trained = adaptrix(
+        "train", "sums", "--data", "math_reasoning", "--base", world.base_dir, "--output", tmp_path / "run", "--layers",
+        "1", "--rank", 2, "--examples", 3, "--epochs", 1, "--publish", tmp_path / "out", "--json",
+    )  # fmt: skip
+    assert trained.exit_code == 0, trained.output
+    metadata = AdapterManager(tmp_path / "out").get_adapter_metadata("sums")
+    card = suggested_cards()["math_reasoning"]
+    assert [metadata.description, list(metadata.routing_examples)] == [card["description"], card["routing_examples"]]
 
 
 @pytest.mark.slow

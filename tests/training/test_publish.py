@@ -9,10 +9,10 @@ import pytest
 import torch
 from peft import PeftModel
 
-from adaptrix_core.adapters import TrustPolicy, generate_key_pair
+from adaptrix_core.adapters import AdapterManager, TrustPolicy, generate_key_pair
 from adaptrix_core.engine import Engine
 from adaptrix_core.training.config import TrainConfig
-from adaptrix_core.training.publish import publish
+from adaptrix_core.training.publish import publish, record_metrics
 from adaptrix_core.training.run import LOSS_CURVE, train
 from tests.tiny_models import byte_tokenizer, random_base
 
@@ -48,6 +48,10 @@ def test_a_trained_adapter_is_published_signed_and_served(tmp_path: Path) -> Non
 
     engine = Engine(base, tmp_path / "adapters", TrustPolicy("require", public.parent))
     assert engine.load_adapter("letters").signer == "me"
+    recorded = record_metrics(engine.manager, "letters", {"held_out": {"right": 3}}, private)
+    assert recorded.performance_metrics == {"held_out": {"right": 3}}
+    again = AdapterManager(tmp_path / "adapters", base, TrustPolicy("require", public.parent)).load_adapter("letters")
+    assert (again.digest, again.signer, again.metadata) == (metadata.weights_digest, "me", recorded)
     prompt = base.encode_chat([{"role": "user", "content": "Say c."}])
     (served,) = engine.logits([prompt], adapters="letters")
     (unadapted,) = engine.logits([prompt])
