@@ -33,7 +33,7 @@ EXAMPLE = """
 Adaptrix is ready at {url}
 
   curl {url}/v1/chat/completions -H 'content-type: application/json'{key} \\
-    -d '{{"model": "auto", "messages": [{{"role": "user", "content": "What is 8 + 7 - 3?"}}]}}'
+    -d '{{"model": "auto", "messages": [{{"role": "user", "content": "What is 12 + 30 - 5?"}}]}}'
 
 Ctrl-C ends it.
 """

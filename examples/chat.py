@@ -1,7 +1,7 @@
 """Ask a running server with the official openai client; `auto` lets the router choose who answers.
 
 make serve            # in another terminal
-python examples/chat.py "What is 8 + 7 - 3?"
+python examples/chat.py "What is 12 + 30 - 5?"
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 
 from openai import OpenAI
 
-QUESTION = "What is 8 + 7 - 3?"
+QUESTION = "What is 12 + 30 - 5?"
 
 
 def main() -> None:
