@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -46,8 +45,10 @@ class Outcome:
 
 
 _CHILD = r"""
-import builtins, json, math, sys
+import builtins, json, math, resource, sys
 call = json.load(sys.stdin)
+for name, limits in call["limits"].items():
+    resource.setrlimit(getattr(resource, name), limits)
 allowed = {"math": math}
 def guarded_import(name, *args):
     if name in ("math", "re", "string", "itertools", "functools", "collections", "typing", "random", "copy", "hashlib"):
@@ -74,7 +75,9 @@ out.flush()
 
 def run(call: Call, seconds: float = 5.0) -> Outcome:
     """Define the source, call the function with each argument list, return the values. Never raises for bad code."""
-    payload = json.dumps({"source": call.source, "function": call.function, "arguments": call.arguments})
+    payload = json.dumps(
+        {"source": call.source, "function": call.function, "arguments": call.arguments, "limits": _limits(seconds)}
+    )
     with tempfile.TemporaryDirectory() as empty:
         child = subprocess.Popen(
             [*_isolation(), sys.executable, "-I", "-S", "-c", _CHILD],
@@ -84,7 +87,6 @@ def run(call: Call, seconds: float = 5.0) -> Outcome:
             cwd=empty,
             env={},
             start_new_session=True,
-            preexec_fn=lambda: _limit(seconds),
         )
         try:
             printed, _ = child.communicate(payload.encode(), timeout=seconds)
@@ -110,13 +112,19 @@ def _outcome(printed: bytes) -> Outcome:
     return Outcome(tuple(reply["values"]))
 
 
-def _limit(seconds: float) -> None:
+def _limits(seconds: float) -> dict[str, tuple[int, int]]:
+    """Soft and hard limits, which the child sets itself before it reads foreign code, and which it cannot raise again.
+
+    Set between fork and exec instead, they would make starting a child from a large process many times slower.
+    """
     whole = max(1, round(seconds))
-    resource.setrlimit(resource.RLIMIT_CPU, (whole, whole + 1))
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (OUTPUT_BYTES, OUTPUT_BYTES))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    return {
+        "RLIMIT_CPU": (whole, whole + 1),
+        "RLIMIT_AS": (MEMORY_BYTES, MEMORY_BYTES),
+        "RLIMIT_FSIZE": (OUTPUT_BYTES, OUTPUT_BYTES),
+        "RLIMIT_NOFILE": (16, 16),
+        "RLIMIT_CORE": (0, 0),
+    }
 
 
 def _isolation() -> list[str]:

@@ -8,12 +8,14 @@ right when its function, run in a sandbox, returns what the reference returns on
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from typing import cast
 
-from adaptrix_core.training.sandbox import Arguments, Call, run
+from adaptrix_core.training.sandbox import Arguments, Call, Outcome, run
 from adaptrix_core.training.tasks.code_grammar import Draft, pipeline, text_steps, two_formulas, two_numbers
 from adaptrix_core.training.tasks.problem import Problem
 
@@ -83,6 +85,7 @@ class FunctionTask:
         self.name = name
         self._draft, self._variable, self._probes = draft, variable, probes
         self._arguments, self._described = arguments, described
+        self._expected: dict[str, Outcome] = {}
 
     def generate(self, seed: int, count: int) -> list[Problem]:
         """Problems whose reference is the function in a fenced block."""
@@ -90,7 +93,8 @@ class FunctionTask:
 
     def score(self, problems: list[Problem], replies: list[str]) -> list[bool]:
         """A reply is right when its function agrees with the reference on every probe."""
-        return [self._agrees(p, reply) for p, reply in zip(problems, replies, strict=True)]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return list(pool.map(self._agrees, problems, replies))
 
     def _problem(self, rng: Random) -> Problem:
         draft = self._draft(rng)
@@ -115,7 +119,10 @@ class FunctionTask:
         if not defined:
             return False
         probes = cast(Arguments, problem.facts.get("arguments", self._probes))
-        expected = run(Call(problem.answer, named, probes))
+        wanted = Call(problem.answer, named, probes)
+        if repr(wanted) not in self._expected:
+            self._expected[repr(wanted)] = run(wanted)
+        expected = self._expected[repr(wanted)]
         return not expected.fault and run(Call(source, named if named in defined else defined[-1], probes)) == expected
 
 
