@@ -83,7 +83,7 @@ def _training(task: Task, wanted: int, seed: int) -> list[Problem]:
 FAMILIES: dict[str, TaskFamily] = {
     family.name: family
     for family in (
-        TaskFamily("math_reasoning", (ChainSum(), SimpleEquations(), LegCounting()), practice=(1, 1, 1)),
+        TaskFamily("math_reasoning", (ChainSum(), SimpleEquations(), LegCounting()), practice=(4, 1, 1)),
         TaskFamily("logical_reasoning", (FamilyRelationships(), Syllogism(), AliceInWonderland()), practice=(3, 4, 1)),
         TaskFamily("code_generation", code_tasks(), practice=(3, 3, 2, 2)),
     )
