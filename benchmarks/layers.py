@@ -29,7 +29,7 @@ from adaptrix_core.training.config import TrainConfig
 from adaptrix_core.training.datasets import load_pairs
 from adaptrix_core.training.packing import Example, pack
 from adaptrix_core.training.tasks.families import FAMILIES
-from adaptrix_core.training.trainer import encode_examples, train_examples
+from adaptrix_core.training.trainer import answer_loss, encode_examples, train_examples
 
 
 @dataclass(frozen=True)
@@ -109,17 +109,7 @@ def measure(base: BaseModel, config: TrainConfig, num_problems: int) -> Placemen
 def held_out_losses(base: BaseModel, adapter: Path, examples: Sequence[Example]) -> list[float]:
     """Nats per reply token of each example under a PEFT adapter."""
     peft = PeftModel.from_pretrained(base.module, str(adapter)).eval()
-    losses = []
-    for example in examples:
-        row = pack([example], 1)
-        logits = peft(
-            input_ids=row.token_ids,
-            attention_mask=row.mask,
-            position_ids=row.positions,
-            use_cache=False,
-            logits_to_keep=row.predictors,
-        ).logits
-        losses.append(torch.nn.functional.cross_entropy(logits[0], row.targets).item())
+    losses = [answer_loss(peft, pack([example], 1)).item() / example.answer_length for example in examples]
     peft.unload()
     return losses
 

@@ -106,6 +106,18 @@ def train_examples(
         run.detach()
 
 
+def answer_loss(model: nn.Module, packed: Pack) -> Tensor:
+    """Sum of the cross entropies, in nats, of a pack's answer tokens; logits are computed for those only."""
+    logits = model(
+        input_ids=packed.token_ids,
+        attention_mask=packed.mask,
+        position_ids=packed.positions,
+        use_cache=False,
+        logits_to_keep=packed.predictors,
+    ).logits
+    return nn.functional.cross_entropy(logits[0].float(), packed.targets, reduction="sum")
+
+
 class _Run:
     """The state of one run: model with adapters, optimiser, schedule, order of batches, history."""
 
@@ -186,14 +198,7 @@ class _Run:
         """Sum of the answer tokens' cross entropies."""
         reuse = self._config.reuse_trunk and self._layers[0] > 0
         with self._trunk.skipped(self._trunk.states(packed)) if reuse else nullcontext():
-            logits = self._model(
-                input_ids=packed.token_ids,
-                attention_mask=packed.mask,
-                position_ids=packed.positions,
-                use_cache=False,
-                logits_to_keep=packed.predictors,
-            ).logits
-        return nn.functional.cross_entropy(logits[0].float(), packed.targets, reduction="sum")
+            return answer_loss(self._model, packed)
 
     def _learning_rate(self, number: int) -> float:
         """Linear warm-up, then a cosine down to a twentieth."""

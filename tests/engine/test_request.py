@@ -69,7 +69,8 @@ GOOD = [
 
 @pytest.mark.parametrize("values", GOOD, ids=str)
 def test_a_value_at_its_limit_is_accepted(values: dict[str, Any]) -> None:
-    SamplingParams(**values)
+    accepted = SamplingParams(**values)
+    assert {name: getattr(accepted, name) for name in values} == values
 
 
 @pytest.mark.parametrize(
