@@ -10,7 +10,6 @@ the same bytes, and their values and digest checked. The first fault raises Adap
   base        base_mismatch, layer_out_of_range, unknown_module
   tensors     oversize_header, bad_safetensors, bad_dtype, bad_rank, bad_shape, missing_tensor, unexpected_tensor,
               no_tensors, non_finite, digest_mismatch
-  features    unsupported_feature
   PEFT        bad_peft, unsupported_peft_feature
   keys        bad_key
 """

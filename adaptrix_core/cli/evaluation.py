@@ -51,6 +51,10 @@ def evaluate(
         from adaptrix_core.training.publish import record_metrics
         from adaptrix_core.training.report import as_json, metrics_of, tables
 
+    if record and not default_private_key().is_file():
+        raise click.UsageError(
+            f"--record signs, and there is no key at {default_private_key()}; `adaptrix sign` makes one"
+        )
     present = [metadata.name for metadata in AdapterManager(settings.adapters.dir).list_adapters()]
     config = EvaluateConfig(
         adapters=names or tuple(dict.fromkeys(present)),

@@ -54,6 +54,7 @@ def test_every_command_explains_itself_and_speaks_json(name: str) -> None:
         (["verify", "no-such-directory"], "does not exist"),
         (["status", "--config", "no-such-file.yaml"], "does not exist"),
         (["import", "x", "--to-layers", "4,x"], "4,x"),
+        (["evaluate", "--record"], "--record signs, and there is no key at"),
     ],
 )
 def test_wrong_usage_exits_2_and_says_what_is_wrong(arguments: list[str], complaint: str) -> None:
