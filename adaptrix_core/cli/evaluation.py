@@ -53,7 +53,7 @@ def evaluate(
 
     if record and not default_private_key().is_file():
         raise click.UsageError(
-            f"--record signs, and there is no key at {default_private_key()}; `adaptrix sign` makes one"
+            f"--record signs, and there is no key at {default_private_key()}; `adaptrix sign --new-key` makes one"
         )
     present = [metadata.name for metadata in AdapterManager(settings.adapters.dir).list_adapters()]
     config = EvaluateConfig(
