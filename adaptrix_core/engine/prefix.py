@@ -57,10 +57,12 @@ class PrefixCache:
             return
         for span, pool in enumerate(self._cache.pools):
             full = row.computed[span] // self._cache.block_size
+            if full == row.num_named[span]:  # most steps fill no block
+                continue
             keys = self._keys(row, span, full)
             for block in range(row.num_named[span], full):
                 pool.name(row.tables[span][block], keys[block])
-            row.num_named[span] = max(row.num_named[span], full)
+            row.num_named[span] = full
 
     def count_hits(self, row: Row) -> None:
         """Count what an admitted row has taken over."""
