@@ -1,8 +1,8 @@
-"""The frozen base model: load it, describe it, and run a span of its layers.
+"""The frozen base model: describe it, and run a span of its layers.
 
-`BaseModelManager` turns a name into a `BaseModel`. A `BaseModel` is a transformers causal LM in evaluation mode with
-its tokenizer, its facts and its injection points. It knows nothing of adapters, requests or caches; the attention
-function it runs with is chosen by whoever drives it.
+A `BaseModel` is a transformers causal LM in evaluation mode with its tokenizer, its facts and its injection points
+(`manager.py` loads one). It knows nothing of adapters, requests or caches; the attention function it runs with is
+chosen by whoever drives it.
 """
 
 from __future__ import annotations
@@ -13,16 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.utils import logging as transformers_logging
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from adaptrix_core.base.families import Family, Point, PointSpec, Rotary, family_of
-from adaptrix_core.base.source import Source, resolve
-from adaptrix_core.errors import BaseModelError, InvalidRequest
-
-DTYPES: Mapping[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+from adaptrix_core.errors import InvalidRequest
 
 FALLBACK_CHAT_TEMPLATE = (
     "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}"
@@ -52,6 +47,8 @@ class BaseModelInfo:
     context_length: int
     device: str
     dtype: str
+    layout: str
+    """How weights are kept: a number format, or ``int4`` and ``int8`` for packed ones."""
     chat_template: str
     """``model``, ``fallback`` or ``none`` (no tokenizer)."""
 
@@ -65,12 +62,35 @@ class BaseModel:
         self.module = module.eval().requires_grad_(False)
         self.family: Family = family_of(module.config.model_type)
         self.points: dict[Point, PointSpec] = self.family.points(module)
-        self.device = module.device
-        self.dtype = module.dtype
         self.tokenizer = tokenizer
         chat_template = _prepare_tokenizer(tokenizer, module)
         self.info = _describe(self, name, lineage, digest, chat_template)
         self.eos_token_ids = _eos_token_ids(module, tokenizer)
+
+    @property
+    def device(self) -> torch.device:
+        """Where states are computed."""
+        return self.module.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Number format of states."""
+        return self.module.dtype
+
+    @property
+    def kv_dtype(self) -> torch.dtype:
+        """Number format of keys and values in the cache."""
+        return self.dtype
+
+    @property
+    def layout(self) -> str:
+        """How weights are kept; part of every cache key, as other layouts give other states."""
+        return str(self.dtype).removeprefix("torch.")
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of all weights."""
+        return sum(p.numel() * p.element_size() for p in self.module.parameters())
 
     @classmethod
     def from_module(
@@ -123,110 +143,6 @@ class BaseModel:
         return self.family.head(self.module, hidden)
 
 
-class BaseModelManager:
-    """Loads one base model, once.
-
-    model_name: embedded name, hub id ``org/name[@revision]``, directory, or `.gguf` file.
-    device: ``auto | cpu | cuda | cuda:N | mps``. precision: ``auto | fp32 | bf16 | fp16``.
-    lineage: overrides the recorded lineage (for a local copy of a hub model, say).
-    """
-
-    def __init__(
-        self,
-        model_name: str = "smollm2-135m",
-        device: str = "auto",
-        precision: str = "auto",
-        lineage: str | None = None,
-    ) -> None:
-        self.model_name = model_name
-        self.device = resolve_device(device)
-        self.dtype = resolve_dtype(precision, self.device)
-        self._lineage = lineage
-        self._model: BaseModel | None = None
-
-    def load_model(self) -> BaseModel:
-        """The loaded model (loaded on the first call). Raises BaseModelError."""
-        if self._model is None:
-            source = resolve(self.model_name, self.dtype, self._lineage)
-            module = _load_module(source, self.dtype).to(self.device)
-            self._model = BaseModel(module, _load_tokenizer(source), source.name, source.lineage, source.digest)
-        return self._model
-
-    def get_model_info(self) -> BaseModelInfo:
-        """Facts of the model; loads it if need be."""
-        return self.load_model().info
-
-    def get_layer_count(self) -> int:
-        """Number of decoder layers."""
-        return self.get_model_info().num_layers
-
-    def get_hidden_size(self) -> int:
-        """Width of the residual stream."""
-        return self.get_model_info().hidden_size
-
-
-def resolve_device(device: str) -> torch.device:
-    """``auto`` picks CUDA, then MPS, then the CPU. Raises BaseModelError for a device that is not there."""
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    kind, _, index = device.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (index and (kind != "cuda" or not index.isdigit())):
-        raise BaseModelError(f"device {device!r} is not one of auto, cpu, cuda, cuda:N, mps", code="no_device")
-    available = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[kind]
-    if int(index or 0) >= available:
-        raise BaseModelError(
-            f"device {device!r} asked, {available} {kind} devices here; use auto or cpu", code="no_device"
-        )
-    return torch.device(device)
-
-
-def resolve_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """``auto`` is bf16 where the device computes it natively, fp32 elsewhere: emulated bf16 is far slower."""
-    if precision == "auto":
-        native = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bf16() and device.type == "cpu"
-        return torch.bfloat16 if native else torch.float32
-    if precision not in DTYPES:
-        raise BaseModelError(f"precision {precision!r} is not one of auto, {', '.join(DTYPES)}", code="bad_base")
-    return DTYPES[precision]
-
-
-def _cpu_has_bf16() -> bool:
-    capabilities = torch.backends.cpu.get_cpu_capability()
-    return "AVX512" in capabilities and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-
-
-def _load_module(source: Source, dtype: torch.dtype) -> PreTrainedModel:
-    try:
-        config = AutoConfig.from_pretrained(source.directory)
-        family_of(config.model_type)
-        transformers_logging.disable_progress_bar()
-        module, report = AutoModelForCausalLM.from_pretrained(
-            source.directory, config=config, dtype=dtype, use_safetensors=True, output_loading_info=True
-        )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise BaseModelError(f"base model {source.name!r} could not be loaded: {error}", code="bad_base") from error
-    missing = sorted(report["missing_keys"])
-    if missing:  # transformers would leave random weights there
-        raise BaseModelError(
-            f"base model {source.name!r} lacks {len(missing)} tensors, {missing[0]} for one; fetch or convert it again",
-            code="bad_base",
-        )
-    return module
-
-
-def _load_tokenizer(source: Source) -> PreTrainedTokenizerBase | None:
-    if (
-        not (source.directory / "tokenizer_config.json").is_file()
-        and not (source.directory / "tokenizer.json").is_file()
-    ):
-        return None
-    try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source.directory)
-    except (OSError, ValueError, KeyError) as error:
-        raise BaseModelError(f"tokenizer of {source.name!r} could not be loaded: {error}", code="bad_base") from error
-    return tokenizer
-
-
 def _prepare_tokenizer(tokenizer: PreTrainedTokenizerBase | None, module: PreTrainedModel) -> str:
     """Give the tokenizer a padding token and a chat template; returns where the template is from."""
     if tokenizer is None:
@@ -257,7 +173,6 @@ def _describe(base: BaseModel, name: str, lineage: str, digest: str, chat_templa
     heads = config.num_attention_heads
     kv_heads = getattr(config, "num_key_value_heads", None) or heads
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
-    parameters = list(base.module.parameters())
     up = base.points[0, "mlp.up_proj"]
     signature = (
         f"{config.model_type}:layers={config.num_hidden_layers},hidden={config.hidden_size},heads={heads},"
@@ -275,11 +190,12 @@ def _describe(base: BaseModel, name: str, lineage: str, digest: str, chat_templa
         num_kv_heads=kv_heads,
         head_dim=head_dim,
         vocab_size=config.vocab_size,
-        num_parameters=sum(p.numel() for p in parameters),
-        memory_bytes=sum(p.numel() * p.element_size() for p in parameters),
+        num_parameters=sum(p.numel() for p in base.module.parameters()),
+        memory_bytes=base.memory_bytes,
         context_length=_context_length(config),
         device=str(base.device),
         dtype=str(base.dtype).removeprefix("torch."),
+        layout=base.layout,
         chat_template=chat_template,
     )
 

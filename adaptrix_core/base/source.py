@@ -10,11 +10,10 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +23,10 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from safetensors.torch import save_model
 
 from adaptrix_core.base.gguf_header import general_texts
+from adaptrix_core.base.gguf_tensors import GGUFTensors
+from adaptrix_core.base.layouts import Layout
+from adaptrix_core.base.packed import PACKED_FILE, pack_weights
+from adaptrix_core.cache_dir import cache_root
 from adaptrix_core.errors import BaseModelError
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
@@ -63,21 +66,21 @@ class Source:
     """SHA-256 of the weights as they were published (the GGUF file, or all safetensors files)."""
 
 
-def resolve(name: str, dtype: torch.dtype, lineage: str | None = None) -> Source:
+def resolve(name: str, dtype: torch.dtype, lineage: str | None = None, layout: Layout | None = None) -> Source:
     """Find the files of base model ``name``; converts a GGUF file, downloads a hub snapshot, where needed.
 
     name: an embedded name, a path to a `.gguf` file or to a directory, or ``org/name[@revision]``.
-    dtype: precision in which a GGUF file's weights are kept after conversion.
+    dtype: precision in which a GGUF file's weights are kept after conversion. layout: keep them packed instead.
     Raises BaseModelError (code base_not_found or bad_base).
     """
     if name in EMBEDDED:
         embedded = EMBEDDED[name]
-        return _from_gguf(name, _package_file(embedded), dtype, lineage or embedded.lineage)
+        return _from_gguf(name, _package_file(embedded), dtype, lineage or embedded.lineage, layout)
     path = Path(name).expanduser()
     if path.suffix == ".gguf":
         if not path.is_file():
             raise BaseModelError(f"no GGUF file at {name!r}; check the path", code="base_not_found")
-        return _from_gguf(name, path, dtype, lineage)
+        return _from_gguf(name, path, dtype, lineage, layout)
     if path.is_dir():
         return _from_directory(name, path, lineage or _recorded_lineage(path) or path.resolve().name)
     if HUB_ID.fullmatch(name):
@@ -87,12 +90,6 @@ def resolve(name: str, dtype: torch.dtype, lineage: str | None = None) -> Source
         "or a hub id of the form org/name[@revision]",
         code="base_not_found",
     )
-
-
-def cache_root() -> Path:
-    """Where conversions are kept: ``$ADAPTRIX_CACHE``, else ``adaptrix`` in the user's cache directory."""
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "adaptrix"
-    return Path(os.environ.get("ADAPTRIX_CACHE") or default)
 
 
 def digest_files(paths: Iterable[Path]) -> str:
@@ -147,14 +144,14 @@ def _from_hub(name: str, lineage: str | None) -> Source:
     return _from_directory(name, Path(directory), lineage or repo)
 
 
-def _from_gguf(name: str, file: Path, dtype: torch.dtype, lineage: str | None) -> Source:
+def _from_gguf(name: str, file: Path, dtype: torch.dtype, lineage: str | None, layout: Layout | None) -> Source:
     with file.open("rb") as handle:
         digest = hashlib.file_digest(handle, "sha256").hexdigest()
-    precision = str(dtype).removeprefix("torch.")
+    precision = layout or str(dtype).removeprefix("torch.")
     directory = cache_root() / "gguf" / f"{digest[:32]}-{precision}"
     said = _gguf_lineage(file, digest)
     if not (directory / "config.json").is_file():
-        _convert_gguf(file, directory, dtype, said)
+        _convert_gguf(file, directory, said, lambda scratch: _write_weights(file, scratch, dtype, layout))
     return Source(name, directory, lineage or said, digest)
 
 
@@ -168,21 +165,15 @@ def _gguf_lineage(file: Path, digest: str) -> str:
     return f"gguf:{'/'.join(named)[:400]}" if general.get("name") else f"gguf:{digest[:16]}"
 
 
-def _convert_gguf(file: Path, directory: Path, dtype: torch.dtype, lineage: str) -> None:
+def _convert_gguf(file: Path, directory: Path, lineage: str, write_weights: Callable[[Path], None]) -> None:
     """Write ``file`` as a transformers directory (weights, tokenizer, config), appearing only when it is whole."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
 
     directory.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=directory.parent, prefix=".converting-"))
     try:
-        where = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
-        AutoTokenizer.from_pretrained(**where).save_pretrained(scratch)
-        model = AutoModelForCausalLM.from_pretrained(**where, dtype=dtype)
-        del model.config.quantization_config  # the saved weights are plain ones
-        model.config.save_pretrained(scratch)
-        if model.generation_config is not None:
-            model.generation_config.save_pretrained(scratch)
-        save_model(model, str(scratch / "model.safetensors"), metadata={"format": "pt"})
+        AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name).save_pretrained(scratch)
+        write_weights(scratch)
         (scratch / LINEAGE_FILE).write_text(json.dumps({"lineage": lineage}))
         try:
             scratch.rename(directory)
@@ -190,7 +181,25 @@ def _convert_gguf(file: Path, directory: Path, dtype: torch.dtype, lineage: str)
             # Another process finished the same conversion first: its directory is as good as ours.
             if not (directory / "config.json").is_file():
                 raise
+    except BaseModelError:
+        raise
     except Exception as error:  # the parser of the format raises whatever a broken byte makes it stumble over
         raise BaseModelError(f"GGUF file {file.name!r} could not be converted: {error}", code="bad_base") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _write_weights(file: Path, scratch: Path, dtype: torch.dtype, layout: Layout | None) -> None:
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    if layout is not None:
+        config = AutoConfig.from_pretrained(str(file.parent), gguf_file=file.name)
+        pack_weights(GGUFTensors(file, config, layout), config).save(scratch / PACKED_FILE)
+        config.save_pretrained(scratch)
+        return
+    model = AutoModelForCausalLM.from_pretrained(str(file.parent), gguf_file=file.name, dtype=dtype)
+    del model.config.quantization_config  # the saved weights are plain ones
+    model.config.save_pretrained(scratch)
+    if model.generation_config is not None:
+        model.generation_config.save_pretrained(scratch)
+    save_model(model, str(scratch / "model.safetensors"), metadata={"format": "pt"})

@@ -16,19 +16,23 @@ from torch import Tensor
 
 from adaptrix_core.adapters.loader import DynamicLoader
 from adaptrix_core.base.model import BaseModel
+from adaptrix_core.base.packed_model import PackedModel
 from adaptrix_core.engine.advance import finish
 from adaptrix_core.engine.constraint import Constraint, GrammarCompiler
 from adaptrix_core.engine.detokenizer import TextStream
 from adaptrix_core.engine.kv_cache import KVCache
+from adaptrix_core.engine.native import NativeSpans
 from adaptrix_core.engine.prefix import PrefixCache
 from adaptrix_core.engine.request import GenerationRequest, SamplingParams, TokenEvent
 from adaptrix_core.engine.row import Row
 from adaptrix_core.engine.runner import Runner
 from adaptrix_core.engine.scheduler import Scheduler
+from adaptrix_core.engine.spans import ModuleSpans, Spans
 from adaptrix_core.errors import ContextLengthExceeded, InvalidRequest, RequestNotFound
 from adaptrix_core.injection.activation import activated
 from adaptrix_core.injection.injector import LayerInjector
 from adaptrix_core.injection.mix import Mix, MixSchedule, check_mix, constant, digests_of, switched
+from adaptrix_core.injection.native import NativeInjector
 
 History = Literal["keep", "recompute"]
 
@@ -70,7 +74,7 @@ class EngineCore:
         self._injector = injector
         num_blocks = -(-options.kv_cache_tokens // options.block_size)
         self._cache = KVCache(base, _spans(base.info.num_layers, options.cut), num_blocks, options.block_size)
-        identity = (base.info.digest.encode(), str(base.dtype).encode())
+        identity = (base.info.digest.encode(), base.layout.encode())
         self.prefixes = PrefixCache(self._cache, identity, loader.layers_of, options.prefix_cache)
         self.scheduler = Scheduler(
             self._cache,
@@ -81,7 +85,7 @@ class EngineCore:
             options.max_waiting,
             base.eos_token_ids,
         )
-        self.runner = Runner(base, self._cache, injector)
+        self.runner = Runner(base, self._cache, _backend(base, self._cache, injector))
         self._grammars = GrammarCompiler(base.tokenizer, base.info.vocab_size) if base.tokenizer is not None else None
         self._rows: dict[str, list[Row]] = {}
         self._pins: dict[str, frozenset[str]] = {}
@@ -297,6 +301,12 @@ class EngineCore:
     def _unpin(self, request_id: str) -> None:
         for digest in self._pins.pop(request_id, frozenset()):
             self.loader.unpin(digest)
+
+
+def _backend(base: BaseModel, cache: KVCache, injector: LayerInjector) -> Spans:
+    if isinstance(base, PackedModel) and isinstance(injector, NativeInjector):
+        return NativeSpans(base, cache, injector)
+    return ModuleSpans(base, cache, injector)
 
 
 def _spans(num_layers: int, cut: int | None) -> list[range]:

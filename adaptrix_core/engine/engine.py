@@ -18,7 +18,8 @@ from torch import Tensor
 from adaptrix_core.adapters import Adapter, AdapterManager, DynamicLoader, TrustPolicy
 from adaptrix_core.adapters.binding import BaseMatch
 from adaptrix_core.adapters.trust import Policy
-from adaptrix_core.base.model import BaseModel, BaseModelManager
+from adaptrix_core.base import BaseModel, BaseModelManager
+from adaptrix_core.base.packed_model import PackedModel
 from adaptrix_core.engine.core import EngineCore, EngineOptions, History
 from adaptrix_core.engine.cut import catalogue_cut
 from adaptrix_core.engine.outcome import Outcome
@@ -27,6 +28,7 @@ from adaptrix_core.engine.row import Row
 from adaptrix_core.errors import InvalidRequest, Overloaded
 from adaptrix_core.injection.injector import LayerInjector
 from adaptrix_core.injection.mix import Mix, Term, constant
+from adaptrix_core.injection.native import NativeInjector
 
 Prompt = str | Sequence[int] | Sequence[Mapping[str, str]]
 """Raw text, token ids, or chat messages."""
@@ -57,7 +59,7 @@ class Engine(EngineCore):
         **loader_options: Any,
     ) -> None:
         """adapters_dir: the catalogue; `adapters` in the working directory if None. loader_options: `DynamicLoader`."""
-        injector = LayerInjector(base)
+        injector = NativeInjector(base) if isinstance(base, PackedModel) else LayerInjector(base)
         injector.register_all()
         manager = AdapterManager(adapters_dir or DEFAULT_ADAPTERS_DIR, base, trust, base_match=base_match)
         super().__init__(base, injector, DynamicLoader(manager, injector, **loader_options), options or EngineOptions())

@@ -32,8 +32,8 @@ class KVCache:
         slots = num_blocks * block_size
         shape = (slots, info.num_kv_heads, info.head_dim)
         layers = [layer for span in self.spans for layer in span]
-        self.keys = {layer: torch.zeros(shape, dtype=base.dtype, device=base.device) for layer in layers}
-        self.values = {layer: torch.zeros(shape, dtype=base.dtype, device=base.device) for layer in layers}
+        self.keys = {layer: torch.zeros(shape, dtype=base.kv_dtype, device=base.device) for layer in layers}
+        self.values = {layer: torch.zeros(shape, dtype=base.kv_dtype, device=base.device) for layer in layers}
         self.states = tuple(
             torch.zeros((slots, info.hidden_size), dtype=base.dtype, device=base.device) for _ in self.spans[:-1]
         )

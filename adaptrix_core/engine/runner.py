@@ -1,35 +1,32 @@
 """One step of computation: a batch of chunks in, the next token of every row that reached its end out.
 
-The runner packs the chunks into one sequence, runs the base model span by span under the injector, and samples. It
-keeps no state between steps beyond counters. Engine thread only.
+The runner has a backend (`spans.py`) run the base model's spans on the chunks that need them, and samples. It keeps no
+state between steps beyond counters. Engine thread only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import groupby
 
 import torch
 from torch import Tensor
 
 from adaptrix_core.base.model import BaseModel
-from adaptrix_core.engine.attention import ATTENTION_NAME, Segment, SpanAttention, states_entering
 from adaptrix_core.engine.kv_cache import KVCache
 from adaptrix_core.engine.sampler import Sampled, sample
 from adaptrix_core.engine.scheduler import Batch, Chunk
-from adaptrix_core.injection.injector import LayerInjector
+from adaptrix_core.engine.spans import Spans
 
 
 class Runner:
     """Runs batches on one base model with one cache."""
 
-    def __init__(self, base: BaseModel, cache: KVCache, injector: LayerInjector) -> None:
+    def __init__(self, base: BaseModel, cache: KVCache, spans: Spans) -> None:
         self._base = base
         self._cache = cache
-        self._injector = injector
+        self._spans = spans
         self.layer_tokens = [0 for _ in cache.spans]
         """Layers times tokens computed so far, by span."""
-        base.module.set_attn_implementation(ATTENTION_NAME)
 
     @torch.inference_mode()
     def run(self, batch: Batch) -> list[Sampled | None]:
@@ -49,29 +46,10 @@ class Runner:
         """States leaving the last layer, ``(tokens, hidden)``."""
         hidden = torch.empty(0)
         for chunks, spans in _passes(batch, len(self._cache.spans)):
-            hidden = self._run_pass(chunks, spans)
-        return hidden[0]
-
-    def _run_pass(self, chunks: Sequence[Chunk], spans: Sequence[int]) -> Tensor:
-        """Run consecutive spans on the same tokens; the states that leave the last of them, ``(1, tokens, hidden)``."""
-        device = self._base.device
-        places = [(c.row, p) for c in chunks for p in range(c.start, c.start + c.count)]
-        positions = torch.tensor([[place for _, place in places]], device=device)
-        segments = [Segment(c.row.tables, c.start, c.count) for c in chunks]
-        with self._injector.step([row.mix_at(place) for row, place in places]):
-            if spans[0] == 0:
-                token_ids = torch.tensor([[row.tokens[place] for row, place in places]], device=device)
-                hidden = self._base.embed(token_ids, positions)
-            else:
-                hidden = states_entering(self._cache, spans[0], segments)
-            rotary = self._base.rotary(hidden, positions)
+            hidden = self._spans.run(chunks, spans)
             for number in spans:
-                span = self._cache.spans[number]
-                attention = SpanAttention(self._cache, number, segments)
-                hidden = self._base.run_span(span, hidden, positions, rotary, attention)
-                attention.keep_states(hidden)
-                self.layer_tokens[number] += len(span) * len(places)
-        return hidden
+                self.layer_tokens[number] += len(self._cache.spans[number]) * hidden.shape[1]
+        return hidden[0]
 
     def _collect_prompt_logits(self, batch: Batch, hidden: Tensor) -> None:
         offset = 0

@@ -49,17 +49,21 @@ class LayerInjector:
 
     def register_injection_point(self, layer: int, module: str) -> None:
         """Hook one point (idempotent). Raises InvalidRequest for a layer or module the model does not have."""
-        point = (layer, canonical_name(module))
+        point = self._check_point(layer, module)
         if point in self._handles:
             return
+        spec = self._base.points[point]
+        real = self._base.family.layers(self._base.module)[layer].get_submodule(spec.module_path)
+        self._handles[point] = real.register_forward_hook(self._hook(point, spec.part))
+
+    def _check_point(self, layer: int, module: str) -> Point:
+        point = (layer, canonical_name(module))
         if point not in self._base.points:
             raise InvalidRequest(
                 f"no injection point {layer}.{module}: the model has {self._base.info.num_layers} layers "
                 f"(0 to {self._base.info.num_layers - 1}) with modules {', '.join(self._modules())}"
             )
-        spec = self._base.points[point]
-        real = self._base.family.layers(self._base.module)[layer].get_submodule(spec.module_path)
-        self._handles[point] = real.register_forward_hook(self._hook(point, spec.part))
+        return point
 
     def register_all(self) -> None:
         """Hook every injection point of the model, before anything is compiled."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -76,6 +77,13 @@ def mix_at(schedule: MixSchedule, position: int) -> Mix:
     """The mix that the token at ``position`` is computed under."""
     index = bisect_right([start for start, _ in schedule], position) - 1
     return schedule[index][1]
+
+
+def mix_runs(schedule: MixSchedule, start: int, end: int) -> Iterator[tuple[Mix, int]]:
+    """The mixes of the tokens ``start … end``, each with the number of tokens in a row that it holds for."""
+    bounds = [begin for begin, _ in schedule[1:] if start < begin < end]
+    for first, last in pairwise((start, *bounds, end)):
+        yield mix_at(schedule, first), last - first
 
 
 def switched(schedule: MixSchedule, position: int, mix: Mix) -> MixSchedule:

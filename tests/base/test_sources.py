@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from adaptrix_core.base import BaseModelManager
-from adaptrix_core.base.source import EMBEDDED, EmbeddedModel, cache_root, resolve
+from adaptrix_core.base.source import EMBEDDED, EmbeddedModel, resolve
+from adaptrix_core.cache_dir import cache_root
 from adaptrix_core.errors import BaseModelError
 from tests.tiny_models import random_module
 

@@ -1,0 +1,161 @@
+"""`BaseModelManager`: from a name to a loaded base model."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from adaptrix_core.base.families import family_of
+from adaptrix_core.base.layouts import Layout
+from adaptrix_core.base.model import BaseModel, BaseModelInfo
+from adaptrix_core.base.packed import PACKED_FILE, ModuleTensors, PackedWeights, pack_weights
+from adaptrix_core.base.packed_model import PackedModel, describe_module, why_not_packed
+from adaptrix_core.base.source import Source, resolve
+from adaptrix_core.errors import BaseModelError
+from adaptrix_core.native import why_not
+
+log = logging.getLogger(__name__)
+
+DTYPES: Mapping[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+LAYOUTS: Mapping[str, Layout] = {"int4": "int4", "int8": "int8"}
+
+
+class BaseModelManager:
+    """Loads one base model, once.
+
+    model_name: embedded name, hub id ``org/name[@revision]``, directory, or `.gguf` file.
+    device: ``auto | cpu | cuda | cuda:N | mps``. precision: ``auto | fp32 | bf16 | fp16``, or ``int4 | int8``: packed
+    weights on the CPU (int8 for what the source does not have in 4 bits). Where packed weights cannot be used, the same
+    model is loaded unpacked and a warning says why.
+    lineage: overrides the recorded lineage (for a local copy of a hub model, say).
+    """
+
+    def __init__(
+        self,
+        model_name: str = "smollm2-135m",
+        device: str = "auto",
+        precision: str = "auto",
+        lineage: str | None = None,
+    ) -> None:
+        self.model_name = model_name
+        self.device = resolve_device(device)
+        self.layout: Layout | None = LAYOUTS.get(precision)
+        self.dtype = resolve_dtype("auto" if self.layout else precision, self.device)
+        self._lineage = lineage
+        self._model: BaseModel | None = None
+
+    def load_model(self) -> BaseModel:
+        """The loaded model (loaded on the first call). Raises BaseModelError."""
+        if self._model is None:
+            self._model = self._load_packed() or self._load_plain()
+        return self._model
+
+    def _load_plain(self) -> BaseModel:
+        source = resolve(self.model_name, self.dtype, self._lineage)
+        module = _load_module(source, self.dtype).to(self.device)
+        return BaseModel(module, _load_tokenizer(source), source.name, source.lineage, source.digest)
+
+    def _load_packed(self) -> BaseModel | None:
+        """The model over packed weights, or None where it is to be loaded unpacked."""
+        if self.layout is None:
+            return None
+        reason = why_not() if self.device.type == "cpu" else f"they run on the CPU, not on {self.device}"
+        if reason is None:
+            source = resolve(self.model_name, self.dtype, self._lineage, self.layout)
+            config = AutoConfig.from_pretrained(source.directory)
+            reason = why_not_packed(config)
+        if reason is not None:
+            log.warning("no packed weights for %s: %s; loading %s instead", self.model_name, reason, self.dtype)
+            return None
+        weights = _packed_weights(source, config)
+        module = describe_module(config, source.directory)
+        return PackedModel(module, weights, _load_tokenizer(source), source.name, source.lineage, source.digest)
+
+    def get_model_info(self) -> BaseModelInfo:
+        """Facts of the model; loads it if need be."""
+        return self.load_model().info
+
+    def get_layer_count(self) -> int:
+        """Number of decoder layers."""
+        return self.get_model_info().num_layers
+
+    def get_hidden_size(self) -> int:
+        """Width of the residual stream."""
+        return self.get_model_info().hidden_size
+
+
+def resolve_device(device: str) -> torch.device:
+    """``auto`` picks CUDA, then MPS, then the CPU. Raises BaseModelError for a device that is not there."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    kind, _, index = device.partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (index and (kind != "cuda" or not index.isdigit())):
+        raise BaseModelError(f"device {device!r} is not one of auto, cpu, cuda, cuda:N, mps", code="no_device")
+    available = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[kind]
+    if int(index or 0) >= available:
+        raise BaseModelError(
+            f"device {device!r} asked, {available} {kind} devices here; use auto or cpu", code="no_device"
+        )
+    return torch.device(device)
+
+
+def resolve_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """``auto`` is bf16 where the device computes it natively, fp32 elsewhere: emulated bf16 is far slower."""
+    if precision == "auto":
+        native = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bf16() and device.type == "cpu"
+        return torch.bfloat16 if native else torch.float32
+    if precision not in DTYPES:
+        known = ", ".join(("auto", *DTYPES, *LAYOUTS))
+        raise BaseModelError(f"precision {precision!r} is not one of {known}", code="bad_base")
+    return DTYPES[precision]
+
+
+def _cpu_has_bf16() -> bool:
+    capabilities = torch.backends.cpu.get_cpu_capability()
+    return "AVX512" in capabilities and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+def _packed_weights(source: Source, config: Any) -> PackedWeights:
+    kept = source.directory / PACKED_FILE
+    if kept.is_file():
+        return PackedWeights.load(kept)
+    return pack_weights(ModuleTensors(_load_module(source, torch.float32)), config)
+
+
+def _load_module(source: Source, dtype: torch.dtype) -> PreTrainedModel:
+    try:
+        config = AutoConfig.from_pretrained(source.directory)
+        family_of(config.model_type)
+        transformers_logging.disable_progress_bar()
+        module, report = AutoModelForCausalLM.from_pretrained(
+            source.directory, config=config, dtype=dtype, use_safetensors=True, output_loading_info=True
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise BaseModelError(f"base model {source.name!r} could not be loaded: {error}", code="bad_base") from error
+    missing = sorted(report["missing_keys"])
+    if missing:  # transformers would leave random weights there
+        raise BaseModelError(
+            f"base model {source.name!r} lacks {len(missing)} tensors, {missing[0]} for one; fetch or convert it again",
+            code="bad_base",
+        )
+    return module
+
+
+def _load_tokenizer(source: Source) -> PreTrainedTokenizerBase | None:
+    if (
+        not (source.directory / "tokenizer_config.json").is_file()
+        and not (source.directory / "tokenizer.json").is_file()
+    ):
+        return None
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source.directory)
+    except (OSError, ValueError, KeyError) as error:
+        raise BaseModelError(f"tokenizer of {source.name!r} could not be loaded: {error}", code="bad_base") from error
+    return tokenizer

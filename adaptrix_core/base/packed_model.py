@@ -1,0 +1,138 @@
+"""A base model over packed weights: what `BaseModel` says of it, its embedding and its head.
+
+The transformers module stays as the description of the model (configuration, names, shapes) and holds no weights; its
+layers are run by `engine/native.py`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from adaptrix_core.base.layouts import PackedMatrix
+from adaptrix_core.base.model import BaseModel
+from adaptrix_core.base.packed import PackedWeights
+from adaptrix_core.native import library, structs
+
+FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
+"""Model types of the arrangement that the kernels compute."""
+
+
+class PackedModel(BaseModel):
+    """A base model whose layers run over packed weights on the CPU."""
+
+    def __init__(
+        self,
+        module: PreTrainedModel,
+        weights: PackedWeights,
+        tokenizer: PreTrainedTokenizerBase | None,
+        name: str,
+        lineage: str,
+        digest: str,
+    ) -> None:
+        """module: on the meta device."""
+        self.weights = weights
+        super().__init__(module, tokenizer, name, lineage, digest)
+        self._library = library()
+        self._embedding = matrix_struct(weights.matrices["embedding"])
+        self._head = matrix_struct(weights.head)
+        self._rotary = _rotary_module(self)
+
+    @property
+    def device(self) -> torch.device:
+        """See `BaseModel.device`."""
+        return torch.device("cpu")
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """See `BaseModel.dtype`."""
+        return torch.float32
+
+    @property
+    def kv_dtype(self) -> torch.dtype:
+        """See `BaseModel.kv_dtype`."""
+        return torch.float16
+
+    @property
+    def layout(self) -> str:
+        """See `BaseModel.layout`."""
+        return "+".join(self.weights.layouts)
+
+    @property
+    def memory_bytes(self) -> int:
+        """See `BaseModel.memory_bytes`."""
+        return self.weights.nbytes
+
+    def embed(self, token_ids: Tensor, positions: Tensor) -> Tensor:
+        """See `BaseModel.embed`."""
+        ids = token_ids.reshape(-1).contiguous()
+        states = torch.empty(1, ids.numel(), self.info.hidden_size)
+        self._library.adaptrix_rows(ctypes.byref(self._embedding), ids.data_ptr(), ids.numel(), states.data_ptr())
+        return states
+
+    def rotary_table(self, length: int) -> tuple[Tensor, Tensor]:
+        """Cosine and sine of positions 0 … length, ``(length, head_dim)`` float32 each."""
+        positions = torch.arange(length)[None]
+        cosine, sine = self._rotary(torch.empty(1, 1, 1), positions)
+        return cosine[0].float().contiguous(), sine[0].float().contiguous()
+
+    def window(self, layer: int) -> int | None:
+        """Keys that a token of ``layer`` sees; None for all before it."""
+        attention = self.family.layers(self.module)[layer].self_attn
+        config = self.module.config
+        default = config.sliding_window if config.model_type == "mistral" else None
+        window: int | None = getattr(attention, "sliding_window", default)
+        return window
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """See `BaseModel.head`."""
+        norm = self.weights.vectors["norm"]
+        states = F.rms_norm(hidden, norm.shape, norm, self.module.config.rms_norm_eps).contiguous()
+        logits = torch.empty(len(states), self.weights.head.padded_n)
+        self._library.adaptrix_linear(
+            ctypes.byref(self._head), states.data_ptr(), len(states), None, logits.data_ptr(), torch.get_num_threads()
+        )
+        return logits[:, : self.info.vocab_size]
+
+
+def why_not_packed(config: Any) -> str | None:
+    """Why a model of this configuration cannot run over packed weights; None if it can."""
+    if config.model_type not in FAMILIES:
+        return f"family {config.model_type!r} is not one of {', '.join(FAMILIES)}"
+    heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
+    checks = {
+        "the activation is not silu": config.hidden_act == "silu",
+        "projections have biases that the kernels do not add": config.model_type == "qwen2"
+        or not (getattr(config, "attention_bias", False) or getattr(config, "mlp_bias", False)),
+        f"head size {head_dim} is not a multiple of 16 up to 256": head_dim % 16 == 0 and head_dim <= 256,
+        "sizes are not multiples of 32": not any(
+            size % 32 for size in (config.hidden_size, config.intermediate_size, heads // kv_heads * head_dim)
+        ),
+    }
+    return next((reason for reason, holds in checks.items() if not holds), None)
+
+
+def describe_module(config: Any, directory: Path) -> PreTrainedModel:
+    """A module without weights, with what its directory says of generation."""
+    with torch.device("meta"):
+        module: PreTrainedModel = AutoModelForCausalLM.from_config(config)
+    if (directory / "generation_config.json").is_file():
+        module.generation_config = GenerationConfig.from_pretrained(directory)
+    return module
+
+
+def matrix_struct(matrix: PackedMatrix) -> structs.Matrix:
+    """A packed matrix as the kernels see it; valid while the matrix lives."""
+    return structs.Matrix(matrix.data.data_ptr(), structs.LAYOUT_CODES[matrix.layout], matrix.padded_n, matrix.k)
+
+
+def _rotary_module(base: PackedModel) -> Any:
+    described = base.family.backbone(base.module).rotary_emb
+    return type(described)(base.module.config)

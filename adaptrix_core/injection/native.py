@@ -1,0 +1,177 @@
+"""Adapters for the native kernels: banks in the kernels' arrangement, and each step's list of terms.
+
+A bank holds ``A`` as it is and ``B`` transposed, in half precision where that holds every value. A step's plan lists
+the terms by layer and point with the tokens of each: what has no term costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from adaptrix_core.base.families import MODULES
+from adaptrix_core.base.model import BaseModel
+from adaptrix_core.errors import AdapterNotFound, AdapterRejected
+from adaptrix_core.injection.injector import LayerInjector
+from adaptrix_core.injection.lora import LoraWeights, PointWeights
+from adaptrix_core.injection.mix import Mix, Term
+from adaptrix_core.native.structs import BANK_CODES, TERM
+
+
+class MixRun(NamedTuple):
+    """Consecutive tokens of a packed batch that are under one mix."""
+
+    mix: Mix
+    start: int
+    length: int
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """The terms of one step, sorted by layer and point, as the kernels read them."""
+
+    terms: NDArray[np.void]
+    starts: NDArray[np.int32]
+    """Where each layer's terms begin, ``(num_layers + 1,)``."""
+    memory: tuple[NDArray[np.generic], ...]
+    """What the terms point to."""
+
+
+@dataclass(frozen=True)
+class _Resident:
+    weights: LoraWeights
+    terms: NDArray[np.void]
+    """One record per point, without tokens."""
+    scalings: NDArray[np.float32]
+    tensors: tuple[Tensor, ...]
+    """What the records point to."""
+
+    @property
+    def nbytes(self) -> int:
+        return sum(tensor.nbytes for tensor in self.tensors)
+
+
+class NativeInjector(LayerInjector):
+    """`LayerInjector` for a base model whose layers run natively: there is nothing to hook, only banks to fill."""
+
+    def __init__(self, base: BaseModel) -> None:
+        super().__init__(base)
+        self._residents: dict[str, _Resident] = {}
+        self._last: tuple[list[MixRun], StepPlan] | None = None
+
+    def register_injection_point(self, layer: int, module: str) -> None:
+        """Every point is reachable from the start; see `LayerInjector`."""
+        self._check_point(layer, module)
+
+    def inject_adapter(self, weights: LoraWeights) -> None:
+        """See `LayerInjector.inject_adapter`."""
+        if weights.digest in self._residents:
+            return
+        if not weights.points:
+            raise AdapterRejected("the adapter has no tensors, so it would do nothing", code="no_tensors")
+        for point, value in weights.points.items():
+            self._check_fit(point, value)
+        self._residents[weights.digest] = _arrange(weights)
+        self._last = None
+
+    def remove_adapter(self, digest: str) -> None:
+        """See `LayerInjector.remove_adapter`."""
+        if self._residents.pop(digest, None) is None:
+            raise AdapterNotFound(f"no adapter with digest {digest[:12]}… is injected")
+        self._last = None
+
+    def clear_all_adapters(self) -> None:
+        """See `LayerInjector.clear_all_adapters`."""
+        self._residents.clear()
+        self._last = None
+
+    def get_active_adapters(self) -> dict[str, int]:
+        """See `LayerInjector.get_active_adapters`."""
+        return {digest: resident.nbytes for digest, resident in self._residents.items()}
+
+    def plan(self, runs: list[MixRun]) -> StepPlan:
+        """The terms of a step whose tokens are under the mixes of ``runs``, which are in the order of the batch.
+
+        Steps that compute the same rows further get the same plan. Raises AdapterNotFound if an adapter is not here.
+        """
+        if self._last is None or self._last[0] != runs:
+            self._last = (runs, self._make_plan(runs))
+        return self._last[1]
+
+    def _make_plan(self, runs: Sequence[MixRun]) -> StepPlan:
+        uses: dict[str, list[tuple[Term, MixRun]]] = {}
+        for run in runs:
+            for term in run.mix:
+                if term.digest not in self._residents:
+                    raise AdapterNotFound(f"adapter with digest {term.digest[:12]}… is not on the device")
+                uses.setdefault(term.digest, []).append((term, run))
+        records: list[NDArray[np.void]] = [np.empty(0, TERM)]
+        memory: list[NDArray[np.generic]] = []
+        for digest, used in uses.items():
+            _fill(self._residents[digest], used, records, memory)
+        terms = np.concatenate(records)
+        terms = terms[np.lexsort((terms["point"], terms["layer"]))]
+        inner = np.empty(int((terms["rank"] * terms["count"]).sum()), np.float32)
+        sizes = (terms["rank"] * terms["count"]).astype(np.uint64)
+        terms["inner"] = inner.ctypes.data + 4 * (np.cumsum(sizes) - sizes)
+        starts = np.searchsorted(terms["layer"], np.arange(self._base.info.num_layers + 1)).astype(np.int32)
+        return StepPlan(terms, starts, (*memory, inner))
+
+
+def _fill(
+    resident: _Resident,
+    used: Sequence[tuple[Term, MixRun]],
+    records: list[NDArray[np.void]],
+    memory: list[NDArray[np.generic]],
+) -> None:
+    """Add one adapter's records with their tokens; layers at which all factors agree share what they point to."""
+    factors: dict[tuple[float, ...], list[int]] = {}
+    for layer in resident.weights.layers:
+        factors.setdefault(tuple(term.weight_at(layer) for term, _ in used), []).append(layer)
+    for weights, layers in factors.items():
+        acting = [(run, weight) for (_, run), weight in zip(used, weights, strict=True) if weight != 0.0]
+        if not acting:
+            continue
+        tokens = np.concatenate([np.arange(run.start, run.start + run.length, dtype=np.int32) for run, _ in acting])
+        each = np.repeat(np.array([w for _, w in acting], np.float32), [run.length for run, _ in acting])
+        chosen = np.isin(resident.terms["layer"], layers)
+        terms, scalings = resident.terms[chosen], resident.scalings[chosen]
+        terms["count"], terms["tokens"] = len(tokens), tokens.ctypes.data
+        memory.append(tokens)
+        for scaling in np.unique(scalings):
+            scaled = each * scaling
+            terms["weights"][scalings == scaling] = scaled.ctypes.data
+            memory.append(scaled)
+        records.append(terms)
+
+
+def _arrange(weights: LoraWeights) -> _Resident:
+    terms = np.zeros(len(weights.points), TERM)
+    scalings = np.zeros(len(weights.points), np.float32)
+    tensors: list[Tensor] = []
+    for record, ((layer, module), value) in zip(terms, sorted(weights.points.items()), strict=True):
+        a, b = _in_half(value)
+        tensors += [a, b]
+        record["layer"], record["point"], record["rank"] = layer, MODULES.index(module), value.rank
+        record["type"] = BANK_CODES[str(a.dtype).removeprefix("torch.")]
+        record["d_in"], record["d_out"] = a.shape[1], b.shape[1]
+        record["a"], record["b"] = a.data_ptr(), b.data_ptr()
+    for number, (_, value) in enumerate(sorted(weights.points.items())):
+        scalings[number] = value.scaling
+    return _Resident(weights, terms, scalings, tuple(tensors))
+
+
+def _in_half(value: PointWeights) -> tuple[Tensor, Tensor]:
+    """``A`` and the transpose of ``B``, in half precision unless a value would overflow or most would vanish."""
+    a, b = value.lora_a.float().contiguous(), value.lora_b.float().T.contiguous()
+    halves = a.half(), b.half()
+    for half, full in zip(halves, (a, b), strict=True):
+        if not torch.isfinite(half).all() or (half.float() - full).norm() > 1e-3 * full.norm():
+            return a, b
+    return halves

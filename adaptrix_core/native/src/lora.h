@@ -1,0 +1,85 @@
+// Adapter updates: y += weight * B (A x), for the tokens of each term.
+#pragma once
+
+#include <algorithm>
+
+#include "vector.h"
+
+namespace adaptrix {
+
+enum BankType : int32_t { kFloat = 0, kHalf = 1, kByte = 2 };
+
+// One adapter at one injection point, and the tokens of the step that it applies to.
+struct Term {
+    int32_t layer;
+    int32_t point;  // 0-6: q, k, v, o, gate, up, down
+    int32_t rank;
+    int32_t type;             // BankType
+    int32_t d_in, d_out;
+    int32_t count;            // tokens
+    int32_t padding;
+    const void* a;            // (rank, d_in)
+    const void* b;            // (rank, d_out): transposed, so that the expansion reads it in order
+    const float* a_scales;    // (rank,), for bytes
+    const float* b_scales;    // (rank,), for bytes
+    const int32_t* tokens;    // (count,)
+    const float* weights;     // (count,): the term's weight times the adapter's scaling
+    float* inner;             // (count, rank): A x
+};
+
+template <typename T>
+inline float dot(const T* a, const float* x, int n) {
+    __m256 s[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
+    int i = 0;
+    for (; i + 32 <= n; i += 32)
+        for (int j = 0; j < 4; ++j) s[j] = _mm256_fmadd_ps(load8(a + i + 8 * j), load8(x + i + 8 * j), s[j]);
+    for (; i < n; i += 8) s[0] = _mm256_fmadd_ps(load8(a + i), load8(x + i), s[0]);
+    return sum8(_mm256_add_ps(_mm256_add_ps(s[0], s[1]), _mm256_add_ps(s[2], s[3])));
+}
+
+// Items [first, last) of a term's (rank, count) inner values. x: (tokens, stride).
+template <typename T>
+inline void shrink_items(const Term& t, const float* x, int64_t stride, int first, int last) {
+    for (int item = first; item < last; ++item) {
+        const int r = item / t.count, e = item % t.count;
+        const float value = dot(static_cast<const T*>(t.a) + int64_t(r) * t.d_in, x + t.tokens[e] * stride, t.d_in);
+        t.inner[int64_t(e) * t.rank + r] = t.type == kByte ? value * t.a_scales[r] : value;
+    }
+}
+
+inline void shrink(const Term& t, const float* x, int64_t stride, int first, int last) {
+    if (t.type == kFloat) shrink_items<float>(t, x, stride, first, last);
+    if (t.type == kHalf) shrink_items<half>(t, x, stride, first, last);
+    if (t.type == kByte) shrink_items<int8_t>(t, x, stride, first, last);
+}
+
+// Outputs [n, n + 8 * VECTORS) of one token.
+template <typename T, int VECTORS>
+inline void expand_block(const Term& t, int entry, int n, float* y) {
+    const float* inner = t.inner + int64_t(entry) * t.rank;
+    const T* b = static_cast<const T*>(t.b) + n;
+    __m256 sum[VECTORS];
+    for (int j = 0; j < VECTORS; ++j) sum[j] = load8(y + n + 8 * j);
+    for (int r = 0; r < t.rank; ++r, b += t.d_out) {
+        const float scale = t.type == kByte ? t.b_scales[r] : 1.0f;
+        const __m256 factor = _mm256_set1_ps(inner[r] * t.weights[entry] * scale);
+        for (int j = 0; j < VECTORS; ++j) sum[j] = _mm256_fmadd_ps(factor, load8(b + 8 * j), sum[j]);
+    }
+    for (int j = 0; j < VECTORS; ++j) store8(y + n + 8 * j, sum[j]);
+}
+
+template <typename T>
+inline void expand_token(const Term& t, int entry, float* y) {
+    int n = 0;
+    for (; n + 64 <= t.d_out; n += 64) expand_block<T, 8>(t, entry, n, y);
+    for (; n < t.d_out; n += 8) expand_block<T, 1>(t, entry, n, y);
+}
+
+// Adds one token's update to y (d_out,).
+inline void expand(const Term& t, int entry, float* y) {
+    if (t.type == kFloat) expand_token<float>(t, entry, y);
+    if (t.type == kHalf) expand_token<half>(t, entry, y);
+    if (t.type == kByte) expand_token<int8_t>(t, entry, y);
+}
+
+}  // namespace adaptrix

@@ -1,0 +1,183 @@
+// Products of packed weights with quantised activations.
+//
+// Weights are packed in blocks of 8 outputs; a block holds, for every group of 32 inputs, the quantised weights in the
+// order in which the kernel reads them and then the group's scales (and minima) of the 8 outputs. Each 32-bit lane of a
+// vector belongs to one output. Every output of every row is summed in the same order whatever the number of rows, so a
+// row's result does not depend on the batch that it is computed in.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+
+#include "vector.h"
+
+namespace adaptrix {
+
+constexpr int kGroup = 32;   // inputs that share a scale
+constexpr int kOutputs = 8;  // outputs in a block
+constexpr int kRowChunk = 96;  // rows whose activations stay in the nearest caches while the weights pass by
+
+enum Layout : int32_t { kInt4 = 4, kInt8 = 8 };
+
+struct Matrix {
+    const uint8_t* data;  // (n / 8) blocks of (k / 32) groups
+    int32_t layout;
+    int32_t n;  // outputs, padded to a multiple of 8
+    int32_t k;  // inputs, a multiple of 32
+};
+
+// Bytes of a group: Q4_1 keeps 4-bit weights, a scale and a minimum; Q8_0 keeps 8-bit weights and a scale.
+constexpr int kInt4Bytes = 128 + 16 + 16;
+constexpr int kInt8Bytes = 256 + 16;
+
+inline int group_bytes(const Matrix& m) { return m.layout == kInt4 ? kInt4Bytes : kInt8Bytes; }
+
+// Quantised activations of all rows, in the format that a layout multiplies with.
+struct Activations {
+    int8_t* q8;      // (rows, k), for int4 weights
+    int16_t* q16;    // (rows, k), for int8 weights
+    float* scales;   // (rows, k / 32)
+    float* sums;     // (rows, k / 32): scale times the sum of the group's quantised values, for the minima
+    int k;
+};
+
+// Groups [first, last) of a row; x is the whole row.
+inline void quantise(const Activations& a, int row, const float* x, int layout, int first, int last) {
+    const int groups = a.k / kGroup;
+    x += first * kGroup;
+    for (int g = first; g < last; ++g, x += kGroup) {
+        const __m256 v[4] = {load8(x), load8(x + 8), load8(x + 16), load8(x + 24)};
+        const __m256 top = _mm256_max_ps(_mm256_max_ps(abs8(v[0]), abs8(v[1])), _mm256_max_ps(abs8(v[2]), abs8(v[3])));
+        const float largest = max8(top);
+        const float steps = layout == kInt4 ? 127.0f : 32767.0f;
+        const float inverse = largest > 0 ? steps / largest : 0.0f;
+        __m256i q[4];
+        for (int i = 0; i < 4; ++i) q[i] = _mm256_cvtps_epi32(_mm256_mul_ps(v[i], _mm256_set1_ps(inverse)));
+        const int64_t at = int64_t(row) * groups + g;
+        a.scales[at] = largest / steps;
+        // packs interleaves the 128-bit halves; the permutations put the values back in order
+        const __m256i low = _mm256_permute4x64_epi64(_mm256_packs_epi32(q[0], q[1]), 0xD8);
+        const __m256i high = _mm256_permute4x64_epi64(_mm256_packs_epi32(q[2], q[3]), 0xD8);
+        if (layout == kInt4) {
+            const __m256i bytes = _mm256_permute4x64_epi64(_mm256_packs_epi16(low, high), 0xD8);
+            _mm256_storeu_si256(reinterpret_cast<__m256i*>(a.q8 + at * kGroup), bytes);
+            const __m256i total = _mm256_add_epi32(_mm256_add_epi32(q[0], q[1]), _mm256_add_epi32(q[2], q[3]));
+            a.sums[at] = a.scales[at] * sum8(_mm256_cvtepi32_ps(total));
+        } else {
+            _mm256_storeu_si256(reinterpret_cast<__m256i*>(a.q16 + at * kGroup), low);
+            _mm256_storeu_si256(reinterpret_cast<__m256i*>(a.q16 + at * kGroup + 16), high);
+        }
+    }
+}
+
+inline __m256i broadcast4(const void* p) {
+    int32_t word;
+    std::memcpy(&word, p, 4);
+    return _mm256_set1_epi32(word);
+}
+
+// Stops the compiler from computing all products first and adding them later, which would spill every one of them.
+inline void keep_order(__m256i& value) { asm("" : "+x"(value)); }
+
+// ROWS x 8 outputs of an int4 matrix. 15 * 127 * 2 * 8 = 30480 fits 16 bits, so a group is summed there.
+template <int ROWS>
+inline void tile_int4(const uint8_t* w, const Activations& a, int row, float* out, int64_t stride, const float* bias) {
+    const int groups = a.k / kGroup;
+    const __m256i low4 = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
+    __m256 sum[ROWS];
+    _Pragma("GCC unroll 8") for (int r = 0; r < ROWS; ++r) sum[r] = bias ? load8(bias) : _mm256_setzero_ps();
+    const int8_t* q = a.q8 + int64_t(row) * a.k;
+    const float* scales = a.scales + int64_t(row) * groups;
+    const float* sums = a.sums + int64_t(row) * groups;
+    for (int g = 0; g < groups; ++g, w += kInt4Bytes, q += kGroup) {
+        _mm_prefetch(reinterpret_cast<const char*>(w) + 1280, _MM_HINT_T0);
+        _mm_prefetch(reinterpret_cast<const char*>(w) + 1344, _MM_HINT_T0);
+        _mm_prefetch(reinterpret_cast<const char*>(w) + 1408, _MM_HINT_T0);
+        __m256i part[ROWS];
+        _Pragma("GCC unroll 4") for (int v = 0; v < 4; ++v) {
+            const __m256i packed = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(w + 32 * v));
+            const __m256i lo = _mm256_and_si256(packed, low4);
+            const __m256i hi = _mm256_and_si256(_mm256_srli_epi16(packed, 4), low4);
+            _Pragma("GCC unroll 8") for (int r = 0; r < ROWS; ++r) {
+                const int8_t* x = q + int64_t(r) * a.k + 4 * v;
+                const __m256i first = _mm256_maddubs_epi16(lo, broadcast4(x));
+                part[r] = v == 0 ? first : _mm256_add_epi16(part[r], first);
+                part[r] = _mm256_add_epi16(part[r], _mm256_maddubs_epi16(hi, broadcast4(x + 16)));
+                keep_order(part[r]);
+            }
+        }
+        const __m256 scale = load8(reinterpret_cast<const half*>(w + 128));
+        const __m256 least = load8(reinterpret_cast<const half*>(w + 144));
+        _Pragma("GCC unroll 8") for (int r = 0; r < ROWS; ++r) {
+            const __m256 whole = _mm256_cvtepi32_ps(_mm256_madd_epi16(part[r], ones));
+            sum[r] = _mm256_fmadd_ps(_mm256_mul_ps(whole, scale), _mm256_set1_ps(scales[r * groups + g]), sum[r]);
+            sum[r] = _mm256_fmadd_ps(least, _mm256_set1_ps(sums[r * groups + g]), sum[r]);
+        }
+    }
+    _Pragma("GCC unroll 8") for (int r = 0; r < ROWS; ++r) store8(out + r * stride, sum[r]);
+}
+
+// ROWS x 8 outputs of an int8 matrix with 16-bit activations: 127 * 32767 * 32 fits 32 bits.
+template <int ROWS>
+inline void tile_int8(const uint8_t* w, const Activations& a, int row, float* out, int64_t stride, const float* bias) {
+    const int groups = a.k / kGroup;
+    __m256 sum[ROWS];
+    _Pragma("GCC unroll 8") for (int r = 0; r < ROWS; ++r) sum[r] = bias ? load8(bias) : _mm256_setzero_ps();
+    const int16_t* q = a.q16 + int64_t(row) * a.k;
+    const float* scales = a.scales + int64_t(row) * groups;
+    for (int g = 0; g < groups; ++g, w += kInt8Bytes, q += kGroup) {
+        for (int line = 0; line < 5; ++line)
+            _mm_prefetch(reinterpret_cast<const char*>(w) + 2176 + 64 * line, _MM_HINT_T0);
+        __m256i part[ROWS];
+        _Pragma("GCC unroll 16") for (int s = 0; s < 16; ++s) {
+            const __m256i weights =
+                _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(w + 16 * s)));
+            _Pragma("GCC unroll 8") for (int r = 0; r < ROWS; ++r) {
+                const __m256i product = _mm256_madd_epi16(weights, broadcast4(q + int64_t(r) * a.k + 2 * s));
+                part[r] = s == 0 ? product : _mm256_add_epi32(part[r], product);
+                keep_order(part[r]);
+            }
+        }
+        const __m256 scale = load8(reinterpret_cast<const half*>(w + 256));
+        _Pragma("GCC unroll 8") for (int r = 0; r < ROWS; ++r)
+            sum[r] = _mm256_fmadd_ps(
+                _mm256_mul_ps(_mm256_cvtepi32_ps(part[r]), scale), _mm256_set1_ps(scales[r * groups + g]), sum[r]);
+    }
+    _Pragma("GCC unroll 8") for (int r = 0; r < ROWS; ++r) store8(out + r * stride, sum[r]);
+}
+
+template <int ROWS>
+inline void tile(const Matrix& m, const uint8_t* w, const Activations& a, int row, float* out, int64_t stride,
+                 const float* bias) {
+    if (m.layout == kInt4)
+        tile_int4<ROWS>(w, a, row, out, stride, bias);
+    else
+        tile_int8<ROWS>(w, a, row, out, stride, bias);
+}
+
+// Output blocks [first, last) for all rows: out (rows, stride), out[r][n] = sum_k w[n][k] x[r][k] + bias[n].
+inline void multiply(const Matrix& m, const Activations& a, int rows, int first, int last, float* out, int64_t stride,
+                     const float* bias) {
+    const int64_t block_bytes = int64_t(m.k / kGroup) * group_bytes(m);
+    for (int start = 0; start < rows; start += kRowChunk) {
+        const int end = std::min(rows, start + kRowChunk);
+        for (int b = first; b < last; ++b) {
+            const uint8_t* w = m.data + b * block_bytes;
+            const float* offset = bias ? bias + b * kOutputs : nullptr;
+            int row = start;
+            for (; row + 6 <= end; row += 6)
+                tile<6>(m, w, a, row, out + row * stride + b * kOutputs, stride, offset);
+            float* rest = out + row * stride + b * kOutputs;
+            switch (end - row) {
+                case 5: tile<5>(m, w, a, row, rest, stride, offset); break;
+                case 4: tile<4>(m, w, a, row, rest, stride, offset); break;
+                case 3: tile<3>(m, w, a, row, rest, stride, offset); break;
+                case 2: tile<2>(m, w, a, row, rest, stride, offset); break;
+                case 1: tile<1>(m, w, a, row, rest, stride, offset); break;
+                default: break;
+            }
+        }
+    }
+}
+
+}  // namespace adaptrix

@@ -1,0 +1,271 @@
+// Decoder layers of the Llama arrangement over packed weights: one call runs a span of layers on a packed batch.
+//
+// One parallel region per call; inside, every layer is a sequence of phases with a barrier after each. A phase works on
+// tokens (norms, rotation, quantisation, adapter expansion), on blocks of outputs (products), or on (token, key/value
+// head) pairs (attention). Nothing that a thread computes depends on how many threads there are.
+
+#include <omp.h>
+
+#include <vector>
+
+#include "attention.h"
+#include "elementwise.h"
+#include "lora.h"
+#include "matmul.h"
+
+namespace adaptrix {
+
+struct Layer {
+    Matrix qkv, o, gate_up, down;
+    const float* input_norm;
+    const float* post_norm;
+    const float* qkv_bias;  // or null
+    const float* q_norm;    // per head, or null
+    const float* k_norm;
+    half* keys;  // the pool of this layer: (slots, kv_heads, head_dim)
+    half* values;
+    int64_t window;  // keys seen, 0 for all
+};
+
+struct Model {
+    int32_t hidden, heads, kv_heads, head_dim, inner, num_layers;
+    float eps, scale;
+    const Layer* layers;
+    int32_t block_size, padding;
+};
+
+// A step: which token of which row, what it is computed under.
+struct Step {
+    int32_t tokens, first_layer, last_layer, threads;
+    float* hidden;         // (tokens, hidden), replaced by the states that leave the last layer
+    const float* cosine;   // (tokens, head_dim)
+    const float* sine;
+    const int32_t* rows;       // (tokens,): index into tables
+    const int32_t* positions;  // (tokens,)
+    const int32_t* tables;     // (rows, table_stride): block ids
+    int64_t table_stride;
+    int64_t longest;       // tokens of the longest context
+    const Term* terms;     // sorted by layer, then point
+    const int32_t* term_starts;  // (num_layers + 1,)
+};
+
+class Stack {
+  public:
+    explicit Stack(const Model& model) : model_(model), layers_(model.layers, model.layers + model.num_layers) {}
+
+    void run(const Step& step) {
+        reserve(step);
+#pragma omp parallel num_threads(step.threads)
+        {
+            const int thread = omp_get_thread_num(), threads = omp_get_num_threads();
+            for (int l = step.first_layer; l < step.last_layer; ++l) run_layer(step, l, thread, threads);
+        }
+    }
+
+  private:
+    struct Range {
+        int first, last;
+    };
+
+    static Range share(int64_t count, int thread, int threads) {
+        return {int(count * thread / threads), int(count * (thread + 1) / threads)};
+    }
+
+    int qkv_width() const { return (model_.heads + 2 * model_.kv_heads) * model_.head_dim; }
+    int out_width() const { return model_.heads * model_.head_dim; }
+
+    void reserve(const Step& step) {
+        const int64_t t = step.tokens;
+        const int widest = std::max({model_.hidden, out_width(), model_.inner});
+        normed_.resize(t * model_.hidden);
+        qkv_.resize(t * qkv_width());
+        attended_.resize(t * out_width());
+        mixed_.resize(t * model_.hidden);
+        gate_up_.resize(t * 2 * model_.inner);
+        active_.resize(t * model_.inner);
+        q8_.resize(t * widest);
+        q16_.resize(t * widest);
+        scales_.resize(t * widest / kGroup);
+        sums_.resize(t * widest / kGroup);
+        scratch_.resize(step.threads);
+        for (auto& s : scratch_) s.resize(3 * (step.longest + 16));
+    }
+
+    Activations activations(int k) { return {q8_.data(), q16_.data(), scales_.data(), sums_.data(), k}; }
+
+    void product(const Matrix& m, const Activations& a, int tokens, const float* bias, float* out, int thread,
+                 int threads) {
+        const Range blocks = share(m.n / kOutputs, thread, threads);
+        multiply(m, a, tokens, blocks.first, blocks.last, out, m.n, bias);
+    }
+
+    // Inner values of the layer's terms at points [first, last).
+    void shrink_points(const Step& step, int l, int first, int last, const float* x, int thread, int threads) {
+        for (int i = step.term_starts[l]; i < step.term_starts[l + 1]; ++i) {
+            const Term& t = step.terms[i];
+            if (t.point < first || t.point >= last) continue;
+            const Range items = share(int64_t(t.rank) * t.count, thread, threads);
+            shrink(t, x, t.d_in, items.first, items.last);
+        }
+    }
+
+    // Updates of the tokens of one thread at one point; y is the output of the point's matrix, offset to the point.
+    void expand_point(const Step& step, int l, int point, Range tokens, float* y, int64_t stride) {
+        for (int i = step.term_starts[l]; i < step.term_starts[l + 1]; ++i) {
+            const Term& t = step.terms[i];
+            if (t.point != point) continue;
+            const int32_t* end = t.tokens + t.count;
+            for (const int32_t* p = std::lower_bound(t.tokens, end, tokens.first); p < end && *p < tokens.last; ++p)
+                expand(t, int(p - t.tokens), y + *p * stride);
+        }
+    }
+
+    void run_layer(const Step& step, int l, int thread, int threads) {
+        const Layer& layer = layers_[l];
+        const Range mine = share(step.tokens, thread, threads);
+        normalise(step, layer.input_norm, layer.qkv, mine);
+#pragma omp barrier
+        product(layer.qkv, activations(model_.hidden), step.tokens, layer.qkv_bias, qkv_.data(), thread, threads);
+        shrink_points(step, l, 0, 3, normed_.data(), thread, threads);
+#pragma omp barrier
+        place_heads(step, l, mine);
+#pragma omp barrier
+        attend_tokens(step, layer, thread, threads);
+#pragma omp barrier
+        product(layer.o, activations(out_width()), step.tokens, nullptr, mixed_.data(), thread, threads);
+        shrink_points(step, l, 3, 4, attended_.data(), thread, threads);
+#pragma omp barrier
+        expand_point(step, l, 3, mine, mixed_.data(), model_.hidden);
+        add_mixed(step, mine);
+        normalise(step, layer.post_norm, layer.gate_up, mine);
+#pragma omp barrier
+        product(layer.gate_up, activations(model_.hidden), step.tokens, nullptr, gate_up_.data(), thread, threads);
+        shrink_points(step, l, 4, 6, normed_.data(), thread, threads);
+#pragma omp barrier
+        activate(step, l, mine);
+#pragma omp barrier
+        product(layer.down, activations(model_.inner), step.tokens, nullptr, mixed_.data(), thread, threads);
+        shrink_points(step, l, 6, 7, active_.data(), thread, threads);
+#pragma omp barrier
+        expand_point(step, l, 6, mine, mixed_.data(), model_.hidden);
+        add_mixed(step, mine);
+    }
+
+    void normalise(const Step& step, const float* weight, const Matrix& next, Range tokens) {
+        const int n = model_.hidden;
+        for (int t = tokens.first; t < tokens.last; ++t) {
+            float* out = normed_.data() + int64_t(t) * n;
+            rms_norm(step.hidden + int64_t(t) * n, weight, model_.eps, n, out);
+            quantise(activations(n), t, out, next.layout, 0, n / kGroup);
+        }
+    }
+
+    // Adapters of q, k and v, norms and rotation of the heads, and the new keys and values into their slots.
+    void place_heads(const Step& step, int l, Range tokens) {
+        const Layer& layer = layers_[l];
+        const int d = model_.head_dim, width = qkv_width(), kv = model_.kv_heads * d;
+        expand_point(step, l, 0, tokens, qkv_.data(), width);
+        expand_point(step, l, 1, tokens, qkv_.data() + out_width(), width);
+        expand_point(step, l, 2, tokens, qkv_.data() + out_width() + kv, width);
+        for (int t = tokens.first; t < tokens.last; ++t) {
+            float* q = qkv_.data() + int64_t(t) * width;
+            float* k = q + out_width();
+            for (int h = 0; h < model_.heads + model_.kv_heads; ++h) {
+                const float* norm = h < model_.heads ? layer.q_norm : layer.k_norm;
+                if (norm) rms_norm(q + h * d, norm, model_.eps, d, q + h * d);
+                rotate(q + h * d, step.cosine + int64_t(t) * d, step.sine + int64_t(t) * d, d);
+            }
+            const int64_t slot = row_of(step, t).slot(step.positions[t]);
+            store_half(layer.keys + slot * kv, k, kv);
+            store_half(layer.values + slot * kv, k + kv, kv);
+        }
+    }
+
+    PagedRow row_of(const Step& step, int token) const {
+        return {step.tables + step.rows[token] * step.table_stride, model_.block_size};
+    }
+
+    void attend_tokens(const Step& step, const Layer& layer, int thread, int threads) {
+        const int d = model_.head_dim, group = model_.heads / model_.kv_heads, kv = model_.kv_heads;
+        const int groups = group * d / kGroup;
+        for (int64_t item = thread; item < int64_t(step.tokens) * kv; item += threads) {
+            const int t = int(item / kv), head = int(item % kv), last = step.positions[t] + 1;
+            const int first = layer.window ? std::max(0, last - int(layer.window)) : 0;
+            float* out = attended_.data() + int64_t(t) * out_width();
+            attend_group(qkv_.data() + int64_t(t) * qkv_width() + head * group * d, layer.keys + head * d,
+                         layer.values + head * d, row_of(step, t), int64_t(kv) * d, first, last, group, d,
+                         model_.scale, scratch_[thread].data(), out + head * group * d);
+            quantise(activations(out_width()), t, out, layer.o.layout, head * groups, (head + 1) * groups);
+        }
+    }
+
+    void add_mixed(const Step& step, Range tokens) {
+        const int n = model_.hidden;
+        add(step.hidden + int64_t(tokens.first) * n, mixed_.data() + int64_t(tokens.first) * n,
+            (tokens.last - tokens.first) * n);
+    }
+
+    void activate(const Step& step, int l, Range tokens) {
+        const int n = model_.inner;
+        expand_point(step, l, 4, tokens, gate_up_.data(), 2 * n);
+        expand_point(step, l, 5, tokens, gate_up_.data() + n, 2 * n);
+        for (int t = tokens.first; t < tokens.last; ++t) {
+            const float* gate = gate_up_.data() + int64_t(t) * 2 * n;
+            float* out = active_.data() + int64_t(t) * n;
+            gated_silu(gate, gate + n, n, out);
+            quantise(activations(n), t, out, layers_[l].down.layout, 0, n / kGroup);
+        }
+    }
+
+    Model model_;
+    std::vector<Layer> layers_;
+    std::vector<float> normed_, qkv_, attended_, mixed_, gate_up_, active_, scales_, sums_;
+    std::vector<int8_t> q8_;
+    std::vector<int16_t> q16_;
+    std::vector<std::vector<float>> scratch_;
+};
+
+}  // namespace adaptrix
+
+using namespace adaptrix;
+
+extern "C" {
+
+void* adaptrix_stack_new(const Model* model) { return new Stack(*model); }
+
+void adaptrix_stack_free(void* stack) { delete static_cast<Stack*>(stack); }
+
+void adaptrix_stack_run(void* stack, const Step* step) { static_cast<Stack*>(stack)->run(*step); }
+
+// out (rows, m.n) = x (rows, m.k) times the matrix, plus bias; x is quantised on the way.
+void adaptrix_linear(const Matrix* m, const float* x, int32_t rows, const float* bias, float* out, int32_t threads) {
+    std::vector<int8_t> q8(int64_t(rows) * m->k);
+    std::vector<int16_t> q16(int64_t(rows) * m->k);
+    std::vector<float> scales(int64_t(rows) * m->k / kGroup), sums(scales.size());
+    const Activations a{q8.data(), q16.data(), scales.data(), sums.data(), m->k};
+    for (int r = 0; r < rows; ++r) quantise(a, r, x + int64_t(r) * m->k, m->layout, 0, m->k / kGroup);
+#pragma omp parallel num_threads(threads)
+    {
+        const int thread = omp_get_thread_num(), count = omp_get_num_threads(), blocks = m->n / kOutputs;
+        multiply(*m, a, rows, int(int64_t(blocks) * thread / count), int(int64_t(blocks) * (thread + 1) / count), out,
+                 m->n, bias);
+    }
+}
+
+// out (count, m.k): the given rows of an int8 matrix, as floats (embedding lookup).
+void adaptrix_rows(const Matrix* m, const int64_t* ids, int64_t count, float* out) {
+    const int groups = m->k / kGroup;
+    for (int64_t i = 0; i < count; ++i) {
+        const uint8_t* block = m->data + (ids[i] / kOutputs) * groups * int64_t(kInt8Bytes);
+        const int lane = int(ids[i] % kOutputs);
+        for (int g = 0; g < groups; ++g, block += kInt8Bytes) {
+            const float scale = to_float(reinterpret_cast<const half*>(block + 256)[lane]);
+            for (int j = 0; j < kGroup; ++j) {
+                const int8_t q = static_cast<int8_t>(block[(j / 2) * 16 + lane * 2 + j % 2]);
+                out[i * m->k + g * kGroup + j] = scale * q;
+            }
+        }
+    }
+}
+
+}  // extern "C"

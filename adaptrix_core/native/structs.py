@@ -1,0 +1,103 @@
+"""The kernels' records and functions, as ctypes sees them. Fields mirror `src/stack.cpp`, `matmul.h` and `lora.h`."""
+
+from __future__ import annotations
+
+import ctypes
+from ctypes import POINTER, Structure, c_float, c_int32, c_int64, c_void_p
+
+import numpy as np
+
+LAYOUT_CODES = {"int4": 4, "int8": 8}
+BANK_CODES = {"float32": 0, "float16": 1, "int8": 2}
+
+
+class Matrix(Structure):
+    """A packed matrix."""
+
+    _fields_ = (("data", c_void_p), ("layout", c_int32), ("n", c_int32), ("k", c_int32))
+
+
+class Layer(Structure):
+    """One decoder layer."""
+
+    _fields_ = (
+        ("qkv", Matrix),
+        ("o", Matrix),
+        ("gate_up", Matrix),
+        ("down", Matrix),
+        ("input_norm", c_void_p),
+        ("post_norm", c_void_p),
+        ("qkv_bias", c_void_p),
+        ("q_norm", c_void_p),
+        ("k_norm", c_void_p),
+        ("keys", c_void_p),
+        ("values", c_void_p),
+        ("window", c_int64),
+    )
+
+
+class Model(Structure):
+    """All layers, and what they have in common."""
+
+    _fields_ = (
+        ("hidden", c_int32),
+        ("heads", c_int32),
+        ("kv_heads", c_int32),
+        ("head_dim", c_int32),
+        ("inner", c_int32),
+        ("num_layers", c_int32),
+        ("eps", c_float),
+        ("scale", c_float),
+        ("layers", POINTER(Layer)),
+        ("block_size", c_int32),
+        ("padding", c_int32),
+    )
+
+
+class Step(Structure):
+    """One pass over a span of layers."""
+
+    _fields_ = (
+        ("tokens", c_int32),
+        ("first_layer", c_int32),
+        ("last_layer", c_int32),
+        ("threads", c_int32),
+        ("hidden", c_void_p),
+        ("cosine", c_void_p),
+        ("sine", c_void_p),
+        ("rows", c_void_p),
+        ("positions", c_void_p),
+        ("tables", c_void_p),
+        ("table_stride", c_int64),
+        ("longest", c_int64),
+        ("terms", c_void_p),
+        ("term_starts", c_void_p),
+    )
+
+
+TERM = np.dtype(
+    [
+        ("layer", np.int32),
+        ("point", np.int32),
+        ("rank", np.int32),
+        ("type", np.int32),
+        ("d_in", np.int32),
+        ("d_out", np.int32),
+        ("count", np.int32),
+        ("padding", np.int32),
+        *((name, np.uint64) for name in ("a", "b", "a_scales", "b_scales", "tokens", "weights", "inner")),
+    ]
+)
+"""`Term`: one adapter at one injection point, and its tokens. Pointers are addresses."""
+
+
+def declare(library: ctypes.CDLL) -> None:
+    """Give the library's functions their argument types."""
+    library.adaptrix_stack_new.argtypes = (POINTER(Model),)
+    library.adaptrix_stack_new.restype = c_void_p
+    library.adaptrix_stack_free.argtypes = (c_void_p,)
+    library.adaptrix_stack_run.argtypes = (c_void_p, POINTER(Step))
+    library.adaptrix_linear.argtypes = (POINTER(Matrix), c_void_p, c_int32, c_void_p, c_void_p, c_int32)
+    library.adaptrix_rows.argtypes = (POINTER(Matrix), c_void_p, c_int64, c_void_p)
+    for name in ("adaptrix_stack_free", "adaptrix_stack_run", "adaptrix_linear", "adaptrix_rows"):
+        getattr(library, name).restype = None
