@@ -1,8 +1,8 @@
 // Decoder layers of the Llama arrangement over packed weights: one call runs a span of layers on a packed batch.
 //
-// One parallel region per call; inside, every layer is a sequence of phases with a barrier after each. A phase works on
-// tokens (norms, rotation, quantisation, adapter expansion), on blocks of outputs (products), or on (token, key/value
-// head) pairs (attention). Nothing that a thread computes depends on how many threads there are.
+// One parallel region per call; inside, every layer is a sequence of phases, and threads wait for each other after each.
+// A phase works on tokens (norms, rotation, quantisation, adapter expansion), on blocks of outputs (products), or on
+// (token, key/value head) pairs (attention). No result depends on how many threads there are or which one computed it.
 
 #include <omp.h>
 
@@ -12,6 +12,7 @@
 #include "elementwise.h"
 #include "lora.h"
 #include "matmul.h"
+#include "team.h"
 
 namespace adaptrix {
 
@@ -55,6 +56,7 @@ class Stack {
 
     void run(const Step& step) {
         reserve(step);
+        team_.start(step.threads);
 #pragma omp parallel num_threads(step.threads)
         {
             const int thread = omp_get_thread_num(), threads = omp_get_num_threads();
@@ -63,6 +65,8 @@ class Stack {
     }
 
   private:
+    static constexpr int kPortions = 6;  // claims per thread and product
+
     struct Range {
         int first, last;
     };
@@ -93,10 +97,10 @@ class Stack {
 
     Activations activations(int k) { return {q8_.data(), q16_.data(), scales_.data(), sums_.data(), k}; }
 
-    void product(const Matrix& m, const Activations& a, int tokens, const float* bias, float* out, int thread,
-                 int threads) {
-        const Range blocks = share(m.n / kOutputs, thread, threads);
-        multiply(m, a, tokens, blocks.first, blocks.last, out, m.n, bias);
+    void product(const Matrix& m, const Activations& a, int tokens, const float* bias, float* out, int threads) {
+        const int blocks = m.n / kOutputs, portion = std::max(1, blocks / (threads * kPortions));
+        for (int first, last; team_.claim(blocks, portion, &first, &last);)
+            multiply(m, a, tokens, first, last, out, m.n, bias);
     }
 
     // Inner values of the layer's terms at points [first, last).
@@ -124,29 +128,29 @@ class Stack {
         const Layer& layer = layers_[l];
         const Range mine = share(step.tokens, thread, threads);
         normalise(step, layer.input_norm, layer.qkv, mine);
-#pragma omp barrier
-        product(layer.qkv, activations(model_.hidden), step.tokens, layer.qkv_bias, qkv_.data(), thread, threads);
+        team_.wait();
         shrink_points(step, l, 0, 3, normed_.data(), thread, threads);
-#pragma omp barrier
+        product(layer.qkv, activations(model_.hidden), step.tokens, layer.qkv_bias, qkv_.data(), threads);
+        team_.wait();
         place_heads(step, l, mine);
-#pragma omp barrier
-        attend_tokens(step, layer, thread, threads);
-#pragma omp barrier
-        product(layer.o, activations(out_width()), step.tokens, nullptr, mixed_.data(), thread, threads);
+        team_.wait();
+        attend_tokens(step, layer, thread);
+        team_.wait();
         shrink_points(step, l, 3, 4, attended_.data(), thread, threads);
-#pragma omp barrier
+        product(layer.o, activations(out_width()), step.tokens, nullptr, mixed_.data(), threads);
+        team_.wait();
         expand_point(step, l, 3, mine, mixed_.data(), model_.hidden);
         add_mixed(step, mine);
         normalise(step, layer.post_norm, layer.gate_up, mine);
-#pragma omp barrier
-        product(layer.gate_up, activations(model_.hidden), step.tokens, nullptr, gate_up_.data(), thread, threads);
+        team_.wait();
         shrink_points(step, l, 4, 6, normed_.data(), thread, threads);
-#pragma omp barrier
+        product(layer.gate_up, activations(model_.hidden), step.tokens, nullptr, gate_up_.data(), threads);
+        team_.wait();
         activate(step, l, mine);
-#pragma omp barrier
-        product(layer.down, activations(model_.inner), step.tokens, nullptr, mixed_.data(), thread, threads);
+        team_.wait();
         shrink_points(step, l, 6, 7, active_.data(), thread, threads);
-#pragma omp barrier
+        product(layer.down, activations(model_.inner), step.tokens, nullptr, mixed_.data(), threads);
+        team_.wait();
         expand_point(step, l, 6, mine, mixed_.data(), model_.hidden);
         add_mixed(step, mine);
     }
@@ -185,11 +189,11 @@ class Stack {
         return {step.tables + step.rows[token] * step.table_stride, model_.block_size};
     }
 
-    void attend_tokens(const Step& step, const Layer& layer, int thread, int threads) {
+    void attend_tokens(const Step& step, const Layer& layer, int thread) {
         const int d = model_.head_dim, group = model_.heads / model_.kv_heads, kv = model_.kv_heads;
         const int groups = group * d / kGroup;
-        for (int64_t item = thread; item < int64_t(step.tokens) * kv; item += threads) {
-            const int t = int(item / kv), head = int(item % kv), last = step.positions[t] + 1;
+        for (int item, next; team_.claim(step.tokens * kv, 1, &item, &next);) {
+            const int t = item / kv, head = item % kv, last = step.positions[t] + 1;
             const int first = layer.window ? std::max(0, last - int(layer.window)) : 0;
             float* out = attended_.data() + int64_t(t) * out_width();
             attend_group(qkv_.data() + int64_t(t) * qkv_width() + head * group * d, layer.keys + head * d,
@@ -218,6 +222,7 @@ class Stack {
     }
 
     Model model_;
+    Team team_;
     std::vector<Layer> layers_;
     std::vector<float> normed_, qkv_, attended_, mixed_, gate_up_, active_, scales_, sums_;
     std::vector<int8_t> q8_;
