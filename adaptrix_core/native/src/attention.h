@@ -17,19 +17,25 @@ struct PagedRow {
 };
 
 constexpr int kMaxHeadDim = 256;
+constexpr int kAhead = 8;  // slots between what is computed and what is fetched
 
-// scores[h][i] = scale * <q_h, k_i> for the keys of one run of consecutive slots; q (HEADS, head_dim) is scaled already.
+// scores[h][i] = <q_h, k_i> for the keys of one run of consecutive slots; q (HEADS, head_dim) is scaled already.
 template <int HEADS>
 inline void score_run(const float* q, const half* keys, int64_t slot_stride, int count, int head_dim, float* scores,
                       int64_t score_stride) {
     for (int i = 0; i < count; ++i, keys += slot_stride) {
-        __m256 sum[HEADS];
-        for (int h = 0; h < HEADS; ++h) sum[h] = _mm256_setzero_ps();
-        for (int d = 0; d < head_dim; d += 8) {
-            const __m256 k = load8(keys + d);
-            for (int h = 0; h < HEADS; ++h) sum[h] = _mm256_fmadd_ps(load8(q + h * head_dim + d), k, sum[h]);
+        _mm_prefetch(reinterpret_cast<const char*>(keys + kAhead * slot_stride), _MM_HINT_T0);
+        _mm_prefetch(reinterpret_cast<const char*>(keys + kAhead * slot_stride + 32), _MM_HINT_T0);
+        __m256 sum[HEADS][2];
+        for (int h = 0; h < HEADS; ++h) sum[h][0] = sum[h][1] = _mm256_setzero_ps();
+        for (int d = 0; d < head_dim; d += 16) {
+            const __m256 low = load8(keys + d), high = load8(keys + d + 8);
+            for (int h = 0; h < HEADS; ++h) {
+                sum[h][0] = _mm256_fmadd_ps(load8(q + h * head_dim + d), low, sum[h][0]);
+                sum[h][1] = _mm256_fmadd_ps(load8(q + h * head_dim + d + 8), high, sum[h][1]);
+            }
         }
-        for (int h = 0; h < HEADS; ++h) scores[h * score_stride + i] = sum8(sum[h]);
+        for (int h = 0; h < HEADS; ++h) scores[h * score_stride + i] = sum8(_mm256_add_ps(sum[h][0], sum[h][1]));
     }
 }
 
@@ -62,6 +68,7 @@ inline void gather(const float* weights, int64_t weight_stride, const half* valu
             const int end = std::min(last, (p / row.block_size + 1) * row.block_size);
             const half* v = values + row.slot(p) * slot_stride + d;
             for (; p < end; ++p, v += slot_stride) {
+                _mm_prefetch(reinterpret_cast<const char*>(v + kAhead * slot_stride), _MM_HINT_T0);
                 __m256 value[WIDTH];
                 for (int w = 0; w < WIDTH; ++w) value[w] = load8(v + 8 * w);
                 for (int h = 0; h < HEADS; ++h) {

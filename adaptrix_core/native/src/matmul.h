@@ -15,6 +15,7 @@ namespace adaptrix {
 
 constexpr int kGroup = 32;   // inputs that share a scale
 constexpr int kOutputs = 8;  // outputs in a block
+constexpr int kTileRows = 6;   // as many as keep their sums in registers
 constexpr int kRowChunk = 96;  // rows whose activations stay in the nearest caches while the weights pass by
 
 enum Layout : int32_t { kInt4 = 4, kInt8 = 8 };
@@ -164,17 +165,19 @@ inline void multiply(const Matrix& m, const Activations& a, int rows, int first,
         for (int b = first; b < last; ++b) {
             const uint8_t* w = m.data + b * block_bytes;
             const float* offset = bias ? bias + b * kOutputs : nullptr;
-            int row = start;
-            for (; row + 6 <= end; row += 6)
-                tile<6>(m, w, a, row, out + row * stride + b * kOutputs, stride, offset);
-            float* rest = out + row * stride + b * kOutputs;
-            switch (end - row) {
-                case 5: tile<5>(m, w, a, row, rest, stride, offset); break;
-                case 4: tile<4>(m, w, a, row, rest, stride, offset); break;
-                case 3: tile<3>(m, w, a, row, rest, stride, offset); break;
-                case 2: tile<2>(m, w, a, row, rest, stride, offset); break;
-                case 1: tile<1>(m, w, a, row, rest, stride, offset); break;
-                default: break;
+            // As few tiles as possible, and rows spread evenly over them: a tile of one or two rows is wasteful.
+            for (int row = start, tiles = (end - start + kTileRows - 1) / kTileRows; tiles > 0; --tiles) {
+                const int count = (end - row + tiles - 1) / tiles;
+                float* place = out + row * stride + b * kOutputs;
+                switch (count) {
+                    case 6: tile<6>(m, w, a, row, place, stride, offset); break;
+                    case 5: tile<5>(m, w, a, row, place, stride, offset); break;
+                    case 4: tile<4>(m, w, a, row, place, stride, offset); break;
+                    case 3: tile<3>(m, w, a, row, place, stride, offset); break;
+                    case 2: tile<2>(m, w, a, row, place, stride, offset); break;
+                    default: tile<1>(m, w, a, row, place, stride, offset); break;
+                }
+                row += count;
             }
         }
     }
