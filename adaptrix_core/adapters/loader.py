@@ -62,7 +62,7 @@ class DynamicLoader:
             host_budget_bytes = int(psutil.virtual_memory().total * HOST_SHARE)
         self._host: ByteLRU[Adapter] = ByteLRU("host memory for adapters", host_budget_bytes)
         base = manager.require_base()
-        self._device = DeviceSlots(injector, base.device, base.dtype, device_budget_bytes)
+        self._device = DeviceSlots(injector, base.device, device_budget_bytes)
         self._names: dict[str, _Registration] = {}
         self._flights: dict[str, Future[Adapter]] = {}
         self._retired: set[str] = set()

@@ -17,7 +17,7 @@ def build_engine(settings: Settings, adapters_dir: Path | None = None) -> Engine
     adapters, wanted = settings.adapters, settings.engine
     wanted_base = settings.base
     base = BaseModelManager(
-        wanted_base.model, wanted_base.device, wanted_base.precision, wanted_base.lineage
+        wanted_base.model, wanted_base.device, wanted_base.precision, wanted_base.lineage, wanted_base.optimize
     ).load_model()
     options = EngineOptions(
         max_rows=wanted.max_rows,
@@ -27,6 +27,7 @@ def build_engine(settings: Settings, adapters_dir: Path | None = None) -> Engine
         kv_cache_tokens=wanted.kv_cache_tokens or EngineOptions().kv_cache_tokens,
         cut=catalogue_cut(adapters.dir, base) if wanted.cut is None else wanted.cut or None,
         prefix_cache=wanted.prefix_cache,
+        bank=wanted.adapter_bank,
     )
     return Engine(
         base,

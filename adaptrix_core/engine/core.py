@@ -30,6 +30,7 @@ from adaptrix_core.engine.scheduler import Scheduler
 from adaptrix_core.engine.spans import ModuleSpans, Spans
 from adaptrix_core.errors import ContextLengthExceeded, InvalidRequest, RequestNotFound
 from adaptrix_core.injection.activation import activated
+from adaptrix_core.injection.bank import Bank
 from adaptrix_core.injection.injector import LayerInjector
 from adaptrix_core.injection.mix import Mix, MixSchedule, check_mix, constant, digests_of, switched
 from adaptrix_core.injection.native import NativeInjector
@@ -55,6 +56,8 @@ class EngineOptions:
     """First layer of the branch span; None keeps all layers in one span. `cut.py` chooses one from a catalogue."""
     prefix_cache: bool = True
     """Whether rows take over blocks that earlier rows have computed."""
+    bank: Bank = "half"
+    """Precision in which adapters are kept for the native kernels; others keep the base model's."""
 
     def __post_init__(self) -> None:
         for name in ("max_rows", "max_batch_tokens", "max_waiting", "block_size", "kv_cache_tokens"):

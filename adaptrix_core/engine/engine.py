@@ -19,6 +19,7 @@ from adaptrix_core.adapters import Adapter, AdapterManager, DynamicLoader, Trust
 from adaptrix_core.adapters.binding import BaseMatch
 from adaptrix_core.adapters.trust import Policy
 from adaptrix_core.base import BaseModel, BaseModelManager
+from adaptrix_core.base.manager import Optimize
 from adaptrix_core.base.packed_model import PackedModel
 from adaptrix_core.engine.core import EngineCore, EngineOptions, History
 from adaptrix_core.engine.cut import catalogue_cut
@@ -59,10 +60,11 @@ class Engine(EngineCore):
         **loader_options: Any,
     ) -> None:
         """adapters_dir: the catalogue; `adapters` in the working directory if None. loader_options: `DynamicLoader`."""
-        injector = NativeInjector(base) if isinstance(base, PackedModel) else LayerInjector(base)
+        options = options or EngineOptions()
+        injector = NativeInjector(base, options.bank) if isinstance(base, PackedModel) else LayerInjector(base)
         injector.register_all()
         manager = AdapterManager(adapters_dir or DEFAULT_ADAPTERS_DIR, base, trust, base_match=base_match)
-        super().__init__(base, injector, DynamicLoader(manager, injector, **loader_options), options or EngineOptions())
+        super().__init__(base, injector, DynamicLoader(manager, injector, **loader_options), options)
         self.manager = manager
         self._request_numbers = itertools.count()
 
@@ -75,13 +77,15 @@ class Engine(EngineCore):
         adapters_dir: Path | str | None = None,
         trust: Policy | TrustPolicy = "require",
         options: EngineOptions | None = None,
+        optimize: Optimize = "exactness",
     ) -> Engine:
         """Load a base model and make an engine for it.
 
-        source: see `BaseModelManager`. trust: ``require | warn | off`` with the user's trusted keys, or a whole policy.
+        source, device, precision, optimize: see `BaseModelManager`.
+        trust: ``require | warn | off`` with the user's trusted keys, or a whole policy.
         options: if None, the defaults with a cut where the catalogue's adapters begin.
         """
-        base = BaseModelManager(source, device, precision).load_model()
+        base = BaseModelManager(source, device, precision, optimize=optimize).load_model()
         policy = trust if isinstance(trust, TrustPolicy) else TrustPolicy(trust)
         options = options or EngineOptions(cut=catalogue_cut(adapters_dir or DEFAULT_ADAPTERS_DIR, base))
         return cls(base, adapters_dir, policy, options)
@@ -188,6 +192,7 @@ class Engine(EngineCore):
             "tokens_generated": self.num_tokens_generated,
             "preemptions": self.scheduler.num_preemptions,
             "adapters": self.loader.get_memory_usage(),
+            "banks": self._injector.banks(),
         }
 
     def _add_when_room(self, request: GenerationRequest, outcomes: Outcomes) -> list[Row]:

@@ -100,12 +100,16 @@ class LayerInjector:
 
     def get_active_adapters(self) -> dict[str, int]:
         """Digest -> bytes on the device, of every injected adapter."""
-        return {digest: self.device_bytes(weights) for digest, weights in self._adapters.items()}
+        return {digest: self.device_bytes(weights) for digest, weights in list(self._adapters.items())}
 
     def device_bytes(self, weights: LoraWeights) -> int:
         """Bytes that an adapter takes on the device, in the model's precision."""
         elements = sum(w.lora_a.numel() + w.lora_b.numel() for w in weights.points.values())
         return elements * torch.finfo(self._base.dtype).bits // 8
+
+    def banks(self) -> dict[str, dict[str, float]]:
+        """Digest -> bytes and relative error of adapters kept in another precision than the model's; none here."""
+        return {}
 
     @contextmanager
     def step(self, mixes: Sequence[Mix]) -> Iterator[None]:

@@ -1,27 +1,28 @@
 """Adapters for the native kernels: banks in the kernels' arrangement, and each step's list of terms.
 
-A bank holds ``A`` as it is and ``B`` transposed, in half precision where that holds every value. A step's plan lists
-the terms by layer and point with the tokens of each: what has no term costs nothing.
+A bank holds ``A`` as it is and ``B`` transposed (`bank.py` says in which precision). A step's plan lists the terms by
+layer and point with the tokens of each: what has no term costs nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from adaptrix_core.base.families import MODULES
 from adaptrix_core.base.model import BaseModel
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected
+from adaptrix_core.injection.bank import Bank, BankMatrix, keep
 from adaptrix_core.injection.injector import LayerInjector
-from adaptrix_core.injection.lora import LoraWeights, PointWeights
+from adaptrix_core.injection.lora import LoraWeights
 from adaptrix_core.injection.mix import Mix, Term
 from adaptrix_core.native.structs import BANK_CODES, TERM
+
+_BANK_BYTES: Mapping[Bank, int] = {"half": 2, "int8": 1, "single": 4}
 
 
 class MixRun(NamedTuple):
@@ -49,19 +50,25 @@ class _Resident:
     terms: NDArray[np.void]
     """One record per point, without tokens."""
     scalings: NDArray[np.float32]
-    tensors: tuple[Tensor, ...]
+    kept: tuple[BankMatrix, ...]
     """What the records point to."""
 
     @property
     def nbytes(self) -> int:
-        return sum(tensor.nbytes for tensor in self.tensors)
+        return sum(matrix.nbytes for matrix in self.kept)
+
+    @property
+    def error(self) -> float:
+        """Largest relative error of any matrix."""
+        return max(matrix.error for matrix in self.kept)
 
 
 class NativeInjector(LayerInjector):
     """`LayerInjector` for a base model whose layers run natively: there is nothing to hook, only banks to fill."""
 
-    def __init__(self, base: BaseModel) -> None:
+    def __init__(self, base: BaseModel, bank: Bank = "half") -> None:
         super().__init__(base)
+        self._bank = bank
         self._residents: dict[str, _Resident] = {}
         self._last: tuple[list[MixRun], StepPlan] | None = None
 
@@ -77,7 +84,7 @@ class NativeInjector(LayerInjector):
             raise AdapterRejected("the adapter has no tensors, so it would do nothing", code="no_tensors")
         for point, value in weights.points.items():
             self._check_fit(point, value)
-        self._residents[weights.digest] = _arrange(weights)
+        self._residents[weights.digest] = _arrange(weights, self._bank)
         self._last = None
 
     def remove_adapter(self, digest: str) -> None:
@@ -94,6 +101,15 @@ class NativeInjector(LayerInjector):
     def get_active_adapters(self) -> dict[str, int]:
         """See `LayerInjector.get_active_adapters`."""
         return {digest: resident.nbytes for digest, resident in self._residents.items()}
+
+    def device_bytes(self, weights: LoraWeights) -> int:
+        """See `LayerInjector.device_bytes`; matrices that half precision does not hold take twice as much."""
+        elements = sum(w.lora_a.numel() + w.lora_b.numel() for w in weights.points.values())
+        return elements * _BANK_BYTES[self._bank]
+
+    def banks(self) -> dict[str, dict[str, float]]:
+        """Digest -> bytes of the bank, and its largest relative error against the adapter's own weights."""
+        return {d: {"bytes": r.nbytes, "error": r.error} for d, r in self._residents.items()}
 
     def plan(self, runs: list[MixRun]) -> StepPlan:
         """The terms of a step whose tokens are under the mixes of ``runs``, which are in the order of the batch.
@@ -151,27 +167,20 @@ def _fill(
         records.append(terms)
 
 
-def _arrange(weights: LoraWeights) -> _Resident:
-    terms = np.zeros(len(weights.points), TERM)
-    scalings = np.zeros(len(weights.points), np.float32)
-    tensors: list[Tensor] = []
-    for record, ((layer, module), value) in zip(terms, sorted(weights.points.items()), strict=True):
-        a, b = _in_half(value)
-        tensors += [a, b]
+def _arrange(weights: LoraWeights, bank: Bank) -> _Resident:
+    points = sorted(weights.points.items())
+    terms = np.zeros(len(points), TERM)
+    kept: list[BankMatrix] = []
+    for record, ((layer, module), value) in zip(terms, points, strict=True):
+        a, b = keep(value.lora_a, bank), keep(value.lora_b.T, bank)
+        if a.values.dtype != b.values.dtype:  # the kernels take one type for both
+            a, b = keep(value.lora_a, "single"), keep(value.lora_b.T, "single")
+        kept += [a, b]
         record["layer"], record["point"], record["rank"] = layer, MODULES.index(module), value.rank
-        record["type"] = BANK_CODES[str(a.dtype).removeprefix("torch.")]
-        record["d_in"], record["d_out"] = a.shape[1], b.shape[1]
-        record["a"], record["b"] = a.data_ptr(), b.data_ptr()
-    for number, (_, value) in enumerate(sorted(weights.points.items())):
-        scalings[number] = value.scaling
-    return _Resident(weights, terms, scalings, tuple(tensors))
-
-
-def _in_half(value: PointWeights) -> tuple[Tensor, Tensor]:
-    """``A`` and the transpose of ``B``, in half precision unless a value would overflow or most would vanish."""
-    a, b = value.lora_a.float().contiguous(), value.lora_b.float().T.contiguous()
-    halves = a.half(), b.half()
-    for half, full in zip(halves, (a, b), strict=True):
-        if not torch.isfinite(half).all() or (half.float() - full).norm() > 1e-3 * full.norm():
-            return a, b
-    return halves
+        record["type"] = BANK_CODES[str(a.values.dtype).removeprefix("torch.")]
+        record["d_in"], record["d_out"] = a.values.shape[1], b.values.shape[1]
+        record["a"], record["b"] = a.values.data_ptr(), b.values.data_ptr()
+        if a.scales is not None and b.scales is not None:
+            record["a_scales"], record["b_scales"] = a.scales.data_ptr(), b.scales.data_ptr()
+    scalings = np.array([value.scaling for _, value in points], np.float32)
+    return _Resident(weights, terms, scalings, tuple(kept))
