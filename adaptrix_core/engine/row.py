@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
 from adaptrix_core.engine.constraint import Constraint
@@ -97,12 +96,11 @@ class Row:
         """The mix of the token at ``position``."""
         return mix_at(self.schedule, position)
 
-    def noise(self, vocab_size: int) -> Tensor:
-        """Uniform noise ``(vocab,)`` for the next token: a function of seed, choice and position only."""
+    def uniform(self) -> float:
+        """A number in [0, 1) for the next token: a function of seed, choice and position only."""
         choice = self.index % self.request.params.n
         key = f"{self._seed}|{choice}|{len(self.tokens)}".encode()
-        generator = torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(key).digest()[:8], "big", signed=True))
-        return torch.rand(vocab_size, generator=generator)
+        return (int.from_bytes(hashlib.sha256(key).digest()[:8], "big") >> 11) / 2**53
 
     def restart(self) -> None:
         """Forget what was computed, but not the tokens: all of them will be computed again."""

@@ -1,8 +1,8 @@
 """Logits -> the next token of each row.
 
-Greedy rows are settled together; the others one by one, in the order: bias, penalties, grammar, temperature, min-p,
-top-k, top-p. Sampling is by the Gumbel-max trick (Gumbel 1954), so that the noise is a function of seed and position
-alone and does not depend on which rows share the batch.
+All rows together, in the order: bias, penalties, grammar, temperature, min-p, top-k, top-p. A token is drawn by
+inverting the cumulative distribution at one uniform number per row, which is a function of seed and position alone and
+does not depend on which rows share the batch.
 """
 
 from __future__ import annotations
@@ -12,8 +12,15 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
+from adaptrix_core.engine.request import SamplingParams
 from adaptrix_core.engine.row import Row
+
+_CANDIDATES = 1024
+"""Likeliest tokens that top-k and top-p are looked for among before the whole vocabulary is sorted."""
+_BLOCK = 256
+"""Tokens whose probabilities are summed before a token is drawn among them."""
 
 
 @dataclass(frozen=True)
@@ -26,14 +33,16 @@ class Sampled:
 
 
 def sample(logits: Tensor, rows: Sequence[Row]) -> list[Sampled]:
-    """Choose a token for every row; logits ``(rows, vocab)`` in any precision."""
+    """Choose a token for every row; logits ``(rows, vocab)`` in any precision, which may be overwritten."""
     logits = logits.float()
-    greedy = logits.argmax(-1).tolist()
-    chosen = [
-        token if _is_plain(row) else _sample_row(logits[i], row)
-        for i, (row, token) in enumerate(zip(rows, greedy, strict=True))
-    ]
-    return [_with_logprobs(logits[i], token, row) for i, (row, token) in enumerate(zip(rows, chosen, strict=True))]
+    others = [i for i, row in enumerate(rows) if not _is_plain(row)]
+    tokens = logits.argmax(-1).tolist() if len(others) < len(rows) else [0] * len(rows)
+    if others:
+        untouched = len(others) < len(rows) or any(row.request.params.logprobs is not None for row in rows)
+        chosen = _choose(logits[others] if untouched else logits, [rows[i] for i in others])
+        for i, token in zip(others, chosen, strict=True):
+            tokens[i] = token
+    return [_with_logprobs(logits[i], token, row) for i, (row, token) in enumerate(zip(rows, tokens, strict=True))]
 
 
 def _is_plain(row: Row) -> bool:
@@ -42,22 +51,29 @@ def _is_plain(row: Row) -> bool:
     return p.is_greedy and not p.logit_bias and not penalised and row.constraint is None
 
 
-def _sample_row(logits: Tensor, row: Row) -> int:
-    params = row.request.params
-    logits = logits.clone()
-    for token, bias in (params.logit_bias or {}).items():
+def _choose(logits: Tensor, rows: Sequence[Row]) -> list[int]:
+    """Tokens of rows that are not plain; ``logits`` is overwritten."""
+    for values, row in zip(logits, rows, strict=True):
+        _adjust(values, row)
+    params = [row.request.params for row in rows]
+    greedy = [i for i, p in enumerate(params) if p.is_greedy]
+    likeliest = logits[greedy].argmax(-1)
+    # Relative to the largest, so that a tiny temperature overflows to -inf for all others and never to NaN.
+    temperatures = _column([1.0 if p.is_greedy else p.temperature for p in params], logits)
+    probabilities = logits.sub_(logits.amax(-1, keepdim=True)).div_(temperatures).softmax(-1)
+    _truncate(probabilities, params)
+    tokens = _draw(probabilities, [row.uniform() for row in rows])
+    tokens[greedy] = likeliest
+    return tokens.tolist()
+
+
+def _adjust(logits: Tensor, row: Row) -> None:
+    """Apply a row's bias, penalties and grammar to its logits ``(vocab,)`` in place."""
+    for token, bias in (row.request.params.logit_bias or {}).items():
         logits[token] += bias
     _penalise(logits, row)
     if row.constraint is not None:
         row.constraint.mask(logits)
-    if params.is_greedy:
-        return int(logits.argmax())
-    # Relative to the largest, so that a tiny temperature overflows to -inf for all others and never to NaN.
-    logits = (logits - logits.max()) / params.temperature
-    _truncate(logits, params.min_p, params.top_k, params.top_p)
-    noise = row.noise(logits.numel()).to(logits.device)
-    gumbel = -torch.log(-torch.log(noise.clamp_min(torch.finfo(noise.dtype).tiny)))
-    return int((logits + gumbel).argmax())
 
 
 def _penalise(logits: Tensor, row: Row) -> None:
@@ -73,18 +89,62 @@ def _penalise(logits: Tensor, row: Row) -> None:
         logits[tokens] -= params.presence_penalty + params.frequency_penalty * counts
 
 
-def _truncate(logits: Tensor, min_p: float, top_k: int, top_p: float) -> None:
-    """Set what min-p, top-k and top-p (nucleus, arXiv:1904.09751) drop to -inf, in place."""
-    if min_p > 0.0:
-        probabilities = logits.softmax(-1)
-        logits[probabilities < min_p * probabilities.max()] = float("-inf")
-    if 0 < top_k < logits.numel():
-        threshold = logits.topk(top_k).values[-1]
-        logits[logits < threshold] = float("-inf")
-    if top_p < 1.0:
-        ordered, order = logits.softmax(-1).sort(descending=True)
-        beyond = ordered.cumsum(-1) - ordered >= top_p
-        logits[order[beyond]] = float("-inf")
+def _truncate(probabilities: Tensor, params: Sequence[SamplingParams]) -> None:
+    """Set what min-p, then top-k, then top-p (nucleus, arXiv:1904.09751) drop to 0, in place."""
+    if any(p.min_p > 0.0 for p in params):
+        least = _column([p.min_p for p in params], probabilities) * probabilities.amax(-1, keepdim=True)
+        probabilities.masked_fill_(probabilities < least, 0.0)
+    vocab = probabilities.shape[-1]
+    cut = [i for i, p in enumerate(params) if 0 < p.top_k < vocab or p.top_p < 1.0]
+    if cut:
+        probabilities[cut] = _head(probabilities[cut], [params[i] for i in cut], min(vocab, _CANDIDATES))
+
+
+def _head(probabilities: Tensor, params: Sequence[SamplingParams], count: int) -> Tensor:
+    """What top-k and top-p leave, looking at the ``count`` likeliest tokens first and at all where that is too few."""
+    vocab = probabilities.shape[-1]
+    ordered, order = probabilities.topk(count)
+    top_k = torch.tensor([p.top_k if 0 < p.top_k < vocab else vocab for p in params], device=probabilities.device)
+    smallest = ordered.gather(-1, (top_k.clamp_max(count) - 1)[:, None])
+    limited = torch.where((top_k < vocab)[:, None] & (probabilities < smallest), 0.0, probabilities)
+    total = limited.sum(-1, keepdim=True)
+    ordered = limited.gather(-1, order)
+    before = ordered.cumsum(-1) - ordered
+    top_p = _column([p.top_p for p in params], probabilities) * total
+    if count < vocab and ((before[:, -1:] < top_p) & (ordered[:, -1:] > 0)).any():
+        return _head(probabilities, params, vocab)
+    kept = torch.where(before < top_p, ordered, 0.0)
+    return torch.zeros_like(probabilities).scatter_(-1, order, kept)
+
+
+def _draw(probabilities: Tensor, uniforms: Sequence[float]) -> Tensor:
+    """The tokens at which the cumulative probabilities pass each row's uniform number, ``(rows,)``.
+
+    Looks for the block of tokens first, so that nothing is accumulated over the whole vocabulary.
+    """
+    missing = -probabilities.shape[-1] % _BLOCK
+    blocks = (F.pad(probabilities, (0, missing)) if missing else probabilities).unflatten(-1, (-1, _BLOCK))
+    targets = torch.tensor(uniforms, dtype=torch.float64, device=probabilities.device)[:, None]
+    sums = blocks.sum(-1, dtype=torch.float64)
+    block, rest = _pass(sums, targets * sums.sum(-1, keepdim=True))
+    within = blocks[torch.arange(len(block), device=block.device), block].double()
+    return block * _BLOCK + _pass(within, rest)[0]
+
+
+def _pass(weights: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """First index at which the cumulative weights ``(rows, n)`` pass each target ``(rows, 1)``, and what is left there.
+
+    Rounding can put a target beyond the sum; the last index with a weight is meant then.
+    """
+    cumulative = weights.cumsum(-1)
+    reachable = torch.minimum(targets, cumulative[:, -1:] * (1 - 1e-12))
+    index = torch.searchsorted(cumulative, reachable, right=True)
+    before = cumulative.gather(-1, index) - weights.gather(-1, index)
+    return index[:, 0], reachable - before
+
+
+def _column(values: Sequence[float], like: Tensor) -> Tensor:
+    return torch.tensor(values, dtype=like.dtype, device=like.device)[:, None]
 
 
 def _with_logprobs(logits: Tensor, token: int, row: Row) -> Sampled:

@@ -64,7 +64,7 @@ def reference_distribution(logits: Tensor, **params: Any) -> Tensor:
 
 def sampled_frequencies(logits: Tensor, draws: int, **params: Any) -> Tensor:
     rows = [make_row(seed=seed, **params) for seed in range(draws)]
-    counts = Counter(result.token_id for result in sample(logits.expand(draws, -1), rows))
+    counts = Counter(result.token_id for result in sample(logits.repeat(draws, 1), rows))
     return torch.tensor([counts[token] / draws for token in range(VOCAB)], dtype=torch.float64)
 
 
@@ -104,28 +104,28 @@ def test_greedy_takes_the_likeliest_after_bias_and_penalties() -> None:
     logits = random_logits()
     for params in ({}, {"logit_bias": {2: 9.0}}, {"repetition_penalty": 3.0}, {"frequency_penalty": 2.0}):
         expected = int(reference_distribution(logits, **params).argmax())
-        [result] = sample(logits[None], [make_row(temperature=0.0, **params)])
+        [result] = sample(logits[None].clone(), [make_row(temperature=0.0, **params)])
         assert result.token_id == expected
 
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_temperature_that_is_almost_zero_is_greedy(sign: int) -> None:
     logits = sign * random_logits().abs() - sign * 0.1
-    [result] = sample(logits[None], [make_row(temperature=1e-40, seed=1, top_p=0.9)])
+    [result] = sample(logits[None].clone(), [make_row(temperature=1e-40, seed=1, top_p=0.9)])
     assert result.token_id == int(logits.argmax())
 
 
 def test_presence_and_frequency_count_the_output_only() -> None:
     logits = torch.zeros(VOCAB)
     logits[4], logits[5] = 1.0, 0.9  # 4 is in the prompt, 5 in the output
-    [result] = sample(logits[None], [make_row(temperature=0.0, presence_penalty=2.0, frequency_penalty=2.0)])
+    [result] = sample(logits[None].clone(), [make_row(temperature=0.0, presence_penalty=2.0, frequency_penalty=2.0)])
     assert result.token_id == 4
 
 
 def test_repetition_counts_the_prompt_too() -> None:
     logits = torch.zeros(VOCAB)
     logits[4], logits[6] = 1.0, 0.9
-    [result] = sample(logits[None], [make_row(temperature=0.0, repetition_penalty=2.0)])
+    [result] = sample(logits[None].clone(), [make_row(temperature=0.0, repetition_penalty=2.0)])
     assert result.token_id == 6
 
 
@@ -133,7 +133,7 @@ def test_repetition_counts_the_prompt_too() -> None:
 def test_logprobs_are_those_of_the_untouched_logits(count: int) -> None:
     logits = random_logits(3)
     # 12 is forced by the bias; what is reported does not know of it.
-    [result] = sample(logits[None], [make_row(logprobs=count, temperature=0.3, logit_bias={12: 200.0})])
+    [result] = sample(logits[None].clone(), [make_row(logprobs=count, temperature=0.3, logit_bias={12: 200.0})])
     expected = logits.log_softmax(-1)
     assert result.token_id == 12
     assert result.logprob == pytest.approx(float(expected[12]), abs=1e-5)
@@ -171,6 +171,6 @@ def test_sampling_leaves_the_logits_as_they_are() -> None:
 
 def test_probabilities_are_finite_in_half_precision() -> None:
     logits = (random_logits() * 20).half()
-    [result] = sample(logits[None], [make_row(seed=1, top_p=0.9, logprobs=1)])
+    [result] = sample(logits[None].clone(), [make_row(seed=1, top_p=0.9, logprobs=1)])
     assert result.logprob is not None
     assert math.isfinite(result.logprob)
