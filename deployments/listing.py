@@ -67,9 +67,10 @@ def model_card(model_id: str, catalogue: Catalogue, base_id: str, with_auto: boo
 
 
 def adapter_list(catalogue: Catalogue, reports: Sequence[Report]) -> dict[str, Any]:
-    """``GET /v1/adapters``: every adapter, and where it is on each replica."""
+    """``GET /v1/adapters``: every adapter, where it is on each replica, and each replica's cut (0: it has none)."""
     data = [_adapter(entry, reports) for entry in catalogue.servable()]
-    return {"object": "list", "data": data, "replicas": sorted(report.replica_id for report in reports)}
+    cuts = {report.replica_id: int(report.stats["cut"]) for report in reports}
+    return {"object": "list", "data": data, "replicas": sorted(cuts), "cut": cuts}
 
 
 def _adapter(entry: Entry, reports: Sequence[Report]) -> dict[str, Any]:

@@ -4,9 +4,10 @@ An adapter is loaded and verified first; only then is room made for it, so a fai
 pinned and stays. Every adapter on the device is in host memory too, so a device slot can be refilled without the
 disk.
 
-Any thread may call any method. Reading and verifying happen outside the lock, once per adapter however many callers
-want it. The injector is written under the lock; a digest that a running step uses is pinned, hence never removed
-under it.
+Any thread may call any method. Reading and verifying happen outside the lock, once per name however many callers
+want it; a path is read for every caller, as its files may have been replaced since another began. What was read for a
+name that meanwhile means something else is dropped. The injector is written under the lock; a digest that a running
+step uses is pinned, hence never removed under it.
 """
 
 from __future__ import annotations
@@ -77,7 +78,10 @@ class DynamicLoader:
         in use for other weights.
         """
         if is_path(source) or alias is not None:
-            return self._read(source, lambda adapter: self._register(alias or adapter.name, source, adapter))
+            adapter = self._manager.load_adapter(source)
+            with self._lock:
+                self._register(alias or adapter.name, source, adapter)
+            return adapter
         adapter = self._load_named(str(source))
         self._preloader.used(str(source))  # once it is known to exist: junk names must not fill the counts
         return adapter
@@ -88,17 +92,17 @@ class DynamicLoader:
         Raises AdapterNotFound where no loaded name has this digest (any more).
         """
         with self._lock:
-            names = [name for name, entry in self._names.items() if entry.digest == digest]
-            if names and digest in self._host:
+            known = {name: entry for name, entry in self._names.items() if entry.digest == digest}
+            if known and digest in self._host:
                 self._host.pin(digest)
                 return
-        for name in names:
-            adapter = self._load_named(name)
-            if adapter.digest == digest:
-                with self._lock:
+        for name, entry in known.items():
+            adapter = self._read_named(name, entry)
+            with self._lock:
+                if adapter.digest == digest and self._is_named(digest):
                     self._keep(adapter)
                     self._host.pin(digest)
-                return
+                    return
         raise AdapterNotFound(f"no loaded adapter has weights digest {digest[:12]}…; it was unloaded or replaced")
 
     def unpin(self, digest: str) -> None:
@@ -233,16 +237,29 @@ class DynamicLoader:
         self._preloader.close()
 
     def _load_named(self, name: str) -> Adapter:
-        """From memory; else from where it was loaded before; else from the catalogue."""
-        with self._lock:
-            known = self._registered(name)
-            key, source = (name, name) if known is None else (known[0], known[1].source)
+        """From memory; else from where it was loaded before; else from the catalogue.
+
+        Tried again where the name was unloaded or given to other weights meanwhile, and where ``name@version`` was
+        loaded as the newest of its name and a newer one has come.
+        """
+        while True:
+            with self._lock:
+                key, known = self._registered(name) or (name, None)
+            adapter = self._read_named(key, known)
+            with self._lock:
+                current = self._names.get(key)
+            if current is not None and current.digest == adapter.digest and name in (key, current.identity):
+                return adapter
+
+    def _read_named(self, key: str, known: _Registration | None) -> Adapter:
+        """The adapter that ``key`` means, from memory or from where ``known`` says; without it, from the catalogue."""
+        source = key if known is None else known.source
 
         def resident() -> Adapter | None:
-            known = self._names.get(key)
-            return None if known is None else self._host.get(known.digest)
+            entry = self._names.get(key)
+            return None if entry is None else self._host.get(entry.digest)
 
-        return self._read(source, lambda adapter: self._reregister(key, source, adapter), resident)
+        return self._read(source, lambda adapter: self._reregister(key, known, source, adapter), resident)
 
     def _read(
         self,
@@ -293,13 +310,17 @@ class DynamicLoader:
         self._keep(adapter)
         self._names[name] = _Registration(source, adapter.digest, adapter.identity)
 
-    def _reregister(self, name: str, source: str | Path, adapter: Adapter) -> None:
-        """For a load by name: after an eviction the files may be newer, then the name means the new weights."""
+    def _reregister(self, name: str, known: _Registration | None, source: str | Path, adapter: Adapter) -> None:
+        """For a load by name: after an eviction the files may be newer, then the name means the new weights.
+
+        Nothing happens where the name no longer means what it meant when the read began (``known``).
+        """
+        if self._names.get(name) != known:
+            return
         self._keep(adapter)
-        old = self._names.get(name)
         self._names[name] = _Registration(source, adapter.digest, adapter.identity)
-        if old is not None and old.digest != adapter.digest:
-            self._let_go(old.digest)
+        if known is not None and known.digest != adapter.digest:
+            self._let_go(known.digest)
 
     def _keep(self, adapter: Adapter) -> None:
         """Into host memory; whatever that evicts leaves the device as well."""
@@ -310,15 +331,15 @@ class DynamicLoader:
     def _load_if_free(self, name: str) -> None:
         """For guesses: keep it only if that displaces nothing."""
         with self._lock:
-            known = self._registered(name)
-            if known is not None and known[1].digest in self._host:
+            key, known = self._registered(name) or (name, None)
+            if known is not None and known.digest in self._host:
                 return
-            key, source = (name, name) if known is None else (known[0], known[1].source)
+        source = key if known is None else known.source
 
         def keep(adapter: Adapter) -> None:
             usage = self._host.usage
             if usage["used_bytes"] + adapter.weights.nbytes <= usage["budget_bytes"]:
-                self._reregister(key, source, adapter)
+                self._reregister(key, known, source, adapter)
 
         self._read(source, keep)
 
@@ -337,6 +358,9 @@ class DynamicLoader:
             return name, self._names[name]
         return next(((key, entry) for key, entry in self._names.items() if entry.identity == name), None)
 
+    def _is_named(self, digest: str) -> bool:
+        return any(entry.digest == digest for entry in self._names.values())
+
     def _resident(self, digest: str) -> Adapter:
         adapter = self._host.get(digest)
         if adapter is None:
@@ -345,7 +369,7 @@ class DynamicLoader:
 
     def _let_go(self, digest: str) -> bool:
         """A name left these weights: free them unless another name or a running request uses them (then False)."""
-        if digest not in self._host or any(entry.digest == digest for entry in self._names.values()):
+        if digest not in self._host or self._is_named(digest):
             return True
         if self._host.pins_of(digest):
             self._retired.add(digest)

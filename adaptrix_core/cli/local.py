@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from transformers.utils import logging as transformers_logging
 
-from adaptrix_core.adapters import Adapter, AdapterManager, AdapterMetadata, TrustPolicy
+from adaptrix_core.adapters import AdapterManager, AdapterMetadata, TrustPolicy
 from adaptrix_core.adapters.mix_names import BASE, mix_label, parse_mix
 from adaptrix_core.cli.output import Output
 from adaptrix_core.cli.target import AdapterRow, Answer, ChatRequest, Message, OnText
@@ -58,8 +58,8 @@ class LocalTarget:
             self._routing()
         started = time.perf_counter()  # what loads once is not part of an answer's time
         weights, score = self._who(request)
-        adapters = [await loop.call(_load, name) for name in weights]
-        mix = await loop.call(Engine.resolve_mix, weights or None)
+        adapters = [await loop.load_adapter(name) for name in weights]
+        mix = await loop.resolve_mix(weights or None)
         prompt = loop.engine.encode([dict(message) for message in request.messages])
         sampling = {**request.sampling(), "stop": tuple(request.stop)}
         generation = GenerationRequest(
@@ -97,7 +97,7 @@ class LocalTarget:
 
     async def load(self, path: str, name: str | None) -> dict[str, Any]:
         """Load into the engine, with every check that a server makes."""
-        adapter = await self._started().call(Engine.load_adapter, path, name)
+        adapter = await self._started().load_adapter(path, name)
         return {
             "message": f"{adapter.identity} loads: rank {adapter.weights.max_rank}, "
             f"layers {', '.join(map(str, adapter.weights.layers))}, {adapter.weights.nbytes} bytes, "
@@ -186,10 +186,6 @@ def build_router(settings: Settings) -> SemanticRouter:
     if wanted.threshold is not None:
         calibration = calibration.with_threshold(wanted.threshold)
     return SemanticRouter(TextEmbedder(wanted.embedder), cards_in(settings.adapters.dir), calibration)
-
-
-def _load(engine: Engine, name: str) -> Adapter:
-    return engine.loader.load(name)
 
 
 def _label(weights: Mapping[str, float]) -> str:

@@ -96,12 +96,13 @@ class RemoteTarget:
         """``GET /health``, ``/v1/models`` and ``/v1/adapters`` in one document."""
         health = await self._json("GET", "/health")
         models = await self._json("GET", "/v1/models")
-        rows = await self.adapters()
+        listing = await self._json("GET", "/v1/adapters")
         return {
             "url": self._url,
             "health": health,
             "models": [model["id"] for model in models["data"]],
-            "adapters": [row.as_dict() for row in rows],
+            "cut": listing["cut"],
+            "adapters": [adapter_row(entry).as_dict() for entry in listing["data"]],
         }
 
     async def _model_id(self, model: str) -> str:

@@ -1,4 +1,4 @@
-"""`status`: is it up, what does it serve, which adapters are where."""
+"""`status`: is it up, what does it serve, which adapters are where, and above which layer they may differ."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from adaptrix_core.cli.session import Session
 @output_options
 @click.pass_obj
 def status(session: Session) -> None:
-    """Show health, models and residency. Exits 1 if no server answers."""
+    """Show health, models, residency and the cut. Exits 1 if no server answers."""
 
     async def work() -> dict[str, Any]:
         async with session.target() as target:

@@ -172,9 +172,10 @@ class EngineCore:
                 self._switch_from_here(row, mix)
 
     def _switch_from_here(self, row: Row, mix: Mix) -> None:
-        kept = row.num_computed // self.options.block_size
-        row.change_schedule(self._activated(switched(row.schedule, row.num_computed, mix), row.request), kept)
-        if row.computed[0] > row.num_computed:  # the trunk is ahead, under a mix that may have acted there
+        settled = row.num_settled
+        schedule = self._activated(switched(row.schedule, settled, mix), row.request)
+        row.change_schedule(schedule, kept_blocks=settled // self.options.block_size)
+        if row.computed[0] > settled:  # the trunk is ahead, under a mix that may have acted there
             self.scheduler.reset(row)
         else:
             self.scheduler.release_adapters(row)

@@ -1,7 +1,8 @@
 """The engine on a thread of its own, for asyncio callers.
 
 Commands (add, abort, any function of the engine) go in through one queue and run between steps; events come out with
-one `call_soon_threadsafe` per event loop and step. The engine is touched by this thread only.
+one `call_soon_threadsafe` per event loop and step. The engine is touched by this thread only, except for loads: reading
+and verifying an adapter takes a thread of its own, and steps go on meanwhile.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
-from adaptrix_core.engine.engine import Engine
+from adaptrix_core.adapters import Adapter
+from adaptrix_core.engine.engine import AdapterChoice, Engine
 from adaptrix_core.engine.request import GenerationRequest, TokenEvent
 from adaptrix_core.errors import EngineStopped
+from adaptrix_core.injection.mix import Mix
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +63,14 @@ class EngineLoop:
         """Run ``function(engine, *args)`` between two steps and return its result. Raises what it raises."""
         future: Future[T] = self._submit(function, args)
         return await asyncio.wrap_future(future)
+
+    async def load_adapter(self, path: Path | str, name: str | None = None) -> Adapter:
+        """`Engine.load_adapter` beside the steps."""
+        return await asyncio.to_thread(self.engine.load_adapter, path, name)
+
+    async def resolve_mix(self, choice: AdapterChoice) -> Mix:
+        """`Engine.resolve_mix` beside the steps."""
+        return await asyncio.to_thread(self.engine.resolve_mix, choice)
 
     async def generate(self, request: GenerationRequest) -> AsyncIterator[TokenEvent]:
         """Events of all rows of ``request``, until each row has ended; leaving early aborts the request.

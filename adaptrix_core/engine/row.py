@@ -82,6 +82,14 @@ class Row:
         return len(self.tokens) - self.num_computed
 
     @property
+    def num_settled(self) -> int:
+        """Tokens that a switch with kept history leaves under their mixes: all that the output was computed from.
+
+        After a preemption these are more than have keys and values; they are computed again as they were.
+        """
+        return len(self.tokens) - 1 if self.num_output else self.num_computed
+
+    @property
     def needed_adapters(self) -> frozenset[str]:
         """Adapters that some token still to be computed is under."""
         coming = tuple(entry for entry in self.schedule if entry[0] > self.num_computed)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -100,6 +102,27 @@ def test_a_feature_that_we_lack_is_named(place: Path, tmp_path: Path) -> None:
     assert done.exit_code == 1
     assert "dora" in done.stderr.lower()
     assert "[unsupported_peft_feature]" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "rename"),
+    [
+        ("unknown_module", lambda name: name.replace("model.layers", "language_model.layers")),
+        ("no_tensors", lambda name: None),
+    ],
+)
+def test_vllm_34186_an_adapter_that_binds_nothing_is_not_imported(
+    place: Path, tmp_path: Path, code: str, rename: Callable[[str], str | None]
+) -> None:
+    directory = tmp_path / "nothing"
+    shutil.copytree(place / "shouting", directory)
+    tensors = safetensors.torch.load_file(directory / "adapter_model.safetensors")
+    renamed = {new: tensor for name, tensor in tensors.items() if (new := rename(name)) is not None}
+    safetensors.torch.save_file(renamed, directory / "adapter_model.safetensors")
+    done = run("import", directory, "--config", place / "settings.yaml")
+    assert done.exit_code == 1
+    assert f"[{code}]" in done.stderr
+    assert not (place / "adapters" / "nothing").exists()
 
 
 def test_a_key_without_signing_is_wrong_usage(place: Path) -> None:

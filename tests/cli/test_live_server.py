@@ -56,6 +56,7 @@ def test_status_list_and_route_describe_the_running_system(adaptrix: Adaptrix, u
     status = document(adaptrix("status", "--json", "--url", url))
     assert status["health"] == {"status": "ok"}
     assert {"auto", "math_reasoning", "code_generation", "logical_reasoning"} <= set(status["models"])  # type: ignore[call-overload]
+    assert set(status["cut"].values()) == {1}, "where the adapters begin"  # type: ignore[attr-defined]
     listed = json.loads(adaptrix("list", "--json", "--url", url).stdout)
     assert {row["name"] for row in listed} == {"math_reasoning", "code_generation", "logical_reasoning"}
     decision = document(adaptrix("route", "What is 17 + 25?", "--json", "--url", url))

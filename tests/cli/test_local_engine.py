@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import Result
 
 from adaptrix_core.adapters import AdapterManager
@@ -154,6 +155,17 @@ def test_benchmark_and_status_report_figures(adaptrix: Adaptrix, local: tuple[ob
     assert report["request_s"]["max"] >= report["request_s"]["p50"] > 0
     status = json.loads(adaptrix("status", "--json", *local).stdout)
     assert status["base"]["num_layers"] == 4
+
+
+@pytest.mark.parametrize(("cut", "shown"), [(None, 1), (2, 2), (0, None)], ids=["left open", "2", "none"])
+def test_status_shows_the_cut_of_the_catalogue_or_of_the_settings(
+    adaptrix: Adaptrix, world: World, tmp_path: Path, cut: int | None, shown: int | None
+) -> None:
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(yaml.safe_dump(world.settings(engine={"cut": cut})))
+    local = ("--local", "--config", settings)
+    assert json.loads(adaptrix("status", "--json", *local).stdout)["cut"] == shown
+    assert f"cut: {shown}\n" in adaptrix("status", *local).stdout
 
 
 def test_training_publishes_a_signed_adapter_that_answers(

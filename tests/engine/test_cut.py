@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from adaptrix_core.engine import Engine, EngineOptions
 from adaptrix_core.engine.cut import catalogue_cut, choose_cut
-from tests.tiny_models import random_base, random_weights
+from tests.tiny_models import random_base, random_module, random_weights
 
 
 @pytest.mark.parametrize(
@@ -32,3 +33,21 @@ def test_it_is_taken_from_the_catalogue(save_adapter: Callable[..., Path]) -> No
     package = save_adapter(base, "high", random_weights(base, [(3, "mlp.up_proj")]))
     assert catalogue_cut(package.parent, base) == 3
     assert catalogue_cut(package.parent / "nowhere", base) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "cut"),
+    [(None, 3), (EngineOptions(cut=2), 2), (EngineOptions(), None)],
+    ids=["left open", "another one", "none"],
+)
+def test_an_engine_has_the_catalogues_cut_unless_it_is_told_another(
+    save_adapter: Callable[..., Path], tmp_path: Path, options: EngineOptions | None, cut: int | None
+) -> None:
+    random_module().save_pretrained(tmp_path)
+    base = random_base()
+    package = save_adapter(base, "high", random_weights(base, [(3, "mlp.up_proj")]))
+    engine = Engine.from_pretrained(str(tmp_path), "cpu", "fp32", package.parent, "off", options)
+    spans = {None: [[0, 3]], 2: [[0, 1], [2, 3]], 3: [[0, 2], [3, 3]]}[cut]
+    assert engine.stats()["cut"] == cut
+    assert [entry["layers"] for entry in engine.stats()["layer_tokens"]] == spans
+    engine.loader.close()

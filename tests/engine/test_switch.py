@@ -171,6 +171,26 @@ def test_a_switch_before_anything_is_computed_is_a_start_under_the_new_adapter(c
     assert_computed_under(case, {0: "patterned"}, PROMPT, drain(engine))
 
 
+@pytest.mark.parametrize("computed_again", [0, 1], ids=["while it waits", "while it is computed again"])
+def test_keep_on_a_preempted_row_keeps_what_its_output_was_computed_from(
+    case: Case, engine_for: Any, computed_again: int
+) -> None:
+    engine = engine_for(kv_cache_tokens=32, max_batch_tokens=6, prefix_cache=False)
+    start(engine, random_prompts([9])[0], "rslora", "older")
+    start(engine, PROMPT, "everything")
+    events: list[TokenEvent] = []
+    while engine.scheduler.num_preemptions == 0:
+        events += engine.step()
+    [row] = [row for row in engine.scheduler.rows if row.request.request_id == "switched"]
+    while row.num_computed < computed_again:
+        events += engine.step()
+    assert row.num_computed < len(row.tokens) - 1, "the row has caught up, so this test shows nothing"
+    output = row.num_output
+    engine.switch("switched", "patterned", history="keep")
+    own = [event for event in [*events, *drain(engine)] if event.request_id == "switched"]
+    assert_computed_under(case, {0: "everything", len(PROMPT) + output - 1: "patterned"}, PROMPT, own)
+
+
 def test_a_preempted_row_waits_until_all_the_adapters_of_its_past_and_future_fit_again(make_engine: MakeEngine) -> None:
     def run(**scarce: Any) -> tuple[Engine, list[int]]:
         base = random_base()

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from adaptrix_core.cli.remote import RemoteTarget
 from adaptrix_core.routing.embedder import TextEmbedder
 from deployments.principals import hash_key, new_key
 from tests.serving.conftest import BASE_ID, Local, eventually
@@ -99,6 +100,37 @@ async def test_loading_goes_on_while_requests_run(local: Local) -> None:
     assert (await unload(local.http, "during")).status_code == 200
 
 
+async def test_vllm_47724_unload_and_reload_under_load_answers_with_the_weights_it_names(local: Local) -> None:
+    paths = [local.world.write_adapter(local.world.uploads / str(seed), "shared", seed) for seed in (101, 102)]
+    expected: dict[str, str] = {}
+    for path in paths:
+        assert (await load(local.http, path, "shared")).status_code == 200
+        answer = await ask(local.http, "shared")
+        expected[answer.headers["x-adaptrix-digest"]] = answer.json()["choices"][0]["message"]["content"]
+        assert (await unload(local.http, "shared")).status_code == 200
+    assert len(set(expected.values())) == 2
+    served: list[str] = []
+    done = asyncio.Event()
+
+    async def keep_asking() -> None:
+        while not done.is_set():
+            answer = await ask(local.http, "shared")
+            if answer.status_code != 404:
+                assert answer.status_code == 200, answer.text
+                served.append(answer.headers["x-adaptrix-digest"])
+                assert answer.json()["choices"][0]["message"]["content"] == expected[served[-1]]
+
+    asking = [asyncio.create_task(keep_asking()) for _ in range(3)]
+    for turn in range(6):
+        assert (await load(local.http, paths[turn % 2], "shared")).status_code == 200
+        seen = len(served)
+        await eventually(lambda seen=seen: len(served) > seen)
+        assert (await unload(local.http, "shared")).status_code == 200
+    done.set()
+    await asyncio.gather(*asking)
+    assert set(served) == set(expected)
+
+
 async def test_the_listing_says_who_signed_and_where_it_is(local: Local) -> None:
     await ask(local.http, "math_reasoning")
 
@@ -110,6 +142,23 @@ async def test_the_listing_says_who_signed_and_where_it_is(local: Local) -> None
         return adapter["residency"] == {"replica-1": "device"}
 
     await eventually(on_device)
+
+
+@pytest.mark.parametrize(("engine", "cut"), [({}, 1), ({"cut": 2}, 2), ({"cut": 0}, 0)], ids=["left open", "2", "none"])
+async def test_status_shows_the_cut_of_the_catalogue_or_of_the_settings(
+    world: World, tmp_path: Path, engine: dict[str, object], cut: int
+) -> None:
+    args = world.settings(adapters={"state_dir": str(tmp_path)}, router={"enabled": False}, engine=engine)
+    async with running(args) as (http, _), RemoteTarget("http://127.0.0.1") as target:
+        target._client = http
+
+        async def is_up() -> bool:
+            return (await http.get("/health")).status_code == 200
+
+        await eventually(is_up)
+        status = await target.status()
+    assert status["cut"] == {"replica-1": cut}
+    assert {row["name"] for row in status["adapters"]} == {"math_reasoning", "code_generation", "logical_reasoning"}
 
 
 async def test_a_broken_adapter_falls_back_only_where_the_request_allows_it(

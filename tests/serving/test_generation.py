@@ -119,6 +119,23 @@ async def test_fork_answers_under_each_mix_in_order(local: Local) -> None:
     assert answer.headers["x-adaptrix-adapter"] == "math_reasoning,base,code_generation"
 
 
+async def test_a_fork_computes_its_trunk_once(local: Local) -> None:
+    engine = local.store.worker._engine
+    trunk, layers = engine.options.cut, engine.base.info.num_layers
+    assert trunk == 1
+    before = (await local.store.worker.report("r", "")).stats
+    body = {"model": BASE_ID, "prompt": "What nobody asked before.", "max_tokens": 2, "ignore_eos": True}
+    body["adaptrix"] = {"fork": ["math_reasoning", None, "code_generation"]}
+    answer = (await local.http.post("/v1/completions", json=body)).json()
+    after = (await local.store.worker.report("r", "")).stats
+    prompt = answer["usage"]["prompt_tokens"]
+    assert len(answer["choices"]) == 3
+    first_tokens = 3 * layers  # each row computes the first of its two tokens to get the second
+    computed = prompt * (trunk + 3 * (layers - trunk)) + first_tokens
+    assert after["layer_tokens_computed"] - before["layer_tokens_computed"] == computed
+    assert after["layer_tokens_taken_over"] - before["layer_tokens_taken_over"] == prompt * 2 * trunk
+
+
 async def test_mix_in_the_body_equals_mix_in_the_name(local: Local) -> None:
     named = await chat(local, "math_reasoning*0.7+code_generation*0.3")
     assert named == await chat(local, "auto", adaptrix={"mix": {"math_reasoning": 0.7, "code_generation": 0.3}})
