@@ -18,7 +18,7 @@ def break_on_device(engine: Engine, name: str) -> None:
     """Give an adapter on the device a matrix of a shape that cannot be multiplied."""
     [term] = engine.resolve_mix(name)
     engine.generate([PROMPTS[0]], name, request("x", PROMPTS[0], max_tokens=1).params)  # so that it is there
-    for bank in engine._injector._banks.values():
+    for bank in engine._injector._backend._banks.values():
         if term.digest in bank:
             bank[term.digest] = PointWeights(torch.zeros(2, 5), torch.zeros(7, 2), 1.0)
 
