@@ -96,6 +96,7 @@ class EngineSettings(_Section):
         description="first layer of the branch; 0: all layers in one span; null: where the directory's adapters begin",
     )
     prefix_cache: bool = Field(True, description="true or false; whether prompts take over what was computed before")
+    compile: bool = Field(False, description="true or false; whether layers are compiled, in the background")
     max_queue: int = Field(256, ge=1, le=1_000_000, description="rows that may wait, 1 to 1000000")
     host_cache_bytes: Bytes = Field(
         2 * _GIB, ge=_MIB, description="adapter weights kept in host memory, such as 2GiB; at least 1MiB"

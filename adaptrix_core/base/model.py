@@ -19,6 +19,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 from transformers.utils import logging as transformers_logging
 
 from adaptrix_core.base.families import Family, Point, PointSpec, Rotary, family_of
+from adaptrix_core.base.running import LayerCall, call_directly, running
 from adaptrix_core.base.source import Source, resolve
 from adaptrix_core.errors import BaseModelError, InvalidRequest
 
@@ -112,10 +113,24 @@ class BaseModel:
         """Position embeddings for a step, by layer type."""
         return self.family.rotary(self.module, hidden, positions)
 
-    def run_span(self, span: range, hidden: Tensor, positions: Tensor, rotary: Rotary, paged: object) -> Tensor:
-        """Run the layers of ``span``, in order, on ``hidden`` ``(1, tokens, hidden)``; returns the same shape."""
-        for index in span:
-            hidden = self.family.run_layer(self.module, index, hidden, positions, rotary, paged)
+    def run_span(
+        self,
+        span: range,
+        hidden: Tensor,
+        positions: Tensor,
+        rotary: Rotary,
+        paged: Any,
+        call: LayerCall = call_directly,
+    ) -> Tensor:
+        """Run the layers of ``span``, in order, on ``hidden`` ``(1, tokens, hidden)``; returns the same shape.
+
+        paged: what the attention function finds as `running.paged`. call: how a layer is called, compiled for example.
+        """
+        layers = self.family.layers(self.module)
+        with running.span(paged):
+            for index in span:
+                running.layer = index
+                hidden = call(layers[index], hidden, self.family.layer_arguments(self.module, index, positions, rotary))
         return hidden
 
     def head(self, hidden: Tensor) -> Tensor:

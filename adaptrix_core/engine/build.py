@@ -27,6 +27,7 @@ def build_engine(settings: Settings, adapters_dir: Path | None = None) -> Engine
         kv_cache_tokens=wanted.kv_cache_tokens or EngineOptions().kv_cache_tokens,
         cut=catalogue_cut(adapters.dir, base) if wanted.cut is None else wanted.cut or None,
         prefix_cache=wanted.prefix_cache,
+        compile=wanted.compile,
     )
     return Engine(
         base,

@@ -16,7 +16,9 @@ from torch import Tensor
 
 from adaptrix_core.adapters.loader import DynamicLoader
 from adaptrix_core.base.model import BaseModel
+from adaptrix_core.base.running import call_directly
 from adaptrix_core.engine.advance import finish
+from adaptrix_core.engine.compiled import CompiledLayers
 from adaptrix_core.engine.constraint import Constraint, GrammarCompiler
 from adaptrix_core.engine.detokenizer import TextStream
 from adaptrix_core.engine.kv_cache import KVCache
@@ -51,6 +53,8 @@ class EngineOptions:
     """First layer of the branch span; None keeps all layers in one span. `cut.py` chooses one from a catalogue."""
     prefix_cache: bool = True
     """Whether rows take over blocks that earlier rows have computed."""
+    compile: bool = False
+    """Whether layers are compiled, in the background; see `compiled.py`."""
 
     def __post_init__(self) -> None:
         for name in ("max_rows", "max_batch_tokens", "max_waiting", "block_size", "kv_cache_tokens"):
@@ -81,7 +85,10 @@ class EngineCore:
             options.max_waiting,
             base.eos_token_ids,
         )
-        self.runner = Runner(base, self._cache, injector)
+        self.compiled = CompiledLayers(base) if options.compile else None
+        self.runner = Runner(base, self._cache, injector, self.compiled or call_directly)
+        if self.compiled is not None:
+            self.compiled.start()
         self._grammars = GrammarCompiler(base.tokenizer, base.info.vocab_size) if base.tokenizer is not None else None
         self._rows: dict[str, list[Row]] = {}
         self._pins: dict[str, frozenset[str]] = {}

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from adaptrix_core.base.model import BaseModel
+from adaptrix_core.base.running import LayerCall, call_directly
 from adaptrix_core.engine.attention import ATTENTION_NAME, Segment, SpanAttention, states_entering
 from adaptrix_core.engine.kv_cache import KVCache
 from adaptrix_core.engine.sampler import Sampled, sample
@@ -23,8 +24,12 @@ from adaptrix_core.injection.injector import LayerInjector
 class Runner:
     """Runs batches on one base model with one cache."""
 
-    def __init__(self, base: BaseModel, cache: KVCache, injector: LayerInjector) -> None:
+    def __init__(
+        self, base: BaseModel, cache: KVCache, injector: LayerInjector, call: LayerCall = call_directly
+    ) -> None:
+        """call: how a decoder layer is called, see `BaseModel.run_span`."""
         self._base = base
+        self.call_layer = call
         self._cache = cache
         self._injector = injector
         self.layer_tokens = [0 for _ in cache.spans]
@@ -68,7 +73,7 @@ class Runner:
             for number in spans:
                 span = self._cache.spans[number]
                 attention = SpanAttention(self._cache, number, segments)
-                hidden = self._base.run_span(span, hidden, positions, rotary, attention)
+                hidden = self._base.run_span(span, hidden, positions, rotary, attention, self.call_layer)
                 attention.keep_states(hidden)
                 self.layer_tokens[number] += len(span) * len(places)
         return hidden

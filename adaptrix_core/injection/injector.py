@@ -1,8 +1,9 @@
 """Where adapters meet the model: forward hooks that stay, slots that change.
 
-A hook is registered once per injection point, on the real (possibly fused) module. Inside it is one opaque operator,
-`adaptrix::lora`, which reads the step's terms from the injector. Injecting or removing an adapter only writes or clears
-its slots; no hook is added, nothing is traced again. One injector serves one model and is used from one thread.
+A hook is registered once per injection point, on the real (possibly fused) module. To compiled code it is one opaque
+operator, `adaptrix::lora`, which asks the injector for the step's terms when it runs. Injecting or removing an adapter
+only writes or clears its slots; no hook is added, nothing is traced again. One injector serves one model and is used
+from one thread.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from torch.utils.hooks import RemovableHandle
 
 from adaptrix_core.base.families import Part, Point, canonical_name
 from adaptrix_core.base.model import BaseModel
+from adaptrix_core.base.running import running
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected, InvalidRequest
 from adaptrix_core.injection.backend import LoraBackend, backend_for
 from adaptrix_core.injection.lora import LoraWeights, PointWeights
@@ -28,9 +30,12 @@ _next_id = itertools.count()
 
 
 @torch.library.custom_op("adaptrix::lora", mutates_args=("output",))
-def _lora(output: Tensor, inputs: Tensor, injector: int, layer: int, module: str) -> None:
-    """Add the current step's adapter updates at ``(layer, module)`` to ``output`` in place."""
-    _INJECTORS[injector].apply_at((layer, module), output, inputs)
+def _lora(output: Tensor, inputs: Tensor, injector: int, module: str) -> None:
+    """Add the step's adapter updates at ``module`` of the running layer to ``output`` in place.
+
+    The layer is no argument, so that compiled code is the same for all layers.
+    """
+    _INJECTORS[injector].apply_at((running.layer, module), output, inputs)
 
 
 class LayerInjector:
@@ -116,23 +121,21 @@ class LayerInjector:
             self._backend.end()
 
     def apply_at(self, point: Point, output: Tensor, inputs: Tensor) -> None:
-        """The operator's body: ``output`` ``(tokens, …)`` is the point's own part of the real module's output."""
+        """The hook's work: ``output`` ``(tokens, …)`` is the point's own part of the real module's output."""
         self._backend.apply(point, output, inputs)
 
     def _hook(self, point: Point, part: Part) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
-        layer, module = point
+        number, module = self._id, point[1]  # compiled code is tied to what it reads, so not to the layer
 
         def add_adapters(_module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
-            if not self._backend.acts_at(point):
+            compiling = torch.compiler.is_dynamo_compiling()
+            if not compiling and not self._backend.acts_at(point):
                 return
-            inputs = args[0]
-            _lora(
-                part.view(output.view(-1, output.shape[-1])),
-                inputs.reshape(-1, inputs.shape[-1]),
-                self._id,
-                layer,
-                module,
-            )
+            own, inputs = part.view(output.view(-1, output.shape[-1])), args[0].reshape(-1, args[0].shape[-1])
+            if compiling:
+                _lora(own, inputs, number, module)
+            else:
+                self.apply_at(point, own, inputs)
 
         return add_adapters
 
