@@ -104,6 +104,7 @@ class EngineSettings(_Section):
         "half", description="half or int8; how adapters are kept beside packed weights"
     )
     prefix_cache: bool = Field(True, description="true or false; whether prompts take over what was computed before")
+    compile: bool = Field(False, description="true or false; whether layers are compiled, in the background")
     max_queue: int = Field(256, ge=1, le=1_000_000, description="rows that may wait, 1 to 1000000")
     host_cache_bytes: Bytes = Field(
         2 * _GIB, ge=_MIB, description="adapter weights kept in host memory, such as 2GiB; at least 1MiB"

@@ -147,19 +147,14 @@ class Family:
         rope = self.backbone(model).rotary_emb(hidden, positions)
         return dict.fromkeys(layer_types(model), rope)
 
-    def run_layer(
-        self, model: PreTrainedModel, index: int, hidden: Tensor, positions: Tensor, rotary: Rotary, paged: object
-    ) -> Tensor:
-        """Run layer ``index`` on ``hidden`` ``(1, tokens, hidden)``; ``paged`` reaches the attention function."""
-        kind = layer_types(model)[index]
-        return self.layers(model)[index](
-            hidden,
-            attention_mask=None,
-            position_ids=positions,
-            position_embeddings=rotary[kind],
-            use_cache=False,
-            paged=paged,
-        )
+    def layer_arguments(self, model: PreTrainedModel, index: int, positions: Tensor, rotary: Rotary) -> dict[str, Any]:
+        """What layer ``index`` is called with, beside the states ``(1, tokens, hidden)`` that enter it."""
+        return {
+            "attention_mask": None,
+            "position_ids": positions,
+            "position_embeddings": rotary[layer_types(model)[index]],
+            "use_cache": False,
+        }
 
     def head(self, model: PreTrainedModel, hidden: Tensor) -> Tensor:
         """States that leave the last layer ``(…, hidden)`` -> logits ``(…, vocab)`` in the model's precision."""
@@ -223,11 +218,9 @@ class GPT2(Family):
         """No rotary embedding in this family."""
         return {}
 
-    def run_layer(
-        self, model: PreTrainedModel, index: int, hidden: Tensor, positions: Tensor, rotary: Rotary, paged: object
-    ) -> Tensor:
-        """See `Family.run_layer`."""
-        return self.layers(model)[index](hidden, attention_mask=None, use_cache=False, paged=paged)
+    def layer_arguments(self, model: PreTrainedModel, index: int, positions: Tensor, rotary: Rotary) -> dict[str, Any]:
+        """See `Family.layer_arguments`."""
+        return {"attention_mask": None, "use_cache": False}
 
     def head(self, model: PreTrainedModel, hidden: Tensor) -> Tensor:
         """See `Family.head`."""
@@ -285,11 +278,9 @@ class OPT(Family):
         """No rotary embedding in this family."""
         return {}
 
-    def run_layer(
-        self, model: PreTrainedModel, index: int, hidden: Tensor, positions: Tensor, rotary: Rotary, paged: object
-    ) -> Tensor:
-        """See `Family.run_layer`."""
-        return self.layers(model)[index](hidden, attention_mask=None, position_ids=positions, paged=paged)
+    def layer_arguments(self, model: PreTrainedModel, index: int, positions: Tensor, rotary: Rotary) -> dict[str, Any]:
+        """See `Family.layer_arguments`."""
+        return {"attention_mask": None, "position_ids": positions}
 
     def head(self, model: PreTrainedModel, hidden: Tensor) -> Tensor:
         """See `Family.head`."""

@@ -17,6 +17,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from adaptrix_core.base.families import Family, Point, PointSpec, Rotary, family_of
+from adaptrix_core.base.running import LayerCall, call_directly, running
 from adaptrix_core.errors import InvalidRequest
 
 FALLBACK_CHAT_TEMPLATE = (
@@ -132,10 +133,24 @@ class BaseModel:
         """Position embeddings for a step, by layer type."""
         return self.family.rotary(self.module, hidden, positions)
 
-    def run_span(self, span: range, hidden: Tensor, positions: Tensor, rotary: Rotary, paged: object) -> Tensor:
-        """Run the layers of ``span``, in order, on ``hidden`` ``(1, tokens, hidden)``; returns the same shape."""
-        for index in span:
-            hidden = self.family.run_layer(self.module, index, hidden, positions, rotary, paged)
+    def run_span(
+        self,
+        span: range,
+        hidden: Tensor,
+        positions: Tensor,
+        rotary: Rotary,
+        paged: Any,
+        call: LayerCall = call_directly,
+    ) -> Tensor:
+        """Run the layers of ``span``, in order, on ``hidden`` ``(1, tokens, hidden)``; returns the same shape.
+
+        paged: what the attention function finds as `running.paged`. call: how a layer is called, compiled for example.
+        """
+        layers = self.family.layers(self.module)
+        with running.span(paged):
+            for index in span:
+                running.layer = index
+                hidden = call(layers[index], hidden, self.family.layer_arguments(self.module, index, positions, rotary))
         return hidden
 
     def head(self, hidden: Tensor) -> Tensor:

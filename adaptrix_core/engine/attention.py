@@ -1,7 +1,7 @@
 """Attention over paged keys and values, for a packed batch of rows.
 
 Registered with transformers' attention interface under the name ``adaptrix_paged``; every layer of every family calls
-it once. The step's geometry reaches it as the keyword ``paged``. Honours scaling, sliding windows and softcaps. Query
+it once, with the step's geometry in `running.paged`. Honours scaling, sliding windows and softcaps. Query
 heads of a key/value group are folded into the query length, which avoids the cost of repeating keys for grouped heads.
 """
 
@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import AttentionInterface
 
+from adaptrix_core.base.running import running
 from adaptrix_core.engine.kv_cache import BlockTables, KVCache
 
 ATTENTION_NAME = "adaptrix_paged"
@@ -157,6 +158,17 @@ def _attend_part(
     return out.reshape(query.shape)
 
 
+@torch.library.custom_op("adaptrix::paged_attention", mutates_args=())
+def _attend(query: Tensor, key: Tensor, value: Tensor, scaling: float, window: int | None, cap: float | None) -> Tensor:
+    """`SpanAttention.attend` of the running layer, as one opaque operator: compiled code knows no cache and no rows."""
+    return running.paged.attend(running.layer, query, key, value, scaling, window, cap)
+
+
+@_attend.register_fake
+def _(query: Tensor, key: Tensor, value: Tensor, scaling: float, window: int | None, cap: float | None) -> Tensor:
+    return torch.empty_like(query)
+
+
 def _paged_attention(
     module: Any,
     query: Tensor,
@@ -166,15 +178,15 @@ def _paged_attention(
     scaling: float | None = None,
     sliding_window: int | None = None,
     softcap: float | None = None,
-    paged: SpanAttention | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
     """transformers' attention signature: query ``(1, heads, tokens, d)`` -> output ``(1, tokens, heads, d)``."""
-    assert paged is not None, "adaptrix_paged runs under the engine's runner only"
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     q, k, v = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
-    output = paged.attend(module.layer_idx, q.contiguous(), k, v, scale, sliding_window, softcap)
-    return output[None], None
+    if torch.compiler.is_dynamo_compiling():
+        return _attend(q.contiguous(), k, v, scale, sliding_window, softcap)[None], None
+    assert running.paged is not None, "adaptrix_paged runs under the engine's runner only"
+    return running.paged.attend(running.layer, q.contiguous(), k, v, scale, sliding_window, softcap)[None], None
 
 
 AttentionInterface.register(ATTENTION_NAME, _paged_attention)

@@ -28,6 +28,7 @@ def build_engine(settings: Settings, adapters_dir: Path | None = None) -> Engine
         cut=catalogue_cut(adapters.dir, base) if wanted.cut is None else wanted.cut or None,
         prefix_cache=wanted.prefix_cache,
         bank=wanted.adapter_bank,
+        compile=wanted.compile,
     )
     return Engine(
         base,

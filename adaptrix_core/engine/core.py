@@ -17,7 +17,9 @@ from torch import Tensor
 from adaptrix_core.adapters.loader import DynamicLoader
 from adaptrix_core.base.model import BaseModel
 from adaptrix_core.base.packed_model import PackedModel
+from adaptrix_core.base.running import LayerCall, call_directly
 from adaptrix_core.engine.advance import finish
+from adaptrix_core.engine.compiled import CompiledLayers
 from adaptrix_core.engine.constraint import Constraint, GrammarCompiler
 from adaptrix_core.engine.detokenizer import TextStream
 from adaptrix_core.engine.kv_cache import KVCache
@@ -58,6 +60,8 @@ class EngineOptions:
     """Whether rows take over blocks that earlier rows have computed."""
     bank: Bank = "half"
     """Precision in which adapters are kept for the native kernels; others keep the base model's."""
+    compile: bool = False
+    """Whether layers are compiled, in the background; see `compiled.py`."""
 
     def __post_init__(self) -> None:
         for name in ("max_rows", "max_batch_tokens", "max_waiting", "block_size", "kv_cache_tokens"):
@@ -88,7 +92,12 @@ class EngineCore:
             options.max_waiting,
             base.eos_token_ids,
         )
-        self.runner = Runner(base, self._cache, _backend(base, self._cache, injector))
+        compiled = CompiledLayers(base) if options.compile and not isinstance(base, PackedModel) else None
+        self.compiled = compiled
+        """The compiler's state; None where layers are not compiled, or run natively."""
+        self.runner = Runner(base, self._cache, _backend(base, self._cache, injector, compiled or call_directly))
+        if compiled is not None:
+            compiled.start()
         self._grammars = GrammarCompiler(base.tokenizer, base.info.vocab_size) if base.tokenizer is not None else None
         self._rows: dict[str, list[Row]] = {}
         self._pins: dict[str, frozenset[str]] = {}
@@ -135,11 +144,14 @@ class EngineCore:
         return self._settle(self.scheduler.commit(batch, token_ids))
 
     def fail_running(self, error: BaseException) -> list[TokenEvent]:
-        """End every row that has begun with an error event, after a step that could not be computed.
+        """End the rows of a step that could not be computed with an error event.
 
-        Where none has, the step failed at letting the first row in, and that row ends.
+        That is the one row whose adapters could not be had, where that is what failed (``error.row``); else every row
+        that has begun; where none has, the step failed at letting the first row in, and that row ends.
         """
-        rows = [row for row in self.scheduler.rows if row.started is not None] or self.scheduler.rows[:1]
+        begun = [row for row in self.scheduler.rows if row.started is not None]
+        own = getattr(error, "row", None)
+        rows = begun or self.scheduler.rows[:1] if own is None else [own]
         return self._settle([self._end(row, "error", f"{type(error).__name__}: {error}") for row in rows])
 
     def abort(self, request_id: str) -> list[TokenEvent]:
@@ -307,10 +319,10 @@ class EngineCore:
             self.loader.unpin(digest)
 
 
-def _backend(base: BaseModel, cache: KVCache, injector: LayerInjector) -> Spans:
+def _backend(base: BaseModel, cache: KVCache, injector: LayerInjector, call: LayerCall) -> Spans:
     if isinstance(base, PackedModel) and isinstance(injector, NativeInjector):
         return NativeSpans(base, cache, injector)
-    return ModuleSpans(base, cache, injector)
+    return ModuleSpans(base, cache, injector, call)
 
 
 def _spans(num_layers: int, cut: int | None) -> list[range]:

@@ -191,6 +191,7 @@ class Engine(EngineCore):
             "compute_s": self.compute_s,
             "tokens_generated": self.num_tokens_generated,
             "preemptions": self.scheduler.num_preemptions,
+            "compile": self.compiled.stats() if self.compiled is not None else None,
             "adapters": self.loader.get_memory_usage(),
             "banks": self._injector.banks(),
         }

@@ -24,7 +24,7 @@ class Runner:
     def __init__(self, base: BaseModel, cache: KVCache, spans: Spans) -> None:
         self._base = base
         self._cache = cache
-        self._spans = spans
+        self.spans = spans
         self.layer_tokens = [0 for _ in cache.spans]
         """Layers times tokens computed so far, by span."""
 
@@ -46,7 +46,7 @@ class Runner:
         """States leaving the last layer, ``(tokens, hidden)``."""
         hidden = torch.empty(0)
         for chunks, spans in _passes(batch, len(self._cache.spans)):
-            hidden = self._spans.run(chunks, spans)
+            hidden = self.spans.run(chunks, spans)
             for number in spans:
                 self.layer_tokens[number] += len(self._cache.spans[number]) * hidden.shape[1]
         return hidden[0]

@@ -210,7 +210,12 @@ class Scheduler:
         if row.held_slots is not None:
             return True
         needed = row.needed_adapters
-        if self._slots.acquire_slots(needed):
+        try:
+            acquired = self._slots.acquire_slots(needed)
+        except Exception as error:
+            error.row = row  # type: ignore[attr-defined]  # its own failure, and no other row's (`fail_running`)
+            raise
+        if acquired:
             row.held_slots = needed
             return True
         if row in self._running:

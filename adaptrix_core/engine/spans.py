@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from adaptrix_core.base.model import BaseModel
+from adaptrix_core.base.running import LayerCall
 from adaptrix_core.engine.attention import ATTENTION_NAME, Segment, SpanAttention, states_entering
 from adaptrix_core.engine.kv_cache import KVCache
 from adaptrix_core.engine.scheduler import Chunk
@@ -28,8 +29,10 @@ class Spans(Protocol):
 class ModuleSpans:
     """Spans over the modules of the loaded model, under the injector's hooks."""
 
-    def __init__(self, base: BaseModel, cache: KVCache, injector: LayerInjector) -> None:
+    def __init__(self, base: BaseModel, cache: KVCache, injector: LayerInjector, call: LayerCall) -> None:
+        """call: how a decoder layer is called, see `BaseModel.run_span`."""
         self._base = base
+        self.call_layer = call
         self._cache = cache
         self._injector = injector
         base.module.set_attn_implementation(ATTENTION_NAME)
@@ -49,6 +52,7 @@ class ModuleSpans:
             rotary = self._base.rotary(hidden, positions)
             for number in spans:
                 attention = SpanAttention(self._cache, number, segments)
-                hidden = self._base.run_span(self._cache.spans[number], hidden, positions, rotary, attention)
+                span = self._cache.spans[number]
+                hidden = self._base.run_span(span, hidden, positions, rotary, attention, self.call_layer)
                 attention.keep_states(hidden)
         return hidden

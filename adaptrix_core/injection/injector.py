@@ -1,8 +1,9 @@
 """Where adapters meet the model: forward hooks that stay, slots that change.
 
-A hook is registered once per injection point, on the real (possibly fused) module. Inside it is one opaque operator,
-`adaptrix::lora`, which reads the step's terms from the injector. Injecting or removing an adapter only writes or clears
-its slots; no hook is added, nothing is traced again. One injector serves one model and is used from one thread.
+A hook is registered once per injection point, on the real (possibly fused) module. To compiled code it is one opaque
+operator, `adaptrix::lora`, which asks the injector for the step's terms when it runs. Injecting or removing an adapter
+only writes or clears its slots; no hook is added, nothing is traced again. One injector serves one model and is used
+from one thread.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from torch.utils.hooks import RemovableHandle
 
 from adaptrix_core.base.families import Part, Point, canonical_name
 from adaptrix_core.base.model import BaseModel
+from adaptrix_core.base.running import running
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected, InvalidRequest
-from adaptrix_core.injection.lora import LoraWeights, PointWeights, TermTokens, apply_terms
+from adaptrix_core.injection.backend import LoraBackend, backend_for
+from adaptrix_core.injection.lora import LoraWeights, PointWeights
 from adaptrix_core.injection.mix import Mix
 
 _INJECTORS: WeakValueDictionary[int, LayerInjector] = WeakValueDictionary()
@@ -27,9 +30,12 @@ _next_id = itertools.count()
 
 
 @torch.library.custom_op("adaptrix::lora", mutates_args=("output",))
-def _lora(output: Tensor, inputs: Tensor, injector: int, layer: int, module: str) -> None:
-    """Add the current step's adapter updates at ``(layer, module)`` to ``output`` in place."""
-    _INJECTORS[injector].apply_at((layer, module), output, inputs)
+def _lora(output: Tensor, inputs: Tensor, injector: int, module: str) -> None:
+    """Add the step's adapter updates at ``module`` of the running layer to ``output`` in place.
+
+    The layer is no argument, so that compiled code is the same for all layers.
+    """
+    _INJECTORS[injector].apply_at((running.layer, module), output, inputs)
 
 
 class LayerInjector:
@@ -38,12 +44,12 @@ class LayerInjector:
     Adapters are addressed by weights digest. `step` says which mix each token of the coming forward pass is under.
     """
 
-    def __init__(self, base: BaseModel) -> None:
+    def __init__(self, base: BaseModel, backend: LoraBackend | None = None) -> None:
+        """backend: what holds and applies the weights; None picks the fastest for the model's device."""
         self._base = base
+        self._backend = backend or backend_for(base)
         self._handles: dict[Point, RemovableHandle] = {}
-        self._banks: dict[Point, dict[str, PointWeights]] = {}
         self._adapters: dict[str, LoraWeights] = {}
-        self._terms: dict[int, list[TermTokens]] = {}
         self._id = next(_next_id)
         _INJECTORS[self._id] = self
 
@@ -78,25 +84,21 @@ class LayerInjector:
             raise AdapterRejected("the adapter has no tensors, so it would do nothing", code="no_tensors")
         for point, value in weights.points.items():
             self._check_fit(point, value)
-        moved = {p: w.to(self._base.device, self._base.dtype) for p, w in weights.points.items()}
-        for point, value in moved.items():
+        self._backend.put(weights)
+        for point in weights.points:
             self.register_injection_point(*point)
-            self._banks.setdefault(point, {})[weights.digest] = value
         self._adapters[weights.digest] = weights
 
     def remove_adapter(self, digest: str) -> None:
         """Free an adapter's device memory. Raises AdapterNotFound if it is not there."""
         if self._adapters.pop(digest, None) is None:
             raise AdapterNotFound(f"no adapter with digest {digest[:12]}… is injected")
-        for point in [p for p, bank in self._banks.items() if digest in bank]:
-            del self._banks[point][digest]
-            if not self._banks[point]:
-                del self._banks[point]
+        self._backend.remove(digest)
 
     def clear_all_adapters(self) -> None:
         """Remove every adapter; the model then computes the base's outputs, bit for bit."""
-        self._banks.clear()
-        self._adapters.clear()
+        for digest in list(self._adapters):
+            self.remove_adapter(digest)
 
     def get_active_adapters(self) -> dict[str, int]:
         """Digest -> bytes on the device, of every injected adapter."""
@@ -117,55 +119,31 @@ class LayerInjector:
 
         Raises AdapterNotFound if a term's adapter is not on the device: computing without it would be silently wrong.
         """
-        self._terms = self._plan(mixes)
+        for digest in {term.digest for mix in set(mixes) for term in mix}:
+            if digest not in self._adapters:
+                raise AdapterNotFound(f"adapter with digest {digest[:12]}… is not on the device")
         try:
+            self._backend.begin(mixes)
             yield
         finally:
-            self._terms = {}
+            self._backend.end()
 
     def apply_at(self, point: Point, output: Tensor, inputs: Tensor) -> None:
-        """The operator's body: ``output`` ``(tokens, …)`` is the point's own part of the real module's output."""
-        apply_terms(output, inputs, self._terms.get(point[0], ()), self._banks.get(point, {}))
-
-    def _plan(self, mixes: Sequence[Mix]) -> dict[int, list[TermTokens]]:
-        """Group the step's tokens by adapter, once per layer that some term acts on."""
-        tokens: dict[str, dict[int, list[tuple[int, float]]]] = {}
-        for index, mix in enumerate(mixes):
-            for term in mix:
-                if term.digest not in self._adapters:
-                    raise AdapterNotFound(f"adapter with digest {term.digest[:12]}… is not on the device")
-                by_layer = tokens.setdefault(term.digest, {})
-                for layer in self._adapters[term.digest].layers:
-                    factor = term.weight_at(layer)
-                    if factor != 0.0:
-                        by_layer.setdefault(layer, []).append((index, factor))
-        plan: dict[int, list[TermTokens]] = {}
-        for digest, by_layer in tokens.items():
-            for layer, entries in by_layer.items():
-                plan.setdefault(layer, []).append(self._term_tokens(digest, entries, len(mixes)))
-        return plan
-
-    def _term_tokens(self, digest: str, entries: list[tuple[int, float]], num_tokens: int) -> TermTokens:
-        indices = [index for index, _ in entries]
-        factors = torch.tensor([factor for _, factor in entries], dtype=self._base.dtype, device=self._base.device)
-        everything = indices == list(range(num_tokens))
-        rows = None if everything else torch.tensor(indices, dtype=torch.long, device=self._base.device)
-        return TermTokens(digest, rows, factors.unsqueeze(1))
+        """The hook's work: ``output`` ``(tokens, …)`` is the point's own part of the real module's output."""
+        self._backend.apply(point, output, inputs)
 
     def _hook(self, point: Point, part: Part) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
-        layer, module = point
+        number, module = self._id, point[1]  # compiled code is tied to what it reads, so not to the layer
 
         def add_adapters(_module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
-            if layer not in self._terms or point not in self._banks:
+            compiling = torch.compiler.is_dynamo_compiling()
+            if not compiling and not self._backend.acts_at(point):
                 return
-            inputs = args[0]
-            _lora(
-                part.view(output.view(-1, output.shape[-1])),
-                inputs.reshape(-1, inputs.shape[-1]),
-                self._id,
-                layer,
-                module,
-            )
+            own, inputs = part.view(output.view(-1, output.shape[-1])), args[0].reshape(-1, args[0].shape[-1])
+            if compiling:
+                _lora(own, inputs, number, module)
+            else:
+                self.apply_at(point, own, inputs)
 
         return add_adapters
 

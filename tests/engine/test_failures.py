@@ -18,7 +18,7 @@ def break_on_device(engine: Engine, name: str) -> None:
     """Give an adapter on the device a matrix of a shape that cannot be multiplied."""
     [term] = engine.resolve_mix(name)
     engine.generate([PROMPTS[0]], name, request("x", PROMPTS[0], max_tokens=1).params)  # so that it is there
-    for bank in engine._injector._banks.values():
+    for bank in engine._injector._backend._banks.values():
         if term.digest in bank:
             bank[term.digest] = PointWeights(torch.zeros(2, 5), torch.zeros(7, 2), 1.0)
 
@@ -69,6 +69,18 @@ def test_rows_that_had_not_begun_go_on(make_engine: MakeEngine) -> None:
     assert {(event.request_id, event.finish_reason) for event in events} == {("broken", "error"), ("beside", "error")}
     assert all("RuntimeError" in event.error and "shape" in event.error for event in events)
     assert len(tokens_of(drain(engine))["waiting", 0]) == 5
+
+
+def test_a_row_that_cannot_begin_takes_no_running_row_with_it(make_engine: MakeEngine) -> None:
+    engine = make_engine()
+    mix = engine.resolve_mix("red")
+    engine.add(request("running", PROMPTS[1], engine.resolve_mix("blue"), max_tokens=5))
+    events = engine.step()
+    break_in_host_memory(engine, "red")
+    engine.add(request("broken", PROMPTS[0], mix))
+    failed = step_or_fail(engine)
+    assert [(event.request_id, event.finish_reason) for event in failed] == [("broken", "error")]
+    assert len(tokens_of([*events, *drain(engine)])["running", 0]) == 5
 
 
 def test_a_row_that_cannot_even_begin_ends_and_does_not_block_the_queue(make_engine: MakeEngine) -> None:

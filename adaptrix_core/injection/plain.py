@@ -1,0 +1,72 @@
+"""The plain LoRA backend: the adapters' own tensors, and `apply_terms` over the tokens of each term."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from adaptrix_core.base.families import Point
+from adaptrix_core.base.model import BaseModel
+from adaptrix_core.injection.lora import LoraWeights, PointWeights, TermTokens, apply_terms
+from adaptrix_core.injection.mix import Mix
+
+
+class PlainLora:
+    """See `LoraBackend`. Runs wherever torch does."""
+
+    def __init__(self, base: BaseModel) -> None:
+        self._base = base
+        self._banks: dict[Point, dict[str, PointWeights]] = {}
+        self._layers: dict[str, tuple[int, ...]] = {}
+        self._terms: dict[int, list[TermTokens]] = {}
+
+    def put(self, weights: LoraWeights) -> None:
+        """See `LoraBackend.put`."""
+        moved = {point: value.to(self._base.device, self._base.dtype) for point, value in weights.points.items()}
+        for point, value in moved.items():
+            self._banks.setdefault(point, {})[weights.digest] = value
+        self._layers[weights.digest] = weights.layers
+
+    def remove(self, digest: str) -> None:
+        """See `LoraBackend.remove`."""
+        del self._layers[digest]
+        for point in [p for p, bank in self._banks.items() if digest in bank]:
+            del self._banks[point][digest]
+            if not self._banks[point]:
+                del self._banks[point]
+
+    def begin(self, mixes: Sequence[Mix]) -> None:
+        """See `LoraBackend.begin`."""
+        tokens: dict[str, dict[int, list[tuple[int, float]]]] = {}
+        for index, mix in enumerate(mixes):
+            for term in mix:
+                by_layer = tokens.setdefault(term.digest, {})
+                for layer in self._layers[term.digest]:
+                    factor = term.weight_at(layer)
+                    if factor != 0.0:
+                        by_layer.setdefault(layer, []).append((index, factor))
+        self._terms = {}
+        for digest, by_layer in tokens.items():
+            for layer, entries in by_layer.items():
+                self._terms.setdefault(layer, []).append(self._term_tokens(digest, entries, len(mixes)))
+
+    def end(self) -> None:
+        """See `LoraBackend.end`."""
+        self._terms = {}
+
+    def acts_at(self, point: Point) -> bool:
+        """See `LoraBackend.acts_at`."""
+        return point[0] in self._terms and point in self._banks
+
+    def apply(self, point: Point, output: Tensor, inputs: Tensor) -> None:
+        """See `LoraBackend.apply`."""
+        apply_terms(output, inputs, self._terms.get(point[0], ()), self._banks.get(point, {}))
+
+    def _term_tokens(self, digest: str, entries: list[tuple[int, float]], num_tokens: int) -> TermTokens:
+        indices = [index for index, _ in entries]
+        factors = torch.tensor([factor for _, factor in entries], dtype=self._base.dtype, device=self._base.device)
+        everything = indices == list(range(num_tokens))
+        rows = None if everything else torch.tensor(indices, dtype=torch.long, device=self._base.device)
+        return TermTokens(digest, rows, factors.unsqueeze(1))
