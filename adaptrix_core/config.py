@@ -91,6 +91,13 @@ class EngineSettings(_Section):
 
     max_rows: int = Field(32, ge=1, le=4096, description="rows in one batch, 1 to 4096")
     max_batch_tokens: int = Field(512, ge=16, le=1_048_576, description="tokens in one step, 16 to 1048576")
+    mixed_prefill_tokens: int | None = Field(
+        None,
+        ge=1,
+        le=1_048_576,
+        description="prompt tokens in a step beside decoding rows, and one more per such row, 1 to 1048576; "
+        "null: 8 on a CPU, 256 on an accelerator",
+    )
     block_size: int = Field(16, ge=1, le=256, description="tokens in one KV block, 1 to 256")
     kv_cache_tokens: int | None = Field(
         None, ge=16, description="tokens that the KV cache holds, at least 16; null: 16384"

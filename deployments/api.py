@@ -71,6 +71,7 @@ def _generation_endpoints(app: FastAPI, services: Services) -> None:
         arrived = time.perf_counter()
         principal = await _authorized(request, services, "generate")
         body: ChatRequest | CompletionRequest = await _body(request, services, model)
+        principal.require_priority(body.priority)
         base_id = await services.store.base_id()
         resolved = await _resolved(body, base_id, services)
         running = await start(body, resolved, principal, services.replicas, base_id)

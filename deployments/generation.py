@@ -134,6 +134,7 @@ async def start(
                 sampling=sampling,
                 salt=principal.salt,
                 response_format=body.response_format.grammar_schema() if body.response_format else None,
+                priority=body.priority,
             )
             for number, prompt in enumerate(prompts)
         ]

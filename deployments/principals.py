@@ -46,6 +46,15 @@ class Principal:
                 f"API key {self.key_id!r} lacks the scope {scope!r} (it has: {held}); use a key that has it"
             )
 
+    def require_priority(self, priority: int) -> None:
+        """Raise Forbidden where ``priority`` is more urgent than this principal may ask for."""
+        if priority < 0 and "admin" not in self.scopes:
+            raise Forbidden(
+                f"priority is {priority}; API key {self.key_id!r} lacks the scope 'admin', without which 0 is the most "
+                "urgent: send 0 to 100",
+                param="priority",
+            )
+
 
 LOCAL = Principal("local", "local", frozenset({"generate", "admin"}))
 

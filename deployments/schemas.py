@@ -126,6 +126,8 @@ class _Generation(Body):
     repetition_penalty: float = Field(1.0, gt=0, le=10)
     logit_bias: LogitBias | None = None
     response_format: ResponseFormat | None = None
+    priority: int = Field(0, ge=-100, le=100)
+    """Lower is more urgent; below 0 is for principals with the scope ``admin``."""
     adaptrix: AdaptrixOptions | None = None
 
     @field_validator("stop", mode="before")

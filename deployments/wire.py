@@ -28,6 +28,8 @@ class GenerateCall:
     """Keeps the caches of tenants apart."""
     response_format: Mapping[str, Any] | None = None
     """The JSON schema that the text must satisfy; None for free text."""
+    priority: int = 0
+    """Lower is more urgent."""
 
 
 @dataclass(frozen=True)

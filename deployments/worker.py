@@ -56,7 +56,7 @@ class EngineWorker:
         token_ids = await asyncio.to_thread(self._encode, call.prompt)
         async with self.holdings.pinned(call.mixes) as mixes:
             schedules = tuple(constant(mix) for mix in mixes)
-            request = GenerationRequest(call.request_id, token_ids, params, schedules, call.salt)
+            request = GenerationRequest(call.request_id, token_ids, params, schedules, call.salt, call.priority)
             async with aclosing(batched(self._loop.generate(request))) as batches:
                 async for events in batches:
                     yield [self._piece(event) for event in events]
@@ -117,6 +117,7 @@ def engine_numbers(stats: Mapping[str, Any]) -> dict[str, float]:
     return {
         "rows_running": stats["rows"]["running"],
         "rows_waiting": stats["rows"]["waiting"],
+        "longest_wait_s": stats["longest_wait_s"],
         "kv_cache_usage": blocks["used"] / blocks["total"] if blocks["total"] else 0.0,
         "steps": stats["steps"],
         "tokens_generated": stats["tokens_generated"],

@@ -22,6 +22,7 @@ def build_engine(settings: Settings, adapters_dir: Path | None = None) -> Engine
     options = EngineOptions(
         max_rows=wanted.max_rows,
         max_batch_tokens=wanted.max_batch_tokens,
+        mixed_prefill_tokens=wanted.mixed_prefill_tokens,
         max_waiting=wanted.max_queue,
         block_size=wanted.block_size,
         kv_cache_tokens=wanted.kv_cache_tokens or EngineOptions().kv_cache_tokens,

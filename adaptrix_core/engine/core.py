@@ -48,6 +48,9 @@ class EngineOptions:
     """Rows computed in one step."""
     max_batch_tokens: int = 512
     """Tokens computed in one step; a longer prompt is computed in chunks."""
+    mixed_prefill_tokens: int | None = None
+    """Prompt tokens computed in a step in which rows decode, beside one for each of these rows. What fits into the time
+    of reading the weights once hardly slows their streams; None: 8 on a CPU, 256 on an accelerator."""
     max_waiting: int = 1024
     """Rows that may wait; further requests are refused."""
     block_size: int = 16
@@ -64,11 +67,22 @@ class EngineOptions:
     """Whether layers are compiled, in the background; see `compiled.py`."""
 
     def __post_init__(self) -> None:
-        for name in ("max_rows", "max_batch_tokens", "max_waiting", "block_size", "kv_cache_tokens"):
-            if getattr(self, name) < 1:
+        for name in (
+            "max_rows",
+            "max_batch_tokens",
+            "mixed_prefill_tokens",
+            "max_waiting",
+            "block_size",
+            "kv_cache_tokens",
+        ):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise InvalidRequest(
                     f"engine option {name} is {getattr(self, name)}; it must be at least 1", param=name
                 )
+
+    def mixed_prefill_on(self, device: torch.device) -> int:
+        """``mixed_prefill_tokens``, or its default for ``device``."""
+        return self.mixed_prefill_tokens or (8 if device.type == "cpu" else 256)
 
 
 class EngineCore:
@@ -89,6 +103,7 @@ class EngineCore:
             loader,
             options.max_rows,
             options.max_batch_tokens,
+            options.mixed_prefill_on(base.device),
             options.max_waiting,
             base.eos_token_ids,
         )
@@ -146,12 +161,11 @@ class EngineCore:
     def fail_running(self, error: BaseException) -> list[TokenEvent]:
         """End the rows of a step that could not be computed with an error event.
 
-        That is the one row whose adapters could not be had, where that is what failed (``error.row``); else every row
-        that has begun; where none has, the step failed at letting the first row in, and that row ends.
+        Where the step failed at planning one row, at making its adapters resident say, that row alone ends.
         """
-        begun = [row for row in self.scheduler.rows if row.started is not None]
-        own = getattr(error, "row", None)
-        rows = begun or self.scheduler.rows[:1] if own is None else [own]
+        culprit = self.scheduler.planning
+        begun = [row for row in self.scheduler.rows if row.started is not None] or self.scheduler.rows
+        rows = begun if culprit is None else [culprit]
         return self._settle([self._end(row, "error", f"{type(error).__name__}: {error}") for row in rows])
 
     def abort(self, request_id: str) -> list[TokenEvent]:

@@ -16,6 +16,7 @@ MAX_LOGPROBS = 20
 MAX_CHOICES = 64
 MAX_STOPS = 16
 MAX_SEED = 2**63 - 1
+MAX_PRIORITY = 100
 
 _RANGES: Mapping[str, tuple[float, float]] = {
     "temperature": (0.0, 100.0),
@@ -93,9 +94,12 @@ class GenerationRequest:
     params: SamplingParams = field(default_factory=SamplingParams)
     schedules: tuple[MixSchedule, ...] = (((0, ()),),)
     salt: bytes = b""
-    """Separates tenants in every cache key."""
+    """Separates tenants in every cache key, and in who gets how much of the engine."""
+    priority: int = 0
+    """Lower is more urgent, as in vLLM: served earlier, and the last to be taken back when memory is short."""
 
     def __post_init__(self) -> None:
+        _check_number("priority", self.priority, int, -MAX_PRIORITY, MAX_PRIORITY)
         if not self.prompt_token_ids:
             raise InvalidRequest("the prompt is empty; send at least one token", param="prompt")
         if not self.schedules:

@@ -34,6 +34,10 @@ class Row:
     """Where to collect logits of every prompt token, for rows that ask for them."""
     leader: Row | None = None
     """A row with the same prompt that computes it first (the first one of a fork)."""
+    number: int = 0
+    """Place in the order of arrival, from 1 on; 0 until the row is queued."""
+    num_overtaken: int = 0
+    """Rows that joined while this one, though before them, could not get its device slots."""
     tokens: list[int] = field(default_factory=list)
     held_slots: frozenset[str] | None = None
     """Adapters whose device slots the row holds; None while it holds nothing."""
@@ -46,6 +50,8 @@ class Row:
     def __post_init__(self) -> None:
         if not self.tokens:
             self.tokens = list(self.request.prompt_token_ids)
+        self.flow = (self.request.salt, digests_of(self.schedule))
+        """Tenant and adapters that the row was queued for: whose share of the engine it uses."""
         self.computed = [0 for _ in self.tables]
         """Tokens computed, by span; never more in a span than in the one below it."""
         self.keys: list[list[bytes]] = [[] for _ in self.tables]
@@ -65,6 +71,16 @@ class Row:
         """Whether the row need not wait for a leader that is still computing the prompt."""
         leader = self.leader
         return leader is None or leader.finish_reason is not None or leader.num_computed >= self.num_prompt
+
+    @property
+    def priority(self) -> int:
+        """Lower is more urgent."""
+        return self.request.priority
+
+    @property
+    def is_decoding(self) -> bool:
+        """Whether the row's stream has begun and goes on with its next step."""
+        return self.num_output > 0 and self.num_uncomputed == 1
 
     @property
     def num_prompt(self) -> int:

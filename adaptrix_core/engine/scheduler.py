@@ -1,14 +1,14 @@
 """Which rows run in the next step, and with which tokens.
 
-Rows join and leave between steps. A step has a token budget; decoding rows come first, so a long prompt is computed in
-chunks beside them. A row runs while it holds both KV blocks and device slots; when blocks run out, the row that joined
-last gives both back and is recomputed later under the same mix schedule. Engine thread only.
+Rows join and leave between steps. A step has a token budget. Every decoding row gets its token first; beside them only
+so much of prompts is computed that their streams keep flowing, for running and waiting rows in the order of
+`waiting.py`. A row runs while it holds both KV blocks and device slots; when blocks run out, the least urgent row, the
+last to join among equals, gives both back and is recomputed later under the same mix schedule. Engine thread only.
 """
 
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -19,6 +19,7 @@ from adaptrix_core.engine.prefix import PrefixCache
 from adaptrix_core.engine.request import TokenEvent
 from adaptrix_core.engine.row import Row
 from adaptrix_core.engine.sampler import Sampled
+from adaptrix_core.engine.waiting import WaitingRows
 from adaptrix_core.errors import InvalidRequest, Overloaded
 
 
@@ -68,6 +69,7 @@ class Scheduler:
         slots: AdapterSlots,
         max_rows: int,
         max_batch_tokens: int,
+        mixed_prefill_tokens: int,
         max_waiting: int,
         eos_token_ids: frozenset[int],
     ) -> None:
@@ -76,11 +78,14 @@ class Scheduler:
         self._slots = slots
         self._max_rows = max_rows
         self._max_batch_tokens = max_batch_tokens
+        self._mixed_prefill_tokens = mixed_prefill_tokens
         self._max_waiting = max_waiting
         self._eos_token_ids = eos_token_ids
-        self._waiting: deque[Row] = deque()
+        self._waiting = WaitingRows()
         self._running: list[Row] = []
         self.num_preemptions = 0
+        self.planning: Row | None = None
+        """The row being planned; still there after a step that failed at planning it."""
 
     @property
     def rows(self) -> list[Row]:
@@ -96,6 +101,12 @@ class Scheduler:
     def num_waiting(self) -> int:
         """Rows that hold nothing."""
         return len(self._waiting)
+
+    @property
+    def longest_wait_s(self) -> float:
+        """Seconds since the arrival of the oldest row that has not begun; 0.0 where there is none."""
+        arrivals = [row.arrived for row in self._waiting if row.started is None]
+        return time.perf_counter() - min(arrivals) if arrivals else 0.0
 
     def add(self, rows: Sequence[Row]) -> None:
         """Queue the rows of a request, all or none.
@@ -113,28 +124,23 @@ class Scheduler:
                 f"{len(self._waiting)} rows wait and the queue holds {self._max_waiting}; "
                 f"{len(rows)} more do not fit: try again later, or raise engine.max_queue in the settings"
             )
-        self._waiting.extend(rows)
+        for row in rows:
+            self._waiting.add(row)
 
     def next_batch(self) -> Batch | None:
         """The next step's work, or None when no row can run."""
-        budget, preemptions_before = self._max_batch_tokens, self.num_preemptions
+        preemptions_before = self.num_preemptions
         chunks: list[Chunk] = []
-        for row in sorted(self._running, key=lambda r: r.num_uncomputed > 1):
-            if budget == 0:
-                break
-            if row in self._running and self._hold(row):
-                budget = self._take(row, budget, chunks)
-        while budget > 0 and len(self._running) < self._max_rows:
-            if self.num_preemptions > preemptions_before:
-                break  # what was just taken back is not handed out again in the same step
-            ready = next((row for row in self._waiting if row.is_ready), None)
-            if ready is None or not self._admit(ready, budget):
-                break
-            self._waiting.remove(ready)
-            self._running.append(ready)
-            budget = self._take(ready, budget, chunks)
-        live = tuple(chunk for chunk in chunks if chunk.row in self._running)
-        return Batch(live) if live else None
+        for row in [row for row in self._running if row.is_decoding][: self._max_batch_tokens]:
+            if row in self._running:
+                self._continue(row, 1, chunks)
+        room = self._max_batch_tokens - len(chunks)
+        if chunks:
+            room = min(room, self._mixed_prefill_tokens + len(chunks))
+        self._fill(room, chunks, preemptions_before)
+        self.planning = None
+        live = [chunk for chunk in chunks if chunk.row in self._running]
+        return Batch(tuple(sorted(live, key=lambda chunk: chunk.row.number))) if live else None
 
     def commit(self, batch: Batch, sampled: Sequence[Sampled | None]) -> list[TokenEvent]:
         """Record a step's outcome; rows that ended leave and free what they held."""
@@ -159,10 +165,10 @@ class Scheduler:
             self._waiting.remove(row)
 
     def reset(self, row: Row) -> None:
-        """Make a row compute all its tokens again: free what it holds and put it first in the queue."""
+        """Make a row compute all its tokens again: free what it holds and let it wait in its place of old."""
         self.remove(row)
         row.restart()
-        self._waiting.appendleft(row)
+        self._waiting.add(row)
 
     def release_adapters(self, row: Row) -> None:
         """Let go of a row's device slots; it acquires what it then needs before its next step."""
@@ -177,50 +183,92 @@ class Scheduler:
         faults += [f"waiting row {r.request.request_id} holds slots" for r in self._waiting if r.held_slots is not None]
         return faults
 
-    def _take(self, row: Row, budget: int, chunks: list[Chunk]) -> int:
-        """Plan a chunk for a running row; returns the budget left."""
-        count = min(row.num_uncomputed, budget, self._limit(row))
+    def _fill(self, room: int, chunks: list[Chunk], preemptions_before: int) -> None:
+        """Plan ``room`` tokens of prompts, and of rows that are computed again: running rows and waiting ones."""
+        running = [row for row in self._running if not row.is_decoding]
+        without_slots: list[Row] = []
+        admitting = True
+        while room > 0:
+            candidates = [row for row in running if row in self._running]
+            # What was just taken back is not handed out again in the same step.
+            if admitting and self.num_preemptions == preemptions_before and self._has_place(self._waiting.top_priority):
+                candidates += [row for row in self._waiting.heads() if row not in without_slots]
+            row = min(candidates, key=self._waiting.rank, default=None)
+            if row is None:
+                return
+            if row in running:
+                running.remove(row)
+                room -= self._continue(row, room, chunks)
+            elif not self._has_place(row.priority):
+                admitting = False
+            elif not self._hold(row):
+                without_slots.append(row)
+                admitting = row.num_overtaken < self._max_rows
+            elif self._admit(row):
+                for other in without_slots:
+                    other.num_overtaken += 1
+                room -= self._continue(row, room, chunks)
+            else:
+                admitting = False
+
+    def _continue(self, row: Row, room: int, chunks: list[Chunk]) -> int:
+        """Plan a chunk of at most ``room`` tokens for a running row; returns its tokens, 0 if the row waits again."""
+        if not self._hold(row):
+            self._preempt(row)
+            return 0
+        count = min(row.num_uncomputed, room, row.chunk_limit or room)
         while not self._cache.extend(row.tables, row.num_computed + count):
-            victim = self._running[-1]
+            victim = self._least_urgent()
             self._preempt(victim)
             if victim is row:
-                return budget
+                return 0
+        self._waiting.charge(row, count)
         chunks.append(Chunk(row, row.num_computed, count))
-        return budget - count
+        return count
 
-    def _limit(self, row: Row) -> int:
-        return min(row.num_uncomputed, row.chunk_limit or row.num_uncomputed)
+    def _has_place(self, priority: int | None) -> bool:
+        """Whether a waiting row of this priority could join: a place is free, or a less urgent row has one."""
+        if priority is None:
+            return False
+        return len(self._running) < self._max_rows or self._least_urgent().priority > priority
 
-    def _admit(self, row: Row, budget: int) -> bool:
-        """Give a waiting row slots, and blocks for a first chunk, its own and those it takes over; all or nothing."""
-        if not self._hold(row):
-            return False
-        self._prefixes.attach(row)
-        if not self._cache.extend(row.tables, row.num_computed + min(budget, self._limit(row))):
-            self._free(row)
-            row.restart()
-            return False
+    def _admit(self, row: Row) -> bool:
+        """Let a row that holds its slots join, with blocks for all tokens it has; less urgent rows give way."""
+        while len(self._running) >= self._max_rows or not self._attach(row):
+            victim = self._least_urgent() if self._running else row
+            if victim.priority <= row.priority:
+                self.release_adapters(row)
+                return False
+            self._preempt(victim)
+        self._waiting.remove(row)
+        self._running.append(row)
         self._prefixes.count_hits(row)
         if row.started is None:
             row.started = time.perf_counter()
         return True
 
-    def _hold(self, row: Row) -> bool:
-        """Make the adapters of the row's coming tokens resident; a running row that cannot be served waits again."""
-        if row.held_slots is not None:
+    def _attach(self, row: Row) -> bool:
+        """Take over blocks that match and take the missing ones. A prompt half held would only be in others' way."""
+        self._prefixes.attach(row)
+        if self._cache.extend(row.tables, len(row.tokens)):
             return True
-        needed = row.needed_adapters
-        try:
-            acquired = self._slots.acquire_slots(needed)
-        except Exception as error:
-            error.row = row  # type: ignore[attr-defined]  # its own failure, and no other row's (`fail_running`)
-            raise
-        if acquired:
-            row.held_slots = needed
-            return True
-        if row in self._running:
-            self._preempt(row)
+        self._cache.release(row.tables)
+        row.restart()
         return False
+
+    def _hold(self, row: Row) -> bool:
+        """Make the adapters of the row's coming tokens resident, if there is room now."""
+        self.planning = row
+        if row.held_slots is None:
+            needed = row.needed_adapters
+            if not self._slots.acquire_slots(needed):
+                return False
+            row.held_slots = needed
+        return True
+
+    def _least_urgent(self) -> Row:
+        """The running row that gives way first: the least urgent, among equals the one that joined last."""
+        return max(reversed(self._running), key=lambda row: row.priority)
 
     def _preempt(self, row: Row) -> None:
         self.num_preemptions += 1

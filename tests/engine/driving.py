@@ -13,13 +13,17 @@ SAFE_GAP = 1e-3
 """Where the two likeliest tokens are nearer than this, batches of other composition may choose differently."""
 
 
-def request(request_id: str, prompt: Sequence[int], *mixes: Mix, **params: Any) -> GenerationRequest:
+def request(
+    request_id: str, prompt: Sequence[int], *mixes: Mix, priority: int = 0, salt: bytes = b"", **params: Any
+) -> GenerationRequest:
     """A greedy request unless ``params`` say otherwise, one row per mix (under no adapter if none is given)."""
     return GenerationRequest(
         request_id,
         tuple(prompt),
         SamplingParams(**{"max_tokens": 8, "temperature": 0.0, "ignore_eos": True, **params}),
         tuple(constant(mix) for mix in mixes) or (constant(()),),
+        salt,
+        priority,
     )
 
 

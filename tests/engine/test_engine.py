@@ -103,7 +103,9 @@ def test_no_prompts_no_completions(make_engine: MakeEngine) -> None:
     assert make_engine().generate([]) == []
 
 
-@pytest.mark.parametrize("option", ["max_rows", "max_batch_tokens", "max_waiting", "block_size", "kv_cache_tokens"])
+@pytest.mark.parametrize(
+    "option", ["max_rows", "max_batch_tokens", "mixed_prefill_tokens", "max_waiting", "block_size", "kv_cache_tokens"]
+)
 def test_an_engine_of_size_zero_is_refused(option: str) -> None:
     with pytest.raises(InvalidRequest, match=f"{option} is 0; it must be at least 1"):
         EngineOptions(**{option: 0})

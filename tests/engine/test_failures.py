@@ -71,16 +71,16 @@ def test_rows_that_had_not_begun_go_on(make_engine: MakeEngine) -> None:
     assert len(tokens_of(drain(engine))["waiting", 0]) == 5
 
 
-def test_a_row_that_cannot_begin_takes_no_running_row_with_it(make_engine: MakeEngine) -> None:
+def test_a_row_that_cannot_even_begin_leaves_the_running_ones_alone(make_engine: MakeEngine) -> None:
     engine = make_engine()
     mix = engine.resolve_mix("red")
-    engine.add(request("running", PROMPTS[1], engine.resolve_mix("blue"), max_tokens=5))
-    events = engine.step()
     break_in_host_memory(engine, "red")
+    engine.add(request("running", PROMPTS[1], engine.resolve_mix("blue"), max_tokens=5))
+    events = step_or_fail(engine)
     engine.add(request("broken", PROMPTS[0], mix))
     failed = step_or_fail(engine)
     assert [(event.request_id, event.finish_reason) for event in failed] == [("broken", "error")]
-    assert len(tokens_of([*events, *drain(engine)])["running", 0]) == 5
+    assert len(tokens_of(events + drain(engine))["running", 0]) == 5
 
 
 def test_a_row_that_cannot_even_begin_ends_and_does_not_block_the_queue(make_engine: MakeEngine) -> None:

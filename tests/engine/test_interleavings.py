@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from adaptrix_core.adapters import TrustPolicy
 from adaptrix_core.base import BaseModel
 from adaptrix_core.engine import Completion, Engine, EngineOptions, TokenEvent
-from adaptrix_core.errors import Overloaded, RequestNotFound
+from adaptrix_core.errors import CacheFull, Overloaded, RequestNotFound
 from adaptrix_core.injection.lora import LoraWeights
 from tests.engine.conftest import idle_faults
 from tests.engine.driving import assert_same_where_safe, drain, request, tokens_of
@@ -25,7 +25,13 @@ NAMES = (None, "a", "b", "c")
 MAX_TOKENS = 8
 
 adds = st.tuples(
-    st.just("add"), st.integers(0, 3), st.sampled_from(NAMES), st.integers(0, MAX_TOKENS), st.integers(1, 2)
+    st.just("add"),
+    st.integers(0, 3),
+    st.sampled_from(NAMES),
+    st.integers(0, MAX_TOKENS),
+    st.integers(1, 2),
+    st.sampled_from([0, 0, 1, -1]),
+    st.sampled_from([b"", b"other"]),
 )
 aborts = st.tuples(st.just("abort"), st.integers(0, 20))
 switches = st.tuples(
@@ -44,7 +50,13 @@ def engine(
     base = random_base()
     adapters = {name: random_weights(base, seed=number) for number, name in enumerate("abc")}
     sizes = EngineOptions(
-        max_rows=3, max_batch_tokens=8, max_waiting=6, block_size=4, kv_cache_tokens=48, cut=request.param
+        max_rows=3,
+        max_batch_tokens=8,
+        mixed_prefill_tokens=3,
+        max_waiting=6,
+        block_size=4,
+        kv_cache_tokens=48,
+        cut=request.param,
     )
     budget = 2 * adapters["a"].nbytes
     catalogue = tmp_path_factory.mktemp("catalogue")
@@ -82,11 +94,13 @@ class Session:
         getattr(self, kind)(*args)
         assert self.engine.check_integrity() == []
 
-    def add(self, prompt: int, name: str | None, max_tokens: int, n: int) -> None:
+    def add(self, prompt: int, name: str | None, max_tokens: int, n: int, priority: int, salt: bytes) -> None:
         request_id = f"request-{next(self.ids)}"
         mix = self.engine.resolve_mix(name)
         try:
-            self.engine.add(request(request_id, PROMPTS[prompt], mix, max_tokens=max_tokens, n=n))
+            self.engine.add(
+                request(request_id, PROMPTS[prompt], mix, max_tokens=max_tokens, n=n, priority=priority, salt=salt)
+            )
         except Overloaded:
             return
         self.added[request_id] = (prompt, name, max_tokens, n)
@@ -102,7 +116,7 @@ class Session:
             request_id = list(self.added)[which % len(self.added)]
             try:
                 self.engine.switch(request_id, name, history)
-            except RequestNotFound:
+            except (RequestNotFound, CacheFull):  # ended, or its past and future need three adapters together
                 return
             self.disturbed.add(request_id)
 

@@ -68,7 +68,8 @@ class Logits:
 @pytest.mark.parametrize("prompt", [EXACT, RAGGED], ids=["whole blocks", "part of a block"])
 @pytest.mark.parametrize("width", [2, 4])
 def test_a_fork_computes_the_trunk_once(make_engine: MakeEngine, prompt: list[int], width: int) -> None:
-    engine = make_engine(adapters=above_the_cut("llama"), cut=CUT)
+    # All rows after the first join in one step, while the first, whose blocks they copy, is still there.
+    engine = make_engine(adapters=above_the_cut("llama"), cut=CUT, mixed_prefill_tokens=128)
     work = work_of(engine, lambda: engine.generate([prompt], fork=list("abcd")[:width], params=TWO))
     first_tokens = width  # each row computes the first of its two tokens to get the second
     assert work == [(len(prompt) + first_tokens) * CUT, (width * len(prompt) + first_tokens) * (NUM_LAYERS - CUT)]

@@ -212,9 +212,14 @@ async def test_keys_separate_users_from_admins(world: World, tmp_path: Path) -> 
         assert denied.status_code == 403
         assert denied.json()["error"]["code"] == "insufficient_scope"
         assert "'admin'" in denied.json()["error"]["message"]
+        hurried = await ask(http, BASE_ID, priority=-1)
+        assert hurried.status_code == 403
+        assert hurried.json()["error"]["param"] == "priority"
+        assert (await ask(http, BASE_ID, priority=3)).status_code == 200
         http.headers["authorization"] = f"Bearer {admin}"
         assert (await load(http, path, "extra")).status_code == 200
         assert (await unload(http, "extra")).status_code == 200
+        assert (await ask(http, BASE_ID, priority=-1)).status_code == 200
 
 
 async def test_loaded_adapters_are_there_after_a_restart(world: World, tmp_path: Path) -> None:

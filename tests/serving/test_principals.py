@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from adaptrix_core.errors import ConfigError, Forbidden, Unauthorized
-from deployments.principals import KeyRing, hash_key, is_loopback, new_key, require_loopback
+from deployments.principals import KeyRing, Principal, hash_key, is_loopback, new_key, require_loopback
 
 
 def write(path: Path, *records: dict[str, object]) -> Path:
@@ -29,6 +29,15 @@ def test_a_known_key_gives_its_principal(tmp_path: Path) -> None:
     ring.identify(f"bearer {admin}").require("admin")
     with pytest.raises(Forbidden, match="lacks the scope 'admin'"):
         ring.identify(f"Bearer {user}").require("admin")
+
+
+def test_only_admins_may_be_more_urgent_than_others() -> None:
+    user, admin = (Principal(name, "t", frozenset({"generate", name})) for name in ("generate", "admin"))
+    for priority in (0, 100):
+        user.require_priority(priority)
+    with pytest.raises(Forbidden, match=r"priority is -1; .*'admin'.*send 0 to 100"):
+        user.require_priority(-1)
+    admin.require_priority(-100)
 
 
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", "Basic abc", "Bearer wrong", "Bearer nön-ascii"])
