@@ -16,6 +16,7 @@ from adaptrix_core.base.model import BaseModel
 from adaptrix_core.base.running import LayerCall, call_directly
 from adaptrix_core.engine.attention import ATTENTION_NAME, Segment, SpanAttention, states_entering
 from adaptrix_core.engine.kv_cache import KVCache
+from adaptrix_core.engine.paged_library import paged_library
 from adaptrix_core.engine.sampler import Sampled, sample
 from adaptrix_core.engine.scheduler import Batch, Chunk
 from adaptrix_core.injection.injector import LayerInjector
@@ -32,6 +33,7 @@ class Runner:
         self.call_layer = call
         self._cache = cache
         self._injector = injector
+        self.library = paged_library(base, cache.block_size)
         self.layer_tokens = [0 for _ in cache.spans]
         """Layers times tokens computed so far, by span."""
         base.module.set_attn_implementation(ATTENTION_NAME)
@@ -72,7 +74,7 @@ class Runner:
             rotary = self._base.rotary(hidden, positions)
             for number in spans:
                 span = self._cache.spans[number]
-                attention = SpanAttention(self._cache, number, segments)
+                attention = SpanAttention(self._cache, number, segments, self.library)
                 hidden = self._base.run_span(span, hidden, positions, rotary, attention, self.call_layer)
                 attention.keep_states(hidden)
                 self.layer_tokens[number] += len(span) * len(places)
