@@ -18,6 +18,7 @@ from transformers import AttentionInterface
 
 from adaptrix_core.base.running import running
 from adaptrix_core.engine.kv_cache import BlockTables, KVCache
+from adaptrix_core.engine.paged_library import FlashInferAttention, pages_of
 
 ATTENTION_NAME = "adaptrix_paged"
 
@@ -57,12 +58,20 @@ class _Part:
 class SpanAttention:
     """Geometry of one step in one layer span: where to write new keys, which keys each token sees."""
 
-    def __init__(self, cache: KVCache, span: int, segments: Sequence[Segment]) -> None:
+    def __init__(
+        self, cache: KVCache, span: int, segments: Sequence[Segment], library: FlashInferAttention | None = None
+    ) -> None:
+        """library: attends instead of torch's own attention."""
         self._cache = cache
         self._span = span
+        self._library = library
         slots = [cache.slots(segment.tables[span], segment.context) for segment in segments]
         self._new_slots = torch.cat([s[segment.start :] for s, segment in zip(slots, segments, strict=True)])
-        self._parts = _split(segments, slots)
+        if library is None:
+            self._parts = _split(segments, slots)
+        else:
+            tables, contexts = [s.tables[span] for s in segments], [s.context for s in segments]
+            self._pages = pages_of(tables, contexts, [s.length for s in segments], cache.block_size)
         self._masks: dict[tuple[int, int | None], Tensor] = {}
 
     def attend(
@@ -83,6 +92,8 @@ class SpanAttention:
         keys, values = self._cache.keys[layer], self._cache.values[layer]
         keys.index_copy_(0, self._new_slots, key)
         values.index_copy_(0, self._new_slots, value)
+        if self._library is not None:
+            return self._library.attend(self._pages, query, keys, values, scaling, window, cap)
         output = torch.empty_like(query)
         for number, part in enumerate(self._parts):
             mask = self._mask(number, window)

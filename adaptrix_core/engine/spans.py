@@ -15,6 +15,7 @@ from adaptrix_core.base.model import BaseModel
 from adaptrix_core.base.running import LayerCall
 from adaptrix_core.engine.attention import ATTENTION_NAME, Segment, SpanAttention, states_entering
 from adaptrix_core.engine.kv_cache import KVCache
+from adaptrix_core.engine.paged_library import paged_library
 from adaptrix_core.engine.scheduler import Chunk
 from adaptrix_core.injection.injector import LayerInjector
 
@@ -33,6 +34,7 @@ class ModuleSpans:
         """call: how a decoder layer is called, see `BaseModel.run_span`."""
         self._base = base
         self.call_layer = call
+        self.library = paged_library(base, cache.block_size)
         self._cache = cache
         self._injector = injector
         base.module.set_attn_implementation(ATTENTION_NAME)
@@ -51,7 +53,7 @@ class ModuleSpans:
                 hidden = states_entering(self._cache, spans[0], segments)
             rotary = self._base.rotary(hidden, positions)
             for number in spans:
-                attention = SpanAttention(self._cache, number, segments)
+                attention = SpanAttention(self._cache, number, segments, self.library)
                 span = self._cache.spans[number]
                 hidden = self._base.run_span(span, hidden, positions, rotary, attention, self.call_layer)
                 attention.keep_states(hidden)

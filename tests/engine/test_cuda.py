@@ -38,3 +38,26 @@ def test_logits_and_greedy_tokens_equal_those_of_the_cpu(make_engine: Callable[.
     params = SamplingParams(max_tokens=8, temperature=0.0, ignore_eos=True)
     tokens = [[c.token_ids for c in engine.generate(prompts, choices, params)] for engine in engines]
     assert tokens[0] == tokens[1]
+
+
+def test_adapters_are_applied_by_the_triton_kernels(make_engine: Callable[..., Engine]) -> None:
+    pytest.importorskip("triton", reason="triton is not installed; it comes with CUDA builds of torch")
+    from adaptrix_core.injection.triton_lora import TritonLora
+
+    base = BaseModel.from_module(random_module().to("cuda"), lineage="test/random")
+    assert isinstance(make_engine(base=base)._injector._backend, TritonLora)
+
+
+@pytest.mark.slow
+def test_compiled_layers_compute_what_the_layers_compute(make_engine: Callable[..., Engine]) -> None:
+    module = random_module().to("cuda")
+    engines = [
+        make_engine(base=BaseModel.from_module(copy.deepcopy(module), lineage="test/random"), compile=compiled)
+        for compiled in (False, True)
+    ]
+    assert engines[1].compiled is not None
+    engines[1].compiled.wait()
+    prompts, choices = random_prompts((3, 17, 1)), [None, "red", {"blue": 0.5}]
+    with torch.compiler.set_stance("fail_on_recompile"):
+        for eager, compiled in zip(*(engine.logits(prompts, choices, "stepwise") for engine in engines), strict=True):
+            assert (eager - compiled).abs().max() <= TOLERANCE * eager.abs().max()
