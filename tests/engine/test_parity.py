@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 
 from adaptrix_core.engine import GenerationRequest, SamplingParams
 from adaptrix_core.injection.mix import Mix, Term, constant
+from tests.engine.driving import drain, request
 from tests.engine.peft_cases import CHOICES, PROMPT_LENGTHS, TOLERANCE, Case, build_case, logits_of, relative_error
 from tests.tiny_models import CONFIGS, NUM_LAYERS, random_module, random_prompts
 
@@ -59,7 +60,10 @@ def test_layers_in_two_spans_compute_the_same(variant: str, cut: int, tmp_path: 
 
 def test_logits_of_a_batch_that_does_not_fit_the_cache_at_once(tmp_path: Path) -> None:
     case = build_case("llama", tmp_path, kv_cache_tokens=48)
-    actual = case.engine.logits(case.prompts, CHOICES, "chunked")
+    case.engine.add(request("grows", case.prompts[0][:3], max_tokens=40))  # and takes blocks back from the others
+    case.engine.step()
+    actual = case.engine.logits(case.prompts, CHOICES, "stepwise")
+    drain(case.engine)
     assert case.engine.scheduler.num_preemptions > 0
     for tokens, adapter, logits in zip(case.prompts, CHOICES, actual, strict=True):
         assert relative_error(logits, case.peft_logits(tokens, adapter)) < TOLERANCE
