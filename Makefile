@@ -57,18 +57,18 @@ check: $(STAMP)
 	$(BIN)/python docs/cli_reference.py --check
 	$(BIN)/python docs/check_links.py
 
-# About a quarter of an hour on two cores. Peers that are not installed are named as skipped. `compare` comes last: its
-# JSON is the last line.
+# About a quarter of an hour on two idle cores, with few repeats; each program by itself repeats more often. Peers that are
+# not installed are named as skipped. `compare` comes last: its JSON is the last line.
 bench: $(STAMP)
 	$(BENCH).roofline --precisions $(PRECISIONS) --json $(BENCH_OUT)/roofline.json
 	$(BENCH).start --precision $(PRECISION) --repeats 3 --json $(BENCH_OUT)/start.json
 	$(BENCH).swap --precision $(PRECISION) --json $(BENCH_OUT)/swap.json
 	$(BENCH).stall --precision $(PRECISION) --repeats 3 --json $(BENCH_OUT)/stall.json
-	$(BENCH).sharing --precision $(PRECISION) --repeats 3 --json $(BENCH_OUT)/sharing.json
-	$(BENCH).many_adapters --precision $(PRECISION) --repeats 3 --json $(BENCH_OUT)/many_adapters.json
-	$(BENCH).passes --precision $(PRECISION) --repeats 3 --json $(BENCH_OUT)/passes.json
+	$(BENCH).sharing --precision $(PRECISION) --repeats 2 --json $(BENCH_OUT)/sharing.json
+	$(BENCH).many_adapters --precision $(PRECISION) --requests 64 --longest 48 --repeats 2 --json $(BENCH_OUT)/many_adapters.json
+	$(BENCH).passes --precision $(PRECISION) --repeats 2 --json $(BENCH_OUT)/passes.json
 	$(BENCH).quality --precisions $(PRECISIONS) --tokens 5120 --json $(BENCH_OUT)/quality.json
-	$(BENCH).compare --precisions $(PRECISIONS) --json $(BENCH_OUT)/compare.json
+	$(BENCH).compare --precisions $(PRECISIONS) --share 8 --json $(BENCH_OUT)/compare.json
 
 # llama.cpp is compiled here, for this machine.
 bench-peers: $(STAMP)

@@ -193,7 +193,11 @@ def targets(timings: Mapping[Case, Sequence[Timing]], precision: str) -> list[Ch
     wanted = [(rows, adapted, peer, factor) for rows, peer, factor in PEER_TARGETS]
     wanted += [(rows, case_name(precision, case), plain, share) for rows, case, share in OWN_TARGETS]
     return [
-        Check(f"{rows} rows: {ours} / {other}", of_speedup(timings[ours, rows], timings[other, rows]), target)
+        Check(
+            f"{rows} row{'s' * (rows > 1)}: {ours} / {other}",
+            of_speedup(timings[ours, rows], timings[other, rows]),
+            target,
+        )
         for rows, ours, other, target in wanted
         if (ours, rows) in timings and (other, rows) in timings
     ]

@@ -45,7 +45,9 @@ def engine_system(prompts: Rows, threads: int, precision: str, middle: Path, ban
     products = matrix_products(base, precision)
     if products is not None:
         cases[LIMIT] = products
-    return System({case_name(precision, case): run for case, run in cases.items()}, {precision: str(base.info.dtype)})
+    return System(
+        {case_name(precision, case): run for case, run in cases.items()}, {f"Adaptrix {precision}": base.info.dtype}
+    )
 
 
 def _on_band(adapter: str) -> str:

@@ -91,7 +91,8 @@ def main() -> None:
         "many_adapters",
         given.json,
         config={**CONFIG, "slots": given.slots, "requests": given.requests, "lengths": lengths, "rate": given.rate},
-        precision=base.info.dtype,
+        precision=given.precision,
+        dtype=base.info.dtype,
         results=rows,
         checks=report.checks_json(checks),
     )

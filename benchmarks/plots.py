@@ -52,6 +52,8 @@ def over_rows(axes: Axes, saved: Saved) -> None:
     _lines(axes, points)
     axes.set(xlabel="rows", title="Output tokens per second, 42-token prompts, 48 new, prefill included")
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
 
 
 def over_adapters(axes: Axes, saved: Saved) -> None:

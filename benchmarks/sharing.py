@@ -71,7 +71,8 @@ def main() -> None:
     report.finish(
         "sharing",
         given.json,
-        precision=base.info.dtype,
+        precision=given.precision,
+        dtype=base.info.dtype,
         results=[asdict(row) for row in rows],
         checks=report.checks_json(checks),
     )

@@ -77,13 +77,16 @@ def main() -> None:
                 stalls.append(arrival(engine, streams, given.prompt_tokens))
                 progress.advance(task)
             rows.append(summary(streams, stalls))
-    checks = [Check(f"longest gap, {row.streams} streams, steps", row.stall, TARGET, at_most=True) for row in rows]
+    checks = [
+        Check(f"longest gap beside {row.streams} streams, in steps", row.stall, TARGET, at_most=True) for row in rows
+    ]
     show(rows, given.prompt_tokens)
     report.show_checks(checks)
     report.finish(
         "stall",
         given.json,
-        precision=base.info.dtype,
+        precision=given.precision,
+        dtype=base.info.dtype,
         prompt_tokens=given.prompt_tokens,
         max_batch_tokens=given.max_batch_tokens,
         results=rows,

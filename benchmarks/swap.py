@@ -55,7 +55,8 @@ def main() -> None:
     report.finish(
         "swap",
         given.json,
-        precision=base.info.dtype,
+        precision=given.precision,
+        dtype=base.info.dtype,
         adapter_bytes=bench.device_bytes,
         results={"swap_ms": swap, "cold_load_ms": cached, "uncached_load_ms": dropped},
         checks=report.checks_json(checks),
