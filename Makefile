@@ -1,6 +1,6 @@
 # Everything a person types. `make serve` and `make test` set themselves up on a machine that has only Python >= 3.11.
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test test-unit test-integration check bench docs format clean
+.PHONY: help setup serve test test-unit test-integration check bench bench-peers plots docs format clean
 
 PYTHON ?= python3
 HOST ?= 127.0.0.1
@@ -8,12 +8,19 @@ PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.adaptrix-setup
+BENCH := $(BIN)/python -m benchmarks
+BENCH_OUT := runs/bench
+# Layouts of the base model's weights: those that are compared, and the one that everything else is measured with.
+PRECISIONS ?= int4 fp32
+PRECISION ?= int4
 
 help:
 	@echo "make serve   start the whole system on HOST=$(HOST) PORT=$(PORT)"
 	@echo "make test    run every test, unit tests first"
 	@echo "make check   lint, types and docs"
-	@echo "make bench   measure the engine against transformers and PEFT"
+	@echo "make bench   measure the engine, and compare it with transformers, PEFT and the peers that are installed"
+	@echo "make bench-peers   the same, after installing llama.cpp and OpenVINO GenAI"
+	@echo "make plots   draw what was measured into docs/images"
 	@echo "make docs    regenerate docs/cli.md from the command line's own help"
 	@echo "make format  apply the formatter and the safe lint fixes"
 	@echo "make setup   make .venv and install everything (the targets above do this themselves)"
@@ -51,8 +58,26 @@ check: $(STAMP)
 	$(BIN)/python docs/cli_reference.py --check
 	$(BIN)/python docs/check_links.py
 
+# About a quarter of an hour on two idle cores, with few repeats; each program by itself repeats more often. Peers that are
+# not installed are named as skipped. `compare` comes last: its JSON is the last line.
 bench: $(STAMP)
-	$(BIN)/python -m benchmarks.compare
+	$(BENCH).roofline --precisions $(PRECISIONS) --json $(BENCH_OUT)/roofline.json
+	$(BENCH).start --precision $(PRECISION) --repeats 3 --json $(BENCH_OUT)/start.json
+	$(BENCH).swap --precision $(PRECISION) --json $(BENCH_OUT)/swap.json
+	$(BENCH).stall --precision $(PRECISION) --repeats 3 --json $(BENCH_OUT)/stall.json
+	$(BENCH).sharing --precision $(PRECISION) --repeats 2 --json $(BENCH_OUT)/sharing.json
+	$(BENCH).many_adapters --precision $(PRECISION) --requests 64 --longest 48 --repeats 2 --json $(BENCH_OUT)/many_adapters.json
+	$(BENCH).passes --precision $(PRECISION) --repeats 2 --json $(BENCH_OUT)/passes.json
+	$(BENCH).quality --precisions $(PRECISIONS) --tokens 5120 --json $(BENCH_OUT)/quality.json
+	$(BENCH).compare --precisions $(PRECISIONS) --share 8 --json $(BENCH_OUT)/compare.json
+
+# llama.cpp is compiled here, for this machine.
+bench-peers: $(STAMP)
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[peers]'
+	$(MAKE) bench
+
+plots: $(STAMP)
+	$(BENCH).plots $(BENCH_OUT)
 
 docs: $(STAMP)
 	$(BIN)/python docs/cli_reference.py

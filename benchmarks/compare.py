@@ -1,161 +1,233 @@
-"""Output tokens per second: the engine against `transformers.generate` and PEFT's mixed batch, in one run.
+"""Output tokens per second: the engine, transformers, PEFT's mixed batch, llama.cpp and OpenVINO GenAI, in one run.
 
-Systems take turns within each repetition, so that a noisy machine disturbs all of them alike; the table shows medians
-with a 95 % interval of the median (order statistics). Run: ``make bench`` or ``python -m benchmarks.compare --repeats
-5``.
+    python -m benchmarks.compare --precisions int4 fp32 --repeats 5
+
+Every system has a process of its own, and they take turns, so that a noisy machine disturbs all of them alike. Prompts
+are distinct, every row generates exactly 48 tokens greedily, prefill is included, and no prefix cache is on. The tables
+show medians with the 95 % interval of the median; a ratio is taken between runs that were neighbours in time. *Matrix
+products alone* computes what the engine's layout multiplies in such a generation, and nothing else: it is the limit of
+that layout. Systems that cannot run here are named at the end, with the reason.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import math
 import os
-import platform
-import statistics
-import subprocess
 import tempfile
-import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-import torch
 from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
 
-from adaptrix_core.engine import Engine, EngineOptions, SamplingParams
-from benchmarks import workload
+from benchmarks import peers, report
+from benchmarks.engines import ADAPTERS, NO_ADAPTER, ON_BAND, case_name, engine_system
+from benchmarks.interleave import interleave
+from benchmarks.intervals import Interval, Timing, of_rates, of_speedup
+from benchmarks.report import Check
+from benchmarks.workers import Absent, Rows, System, Worker
+from benchmarks.workload import (
+    BAND,
+    CONFIG,
+    NUM_ADAPTERS,
+    OUTPUT_TOKENS,
+    PROMPT_TOKENS,
+    known_precisions,
+    load_base,
+    prompts,
+    write_adapters,
+    write_peft_adapters,
+)
 
-System = Callable[[int], None]
-"""Generates OUTPUT_TOKENS for each of the given number of rows."""
+PEERS: Mapping[str, Callable[..., System]] = {
+    "transformers": peers.transformers_system,
+    "peft": peers.peft_system,
+    "llama.cpp": peers.llama_cpp_system,
+    "openvino-genai": peers.openvino_system,
+}
+ONLY_ROWS: Mapping[str, Sequence[int]] = {peers.LLAMA_CPP: (1,)}
+"""Systems that are not run at every number of rows; the band's target is for batches."""
+ONLY_BATCHES = (peers.OPENVINO_FIXED, ON_BAND)
+PEER_TARGETS = (
+    (1, peers.LLAMA_CPP, 1.0),
+    (1, peers.OPENVINO, 1.0),
+    (8, peers.PEFT, 4.0),
+    (8, peers.OPENVINO, 1.0),
+    (32, peers.PEFT, 3.0),
+    (32, peers.OPENVINO, 1.2),
+)
+"""Rows, peer, how many times faster the engine with adapters should be."""
+OWN_TARGETS = ((1, ADAPTERS, 0.97), (8, ADAPTERS, 0.97), (32, ADAPTERS, 0.97), (8, ON_BAND, 0.92), (32, ON_BAND, 0.97))
+"""Rows, case, share of the speed without adapters."""
 
+Case = tuple[str, int]
+"""A system and its number of rows."""
 
-@dataclass(frozen=True)
-class Result:
-    """Output tokens per second of one system at one number of rows."""
-
-    system: str
-    rows: int
-    median: float
-    low: float
-    high: float
+Plan = tuple[Callable[..., System], tuple[Any, ...]]
+"""What makes a system, and from what."""
 
 
 def main() -> None:
-    """Measure, print the table, end with a line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Measure, print the tables, end with a line of JSON."""
+    parser = report.parser(__doc__)
+    parser.add_argument("--precisions", nargs="+", default=["int4", "fp32"], help="layouts of the engine's weights")
+    parser.add_argument("--peers", nargs="*", choices=tuple(PEERS), default=list(PEERS))
     parser.add_argument("--rows", type=int, nargs="+", default=[1, 8, 32])
-    parser.add_argument("--repeats", type=int, default=5)
-    options = parser.parse_args()
+    parser.add_argument("--share", type=float, default=12.0, help="seconds for one system at one number of rows")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    given = parser.parse_args()
+    precisions, skipped = known_precisions(given.precisions)
     with tempfile.TemporaryDirectory() as directory:
-        systems = build_systems(Path(directory), max(options.rows))
-        results = measure(systems, options.rows, options.repeats)
-    show(results, options.rows)
-    print(json.dumps({"benchmark": "compare", **environment(), "results": [asdict(r) for r in results]}))
-
-
-def build_systems(directory: Path, max_rows: int) -> dict[str, System]:
-    """The systems under measurement, all over the same weights in the same precision."""
-    engine = Engine.from_pretrained(
-        workload.BASE,
-        trust="off",
-        options=EngineOptions(max_rows=max_rows, max_batch_tokens=2048, prefix_cache=False),
+        plans = make_plans(Path(directory), precisions, given.peers, max(given.rows), given.threads)
+        workers, missing = start(plans)
+        bench = Bench(workers, given.rows)
+        try:
+            timings = interleave(bench.cases, given.repeats, given.share)
+        finally:
+            for worker in workers:
+                worker.close()
+    skipped |= missing | bench.failed
+    timings = {(system, rows): runs for (system, rows), runs in timings.items() if system not in bench.failed}
+    rates = {case: of_rates(runs, case[1] * OUTPUT_TOKENS) for case, runs in timings.items()}
+    ratios = {p: speedups(timings, case_name(p, ADAPTERS)) for p in precisions}
+    checks = [check for p in precisions for check in targets(timings, p)]
+    details = {name: text for worker in workers for name, text in worker.details.items()}
+    show(rates, ratios, given.rows)
+    report.show_checks(checks)
+    for name, text in {**details, **{system: f"skipped: {reason}" for system, reason in skipped.items()}}.items():
+        print(f"{name}: {text}")
+    report.finish(
+        "compare",
+        given.json,
+        config=CONFIG,
+        threads=given.threads,
+        details=details,
+        skipped=skipped,
+        results=[{"system": system, "rows": rows, "tokens_s": rate} for (system, rows), rate in rates.items()],
+        checks=report.checks_json(checks),
+        same_tokens=bench.same_tokens(),
     )
-    plain = workload.load_transformers_model(engine.base.dtype)
-    adapted, paths = workload.with_adapters(workload.load_transformers_model(engine.base.dtype), directory)
-    for index, path in enumerate(paths):
-        engine.load_adapter(path, workload.name(index))
-    assert engine.base.tokenizer is not None
-    prompts = workload.prompts(engine.base.tokenizer, max_rows)
-    params = SamplingParams(max_tokens=workload.OUTPUT_TOKENS, temperature=0.0, ignore_eos=True)
-    exactly = {"max_new_tokens": workload.OUTPUT_TOKENS, "min_new_tokens": workload.OUTPUT_TOKENS, "do_sample": False}
 
-    def engine_base(rows: int) -> None:
-        engine.generate(prompts[:rows], None, params)
 
-    def engine_adapters(rows: int) -> None:
-        engine.generate(prompts[:rows], list(workload.assignment(rows)), params)
+def make_plans(
+    directory: Path, precisions: Sequence[str], wanted: Sequence[str], rows: int, threads: int
+) -> list[Plan]:
+    """Write the adapters, and say how to make each system."""
+    base = load_base("fp32")
+    middle, band, peft = directory / "middle", directory / "band", directory / "peft"
+    write_adapters(base, middle, NUM_ADAPTERS)
+    write_adapters(base, band, NUM_ADAPTERS, BAND)
+    write_peft_adapters(base, peft, NUM_ADAPTERS)
+    common = (prompts(rows), threads)
+    plans: list[Plan] = [(engine_system, (*common, precision, middle, band)) for precision in precisions]
+    return plans + [(PEERS[peer], (*common, peft) if peer == "peft" else common) for peer in wanted]
 
-    def transformers_base(rows: int) -> None:
-        plain.generate(**_inputs(prompts[:rows]), **exactly)
 
-    def peft_mixed(rows: int) -> None:
-        adapted.generate(**_inputs(prompts[:rows]), **exactly, adapter_names=list(workload.assignment(rows)))
+def start(plans: Sequence[Plan]) -> tuple[list[Worker], dict[str, str]]:
+    """Start one system after the other; also the reasons of those that cannot run."""
+    workers, missing = [], {}
+    with Console(stderr=True).status("starting") as status:
+        for build, arguments in plans:
+            status.update(f"starting {build.__name__}")
+            try:
+                workers.append(Worker(build, *arguments))
+            except Absent as reason:
+                missing[build.__name__] = str(reason)
+    return workers, missing
 
+
+class Bench:
+    """Every system at every number of rows it is run at, and what it said."""
+
+    def __init__(self, workers: Sequence[Worker], row_counts: Sequence[int]) -> None:
+        self.cases: dict[Case, Callable[[], float]] = {
+            (system, rows): partial(self._run, worker, system, rows)
+            for rows in row_counts
+            for worker in workers
+            for system in worker.cases
+            if rows in ONLY_ROWS.get(system, row_counts) and not (rows == 1 and system.endswith(ONLY_BATCHES))
+        }
+        self.failed: dict[str, str] = {}
+        self._said: dict[str, Rows] = {}
+
+    def same_tokens(self) -> dict[str, float]:
+        """Share of tokens up to the first that differs from transformers (or PEFT, for adapters) on the same prompts.
+
+        Another layout changes tokens where two are nearly as likely; far below 1 means other weights or adapters.
+        """
+        shares = {}
+        for system, said in self._said.items():
+            reference = self._said.get(peers.PEFT if system.endswith(ADAPTERS) else peers.TRANSFORMERS)
+            if reference is not None and not system.endswith(ON_BAND):
+                rows = list(zip(said, reference, strict=False))
+                shares[system] = sum(_equal_lead(*row) for row in rows) / (OUTPUT_TOKENS * len(rows))
+        return shares
+
+    def _run(self, worker: Worker, system: str, rows: int) -> float:
+        if system in self.failed:
+            return 0.0
+        try:
+            seconds, said = worker.run(system, rows)
+        except Absent as reason:
+            self.failed[system] = str(reason)
+            return 0.0
+        if said is not None:
+            if [len(tokens) for tokens in said] != [OUTPUT_TOKENS] * rows:
+                self.failed[system] = f"it generated {[len(tokens) for tokens in said]} tokens for {rows} rows"
+            self._said[system] = said
+        return seconds
+
+
+def speedups(timings: Mapping[Case, Sequence[Timing]], ours: str) -> dict[Case, Interval]:
+    """How many times faster ``ours`` was than every other system."""
     return {
-        "Adaptrix engine, 8 adapters": engine_adapters,
-        "Adaptrix engine, no adapter": engine_base,
-        "PEFT mixed batch, 8 adapters": peft_mixed,
-        "transformers generate, no adapter": transformers_base,
+        (system, rows): of_speedup(timings[ours, rows], theirs)
+        for (system, rows), theirs in timings.items()
+        if system != ours and (ours, rows) in timings
     }
 
 
-def measure(systems: dict[str, System], row_counts: list[int], repeats: int) -> list[Result]:
-    """One warm-up, then ``repeats`` interleaved timings of each system at each number of rows."""
-    seconds: dict[tuple[str, int], list[float]] = {}
-    with Progress(transient=True) as progress:
-        task = progress.add_task("measuring", total=len(systems) * len(row_counts) * (repeats + 1))
-        for repeat in range(repeats + 1):
-            for rows in row_counts:
-                for system, run in systems.items():
-                    began = time.perf_counter()
-                    with torch.inference_mode():
-                        run(rows)
-                    if repeat > 0:
-                        seconds.setdefault((system, rows), []).append(time.perf_counter() - began)
-                    progress.advance(task)
-    return [_result(system, rows, times) for (system, rows), times in seconds.items()]
+def targets(timings: Mapping[Case, Sequence[Timing]], precision: str) -> list[Check]:
+    """The targets of one layout, as far as both sides of each were measured."""
+    adapted, plain = case_name(precision, ADAPTERS), case_name(precision, NO_ADAPTER)
+    wanted = [(rows, adapted, peer, factor) for rows, peer, factor in PEER_TARGETS]
+    wanted += [(rows, case_name(precision, case), plain, share) for rows, case, share in OWN_TARGETS]
+    return [
+        Check(
+            f"{rows} row{'s' * (rows > 1)}: {ours} / {other}",
+            of_speedup(timings[ours, rows], timings[other, rows]),
+            target,
+        )
+        for rows, ours, other, target in wanted
+        if (ours, rows) in timings and (other, rows) in timings
+    ]
 
 
-def show(results: list[Result], row_counts: list[int]) -> None:
-    """Print the table."""
-    table = Table(
-        title=f"Output tokens per second, {workload.PROMPT_TOKENS}-token prompts, {workload.OUTPUT_TOKENS} new"
+def show(
+    rates: Mapping[Case, Interval], ratios: Mapping[str, Mapping[Case, Interval]], row_counts: Sequence[int]
+) -> None:
+    """Print both tables."""
+    by_rows = [f"{rows} row{'s' * (rows > 1)}" for rows in row_counts]
+    report.table(
+        f"Output tokens per second, {PROMPT_TOKENS}-token prompts, {OUTPUT_TOKENS} new, prefill included",
+        ("system", *by_rows),
+        _by_system(rates, row_counts, digits=0),
     )
-    table.add_column("system")
-    for rows in row_counts:
-        table.add_column(f"{rows} row{'s' * (rows > 1)}", justify="right")
-    by_key = {(r.system, r.rows): r for r in results}
-    for system in dict.fromkeys(r.system for r in results):
-        cells = [by_key[system, rows] for rows in row_counts]
-        table.add_row(system, *(f"{c.median:.0f}  [{c.low:.0f}, {c.high:.0f}]" for c in cells))
-    Console().print(table)
+    for precision, ratio in ratios.items():
+        title = f"{case_name(precision, ADAPTERS)}: times faster than, or share of"
+        report.table(title, ("system", *by_rows), _by_system(ratio, row_counts, digits=2))
 
 
-def environment() -> dict[str, object]:
-    """What the figures depend on."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    return {
-        "commit": commit.stdout.strip(),
-        "cpu": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "capability": torch.backends.cpu.get_cpu_capability(),
-        "torch": torch.__version__,
-        "config": {
-            "base": workload.BASE,
-            "layers": workload.LAYERS,
-            "modules": workload.MODULES,
-            "rank": workload.RANK,
-            "prompt_tokens": workload.PROMPT_TOKENS,
-            "output_tokens": workload.OUTPUT_TOKENS,
-        },
-    }
+def _by_system(values: Mapping[Case, Interval], row_counts: Sequence[int], digits: int) -> list[tuple[str, ...]]:
+    systems = dict.fromkeys(system for system, _ in values)
+    return [
+        (system, *(values[system, rows].text(digits) if (system, rows) in values else "" for rows in row_counts))
+        for system in systems
+    ]
 
 
-def _inputs(rows: list[list[int]]) -> dict[str, torch.Tensor]:
-    ids = torch.tensor(rows)
-    return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-
-
-def _result(system: str, rows: int, seconds: list[float]) -> Result:
-    rates = sorted(rows * workload.OUTPUT_TOKENS / s for s in seconds)
-    # Ranks of the 95 % interval of a median, by the normal approximation of the binomial distribution.
-    reach = 0.98 * math.sqrt(len(rates))
-    low = max(0, math.floor(len(rates) / 2 - reach))
-    high = min(len(rates) - 1, math.ceil(len(rates) / 2 + reach))
-    return Result(system, rows, statistics.median(rates), rates[low], rates[high])
+def _equal_lead(one: Sequence[int], other: Sequence[int]) -> int:
+    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), len(one))
 
 
 if __name__ == "__main__":
