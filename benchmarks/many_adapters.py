@@ -23,6 +23,7 @@ from adaptrix_core.base import BaseModel
 from adaptrix_core.engine import Engine, EngineOptions, SamplingParams
 from adaptrix_core.engine.request import GenerationRequest
 from adaptrix_core.injection.mix import constant
+from adaptrix_core.injection.native import injector_for
 from benchmarks import report
 from benchmarks.interleave import interleave
 from benchmarks.intervals import Interval, of_rates, of_speedup
@@ -101,12 +102,11 @@ def main() -> None:
 def registered(base: BaseModel, directory: Path, count: int, slots: int) -> Engine:
     """An engine that knows ``count`` adapters, with room for ``slots`` of them on the device."""
     _, weights = next(random_adapters(base, 1))
-    elements = sum(point.lora_a.numel() + point.lora_b.numel() for point in weights.points.values())
     engine = make_engine(
         base,
         directory,
         EngineOptions(prefix_cache=False),
-        device_budget_bytes=slots * elements * base.dtype.itemsize,
+        device_budget_bytes=slots * injector_for(base).device_bytes(weights),
         host_budget_bytes=2 * count * weights.nbytes,
     )
     write_adapters(base, directory, count)

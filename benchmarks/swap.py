@@ -21,10 +21,11 @@ from rich.progress import track
 from adaptrix_core.adapters import TrustPolicy, describe, generate_key_pair, write_package
 from adaptrix_core.base import BaseModel
 from adaptrix_core.engine import Engine, EngineOptions
+from adaptrix_core.injection.native import injector_for
 from benchmarks import report
 from benchmarks.intervals import Interval, of_values
 from benchmarks.report import Check
-from benchmarks.workload import MIDDLE, MODULES, load_base, random_adapters
+from benchmarks.workload import load_base, random_adapters
 
 ADAPTER_BYTES = 1024 * 1024
 SWAP_MS, COLD_LOAD_MS = 2.0, 60.0
@@ -70,8 +71,8 @@ class Bench:
         private, trusted = directory / "signing.key", directory / "trusted"
         generate_key_pair(private, trusted / "bench.pub")
         self._paths: list[Path] = []
-        specs = [base.points[layer, module] for layer in MIDDLE for module in MODULES]
-        bytes_per_rank = sum(spec.d_in + spec.d_out for spec in specs) * base.dtype.itemsize
+        [(_, smallest)] = random_adapters(base, 1, rank=1)
+        bytes_per_rank = injector_for(base).device_bytes(smallest)
         rank = -(-ADAPTER_BYTES // bytes_per_rank)
         self.device_bytes = rank * bytes_per_rank
         for name, weights in random_adapters(base, 2, rank=rank):

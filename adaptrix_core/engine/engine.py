@@ -20,16 +20,14 @@ from adaptrix_core.adapters.binding import BaseMatch
 from adaptrix_core.adapters.trust import Policy
 from adaptrix_core.base import BaseModel, BaseModelManager
 from adaptrix_core.base.manager import Optimize
-from adaptrix_core.base.packed_model import PackedModel
 from adaptrix_core.engine.core import EngineCore, EngineOptions, History
 from adaptrix_core.engine.cut import catalogue_cut
 from adaptrix_core.engine.outcome import Outcome
 from adaptrix_core.engine.request import Completion, GenerationRequest, SamplingParams
 from adaptrix_core.engine.row import Row
 from adaptrix_core.errors import InvalidRequest, Overloaded
-from adaptrix_core.injection.injector import LayerInjector
 from adaptrix_core.injection.mix import Mix, Term, constant
-from adaptrix_core.injection.native import NativeInjector
+from adaptrix_core.injection.native import injector_for
 
 Prompt = str | Sequence[int] | Sequence[Mapping[str, str]]
 """Raw text, token ids, or chat messages."""
@@ -61,7 +59,7 @@ class Engine(EngineCore):
     ) -> None:
         """adapters_dir: the catalogue; `adapters` in the working directory if None. loader_options: `DynamicLoader`."""
         options = options or EngineOptions()
-        injector = NativeInjector(base, options.bank) if isinstance(base, PackedModel) else LayerInjector(base)
+        injector = injector_for(base, options.bank)
         injector.register_all()
         manager = AdapterManager(adapters_dir or DEFAULT_ADAPTERS_DIR, base, trust, base_match=base_match)
         super().__init__(base, injector, DynamicLoader(manager, injector, **loader_options), options)

@@ -10,8 +10,9 @@ from torch import Tensor
 
 Bank = Literal["half", "int8", "single"]
 
-_LOST_IN_HALF = 1e-3
-"""Relative error from which on half precision does not hold a matrix: its values are too small or too large."""
+_HALF_RANGE = (2.0**-10, 65504.0)
+"""Largest values of matrices that half precision holds: not beyond its range, and what is a thousandth of the largest
+still a number of full precision or off by less than 3e-5 of the largest."""
 
 
 @dataclass(frozen=True)
@@ -22,29 +23,26 @@ class BankMatrix:
     """float16, float32 or int8."""
     scales: Tensor | None
     """Factor of each row, ``(rank,)`` float32, for bytes."""
-    error: float
-    """``|kept - given| / |given|`` in the Frobenius norm."""
 
     @property
     def nbytes(self) -> int:
         """Bytes of values and scales."""
         return self.values.nbytes + (0 if self.scales is None else self.scales.nbytes)
 
+    def error(self, given: Tensor) -> float:
+        """``|kept - given| / |given|`` in the Frobenius norm."""
+        kept = self.values.float() if self.scales is None else self.values * self.scales[:, None]
+        size = float(given.norm())
+        return float((kept - given).norm()) / size if size else 0.0
+
 
 def keep(matrix: Tensor, bank: Bank) -> BankMatrix:
     """``matrix`` ``(rank, d)`` in a bank's precision; in single precision where half does not hold its values."""
-    full = matrix.float().contiguous()
     if bank == "int8":
-        scales = full.abs().amax(-1) / 127
-        values = torch.round(full / torch.where(scales > 0, scales, 1.0)[:, None]).to(torch.int8)
-        return BankMatrix(values, scales.contiguous(), _error(values * scales[:, None], full))
-    half = full.half()
-    error = _error(half.float(), full)
-    if bank == "single" or not error < _LOST_IN_HALF:  # an overflow makes the error infinite or not a number
-        return BankMatrix(full, None, 0.0)
-    return BankMatrix(half, None, error)
-
-
-def _error(kept: Tensor, given: Tensor) -> float:
-    size = float(given.norm())
-    return float((kept - given).norm()) / size if size else 0.0
+        scales = matrix.float().abs().amax(-1) / 127
+        values = torch.round(matrix / torch.where(scales > 0, scales, 1.0)[:, None]).to(torch.int8)
+        return BankMatrix(values.contiguous(), scales.contiguous())
+    largest = float(matrix.abs().max())
+    if bank == "single" or not _HALF_RANGE[0] <= largest <= _HALF_RANGE[1]:
+        return BankMatrix(matrix.float().contiguous(), None)
+    return BankMatrix(matrix.to(torch.float16).contiguous(), None)

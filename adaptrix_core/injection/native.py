@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from adaptrix_core.base.families import MODULES
 from adaptrix_core.base.model import BaseModel
+from adaptrix_core.base.packed_model import PackedModel
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected
 from adaptrix_core.injection.bank import Bank, BankMatrix, keep
 from adaptrix_core.injection.injector import LayerInjector
@@ -60,7 +61,8 @@ class _Resident:
     @property
     def error(self) -> float:
         """Largest relative error of any matrix."""
-        return max(matrix.error for matrix in self.kept)
+        given = (m for _, p in sorted(self.weights.points.items()) for m in (p.lora_a, p.lora_b.T))
+        return max(kept.error(matrix) for kept, matrix in zip(self.kept, given, strict=True))
 
 
 class NativeInjector(LayerInjector):
@@ -138,6 +140,11 @@ class NativeInjector(LayerInjector):
         terms["inner"] = inner.ctypes.data + 4 * (np.cumsum(sizes) - sizes)
         starts = np.searchsorted(terms["layer"], np.arange(self._base.info.num_layers + 1)).astype(np.int32)
         return StepPlan(terms, starts, (*memory, inner))
+
+
+def injector_for(base: BaseModel, bank: Bank = "half") -> LayerInjector:
+    """The injector for the way in which ``base`` runs."""
+    return NativeInjector(base, bank) if isinstance(base, PackedModel) else LayerInjector(base)
 
 
 def _fill(

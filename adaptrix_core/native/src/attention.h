@@ -1,4 +1,4 @@
-// Attention of one token over the paged keys and values of its row, all query heads of one key/value head together.
+// Attention over the paged keys and values of a row: all query heads of a key/value head together, and several tokens.
 #pragma once
 
 #include <algorithm>
@@ -56,14 +56,14 @@ inline float soften(float* scores, int count) {
     return sum8(total);
 }
 
-// out[h][d] += sum_i weights[h][i] * v_i[d] for one run of slots and WIDTH * 8 dimensions, kept in registers.
+// out[h][d] += sum_p weights[h][p] * v_p[d] for positions [first, last) and WIDTH * 8 dimensions at a time.
 template <int HEADS, int WIDTH>
 inline void gather(const float* weights, int64_t weight_stride, const half* values, const PagedRow& row,
-                   int64_t slot_stride, int first, int last, int head_dim, const float* inverse, float* out) {
+                   int64_t slot_stride, int first, int last, int head_dim, float* out) {
     for (int d = 0; d + 8 * WIDTH <= head_dim; d += 8 * WIDTH) {
         __m256 sum[HEADS][WIDTH];
         for (int h = 0; h < HEADS; ++h)
-            for (int w = 0; w < WIDTH; ++w) sum[h][w] = _mm256_setzero_ps();
+            for (int w = 0; w < WIDTH; ++w) sum[h][w] = load8(out + h * head_dim + d + 8 * w);
         for (int p = first; p < last;) {
             const int end = std::min(last, (p / row.block_size + 1) * row.block_size);
             const half* v = values + row.slot(p) * slot_stride + d;
@@ -72,56 +72,86 @@ inline void gather(const float* weights, int64_t weight_stride, const half* valu
                 __m256 value[WIDTH];
                 for (int w = 0; w < WIDTH; ++w) value[w] = load8(v + 8 * w);
                 for (int h = 0; h < HEADS; ++h) {
-                    const __m256 weight = _mm256_set1_ps(weights[h * weight_stride + p - first]);
+                    const __m256 weight = _mm256_set1_ps(weights[h * weight_stride + p]);
                     for (int w = 0; w < WIDTH; ++w) sum[h][w] = _mm256_fmadd_ps(weight, value[w], sum[h][w]);
                 }
             }
         }
         for (int h = 0; h < HEADS; ++h)
-            for (int w = 0; w < WIDTH; ++w)
-                store8(out + h * head_dim + d + 8 * w, _mm256_mul_ps(sum[h][w], _mm256_set1_ps(inverse[h])));
+            for (int w = 0; w < WIDTH; ++w) store8(out + h * head_dim + d + 8 * w, sum[h][w]);
     }
 }
 
-// query, out: (HEADS, head_dim). keys, values: the pool, offset to the key/value head. scratch: HEADS * (context + 16).
+// One token's query and output, (heads, head_dim) each, and the positions that it sees.
+struct Query {
+    const float* query;
+    float* out;
+    int first, last;
+};
+
+constexpr int kTileTokens = 8;  // consecutive tokens of a row that pass over its keys and values together
+constexpr int kChunk = 64;      // positions whose keys, then values, stay in the nearest cache meanwhile
+
+// HEADS query heads from `head` on of up to kTileTokens tokens. keys, values: the pool, offset to the key/value head.
+// scratch: (count, HEADS, stride). Sums run over positions in order, so chunks and tiles do not change a bit.
 template <int HEADS>
-inline void attend(const float* query, const half* keys, const half* values, const PagedRow& row, int64_t slot_stride,
-                   int first, int last, int head_dim, float scale, float* scratch, float* out) {
-    float q[HEADS * kMaxHeadDim], inverse[HEADS];
-    for (int i = 0; i < HEADS * head_dim; i += 8)
-        store8(q + i, _mm256_mul_ps(load8(query + i), _mm256_set1_ps(scale)));
-    const int64_t stride = (last - first + 15) / 8 * 8;
-    for (int p = first; p < last;) {
-        const int end = std::min(last, (p / row.block_size + 1) * row.block_size);
-        score_run<HEADS>(q, keys + row.slot(p) * slot_stride, slot_stride, end - p, head_dim, scratch + p - first, stride);
-        p = end;
-    }
-    for (int h = 0; h < HEADS; ++h) inverse[h] = 1.0f / soften(scratch + h * stride, last - first);
-    if (head_dim % 32 == 0)
-        gather<HEADS, 4>(scratch, stride, values, row, slot_stride, first, last, head_dim, inverse, out);
-    else
-        gather<HEADS, 1>(scratch, stride, values, row, slot_stride, first, last, head_dim, inverse, out);
-}
-
-// As many heads at once as registers allow; the others follow.
-inline void attend_group(const float* query, const half* keys, const half* values, const PagedRow& row,
-                         int64_t slot_stride, int first, int last, int heads, int head_dim, float scale,
-                         float* scratch, float* out) {
-    for (int done = 0; done < heads;) {
-        const float* q = query + done * head_dim;
-        float* o = out + done * head_dim;
-        const int left = heads - done;
-        if (left >= 3) {
-            attend<3>(q, keys, values, row, slot_stride, first, last, head_dim, scale, scratch, o);
-            done += 3;
-        } else if (left == 2) {
-            attend<2>(q, keys, values, row, slot_stride, first, last, head_dim, scale, scratch, o);
-            done += 2;
-        } else {
-            attend<1>(q, keys, values, row, slot_stride, first, last, head_dim, scale, scratch, o);
-            done += 1;
+inline void attend(const Query* queries, int count, int head, const half* keys, const half* values, const PagedRow& row,
+                   int64_t slot_stride, int head_dim, float scale, float* scratch, int64_t stride) {
+    float scaled[kTileTokens][HEADS * kMaxHeadDim];
+    int first = queries[0].first, last = queries[0].last;
+    for (int t = 0; t < count; ++t) {
+        first = std::min(first, queries[t].first);
+        last = std::max(last, queries[t].last);
+        for (int i = 0; i < HEADS * head_dim; i += 8) {
+            store8(scaled[t] + i, _mm256_mul_ps(load8(queries[t].query + head * head_dim + i), _mm256_set1_ps(scale)));
+            store8(queries[t].out + head * head_dim + i, _mm256_setzero_ps());
         }
     }
+    for (int chunk = first / kChunk * kChunk; chunk < last; chunk += kChunk) {
+        for (int t = 0; t < count; ++t) {
+            const int end = std::min(chunk + kChunk, queries[t].last);
+            float* scores = scratch + t * HEADS * stride - queries[t].first;
+            for (int p = std::max(chunk, queries[t].first); p < end;) {
+                const int next = std::min(end, (p / row.block_size + 1) * row.block_size);
+                score_run<HEADS>(scaled[t], keys + row.slot(p) * slot_stride, slot_stride, next - p, head_dim, scores + p,
+                                 stride);
+                p = next;
+            }
+        }
+    }
+    float inverse[kTileTokens][HEADS];
+    for (int t = 0; t < count; ++t)
+        for (int h = 0; h < HEADS; ++h)
+            inverse[t][h] = 1.0f / soften(scratch + (t * HEADS + h) * stride, queries[t].last - queries[t].first);
+    for (int chunk = first / kChunk * kChunk; chunk < last; chunk += kChunk) {
+        for (int t = 0; t < count; ++t) {
+            const int begin = std::max(chunk, queries[t].first), end = std::min(chunk + kChunk, queries[t].last);
+            const float* weights = scratch + t * HEADS * stride - queries[t].first;
+            float* out = queries[t].out + head * head_dim;
+            if (head_dim % 32 == 0)
+                gather<HEADS, 4>(weights, stride, values, row, slot_stride, begin, end, head_dim, out);
+            else
+                gather<HEADS, 1>(weights, stride, values, row, slot_stride, begin, end, head_dim, out);
+        }
+    }
+    for (int t = 0; t < count; ++t)
+        for (int h = 0; h < HEADS; ++h)
+            for (int i = 0; i < head_dim; i += 8) {
+                float* out = queries[t].out + (head + h) * head_dim + i;
+                store8(out, _mm256_mul_ps(load8(out), _mm256_set1_ps(inverse[t][h])));
+            }
+}
+
+// All query heads of a key/value head: as many at once as registers allow, then the others.
+inline void attend_group(const Query* queries, int count, const half* keys, const half* values, const PagedRow& row,
+                         int64_t slot_stride, int heads, int head_dim, float scale, float* scratch, int64_t stride) {
+    int head = 0;
+    for (; heads - head >= 3; head += 3)
+        attend<3>(queries, count, head, keys, values, row, slot_stride, head_dim, scale, scratch, stride);
+    if (heads - head == 2)
+        attend<2>(queries, count, head, keys, values, row, slot_stride, head_dim, scale, scratch, stride);
+    if (heads - head == 1)
+        attend<1>(queries, count, head, keys, values, row, slot_stride, head_dim, scale, scratch, stride);
 }
 
 }  // namespace adaptrix

@@ -56,6 +56,7 @@ class Stack {
 
     void run(const Step& step) {
         reserve(step);
+        find_tiles(step);
         team_.start(step.threads);
 #pragma omp parallel num_threads(step.threads)
         {
@@ -92,7 +93,7 @@ class Stack {
         scales_.resize(t * widest / kGroup);
         sums_.resize(t * widest / kGroup);
         scratch_.resize(step.threads);
-        for (auto& s : scratch_) s.resize(3 * (step.longest + 16));
+        for (auto& s : scratch_) s.resize(kTileTokens * 3 * (step.longest + 16));
     }
 
     Activations activations(int k) { return {q8_.data(), q16_.data(), scales_.data(), sums_.data(), k}; }
@@ -189,17 +190,36 @@ class Stack {
         return {step.tables + step.rows[token] * step.table_stride, model_.block_size};
     }
 
+    // Tiles of consecutive tokens of one row, which attend together.
+    void find_tiles(const Step& step) {
+        tiles_.clear();
+        for (int t = 0; t < step.tokens; ++t) {
+            const bool goes_on = t > 0 && step.rows[t] == step.rows[t - 1] &&
+                                 tiles_.back().last - tiles_.back().first < kTileTokens;
+            if (!goes_on) tiles_.push_back({t, t});
+            tiles_.back().last = t + 1;
+        }
+    }
+
     void attend_tokens(const Step& step, const Layer& layer, int thread) {
         const int d = model_.head_dim, group = model_.heads / model_.kv_heads, kv = model_.kv_heads;
         const int groups = group * d / kGroup;
-        for (int item, next; team_.claim(step.tokens * kv, 1, &item, &next);) {
-            const int t = item / kv, head = item % kv, last = step.positions[t] + 1;
-            const int first = layer.window ? std::max(0, last - int(layer.window)) : 0;
-            float* out = attended_.data() + int64_t(t) * out_width();
-            attend_group(qkv_.data() + int64_t(t) * qkv_width() + head * group * d, layer.keys + head * d,
-                         layer.values + head * d, row_of(step, t), int64_t(kv) * d, first, last, group, d,
-                         model_.scale, scratch_[thread].data(), out + head * group * d);
-            quantise(activations(out_width()), t, out, layer.o.layout, head * groups, (head + 1) * groups);
+        for (int item, next; team_.claim(int(tiles_.size()) * kv, 1, &item, &next);) {
+            const Range tile = tiles_[item / kv];
+            const int head = item % kv;
+            Query queries[kTileTokens];
+            for (int t = tile.first; t < tile.last; ++t) {
+                const int last = step.positions[t] + 1;
+                queries[t - tile.first] = {qkv_.data() + int64_t(t) * qkv_width() + head * group * d,
+                                           attended_.data() + int64_t(t) * out_width() + head * group * d,
+                                           layer.window ? std::max(0, last - int(layer.window)) : 0, last};
+            }
+            attend_group(queries, tile.last - tile.first, layer.keys + head * d, layer.values + head * d,
+                         row_of(step, tile.first), int64_t(kv) * d, group, d, model_.scale, scratch_[thread].data(),
+                         (step.longest + 15) / 8 * 8);
+            for (int t = tile.first; t < tile.last; ++t)
+                quantise(activations(out_width()), t, attended_.data() + int64_t(t) * out_width(), layer.o.layout,
+                         head * groups, (head + 1) * groups);
         }
     }
 
@@ -228,6 +248,7 @@ class Stack {
     std::vector<int8_t> q8_;
     std::vector<int16_t> q16_;
     std::vector<std::vector<float>> scratch_;
+    std::vector<Range> tiles_;
 };
 
 }  // namespace adaptrix
