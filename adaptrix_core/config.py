@@ -96,7 +96,7 @@ class EngineSettings(_Section):
         ge=1,
         le=1_048_576,
         description="prompt tokens in a step beside decoding rows, and one more per such row, 1 to 1048576; "
-        "null: 8 on a CPU, 256 on an accelerator",
+        "null: 2 on a CPU, 256 on an accelerator",
     )
     block_size: int = Field(16, ge=1, le=256, description="tokens in one KV block, 1 to 256")
     kv_cache_tokens: int | None = Field(

@@ -50,7 +50,7 @@ class EngineOptions:
     """Tokens computed in one step; a longer prompt is computed in chunks."""
     mixed_prefill_tokens: int | None = None
     """Prompt tokens computed in a step in which rows decode, beside one for each of these rows. What fits into the time
-    of reading the weights once hardly slows their streams; None: 8 on a CPU, 256 on an accelerator."""
+    of reading the weights once hardly slows their streams; None: 2 on a CPU, 256 on an accelerator."""
     max_waiting: int = 1024
     """Rows that may wait; further requests are refused."""
     block_size: int = 16
@@ -82,7 +82,7 @@ class EngineOptions:
 
     def mixed_prefill_on(self, device: torch.device) -> int:
         """``mixed_prefill_tokens``, or its default for ``device``."""
-        return self.mixed_prefill_tokens or (8 if device.type == "cpu" else 256)
+        return self.mixed_prefill_tokens or (2 if device.type == "cpu" else 256)
 
 
 class EngineCore:

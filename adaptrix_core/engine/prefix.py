@@ -13,10 +13,11 @@ import struct
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from itertools import groupby
+from operator import itemgetter
 
 from adaptrix_core.engine.kv_cache import KVCache
 from adaptrix_core.engine.row import Row
-from adaptrix_core.injection.mix import Mix
+from adaptrix_core.injection.mix import Mix, mix_runs
 
 _KNOWN_MIXES = 4096
 """Encodings of mixes that are kept; another one is encoded again."""
@@ -78,8 +79,8 @@ class PrefixCache:
     def _share(self, row: Row, span: int, most: int) -> None:
         """Hold the longest chain of matching full blocks within the first ``most`` tokens."""
         pool, size = self._cache.pools[span], self._cache.block_size
-        for key in self._keys(row, span, most // size):
-            block = pool.find(key)
+        for number in range(most // size):  # keys are made one by one: the first that is unknown ends the search
+            block = pool.find(self._keys(row, span, number + 1)[number])
             if block is None:
                 break
             pool.hold(block)
@@ -99,7 +100,7 @@ class PrefixCache:
         row.computed[span] += count
 
     def _keys(self, row: Row, span: int, count: int) -> Sequence[bytes]:
-        """Keys of a row's first ``count`` blocks, computed once."""
+        """Keys of a row's first blocks, at least ``count`` of them, each computed once."""
         keys, size = row.keys[span], self._cache.block_size
         while len(keys) < count:
             start = len(keys) * size
@@ -112,7 +113,7 @@ class PrefixCache:
                     (b"mixes", self._mixes(row, span, start, start + size)),
                 )
             )
-        return keys[:count]
+        return keys
 
     def _root(self, span: int, salt: bytes) -> bytes:
         layers = self._cache.spans[span]
@@ -125,8 +126,11 @@ class PrefixCache:
     def _mixes(self, row: Row, span: int, start: int, end: int) -> bytes:
         """What the tokens ``start … end`` are computed under below the end of ``span``: runs of equal mixes."""
         stop = self._cache.spans[span].stop
-        runs = groupby(self._visible(row.mix_at(position), stop) for position in range(start, end))
-        return _fields((b"run", struct.pack(">I", len(list(run))) + mix) for mix, run in runs)
+        runs = [(self._visible(mix, stop), length) for mix, length in mix_runs(row.schedule, start, end)]
+        return _fields(
+            (b"run", struct.pack(">I", sum(length for _, length in run)) + mix)
+            for mix, run in groupby(runs, key=itemgetter(0))
+        )
 
     def _encode(self, mix: Mix, stop: int) -> bytes:
         """The terms that act on some layer below ``stop``, in order, with their factors there."""

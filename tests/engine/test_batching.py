@@ -127,7 +127,7 @@ def test_a_row_that_waits_for_blocks_holds_no_adapter_on_the_device(make_engine:
 
 
 def test_a_decoding_row_gets_a_token_in_every_step_while_a_long_prompt_is_computed(make_engine: MakeEngine) -> None:
-    engine = make_engine(max_batch_tokens=8)
+    engine = make_engine(max_batch_tokens=8, mixed_prefill_tokens=8)
     engine.add(request("short", PROMPTS[0], max_tokens=10))
     engine.step()
     engine.add(request("long", PROMPTS[6], max_tokens=1))

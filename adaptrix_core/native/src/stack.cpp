@@ -190,12 +190,13 @@ class Stack {
         return {step.tables + step.rows[token] * step.table_stride, model_.block_size};
     }
 
-    // Tiles of consecutive tokens of one row, which attend together.
+    // Tiles of consecutive tokens of one row, which attend together: long ones, but enough of them for all threads.
     void find_tiles(const Step& step) {
+        const int length = std::clamp(step.tokens * model_.kv_heads / (kPortions * step.threads), 1, kTileTokens);
         tiles_.clear();
         for (int t = 0; t < step.tokens; ++t) {
             const bool goes_on = t > 0 && step.rows[t] == step.rows[t - 1] &&
-                                 tiles_.back().last - tiles_.back().first < kTileTokens;
+                                 tiles_.back().last - tiles_.back().first < length;
             if (!goes_on) tiles_.push_back({t, t});
             tiles_.back().last = t + 1;
         }
