@@ -154,6 +154,14 @@ class SecuritySettings(_Section):
     max_body_bytes: Bytes = Field(4 * _MIB, ge=1024, description="largest request body, such as 4MiB; at least 1KiB")
 
 
+class ObserveSettings(_Section):
+    """What the server tells about itself."""
+
+    metrics_adapters: int = Field(
+        50, ge=1, le=10_000, description="adapters with metrics of their own, 1 to 10000; the others share 'other'"
+    )
+
+
 class Settings(_Section):
     """Everything that can be configured."""
 
@@ -163,6 +171,7 @@ class Settings(_Section):
     router: RouterSettings = Field(default_factory=RouterSettings)
     replicas: ReplicaSettings = Field(default_factory=ReplicaSettings)
     security: SecuritySettings = Field(default_factory=SecuritySettings)
+    observe: ObserveSettings = Field(default_factory=ObserveSettings)
 
 
 _SECTIONS: dict[str, type[_Section]] = {
@@ -172,6 +181,7 @@ _SECTIONS: dict[str, type[_Section]] = {
     "router": RouterSettings,
     "replicas": ReplicaSettings,
     "security": SecuritySettings,
+    "observe": ObserveSettings,
 }
 
 

@@ -129,7 +129,7 @@ class Ingress:
             replicas=HandleReplicas(model),
             router=HandleRouter(router) if router is not None else None,
             store=HandleStore(self._follower),
-            metrics=Metrics(),
+            metrics=Metrics(settings.observe.metrics_adapters),
         )
         await self._follower.start()
 

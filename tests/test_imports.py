@@ -16,6 +16,7 @@ CORE_ORDER = [
     "errors",
     "config",
     "cache_dir",
+    "observe",
     "native",
     "base",
     "injection",

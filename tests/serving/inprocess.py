@@ -115,7 +115,7 @@ async def running(
         replicas=store.worker,
         router=LocalRouter(store, embedder) if embedder is not None else None,
         store=store,
-        metrics=Metrics(),
+        metrics=Metrics(settings.observe.metrics_adapters),
     )
     transport = httpx.ASGITransport(app=build_api(services))
     try:
