@@ -24,7 +24,7 @@ from deployments.bodies import parse_body, read_body
 from deployments.catalogue import shortened
 from deployments.errors import NotReady, error_response
 from deployments.generation import Batches, Resolved, Running, resolve, start
-from deployments.guard import Guard
+from deployments.guard import WATCH, Guard
 from deployments.listing import adapter_list, model_card, model_list, readiness
 from deployments.metrics import CONTENT_TYPE
 from deployments.names import AUTO, public_id
@@ -68,14 +68,18 @@ async def _body(request: Request, services: Services, model: type[Any]) -> Any:
 
 def _generation_endpoints(app: FastAPI, services: Services) -> None:
     async def generate(request: Request, model: type[ChatRequest] | type[CompletionRequest]) -> Response:
-        watch = RequestWatch(services.metrics)
-        principal = await _authorized(request, services, "generate")
-        body: ChatRequest | CompletionRequest = await _body(request, services, model)
-        principal.require_priority(body.priority)
-        base_id = await services.store.base_id()
-        with watch.resolving():
-            resolved = await _resolved(body, base_id, services)
-        running = await start(body, resolved, principal, services.replicas, base_id)
+        observe = services.settings.observe
+        watch = RequestWatch(services.metrics, services.tracing, observe, request.url.path, request.headers)
+        request.scope[WATCH] = watch  # closed by `Guard`, with the connection
+        with watch.accepting():
+            principal = await _authorized(request, services, "generate")
+            body: ChatRequest | CompletionRequest = await _body(request, services, model)
+            watch.identified(principal, body)
+            principal.require_priority(body.priority)
+            base_id = await services.store.base_id()
+            with watch.resolving():
+                resolved = await _resolved(body, base_id, services)
+            running = await start(body, resolved, principal, services.replicas, base_id)
         headers = running.resolved.headers()
         batches = watch.to_the_end(running)
         if not body.stream:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected, AdaptrixError, CacheFull, InvalidRequest
+from adaptrix_core.observe.tracing import carrier
 from deployments.answers import AnswerHead
 from deployments.catalogue import Catalogue
 from deployments.errors import NotReady, as_core_error
@@ -133,6 +134,7 @@ async def start(
                 salt=principal.salt,
                 response_format=body.response_format.grammar_schema() if body.response_format else None,
                 priority=body.priority,
+                trace=carrier(),
             )
             for number, prompt in enumerate(prompts)
         ]

@@ -30,6 +30,8 @@ class GenerateCall:
     """The JSON schema that the text must satisfy; None for free text."""
     priority: int = 0
     """Lower is more urgent."""
+    trace: Mapping[str, str] = field(default_factory=dict)
+    """W3C trace context headers of the request; empty where it is not traced."""
 
 
 @dataclass(frozen=True)

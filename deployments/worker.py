@@ -18,7 +18,9 @@ from adaptrix_core.engine.constraint import json_grammar
 from adaptrix_core.engine.request import Timings
 from adaptrix_core.errors import EngineStopped, InvalidRequest
 from adaptrix_core.injection.mix import constant
+from adaptrix_core.observe.tracing import Tracing
 from deployments.batching import batched
+from deployments.call_spans import CallSpans
 from deployments.holdings import Fetch, Holdings
 from deployments.names import public_id
 from deployments.private_directory import PrivateDirectory
@@ -28,8 +30,9 @@ from deployments.wire import AdapterNumbers, GenerateCall, Holding, Likely, Piec
 class EngineWorker:
     """Serves `GenerateCall`s. Everything but the engine's own thread runs in one event loop."""
 
-    def __init__(self, settings: Settings, fetch: Fetch) -> None:
+    def __init__(self, settings: Settings, fetch: Fetch, tracing: Tracing) -> None:
         """Load the base model and start the engine; takes seconds."""
+        self._tracing = tracing
         self._private = PrivateDirectory()
         # The engine's own catalogue stays empty: packages are loaded by path, as `Holdings` brings them.
         self._engine = build_engine(settings, self._private.path / "catalogue")
@@ -53,13 +56,33 @@ class EngineWorker:
 
         Raises the core's errors before the first piece.
         """
+        spans = CallSpans(self._tracing, call)
+        failure: BaseException | None = None
+        try:
+            async with aclosing(self._generate(call, spans)) as batches:
+                async for pieces in batches:
+                    yield pieces
+        except BaseException as error:  # leaving early too: it is told, not handled
+            failure = error
+            raise
+        finally:
+            spans.end(failure)
+
+    async def _generate(self, call: GenerateCall, spans: CallSpans) -> AsyncGenerator[list[Piece]]:
         params = SamplingParams(**sampling_arguments(call))
+        encoding = spans.begin("encode")
         token_ids = await asyncio.to_thread(self._encode, call.prompt)
+        encoding.end()
+        pinning = spans.begin("adapter.pin")
         async with self.holdings.pinned(call.mixes) as mixes:
+            pinning.end()
             schedules = tuple(constant(mix) for mix in mixes)
             request = GenerationRequest(call.request_id, token_ids, params, schedules, call.salt, call.priority)
             async with aclosing(batched(self._loop.generate(request))) as batches:
                 async for events in batches:
+                    for event in events:
+                        if event.timings is not None:
+                            spans.row_ended(event, event.timings)
                     yield [self._piece(event) for event in events]
 
     def check_health(self) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from adaptrix_core.config import ObserveSettings
+from adaptrix_core.observe.tracing import Tracing
 from deployments.answers import AnswerHead
 from deployments.catalogue import Catalogue
 from deployments.generation import Resolved, Running
@@ -126,9 +128,12 @@ async def test_a_client_that_leaves_is_counted_as_an_abort() -> None:
     metrics = Metrics()
     head = AnswerHead("text", "cmpl-1", 0, BASE_ID)
     begun = Running(head, Resolved((NamedMix(),), "error"), batches(), num_rows=1, rows_per_prompt=1)
-    stream = RequestWatch(metrics).to_the_end(begun)
+    watch = RequestWatch(metrics, Tracing(), ObserveSettings(), "/v1/completions", {})
+    stream = watch.to_the_end(begun)
     await anext(stream)
     await stream.aclose()
+    watch.close()
+    watch.close()
     samples = parsed(metrics.render(Catalogue(""), ()).decode())
     assert samples["adaptrix_rows_total"] == {of(adapter="base", finish_reason="abort"): 1}
     assert samples["adaptrix_generated_tokens_total"] == {of(adapter="base"): 1}
