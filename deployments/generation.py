@@ -14,13 +14,13 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from adaptrix_core.adapters.mix_names import BASE
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected, AdaptrixError, CacheFull, InvalidRequest
+from adaptrix_core.observe.tracing import carrier
 from deployments.answers import AnswerHead
 from deployments.catalogue import Catalogue
 from deployments.errors import NotReady, as_core_error
 from deployments.merging import merged
-from deployments.names import Choice, NamedMix, choose
+from deployments.names import FORK, Choice, NamedMix, choose
 from deployments.principals import Principal
 from deployments.schemas import ChatRequest, CompletionRequest
 from deployments.streaming import raise_if_broken
@@ -66,12 +66,7 @@ class Resolved:
     @property
     def kind(self) -> str:
         """Who answers, for counting: an adapter's name, ``base``, ``mix`` or ``fork``; callers cannot make up more."""
-        if len(self.mixes) > 1:
-            return "fork"
-        (mix,) = self.mixes
-        if len(mix.terms) > 1:
-            return "mix"
-        return mix.terms[0][0].name if mix.terms else BASE
+        return FORK if len(self.mixes) > 1 else self.mixes[0].kind
 
     def headers(self) -> dict[str, str]:
         """The ``x-adaptrix-*`` response headers."""
@@ -93,6 +88,10 @@ class Running:
     batches: Batches
     num_rows: int
     rows_per_prompt: int
+
+    def kind_of(self, index: int) -> str:
+        """Who answers one row, for counting."""
+        return self.resolved.mixes[index % self.rows_per_prompt // self.head.rows_per_fork].kind
 
 
 async def resolve(
@@ -135,6 +134,7 @@ async def start(
                 salt=principal.salt,
                 response_format=body.response_format.grammar_schema() if body.response_format else None,
                 priority=body.priority,
+                trace=carrier(),
             )
             for number, prompt in enumerate(prompts)
         ]

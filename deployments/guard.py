@@ -4,20 +4,24 @@ A server without keys trusts whoever runs programs on this machine, and a browse
 server also asks that `Host` is a loopback name (a foreign name that was pointed at this machine is not), and that
 `Origin`, which browsers add, is a loopback page.
 
-A plain ASGI wrapper, so that streams pass through untouched. Counts requests by path and status.
+A plain ASGI wrapper, so that streams pass through untouched. Counts requests by path and status, and closes the watch
+of a request (`watch.py`) when its connection is done with.
 """
 
 from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adaptrix_core.errors import AdaptrixError, Forbidden, InvalidRequest
 from deployments.errors import error_response
 from deployments.metrics import Metrics
 from deployments.principals import is_loopback
+
+WATCH = "adaptrix.watch"
+"""Where a connection's scope has the `RequestWatch` of its request."""
 
 CONTROL_HEADERS = ("serve-multiplexed-model-id", "serve-session-id", "x-serve-")
 """Headers by which Ray Serve's parts steer requests; from outside they would let a caller choose replicas."""
@@ -40,6 +44,9 @@ class Guard:
         async def counting_send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self._metrics.requests.labels(_path_label(scope), str(message["status"])).inc()
+                if (watch := scope.get(WATCH)) is not None:
+                    watch.status = message["status"]
+                    MutableHeaders(scope=message).update(watch.headers)
             await send(message)
 
         try:
@@ -49,7 +56,11 @@ class Guard:
         except AdaptrixError as error:
             await error_response(error)(scope, receive, counting_send)
             return
-        await self._app(scope, receive, counting_send)
+        try:
+            await self._app(scope, receive, counting_send)
+        finally:
+            if (watch := scope.get(WATCH)) is not None:
+                watch.close()
 
 
 def _refuse_control_headers(headers: Headers) -> None:

@@ -14,6 +14,8 @@ from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp
 
 from adaptrix_core.config import Settings
+from adaptrix_core.observe.logs import start_logging
+from adaptrix_core.observe.tracing import carrier, start_tracing
 from deployments.api import build_api
 from deployments.catalogue import Catalogue
 from deployments.errors import NotReady, as_core_error
@@ -50,7 +52,7 @@ class HandleRouter:
 
     async def route(self, messages: Sequence[dict[str, str]]) -> RouteAnswer:
         """Who should answer these messages."""
-        answer: RouteAnswer = await self._handle.route.remote(list(messages))
+        answer: RouteAnswer = await self._handle.route.remote(list(messages), carrier())
         return answer
 
     async def embed(self, texts: Sequence[str], dimensions: int | None) -> tuple[list[list[float]], int]:
@@ -121,7 +123,9 @@ class Ingress:
     async def __init__(  # type: ignore[misc]  # Serve awaits it
         self, settings: Settings, model: DeploymentHandle, router: DeploymentHandle | None = None
     ) -> None:
-        app_name = serve.get_replica_context().app_name
+        context = serve.get_replica_context()
+        app_name = context.app_name
+        start_logging(settings.observe)
         self._follower = StoreFollower(settings.adapters, namespace_of(app_name))
         self._services = Services(
             settings=settings,
@@ -129,7 +133,8 @@ class Ingress:
             replicas=HandleReplicas(model),
             router=HandleRouter(router) if router is not None else None,
             store=HandleStore(self._follower),
-            metrics=Metrics(),
+            metrics=Metrics(settings.observe.metrics_adapters),
+            tracing=start_tracing(settings.observe, "ingress", context.replica_id.unique_id),
         )
         await self._follower.start()
 

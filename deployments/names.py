@@ -17,6 +17,8 @@ from deployments.catalogue import Catalogue
 from deployments.wire import Entry, PackageMix
 
 AUTO = "auto"
+MIX, FORK = "mix", "fork"
+"""How requests are counted that several adapters answer."""
 RESERVED = frozenset({AUTO, BASE})
 
 
@@ -41,6 +43,13 @@ class NamedMix:
     def label(self) -> str:
         """For people and headers: ``base``, ``name`` or ``a*0.7+b*0.3``; the digests say which version."""
         return mix_label((entry.name, weight) for entry, weight in self.terms)
+
+    @property
+    def kind(self) -> str:
+        """For counting: an adapter's name, ``base`` or ``mix``; callers cannot make up more."""
+        if len(self.terms) > 1:
+            return MIX
+        return self.terms[0][0].name if self.terms else BASE
 
     @property
     def digests(self) -> str:

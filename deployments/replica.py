@@ -16,6 +16,8 @@ from ray.exceptions import RayError, RayTaskError
 
 from adaptrix_core.config import Settings
 from adaptrix_core.errors import EngineStopped
+from adaptrix_core.observe.logs import start_logging
+from adaptrix_core.observe.tracing import start_tracing
 from deployments.catalogue import Catalogue
 from deployments.errors import as_core_error
 from deployments.follow import StoreFollower
@@ -37,7 +39,9 @@ class ModelReplica:
         self._replica_id = context.replica_id.unique_id
         self._synced = ""
         self._follower = StoreFollower(settings.adapters, namespace_of(context.app_name), self._on_catalogue)
-        self._worker = await asyncio.to_thread(EngineWorker, settings, self._fetch)
+        start_logging(settings.observe)
+        tracing = start_tracing(settings.observe, "replica", self._replica_id)
+        self._worker = await asyncio.to_thread(EngineWorker, settings, self._fetch, tracing)
         await self._follower.start()
         self._reporting = asyncio.create_task(self._keep_reporting())
 

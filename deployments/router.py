@@ -8,13 +8,15 @@ user turns that the client sends, so any router replica gives the same answer. E
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ray import serve
 
 from adaptrix_core.config import RouterSettings, Settings
 from adaptrix_core.errors import InvalidRequest
+from adaptrix_core.observe.logs import start_logging
+from adaptrix_core.observe.tracing import current_span, start_tracing
 from deployments.catalogue import Catalogue
 from deployments.follow import StoreFollower
 from deployments.store import namespace_of
@@ -36,13 +38,18 @@ class RouterReplica:
 
         self._embedder = await asyncio.to_thread(TextEmbedder, settings.router.embedder)
         self._router = await asyncio.to_thread(SemanticRouter, self._embedder, (), calibration_of(settings.router))
-        app_name = serve.get_replica_context().app_name
-        self._follower = StoreFollower(settings.adapters, namespace_of(app_name), self._on_catalogue)
+        context = serve.get_replica_context()
+        start_logging(settings.observe)
+        self._tracing = start_tracing(settings.observe, "router", context.replica_id.unique_id)
+        self._follower = StoreFollower(settings.adapters, namespace_of(context.app_name), self._on_catalogue)
         await self._follower.start()
 
-    async def route(self, messages: list[dict[str, str]]) -> RouteAnswer:
-        """Who should answer ``messages``. Raises InvalidRequest."""
-        return answer_of(await asyncio.to_thread(self._router.decide, messages))
+    async def route(self, messages: list[dict[str, str]], trace: Mapping[str, str] | None = None) -> RouteAnswer:
+        """Who should answer ``messages``. ``trace``: the caller's W3C headers. Raises InvalidRequest."""
+        with current_span(self._tracing.tracer, "router.decide", self._tracing.parent(trace or {})) as span:
+            answer = answer_of(await asyncio.to_thread(self._router.decide, messages))
+            span.set_attribute("adaptrix.route.score", answer.score)
+            return answer
 
     async def embed(self, texts: Sequence[str], dimensions: int | None) -> tuple[list[list[float]], int]:
         """One vector per text, and how many tokens were read. Raises InvalidRequest for other ``dimensions``."""

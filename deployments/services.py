@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from adaptrix_core.config import Settings
+from adaptrix_core.observe.tracing import Tracing
 from deployments.catalogue import Catalogue
 from deployments.generation import Replicas, Router
 from deployments.metrics import Metrics
@@ -58,3 +59,4 @@ class Services:
     """None where the router is switched off."""
     store: Store
     metrics: Metrics
+    tracing: Tracing

@@ -30,6 +30,8 @@ class GenerateCall:
     """The JSON schema that the text must satisfy; None for free text."""
     priority: int = 0
     """Lower is more urgent."""
+    trace: Mapping[str, str] = field(default_factory=dict)
+    """W3C trace context headers of the request; empty where it is not traced."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,23 @@ class Likely:
     token: str
     token_id: int
     logprob: float
+
+
+@dataclass(frozen=True)
+class RowTimes:
+    """How a row went, as its engine measured it (`Timings` in the core); seconds."""
+
+    queued_s: float
+    load_s: float
+    """The last part of ``queued_s``: putting adapters on the device."""
+    prefill_s: float
+    """From joining the batch to the first token; 0.0 where there was none."""
+    decode_s: float
+    """From the first token to the end."""
+    total_s: float
+    taken_over: tuple[int, ...]
+    """Tokens found in the cache, by span."""
+    num_preemptions: int
 
 
 @dataclass(frozen=True)
@@ -55,6 +74,8 @@ class Piece:
     finish_reason: str | None
     error: str | None
     prompt_tokens: int
+    times: RowTimes | None = None
+    """On a row's last piece only."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +123,16 @@ class Refusal:
 
 
 @dataclass(frozen=True)
+class AdapterNumbers:
+    """What one replica counts about one package, for /metrics."""
+
+    rows_running: int = 0
+    rows_waiting: int = 0
+    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """``hit | load | eviction`` to tier (``device | host | disk``) to how often since the replica started."""
+
+
+@dataclass(frozen=True)
 class Report:
     """What one replica says about itself, about once a second."""
 
@@ -116,6 +147,8 @@ class Report:
     """By package digest."""
     stats: Mapping[str, float] = field(default_factory=dict)
     """Numbers of the engine, for /metrics."""
+    adapters: Mapping[str, AdapterNumbers] = field(default_factory=dict)
+    """By package digest, where there is something to say."""
 
 
 @dataclass(frozen=True)

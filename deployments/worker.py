@@ -15,20 +15,24 @@ from adaptrix_core.config import Settings
 from adaptrix_core.engine import Engine, EngineLoop, GenerationRequest, SamplingParams, TokenEvent
 from adaptrix_core.engine.build import build_engine
 from adaptrix_core.engine.constraint import json_grammar
+from adaptrix_core.engine.request import Timings
 from adaptrix_core.errors import EngineStopped, InvalidRequest
 from adaptrix_core.injection.mix import constant
+from adaptrix_core.observe.tracing import Tracing
 from deployments.batching import batched
+from deployments.call_spans import CallSpans
 from deployments.holdings import Fetch, Holdings
 from deployments.names import public_id
 from deployments.private_directory import PrivateDirectory
-from deployments.wire import GenerateCall, Likely, Piece, Report
+from deployments.wire import AdapterNumbers, GenerateCall, Holding, Likely, Piece, Report, RowTimes
 
 
 class EngineWorker:
     """Serves `GenerateCall`s. Everything but the engine's own thread runs in one event loop."""
 
-    def __init__(self, settings: Settings, fetch: Fetch) -> None:
+    def __init__(self, settings: Settings, fetch: Fetch, tracing: Tracing) -> None:
         """Load the base model and start the engine; takes seconds."""
+        self._tracing = tracing
         self._private = PrivateDirectory()
         # The engine's own catalogue stays empty: packages are loaded by path, as `Holdings` brings them.
         self._engine = build_engine(settings, self._private.path / "catalogue")
@@ -52,13 +56,33 @@ class EngineWorker:
 
         Raises the core's errors before the first piece.
         """
+        spans = CallSpans(self._tracing, call)
+        failure: BaseException | None = None
+        try:
+            async with aclosing(self._generate(call, spans)) as batches:
+                async for pieces in batches:
+                    yield pieces
+        except BaseException as error:  # leaving early too: it is told, not handled
+            failure = error
+            raise
+        finally:
+            spans.end(failure)
+
+    async def _generate(self, call: GenerateCall, spans: CallSpans) -> AsyncGenerator[list[Piece]]:
         params = SamplingParams(**sampling_arguments(call))
+        encoding = spans.begin("encode")
         token_ids = await asyncio.to_thread(self._encode, call.prompt)
+        encoding.end()
+        pinning = spans.begin("adapter.pin")
         async with self.holdings.pinned(call.mixes) as mixes:
+            pinning.end()
             schedules = tuple(constant(mix) for mix in mixes)
             request = GenerationRequest(call.request_id, token_ids, params, schedules, call.salt, call.priority)
             async with aclosing(batched(self._loop.generate(request))) as batches:
                 async for events in batches:
+                    for event in events:
+                        if event.timings is not None:
+                            spans.row_ended(event, event.timings)
                     yield [self._piece(event) for event in events]
 
     def check_health(self) -> None:
@@ -69,6 +93,7 @@ class EngineWorker:
     async def report(self, replica_id: str, catalogue_version: str) -> Report:
         """What this worker says about itself. Raises EngineStopped."""
         held, refused = self.holdings.report()
+        stats = await self._loop.call(Engine.stats)
         return Report(
             replica_id=replica_id,
             base_id=public_id(self._engine.base.info.name),
@@ -76,7 +101,8 @@ class EngineWorker:
             catalogue_version=catalogue_version,
             held=held,
             refused=refused,
-            stats=engine_numbers(await self._loop.call(Engine.stats)),
+            stats={**engine_numbers(stats), "max_adapters": self._max_adapters(stats)},
+            adapters=adapter_numbers(stats, held),
         )
 
     def _encode(self, prompt: Any) -> tuple[int, ...]:
@@ -99,7 +125,14 @@ class EngineWorker:
             finish_reason=event.finish_reason,
             error=event.error,
             prompt_tokens=event.num_prompt_tokens,
+            times=None if event.timings is None else row_times(event.timings),
         )
+
+    def _max_adapters(self, stats: Mapping[str, Any]) -> int:
+        """How many adapters, as large as the largest one on the device, can be there at once; at most one per row."""
+        memory, rows = stats["adapters"], self._engine.options.max_rows
+        largest = max((adapter["device_bytes"] for adapter in memory["adapters"].values()), default=0)
+        return min(rows, memory["device"]["budget_bytes"] // largest) if largest else rows
 
     def _token(self, token_id: int) -> str:
         return str(self.tokenizer.decode([token_id])) if self.tokenizer is not None else f"token_id:{token_id}"
@@ -111,6 +144,32 @@ def sampling_arguments(call: GenerateCall) -> dict[str, Any]:
     return {**call.sampling, "grammar": grammar}
 
 
+def row_times(timings: Timings) -> RowTimes:
+    """The phases of a row, for other processes."""
+    begun = timings.first_token_s > 0
+    return RowTimes(
+        queued_s=timings.queued_s,
+        load_s=timings.load_s,
+        prefill_s=timings.first_token_s - timings.queued_s if begun else 0.0,
+        decode_s=timings.total_s - timings.first_token_s if begun else 0.0,
+        total_s=timings.total_s,
+        taken_over=timings.taken_over,
+        num_preemptions=timings.num_preemptions,
+    )
+
+
+def adapter_numbers(stats: Mapping[str, Any], held: Mapping[str, Holding]) -> dict[str, AdapterNumbers]:
+    """The engine's numbers by adapter, by package digest; packages of equal weights are counted as one of them."""
+    packages = {holding.weights_digest: package for package, holding in held.items()}
+    rows, counts = stats["adapter_rows"], stats["adapter_counts"]
+    numbers = {}
+    for digest, package in packages.items():
+        if digest in rows or digest in counts:
+            running, waiting = rows.get(digest, (0, 0))
+            numbers[package] = AdapterNumbers(running, waiting, counts.get(digest, {}))
+    return numbers
+
+
 def engine_numbers(stats: Mapping[str, Any]) -> dict[str, float]:
     """The engine's statistics as plain numbers for /metrics."""
     blocks = stats["kv_blocks"]
@@ -118,6 +177,8 @@ def engine_numbers(stats: Mapping[str, Any]) -> dict[str, float]:
         "rows_running": stats["rows"]["running"],
         "rows_waiting": stats["rows"]["waiting"],
         "longest_wait_s": stats["longest_wait_s"],
+        "kv_blocks": blocks["total"],
+        "kv_block_size": blocks["block_size"],
         "kv_cache_usage": blocks["used"] / blocks["total"] if blocks["total"] else 0.0,
         "steps": stats["steps"],
         "tokens_generated": stats["tokens_generated"],

@@ -16,6 +16,7 @@ CORE_ORDER = [
     "errors",
     "config",
     "cache_dir",
+    "observe",
     "native",
     "base",
     "injection",
@@ -116,7 +117,7 @@ def test_importing_the_library_loads_no_edge_and_no_torch() -> None:
 def test_using_the_engine_loads_no_edge() -> None:
     loaded = loaded_after("from adaptrix_core import Engine, SamplingParams")
     assert "torch" in loaded
-    assert not loaded & {"ray", "fastapi", "gradio", "uvicorn"}
+    assert not loaded & {"ray", "fastapi", "gradio", "uvicorn", "opentelemetry", "prometheus_client"}
 
 
 def test_help_of_the_command_line_loads_no_torch() -> None:

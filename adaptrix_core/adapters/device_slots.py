@@ -11,6 +11,7 @@ import psutil
 import torch
 
 from adaptrix_core.adapters.cache import ByteLRU
+from adaptrix_core.adapters.residency_counts import ResidencyCounts
 from adaptrix_core.errors import CacheFull
 from adaptrix_core.injection.injector import LayerInjector
 from adaptrix_core.injection.lora import LoraWeights
@@ -24,8 +25,11 @@ MIN_ADAPTERS = 3
 class DeviceSlots:
     """The device's residents, by weights digest."""
 
-    def __init__(self, injector: LayerInjector, device: torch.device, budget_bytes: int | None) -> None:
+    def __init__(
+        self, injector: LayerInjector, device: torch.device, budget_bytes: int | None, counts: ResidencyCounts
+    ) -> None:
         self._injector = injector
+        self._counts = counts
         self._has_default_budget = budget_bytes is None
         self._residents: ByteLRU[None] = ByteLRU(
             "device memory for adapters",
@@ -79,6 +83,10 @@ class DeviceSlots:
             if not placed:
                 for digest in pinned:
                     self._residents.unpin(digest)
+        if placed:
+            self._counts.count("hit", "device", pinned)
+            self._counts.count("hit", "host", missing)
+            self._counts.count("load", "device", missing)
         return placed
 
     def release(self, digests: Iterable[str]) -> None:
@@ -116,6 +124,7 @@ class DeviceSlots:
                 oldest = next((d for d in self._residents if not self._residents.pins_of(d)), None)
                 if oldest is not None:
                     self.evict(oldest)
+                    self._counts.count("eviction", "device", [oldest])
                 elif len(self._residents) > 1:
                     return False
                 else:
@@ -136,6 +145,7 @@ class DeviceSlots:
     def _remove(self, evicted: Iterable[str]) -> None:
         for digest in evicted:
             self._injector.remove_adapter(digest)
+            self._counts.count("eviction", "device", [digest])
 
 
 def device_memory(device: torch.device) -> int:

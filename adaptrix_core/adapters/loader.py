@@ -26,6 +26,7 @@ from adaptrix_core.adapters.device_slots import DeviceSlots
 from adaptrix_core.adapters.manager import AdapterManager, is_path
 from adaptrix_core.adapters.package import Adapter
 from adaptrix_core.adapters.preload import Preloader
+from adaptrix_core.adapters.residency_counts import Counts, ResidencyCounts
 from adaptrix_core.errors import AdapterExists, AdapterNotFound, CacheFull
 from adaptrix_core.injection.injector import LayerInjector
 
@@ -63,7 +64,8 @@ class DynamicLoader:
             host_budget_bytes = int(psutil.virtual_memory().total * HOST_SHARE)
         self._host: ByteLRU[Adapter] = ByteLRU("host memory for adapters", host_budget_bytes)
         base = manager.require_base()
-        self._device = DeviceSlots(injector, base.device, device_budget_bytes)
+        self._counts = ResidencyCounts()
+        self._device = DeviceSlots(injector, base.device, device_budget_bytes, self._counts)
         self._names: dict[str, _Registration] = {}
         self._flights: dict[str, Future[Adapter]] = {}
         self._retired: set[str] = set()
@@ -102,6 +104,7 @@ class DynamicLoader:
                 if adapter.digest == digest and self._is_named(digest):
                     self._keep(adapter)
                     self._host.pin(digest)
+                    self._counts.count("hit", "disk", [digest])
                     return
         raise AdapterNotFound(f"no loaded adapter has weights digest {digest[:12]}…; it was unloaded or replaced")
 
@@ -232,6 +235,11 @@ class DynamicLoader:
                 },
             }
 
+    def residency_counts(self) -> dict[str, Counts]:
+        """Hits, loads and evictions so far, by weights digest."""
+        with self._lock:
+            return self._counts.by_digest()
+
     def close(self) -> None:
         """Stop background loading. Adapters stay where they are."""
         self._preloader.close()
@@ -324,8 +332,13 @@ class DynamicLoader:
 
     def _keep(self, adapter: Adapter) -> None:
         """Into host memory; whatever that evicts leaves the device as well."""
-        for evicted in self._host.put(adapter.digest, adapter, adapter.weights.nbytes):
-            self._device.evict(evicted)
+        is_new = adapter.digest not in self._host
+        evicted = self._host.put(adapter.digest, adapter, adapter.weights.nbytes)
+        self._counts.count("load", "host", [adapter.digest] if is_new else [])
+        self._counts.count("eviction", "host", evicted)
+        self._counts.count("eviction", "device", [digest for digest in evicted if digest in self._device])
+        for digest in evicted:
+            self._device.evict(digest)
         self._retired.discard(adapter.digest)
 
     def _load_if_free(self, name: str) -> None:
@@ -381,3 +394,5 @@ class DynamicLoader:
         self._retired.discard(digest)
         self._device.evict(digest)
         self._host.remove(digest)
+        if not self._is_named(digest):
+            self._counts.forget(digest)

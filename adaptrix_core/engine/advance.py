@@ -29,6 +29,7 @@ def advance(row: Row, sampled: Sampled | None, eos_token_ids: frozenset[int]) ->
         finish_reason=row.finish_reason,
         error=row.constraint.failure if row.constraint is not None else None,
         num_prompt_tokens=row.num_prompt,
+        timings=None if row.finish_reason is None else row.timings(),
     )
 
 
@@ -43,6 +44,7 @@ def finish(row: Row, reason: FinishReason, error: str | None = None) -> TokenEve
         finish_reason=reason,
         error=error,
         num_prompt_tokens=row.num_prompt,
+        timings=row.timings(),
     )
 
 

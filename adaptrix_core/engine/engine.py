@@ -192,6 +192,8 @@ class Engine(EngineCore):
             "preemptions": self.scheduler.num_preemptions,
             "compile": self.compiled.stats() if self.compiled is not None else None,
             "adapters": self.loader.get_memory_usage(),
+            "adapter_rows": self.scheduler.rows_by_adapter(),
+            "adapter_counts": self.loader.residency_counts(),
             "banks": self._injector.banks(),
         }
 

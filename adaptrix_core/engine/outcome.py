@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from adaptrix_core.engine.request import Completion, Timings, TokenEvent
 from adaptrix_core.engine.row import Row
 
@@ -41,10 +39,6 @@ class Outcome:
             num_prompt_tokens=row.num_prompt,
             logprobs=tuple(e.logprob for e in tokens if e.logprob is not None) if with_logprobs else None,
             top_logprobs=tuple(e.top_logprobs for e in tokens) if with_logprobs else None,
-            timings=Timings(
-                queued_s=(row.started or row.arrived) - row.arrived,
-                first_token_s=(row.first_token or row.arrived) - row.arrived,
-                total_s=time.perf_counter() - row.arrived,
-            ),
+            timings=last.timings or Timings(),
             error=last.error,
         )

@@ -69,6 +69,7 @@ class PrefixCache:
         """Count what an admitted row has taken over."""
         for span, taken in enumerate(row.computed):
             self.hit_tokens[span] += taken
+            row.taken_over[span] += taken
 
     def _most(self, row: Row, span: int, above: int) -> int:
         """Tokens that a row could take over in ``span``, having taken ``above`` in the span before."""

@@ -109,6 +109,24 @@ class GenerationRequest:
 
 
 @dataclass(frozen=True)
+class Timings:
+    """How a row went, in seconds since its arrival unless it says otherwise; measured in the engine."""
+
+    queued_s: float = 0.0
+    """Until it joined the running batch; all of its time where it never did."""
+    first_token_s: float = 0.0
+    """Until its first token; 0.0 where it has none."""
+    total_s: float = 0.0
+    load_s: float = 0.0
+    """The last part of ``queued_s``: putting its adapters on the device."""
+    arrived_at: float = 0.0
+    """Seconds since the epoch."""
+    taken_over: tuple[int, ...] = ()
+    """Tokens found in the cache instead of being computed, by span."""
+    num_preemptions: int = 0
+
+
+@dataclass(frozen=True)
 class TokenEvent:
     """One step of one row. Every row ends in exactly one event whose ``finish_reason`` is set."""
 
@@ -125,16 +143,8 @@ class TokenEvent:
     finish_reason: FinishReason | None = None
     error: str | None = None
     num_prompt_tokens: int = 0
-
-
-@dataclass(frozen=True)
-class Timings:
-    """Seconds, measured in the engine."""
-
-    queued_s: float = 0.0
-    first_token_s: float = 0.0
-    """From arrival to the first token."""
-    total_s: float = 0.0
+    timings: Timings | None = None
+    """On the row's last event only."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from torch import Tensor
 from adaptrix_core.engine.constraint import Constraint
 from adaptrix_core.engine.detokenizer import TextStream
 from adaptrix_core.engine.kv_cache import BlockTables
-from adaptrix_core.engine.request import FinishReason, GenerationRequest
+from adaptrix_core.engine.request import FinishReason, GenerationRequest, Timings
 from adaptrix_core.injection.mix import Mix, MixSchedule, digests_of, mix_at
 
 
@@ -45,6 +45,9 @@ class Row:
     arrived: float = field(default_factory=time.perf_counter)
     started: float | None = None
     first_token: float | None = None
+    load_s: float = 0.0
+    """Seconds that putting its adapters on the device took, the last time before it began."""
+    num_preemptions: int = 0
     output_counts: Counter[int] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -56,6 +59,8 @@ class Row:
         """Tokens computed, by span; never more in a span than in the one below it."""
         self.keys: list[list[bytes]] = [[] for _ in self.tables]
         """Keys of the first full blocks, by span (`prefix.py`)."""
+        self.taken_over = [0 for _ in self.tables]
+        """Tokens found in the cache, by span; counted again where the row was preempted."""
         self.num_named = [0 for _ in self.tables]
         """Blocks that others can find, by span."""
         seed = self.request.params.seed
@@ -125,6 +130,19 @@ class Row:
         choice = self.index % self.request.params.n
         key = f"{self._seed}|{choice}|{len(self.tokens)}".encode()
         return (int.from_bytes(hashlib.sha256(key).digest()[:8], "big") >> 11) / 2**53
+
+    def timings(self) -> Timings:
+        """How the row went, told at its end."""
+        now = time.perf_counter()
+        return Timings(
+            queued_s=(now if self.started is None else self.started) - self.arrived,
+            first_token_s=0.0 if self.first_token is None else self.first_token - self.arrived,
+            total_s=now - self.arrived,
+            load_s=self.load_s,
+            arrived_at=time.time() - (now - self.arrived),
+            taken_over=tuple(self.taken_over),
+            num_preemptions=self.num_preemptions,
+        )
 
     def restart(self) -> None:
         """Forget what was computed, but not the tokens: all of them will be computed again."""

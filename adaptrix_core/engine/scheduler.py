@@ -9,6 +9,7 @@ last to join among equals, gives both back and is recomputed later under the sam
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -21,6 +22,7 @@ from adaptrix_core.engine.row import Row
 from adaptrix_core.engine.sampler import Sampled
 from adaptrix_core.engine.waiting import WaitingRows
 from adaptrix_core.errors import InvalidRequest, Overloaded
+from adaptrix_core.injection.mix import digests_of
 
 
 class AdapterSlots(Protocol):
@@ -101,6 +103,14 @@ class Scheduler:
     def num_waiting(self) -> int:
         """Rows that hold nothing."""
         return len(self._waiting)
+
+    def rows_by_adapter(self) -> dict[str, tuple[int, int]]:
+        """How many rows run and wait under each adapter, by weights digest."""
+        running, waiting = (
+            Counter(digest for row in rows for digest in digests_of(row.schedule))
+            for rows in (self._running, self._waiting)
+        )
+        return {digest: (running[digest], waiting[digest]) for digest in {*running, *waiting}}
 
     @property
     def longest_wait_s(self) -> float:
@@ -261,9 +271,12 @@ class Scheduler:
         self.planning = row
         if row.held_slots is None:
             needed = row.needed_adapters
+            began = time.perf_counter()
             if not self._slots.acquire_slots(needed):
                 return False
             row.held_slots = needed
+            if row.started is None and needed:
+                row.load_s = time.perf_counter() - began
         return True
 
     def _least_urgent(self) -> Row:
@@ -272,6 +285,7 @@ class Scheduler:
 
     def _preempt(self, row: Row) -> None:
         self.num_preemptions += 1
+        row.num_preemptions += 1
         self.reset(row)
 
     def _free(self, row: Row) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,46 @@ def test_times_are_in_order(make_engine: MakeEngine) -> None:
     for completion in make_engine(max_rows=1).generate(PROMPTS, None, SHORT):
         times = completion.timings
         assert 0 <= times.queued_s <= times.first_token_s <= times.total_s
+
+
+def test_the_last_event_of_a_row_tells_how_it_went(make_engine: MakeEngine) -> None:
+    engine = make_engine(max_rows=1, cut=1)
+    engine.add(request("one", PROMPTS[1], engine.resolve_mix("red"), max_tokens=3))
+    for name in ("two", "three"):
+        engine.add(request(name, PROMPTS[1], max_tokens=3))
+    began = time.time()
+    events = drain(engine)
+    ends = {event.request_id: event.timings for event in events if event.timings is not None}
+    assert [event.finish_reason for event in events if event.timings is not None] == ["length"] * 3
+    one, two, three = ends["one"], ends["two"], ends["three"]
+    assert 0 < one.load_s <= one.queued_s < one.first_token_s < one.total_s
+    assert one.arrived_at + one.first_token_s < two.arrived_at + two.queued_s, "the second waits for the first"
+    assert two.load_s == 0, "the base model has nothing to load"
+    assert began - 60 < one.arrived_at < two.arrived_at < began, "by the clock on the wall"
+    assert one.taken_over == (0, 0)
+    assert two.taken_over == (0, 0), "red acts in the trunk already"
+    assert three.taken_over == (8, 8), "two full blocks of nine tokens"
+
+
+def test_a_row_that_never_ran_was_queued_all_of_its_time(make_engine: MakeEngine) -> None:
+    engine = make_engine(max_rows=1)
+    for name in ("one", "two"):
+        engine.add(request(name, PROMPTS[1]))
+    engine.step()
+    (end,) = engine.abort("two")
+    assert end.timings is not None
+    assert end.timings.queued_s == end.timings.total_s > end.timings.first_token_s == 0
+
+
+def test_a_row_knows_how_often_it_was_preempted(make_engine: MakeEngine) -> None:
+    engine = make_engine(max_rows=1)
+    engine.add(request("patient", PROMPTS[0], max_tokens=3))
+    engine.step()
+    engine.add(request("urgent", PROMPTS[1], max_tokens=2, priority=-1))
+    ends = {}
+    while engine.has_work:
+        ends |= {e.request_id: e.timings for e in engine.step() if e.timings is not None}
+    assert {name: times.num_preemptions for name, times in ends.items()} == {"patient": 1, "urgent": 0}
 
 
 def test_a_mix_under_a_name_and_with_weight_one_is_the_same(make_engine: MakeEngine) -> None:

@@ -20,6 +20,7 @@ import pytest_asyncio
 import yaml
 
 from adaptrix_core.routing.embedder import TextEmbedder
+from tests.serving.collector import Collector, collecting
 from tests.serving.inprocess import LocalStore, running
 from tests.serving.servers import Server, free_port, started
 from tests.serving.tiny import World, make_world
@@ -73,10 +74,20 @@ def serve_config(args: dict[str, object]) -> dict[str, object]:
 
 
 @pytest.fixture(scope="session")
-def server(world: World) -> Iterator[Server]:
-    """The session's cluster: tiny base, three shipped adapters, two replicas, router."""
+def collector() -> Iterator[Collector]:
+    """Takes the traces of the session's cluster."""
+    with collecting() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def server(world: World, collector: Collector) -> Iterator[Server]:
+    """The session's cluster: tiny base, three shipped adapters, two replicas, router; it logs and traces."""
+    log = str(world.root / "cluster-log.jsonl")
     args = world.settings(
-        adapters={"state_dir": str(world.root / "state-cluster")}, replicas={"num_replicas": 2, "cpus": 0.3}
+        adapters={"state_dir": str(world.root / "state-cluster")},
+        replicas={"num_replicas": 2, "cpus": 0.3},
+        observe={"logs": "json", "log_file": log, "otlp_endpoint": collector.url},
     )
     with launched(world, args, "cluster") as running_server:
         yield running_server

@@ -13,6 +13,8 @@ from pathlib import Path
 import httpx
 
 from adaptrix_core.config import Settings, load_settings
+from adaptrix_core.observe.logs import start_logging, stop_logging
+from adaptrix_core.observe.tracing import Tracing, start_tracing
 from adaptrix_core.routing.catalogue import RouteCard
 from adaptrix_core.routing.embedder import TextEmbedder
 from adaptrix_core.routing.semantic import SemanticRouter
@@ -30,9 +32,9 @@ from deployments.worker import EngineWorker
 class LocalStore:
     """The store actor's class, called directly, with one worker that follows it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, tracing: Tracing) -> None:
         self.actor = AdapterStore(str(settings.adapters.dir), str(settings.adapters.state_dir))
-        self.worker = EngineWorker(settings, self._fetch)
+        self.worker = EngineWorker(settings, self._fetch, tracing)
         self.catalogue = Catalogue("")
         self._following: asyncio.Task[None] | None = None
 
@@ -107,7 +109,8 @@ async def running(
 ) -> AsyncIterator[tuple[httpx.AsyncClient, LocalStore]]:
     """A client of a server with these settings, and its store."""
     settings = load_settings(args)
-    store = LocalStore(settings)
+    handler, tracing = start_logging(settings.observe), start_tracing(settings.observe, "all", "test")
+    store = LocalStore(settings, tracing)
     await store.start()
     services = Services(
         settings=settings,
@@ -115,7 +118,8 @@ async def running(
         replicas=store.worker,
         router=LocalRouter(store, embedder) if embedder is not None else None,
         store=store,
-        metrics=Metrics(),
+        metrics=Metrics(settings.observe.metrics_adapters),
+        tracing=tracing,
     )
     transport = httpx.ASGITransport(app=build_api(services))
     try:
@@ -123,3 +127,5 @@ async def running(
             yield client, store
     finally:
         await store.stop()
+        tracing.stop()
+        stop_logging(handler)

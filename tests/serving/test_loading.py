@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from adaptrix_core.config import load_settings
+from adaptrix_core.observe.tracing import Tracing
 from deployments.store import AdapterStore
 from deployments.wire import GenerateCall
 from deployments.worker import EngineWorker
@@ -52,7 +53,7 @@ async def test_streams_go_on_while_a_package_is_verified(world: World, tmp_path:
     async def fetch(package: str) -> Mapping[str, bytes]:
         return slow if package == cold.package else (await store.read(package)).files
 
-    worker = EngineWorker(settings, fetch)
+    worker = EngineWorker(settings, fetch, Tracing())
     try:
         await worker.holdings.sync(replace(catalogue, entries=catalogue.entries[1:]))
         stream = worker.generate(call("running", catalogue.entries[1].package, 4000))

@@ -80,6 +80,12 @@ def test_all_faults_are_reported_at_once(root: Path) -> None:
         ("engine", {"cut": -1}, "engine.cut = -1: should be greater than or equal to 0"),
         ("engine", {"cut": 0}, None),
         ("router", {"threshold": 0.5, "calibration_file": "c.json"}, "router.threshold"),
+        ("observe", {"log_prompts": True}, "observe.logs = 'text'"),
+        ("observe", {"logs": "json", "log_prompts": True}, None),
+        ("observe", {"logs": "json", "log_file": "nowhere/log.jsonl"}, "its directory does not exist"),
+        ("observe", {"otlp_endpoint": "localhost:4317"}, "observe.otlp_endpoint = 'localhost:4317'"),
+        ("observe", {"trace_ratio": 2.0}, "observe.trace_ratio = 2.0"),
+        ("observe", {"metrics_adapters": 0}, "observe.metrics_adapters = 0"),
     ],
 )
 def test_combinations_that_cannot_work_are_named(

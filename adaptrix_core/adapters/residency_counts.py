@@ -1,0 +1,40 @@
+"""How often adapters were found, loaded and evicted, by tier. Not thread-safe: `DynamicLoader` holds the lock."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Literal
+
+ResidencyEvent = Literal["hit", "load", "eviction"]
+Tier = Literal["device", "host", "disk"]
+
+Counts = dict[ResidencyEvent, dict[Tier, int]]
+
+
+class ResidencyCounts:
+    """Counts by weights digest.
+
+    A hit is counted where a row takes its device slots: on the tier where the weights were. A disk hit is counted where
+    a pin had to read them first. An eviction made room for another adapter; an unload is none.
+    """
+
+    def __init__(self) -> None:
+        self._counts: dict[str, Counter[tuple[ResidencyEvent, Tier]]] = {}
+
+    def count(self, event: ResidencyEvent, tier: Tier, digests: Iterable[str]) -> None:
+        """Add one for each of ``digests``."""
+        for digest in digests:
+            self._counts.setdefault(digest, Counter())[event, tier] += 1
+
+    def forget(self, digest: str) -> None:
+        """Drop the counts of an adapter that is gone."""
+        self._counts.pop(digest, None)
+
+    def by_digest(self) -> dict[str, Counts]:
+        """A copy, by event and tier."""
+        copies: dict[str, Counts] = {}
+        for digest, counts in self._counts.items():
+            for (event, tier), number in counts.items():
+                copies.setdefault(digest, {}).setdefault(event, {})[tier] = number
+        return copies

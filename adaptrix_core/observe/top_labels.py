@@ -1,0 +1,57 @@
+"""Bounded metric labels: the names in most use keep a label of their own, the others share one.
+
+A label that was given stays until another name is used at least twice as often, so that series do not come and go. What
+was counted under ``other`` stays there: counters never run backwards. Used from one thread.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+OTHER = "other"
+
+HALVED_EVERY = 10_000
+"""Uses after which all counts are halved, so that names of the past make room."""
+MUCH_MORE = 2
+"""How many times the uses of the least used label a newcomer needs to take its place."""
+
+
+class TopLabels:
+    """At most ``limit`` names have labels of their own."""
+
+    def __init__(self, limit: int, dropped: Callable[[str], None], reserved: Iterable[str] = ()) -> None:
+        """dropped: told of each label that gives way. reserved: labels with another meaning; such names are others."""
+        self._limit = limit
+        self._dropped = dropped
+        self._reserved = frozenset({OTHER, *reserved})
+        self._uses: Counter[str] = Counter()
+        self._num_uses = 0
+        self._kept: set[str] = set()
+
+    def use(self, name: str) -> str:
+        """Count one use of ``name``; its label."""
+        if name in self._reserved:
+            return OTHER
+        self._uses[name] += 1
+        self._num_uses += 1
+        if self._num_uses % HALVED_EVERY == 0:
+            self._uses = Counter({known: uses // 2 for known, uses in self._uses.items() if uses > 1})
+        if self.of(name) == OTHER:
+            self._displace_for(name)
+        return self.of(name)
+
+    def of(self, name: str) -> str:
+        """The label of ``name``, which takes a free place where there is one."""
+        if name in self._reserved:
+            return OTHER
+        if len(self._kept) < self._limit:
+            self._kept.add(name)
+        return name if name in self._kept else OTHER
+
+    def _displace_for(self, name: str) -> None:
+        weakest = min(self._kept, key=lambda kept: self._uses[kept])
+        if self._uses[name] >= MUCH_MORE * max(self._uses[weakest], 1):
+            self._kept.remove(weakest)
+            self._dropped(weakest)
+            self._kept.add(name)

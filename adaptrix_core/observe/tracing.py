@@ -1,0 +1,111 @@
+"""Traces: spans made with OpenTelemetry and sent to a collector by OTLP/HTTP, W3C trace context in and out.
+
+Where nothing says where to send them, spans are OpenTelemetry's own empty ones and cost next to nothing. The SDK and
+its exporter are imported only where traces are sent.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from adaptrix_core.config import ObserveSettings
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+
+log = logging.getLogger(__name__)
+
+TRACEPARENT = "traceparent"
+ENDPOINT_VARIABLES = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+
+_W3C = TraceContextTextMapPropagator()
+
+
+class Tracing:
+    """Makes the spans of one process."""
+
+    def __init__(self, provider: TracerProvider | None = None) -> None:
+        """Without a provider nothing is traced."""
+        self._provider = provider
+        self.tracer: trace.Tracer = (provider or trace.NoOpTracerProvider()).get_tracer("adaptrix")
+
+    def parent(self, headers: Mapping[str, str]) -> Context:
+        """The trace that a caller's W3C headers say; an empty context where there is none, or nothing is traced."""
+        return Context() if self._provider is None else _W3C.extract(dict(headers), Context())
+
+    def flush(self) -> None:
+        """Send what has ended so far; returns when it is sent, or could not be."""
+        if self._provider is not None:
+            self._provider.force_flush()
+
+    def stop(self) -> None:
+        """Send what has ended so far, and end the sending thread."""
+        if self._provider is not None:
+            self._provider.shutdown()
+
+
+def carrier(span: trace.Span | None = None) -> dict[str, str]:
+    """W3C headers that carry ``span`` on, or the span of this context; empty where nothing is traced."""
+    headers: dict[str, str] = {}
+    _W3C.inject(headers, None if span is None else trace.set_span_in_context(span, Context()))
+    return headers
+
+
+@contextmanager
+def current_span(tracer: trace.Tracer, name: str, parent: Context | None = None) -> Iterator[trace.Span]:
+    """A span around what happens in here. Messages of errors stay out of it: they may repeat what a caller wrote."""
+    with tracer.start_as_current_span(name, parent, record_exception=False, set_status_on_exception=False) as span:
+        try:
+            yield span
+        except Exception as error:
+            span.set_status(trace.StatusCode.ERROR, type(error).__name__)
+            raise
+
+
+def child_of(span: trace.Span) -> Context:
+    """The context of a span's children."""
+    return trace.set_span_in_context(span, Context())
+
+
+def nanoseconds(epoch_s: float) -> int:
+    """A moment as OpenTelemetry counts it."""
+    return int(epoch_s * 1e9)
+
+
+def start_tracing(settings: ObserveSettings, part: str, instance: str) -> Tracing:
+    """Tracing as ``settings``, and where they are silent the standard ``OTEL_*`` variables, want it.
+
+    part: which of the server's processes this is. instance: tells those of one kind apart.
+    """
+    from_environment = any(os.environ.get(name) for name in ENDPOINT_VARIABLES)
+    if settings.otlp_endpoint is None and not from_environment:
+        return Tracing()
+    if settings.otlp_endpoint is None and find_spec("opentelemetry.exporter") is None:
+        log.warning("no traces: an OTLP endpoint is set, but the exporter is missing; install adaptrix[observe]")
+        return Tracing()
+    return Tracing(_provider(settings, part, instance))
+
+
+def _provider(settings: ObserveSettings, part: str, instance: str) -> TracerProvider:
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
+
+    service = os.environ.get("OTEL_SERVICE_NAME", "adaptrix")
+    resource = Resource.create({SERVICE_NAME: service, SERVICE_INSTANCE_ID: instance, "adaptrix.part": part})
+    sampler = None if settings.trace_ratio is None else ParentBasedTraceIdRatio(settings.trace_ratio)
+    endpoint = None if settings.otlp_endpoint is None else f"{settings.otlp_endpoint.rstrip('/')}/v1/traces"
+    provider = TracerProvider(sampler, resource)
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint)))
+    return provider
