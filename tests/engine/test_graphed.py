@@ -71,9 +71,13 @@ def contents(engine: Engine) -> list[list[Tensor]]:
 
 
 def test_a_step_writes_its_own_slots_and_padding_the_scratch_block(make_engine: MakeEngine) -> None:
+    """Three rows under one adapter, whose blocks have other numbers in each span."""
     engine = graphed(make_engine(cut=2, **OPTIONS))
-    rows = [engine.add(request(f"{number}", PROMPTS[number], max_tokens=9))[0] for number in (0, 2, 4)]
+    red, aside = engine.resolve_mix("red"), engine._cache.pools[0].take(3)
+    rows = [engine.add(request(f"{number}", PROMPTS[number], red, max_tokens=9))[0] for number in (0, 2, 4)]
     engine.step()
+    for block in aside:
+        engine._cache.pools[0].let_go(block)
     scratch = range(engine._cache.scratch_block * BLOCK, (engine._cache.scratch_block + 1) * BLOCK)
     padded = 0
     for _ in range(6):
