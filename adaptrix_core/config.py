@@ -113,6 +113,10 @@ class EngineSettings(_Section):
     )
     prefix_cache: bool = Field(True, description="true or false; whether prompts take over what was computed before")
     compile: bool = Field(False, description="true or false; whether layers are compiled, in the background")
+    cuda_graphs: bool | None = Field(
+        None,
+        description="true or false; whether decode steps are replayed as CUDA graphs; null: where the device is CUDA",
+    )
     max_queue: int = Field(256, ge=1, le=1_000_000, description="rows that may wait, 1 to 1000000")
     host_cache_bytes: Bytes = Field(
         2 * _GIB, ge=_MIB, description="adapter weights kept in host memory, such as 2GiB; at least 1MiB"

@@ -7,8 +7,9 @@ heads of a key/value group are folded into the query length, which avoids the co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -59,20 +60,48 @@ class SpanAttention:
     """Geometry of one step in one layer span: where to write new keys, which keys each token sees."""
 
     def __init__(
-        self, cache: KVCache, span: int, segments: Sequence[Segment], library: FlashInferAttention | None = None
+        self,
+        cache: KVCache,
+        span: int,
+        new_slots: Tensor,
+        parts: Sequence[_Part],
+        library: Callable[..., Tensor] | None = None,
     ) -> None:
-        """library: attends instead of torch's own attention."""
+        """new_slots: of every token of the packed batch, ``(tokens,)``. library: attends instead of torch's own."""
         self._cache = cache
         self._span = span
+        self._new_slots = new_slots
+        self._parts = parts
         self._library = library
-        slots = [cache.slots(segment.tables[span], segment.context) for segment in segments]
-        self._new_slots = torch.cat([s[segment.start :] for s, segment in zip(slots, segments, strict=True)])
-        if library is None:
-            self._parts = _split(segments, slots)
-        else:
-            tables, contexts = [s.tables[span] for s in segments], [s.context for s in segments]
-            self._pages = pages_of(tables, contexts, [s.length for s in segments], cache.block_size)
         self._masks: dict[tuple[int, int | None], Tensor] = {}
+
+    @classmethod
+    def of_segments(
+        cls, cache: KVCache, span: int, segments: Sequence[Segment], library: FlashInferAttention | None = None
+    ) -> SpanAttention:
+        """For the packed batch of ``segments``, in order."""
+        slots = [cache.slots(segment.tables[span], segment.context) for segment in segments]
+        new_slots = torch.cat([s[segment.start :] for s, segment in zip(slots, segments, strict=True)])
+        if library is None:
+            return cls(cache, span, new_slots, _split(segments, slots))
+        tables, contexts = [s.tables[span] for s in segments], [s.context for s in segments]
+        pages = pages_of(tables, contexts, [s.length for s in segments], cache.block_size)
+        return cls(cache, span, new_slots, (), partial(library.attend, pages))
+
+    @classmethod
+    def of_last_tokens(cls, cache: KVCache, span: int, tables: Tensor, positions: Tensor) -> SpanAttention:
+        """For one token of each row, without a look at the values of tensors: only their shapes fix what is computed.
+
+        tables: the rows' block ids, ``(rows, blocks)`` int64; entries beyond a row's blocks name any block. positions:
+        of the tokens, ``(rows,)`` int64.
+        """
+        rows, contexts = len(tables), positions[:, None] + 1
+        offsets = torch.arange(cache.block_size, device=tables.device)
+        slots = (tables[:, :, None] * cache.block_size + offsets).flatten(1)
+        inside = torch.arange(slots.shape[1], device=tables.device) < contexts
+        padded = torch.where(inside, slots, slots[:, :1])
+        new_slots = slots.gather(1, positions[:, None])[:, 0]
+        return cls(cache, span, new_slots, [_Part(slice(0, rows), rows, 1, padded, positions[:, None], contexts)])
 
     def attend(
         self,
@@ -93,7 +122,7 @@ class SpanAttention:
         keys.index_copy_(0, self._new_slots, key)
         values.index_copy_(0, self._new_slots, value)
         if self._library is not None:
-            return self._library.attend(self._pages, query, keys, values, scaling, window, cap)
+            return self._library(query, keys, values, scaling, window, cap)
         output = torch.empty_like(query)
         for number, part in enumerate(self._parts):
             mask = self._mask(number, window)

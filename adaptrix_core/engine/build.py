@@ -30,6 +30,7 @@ def build_engine(settings: Settings, adapters_dir: Path | None = None) -> Engine
         prefix_cache=wanted.prefix_cache,
         bank=wanted.adapter_bank,
         compile=wanted.compile,
+        cuda_graphs=wanted.cuda_graphs,
     )
     return Engine(
         base,

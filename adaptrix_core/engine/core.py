@@ -65,6 +65,8 @@ class EngineOptions:
     """Precision in which adapters are kept for the native kernels; others keep the base model's."""
     compile: bool = False
     """Whether layers are compiled, in the background; see `compiled.py`."""
+    cuda_graphs: bool | None = None
+    """Whether decode steps are replayed as CUDA graphs, see `graphed.py`; None: where the device is a CUDA device."""
 
     def __post_init__(self) -> None:
         for name in (
@@ -79,6 +81,15 @@ class EngineOptions:
                 raise InvalidRequest(
                     f"engine option {name} is {getattr(self, name)}; it must be at least 1", param=name
                 )
+
+    def cuda_graphs_on(self, device: torch.device) -> bool:
+        """``cuda_graphs``, or its default for ``device``. Raises InvalidRequest where they are wanted without CUDA."""
+        if self.cuda_graphs and device.type != "cuda":
+            raise InvalidRequest(
+                f"engine option cuda_graphs is true, but the model is on {device}; leave it unset or take CUDA",
+                param="cuda_graphs",
+            )
+        return device.type == "cuda" if self.cuda_graphs is None else self.cuda_graphs
 
     def mixed_prefill_on(self, device: torch.device) -> int:
         """``mixed_prefill_tokens``, or its default for ``device``."""
@@ -110,7 +121,10 @@ class EngineCore:
         compiled = CompiledLayers(base) if options.compile and not isinstance(base, PackedModel) else None
         self.compiled = compiled
         """The compiler's state; None where layers are not compiled, or run natively."""
-        self.runner = Runner(base, self._cache, _backend(base, self._cache, injector, compiled or call_directly))
+        spans = _backend(base, self._cache, injector, compiled or call_directly)
+        if options.cuda_graphs_on(base.device) and isinstance(spans, ModuleSpans):
+            spans.graph_decoding(options.max_rows)
+        self.runner = Runner(base, self._cache, spans)
         if compiled is not None:
             compiled.start()
         self._grammars = GrammarCompiler(base.tokenizer, base.info.vocab_size) if base.tokenizer is not None else None

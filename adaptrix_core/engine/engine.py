@@ -25,6 +25,7 @@ from adaptrix_core.engine.cut import catalogue_cut
 from adaptrix_core.engine.outcome import Outcome
 from adaptrix_core.engine.request import Completion, GenerationRequest, SamplingParams
 from adaptrix_core.engine.row import Row
+from adaptrix_core.engine.spans import ModuleSpans
 from adaptrix_core.errors import InvalidRequest, Overloaded
 from adaptrix_core.injection.mix import Mix, Term, constant
 from adaptrix_core.injection.native import injector_for
@@ -191,11 +192,17 @@ class Engine(EngineCore):
             "tokens_generated": self.num_tokens_generated,
             "preemptions": self.scheduler.num_preemptions,
             "compile": self.compiled.stats() if self.compiled is not None else None,
+            "cuda_graphs": self._graph_stats(),
             "adapters": self.loader.get_memory_usage(),
             "adapter_rows": self.scheduler.rows_by_adapter(),
             "adapter_counts": self.loader.residency_counts(),
             "banks": self._injector.banks(),
         }
+
+    def _graph_stats(self) -> dict[str, Any] | None:
+        spans = self.runner.spans
+        graphed = spans.graphed if isinstance(spans, ModuleSpans) else None
+        return None if graphed is None else graphed.stats()
 
     def _add_when_room(self, request: GenerationRequest, outcomes: Outcomes) -> list[Row]:
         """Add a request of a batch that is larger than the queue, computing earlier ones meanwhile."""

@@ -29,7 +29,9 @@ class KVCache:
         self.num_blocks = num_blocks
         self.block_size = block_size
         self.pools = tuple(BlockPool(num_blocks) for _ in self.spans)
-        slots = num_blocks * block_size
+        self.scratch_block = num_blocks
+        """A block of every span that no row holds: padding is written to it, and nobody else reads it."""
+        slots = (num_blocks + 1) * block_size
         shape = (slots, info.num_kv_heads, info.head_dim)
         layers = [layer for span in self.spans for layer in span]
         self.keys = {layer: torch.zeros(shape, dtype=base.kv_dtype, device=base.device) for layer in layers}

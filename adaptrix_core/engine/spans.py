@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
@@ -14,6 +14,8 @@ from torch import Tensor
 from adaptrix_core.base.model import BaseModel
 from adaptrix_core.base.running import LayerCall
 from adaptrix_core.engine.attention import ATTENTION_NAME, Segment, SpanAttention, states_entering
+from adaptrix_core.engine.compiled import CompiledLayers
+from adaptrix_core.engine.graphed import GraphedDecode
 from adaptrix_core.engine.kv_cache import KVCache
 from adaptrix_core.engine.paged_library import paged_library
 from adaptrix_core.engine.scheduler import Chunk
@@ -37,10 +39,27 @@ class ModuleSpans:
         self.library = paged_library(base, cache.block_size)
         self._cache = cache
         self._injector = injector
+        self.graphed: GraphedDecode | None = None
+        """Computes steps of one token per row, once `graph_decoding` was called."""
         base.module.set_attn_implementation(ATTENTION_NAME)
+
+    def graph_decoding(self, max_rows: int, capture: bool = True) -> None:
+        """Compute steps of one token per row in fixed shapes from now on; see `GraphedDecode`."""
+        self.graphed = GraphedDecode(self._base, self._cache, self._injector, self._run_spans, max_rows, capture)
 
     def run(self, chunks: Sequence[Chunk], spans: Sequence[int]) -> Tensor:
         """See `Spans.run`."""
+        hidden = self._run_graphed(chunks, spans)
+        return self._run_packed(chunks, spans) if hidden is None else hidden
+
+    def _run_graphed(self, chunks: Sequence[Chunk], spans: Sequence[int]) -> Tensor | None:
+        if self.graphed is None or len(spans) < len(self._cache.spans) or any(chunk.count > 1 for chunk in chunks):
+            return None
+        if isinstance(self.call_layer, CompiledLayers) and self.call_layer.state == "compiling":
+            return None  # a graph would keep the layers as they are before
+        return self.graphed.run(chunks)
+
+    def _run_packed(self, chunks: Sequence[Chunk], spans: Sequence[int]) -> Tensor:
         device = self._base.device
         places = [(c.row, p) for c in chunks for p in range(c.start, c.start + c.count)]
         positions = torch.tensor([[place for _, place in places]], device=device)
@@ -51,10 +70,20 @@ class ModuleSpans:
                 hidden = self._base.embed(token_ids, positions)
             else:
                 hidden = states_entering(self._cache, spans[0], segments)
-            rotary = self._base.rotary(hidden, positions)
-            for number in spans:
-                attention = SpanAttention(self._cache, number, segments, self.library)
-                span = self._cache.spans[number]
-                hidden = self._base.run_span(span, hidden, positions, rotary, attention, self.call_layer)
-                attention.keep_states(hidden)
+
+            def attention_of(span: int) -> SpanAttention:
+                return SpanAttention.of_segments(self._cache, span, segments, self.library)
+
+            return self._run_spans(hidden, positions, spans, attention_of)
+
+    def _run_spans(
+        self, hidden: Tensor, positions: Tensor, spans: Sequence[int], attention_of: Callable[[int], SpanAttention]
+    ) -> Tensor:
+        rotary = self._base.rotary(hidden, positions)
+        for number in spans:
+            attention = attention_of(number)
+            hidden = self._base.run_span(
+                self._cache.spans[number], hidden, positions, rotary, attention, self.call_layer
+            )
+            attention.keep_states(hidden)
         return hidden

@@ -7,7 +7,7 @@ neither, and is used from one thread.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Protocol
 
 from torch import Tensor
@@ -28,8 +28,12 @@ class LoraBackend(Protocol):
     def remove(self, digest: str) -> None:
         """Free what `put` took."""
 
-    def begin(self, mixes: Sequence[Mix]) -> None:
-        """Token ``i`` of the coming forward passes is under ``mixes[i]``; all of their adapters are on the device."""
+    def begin(self, mixes: Sequence[Mix], fixed: bool = False) -> Hashable | None:
+        """Token ``i`` of the coming forward passes is under ``mixes[i]``; all of their adapters are on the device.
+
+        fixed: work is laid out so that it can be captured and replayed. Returns what else than the contents of tensors
+        it depends on: two steps of as many tokens with equal answers launch the same. None: it cannot be captured.
+        """
 
     def end(self) -> None:
         """No token is under any adapter until the next `begin`."""

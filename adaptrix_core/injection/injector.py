@@ -9,7 +9,7 @@ from one thread.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from weakref import WeakValueDictionary
 
@@ -114,17 +114,17 @@ class LayerInjector:
         return {}
 
     @contextmanager
-    def step(self, mixes: Sequence[Mix]) -> Iterator[None]:
+    def step(self, mixes: Sequence[Mix], fixed: bool = False) -> Iterator[Hashable | None]:
         """For the forward passes inside, token ``i`` of the packed batch is under ``mixes[i]``.
 
+        fixed, and what is yielded: see `LoraBackend.begin`.
         Raises AdapterNotFound if a term's adapter is not on the device: computing without it would be silently wrong.
         """
         for digest in {term.digest for mix in set(mixes) for term in mix}:
             if digest not in self._adapters:
                 raise AdapterNotFound(f"adapter with digest {digest[:12]}… is not on the device")
         try:
-            self._backend.begin(mixes)
-            yield
+            yield self._backend.begin(mixes, fixed)
         finally:
             self._backend.end()
 

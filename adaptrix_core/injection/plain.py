@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import torch
 from torch import Tensor
@@ -37,8 +37,8 @@ class PlainLora:
             if not self._banks[point]:
                 del self._banks[point]
 
-    def begin(self, mixes: Sequence[Mix]) -> None:
-        """See `LoraBackend.begin`."""
+    def begin(self, mixes: Sequence[Mix], fixed: bool = False) -> Hashable | None:
+        """See `LoraBackend.begin`. Only a step without adapters can be captured: others make tensors of their own."""
         tokens: dict[str, dict[int, list[tuple[int, float]]]] = {}
         for index, mix in enumerate(mixes):
             for term in mix:
@@ -51,6 +51,7 @@ class PlainLora:
         for digest, by_layer in tokens.items():
             for layer, entries in by_layer.items():
                 self._terms.setdefault(layer, []).append(self._term_tokens(digest, entries, len(mixes)))
+        return None if self._terms else ()
 
     def end(self) -> None:
         """See `LoraBackend.end`."""

@@ -51,3 +51,17 @@ def group_tokens(mixes: Sequence[Mix], slot_of: Mapping[str, int], num_layers: i
             slots[group, place] = slot_of[term.digest]
             factors[:, group, place] = [term.weight_at(layer) for layer in range(num_layers)]
     return TokenGroups(np.array(order, np.int32), np.array(tiles, np.int32).reshape(-1, 3), slots, factors)
+
+
+def padded_groups(groups: TokenGroups, tokens: int, terms: int) -> TokenGroups:
+    """The same work in arrays whose shapes depend on ``tokens`` and ``terms`` alone.
+
+    Where every group has a tile there are no more tiles than tokens. What is added are tiles of no tokens, of one more
+    group, whose factors are 0: programs that find them end at once.
+    """
+    shape, (used, width) = (tokens + 1, terms), groups.slots.shape
+    order, tiles = np.zeros(tokens, np.int32), np.full((tokens, 3), (0, 0, tokens), np.int32)
+    slots, factors = np.zeros(shape, np.int32), np.zeros((len(groups.factors), *shape), np.float32)
+    order[: len(groups.order)], tiles[: len(groups.tiles)] = groups.order, groups.tiles
+    slots[:used, :width], factors[:, :used, :width] = groups.slots, groups.factors
+    return TokenGroups(order, tiles, slots, factors)

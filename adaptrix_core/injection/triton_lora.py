@@ -1,12 +1,14 @@
 """The LoRA backend for CUDA devices: slots in a table of addresses, steps as one upload, the sums in Triton kernels.
 
 An adapter is one piece of device memory that holds all of its tensors: putting it there is one copy and one line of the
-table. Changing what a slot holds changes numbers that kernels read, never a kernel or its arguments.
+table. Changing what a slot holds changes numbers that kernels read, never a kernel or its arguments. A *fixed* step can
+be captured: its plan lies where the last one of its shape lay, and it launches kernels for every point that was ever
+adapted, at the largest rank that ever was, so what a capture depends on grows and never returns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 import torch
@@ -17,7 +19,7 @@ from adaptrix_core.base.model import BaseModel
 from adaptrix_core.injection.lora import LoraWeights
 from adaptrix_core.injection.lora_triton import SlotTable, StepTensors, add_lora
 from adaptrix_core.injection.mix import Mix
-from adaptrix_core.injection.token_groups import TokenGroups, group_tokens
+from adaptrix_core.injection.token_groups import TokenGroups, group_tokens, padded_groups
 
 _FIRST_SLOTS = 64
 """Slots of the table at first; it doubles when all are taken."""
@@ -39,7 +41,11 @@ class TritonLora:
         self._table = self._empty_table(0)
         self._step: StepTensors | None = None
         self._acting: frozenset[Point] = frozenset()
-        self._max_rank = 1
+        self._max_rank = self._step_rank = 1
+        self._ever_adapted: frozenset[Point] = frozenset()
+        self._largest_rank = 1
+        self._fixed: dict[tuple[int, int], Tensor] = {}
+        """Plans of fixed steps, by tokens and terms."""
 
     def put(self, weights: LoraWeights) -> None:
         """See `LoraBackend.put`."""
@@ -61,6 +67,8 @@ class TritonLora:
         self._ranks[weights.digest] = weights.max_rank
         self._slots[weights.digest] = slot
         self._max_rank = max(self._ranks.values())
+        self._ever_adapted |= self._points[weights.digest]
+        self._largest_rank = max(self._largest_rank, weights.max_rank)
 
     def remove(self, digest: str) -> None:
         """See `LoraBackend.remove`. Kernels that still read the memory are before its next use on the same stream."""
@@ -68,16 +76,26 @@ class TritonLora:
         del self._memory[digest], self._points[digest], self._ranks[digest]
         self._max_rank = max(self._ranks.values(), default=1)
 
-    def begin(self, mixes: Sequence[Mix]) -> None:
+    def begin(self, mixes: Sequence[Mix], fixed: bool = False) -> Hashable | None:
         """See `LoraBackend.begin`."""
         groups = group_tokens(mixes, self._slots, self._base.info.num_layers)
+        self._step_rank = self._max_rank
         self._acting = frozenset(
             point
             for term in {term for mix in set(mixes) for term in mix}
             for point in self._points[term.digest]
             if term.weight_at(point[0]) != 0.0
         )
-        self._step = self._upload_step(groups) if self._acting else None
+        if not self._acting:
+            self._step = None
+            return ()
+        if not fixed:
+            self._step = self._upload_step(groups)
+            return None
+        terms = 1 << (groups.slots.shape[1] - 1).bit_length()
+        self._step = self._upload_step(padded_groups(groups, len(mixes), terms), self._fixed)
+        self._acting, self._step_rank = self._ever_adapted, self._largest_rank
+        return terms, len(self._table.records), self._step_rank, self._acting
 
     def end(self) -> None:
         """See `LoraBackend.end`."""
@@ -90,7 +108,7 @@ class TritonLora:
     def apply(self, point: Point, output: Tensor, inputs: Tensor) -> None:
         """See `LoraBackend.apply`."""
         if self._step is not None and point in self._acting:
-            add_lora(output, inputs, self._step, point[0], self._table, self._places[point], self._max_rank)
+            add_lora(output, inputs, self._step, point[0], self._table, self._places[point], self._step_rank)
 
     def _upload(self, host: Tensor) -> Tensor:
         """A copy on the device; from pinned memory, so that it runs beside what the device computes."""
@@ -98,10 +116,12 @@ class TritonLora:
             return host.to(self._base.device)
         return host.pin_memory().to(self._base.device, non_blocking=True)
 
-    def _upload_step(self, groups: TokenGroups) -> StepTensors:
-        """All tensors of the step in one copy."""
+    def _upload_step(self, groups: TokenGroups, places: dict[tuple[int, int], Tensor] | None = None) -> StepTensors:
+        """All tensors of the step in one copy; into the tensor that ``places`` has for this shape, if given."""
         arrays = (groups.order, groups.tiles, groups.slots, groups.factors.view(np.int32))
         packed = self._upload(torch.from_numpy(np.concatenate([array.ravel() for array in arrays])))
+        if places is not None:
+            packed = places.setdefault((len(groups.order), groups.slots.shape[1]), packed).copy_(packed)
         parts = packed.split([array.size for array in arrays])
         order, tiles, slots, factors = (part.view(a.shape) for part, a in zip(parts, arrays, strict=True))
         return StepTensors(order, tiles, slots, factors.view(torch.float32))

@@ -48,11 +48,13 @@ def test_a_token_lies_in_its_block_at_its_offset() -> None:
     assert cache.slots([7, 2, 5], 10).tolist() == [28, 29, 30, 31, 8, 9, 10, 11, 20, 21]
 
 
-def test_every_layer_has_keys_and_values_for_all_slots() -> None:
+def test_every_layer_has_keys_and_values_for_all_slots_and_a_scratch_block() -> None:
     cache = make_cache()
     assert sorted(cache.keys) == sorted(cache.values) == [0, 1, 2, 3]
     info = BASE.info
-    assert {tuple(t.shape) for t in cache.keys.values()} == {(BLOCKS * BLOCK_SIZE, info.num_kv_heads, info.head_dim)}
+    slots = (BLOCKS + 1) * BLOCK_SIZE
+    assert {tuple(t.shape) for t in cache.keys.values()} == {(slots, info.num_kv_heads, info.head_dim)}
+    assert cache.scratch_block not in cache.pools[0].take(BLOCKS)
     assert cache.capacity_tokens == 40
 
 

@@ -194,6 +194,50 @@ def test_under_the_injectors_hooks_it_equals_the_plain_backend() -> None:
         assert (got - expected).abs().max() <= 1e-5 * expected.abs().max()
 
 
+def fixed_step(backend: TritonLora, mixes: list[Mix], inputs: Tensor, before: Tensor) -> tuple[Tensor, list[int]]:
+    """The update of ``POINT`` in a fixed step, and where its plan lies."""
+    output = before.clone()
+    backend.begin(mixes, fixed=True)
+    assert backend._step is not None
+    places = [part.data_ptr() for part in vars(backend._step).values()]
+    backend.apply(POINT, output, inputs)
+    backend.end()
+    return output, places
+
+
+def test_a_fixed_step_equals_the_reference_and_lies_where_the_last_one_lay(base: BaseModel) -> None:
+    """Other mixes, groups and rows of padding: the same launches on the same memory."""
+    adapters = [random_weights(base, seed=seed, rank=rank, scaling=scaling) for seed, rank, scaling in ADAPTERS]
+    plain, triton = both(base, adapters)
+    one, two, three = (Term(weights.digest, 0.5) for weights in adapters[:3])
+    steps: list[list[Mix]] = [[(one, two, three), (), (two,), (), ()], [(three, one, one)] * 4 + [()]]
+    launches, places = [], []
+    for mixes in steps:
+        inputs, before = torch.randn(5, 64, device=DEVICE), torch.randn(5, 64, device=DEVICE)
+        launches.append(triton.begin(mixes, fixed=True))
+        expected = updated(plain, base, POINT, mixes, inputs, before)
+        got, place = fixed_step(triton, mixes, inputs, before)
+        places.append(place)
+        assert (got - expected).abs().max() <= 1e-5 * expected.abs().max()
+        assert torch.equal(got[4], before[4])
+    assert launches[0] == launches[1] is not None
+    assert places[0] == places[1]
+
+
+def test_what_a_fixed_step_launches_changes_with_more_points_and_ranks_only(base: BaseModel) -> None:
+    first, second = random_weights(base, [POINT], rank=3), random_weights(base, [(2, "mlp.up_proj")], rank=20, seed=1)
+    _, triton = both(base, [first])
+    mixes: list[Mix] = [(Term(first.digest),), ()]
+    before = triton.begin(mixes, fixed=True)
+    triton.put(second)
+    grown = triton.begin(mixes, fixed=True)
+    triton.remove(second.digest)
+    assert before != grown == triton.begin(mixes, fixed=True)
+    assert triton.acts_at((2, "mlp.up_proj")), "a graph launches there, and finds no tokens"
+    assert triton.begin([(), ()], fixed=True) == ()
+    assert triton.begin(mixes) is None, "what is not fixed cannot be captured"
+
+
 @pytest.mark.slow
 def test_the_kernels_compile_for_nvidia_gpus_without_having_one() -> None:
     """In a process of its own: the interpreter replaces the compiler where it is on."""
