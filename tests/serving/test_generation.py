@@ -124,14 +124,14 @@ async def test_a_fork_computes_its_trunk_once(local: Local) -> None:
     trunk, layers = engine.options.cut, engine.base.info.num_layers
     assert trunk == 1
     before = (await local.store.worker.report("r", "")).stats
-    body = {"model": BASE_ID, "prompt": "What nobody asked before.", "max_tokens": 2, "ignore_eos": True}
+    body = {"model": BASE_ID, "prompt": "What nobody asked before.", "max_tokens": 16, "ignore_eos": True}
     body["adaptrix"] = {"fork": ["math_reasoning", None, "code_generation"]}
     answer = (await local.http.post("/v1/completions", json=body)).json()
     after = (await local.store.worker.report("r", "")).stats
     prompt = answer["usage"]["prompt_tokens"]
     assert len(answer["choices"]) == 3
-    first_tokens = 3 * layers  # each row computes the first of its two tokens to get the second
-    computed = prompt * (trunk + 3 * (layers - trunk)) + first_tokens
+    outputs = 3 * 15 * layers  # each row computes all of its tokens but the last one
+    computed = prompt * (trunk + 3 * (layers - trunk)) + outputs
     assert after["layer_tokens_computed"] - before["layer_tokens_computed"] == computed
     assert after["layer_tokens_taken_over"] - before["layer_tokens_taken_over"] == prompt * 2 * trunk
 
