@@ -29,6 +29,8 @@ class Span:
     is_error: bool
     service: str
     part: str
+    raw: str
+    """All of it as text, with events and the status's message."""
 
 
 class Collector:
@@ -55,6 +57,7 @@ class Collector:
                     is_error=span.status.code == 2,
                     service=resource["service.name"],
                     part=resource["adaptrix.part"],
+                    raw=str(span),
                 )
                 for scope in group.scope_spans
                 for span in scope.spans
