@@ -223,7 +223,7 @@ def test_the_rows_beside_a_switched_one_are_left_alone(make_engine: MakeEngine) 
 
 
 def test_all_rows_of_a_request_switch(make_engine: MakeEngine) -> None:
-    engine = make_engine()
+    engine = make_engine(mixed_prefill_tokens=64)
     red, blue = engine.resolve_mix("red"), engine.resolve_mix("blue")
     engine.add(request("group", PROMPT, red, blue, n=2, seed=4, temperature=1.0, max_tokens=8))
     events = step(engine, 3)
