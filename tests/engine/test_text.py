@@ -103,7 +103,7 @@ def test_the_end_of_text_token_has_no_text(make_engine: MakeEngine, tokenizer: P
 # --- grammars --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", (0, 2, 3))
+@pytest.mark.parametrize("seed", [0, 2, 3])
 def test_a_random_model_under_a_schema_writes_json_that_satisfies_it(engine: Engine, seed: int) -> None:
     params = SamplingParams(max_tokens=None, seed=seed, temperature=1.5, grammar=json_grammar(SCHEMA))
     [completion] = engine.generate(["{"], "red", params)
