@@ -1,1 +1,1 @@
-"""Launching Adaptrix on clusters, and measuring how it scales. Nothing imports this package; it imports `deployments`."""
+"""Launching Adaptrix on clusters, and measuring how it scales. Nothing imports this; it imports `deployments`."""

@@ -3,8 +3,9 @@
     python -m cluster.local_two_nodes                 # until Ctrl-C
     python -m cluster.local_two_nodes --check         # until GET /health says 200, then down again
 
-Both nodes listen on loopback and have a token of their own, in a directory that is deleted at the end. Each replica takes more
-than half a node, so two of them land on two nodes. Only processes that were started here are ended, by their ids.
+The API listens on loopback; Ray's own ports take only who has the token, which is made for each run and deleted after it.
+Each replica takes more than half a node, so two of them land on two nodes. Only processes that were started here are
+ended, by their ids.
 """
 
 from __future__ import annotations
@@ -46,15 +47,16 @@ def main(argv: list[str] | None = None) -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    try:
-        config = two_replicas(read_config(given.config, "127.0.0.1", given.port))
-    except ConfigError as error:
-        print(f"{given.config}: {error.message}", file=sys.stderr)
-        return 1
-    with tempfile.TemporaryDirectory(prefix="adaptrix-") as directory, ExitStack() as stack:
+    with tempfile.TemporaryDirectory(prefix="adaptrix-") as name, ExitStack() as stack:
+        directory = Path(name)
+        _set_environment(directory / "token")  # before anything imports Ray, which reads it once
         try:
-            _start(Path(directory), config, stack, stop)
-        except RuntimeError as error:
+            config = two_replicas(read_config(given.config, "127.0.0.1", given.port))
+            _start(directory, config, stack, stop)
+        except ConfigError as error:
+            print(f"{given.config}: {error.message}", file=sys.stderr)
+            return 1
+        except (RuntimeError, ConnectionError) as error:
             print(error, file=sys.stderr)
             return 1
         if not stop.is_set():
@@ -72,9 +74,8 @@ def two_replicas(config: dict[str, Any]) -> dict[str, Any]:
     return {**config, "proxy_location": "HeadOnly"}
 
 
-def _start(directory: Path, config: dict[str, Any], stack: ExitStack, stop: threading.Event) -> None:
-    """Start everything and leave it to the stack to end it. Raises RuntimeError where it cannot be started."""
-    token = directory / "token"
+def _set_environment(token: Path) -> None:
+    """For this process and all that it starts: a token for this run alone, and the code of this checkout."""
     token.touch(mode=0o600)
     token.write_text(secrets.token_hex(32))
     os.environ.update(
@@ -82,10 +83,13 @@ def _start(directory: Path, config: dict[str, Any], stack: ExitStack, stop: thre
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(token),
-            # Replicas import this checkout, wherever another one may be installed.
             "PYTHONPATH": os.pathsep.join([str(project_root()), *filter(None, [os.environ.get("PYTHONPATH")])]),
         }
     )
+
+
+def _start(directory: Path, config: dict[str, Any], stack: ExitStack, stop: threading.Event) -> None:
+    """Start everything and leave it to the stack to end it. Raises RuntimeError where it cannot be started."""
     port = _free_port()
     node = [sys.executable, "-m", "ray.scripts.scripts", "start", "--node-ip-address=127.0.0.1", "--block",
             f"--num-cpus={NODE_CPUS}", "--num-gpus=0", f"--object-store-memory={OBJECT_STORE_BYTES}"]  # fmt: skip

@@ -2,11 +2,11 @@
 
     OMP_NUM_THREADS=1 python -m cluster.experiments.calibrate --out cluster/experiments/calibration.json
 
-Steps are timed one by one while rows decode under different adapters, while prompts are computed, and while both happen;
-each kind of step counts with its median. Three coefficients are fitted to these. A load is an adapter read from disk,
-verified as far as the trust policy ``off`` asks, and put into host memory. Run it with as many threads as a replica has. On a
-machine that is shared, ``--clock cpu`` counts the computing thread's own seconds, not those in which others had its core;
-that needs a single thread, and a CPU.
+Steps are timed one by one while rows decode under different adapters, while prompts are computed, and while both
+happen; each kind of step counts with its median. Three coefficients are fitted to these. A load is an adapter read
+from disk, verified as far as the trust policy ``off`` asks, and put into host memory. Run it with as many threads as
+a replica has. On a machine that is shared, ``--clock cpu`` counts the computing thread's own seconds, not those in
+which others had its core; that needs a single thread, and a CPU.
 """
 
 from __future__ import annotations
@@ -190,9 +190,7 @@ def show(steps: list[MeasuredStep], cost: StepCost) -> None:
         table.add_column(column, justify="right")
     for step in steps:
         fitted = cost.seconds(step.rows, step.prefill_tokens)
-        table.add_row(
-            str(step.rows), str(step.prefill_tokens), f"{step.seconds * 1000:.1f}", f"{fitted * 1000:.1f}"
-        )
+        table.add_row(str(step.rows), str(step.prefill_tokens), f"{step.seconds * 1000:.1f}", f"{fitted * 1000:.1f}")
     Console().print(table)
 
 

@@ -1,14 +1,14 @@
 """Which cases a sweep runs: one axis at a time around a centre, or every combination.
 
-Axes are replicas, adapters, skew, rate (as a share of what the replicas can serve) and the time to load an adapter. Knows no
-simulator.
+Axes are replicas, adapters, skew, rate (as a share of what the replicas can serve) and the time to load an adapter.
+Knows no simulator.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True)
@@ -54,5 +54,7 @@ def on_axis(case: Case, centre: Case, axis: str) -> bool:
 
 
 def _at(centre: Case, changes: Mapping[str, float]) -> Case:
-    kinds = {"replicas": int, "adapters": int}
-    return replace(centre, **{axis: kinds.get(axis, float)(value) for axis, value in changes.items()})
+    merged = {**asdict(centre), **changes}
+    return Case(
+        int(merged["replicas"]), int(merged["adapters"]), merged["alpha"], merged["utilisation"], merged["load_s"]
+    )

@@ -2,9 +2,9 @@
 
     python -m cluster.experiments.load --url http://127.0.0.1:8000 --models math_reasoning code --requests 100 --rate 1
 
-Prompts are random token ids, so that their lengths are exact and no two share a prefix; `ignore_eos` makes answers as long
-as the workload says. A token whose text is not complete yet arrives with the next one. Adapter i of the workload is the i-th
-of ``--models``. Knows HTTP; knows no simulator.
+Prompts are random token ids, so that their lengths are exact and no two share a prefix; `ignore_eos` makes answers as
+long as the workload says. A token whose text is not complete yet arrives with the next one. Adapter i of the workload
+is the i-th of ``--models``. Knows HTTP; knows no simulator.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ async def run_load(
     """Send ``arrivals`` and return their records, in order. A request that fails is a record with an error."""
     most = max((arrival.adapter for arrival in arrivals), default=0)
     if most >= len(models):
-        raise InvalidRequest(f"the workload asks for adapter {most}; only {len(models)} models are given", param="models")
+        raise InvalidRequest(
+            f"the workload asks for adapter {most}; only {len(models)} models are given", param="models"
+        )
     with Progress(transient=True) as progress:
         task = progress.add_task("requests answered", total=len(arrivals))
         started = time.perf_counter()

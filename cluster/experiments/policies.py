@@ -1,7 +1,8 @@
 """Which replica gets a request: the policies that are compared.
 
-Each is told what a router can know: the adapter asked for, how many unfinished requests every replica has, and who holds or
-is loading the adapter. That is known at once here; a real router learns it some tens of milliseconds late. Knows no time.
+Each is told what a router can know: the adapter asked for, how many unfinished requests every replica has, and who
+holds or is loading the adapter. That is known at once here; a real router learns it some tens of milliseconds late.
+Knows no time.
 """
 
 from __future__ import annotations
@@ -63,8 +64,8 @@ class PowerOfTwo:
 class ConsistentHash:
     """Consistent hashing with bounded loads (Mirrokni, Thorup, Zadimoghaddam, SODA 2018).
 
-    An adapter belongs to the first replica clockwise of its point on the ring; one that has reached ``bound`` times the mean
-    load passes the request on to the next.
+    An adapter belongs to the first replica clockwise of its point on the ring; one that has reached ``bound`` times
+    the mean load passes the request on to the next.
     """
 
     def __init__(self, seed: int, bound: float = 1.25, points_per_replica: int = 64) -> None:
@@ -97,7 +98,7 @@ class Affinity:
         self._spill = spill
 
     def choose(self, adapter: int, cluster: Cluster) -> int:
-        """The least loaded holder while it is below ``spill`` or nobody is less loaded; else the least loaded of all."""
+        """The least loaded holder while it is below ``spill`` or nobody has less to do; else the least loaded."""
         loads = cluster.loads
         least = min(loads)
         holders = cluster.holders(adapter)

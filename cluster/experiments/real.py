@@ -2,10 +2,10 @@
 
     python -m cluster.experiments.real --replicas 1 2 3 --rates 0.5 1 --out runs/real
 
-For every number of replicas it starts the whole system on this machine, asks lone requests first, whose first tokens tell what
-HTTP and Ray add, then sends each workload and simulates the same arrivals, with the power of two choices, as Ray Serve
-routes. Every replica holds every adapter, so there are no misses on either side. On a machine with few cores, replicas and
-the load generator share them, which the simulator does not know: keep the rate low.
+For every number of replicas it starts the whole system on this machine, asks lone requests first, whose first tokens
+tell what HTTP and Ray add, then sends each workload and simulates the same arrivals, with the power of two choices,
+as Ray Serve routes. Every replica holds every adapter, so there are no misses on either side. On a machine with few
+cores, replicas and the load generator share them, which the simulator does not know: keep the rate low.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def main() -> None:
         WorkloadSpec(given.requests, rate, adapters, alpha=alpha, prompt_tokens=(16, 96), output_tokens=(8, 48))
         for adapters, alpha, rate in itertools.product(given.adapters, given.alpha, given.rates)
     ]
-    comparisons = []
+    comparisons: list[Comparison] = []
     with tempfile.TemporaryDirectory(prefix="adaptrix-") as name:
         directory = Path(name)
         base = BaseModelManager(given.base, precision="int4").load_model()
@@ -131,7 +131,11 @@ def serve_config(base: str, replicas: int, directory: Path) -> dict[str, Any]:
     """A Serve config of the whole system without the router, which no request here needs."""
     args = {
         "base": {"model": base, "device": "cpu", "precision": "int4"},
-        "adapters": {"dir": str(directory / "adapters"), "state_dir": str(directory / f"state-{replicas}"), "trust": "off"},
+        "adapters": {
+            "dir": str(directory / "adapters"),
+            "state_dir": str(directory / f"state-{replicas}"),
+            "trust": "off",
+        },
         "engine": {"cut": 0},
         "router": {"enabled": False},
         "replicas": {"num_replicas": replicas, "cpus": REPLICA_CPUS},
@@ -185,7 +189,18 @@ def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> 
 def show(comparisons: Sequence[Comparison]) -> None:
     """Print measured, simulated, and the error."""
     table = Table(title="Real replicas, and the simulator's error")
-    for column in ("replicas", "adapters", "alpha", "rate", "failed", "p50 first, s", "p99 first, s", "per token, ms", "tokens/s", "SLO"):
+    for column in (
+        "replicas",
+        "adapters",
+        "alpha",
+        "rate",
+        "failed",
+        "p50 first, s",
+        "p99 first, s",
+        "per token, ms",
+        "tokens/s",
+        "SLO",
+    ):
         table.add_column(column, justify="right")
     for comparison in comparisons:
         spec, real, errors = comparison.workload, comparison.real, comparison.errors()

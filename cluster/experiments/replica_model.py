@@ -1,8 +1,9 @@
 """One simulated replica: the engine's batching, step by step, with the clock handed in.
 
-As in the engine, every decoding row gets a token in each step; beside them prompts get ``mixed_prefill_tokens`` tokens and
-one more per decoding row, or the whole batch while nothing decodes; who came first is first. While no prompt waits, steps
-are alike, and many are taken as one event. Rows hold no KV blocks here: the cache is taken to be large enough.
+As in the engine, every decoding row gets a token in each step; beside them prompts get ``mixed_prefill_tokens``
+tokens and one more per decoding row, or the whole batch while nothing decodes; who came first is first. While no
+prompt waits, steps are alike, and many are taken as one event. Rows hold no KV blocks here: the cache is taken to be
+large enough.
 """
 
 from __future__ import annotations

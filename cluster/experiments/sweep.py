@@ -2,8 +2,9 @@
 
     python -m cluster.experiments.sweep --plots docs/images --out runs/sweep.jsonl
 
-One axis at a time around a centre (``--product`` for every combination). All policies of a case serve the same workload.
-The first half of the requests only fills caches. Prints a table, draws ``scaling-<axis>.png`` and ends with a line of JSON.
+One axis at a time around a centre (``--product`` for every combination). All policies of a case serve the same
+workload. The first half of the requests only fills caches. Prints a table, draws ``scaling-<axis>.png`` and ends with
+a line of JSON.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Who asks for which adapter, when, and for how much: the workloads of S-LoRA and Punica, seeded.
 
 Popularity ``power`` is S-LoRA's (Sheng et al., MLSys 2024, `benchmarks/trace.py`): adapter ``floor(n * x)`` with x of
-density ``alpha * x**(alpha - 1)``, so adapter 0 has the share ``(1/n)**alpha``; alpha 1 is uniform, smaller is more skewed.
-The other four are Punica's (Chen et al., MLSys 2024, section 7). Gaps between arrivals are gamma distributed with mean
-``1 / rate`` and coefficient of variation ``cv``; cv 1 is a Poisson process. Knows no servers and no simulator.
+density ``alpha * x**(alpha - 1)``, so adapter 0 has the share ``(1/n)**alpha``; alpha 1 is uniform, smaller is more
+skewed. The other four are Punica's (Chen et al., MLSys 2024, section 7). Gaps between arrivals are gamma distributed
+with mean ``1 / rate`` and coefficient of variation ``cv``; cv 1 is a Poisson process. Knows no servers and no
+simulator.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ class WorkloadSpec:
                 raise InvalidRequest(f"workload {name} is {getattr(self, name)}; it must be above 0", param=name)
         if self.popularity not in POPULARITIES:
             known = ", ".join(POPULARITIES)
-            raise InvalidRequest(f"workload popularity is {self.popularity!r}; choose one of {known}", param="popularity")
+            raise InvalidRequest(
+                f"workload popularity is {self.popularity!r}; choose one of {known}", param="popularity"
+            )
         for name in ("prompt_tokens", "output_tokens"):
             low, high = getattr(self, name)
             if not 1 <= low < high:

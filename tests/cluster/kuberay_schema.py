@@ -1,7 +1,7 @@
 """What KubeRay's API reference (ray.io/v1) says a RayService may hold, as a JSON schema; pods as far as we use them.
 
-Field names, types and enumerations are those of https://ray-project.github.io/kuberay/reference/api/. A field that the reference
-does not have is refused here, as the API server would drop it.
+Field names, types and enumerations are those of https://ray-project.github.io/kuberay/reference/api/. A field that
+the reference does not have is refused here, as the API server would drop it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ CONTAINER = closed(
         "env": {"type": "array", "items": closed({"name": TEXT, "value": TEXT}, ("name", "value"))},
         "ports": {
             "type": "array",
-            "items": closed({"name": LABEL, "containerPort": {"type": "integer", "maximum": 65535}}, ("containerPort",)),
+            "items": closed(
+                {"name": LABEL, "containerPort": {"type": "integer", "maximum": 65535}}, ("containerPort",)
+            ),
         },
         "resources": closed({"requests": QUANTITIES, "limits": QUANTITIES}),
         "volumeMounts": {

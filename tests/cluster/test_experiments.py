@@ -80,7 +80,9 @@ def test_a_workloads_rate_is_a_share_of_what_all_replicas_serve() -> None:
 
 def test_a_sweep_gives_a_result_per_policy_and_draws_the_axes_that_vary(tmp_path: Path) -> None:
     conditions = Conditions(requests_per_replica=40)
-    results = [r for case in star(CENTRE, VALUES) for r in run_case(case, ENGINE, conditions, ["affinity", "round robin"])]
+    results = [
+        r for case in star(CENTRE, VALUES) for r in run_case(case, ENGINE, conditions, ["affinity", "round robin"])
+    ]
     assert [(r.case.replicas, r.case.alpha, r.policy) for r in results] == [
         (replicas, alpha, policy)
         for replicas, alpha in ((2, 0.5), (1, 0.5), (2, 1.0))

@@ -47,7 +47,8 @@ def test_variants_pass_rays_schema_and_ours_and_listen_on_loopback(path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("name", "device", "gpus", "replicas"), [("one_cpu", "cpu", 0, 1), ("one_gpu", "cuda", 1, 1), ("many_gpus", "cuda", 1, 8)]
+    ("name", "device", "gpus", "replicas"),
+    [("one_cpu", "cpu", 0, 1), ("one_gpu", "cuda", 1, 1), ("many_gpus", "cuda", 1, 8)],
 )
 def test_variants_ask_for_the_hardware_they_are_named_after(name: str, device: str, gpus: int, replicas: int) -> None:
     settings = settings_of(read(CLUSTER / "serve_configs" / f"{name}.yaml"))
@@ -58,7 +59,7 @@ def test_a_variant_with_a_wrong_key_is_refused(tmp_path: Path) -> None:
     document = read(VARIANTS[0])
     document["applications"][0]["args"]["engine"]["max_row"] = 4
     (tmp_path / "wrong.yaml").write_text(yaml.safe_dump(document))
-    with pytest.raises(ConfigError, match="engine.max_row: unknown key"):
+    with pytest.raises(ConfigError, match=r"engine\.max_row: unknown key"):
         read_config(tmp_path / "wrong.yaml", None, None)
 
 
@@ -103,7 +104,9 @@ def test_the_manifest_has_the_fields_that_kuberay_documents(manifest: dict[str, 
     jsonschema.validate(manifest, RAY_SERVICE)
 
 
-@pytest.mark.parametrize("where", [("spec",), ("spec", "rayClusterConfig"), ("spec", "rayClusterConfig", "headGroupSpec")])
+@pytest.mark.parametrize(
+    "where", [("spec",), ("spec", "rayClusterConfig"), ("spec", "rayClusterConfig", "headGroupSpec")]
+)
 def test_a_manifest_with_another_field_is_refused(manifest: dict[str, Any], where: tuple[str, ...]) -> None:
     changed = copy.deepcopy(manifest)
     place = changed

@@ -45,8 +45,8 @@ def test_a_prompt_longer_than_a_step_takes_several() -> None:
 
 def test_a_prompt_beside_a_decoding_row_is_computed_in_small_parts() -> None:
     engine = dataclasses.replace(ENGINE, load_s=0.0)
-    # The first row's prompt ends at 1.1; the second one's 22 tokens are two steps of 11 beside its decoding, from 2.2 on,
-    # where the step in progress ends.
+    # The first row's prompt ends at 1.1; the second one's 22 tokens are two steps of 11 beside its decoding, from 2.2
+    # on, where the step in progress ends.
     records = one_replica(engine, Arrival(0, 0.0, 0, 10, 9), Arrival(1, 1.5, 0, 22, 1))
     assert records[1].first_token_s == pytest.approx(2.2 + 2 * (1.0 + 0.1 + 0.11))
     assert records[0].end_s == pytest.approx(1.1 + 8 * 1.1 + 2 * 0.11)
@@ -55,7 +55,8 @@ def test_a_prompt_beside_a_decoding_row_is_computed_in_small_parts() -> None:
 def test_a_full_batch_makes_the_third_request_wait() -> None:
     engine = dataclasses.replace(ENGINE, load_s=0.0)
     records = one_replica(engine, *(Arrival(index, 0.0, 0, 10, 3) for index in range(3)))
-    # The first step is the first request's alone, the second one the other's prompt beside it, and in the third it ends.
+    # The first step is the first request's alone, the second one the other's prompt beside it, and in the third it
+    # ends.
     assert records[0].end_s == pytest.approx(1.1 + 1.2 + 1.2)
     assert records[2].first_token_s == pytest.approx(3.5 + 1.2)
 
@@ -67,9 +68,7 @@ def test_loads_wait_for_each_other_and_requests_share_one() -> None:
 
 def test_an_adapter_in_use_is_never_evicted() -> None:
     engine = dataclasses.replace(ENGINE, adapter_slots=1)
-    records = one_replica(
-        engine, Arrival(0, 0.0, 1, 10, 50), Arrival(1, 1.0, 2, 10, 1), Arrival(2, 200.0, 1, 10, 1)
-    )
+    records = one_replica(engine, Arrival(0, 0.0, 1, 10, 50), Arrival(1, 1.0, 2, 10, 1), Arrival(2, 200.0, 1, 10, 1))
     assert records[0].end_s == pytest.approx(5.0 + 1.1 + 49 * 1.1)
     assert records[1].first_token_s == pytest.approx(records[0].end_s + 5.0 + 1.1)
     assert records[2].warm is False
@@ -81,9 +80,7 @@ def test_routers_are_told_of_evictions() -> None:
     assert (simulation.holders(1), simulation.holders(2)) == (set(), {0})
 
 
-REQUESTS = st.lists(
-    st.tuples(st.floats(0.01, 9.0), st.integers(1, 250), st.integers(1, 12)), min_size=1, max_size=12
-)
+REQUESTS = st.lists(st.tuples(st.floats(0.01, 9.0), st.integers(1, 250), st.integers(1, 12)), min_size=1, max_size=12)
 
 
 @settings(max_examples=150, deadline=None)
