@@ -3,9 +3,9 @@
     python -m cluster.local_two_nodes                 # until Ctrl-C
     python -m cluster.local_two_nodes --check         # until GET /health says 200, then down again
 
-The API listens on loopback; Ray's own ports take only who has the token, which is made for each run and deleted after it.
-Each replica takes more than half a node, so two of them land on two nodes. Only processes that were started here are
-ended, by their ids.
+The API listens on loopback; Ray's own ports take only who has the token, which is made for each run and deleted
+after it. Each replica takes more than half a node, so two of them land on two nodes. Only processes that were started
+here are ended, by their ids.
 """
 
 from __future__ import annotations
@@ -45,8 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run until interrupted or checked; 0, or 1 where it could not start."""
     given = _arguments().parse_args(argv)
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    _heed_signals(stop)
     with tempfile.TemporaryDirectory(prefix="adaptrix-") as name, ExitStack() as stack:
         directory = Path(name)
         _set_environment(directory / "token")  # before anything imports Ray, which reads it once
@@ -72,6 +71,11 @@ def two_replicas(config: dict[str, Any]) -> dict[str, Any]:
     args = config["applications"][0].setdefault("args", {})
     args["replicas"] = {**args.get("replicas", {}), "num_replicas": NODES, "cpus": REPLICA_CPUS}
     return {**config, "proxy_location": "HeadOnly"}
+
+
+def _heed_signals(stop: threading.Event) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
 
 
 def _set_environment(token: Path) -> None:
@@ -114,6 +118,7 @@ def _deploy(
 
     stack.callback(ray.shutdown)
     ray.init(address=address, namespace="serve", log_to_driver=False, logging_level=logging.ERROR)
+    _heed_signals(stop)  # Ray has put its own handlers in place, which end the process at once
     _wait(lambda: sum(node["Alive"] for node in ray.nodes()) == NODES, processes, stop, "the second node")
     print("deploying", flush=True)
     schema = ServeDeploySchema.model_validate(config)

@@ -90,27 +90,32 @@ class ConsistentHash:
 class Affinity:
     """A replica that holds the adapter, the least loaded of them; a less loaded other one where all of them are busy.
 
-    ``spill`` is the load from which a holder counts as busy: below it, an adapter stays where it is.
+    A holder is busy from ``spill`` unfinished requests on, and from ``bound`` times the mean load: under backlog every
+    replica has more than any fixed number, and a fixed number alone would then send nobody where the adapter is.
     """
 
-    def __init__(self, seed: int, spill: int = 8) -> None:
+    def __init__(self, seed: int, spill: int = 8, bound: float = 1.25) -> None:
+        """A ``bound`` of 0 leaves ``spill`` alone."""
         self._random = random.Random(seed)
         self._spill = spill
+        self._bound = bound
 
     def choose(self, adapter: int, cluster: Cluster) -> int:
-        """The least loaded holder while it is below ``spill`` or nobody has less to do; else the least loaded."""
+        """The least loaded holder while it is not busy or nobody has less to do; else the least loaded of all."""
         loads = cluster.loads
         least = min(loads)
         holders = cluster.holders(adapter)
         if holders:
             warm = min(holders, key=lambda replica: (loads[replica], replica))
-            if loads[warm] < self._spill or loads[warm] == least:
+            busy_from = max(self._spill, self._bound * (sum(loads) + 1) / len(loads))
+            if loads[warm] < busy_from or loads[warm] == least:
                 return warm
         return self._random.choice([replica for replica, load in enumerate(loads) if load == least])
 
 
 POLICIES: dict[str, Callable[[int], Policy]] = {
     "affinity": Affinity,
+    "affinity, fixed spill": lambda seed: Affinity(seed, bound=0.0),
     "consistent hashing": ConsistentHash,
     "power of two": PowerOfTwo,
     "round robin": RoundRobin,

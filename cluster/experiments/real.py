@@ -168,7 +168,7 @@ def serving(config: dict[str, Any], directory: Path) -> Iterator[str]:
         yield url
     finally:
         if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGINT)
             process.wait(STOP_TIMEOUT_S)
 
 

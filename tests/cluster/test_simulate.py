@@ -175,12 +175,29 @@ def test_consistent_hashing_bounds_every_load() -> None:
 
 
 def test_affinity_stays_with_a_holder_until_it_is_busy() -> None:
-    policy = Affinity(0, spill=4)
+    policy = Affinity(0, spill=4, bound=0.0)
     assert policy.choose(1, Loads([3, 0, 0], {1: {0}})) == 0
     assert policy.choose(1, Loads([4, 0, 0], {1: {0}})) in (1, 2)
     assert policy.choose(1, Loads([4, 2, 0], {1: {0, 1}})) == 1
     assert policy.choose(1, Loads([4, 4, 4], {1: {1}})) == 1  # nobody is better off
     assert policy.choose(2, Loads([1, 0, 1], {1: {0}})) == 1  # nobody holds it
+
+
+def test_affinity_under_backlog_counts_as_busy_who_has_more_than_the_others() -> None:
+    policy = Affinity(0, spill=4, bound=1.25)
+    assert policy.choose(1, Loads([31, 29, 30], {1: {0}})) == 0  # above the spill, as all are
+    assert policy.choose(1, Loads([50, 20, 20], {1: {0}})) in (1, 2)
+    assert Affinity(0, spill=4, bound=0.0).choose(1, Loads([31, 29, 30], {1: {0}})) == 1
+
+
+def test_a_fixed_spill_gives_affinity_up_where_loads_pile_up_and_a_bound_on_the_mean_does_not() -> None:
+    spec = WorkloadSpec(4000, 8.0, 200, prompt_tokens=(5, 20), output_tokens=(1, 5))
+    engine = EngineModel(StepCost(0.02, 0.001, 0.0005), adapter_slots=40, load_s=1.0)
+    hits = {}
+    for name in ("affinity", "affinity, fixed spill"):
+        records = simulate(engine, 8, POLICIES[name](1), generate(spec))
+        hits[name] = np.mean([bool(record.warm) for record in records[2000:]])
+    assert hits["affinity"] > 2 * hits["affinity, fixed spill"]
 
 
 @pytest.mark.parametrize("name", POLICIES)
