@@ -83,6 +83,13 @@ class AdapterSettings(_Section):
         Path("adapters/trusted_keys"), description="directory of public keys whose signatures are accepted"
     )
     revocation_file: SettingsPath | None = Field(None, description="file of revoked package digests, one per line")
+    revocation_max_age_s: float = Field(
+        300.0,
+        ge=1.0,
+        le=604_800.0,
+        strict=False,
+        description="seconds that a replica relies on the revocation list it was last told, 1 to 604800",
+    )
     base_match: Literal["exact", "compatible"] = Field("compatible", description="exact or compatible")
 
 
