@@ -30,6 +30,7 @@ from deployments.listing import adapter_list, model_card, model_list, readiness
 from deployments.metrics import CONTENT_TYPE
 from deployments.names import AUTO, public_id
 from deployments.principals import Principal, Scope
+from deployments.revocation_api import revocation_endpoints
 from deployments.schemas import (
     ChatRequest,
     CompletionRequest,
@@ -52,6 +53,7 @@ def build_api(services: Services) -> ASGIApp:
     _generation_endpoints(app, services)
     _router_endpoints(app, services)
     _adapter_endpoints(app, services)
+    revocation_endpoints(app, services)
     _status_endpoints(app, services)
     return Guard(app, services.metrics, services.keys.enabled)
 

@@ -13,6 +13,7 @@ from ray.exceptions import RayError
 from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp
 
+from adaptrix_core.adapters.revocation import SignedList
 from adaptrix_core.config import Settings
 from deployments.api import build_api
 from deployments.catalogue import Catalogue
@@ -22,8 +23,8 @@ from deployments.generation import Batches
 from deployments.metrics import Metrics
 from deployments.principals import KeyRing
 from deployments.services import Services
-from deployments.store import namespace_of
-from deployments.wire import Entry, GenerateCall, Report, RouteAnswer
+from deployments.store_handle import namespace_of
+from deployments.wire import Entry, GenerateCall, Report, Revoked, RouteAnswer
 
 
 class HandleReplicas:
@@ -101,6 +102,16 @@ class HandleStore:
         """Unload an adapter from every replica."""
         gone: list[Entry] = await self._ask("unload", name)
         return gone
+
+    async def revoke(self, files: SignedList) -> Revoked:
+        """Put a signed revocation list in force on every replica."""
+        revoked: Revoked = await self._ask("revoke", files)
+        return revoked
+
+    async def revocation_list(self) -> SignedList | None:
+        """The revocation list in force; None where none was ever published."""
+        files: SignedList | None = await self._ask("watch_revocations", -1, 0.0)
+        return files
 
     async def _ask(self, method: str, *args: Any) -> Any:
         # Not repeated by Ray: a load that the store's death cut off is reported, and the client decides.

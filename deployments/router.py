@@ -17,7 +17,7 @@ from adaptrix_core.config import RouterSettings, Settings
 from adaptrix_core.errors import InvalidRequest
 from deployments.catalogue import Catalogue
 from deployments.follow import StoreFollower
-from deployments.store import namespace_of
+from deployments.store_handle import namespace_of
 from deployments.wire import RouteAnswer
 
 if TYPE_CHECKING:

@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from adaptrix_core.adapters.revocation import SignedList
 from adaptrix_core.config import Settings
 from deployments.catalogue import Catalogue
 from deployments.generation import Replicas, Router
 from deployments.metrics import Metrics
 from deployments.principals import KeyRing
-from deployments.wire import Entry, Report
+from deployments.wire import Entry, Report, Revoked
 
 
 class Embedder(Router, Protocol):
@@ -45,6 +46,12 @@ class Store(Protocol):
 
     async def unload(self, name: str) -> list[Entry]:
         """Unload an adapter from every replica."""
+
+    async def revoke(self, files: SignedList) -> Revoked:
+        """Put a signed revocation list in force on every replica."""
+
+    async def revocation_list(self) -> SignedList | None:
+        """The revocation list in force; None where none was ever published."""
 
 
 @dataclass

@@ -116,6 +116,19 @@ class Report:
     """By package digest."""
     stats: Mapping[str, float] = field(default_factory=dict)
     """Numbers of the engine, for /metrics."""
+    revocations: int = 0
+    """Number of the revocation list in force on this replica."""
+
+
+@dataclass(frozen=True)
+class Revoked:
+    """What became of a revocation list that was put in force."""
+
+    number: int
+    confirmed: tuple[str, ...]
+    """Replicas that have it."""
+    waiting: tuple[str, ...]
+    """Live replicas that have not said so yet; each refuses all adapters once its lease ends."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ more.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,10 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from adaptrix_core.adapters.keys import TrustedKey
 from adaptrix_core.adapters.signing import sign_snapshot, verify_snapshot
-from adaptrix_core.adapters.snapshot import SIGNATURE_FILE, Snapshot, read_snapshot
+from adaptrix_core.adapters.snapshot import REVOCATIONS_FILE, SIGNATURE_FILE, Snapshot, read_snapshot
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected, Conflict
 
-REVOCATIONS_FILE = "revocations.json"
 MAX_LIST_BYTES = 4 * 1024 * 1024
 """Each of the two files; some 40,000 packages with a reason."""
 MAX_NUMBER = 2**53 - 1
@@ -51,15 +50,16 @@ class RevocationList:
     revoked: Mapping[str, str] = field(default_factory=dict)
     """Package digest to reason, which may be empty."""
 
-    def with_package(self, package: str, reason: str = "") -> RevocationList:
-        """The next list, with this package on it."""
-        return RevocationList(self.number + 1, {**self.revoked, package: reason})
+    def with_packages(self, packages: Iterable[str], reason: str = "") -> RevocationList:
+        """The next list, with these packages on it."""
+        return RevocationList(self.number + 1, {**self.revoked, **dict.fromkeys(packages, reason)})
 
-    def without_package(self, package: str) -> RevocationList:
-        """The next list, without this package. Raises AdapterNotFound where it is not on this one."""
-        if package not in self.revoked:
-            raise AdapterNotFound(f"package {package} is not on revocation list {self.number}; nothing to take back")
-        return RevocationList(self.number + 1, {p: why for p, why in self.revoked.items() if p != package})
+    def without(self, packages: Iterable[str]) -> RevocationList:
+        """The next list, without these packages. Raises AdapterNotFound where one is not on this one."""
+        gone = set(packages)
+        if missing := gone - set(self.revoked):
+            raise AdapterNotFound(f"package {min(missing)} is not on revocation list {self.number}; nothing to undo")
+        return RevocationList(self.number + 1, {p: why for p, why in self.revoked.items() if p not in gone})
 
     def require_successor(self, later: RevocationList) -> None:
         """Raise Conflict unless ``later`` may take this list's place: a higher number, or the same list again."""

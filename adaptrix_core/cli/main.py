@@ -13,6 +13,7 @@ from adaptrix_core.cli.errors import ErrorEdge
 from adaptrix_core.cli.evaluation import evaluate
 from adaptrix_core.cli.exchange import export_adapter, import_adapter
 from adaptrix_core.cli.query import query
+from adaptrix_core.cli.revocation import revoke
 from adaptrix_core.cli.routing import route
 from adaptrix_core.cli.serve import serve
 from adaptrix_core.cli.session import Session
@@ -49,6 +50,7 @@ for command in (
     export_adapter,
     sign,
     verify,
+    revoke,
     route,
 ):
     cli.add_command(command)

@@ -16,7 +16,7 @@ from itertools import groupby
 
 from adaptrix_core.engine.kv_cache import KVCache
 from adaptrix_core.engine.row import Row
-from adaptrix_core.injection.mix import Mix
+from adaptrix_core.injection.mix import Mix, digests_of
 
 _KNOWN_MIXES = 4096
 """Encodings of mixes that are kept; another one is encoded again."""
@@ -60,9 +60,14 @@ class PrefixCache:
             if full == row.num_named[span]:  # most steps fill no block
                 continue
             keys = self._keys(row, span, full)
+            labels = self._acting(row, span)
             for block in range(row.num_named[span], full):
-                pool.name(row.tables[span][block], keys[block])
+                pool.name(row.tables[span][block], keys[block], labels)
             row.num_named[span] = full
+
+    def forget(self, digest: str) -> int:
+        """Make what was computed under an adapter unfindable; returns how many blocks that were."""
+        return sum(pool.forget(digest) for pool in self._cache.pools)
 
     def count_hits(self, row: Row) -> None:
         """Count what an admitted row has taken over."""
@@ -127,6 +132,11 @@ class PrefixCache:
         stop = self._cache.spans[span].stop
         runs = groupby(self._visible(row.mix_at(position), stop) for position in range(start, end))
         return _fields((b"run", struct.pack(">I", len(list(run))) + mix) for mix, run in runs)
+
+    def _acting(self, row: Row, span: int) -> frozenset[str]:
+        """The adapters of a row that act below the end of ``span``."""
+        stop = self._cache.spans[span].stop
+        return frozenset(d for d in digests_of(row.schedule) if any(layer < stop for layer in self._layers_of(d)))
 
     def _encode(self, mix: Mix, stop: int) -> bytes:
         """The terms that act on some layer below ``stop``, in order, with their factors there."""

@@ -11,7 +11,6 @@ import pytest
 
 from adaptrix_core.adapters.keys import read_trusted_keys
 from adaptrix_core.adapters.revocation import (
-    REVOCATIONS_FILE,
     RevocationList,
     parse_list,
     read_list,
@@ -20,7 +19,7 @@ from adaptrix_core.adapters.revocation import (
 )
 from adaptrix_core.adapters.revocation_lease import RevocationLease
 from adaptrix_core.adapters.signing import sign_snapshot
-from adaptrix_core.adapters.snapshot import SIGNATURE_FILE, Snapshot
+from adaptrix_core.adapters.snapshot import REVOCATIONS_FILE, SIGNATURE_FILE, Snapshot
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected, Conflict
 
 BAD, GOOD = "a" * 64, "b" * 64
@@ -57,12 +56,12 @@ def refusal(lease: RevocationLease, package: str) -> str | None:
 
 
 def test_a_signed_list_says_what_was_signed(signer: Any) -> None:
-    wanted = RevocationList().with_package(BAD, "leaks")
+    wanted = RevocationList().with_packages([BAD], "leaks")
     read = verify_list(sign_list(wanted, signer.private), read_trusted_keys(signer.trust.trusted_keys_dir))
     assert (read.number, read.revoked) == (1, {BAD: "leaks"})
-    assert read.with_package(GOOD).without_package(BAD) == RevocationList(3, {GOOD: ""})
+    assert read.with_packages([GOOD]).without([BAD]) == RevocationList(3, {GOOD: ""})
     with pytest.raises(AdapterNotFound):
-        read.without_package(GOOD)
+        read.without([GOOD])
 
 
 def test_a_list_on_disk_passes_the_signature_tool_s_own_rules(signer: Any, tmp_path: Any) -> None:
