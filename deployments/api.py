@@ -185,6 +185,14 @@ def _adapter_endpoints(app: FastAPI, services: Services) -> None:
         await admin.unload(services, body)
         return PlainTextResponse(f"Success: LoRA adapter '{body.lora_name}' removed successfully.")
 
+    @app.post("/v1/adapters")
+    async def publish(request: Request) -> Response:
+        await _authorized(request, services, "admin")
+        limit = services.settings.security.max_upload_bytes
+        entry, new = await admin.publish(services, await read_body(request, limit, "security.max_upload_bytes"))
+        document = {"object": "adaptrix.adapter", "name": entry.name, "version": entry.version, "digest": entry.package}
+        return JSONResponse(document, status_code=201 if new else 200)
+
     for prefix in ("/v1", ""):  # SGLang's clients leave the prefix out
         app.post(f"{prefix}/load_lora_adapter")(load)
         app.post(f"{prefix}/unload_lora_adapter")(unload)

@@ -5,7 +5,7 @@ Streams come straight from the replica that computes them. Knows handles and the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ray import serve
@@ -102,6 +102,11 @@ class HandleStore:
         """Unload an adapter from every replica."""
         gone: list[Entry] = await self._ask("unload", name)
         return gone
+
+    async def publish(self, files: Mapping[str, bytes]) -> tuple[Entry, bool]:
+        """Make the adapter in these files known to every replica; whether it is new."""
+        published: tuple[Entry, bool] = await self._ask("publish", files)
+        return published
 
     async def revoke(self, files: SignedList) -> Revoked:
         """Put a signed revocation list in force on every replica."""

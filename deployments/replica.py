@@ -21,8 +21,11 @@ from adaptrix_core.errors import EngineStopped
 from deployments.catalogue import Catalogue
 from deployments.errors import as_core_error
 from deployments.follow import StoreFollower
+from deployments.package_source import PackageSource
 from deployments.revocation_board import read_shared_list
 from deployments.revocation_follower import RevocationFollower
+from deployments.shipped import read_shared
+from deployments.store_files import packages_directory
 from deployments.store_handle import namespace_of
 from deployments.wire import GenerateCall, Piece
 
@@ -43,11 +46,13 @@ class ModelReplica:
         self._replica_id = context.replica_id.unique_id
         self._synced = ""
         self._follower = StoreFollower(settings.adapters, namespace_of(context.app_name), self._on_catalogue)
-        self._worker = await asyncio.to_thread(EngineWorker, settings, self._fetch)
+        adapters = settings.adapters
+        read = partial(read_shared, adapters.dir, packages_directory(adapters.state_dir))
+        self._worker = await asyncio.to_thread(EngineWorker, settings, PackageSource(self._fetch, read).fetch)
         self._revocations = RevocationFollower(
             self._worker.lease,
             self._ask_revocations,
-            partial(read_shared_list, settings.adapters.state_dir),
+            partial(read_shared_list, adapters.state_dir),
             self._on_revocations,
         )
         await self._follower.start()

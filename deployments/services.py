@@ -5,7 +5,7 @@ The protocols here are all that `api.py` knows of the cluster; `ingress.py` fill
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -46,6 +46,9 @@ class Store(Protocol):
 
     async def unload(self, name: str) -> list[Entry]:
         """Unload an adapter from every replica."""
+
+    async def publish(self, files: Mapping[str, bytes]) -> tuple[Entry, bool]:
+        """Make the adapter in these files known to every replica; whether it is new."""
 
     async def revoke(self, files: SignedList) -> Revoked:
         """Put a signed revocation list in force on every replica."""

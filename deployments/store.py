@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,12 @@ import ray
 from adaptrix_core.adapters.revocation import SignedList
 from adaptrix_core.adapters.snapshot import Snapshot
 from adaptrix_core.config import AdapterSettings
-from adaptrix_core.errors import AdapterExists, AdapterRejected, RequestTimeout
+from adaptrix_core.errors import AdapterExists, AdapterRejected, Conflict, RequestTimeout
 from deployments.catalogue import Catalogue
+from deployments.package_files import describe
 from deployments.presence import Presence
 from deployments.revocation_board import RevocationBoard
+from deployments.shelf import Shelf
 from deployments.store_files import StoreFiles
 from deployments.store_handle import fingerprint
 from deployments.wire import Entry, Report, Revoked
@@ -32,6 +35,8 @@ logger = logging.getLogger(__name__)
 SETTLE_TIMEOUT_S = 300.0
 REVOKE_TIMEOUT_S = 10.0
 WATCH_S = 20.0
+SHELF_BYTES = 256 * 1024 * 1024
+"""Packages that were asked for stay in shared memory, for other replicas to ask."""
 
 
 class AdapterStore:
@@ -48,6 +53,9 @@ class AdapterStore:
         self._entries = self._files.open()
         self._board.open()
         self._busy: set[str] = set()
+        self._shelf = Shelf(self._put, SHELF_BYTES)
+        self._poll_s = settings.poll_s
+        self._looking: asyncio.Task[None] | None = None
         logger.info("adapter store holds %d adapters", len(self._entries))
 
     async def retire_unless(self, wanted: str) -> None:
@@ -57,6 +65,8 @@ class AdapterStore:
 
     async def watch(self, known_version: str | None) -> Catalogue:
         """The catalogue, as soon as it differs from ``known_version``; unchanged after `WATCH_S`."""
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._keep_looking())
         await self._presence.until(lambda: self._version() != known_version, WATCH_S)
         return Catalogue(self._version(), self._entries)
 
@@ -79,8 +89,11 @@ class AdapterStore:
 
     async def fetch(self, package: str) -> list[ray.ObjectRef]:
         """``[reference to {file name: uint8 array}]``: in a list, so that the bytes do not pass through this reply."""
-        snapshot = await self.read(package)
-        return [ray.put({name: np.frombuffer(data, np.uint8) for name, data in snapshot.files.items()})]
+        return [await self._shelf.get(package)]
+
+    async def num_disk_reads(self) -> int:
+        """How often a package was read to be handed out."""
+        return self._shelf.num_reads
 
     async def read(self, package: str) -> Snapshot:
         """The files of a package, as they are on disk. Raises AdapterNotFound or AdapterRejected."""
@@ -102,35 +115,83 @@ class AdapterStore:
         """
         if name in self._busy:
             raise _busy(name)
-        self._busy.add(name)
-        try:
-            entry = await asyncio.to_thread(self._files.take, name, Path(path))
-            try:
-                return await self._offer(entry)
-            except BaseException:
-                await self._publish(tuple(e for e in self._entries if e.revision != entry.revision))
-                self._forget(entry)
-                raise
-        finally:
-            self._busy.discard(name)
+        async with self._alone(name):
+            return await self._admit(await asyncio.to_thread(self._files.take, name, Path(path)))
+
+    async def publish(self, files: Mapping[str, bytes]) -> tuple[Entry, bool]:
+        """As `load`, from the files themselves, under the name they give; whether it is new.
+
+        Publishing the same contents again changes nothing. Raises Conflict where that version has other contents.
+        """
+        snapshot = Snapshot("upload", files)
+        wanted = describe(snapshot)
+        await self._presence.until(lambda: wanted.name not in self._busy, SETTLE_TIMEOUT_S)
+        if wanted.name in self._busy:
+            raise _busy(wanted.name)
+        async with self._alone(wanted.name):
+            there = next((entry for entry in self._entries if entry.identity == wanted.identity), None)
+            if there is None:
+                return await self._admit(await asyncio.to_thread(self._files.take_files, wanted.name, snapshot)), True
+            if there.package == wanted.package:
+                return there, False
+            raise Conflict(
+                f"adapter {there.identity!r} is published already with other contents (package {there.package}, sent "
+                f"{wanted.package}); give yours another version",
+                code="version_conflict",
+            )
 
     async def unload(self, wanted: str) -> list[Entry]:
         """Remove ``name`` or ``name@version``; returns once no live replica holds it any more (they drain first)."""
         name, _, version = wanted.partition("@")
-        gone = [e for e in self._entries if not e.staged and e.name == name and version in ("", e.version)]
-        if not gone:
-            raise Catalogue("", self._entries).not_found(wanted, param="lora_name")
+        catalogue = Catalogue("", self._entries)
+        newest = catalogue.find(wanted)
+        if newest is None:
+            raise catalogue.not_found(wanted, param="lora_name")
+        gone = [newest] if version else [e for e in catalogue.servable() if e.name == name]
         if name in self._busy:
             raise _busy(name)
-        self._busy.add(name)
-        try:
+        async with self._alone(name):
             await asyncio.to_thread(self._files.remove, gone)
             await self._publish(tuple(entry for entry in self._entries if entry not in gone))
             packages = {entry.package for entry in gone} - {entry.package for entry in self._entries}
             await self._settle(lambda report: not packages & set(report.held), f"unloading {wanted!r}")
+        for package in packages:
+            self._shelf.drop(package)
+        return gone
+
+    async def _admit(self, entry: Entry) -> Entry:
+        """Offer a staged entry; what is refused leaves nothing behind."""
+        try:
+            return await self._offer(entry)
+        except BaseException:
+            await self._publish(tuple(e for e in self._entries if e.revision != entry.revision))
+            self._forget(entry)
+            raise
+
+    @asynccontextmanager
+    async def _alone(self, name: str) -> AsyncIterator[None]:
+        """Nobody else loads, publishes or unloads ``name`` meanwhile."""
+        self._busy.add(name)
+        try:
+            yield
         finally:
             self._busy.discard(name)
-        return gone
+            await self._presence.wake()
+
+    async def _put(self, package: str) -> tuple[ray.ObjectRef, int]:
+        files = (await self.read(package)).files
+        reference = ray.put({name: np.frombuffer(data, np.uint8) for name, data in files.items()})
+        return reference, sum(map(len, files.values()))
+
+    async def _keep_looking(self) -> None:
+        """Follow the shipped adapters' files."""
+        while True:
+            await asyncio.sleep(self._poll_s)
+            try:
+                if await asyncio.to_thread(self._files.look):
+                    await self._publish(self._files.with_shipped(e for e in self._entries if not e.shipped))
+            except Exception as error:  # a directory or bucket that cannot be listed now may be there again later
+                logger.warning("could not look for new adapters: %s", error)
 
     async def _offer(self, entry: Entry) -> Entry:
         for other in self._entries:

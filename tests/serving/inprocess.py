@@ -78,6 +78,9 @@ class LocalStore:
     async def unload(self, name: str) -> list[Entry]:
         return await self.actor.unload(name)
 
+    async def publish(self, files: Mapping[str, bytes]) -> tuple[Entry, bool]:
+        return await self.actor.publish(files)
+
     async def revoke(self, files: SignedList) -> Revoked:
         return await self.actor.revoke(files)
 
