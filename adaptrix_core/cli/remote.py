@@ -90,6 +90,10 @@ class RemoteTarget:
         """``POST /v1/unload_lora_adapter``."""
         return await self._json("POST", "/v1/unload_lora_adapter", {"lora_name": name})
 
+    async def publish(self, archive: bytes) -> dict[str, Any]:
+        """``POST /v1/adapters``: a plain tar archive of an adapter directory."""
+        return await self._json("POST", "/v1/adapters", content=archive)
+
     async def revocation_list(self) -> dict[str, bytes] | None:
         """``GET /v1/revocations``: the files of the list in force, unverified; None where there is none."""
         document = await self._json("GET", "/v1/revocations")
@@ -128,9 +132,11 @@ class RemoteTarget:
         models = await self._json("GET", "/v1/models")
         return next(card["id"] for card in models["data"] if card["parent"] is None)
 
-    async def _json(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    async def _json(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, content: bytes | None = None
+    ) -> dict[str, Any]:
         try:
-            response = await self._client.request(method, path, json=body)
+            response = await self._client.request(method, path, json=body, content=content)
         except httpx.HTTPError as error:
             raise self._unavailable(error) from error
         if response.is_error:
