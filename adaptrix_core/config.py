@@ -37,6 +37,11 @@ def _anchored(path: Path, info: ValidationInfo) -> Path:
     return (root / path.expanduser()).resolve()
 
 
+def _anchored_or_url(place: Path | str, info: ValidationInfo) -> Path | str:
+    """A URL stays as it is."""
+    return place if "://" in str(place) else _anchored(Path(place), info)
+
+
 def _anchored_if_there(source: str, info: ValidationInfo) -> str:
     """A model source is a path only if something is there; otherwise it is a hub id or a built-in name."""
     candidate = _anchored(Path(source), info)
@@ -75,7 +80,16 @@ class BaseSettings(_Section):
 class AdapterSettings(_Section):
     """Where adapters come from and which of them are trusted."""
 
-    dir: SettingsPath = Field(Path("adapters"), description="directory of shipped adapters, only ever read")
+    dir: Annotated[Path | str, AfterValidator(_anchored_or_url)] = Field(
+        Path("adapters"), description="directory or fsspec URL (s3://…) of shipped adapters, only ever read"
+    )
+    poll_s: float = Field(
+        5.0,
+        ge=0.1,
+        le=86_400.0,
+        strict=False,
+        description="seconds between two looks for new files in dir, 0.1 to 86400",
+    )
     state_dir: SettingsPath = Field(
         Path("runs/adapter-store"), description="directory where adapters loaded at run time are kept"
     )
@@ -84,6 +98,13 @@ class AdapterSettings(_Section):
         Path("adapters/trusted_keys"), description="directory of public keys whose signatures are accepted"
     )
     revocation_file: SettingsPath | None = Field(None, description="file of revoked package digests, one per line")
+    revocation_max_age_s: float = Field(
+        300.0,
+        ge=1.0,
+        le=604_800.0,
+        strict=False,
+        description="seconds that a replica relies on the revocation list it was last told, 1 to 604800",
+    )
     base_match: Literal["exact", "compatible"] = Field("compatible", description="exact or compatible")
 
 
@@ -155,6 +176,9 @@ class SecuritySettings(_Section):
     )
     load_roots: Annotated[tuple[SettingsPath, ...], Field(strict=False)] = Field(
         (), description="directories from which adapters may be loaded at run time"
+    )
+    max_upload_bytes: Bytes = Field(
+        256 * _MIB, ge=1024, description="largest adapter archive that may be published, such as 256MiB; at least 1KiB"
     )
     max_body_bytes: Bytes = Field(4 * _MIB, ge=1024, description="largest request body, such as 4MiB; at least 1KiB")
 
@@ -271,7 +295,7 @@ def _impossible(sections: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _adapter_faults(adapters: AdapterSettings) -> Iterator[str]:
-    if not adapters.dir.is_dir():
+    if isinstance(adapters.dir, Path) and not adapters.dir.is_dir():
         yield f"adapters.dir = {adapters.dir}: no such directory; make it (it may be empty) or name another"
     if adapters.state_dir.exists() and not adapters.state_dir.is_dir():
         yield f"adapters.state_dir = {adapters.state_dir}: not a directory; name another"

@@ -76,6 +76,12 @@ class AdapterExists(AdaptrixError):
     code = "adapter_exists"
 
 
+class Conflict(AdaptrixError):
+    """What was sent contradicts what is in force already (a version with other contents, an older revocation list)."""
+
+    code = "conflict"
+
+
 class AdapterRejected(AdaptrixError):
     """An adapter that must not be loaded. ``code`` says why; the list is in `adaptrix_core/adapters/package.py`."""
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
+from adaptrix_core.adapters.snapshot import Snapshot
 from adaptrix_core.errors import AdapterNotFound, Forbidden, InvalidRequest
+from deployments.names import RESERVED
+from deployments.package_files import describe
 from deployments.schemas import LoadRequest, UnloadRequest
 from deployments.services import Services
+from deployments.upload import files_in
 from deployments.wire import Entry
 
 
@@ -22,6 +27,20 @@ async def load(services: Services, body: LoadRequest) -> Entry:
     entry = await services.store.load(body.lora_name, str(directory))
     await services.store.refresh()
     return entry
+
+
+async def publish(services: Services, archive: bytes) -> tuple[Entry, bool]:
+    """Publish the adapter in a tar archive: verified by every replica before anybody can ask for it; whether it is new.
+
+    Raises AdapterRejected (the archive, or the adapter), Conflict (that version exists with other contents).
+    """
+    files = await asyncio.to_thread(files_in, archive)
+    name = describe(Snapshot("upload", files)).name
+    if name in RESERVED or name == await services.store.base_id():
+        raise InvalidRequest(f"the archive's adapter is called {name!r}, which is reserved; give it another name")
+    published = await services.store.publish(files)
+    await services.store.refresh()
+    return published
 
 
 async def unload(services: Services, body: UnloadRequest) -> list[Entry]:

@@ -29,6 +29,7 @@ from deployments.listing import adapter_list, model_card, model_list, readiness
 from deployments.metrics import CONTENT_TYPE
 from deployments.names import AUTO, public_id
 from deployments.principals import Principal, Scope
+from deployments.revocation_api import revocation_endpoints
 from deployments.schemas import (
     ChatRequest,
     CompletionRequest,
@@ -52,6 +53,7 @@ def build_api(services: Services) -> ASGIApp:
     _generation_endpoints(app, services)
     _router_endpoints(app, services)
     _adapter_endpoints(app, services)
+    revocation_endpoints(app, services)
     _status_endpoints(app, services)
     return Guard(app, services.metrics, services.keys.enabled)
 
@@ -176,6 +178,14 @@ def _adapter_endpoints(app: FastAPI, services: Services) -> None:
         body: UnloadRequest = await _body(request, services, UnloadRequest)
         await admin.unload(services, body)
         return PlainTextResponse(f"Success: LoRA adapter '{body.lora_name}' removed successfully.")
+
+    @app.post("/v1/adapters")
+    async def publish(request: Request) -> Response:
+        await _authorized(request, services, "admin")
+        limit = services.settings.security.max_upload_bytes
+        entry, new = await admin.publish(services, await read_body(request, limit, "security.max_upload_bytes"))
+        document = {"object": "adaptrix.adapter", "name": entry.name, "version": entry.version, "digest": entry.package}
+        return JSONResponse(document, status_code=201 if new else 200)
 
     for prefix in ("/v1", ""):  # SGLang's clients leave the prefix out
         app.post(f"{prefix}/load_lora_adapter")(load)

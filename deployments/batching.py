@@ -9,9 +9,14 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def batched(items: AsyncIterator[T]) -> AsyncGenerator[list[T]]:
-    """Everything that is there, as soon as something is. Closing this closes ``items``."""
+async def batched(items: AsyncIterator[T], ended: asyncio.Future[None] | None = None) -> AsyncGenerator[list[T]]:
+    """Everything that is there, as soon as something is. Closing this closes ``items``.
+
+    An exception that is set on ``ended`` ends the batches: it is raised after what had come before it.
+    """
     queue: asyncio.Queue[T | BaseException | None] = asyncio.Queue()
+    if ended is not None:
+        ended.add_done_callback(lambda done: None if done.cancelled() else queue.put_nowait(done.exception()))
     task = asyncio.create_task(_pump(items, queue))
     try:
         while True:

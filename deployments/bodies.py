@@ -17,18 +17,18 @@ from deployments.errors import BodyTooLarge, invalid_body
 Model = TypeVar("Model", bound=BaseModel)
 
 
-async def read_body(request: Request, limit: int) -> bytes:
-    """The whole body. Raises BodyTooLarge, as early as the size is known."""
+async def read_body(request: Request, limit: int, setting: str = "security.max_body_bytes") -> bytes:
+    """The whole body. Raises BodyTooLarge, which names ``setting``, as early as the size is known."""
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > limit:
-        _too_large(int(announced), limit)
+        _too_large(int(announced), limit, setting)
     parts: list[bytes] = []
     size = 0
     try:
         async for part in request.stream():
             size += len(part)
             if size > limit:
-                _too_large(size, limit)
+                _too_large(size, limit, setting)
             parts.append(part)
     except ClientDisconnect as error:
         raise InvalidRequest("the client went away while it sent the body") from error
@@ -82,8 +82,7 @@ def _kind(document: Any) -> str:
     return names.get(type(document), "value")
 
 
-def _too_large(size: int, limit: int) -> NoReturn:
+def _too_large(size: int, limit: int, setting: str) -> NoReturn:
     raise BodyTooLarge(
-        f"the body has {size} bytes or more; at most {limit} are accepted (setting security.max_body_bytes): "
-        "send a shorter prompt"
+        f"the body has {size} bytes or more; at most {limit} are accepted (setting {setting}): send less"
     )

@@ -13,6 +13,7 @@ from adaptrix_core.errors import AdapterNotFound
 from deployments.wire import Entry
 
 MAX_SHOWN = 80
+LATEST = "latest"
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class Catalogue:
         return [best[name] for name in sorted(best)]
 
     def find(self, wanted: str) -> Entry | None:
-        """The entry called ``name`` (its newest version) or ``name@version``, or None."""
-        name, _, version = wanted.partition("@")
+        """The entry called ``name`` or ``name@latest`` (its newest version) or ``name@version``, or None."""
+        name, _, version = wanted.removesuffix(f"@{LATEST}").partition("@")
         matches = [e for e in self.servable() if e.name == name and (not version or e.version == version)]
         return max(matches, key=lambda entry: version_key(entry.version), default=None)
 

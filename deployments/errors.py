@@ -26,6 +26,7 @@ _STATUS: tuple[tuple[type[core.AdaptrixError], int, str], ...] = (
     (core.AdapterNotFound, 404, "not_found_error"),
     (core.RequestNotFound, 404, "not_found_error"),
     (core.AdapterExists, 400, "invalid_request_error"),
+    (core.Conflict, 409, "conflict_error"),
     (core.AdapterRejected, 422, "adapter_error"),
     (core.InvalidRequest, 400, "invalid_request_error"),
     (core.ConfigError, 500, "server_error"),

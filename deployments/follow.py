@@ -14,7 +14,7 @@ from ray.exceptions import RayError
 
 from adaptrix_core.config import AdapterSettings
 from deployments.catalogue import Catalogue
-from deployments.store import open_store
+from deployments.store_handle import open_store
 
 logger = logging.getLogger(__name__)
 

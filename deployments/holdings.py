@@ -2,7 +2,8 @@
 
 The store is not trusted. Bytes are copied into a private directory, checked there against the package digest, the
 trust policy and the base model, and only then mapped. A package that was refused is not tried again until the catalogue
-offers it anew. Knows no HTTP and no requests.
+offers it anew. What is revoked is refused whatever the catalogue says, and the requests that run on it end. Knows no
+HTTP.
 """
 
 from __future__ import annotations
@@ -12,15 +13,18 @@ import logging
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from adaptrix_core.adapters import Adapter
 from adaptrix_core.adapters.atomic import write_directory
 from adaptrix_core.adapters.loader import DynamicLoader
+from adaptrix_core.adapters.revocation_lease import RevocationLease
 from adaptrix_core.adapters.snapshot import Snapshot
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected, AdaptrixError
 from adaptrix_core.injection.mix import Mix, Term
 from deployments.catalogue import Catalogue
+from deployments.uses import PackageUses
 from deployments.wire import Entry, Holding, PackageMix, Refusal
 
 logger = logging.getLogger(__name__)
@@ -30,25 +34,45 @@ DRAIN_POLL_S = 0.05
 Fetch = Callable[[str], Awaitable[Mapping[str, bytes]]]
 """Package digest to its files, from the store."""
 
+Forget = Callable[[str], Awaitable[object]]
+"""Lets no request take over what was computed under these weights (a weights digest)."""
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """What one request computes under."""
+
+    mixes: tuple[Mix, ...]
+    ended: asyncio.Future[None]
+    """Gets an AdapterRejected (adapter_revoked) where the request must not go on."""
+
 
 class Holdings:
     """The packages of one replica. All methods run in the replica's event loop; slow work goes to threads."""
 
-    def __init__(self, loader: DynamicLoader, private_dir: Path, fetch: Fetch) -> None:
+    def __init__(
+        self, loader: DynamicLoader, private_dir: Path, fetch: Fetch, lease: RevocationLease, forget: Forget
+    ) -> None:
         self._loader = loader
         self._dir = private_dir
         self._fetch = fetch
+        self._lease = lease
+        self._forget = forget
+        self._uses = PackageUses()
         self._held: dict[str, Adapter] = {}
         self._refused: dict[str, tuple[str, Refusal]] = {}
         """Package digest to (revision of the entry that was refused, why)."""
         self._draining: dict[str, asyncio.Task[None]] = {}
+        self._listed: set[str] = set()
+        """Packages of the catalogue that was last synced."""
 
     async def sync(self, catalogue: Catalogue) -> None:
         """Hold what the catalogue lists, and let go of the rest once no request uses it.
 
         Packages that are no good are noted as refused; what ``fetch`` raises beside the project's errors passes on.
         """
-        wanted = {entry.package: entry for entry in catalogue.entries}
+        self._listed = {entry.package for entry in catalogue.entries}
+        wanted = {entry.package: entry for entry in catalogue.entries if not self._lease.is_revoked(entry.package)}
         for package in set(self._held) - set(wanted):
             self._let_go(package)
         self._refused = {package: why for package, why in self._refused.items() if package in wanted}
@@ -57,21 +81,30 @@ class Holdings:
             if isinstance(outcome, BaseException):
                 raise outcome
 
+    def let_go_revoked(self) -> None:
+        """End every request that runs on a revoked package, and drop its files, weights, keys and values."""
+        for package in [package for package in self._held if self._lease.is_revoked(package)]:
+            self._uses.end(package, _about(_revoked(self._lease, package), package))
+            self._let_go(package)
+
     @asynccontextmanager
-    async def pinned(self, mixes: Sequence[PackageMix]) -> AsyncIterator[tuple[Mix, ...]]:
+    async def pinned(self, mixes: Sequence[PackageMix]) -> AsyncIterator[Pinned]:
         """The mixes to compute under, their adapters kept in host memory for as long as the context lasts.
 
         Raises AdapterRejected (refused here, and why), AdapterNotFound or CacheFull, with the package in ``.package``.
         """
         digests: dict[str, str] = {}
-        try:
-            for package in dict.fromkeys(package for mix in mixes for package, _ in mix):
-                self._require(package)
-                digests[package] = await self._pin(package)
-            yield tuple(tuple(Term(digests[package], weight) for package, weight in mix) for mix in mixes)
-        finally:
-            for digest in digests.values():
-                self._loader.unpin(digest)
+        packages = dict.fromkeys(package for mix in mixes for package, _ in mix)
+        with self._uses.of(packages) as ended:
+            try:
+                for package in packages:
+                    self._require(package)
+                    digests[package] = await self._pin(package)
+                terms = tuple(tuple(Term(digests[package], weight) for package, weight in mix) for mix in mixes)
+                yield Pinned(terms, ended)
+            finally:
+                for digest in digests.values():
+                    self._loader.unpin(digest)
 
     def report(self) -> tuple[dict[str, Holding], dict[str, Refusal]]:
         """What is held and what was refused, by package."""
@@ -79,7 +112,10 @@ class Holdings:
             package: Holding(adapter.digest, adapter.signer, self._loader.residency(package), adapter.warnings)
             for package, adapter in self._held.items()
         }
-        return held, {package: refusal for package, (_, refusal) in self._refused.items()}
+        refused = {package: refusal for package, (_, refusal) in self._refused.items()}
+        for package in filter(self._lease.is_revoked, self._listed):
+            refused[package] = Refusal("adapter_revoked", self._lease.reason(package))
+        return held, refused
 
     def _is_news(self, entry: Entry) -> bool:
         if entry.package in self._held and entry.package not in self._draining:
@@ -88,6 +124,10 @@ class Holdings:
         return known is None or known[0] != entry.revision
 
     def _require(self, package: str) -> None:
+        try:
+            self._lease.check(package)
+        except AdapterRejected as error:
+            raise _about(error, package) from None
         if package in self._refused:
             refusal = self._refused[package][1]
             raise _about(AdapterRejected(refusal.message, code=refusal.code), package)
@@ -122,6 +162,7 @@ class Holdings:
         self._refused.pop(entry.package, None)
         self._held[entry.package] = adapter
         logger.info("adapter %s held, package %s", entry.identity, entry.package)
+        self.let_go_revoked()  # it may have been revoked while it was on its way
 
     def _accept(self, entry: Entry, files: Mapping[str, bytes]) -> Adapter:
         snapshot = Snapshot(entry.name, files)
@@ -150,6 +191,8 @@ class Holdings:
             self._loader.unload(package)
             while not _is_gone(self._loader, digest):
                 await asyncio.sleep(DRAIN_POLL_S)
+            if self._lease.is_revoked(package) and digest not in self._loader.loaded_names().values():
+                await self._forget(digest)
             await asyncio.to_thread(shutil.rmtree, self._dir / package)
         finally:
             del self._held[package], self._draining[package]
@@ -158,6 +201,10 @@ class Holdings:
 def _is_gone(loader: DynamicLoader, digest: str) -> bool:
     """Whether an unloaded adapter is freed, or another package of equal weights keeps it."""
     return digest not in loader.get_memory_usage()["adapters"] or digest in loader.loaded_names().values()
+
+
+def _revoked(lease: RevocationLease, package: str) -> AdapterRejected:
+    return AdapterRejected(lease.reason(package), code="adapter_revoked")
 
 
 def _about(error: AdaptrixError, package: str) -> AdaptrixError:

@@ -5,7 +5,7 @@ Streams come straight from the replica that computes them. Knows handles and the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ray import serve
@@ -13,6 +13,7 @@ from ray.exceptions import RayError
 from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp
 
+from adaptrix_core.adapters.revocation import SignedList
 from adaptrix_core.config import Settings
 from adaptrix_core.observe.logs import start_logging
 from adaptrix_core.observe.tracing import carrier, start_tracing
@@ -24,8 +25,8 @@ from deployments.generation import Batches
 from deployments.metrics import Metrics
 from deployments.principals import KeyRing
 from deployments.services import Services
-from deployments.store import namespace_of
-from deployments.wire import Entry, GenerateCall, Report, RouteAnswer
+from deployments.store_handle import namespace_of
+from deployments.wire import Entry, GenerateCall, Report, Revoked, RouteAnswer
 
 
 class HandleReplicas:
@@ -103,6 +104,21 @@ class HandleStore:
         """Unload an adapter from every replica."""
         gone: list[Entry] = await self._ask("unload", name)
         return gone
+
+    async def publish(self, files: Mapping[str, bytes]) -> tuple[Entry, bool]:
+        """Make the adapter in these files known to every replica; whether it is new."""
+        published: tuple[Entry, bool] = await self._ask("publish", files)
+        return published
+
+    async def revoke(self, files: SignedList) -> Revoked:
+        """Put a signed revocation list in force on every replica."""
+        revoked: Revoked = await self._ask("revoke", files)
+        return revoked
+
+    async def revocation_list(self) -> SignedList | None:
+        """The revocation list in force; None where none was ever published."""
+        files: SignedList | None = await self._ask("watch_revocations", -1, 0.0)
+        return files
 
     async def _ask(self, method: str, *args: Any) -> Any:
         # Not repeated by Ray: a load that the store's death cut off is reported, and the client decides.

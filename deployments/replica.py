@@ -10,10 +10,12 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from functools import partial
 
 from ray import serve
 from ray.exceptions import RayError, RayTaskError
 
+from adaptrix_core.adapters.revocation import SignedList
 from adaptrix_core.config import Settings
 from adaptrix_core.errors import EngineStopped
 from adaptrix_core.observe.logs import start_logging
@@ -21,12 +23,19 @@ from adaptrix_core.observe.tracing import start_tracing
 from deployments.catalogue import Catalogue
 from deployments.errors import as_core_error
 from deployments.follow import StoreFollower
-from deployments.store import namespace_of
+from deployments.package_source import PackageSource
+from deployments.revocation_board import read_shared_list
+from deployments.revocation_follower import RevocationFollower
+from deployments.shipped import read_shared
+from deployments.store_files import packages_directory
+from deployments.store_handle import namespace_of
 from deployments.wire import GenerateCall, Piece
 
 logger = logging.getLogger(__name__)
 
 REPORT_S = 1.0
+ANSWER_S = 5.0
+"""A store that says nothing for so long is taken for lost."""
 
 
 class ModelReplica:
@@ -41,8 +50,18 @@ class ModelReplica:
         self._follower = StoreFollower(settings.adapters, namespace_of(context.app_name), self._on_catalogue)
         start_logging(settings.observe)
         tracing = start_tracing(settings.observe, "replica", self._replica_id)
-        self._worker = await asyncio.to_thread(EngineWorker, settings, self._fetch, tracing)
+        adapters = settings.adapters
+        read = partial(read_shared, adapters.dir, packages_directory(adapters.state_dir))
+        source = PackageSource(self._fetch, read)
+        self._worker = await asyncio.to_thread(EngineWorker, settings, source.fetch, tracing)
+        self._revocations = RevocationFollower(
+            self._worker.lease,
+            self._ask_revocations,
+            partial(read_shared_list, adapters.state_dir),
+            self._on_revocations,
+        )
         await self._follower.start()
+        await self._revocations.start()
         self._reporting = asyncio.create_task(self._keep_reporting())
 
     async def generate(self, call: GenerateCall) -> AsyncGenerator[list[Piece]]:
@@ -59,7 +78,18 @@ class ModelReplica:
         if hasattr(self, "_worker"):  # not where __init__ failed before it
             self._worker.stop()
 
+    async def _on_revocations(self) -> None:
+        self._worker.holdings.let_go_revoked()
+        await self._report()
+
+    async def _ask_revocations(self, known_number: int, wait_s: float) -> SignedList | None:
+        asking = self._follower.store.watch_revocations.options(max_task_retries=0)
+        async with asyncio.timeout(wait_s + ANSWER_S):
+            files: SignedList | None = await asking.remote(known_number, wait_s)
+        return files
+
     async def _on_catalogue(self, catalogue: Catalogue) -> None:
+        await self._revocations.refresh()  # first: it decides which of the catalogue's packages are fetched
         await self._worker.holdings.sync(catalogue)
         self._synced = catalogue.version
         await self._report()

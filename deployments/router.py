@@ -19,7 +19,7 @@ from adaptrix_core.observe.logs import start_logging
 from adaptrix_core.observe.tracing import current_span, start_tracing
 from deployments.catalogue import Catalogue
 from deployments.follow import StoreFollower
-from deployments.store import namespace_of
+from deployments.store_handle import namespace_of
 from deployments.wire import RouteAnswer
 
 if TYPE_CHECKING:

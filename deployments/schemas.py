@@ -5,9 +5,10 @@ Knows types and ranges. Does not know models, adapters or the length of a contex
 
 from __future__ import annotations
 
+import base64
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from deployments.names import RESERVED
 
@@ -16,6 +17,15 @@ TokenId = Annotated[int, Field(ge=0)]
 Bias = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
 LogitBias = Annotated[dict[Annotated[int, Field(ge=0, strict=False)], Bias], Field(max_length=1024)]
 Stop = Annotated[list[Annotated[str, Field(min_length=1, max_length=256)]], Field(max_length=16)]
+
+
+def _decoded(value: object) -> bytes:
+    if not isinstance(value, str):
+        raise ValueError("should be a string of base64")
+    return base64.b64decode(value, validate=True)
+
+
+Base64 = Annotated[bytes, BeforeValidator(_decoded)]
 
 MAX_NAME = 2048
 """Characters of what names a model, an adapter or a mix."""
@@ -255,6 +265,13 @@ class UnloadRequest(Body):
     """``POST /v1/unload_lora_adapter``: ``name`` (every version of it) or ``name@version``."""
 
     lora_name: str = Field(min_length=1, max_length=128)
+
+
+class RevocationRequest(Body):
+    """``POST /v1/revocations``: a signed list, both files in base64."""
+
+    revocations: Base64
+    signature: Base64
 
 
 class RouteRequest(Body):

@@ -5,17 +5,18 @@ The protocols here are all that `api.py` knows of the cluster; `ingress.py` fill
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from adaptrix_core.adapters.revocation import SignedList
 from adaptrix_core.config import Settings
 from adaptrix_core.observe.tracing import Tracing
 from deployments.catalogue import Catalogue
 from deployments.generation import Replicas, Router
 from deployments.metrics import Metrics
 from deployments.principals import KeyRing
-from deployments.wire import Entry, Report
+from deployments.wire import Entry, Report, Revoked
 
 
 class Embedder(Router, Protocol):
@@ -46,6 +47,15 @@ class Store(Protocol):
 
     async def unload(self, name: str) -> list[Entry]:
         """Unload an adapter from every replica."""
+
+    async def publish(self, files: Mapping[str, bytes]) -> tuple[Entry, bool]:
+        """Make the adapter in these files known to every replica; whether it is new."""
+
+    async def revoke(self, files: SignedList) -> Revoked:
+        """Put a signed revocation list in force on every replica."""
+
+    async def revocation_list(self) -> SignedList | None:
+        """The revocation list in force; None where none was ever published."""
 
 
 @dataclass

@@ -1,54 +1,61 @@
 """The adapter store: one named, detached actor that owns the catalogue and hands out package files.
 
 It survives replicas and redeployments, restarts from disk (`store_files.py`), and is asked to retire when its settings
-change. It verifies nothing and nobody trusts it: replicas check every byte they fetch. Loading and unloading are
+change. Nobody trusts it: replicas check every byte they fetch, and every revocation list. Loading and unloading are
 decided here, once, by what the live replicas report. Everybody else follows the catalogue with `watch`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import secrets
-import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import ray
-from ray.exceptions import RayActorError
 
+from adaptrix_core.adapters.revocation import SignedList
 from adaptrix_core.adapters.snapshot import Snapshot
 from adaptrix_core.config import AdapterSettings
-from adaptrix_core.errors import AdapterExists, AdapterRejected, RequestTimeout
+from adaptrix_core.errors import AdapterExists, AdapterRejected, Conflict, RequestTimeout
 from deployments.catalogue import Catalogue
+from deployments.package_files import describe
+from deployments.presence import Presence
+from deployments.revocation_board import RevocationBoard
+from deployments.shelf import Shelf
 from deployments.store_files import StoreFiles
-from deployments.wire import Entry, Report
+from deployments.store_handle import fingerprint
+from deployments.wire import Entry, Report, Revoked
 
 logger = logging.getLogger(__name__)
 
-STORE_NAME = "adaptrix-store"
-LIVE_S = 15.0
-"""A replica that has not reported for so long counts as gone; reports come about once a second."""
 SETTLE_TIMEOUT_S = 300.0
+REVOKE_TIMEOUT_S = 10.0
 WATCH_S = 20.0
+SHELF_BYTES = 256 * 1024 * 1024
+"""Packages that were asked for stay in shared memory, for other replicas to ask."""
 
 
 class AdapterStore:
     """The actor's class. All methods run in one event loop, so state between two awaits is consistent."""
 
-    def __init__(self, shipped_dir: str, state_dir: str) -> None:
-        self._fingerprint = fingerprint(shipped_dir, state_dir)
-        self._files = StoreFiles(Path(shipped_dir), Path(state_dir))
+    def __init__(self, settings: AdapterSettings) -> None:
+        self._fingerprint = fingerprint(settings)
+        self._files = StoreFiles(settings.dir, settings.state_dir)
+        self._board = RevocationBoard(settings.state_dir, settings.trusted_keys_dir)
+        self._presence = Presence()
         # Versions of two lives of the store never look alike, so followers notice a restart.
         self._life = secrets.token_hex(4)
         self._count = 0
         self._entries = self._files.open()
-        self._reports: dict[str, tuple[float, Report]] = {}
+        self._board.open()
         self._busy: set[str] = set()
-        self._changed = asyncio.Condition()
+        self._shelf = Shelf(self._put, SHELF_BYTES)
+        self._poll_s = settings.poll_s
+        self._looking: asyncio.Task[None] | None = None
         logger.info("adapter store holds %d adapters", len(self._entries))
 
     async def retire_unless(self, wanted: str) -> None:
@@ -58,18 +65,35 @@ class AdapterStore:
 
     async def watch(self, known_version: str | None) -> Catalogue:
         """The catalogue, as soon as it differs from ``known_version``; unchanged after `WATCH_S`."""
-        async with self._changed:
-            try:
-                async with asyncio.timeout(WATCH_S):
-                    await self._changed.wait_for(lambda: self._version() != known_version)
-            except TimeoutError:
-                logger.debug("catalogue still at %s", known_version)
-            return Catalogue(self._version(), self._entries)
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._keep_looking())
+        await self._presence.until(lambda: self._version() != known_version, WATCH_S)
+        return Catalogue(self._version(), self._entries)
+
+    async def watch_revocations(self, known_number: int, wait_s: float) -> SignedList | None:
+        """The revocation list, as soon as its number is another one; the same after ``wait_s``. None: there is none."""
+        await self._presence.until(lambda: self._board.list.number != known_number, wait_s)
+        return self._board.files
+
+    async def revoke(self, files: SignedList) -> Revoked:
+        """Put a signed revocation list in force; returns once every live replica has it, or after a few seconds.
+
+        Raises AdapterRejected (not signed by a trusted key, malformed) or Conflict (not newer than the one in force).
+        """
+        later = await asyncio.to_thread(self._board.publish, files)
+        # A new version of the catalogue, too: what is revoked no more has to be fetched again.
+        await self._publish(self._entries)
+        done, waiting = await self._presence.settle(lambda r: r.revocations >= later.number, REVOKE_TIMEOUT_S)
+        logger.info("revocation list %d in force, %d packages", later.number, len(later.revoked))
+        return Revoked(later.number, tuple(r.replica_id for r in done), tuple(r.replica_id for r in waiting))
 
     async def fetch(self, package: str) -> list[ray.ObjectRef]:
         """``[reference to {file name: uint8 array}]``: in a list, so that the bytes do not pass through this reply."""
-        snapshot = await self.read(package)
-        return [ray.put({name: np.frombuffer(data, np.uint8) for name, data in snapshot.files.items()})]
+        return [await self._shelf.get(package)]
+
+    async def num_disk_reads(self) -> int:
+        """How often a package was read to be handed out."""
+        return self._shelf.num_reads
 
     async def read(self, package: str) -> Snapshot:
         """The files of a package, as they are on disk. Raises AdapterNotFound or AdapterRejected."""
@@ -77,12 +101,11 @@ class AdapterStore:
 
     async def report(self, report: Report) -> None:
         """Take note of what a replica holds."""
-        self._reports[report.replica_id] = (time.monotonic(), report)
-        await self._wake()
+        await self._presence.note(report)
 
     async def overview(self) -> tuple[Catalogue, list[Report]]:
         """The catalogue and the last report of each live replica."""
-        return Catalogue(self._version(), self._entries), self._live()
+        return Catalogue(self._version(), self._entries), self._presence.live()
 
     async def load(self, name: str, path: str) -> Entry:
         """Offer the adapter at ``path`` to every replica; durable and usable on all of them when this returns.
@@ -91,36 +114,84 @@ class AdapterStore:
         RequestTimeout. A load that fails leaves nothing behind.
         """
         if name in self._busy:
-            raise AdapterExists(f"adapter {name!r} is being loaded or unloaded by another request; wait for it to end")
-        self._busy.add(name)
-        try:
-            entry = await asyncio.to_thread(self._files.take, name, Path(path))
-            try:
-                return await self._offer(entry)
-            except BaseException:
-                await self._publish(tuple(e for e in self._entries if e.revision != entry.revision))
-                self._forget(entry)
-                raise
-        finally:
-            self._busy.discard(name)
+            raise _busy(name)
+        async with self._alone(name):
+            return await self._admit(await asyncio.to_thread(self._files.take, name, Path(path)))
+
+    async def publish(self, files: Mapping[str, bytes]) -> tuple[Entry, bool]:
+        """As `load`, from the files themselves, under the name they give; whether it is new.
+
+        Publishing the same contents again changes nothing. Raises Conflict where that version has other contents.
+        """
+        snapshot = Snapshot("upload", files)
+        wanted = describe(snapshot)
+        await self._presence.until(lambda: wanted.name not in self._busy, SETTLE_TIMEOUT_S)
+        if wanted.name in self._busy:
+            raise _busy(wanted.name)
+        async with self._alone(wanted.name):
+            there = next((entry for entry in self._entries if entry.identity == wanted.identity), None)
+            if there is None:
+                return await self._admit(await asyncio.to_thread(self._files.take_files, wanted.name, snapshot)), True
+            if there.package == wanted.package:
+                return there, False
+            raise Conflict(
+                f"adapter {there.identity!r} is published already with other contents (package {there.package}, sent "
+                f"{wanted.package}); give yours another version",
+                code="version_conflict",
+            )
 
     async def unload(self, wanted: str) -> list[Entry]:
         """Remove ``name`` or ``name@version``; returns once no live replica holds it any more (they drain first)."""
         name, _, version = wanted.partition("@")
-        gone = [e for e in self._entries if not e.staged and e.name == name and version in ("", e.version)]
-        if not gone:
-            raise Catalogue("", self._entries).not_found(wanted, param="lora_name")
+        catalogue = Catalogue("", self._entries)
+        newest = catalogue.find(wanted)
+        if newest is None:
+            raise catalogue.not_found(wanted, param="lora_name")
+        gone = [newest] if version else [e for e in catalogue.servable() if e.name == name]
         if name in self._busy:
-            raise AdapterExists(f"adapter {name!r} is being loaded or unloaded by another request; wait for it to end")
-        self._busy.add(name)
-        try:
+            raise _busy(name)
+        async with self._alone(name):
             await asyncio.to_thread(self._files.remove, gone)
             await self._publish(tuple(entry for entry in self._entries if entry not in gone))
             packages = {entry.package for entry in gone} - {entry.package for entry in self._entries}
             await self._settle(lambda report: not packages & set(report.held), f"unloading {wanted!r}")
+        for package in packages:
+            self._shelf.drop(package)
+        return gone
+
+    async def _admit(self, entry: Entry) -> Entry:
+        """Offer a staged entry; what is refused leaves nothing behind."""
+        try:
+            return await self._offer(entry)
+        except BaseException:
+            await self._publish(tuple(e for e in self._entries if e.revision != entry.revision))
+            self._forget(entry)
+            raise
+
+    @asynccontextmanager
+    async def _alone(self, name: str) -> AsyncIterator[None]:
+        """Nobody else loads, publishes or unloads ``name`` meanwhile."""
+        self._busy.add(name)
+        try:
+            yield
         finally:
             self._busy.discard(name)
-        return gone
+            await self._presence.wake()
+
+    async def _put(self, package: str) -> tuple[ray.ObjectRef, int]:
+        files = (await self.read(package)).files
+        reference = ray.put({name: np.frombuffer(data, np.uint8) for name, data in files.items()})
+        return reference, sum(map(len, files.values()))
+
+    async def _keep_looking(self) -> None:
+        """Follow the shipped adapters' files."""
+        while True:
+            await asyncio.sleep(self._poll_s)
+            try:
+                if await asyncio.to_thread(self._files.look):
+                    await self._publish(self._files.with_shipped(e for e in self._entries if not e.shipped))
+            except Exception as error:  # a directory or bucket that cannot be listed now may be there again later
+                logger.warning("could not look for new adapters: %s", error)
 
     async def _offer(self, entry: Entry) -> Entry:
         for other in self._entries:
@@ -149,27 +220,17 @@ class AdapterStore:
 
     async def _settle(self, done: Callable[[Report], bool], what: str) -> list[Report]:
         """Wait until every live replica has caught up and is ``done``; at least one must be live."""
-        count, deadline = self._count, time.monotonic() + SETTLE_TIMEOUT_S
-        while True:
-            live = self._live()
-            waiting = [r.replica_id for r in live if not (self._caught_up(r, count) and done(r))]
-            if live and not waiting:
-                return live
-            if time.monotonic() > deadline:
-                raise RequestTimeout(
-                    f"{what} took more than {SETTLE_TIMEOUT_S:.0f} s; waiting for "
-                    f"{', '.join(waiting) or 'any replica to report'}; see GET /v1/adapters, then try again"
-                )
-            await self._pause()
-
-    async def _pause(self) -> None:
-        """Until something changed, at most a second (a silent replica stops counting without saying so)."""
-        async with self._changed:
-            try:
-                async with asyncio.timeout(1.0):
-                    await self._changed.wait()
-            except TimeoutError:
-                return
+        count = self._count
+        settled, waiting = await self._presence.settle(
+            lambda report: self._caught_up(report, count) and done(report), SETTLE_TIMEOUT_S
+        )
+        if waiting or not settled:
+            raise RequestTimeout(
+                f"{what} took more than {SETTLE_TIMEOUT_S:.0f} s; waiting for "
+                f"{', '.join(r.replica_id for r in waiting) or 'any replica to report'}; see GET /v1/adapters, then "
+                "try again"
+            )
+        return settled
 
     def _caught_up(self, report: Report, count: int) -> bool:
         life, _, number = report.catalogue_version.partition(":")
@@ -179,55 +240,14 @@ class AdapterStore:
         if not any(other.package == entry.package for other in self._entries):
             self._files.discard(entry.package)
 
-    def _live(self) -> list[Report]:
-        oldest = time.monotonic() - LIVE_S
-        self._reports = {key: (seen, report) for key, (seen, report) in self._reports.items() if seen >= oldest}
-        return [report for _, (_, report) in sorted(self._reports.items())]
-
     def _version(self) -> str:
         return f"{self._life}:{self._count}"
 
     async def _publish(self, entries: tuple[Entry, ...]) -> None:
         self._entries = entries
         self._count += 1
-        await self._wake()
-
-    async def _wake(self) -> None:
-        async with self._changed:
-            self._changed.notify_all()
+        await self._presence.wake()
 
 
-def fingerprint(shipped_dir: str, state_dir: str) -> str:
-    """Changes with anything that a running store cannot change: its code's version and its directories."""
-    return hashlib.sha256(f"store-1\0{shipped_dir}\0{state_dir}".encode()).hexdigest()
-
-
-async def open_store(settings: AdapterSettings, namespace: str) -> Any:
-    """The store's handle; makes the actor if there is none, and replaces one that was made with other settings.
-
-    ``namespace`` is the Serve application's, so that two applications on one cluster have a store each. Any process may
-    call this at any time: an actor leaves only if its own settings are not the ones that were asked for.
-    """
-    directories = (str(settings.dir), str(settings.state_dir))
-    remote_class = ray.remote(AdapterStore)
-    while True:
-        handle = remote_class.options(
-            name=STORE_NAME,
-            namespace=namespace,
-            lifetime="detached",
-            get_if_exists=True,
-            max_restarts=-1,
-            max_task_retries=3,
-            num_cpus=0.1,
-        ).remote(*directories)
-        try:
-            await handle.retire_unless.options(max_task_retries=0).remote(fingerprint(*directories))
-            return handle
-        except RayActorError:
-            logger.info("the adapter store's settings changed; starting a new one")
-            await asyncio.sleep(0.2)
-
-
-def namespace_of(app_name: str) -> str:
-    """Where the store of a Serve application lives."""
-    return f"adaptrix-{app_name}"
+def _busy(name: str) -> AdapterExists:
+    return AdapterExists(f"adapter {name!r} is being loaded or unloaded by another request; wait for it to end")

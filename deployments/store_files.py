@@ -10,8 +10,6 @@ that on the bytes they fetch. Knows no Ray.
 from __future__ import annotations
 
 import logging
-import secrets
-import time
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -19,18 +17,18 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from adaptrix_core.adapters import atomic
-from adaptrix_core.adapters.limits import DEFAULT_LIMITS
-from adaptrix_core.adapters.metadata import AdapterMetadata, parse_metadata
-from adaptrix_core.adapters.snapshot import Snapshot, read_snapshot
+from adaptrix_core.adapters.snapshot import Snapshot
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected, AdaptrixError, ConfigError
+from deployments.package_files import describe, read_directory
+from deployments.shipped import ShippedAdapters
 from deployments.wire import Entry
 
 logger = logging.getLogger(__name__)
 
-METADATA_FILE = "metadata.json"
-PEFT_FILE = "adapter_config.json"
-PEFT_VERSION = "0"
-"""PEFT directories carry no version; they are only loadable where the trust policy is off."""
+
+def packages_directory(state_dir: Path) -> Path:
+    """Where a store with this state directory keeps packages, by digest."""
+    return state_dir / "packages"
 
 
 class _Loaded(BaseModel):
@@ -53,12 +51,11 @@ class _Index(BaseModel):
 class StoreFiles:
     """Reads and writes the store's directories. One process uses a state directory at a time."""
 
-    def __init__(self, shipped_dir: Path, state_dir: Path) -> None:
-        self._shipped_dir = shipped_dir
-        self._packages = state_dir / "packages"
+    def __init__(self, shipped_dir: Path | str, state_dir: Path) -> None:
+        """shipped_dir: a directory, or an fsspec URL."""
+        self._shipped = ShippedAdapters(shipped_dir)
+        self._packages = packages_directory(state_dir)
         self._index_file = state_dir / "catalogue" / "index.json"
-        self._shipped: dict[str, Path] = {}
-        """Package digest to its shipped directory."""
         self._stored: set[str] = set()
         """Digests of the packages that have files of their own under `packages/`."""
         self._index = _Index()
@@ -69,15 +66,30 @@ class StoreFiles:
         self._index_file.parent.mkdir(parents=True, exist_ok=True)
         atomic.recover(self._packages)
         self._index = self._read_index()
-        entries = [*self._open_loaded(), *self._open_shipped()]
+        loaded = self._open_loaded()
+        self._shipped.open()
         self._drop_unreferenced()
-        unique = {entry.identity: entry for entry in reversed(entries)}
+        return self.with_shipped(loaded)
+
+    def look(self) -> bool:
+        """Whether shipped adapters have come, changed or gone since last time. Raises OSError."""
+        return self._shipped.look()
+
+    def with_shipped(self, others: Iterable[Entry]) -> tuple[Entry, ...]:
+        """These entries and those of shipped adapters, by identity; of two with one identity the first counts."""
+        shipped = [entry for entry in self._shipped.entries() if entry.package not in self._index.unloaded]
+        unique: dict[str, Entry] = {}
+        for entry in (*others, *shipped):
+            unique.setdefault(entry.identity, entry)
         return tuple(sorted(unique.values(), key=lambda entry: entry.identity))
 
     def take(self, name: str, directory: Path) -> Entry:
         """Copy ``directory`` into the store, staged: it does not count until `commit`. Raises AdapterRejected."""
-        snapshot = _read(directory)
-        entry = replace(_describe(snapshot, name), staged=True)
+        return self.take_files(name, read_directory(directory))
+
+    def take_files(self, name: str, snapshot: Snapshot) -> Entry:
+        """Write a package into the store, staged. Raises AdapterRejected."""
+        entry = replace(describe(snapshot, name), staged=True)
         # A shipped package is copied too: what is loaded stays loaded when the shipped directory is hidden or changes.
         if entry.package not in self._stored:
             atomic.write_directory(self._packages / entry.package, snapshot.files)
@@ -108,14 +120,14 @@ class StoreFiles:
 
     def read(self, package: str) -> Snapshot:
         """The files of a package. Raises AdapterNotFound, or AdapterRejected where they changed on disk."""
-        directory = self._packages / package if package in self._stored else self._shipped.get(package)
-        if directory is None:
+        stored = package in self._stored
+        snapshot = read_directory(self._packages / package) if stored else self._shipped.read(package)
+        if snapshot is None:
             raise AdapterNotFound(f"the store holds no package {package}")
-        snapshot = _read(directory)
         if snapshot.package_digest != package:
             raise AdapterRejected(
-                f"{directory.name}: changed on disk since the store started (now {snapshot.package_digest}, then "
-                f"{package}); restart the server to use the new contents",
+                f"{snapshot.origin}: changed on disk meanwhile (now {snapshot.package_digest}, then {package}); "
+                "the new contents are listed once the files have come to rest",
                 code="changed_on_disk",
             )
         return snapshot
@@ -127,27 +139,13 @@ class StoreFiles:
         entries = []
         for item in self._index.loaded:
             try:
-                entry = replace(_describe(_read(self._packages / item.package), item.name), loaded_at=item.loaded_at)
+                entry = replace(
+                    describe(read_directory(self._packages / item.package), item.name), loaded_at=item.loaded_at
+                )
             except AdaptrixError as error:
                 logger.error("adapter %s is listed but cannot be read: %s", item.name, error.message)
                 continue
             self._stored.add(item.package)
-            entries.append(entry)
-        return entries
-
-    def _open_shipped(self) -> list[Entry]:
-        entries = []
-        for directory in sorted(self._shipped_dir.iterdir()):
-            if not any((directory / file).is_file() for file in (METADATA_FILE, PEFT_FILE)):
-                continue
-            try:
-                entry = replace(_describe(_read(directory), None), shipped=True)
-            except AdaptrixError as error:
-                logger.error("shipped adapter %s cannot be read: %s", directory.name, error.message)
-                continue
-            if entry.package in self._index.unloaded:
-                continue
-            self._shipped[entry.package] = directory
             entries.append(entry)
         return entries
 
@@ -170,40 +168,3 @@ class StoreFiles:
     def _write_index(self, index: _Index) -> None:
         atomic.write_file(self._index_file, index.model_dump_json(indent=1).encode())
         self._index = index
-
-
-def _read(directory: Path) -> Snapshot:
-    """The files that make the adapter up: of a PEFT directory two, as replicas read it, so that digests agree."""
-    if (directory / PEFT_FILE).is_file() and not (directory / METADATA_FILE).exists():
-        # Imports torch, which the store does without unless there is such a directory.
-        from adaptrix_core.adapters.peft import peft_snapshot
-
-        return peft_snapshot(directory)
-    return read_snapshot(directory, lambda _name: DEFAULT_LIMITS.max_file_bytes)
-
-
-def _describe(snapshot: Snapshot, name: str | None) -> Entry:
-    """The catalogue entry of a package, from what it says about itself. ``name`` overrides the name it gives itself."""
-    metadata = _metadata(snapshot)
-    return Entry(
-        name=name or (metadata.name if metadata else snapshot.origin),
-        version=metadata.version if metadata else PEFT_VERSION,
-        package=snapshot.package_digest,
-        description=metadata.description if metadata else "",
-        examples=metadata.routing_examples if metadata else (),
-        loaded_at=int(time.time()),
-        revision=secrets.token_hex(8),
-    )
-
-
-def _metadata(snapshot: Snapshot) -> AdapterMetadata | None:
-    """What the package says about itself; None for a PEFT directory, which says nothing."""
-    data = snapshot.files.get(METADATA_FILE)
-    if data is not None:
-        return parse_metadata(data, snapshot.origin)
-    if PEFT_FILE in snapshot.files:
-        return None
-    raise AdapterRejected(
-        f"{snapshot.origin}: neither {METADATA_FILE} nor {PEFT_FILE} is in it; give the directory of one adapter",
-        code="not_an_adapter",
-    )

@@ -149,6 +149,19 @@ class Report:
     """Numbers of the engine, for /metrics."""
     adapters: Mapping[str, AdapterNumbers] = field(default_factory=dict)
     """By package digest, where there is something to say."""
+    revocations: int = 0
+    """Number of the revocation list in force on this replica."""
+
+
+@dataclass(frozen=True)
+class Revoked:
+    """What became of a revocation list that was put in force."""
+
+    number: int
+    confirmed: tuple[str, ...]
+    """Replicas that have it."""
+    waiting: tuple[str, ...]
+    """Live replicas that have not said so yet; each refuses all adapters once its lease ends."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any
 
+from adaptrix_core.adapters.revocation_lease import RevocationLease
 from adaptrix_core.config import Settings
 from adaptrix_core.engine import Engine, EngineLoop, GenerationRequest, SamplingParams, TokenEvent
 from adaptrix_core.engine.build import build_engine
@@ -39,7 +40,10 @@ class EngineWorker:
         self._engine.prepare_grammars()
         self._loop = EngineLoop(self._engine)
         self._loop.start()
-        self.holdings = Holdings(self._engine.loader, self._private.path / "packages", fetch)
+        self.lease = RevocationLease(settings.adapters.trusted_keys_dir, settings.adapters.revocation_max_age_s)
+        self.holdings = Holdings(
+            self._engine.loader, self._private.path / "packages", fetch, self.lease, self._forget_prefixes
+        )
 
     @property
     def tokenizer(self) -> Any:
@@ -54,7 +58,7 @@ class EngineWorker:
     async def generate(self, call: GenerateCall) -> AsyncGenerator[list[Piece]]:
         """What each engine step produced for ``call``, as it comes. Closing this aborts the request.
 
-        Raises the core's errors before the first piece.
+        Raises the core's errors before the first piece, and AdapterRejected (adapter_revoked) at any time.
         """
         spans = CallSpans(self._tracing, call)
         failure: BaseException | None = None
@@ -74,11 +78,11 @@ class EngineWorker:
         token_ids = await asyncio.to_thread(self._encode, call.prompt)
         encoding.end()
         pinning = spans.begin("adapter.pin")
-        async with self.holdings.pinned(call.mixes) as mixes:
+        async with self.holdings.pinned(call.mixes) as pinned:
             pinning.end()
-            schedules = tuple(constant(mix) for mix in mixes)
+            schedules = tuple(constant(mix) for mix in pinned.mixes)
             request = GenerationRequest(call.request_id, token_ids, params, schedules, call.salt, call.priority)
-            async with aclosing(batched(self._loop.generate(request))) as batches:
+            async with aclosing(batched(self._loop.generate(request), pinned.ended)) as batches:
                 async for events in batches:
                     for event in events:
                         if event.timings is not None:
@@ -103,7 +107,11 @@ class EngineWorker:
             refused=refused,
             stats={**engine_numbers(stats), "max_adapters": self._max_adapters(stats)},
             adapters=adapter_numbers(stats, held),
+            revocations=self.lease.list.number,
         )
+
+    async def _forget_prefixes(self, weights_digest: str) -> int:
+        return await self._loop.call(lambda engine: engine.prefixes.forget(weights_digest))
 
     def _encode(self, prompt: Any) -> tuple[int, ...]:
         token_ids = self._engine.encode(prompt)

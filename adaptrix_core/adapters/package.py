@@ -16,7 +16,6 @@ the same bytes, and their values and digest checked. The first fault raises Adap
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +30,7 @@ from adaptrix_core.adapters.atomic import refuse_foreign_files, write_directory,
 from adaptrix_core.adapters.binding import Announced, BaseMatch, check_base, check_points, check_ranks, check_shapes
 from adaptrix_core.adapters.limits import DEFAULT_LIMITS, Limits
 from adaptrix_core.adapters.metadata import AdapterMetadata, parse_metadata, parse_point, point_key, with_weights
+from adaptrix_core.adapters.package_names import LAYER_FILE, METADATA_FILE, TEXT_FILES, is_package_file
 from adaptrix_core.adapters.remote import RemoteDirectory
 from adaptrix_core.adapters.safetensors_header import TensorEntry, malformed, read_header
 from adaptrix_core.adapters.signing import sign_snapshot
@@ -42,9 +42,6 @@ from adaptrix_core.injection.lora import LoraWeights, PointWeights
 if TYPE_CHECKING:
     from adaptrix_core.base import BaseModelInfo, Point, PointSpec
 
-METADATA_FILE = "metadata.json"
-TEXT_FILES = frozenset({METADATA_FILE, SIGNATURE_FILE, "README.md", "LICENSE"})
-_LAYER_FILE = re.compile(r"^layer_(0|[1-9]\d{0,5})\.safetensors$")
 _A, _B = ".lora_A", ".lora_B"
 _STORED_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
@@ -152,11 +149,6 @@ def snapshot_package(directory: Path | RemoteDirectory, limits: Limits = DEFAULT
     return read_snapshot(directory, max_bytes_of, limits)
 
 
-def is_package_file(name: str) -> bool:
-    """Whether an adapter directory may hold a file of this name."""
-    return name in TEXT_FILES or _LAYER_FILE.match(name) is not None
-
-
 def metadata_of(snapshot: Snapshot) -> AdapterMetadata:
     """Parse the snapshot's metadata.json. AdapterRejected: missing_file, bad_metadata."""
     if METADATA_FILE not in snapshot.files:
@@ -170,7 +162,7 @@ def announced_tensors(snapshot: Snapshot, metadata: AdapterMetadata, limits: Lim
     AdapterRejected: missing_file, unexpected_file, missing_tensor, unexpected_tensor, no_tensors, and `read_header`'s.
     """
     wanted = {f"layer_{layer}.safetensors": layer for layer in metadata.target_layers}
-    present = {name for name in snapshot.files if _LAYER_FILE.match(name)}
+    present = {name for name in snapshot.files if LAYER_FILE.match(name)}
     if not present:
         raise AdapterRejected(f"{snapshot.origin}: no layer_N.safetensors, so nothing to load", code="no_tensors")
     for code, names in (("missing_file", wanted.keys() - present), ("unexpected_file", present - wanted.keys())):

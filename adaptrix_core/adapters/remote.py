@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 
+_CHANGING = ("size", "ETag", "etag", "LastModified", "last_commit", "updated", "mtime", "created")
+"""What file systems tell about a file that changes when it is written; each has some of these."""
+
+
 def is_url(text: object) -> bool:
     """Whether this names a remote place rather than a local path."""
     return isinstance(text, str) and "://" in text
@@ -55,6 +59,20 @@ class RemoteDirectory:
         except AdapterNotFound:
             return []
         return [self / basename(e["name"].rstrip("/")) for e in entries if e["type"] == "directory"]
+
+    def stamps(self) -> dict[str, tuple[tuple[str, str], ...]]:
+        """For each directory in here its files, as (name, something that changes with the contents). Raises OSError.
+
+        One listing of everything below, past any cache of listings.
+        """
+        self.filesystem.invalidate_cache()
+        found: dict[str, list[tuple[str, str]]] = {}
+        for path, info in self.filesystem.find(self.path, detail=True).items():
+            parts = path.removeprefix(self.path).strip("/").split("/")
+            if len(parts) == 2:
+                facts = [str(info.get(field)) for field in _CHANGING]
+                found.setdefault(parts[0], []).append((parts[1], "|".join(facts)))
+        return {name: tuple(sorted(files)) for name, files in found.items() if not name.startswith(".")}
 
     def __truediv__(self, name: str) -> RemoteDirectory:
         return RemoteDirectory(self.filesystem, f"{self.path}/{name}")

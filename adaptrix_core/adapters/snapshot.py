@@ -20,6 +20,8 @@ from adaptrix_core.adapters.limits import DEFAULT_LIMITS, Limits
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected
 
 SIGNATURE_FILE = "signature.json"
+REVOCATIONS_FILE = "revocations.json"
+"""The list of revoked packages (`revocation.py`), which is signed as an adapter is."""
 _READ_ATTEMPTS = 5
 
 

@@ -151,7 +151,7 @@ def export_adapter(session: Session, adapter: str, output: Path, base_model: str
     )
 
 
-def _configured_adapters(ctx: click.Context) -> Path:
+def _configured_adapters(ctx: click.Context) -> Path | str:
     session = ctx.ensure_object(Session)
     return DEFAULT_ADAPTERS if session.config is None else session.settings.adapters.dir
 

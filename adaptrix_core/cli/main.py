@@ -12,7 +12,9 @@ from adaptrix_core.cli.benchmark import benchmark
 from adaptrix_core.cli.errors import ErrorEdge
 from adaptrix_core.cli.evaluation import evaluate
 from adaptrix_core.cli.exchange import export_adapter, import_adapter
+from adaptrix_core.cli.publishing import publish
 from adaptrix_core.cli.query import query
+from adaptrix_core.cli.revocation import revoke
 from adaptrix_core.cli.routing import route
 from adaptrix_core.cli.serve import serve
 from adaptrix_core.cli.session import Session
@@ -49,6 +51,8 @@ for command in (
     export_adapter,
     sign,
     verify,
+    publish,
+    revoke,
     route,
 ):
     cli.add_command(command)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import Any, Self
 import httpx
 
 from adaptrix_core.adapters.mix_names import BASE
+from adaptrix_core.adapters.snapshot import REVOCATIONS_FILE, SIGNATURE_FILE
 from adaptrix_core.cli.target import AdapterRow, Answer, ChatRequest, Message, OnText
 from adaptrix_core.errors import AdaptrixError, ServerUnavailable
 
@@ -88,6 +90,24 @@ class RemoteTarget:
         """``POST /v1/unload_lora_adapter``."""
         return await self._json("POST", "/v1/unload_lora_adapter", {"lora_name": name})
 
+    async def publish(self, archive: bytes) -> dict[str, Any]:
+        """``POST /v1/adapters``: a plain tar archive of an adapter directory."""
+        return await self._json("POST", "/v1/adapters", content=archive)
+
+    async def revocation_list(self) -> dict[str, bytes] | None:
+        """``GET /v1/revocations``: the files of the list in force, unverified; None where there is none."""
+        document = await self._json("GET", "/v1/revocations")
+        if document["revocations"] is None:
+            return None
+        pairs = ((REVOCATIONS_FILE, "revocations"), (SIGNATURE_FILE, "signature"))
+        return {name: base64.b64decode(document[field]) for name, field in pairs}
+
+    async def publish_revocations(self, files: Mapping[str, bytes]) -> dict[str, Any]:
+        """``POST /v1/revocations``: put a signed list in force."""
+        pairs = (("revocations", REVOCATIONS_FILE), ("signature", SIGNATURE_FILE))
+        body = {field: base64.b64encode(files[name]).decode() for field, name in pairs}
+        return await self._json("POST", "/v1/revocations", body)
+
     async def route(self, messages: Sequence[Message]) -> dict[str, Any]:
         """``POST /v1/route``."""
         return await self._json("POST", "/v1/route", {"messages": [dict(message) for message in messages]})
@@ -112,9 +132,11 @@ class RemoteTarget:
         models = await self._json("GET", "/v1/models")
         return next(card["id"] for card in models["data"] if card["parent"] is None)
 
-    async def _json(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    async def _json(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, content: bytes | None = None
+    ) -> dict[str, Any]:
         try:
-            response = await self._client.request(method, path, json=body)
+            response = await self._client.request(method, path, json=body, content=content)
         except httpx.HTTPError as error:
             raise self._unavailable(error) from error
         if response.is_error:

@@ -18,6 +18,7 @@ class BlockPool:
         self._idle: OrderedDict[int, None] = OrderedDict.fromkeys(range(num_blocks))
         self._by_key: dict[bytes, int] = {}
         self._keys: dict[int, bytes] = {}
+        self._labels: dict[int, frozenset[str]] = {}
 
     @property
     def num_idle(self) -> int:
@@ -29,7 +30,7 @@ class BlockPool:
         taken = [self._idle.popitem(last=False)[0] for _ in range(count)]
         for block in taken:
             self._references[block] = 1
-            self._by_key.pop(self._keys.pop(block, b""), None)
+            self._unname(block)
         return taken
 
     def hold(self, block: int) -> None:
@@ -44,15 +45,32 @@ class BlockPool:
             self._idle[block] = None
             self._idle.move_to_end(block, last=block in self._keys)
 
-    def name(self, block: int, key: bytes) -> None:
-        """Make a held block findable; where another block has the key already, that one stays the one found."""
+    def name(self, block: int, key: bytes, labels: frozenset[str] = frozenset()) -> None:
+        """Make a held block findable; where another block has the key already, that one stays the one found.
+
+        labels: what its contents depend on, for `forget`.
+        """
         if key not in self._by_key and block not in self._keys:
             self._by_key[key] = block
             self._keys[block] = key
+            self._labels[block] = labels
+
+    def forget(self, label: str) -> int:
+        """Make every block with this label unfindable, held ones too; idle ones are the next given out. How many."""
+        forgotten = [block for block, labels in self._labels.items() if label in labels]
+        for block in forgotten:
+            self._unname(block)
+            if block in self._idle:
+                self._idle.move_to_end(block, last=False)
+        return len(forgotten)
 
     def find(self, key: bytes) -> int | None:
         """The block with this key, held or idle."""
         return self._by_key.get(key)
+
+    def _unname(self, block: int) -> None:
+        self._by_key.pop(self._keys.pop(block, b""), None)
+        self._labels.pop(block, None)
 
     def faults(self, held: list[int]) -> list[str]:
         """What is wrong if ``held`` lists every block once per holder; an empty list is good."""

@@ -17,7 +17,7 @@ from operator import itemgetter
 
 from adaptrix_core.engine.kv_cache import KVCache
 from adaptrix_core.engine.row import Row
-from adaptrix_core.injection.mix import Mix, mix_runs
+from adaptrix_core.injection.mix import Mix, digests_of, mix_runs
 
 _KNOWN_MIXES = 4096
 """Encodings of mixes that are kept; another one is encoded again."""
@@ -61,9 +61,14 @@ class PrefixCache:
             if full == row.num_named[span]:  # most steps fill no block
                 continue
             keys = self._keys(row, span, full)
+            labels = self._acting(row, span)
             for block in range(row.num_named[span], full):
-                pool.name(row.tables[span][block], keys[block])
+                pool.name(row.tables[span][block], keys[block], labels)
             row.num_named[span] = full
+
+    def forget(self, digest: str) -> int:
+        """Make what was computed under an adapter unfindable; returns how many blocks that were."""
+        return sum(pool.forget(digest) for pool in self._cache.pools)
 
     def count_hits(self, row: Row) -> None:
         """Count what an admitted row has taken over."""
@@ -132,6 +137,11 @@ class PrefixCache:
             (b"run", struct.pack(">I", sum(length for _, length in run)) + mix)
             for mix, run in groupby(runs, key=itemgetter(0))
         )
+
+    def _acting(self, row: Row, span: int) -> frozenset[str]:
+        """The adapters of a row that act below the end of ``span``."""
+        stop = self._cache.spans[span].stop
+        return frozenset(d for d in digests_of(row.schedule) if any(layer < stop for layer in self._layers_of(d)))
 
     def _encode(self, mix: Mix, stop: int) -> bytes:
         """The terms that act on some layer below ``stop``, in order, with their factors there."""

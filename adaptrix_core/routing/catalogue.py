@@ -32,7 +32,7 @@ def card_of(metadata: AdapterMetadata) -> RouteCard:
     return RouteCard(metadata.name, metadata.description, metadata.routing_examples)
 
 
-def cards_in(directory: Path) -> tuple[RouteCard, ...]:
+def cards_in(directory: Path | str) -> tuple[RouteCard, ...]:
     """Cards of the adapters in ``directory``, the newest version of each name.
 
     Signatures are not asked for: nothing is loaded, and what is loaded later is verified then.

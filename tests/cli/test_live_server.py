@@ -97,6 +97,29 @@ def test_load_use_unload(adaptrix: Adaptrix, url: str, world: World) -> None:
     assert "[model_not_found]" in gone.stderr
 
 
+def test_publish_then_revoke_then_take_it_back(adaptrix: Adaptrix, url: str, world: World, tmp_path: Path) -> None:
+    directory = world.write_adapter(tmp_path, "pushed", seed=13)
+    published = document(adaptrix("publish", directory, "--json", "--url", url))
+    assert document(adaptrix("publish", directory, "--json", "--url", url)) == published
+    other = adaptrix("publish", world.write_adapter(tmp_path / "other", "pushed", seed=14), "--url", url)
+    assert other.exit_code == 1
+    assert "[version_conflict]" in other.stderr
+    ask = ("query", "hi", "--model", "pushed@latest", "--max-tokens", 4, "--url", url)
+    assert adaptrix(*ask).exit_code == 0
+
+    signing = ("--key", world.private_key, "--trusted-keys", world.keys, "--json", "--url", url)
+    revoked = document(adaptrix("revoke", "pushed", "--reason", "leaks", *signing))
+    assert revoked["packages"] == [published["digest"]]
+    assert (revoked["number"], revoked["waiting"]) == (1, [])
+    refused = adaptrix(*ask)
+    assert refused.exit_code == 1
+    assert "[adapter_revoked]" in refused.stderr
+    assert document(adaptrix("revoke", published["digest"], "--undo", *signing))["number"] == 2
+    unknown = adaptrix("revoke", "nobody", *signing)
+    assert unknown.exit_code == 1
+    assert "[adapter_not_found]" in unknown.stderr
+
+
 def test_a_refused_load_says_why_and_the_next_request_is_served(
     adaptrix: Adaptrix, url: str, world: World, tmp_path: Path
 ) -> None:

@@ -76,3 +76,19 @@ def test_every_block_is_idle_or_held_and_names_follow_blocks(actions: list[tuple
         assert {key: pool.find(key) for key in names} == names
         assert pool.faults(list(held.elements())) == []
         assert pool.num_idle == BLOCKS - sum(count > 0 for count in held.values())
+
+
+def test_what_depends_on_a_label_can_be_forgotten_held_or_idle() -> None:
+    pool = BlockPool(4)
+    held, idle, other, _ = pool.take(4)
+    pool.name(held, b"1", frozenset({"red"}))
+    pool.name(idle, b"2", frozenset({"red", "blue"}))
+    pool.name(other, b"3", frozenset({"blue"}))
+    for block in (other, idle):
+        pool.let_go(block)
+    assert pool.forget("red") == 2
+    assert [pool.find(key) for key in (b"1", b"2", b"3")] == [None, None, other]
+    assert pool.take(1) == [idle]
+    assert pool.forget("red") == 0
+    pool.name(idle, b"4", frozenset())
+    assert pool.find(b"4") == idle

@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx
 
+from adaptrix_core.adapters.revocation import SignedList
 from adaptrix_core.config import Settings, load_settings
 from adaptrix_core.observe.logs import start_logging, stop_logging
 from adaptrix_core.observe.tracing import Tracing, start_tracing
@@ -22,10 +24,12 @@ from deployments.api import build_api
 from deployments.catalogue import Catalogue
 from deployments.metrics import Metrics
 from deployments.principals import KeyRing
+from deployments.revocation_board import read_shared_list
+from deployments.revocation_follower import RevocationFollower
 from deployments.router import answer_of, embedded
 from deployments.services import Services
 from deployments.store import AdapterStore
-from deployments.wire import Entry, Report, RouteAnswer
+from deployments.wire import Entry, Report, Revoked, RouteAnswer
 from deployments.worker import EngineWorker
 
 
@@ -33,8 +37,14 @@ class LocalStore:
     """The store actor's class, called directly, with one worker that follows it."""
 
     def __init__(self, settings: Settings, tracing: Tracing) -> None:
-        self.actor = AdapterStore(str(settings.adapters.dir), str(settings.adapters.state_dir))
+        self.actor = AdapterStore(settings.adapters)
         self.worker = EngineWorker(settings, self._fetch, tracing)
+        self.revocations = RevocationFollower(
+            self.worker.lease,
+            self.actor.watch_revocations,
+            partial(read_shared_list, settings.adapters.state_dir),
+            self._on_revocations,
+        )
         self.catalogue = Catalogue("")
         self._following: asyncio.Task[None] | None = None
 
@@ -44,10 +54,12 @@ class LocalStore:
     async def start(self) -> None:
         await self.refresh()
         await self._sync()
+        await self.revocations.start()
         self._following = asyncio.create_task(self._follow())
 
     async def stop(self) -> None:
         assert self._following is not None
+        self.revocations.stop()
         self._following.cancel()
         await asyncio.gather(self._following, return_exceptions=True)
         self.worker.stop()
@@ -68,7 +80,21 @@ class LocalStore:
     async def unload(self, name: str) -> list[Entry]:
         return await self.actor.unload(name)
 
+    async def publish(self, files: Mapping[str, bytes]) -> tuple[Entry, bool]:
+        return await self.actor.publish(files)
+
+    async def revoke(self, files: SignedList) -> Revoked:
+        return await self.actor.revoke(files)
+
+    async def revocation_list(self) -> SignedList | None:
+        return await self.actor.watch_revocations(-1, 0.0)
+
+    async def _on_revocations(self) -> None:
+        self.worker.holdings.let_go_revoked()
+        await self.actor.report(await self.worker.report("replica-1", self.catalogue.version))
+
     async def _sync(self) -> None:
+        await self.revocations.refresh()
         await self.worker.holdings.sync(self.catalogue)
         await self.actor.report(await self.worker.report("replica-1", self.catalogue.version))
 

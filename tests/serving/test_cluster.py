@@ -6,6 +6,7 @@ is what only processes can show: streaming over HTTP, disconnects, lost actors, 
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -24,6 +25,8 @@ import openai
 import psutil
 import pytest
 
+from adaptrix_core.adapters.revocation import RevocationList, sign_list
+from adaptrix_core.adapters.snapshot import REVOCATIONS_FILE, SIGNATURE_FILE
 from tests.serving.conftest import BASE_ID, launched
 from tests.serving.servers import Server, free_port
 from tests.serving.tiny import CONTEXT, World
@@ -191,6 +194,58 @@ def test_a_lost_store_comes_back_and_is_not_missed(server: Server, world: World)
     wait_for(loaded)
     wait_for(lambda: ask(server, "later").status_code == 200)
     assert unload(server, "later").status_code == 200
+
+
+def test_a_store_that_is_killed_under_load_costs_no_request(server: Server, world: World) -> None:
+    """Adapters that replicas hold keep serving while the store is down, and it comes back with what it had."""
+    stop = threading.Event()
+
+    def traffic(model: str) -> list[int]:
+        statuses = []
+        while not stop.is_set():
+            statuses.append(ask(server, model).status_code)
+        return statuses
+
+    names = ("math_reasoning", "code_generation", "math_reasoning@latest")
+    with ThreadPoolExecutor(len(names)) as pool:
+        running = [pool.submit(traffic, name) for name in names]
+        for _ in range(3):
+            (store,) = processes(server, "ray::AdapterStore")
+            store.kill()
+            wait_for(lambda pid=store.pid: [p.pid for p in processes(server, "ray::AdapterStore")] not in ([], [pid]))
+            wait_for(lambda: httpx.get(f"{server.url}/v1/adapters", timeout=30).status_code == 200)
+        stop.set()
+        statuses = [status for future in running for status in future.result()]
+    assert len(statuses) >= len(names)
+    assert set(statuses) == {200}
+
+
+def test_a_revocation_reaches_every_replica_and_ends_what_runs(server: Server, world: World) -> None:
+    def publish(revocations: RevocationList) -> httpx.Response:
+        files = sign_list(revocations, world.private_key)
+        pairs = (("revocations", REVOCATIONS_FILE), ("signature", SIGNATURE_FILE))
+        body = {field: base64.b64encode(files[name]).decode() for field, name in pairs}
+        return httpx.post(f"{server.url}/v1/revocations", json=body, timeout=60)
+
+    def stream() -> str:
+        fields = {"max_tokens": LONG, "ignore_eos": True, "stream": True}
+        return ask(server, "logical_reasoning", **fields).text
+
+    package = ask(server, "logical_reasoning").headers["x-adaptrix-digest"]
+    wait_for(lambda: rows_running(server) == 0)
+    with ThreadPoolExecutor(4) as pool:
+        streams = [pool.submit(stream) for _ in range(4)]
+        wait_for(lambda: rows_running(server) == 4)
+        outcome = publish(RevocationList(1, {package: "leaks"})).json()
+        ended = [future.result() for future in streams]
+    assert (len(outcome["confirmed"]), outcome["waiting"]) == (2, [])
+    for text in ended:
+        *_, last = [line for line in text.splitlines() if line.startswith("data: {")]
+        assert json.loads(last.removeprefix("data: "))["error"]["code"] == "adapter_revoked"
+    assert {ask(server, "logical_reasoning").status_code for _ in range(8)} == {422}
+    assert ask(server, "math_reasoning").status_code == 200
+    assert publish(RevocationList(2)).status_code == 200
+    wait_for(lambda: {ask(server, "logical_reasoning").status_code for _ in range(8)} == {200})
 
 
 def test_a_lost_replica_ends_its_stream_with_an_error_event_and_is_replaced(server: Server) -> None:

@@ -45,7 +45,7 @@ def call(request_id: str, package: str, max_tokens: int) -> GenerateCall:
 
 async def test_streams_go_on_while_a_package_is_verified(world: World, tmp_path: Path) -> None:
     settings = load_settings(world.settings(adapters={"state_dir": str(tmp_path / "state")}))
-    store = AdapterStore(str(settings.adapters.dir), str(settings.adapters.state_dir))
+    store = AdapterStore(settings.adapters)
     catalogue = await store.watch(None)
     cold = catalogue.entries[0]
     slow = SlowFiles((await store.read(cold.package)).files)
@@ -55,6 +55,7 @@ async def test_streams_go_on_while_a_package_is_verified(world: World, tmp_path:
 
     worker = EngineWorker(settings, fetch, Tracing())
     try:
+        worker.lease.confirm(None, worker.lease.now())
         await worker.holdings.sync(replace(catalogue, entries=catalogue.entries[1:]))
         stream = worker.generate(call("running", catalogue.entries[1].package, 4000))
         await anext(stream)

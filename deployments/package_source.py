@@ -1,0 +1,45 @@
+"""Where a replica gets packages: from the store, and from the shared directory where the store cannot deliver.
+
+Neither is trusted: `Holdings` verifies whatever comes. Here only the digest is looked at, to know when to try
+the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+
+from adaptrix_core.adapters.snapshot import Snapshot
+from adaptrix_core.errors import AdapterRejected
+
+logger = logging.getLogger(__name__)
+
+Files = Mapping[str, bytes]
+
+
+class PackageSource:
+    """The store first, then the shared directory."""
+
+    def __init__(self, ask_store: Callable[[str], Awaitable[Files]], ask_directory: Callable[[str], Snapshot]) -> None:
+        self._ask_store = ask_store
+        self._ask_directory = ask_directory
+
+    async def fetch(self, package: str) -> Files:
+        """The files of a package. Raises what the store raised, where the shared directory has no better answer."""
+        try:
+            return await self._checked(await self._ask_store(package), package)
+        except Exception as error:  # lost, or wrong in any way: the directory is asked in its place
+            logger.warning("the adapter store did not deliver package %s: %s", package, error)
+            try:
+                snapshot = await asyncio.to_thread(self._ask_directory, package)
+                return await self._checked(snapshot.files, package)
+            except Exception as other:
+                logger.warning("nor did the shared directory: %s", other)
+            raise
+
+    async def _checked(self, files: Files, package: str) -> Files:
+        digest = await asyncio.to_thread(lambda: Snapshot("", files).package_digest)
+        if digest != package:
+            raise AdapterRejected(f"asked for package {package}, got {digest}", code="wrong_package")
+        return files
