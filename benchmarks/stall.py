@@ -41,6 +41,8 @@ class Stall:
     longest_steady: float
     """What the machine's other work does to a stream without any arrival."""
     median_gap: float
+    late_gap: float
+    """95 % of the gaps are shorter."""
     longest_gap: float
     first_token: float
     """From the newcomer's arrival to its first token."""
@@ -54,6 +56,7 @@ class Row:
     steady_ms: Interval
     longest_steady_ms: Interval
     median_gap_ms: Interval
+    late_gap_ms: Interval
     longest_gap_ms: Interval
     stall: Interval
     """The longest gap in steady steps."""
@@ -118,7 +121,8 @@ def arrival(engine: Engine, streams: int, prompt_tokens: int) -> Stall:
     for stream in times:
         engine.abort(stream)
     gaps = _gaps(times.values())
-    return Stall(statistics.median(before), max(before), statistics.median(gaps), max(gaps), first_token)
+    late = statistics.quantiles(gaps, n=20)[-1]
+    return Stall(statistics.median(before), max(before), statistics.median(gaps), late, max(gaps), first_token)
 
 
 def summary(streams: int, stalls: Sequence[Stall]) -> Row:
@@ -128,6 +132,7 @@ def summary(streams: int, stalls: Sequence[Stall]) -> Row:
         of_values([1000 * stall.steady for stall in stalls]),
         of_values([1000 * stall.longest_steady for stall in stalls]),
         of_values([1000 * stall.median_gap for stall in stalls]),
+        of_values([1000 * stall.late_gap for stall in stalls]),
         of_values([1000 * stall.longest_gap for stall in stalls]),
         of_values([stall.longest_gap / stall.steady for stall in stalls]),
         of_values([stall.first_token for stall in stalls]),
@@ -143,6 +148,7 @@ def show(rows: Sequence[Row], prompt_tokens: int) -> None:
             "steady step, ms",
             "longest steady",
             "median gap, ms",
+            "95 % below, ms",
             "longest gap, ms",
             "longest / steady",
             "its first token, s",
@@ -153,6 +159,7 @@ def show(rows: Sequence[Row], prompt_tokens: int) -> None:
                 row.steady_ms.text(1),
                 row.longest_steady_ms.text(1),
                 row.median_gap_ms.text(1),
+                row.late_gap_ms.text(1),
                 row.longest_gap_ms.text(1),
                 row.stall.text(1),
                 row.first_token_s.text(2),

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from adaptrix_core.adapters.loader import DynamicLoader
-from adaptrix_core.base.model import BaseModel
+from adaptrix_core.base.model import BaseModel, BaseModelInfo
 from adaptrix_core.base.packed_model import PackedModel
 from adaptrix_core.base.running import LayerCall, call_directly
 from adaptrix_core.engine.advance import finish
@@ -115,6 +115,7 @@ class EngineCore:
             options.max_rows,
             options.max_batch_tokens,
             options.mixed_prefill_on(base.device),
+            _context_per_token(base.info),
             options.max_waiting,
             base.eos_token_ids,
         )
@@ -345,6 +346,12 @@ class EngineCore:
     def _unpin(self, request_id: str) -> None:
         for digest in self._pins.pop(request_id, frozenset()):
             self.loader.unpin(digest)
+
+
+def _context_per_token(info: BaseModelInfo) -> int:
+    """Tokens to attend to that cost as much as a token's products: 2 operations per parameter, and 4 per context token
+    (a product with its key, one with its value), layer and element of a query."""
+    return max(1, info.num_parameters // (2 * info.num_layers * info.num_heads * info.head_dim))
 
 
 def _backend(base: BaseModel, cache: KVCache, injector: LayerInjector, call: LayerCall) -> Spans:

@@ -72,15 +72,18 @@ class Scheduler:
         max_rows: int,
         max_batch_tokens: int,
         mixed_prefill_tokens: int,
+        context_per_token: int,
         max_waiting: int,
         eos_token_ids: frozenset[int],
     ) -> None:
+        """Attention to ``context_per_token`` tokens costs as much as a token's matrix products."""
         self._cache = cache
         self._prefixes = prefixes
         self._slots = slots
         self._max_rows = max_rows
         self._max_batch_tokens = max_batch_tokens
         self._mixed_prefill_tokens = mixed_prefill_tokens
+        self._context_per_token = context_per_token
         self._max_waiting = max_waiting
         self._eos_token_ids = eos_token_ids
         self._waiting = WaitingRows()
@@ -145,9 +148,10 @@ class Scheduler:
             if row in self._running:
                 self._continue(row, 1, chunks)
         room = self._max_batch_tokens - len(chunks)
-        if chunks:
+        mixed = bool(chunks)
+        if mixed:
             room = min(room, self._mixed_prefill_tokens + len(chunks))
-        self._fill(room, chunks, preemptions_before)
+        self._fill(room, mixed, chunks, preemptions_before)
         self.planning = None
         live = [chunk for chunk in chunks if chunk.row in self._running]
         return Batch(tuple(sorted(live, key=lambda chunk: chunk.row.number))) if live else None
@@ -193,12 +197,15 @@ class Scheduler:
         faults += [f"waiting row {r.request.request_id} holds slots" for r in self._waiting if r.held_slots is not None]
         return faults
 
-    def _fill(self, room: int, chunks: list[Chunk], preemptions_before: int) -> None:
-        """Plan ``room`` tokens of prompts, and of rows that are computed again: running rows and waiting ones."""
+    def _fill(self, room: float, mixed: bool, chunks: list[Chunk], preemptions_before: int) -> None:
+        """Plan ``room`` tokens of prompts, and of rows that are computed again: running rows and waiting ones.
+
+        Beside decoding rows (``mixed``), a token with much context counts for more than one.
+        """
         running = [row for row in self._running if not row.is_decoding]
         without_slots: list[Row] = []
         admitting = True
-        while room > 0:
+        while room >= 1:
             candidates = [row for row in running if row in self._running]
             # What was just taken back is not handed out again in the same step.
             if admitting and self.num_preemptions == preemptions_before and self._has_place(self._waiting.top_priority):
@@ -208,7 +215,7 @@ class Scheduler:
                 return
             if row in running:
                 running.remove(row)
-                room -= self._continue(row, room, chunks)
+                room -= self._prefill(row, room, mixed, chunks)
             elif not self._has_place(row.priority):
                 admitting = False
             elif not self._hold(row):
@@ -217,9 +224,14 @@ class Scheduler:
             elif self._admit(row):
                 for other in without_slots:
                     other.num_overtaken += 1
-                room -= self._continue(row, room, chunks)
+                room -= self._prefill(row, room, mixed, chunks)
             else:
                 admitting = False
+
+    def _prefill(self, row: Row, room: float, mixed: bool, chunks: list[Chunk]) -> float:
+        """Plan a chunk of a row that is worth at most ``room``, or a single token; returns what it is worth."""
+        weight = 1 + row.num_computed / self._context_per_token if mixed else 1.0
+        return weight * self._continue(row, max(1, int(room / weight)), chunks)
 
     def _continue(self, row: Row, room: int, chunks: list[Chunk]) -> int:
         """Plan a chunk of at most ``room`` tokens for a running row; returns its tokens, 0 if the row waits again."""

@@ -117,7 +117,7 @@ def test_publish_then_revoke_then_take_it_back(adaptrix: Adaptrix, url: str, wor
     assert document(adaptrix("revoke", published["digest"], "--undo", *signing))["number"] == 2
     unknown = adaptrix("revoke", "nobody", *signing)
     assert unknown.exit_code == 1
-    assert "[adapter_not_found]" in unknown.stderr
+    assert json.loads(unknown.stderr)["error"]["code"] == "adapter_not_found"
 
 
 def test_a_refused_load_says_why_and_the_next_request_is_served(

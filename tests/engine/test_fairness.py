@@ -73,6 +73,24 @@ def test_a_long_prompt_is_computed_in_small_parts_beside_running_streams(make_en
     assert_same_where_safe(tokens_of(events + drain(engine))["long", 0], expected)
 
 
+def test_the_parts_of_a_long_prompt_shrink_as_what_they_attend_to_grows(make_engine: MakeEngine) -> None:
+    engine = make_engine(mixed_prefill_tokens=15, prefix_cache=False)
+    add(engine, "stream", max_tokens=40)
+    engine.step()
+    add(engine, "long", "red", LONG, max_tokens=2)
+    parts = []
+    while sum(parts) < len(LONG):
+        before = computed(engine)
+        engine.step()
+        parts.append(computed(engine) - before - 1)
+    info = engine.base.info
+    comparable = info.num_parameters // (2 * info.num_layers * info.num_heads * info.head_dim)
+    begun = [sum(parts[:number]) for number in range(len(parts))]
+    assert parts[:-1] == [int(16 / (1 + start / comparable)) for start in begun[:-1]]
+    assert parts[0] == 16 > parts[-2]
+    drain(engine)
+
+
 def test_a_prompt_has_the_whole_step_while_no_stream_runs(make_engine: MakeEngine) -> None:
     engine = make_engine(mixed_prefill_tokens=5, max_batch_tokens=40)
     add(engine, "first", None, LONG, max_tokens=3)
