@@ -14,40 +14,29 @@ import argparse
 import asyncio
 import itertools
 import json
-import os
-import signal
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import httpx
-import yaml
 from rich.console import Console
 from rich.table import Table
 
 from adaptrix_core.base import BaseModelManager
-from adaptrix_core.config import project_root
 from cluster.experiments.engine_model import EngineModel, load_model
 from cluster.experiments.load import open_client, run_load
 from cluster.experiments.policies import PowerOfTwo
 from cluster.experiments.random_adapters import write_adapters
 from cluster.experiments.records import Record, Summary, summarise, write_jsonl
 from cluster.experiments.simulate import simulate
+from cluster.experiments.system import serving
 from cluster.experiments.workload import Arrival, WorkloadSpec, generate
 
 LONE_REQUESTS = 12
 LONE_PROMPT, LONE_OUTPUT = 48, 8
 REPLICA_CPUS = 0.5
-START_TIMEOUT_S = 600.0
-STOP_TIMEOUT_S = 120.0
 COMPARED = ("first_token_p50_s", "first_token_p99_s", "token_p50_s", "tokens_per_s")
 
 
@@ -81,7 +70,7 @@ def main() -> None:
         models = write_adapters(directory / "adapters", base, max(given.adapters))
         del base
         for replicas in given.replicas:
-            with serving(serve_config(given.base, replicas, directory), directory) as url:
+            with serving(serve_config(given.base, replicas, directory), directory, {"OMP_NUM_THREADS": "1"}) as url:
                 comparisons += compare(url, replicas, specs, models, engine, given.slo, given.out)
     show(comparisons)
     rows = [{**asdict(comparison), "errors": comparison.errors()} for comparison in comparisons]
@@ -142,48 +131,6 @@ def serve_config(base: str, replicas: int, directory: Path) -> dict[str, Any]:
     }
     application = {"name": "adaptrix", "route_prefix": "/", "import_path": "deployments.app:build", "args": args}
     return {"proxy_location": "HeadOnly", "http_options": {"host": "127.0.0.1"}, "applications": [application]}
-
-
-@contextmanager
-def serving(config: dict[str, Any], directory: Path) -> Iterator[str]:
-    """The URL of a system with this config, started by `deployments.launch` and ended by one interrupt."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    path, log = directory / "serve.yaml", directory / "serve.log"
-    path.write_text(yaml.safe_dump(config))
-    command = [sys.executable, "-m", "deployments.launch", "--config", str(path), "--port", str(port)]
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=project_root(),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            start_new_session=True,
-        )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        _wait_until_ready(url, process, log)
-        yield url
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-            process.wait(STOP_TIMEOUT_S)
-
-
-def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise RuntimeError(f"the system ended before it was ready:\n{log.read_text()}")
-        try:
-            if httpx.get(f"{url}/health", timeout=10).status_code == httpx.codes.OK:
-                return
-        except httpx.HTTPError:
-            time.sleep(0.2)
-        time.sleep(0.1)
-    raise RuntimeError(f"not ready after {START_TIMEOUT_S:.0f} s:\n{log.read_text()}")
 
 
 def show(comparisons: Sequence[Comparison]) -> None:

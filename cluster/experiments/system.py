@@ -1,0 +1,67 @@
+"""A whole system on this machine, for the time of an experiment: started as `make serve` does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from adaptrix_core.config import project_root
+
+START_TIMEOUT_S = 600.0
+STOP_TIMEOUT_S = 120.0
+
+
+@contextmanager
+def serving(config: Mapping[str, Any], directory: Path, environment: Mapping[str, str] | None = None) -> Iterator[str]:
+    """The URL of a system with this Serve config on a free port; its config and log are written to ``directory``.
+
+    environment: variables beside this process's. Raises RuntimeError, with the log, where the system does not start.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    path, log = directory / "serve.yaml", directory / "serve.log"
+    path.write_text(yaml.safe_dump(dict(config)))
+    command = [sys.executable, "-m", "deployments.launch", "--config", str(path), "--port", str(port)]
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=project_root(),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(environment or {})},
+            start_new_session=True,
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait_until_ready(url, process, log)
+        yield url
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            process.wait(STOP_TIMEOUT_S)
+
+
+def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"the system ended before it was ready:\n{log.read_text()}")
+        try:
+            if httpx.get(f"{url}/health", timeout=10).status_code == httpx.codes.OK:
+                return
+        except httpx.HTTPError:
+            time.sleep(0.2)
+        time.sleep(0.1)
+    raise RuntimeError(f"not ready after {START_TIMEOUT_S:.0f} s:\n{log.read_text()}")
