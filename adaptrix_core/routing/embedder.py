@@ -10,9 +10,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,27 +85,34 @@ class TextEmbedder:
         """Tokens that `embed` reads of ``texts``, special ones included: what `/v1/embeddings` reports as usage."""
         return sum(map(len, self._token_ids([text[:MAX_CHARS] for text in texts])))
 
-    def embed(self, texts: Sequence[str]) -> Vectors:
+    def known(self, texts: Sequence[str], salt: bytes = b"") -> Vectors | None:
+        """What `embed` returns, where no text needs a model run; None where one does. Raises InvalidRequest."""
+        keys = _keys(_cut(texts), salt)
+        known = self._remembered(keys)
+        return self._rows(keys, known) if len(known) == len(set(keys)) else None
+
+    def embed(self, texts: Sequence[str], salt: bytes = b"") -> Vectors:
         """``(len(texts), dimension)`` float32 rows of length 1, in order; known texts cost no model run.
 
-        Raises InvalidRequest where an item is not text.
+        ``salt`` (up to 64 bytes): a text is known where it was embedded under the same salt, so that one tenant cannot
+        learn from the time it takes what another has sent. Raises InvalidRequest where an item is not text.
         """
-        for index, text in enumerate(texts):
-            if not isinstance(text, str):
-                raise InvalidRequest(
-                    f"input[{index}] is {type(text).__name__}; only text can be embedded", param="input"
-                )
-        cut = [text[:MAX_CHARS] for text in texts]
-        keys = [blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest() for text in cut]
-        known = self._remembered(keys)
-        unknown = {key: text for key, text in zip(keys, cut, strict=True) if key not in known}
-        if unknown:
+        return self.embed_groups([(texts, salt)])[0]
+
+    def embed_groups(self, groups: Sequence[tuple[Sequence[str], bytes]]) -> list[Vectors]:
+        """`embed` for several (texts, salt) in one model run."""
+        cut = [_cut(texts) for texts, _ in groups]
+        keys = [_keys(texts, salt) for texts, (_, salt) in zip(cut, groups, strict=True)]
+        texts_of = dict(zip(chain(*keys), chain(*cut), strict=True))
+        known = self._remembered(list(chain(*keys)))
+        if unknown := {key: text for key, text in texts_of.items() if key not in known}:
             fresh = dict(zip(unknown, self._run(list(unknown.values())), strict=True))
             self._remember(fresh)
             known |= fresh
-        if not keys:
-            return np.empty((0, self.dimension), np.float32)
-        return np.stack([known[key] for key in keys])
+        return [self._rows(group, known) for group in keys]
+
+    def _rows(self, keys: Sequence[bytes], known: Mapping[bytes, Vectors]) -> Vectors:
+        return np.stack([known[key] for key in keys]) if keys else np.empty((0, self.dimension), np.float32)
 
     def _run(self, texts: list[str]) -> Vectors:
         readable = [text.encode("utf-8", "replace").decode() for text in texts]  # lone surrogates stop the tokenizer
@@ -143,6 +151,17 @@ class TextEmbedder:
             self._cache.update(fresh)
             while len(self._cache) > self._cache_entries:
                 self._cache.popitem(last=False)
+
+
+def _cut(texts: Sequence[str]) -> list[str]:
+    for index, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise InvalidRequest(f"input[{index}] is {type(text).__name__}; only text can be embedded", param="input")
+    return [text[:MAX_CHARS] for text in texts]
+
+
+def _keys(texts: Sequence[str], salt: bytes) -> list[bytes]:
+    return [blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16, key=salt).digest() for text in texts]
 
 
 def _load(source: str, device: str) -> SentenceTransformer:

@@ -90,10 +90,10 @@ class PackedBert:
         """``(tokens, 3 * hidden)`` -> ``(tokens, hidden)``; each text attends to itself alone."""
         tokens, width = qkv.shape
         heads = qkv.view(tokens, 3, self._heads, -1).permute(1, 2, 0, 3)
-        texts = [
-            F.scaled_dot_product_attention(*heads[:, None, :, start:end].unbind())[0].transpose(0, 1)
-            for start, end in bounds
-        ]
+        texts = []
+        for start, end in bounds:
+            query, key, value = heads[:, None, :, start:end]
+            texts.append(F.scaled_dot_product_attention(query, key, value)[0].transpose(0, 1))
         return torch.cat(texts).reshape(tokens, width // 3)
 
 
