@@ -13,7 +13,6 @@ from ray.exceptions import RayActorError
 
 from adaptrix_core.config import Settings
 from adaptrix_core.observe.tracing import start_tracing
-from adaptrix_core.routing.catalogue import RouteCard
 from adaptrix_core.routing.embedder import TextEmbedder
 from adaptrix_core.routing.semantic import SemanticRouter
 from deployments.catalogue import Catalogue
@@ -147,7 +146,3 @@ def test_an_adapter_is_as_warm_as_on_its_warmest_replica(order: int) -> None:
 
     reports: Sequence[Report] = [report("a", x="disk", y="host"), report("b", x="device"), report("c", x="host")]
     assert warmest(reports[::order]) == {"x": "device", "y": "host"}
-
-
-def test_the_twins_of_these_tests_are_cards_of_two_adapters() -> None:
-    assert len({RouteCard(entry.name, entry.description, entry.examples).texts for entry in TWINS}) == 2
