@@ -80,7 +80,7 @@ def _generation_endpoints(app: FastAPI, services: Services) -> None:
             principal.require_priority(body.priority)
             base_id = await services.store.base_id()
             with watch.resolving():
-                resolved = await _resolved(body, base_id, services)
+                resolved = await _resolved(body, base_id, services, principal)
             running = await start(body, resolved, principal, services.replicas, base_id)
         headers = running.resolved.headers()
         batches = watch.to_the_end(running)
@@ -101,12 +101,14 @@ def _generation_endpoints(app: FastAPI, services: Services) -> None:
         return await generate(request, CompletionRequest)
 
 
-async def _resolved(body: ChatRequest | CompletionRequest, base_id: str, services: Services) -> Resolved:
+async def _resolved(
+    body: ChatRequest | CompletionRequest, base_id: str, services: Services, principal: Principal
+) -> Resolved:
     """Who answers. A name unknown here may have been loaded elsewhere a moment ago, so the store is asked once."""
     try:
-        return await resolve(body, base_id, services.store.catalogue, services.router)
+        return await resolve(body, base_id, services.store.catalogue, services.router, principal)
     except AdapterNotFound:
-        return await resolve(body, base_id, await services.store.refresh(), services.router)
+        return await resolve(body, base_id, await services.store.refresh(), services.router, principal)
 
 
 async def _whole(running: Running, batches: Batches) -> dict[str, Any]:
@@ -127,9 +129,9 @@ def _router_endpoints(app: FastAPI, services: Services) -> None:
 
     @app.post("/v1/route")
     async def route(request: Request) -> Response:
-        await _authorized(request, services, "generate")
+        principal = await _authorized(request, services, "generate")
         body: RouteRequest = await _body(request, services, RouteRequest)
-        answer = await router().route([message.plain() for message in body.messages])
+        answer = await router().route([message.plain() for message in body.messages], principal.salt)
         return JSONResponse(
             {
                 "object": "adaptrix.route",
@@ -145,14 +147,14 @@ def _router_endpoints(app: FastAPI, services: Services) -> None:
 
     @app.post("/v1/embeddings")
     async def embeddings(request: Request) -> Response:
-        await _authorized(request, services, "generate")
+        principal = await _authorized(request, services, "generate")
         body: EmbeddingRequest = await _body(request, services, EmbeddingRequest)
         model = public_id(services.settings.router.embedder)
         if body.model not in (model, AUTO):
             raise InvalidRequest(
                 f"embedding model {shortened(body.model)!r} does not exist; known: {model!r}", param="model"
             )
-        vectors, tokens = await router().embed(body.texts(), body.dimensions)
+        vectors, tokens = await router().embed(body.texts(), body.dimensions, principal.salt)
         data = [
             {"object": "embedding", "index": index, "embedding": _encoded(vector, body.encoding_format)}
             for index, vector in enumerate(vectors)

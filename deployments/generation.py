@@ -44,8 +44,8 @@ class Replicas(Protocol):
 class Router(Protocol):
     """The router, as the ingress reaches it."""
 
-    async def route(self, messages: Sequence[dict[str, str]]) -> RouteAnswer:
-        """Who should answer these messages."""
+    async def route(self, messages: Sequence[dict[str, str]], salt: bytes = b"") -> RouteAnswer:
+        """Who should answer these messages. ``salt`` keeps what is remembered of a tenant's texts apart."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,11 @@ class Running:
 
 
 async def resolve(
-    body: ChatRequest | CompletionRequest, base_id: str, catalogue: Catalogue, router: Router | None
+    body: ChatRequest | CompletionRequest,
+    base_id: str,
+    catalogue: Catalogue,
+    router: Router | None,
+    principal: Principal,
 ) -> Resolved:
     """Who answers ``body``. Raises InvalidRequest or AdapterNotFound."""
     options = body.adaptrix
@@ -109,7 +113,7 @@ async def resolve(
     )
     if not choice.auto:
         return Resolved(choice.mixes, choice.fallback)
-    return await _route(body, choice, catalogue, router)
+    return await _route(body, choice, catalogue, router, principal)
 
 
 async def start(
@@ -172,12 +176,16 @@ def _without_broken_adapter(resolved: Resolved, error: AdaptrixError) -> Resolve
 
 
 async def _route(
-    body: ChatRequest | CompletionRequest, choice: Choice, catalogue: Catalogue, router: Router | None
+    body: ChatRequest | CompletionRequest,
+    choice: Choice,
+    catalogue: Catalogue,
+    router: Router | None,
+    principal: Principal,
 ) -> Resolved:
     if router is None:
         return Resolved((NamedMix(),), choice.fallback, troubles=("the router is switched off",))
     try:
-        answer = await router.route(_messages(body))
+        answer = await router.route(_messages(body), principal.salt)
     except Exception as raised:
         error = as_core_error(raised)
         if choice.fallback != "base" or isinstance(error, InvalidRequest):

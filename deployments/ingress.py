@@ -51,14 +51,16 @@ class HandleRouter:
     def __init__(self, handle: DeploymentHandle) -> None:
         self._handle: Any = handle
 
-    async def route(self, messages: Sequence[dict[str, str]]) -> RouteAnswer:
+    async def route(self, messages: Sequence[dict[str, str]], salt: bytes = b"") -> RouteAnswer:
         """Who should answer these messages."""
-        answer: RouteAnswer = await self._handle.route.remote(list(messages), carrier())
+        answer: RouteAnswer = await self._handle.route.remote(list(messages), salt, carrier())
         return answer
 
-    async def embed(self, texts: Sequence[str], dimensions: int | None) -> tuple[list[list[float]], int]:
+    async def embed(
+        self, texts: Sequence[str], dimensions: int | None, salt: bytes = b""
+    ) -> tuple[list[list[float]], int]:
         """One vector per text, and how many tokens were read. Raises InvalidRequest for other ``dimensions``."""
-        embedded: tuple[list[list[float]], int] = await self._handle.embed.remote(list(texts), dimensions)
+        embedded: tuple[list[list[float]], int] = await self._handle.embed.remote(list(texts), dimensions, salt)
         return embedded
 
 

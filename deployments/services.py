@@ -22,7 +22,9 @@ from deployments.wire import Entry, Report, Revoked
 class Embedder(Router, Protocol):
     """The router deployment: decides, and embeds texts with the model that it decides by."""
 
-    async def embed(self, texts: Sequence[str], dimensions: int | None) -> tuple[list[list[float]], int]:
+    async def embed(
+        self, texts: Sequence[str], dimensions: int | None, salt: bytes = b""
+    ) -> tuple[list[list[float]], int]:
         """One vector per text, and how many tokens were read. Raises InvalidRequest for other ``dimensions``."""
 
 

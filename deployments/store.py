@@ -24,6 +24,7 @@ from adaptrix_core.errors import AdapterExists, AdapterRejected, Conflict, Reque
 from deployments.catalogue import Catalogue
 from deployments.package_files import describe
 from deployments.presence import Presence
+from deployments.residency import warmest
 from deployments.revocation_board import RevocationBoard
 from deployments.shelf import Shelf
 from deployments.store_files import StoreFiles
@@ -106,6 +107,10 @@ class AdapterStore:
     async def overview(self) -> tuple[Catalogue, list[Report]]:
         """The catalogue and the last report of each live replica."""
         return Catalogue(self._version(), self._entries), self._presence.live()
+
+    async def residency(self) -> dict[str, str]:
+        """By package, where it is nearest to running on any live replica (`residency.warmest`)."""
+        return warmest(self._presence.live())
 
     async def load(self, name: str, path: str) -> Entry:
         """Offer the adapter at ``path`` to every replica; durable and usable on all of them when this returns.

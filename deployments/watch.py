@@ -52,6 +52,11 @@ class RowSummary:
             self.finish_reason, self.times = piece.finish_reason, piece.times
 
 
+def cleaned_id(given: str) -> str:
+    """An id that a caller chose, as it goes into logs and traces: visible ASCII, no longer than `MAX_REQUEST_ID`."""
+    return "".join(character for character in given[:MAX_REQUEST_ID] if "!" <= character <= "~")
+
+
 class RequestWatch:
     """Watches one request; made when it arrives, closed when the last byte is sent or nobody wants it any more."""
 
@@ -70,7 +75,7 @@ class RequestWatch:
         )
         self._is_closed = False
         self.path = path
-        self.request_id = headers.get(REQUEST_ID, "")[:MAX_REQUEST_ID] or secrets.token_hex(16)
+        self.request_id = cleaned_id(headers.get(REQUEST_ID, "")) or secrets.token_hex(16)
         self.status: int | None = None
         """As it was sent; None while nothing was."""
         self.error: str | None = None

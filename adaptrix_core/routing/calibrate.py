@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,12 @@ MOVES_NOTICED = 0.95
 """Share of the changed topics that must leave the previous adapter."""
 SWITCHES_ALLOWED = 0.97
 """Share of the prompts for another adapter whose lead must be large enough to take a conversation over."""
+COURTESIES = ("Please: {}", "Hello! {}", "{} Thank you.")
+"""What people put around a message without meaning anything else by it."""
+MOVED_LESS = 0.9
+"""Share of the courtesies that move the lead of one adapter over another by less than ``tie``."""
+TIES_RIGHT = 0.99
+"""Share of the prompts for one adapter whose lead over any other must be more than ``tie`` all the same."""
 
 Numbers = NDArray[np.floating]
 
@@ -56,6 +63,7 @@ def calibrate(
         accept=lowest_that_rejects(right, best_outside, OUT_OF_SCOPE_TO_BASE),
         stay=lowest_that_rejects(kept, moved, MOVES_NOTICED),
         lead=max(0.0, float(np.quantile(leads, 1 - SWITCHES_ALLOWED))) if leads else 0.0,
+        tie=_tie(router, [row.prompt for row in wanted], np.array(leads)),
         slope=slope,
         intercept=intercept,
         embedder=router.embedder.source,
@@ -78,6 +86,20 @@ def _stay_margins(
         return float(router.margins([turn.then])[turn.adapter][0]) + router.continuity(turn.then, [turn.first])
 
     return np.array([value(turn) for turn in going_on]), np.array([value(turn) for turn in changes])
+
+
+def _tie(router: SemanticRouter, asked: Sequence[str], leads: Numbers) -> float:
+    """How far two adapters' margins may lie apart by chance: as far as courtesies move them apart or together."""
+    if not len(leads):
+        return 0.0
+
+    def differences(texts: Sequence[str]) -> Numbers:
+        margins = np.stack(list(router.margins(texts).values()))
+        return np.stack([a - b for a, b in combinations(margins, 2)])
+
+    plain = differences(asked)
+    moved = [np.abs(differences([form.format(text) for text in asked]) - plain) for form in COURTESIES]
+    return max(0.0, min(float(np.quantile(moved, MOVED_LESS)), float(np.quantile(leads, 1 - TIES_RIGHT))))
 
 
 def lowest_that_rejects(wanted: Numbers, unwanted: Numbers, share: float) -> float:

@@ -30,6 +30,8 @@ class Calibration(BaseModel):
     """Margin plus continuity from which the previous adapter of a conversation keeps answering."""
     lead: float = 0.814
     """How far another adapter's margin must be ahead of the previous one's to take over."""
+    tie: float = Field(0.193, ge=0)
+    """Margins of two adapters that are no further apart than this say nothing about which of them is better."""
     slope: float = Field(3.354, gt=0)
     """Probability = 1 / (1 + exp(-(slope * margin + intercept))): Platt scaling."""
     intercept: float = 0.315

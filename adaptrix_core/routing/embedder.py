@@ -1,16 +1,19 @@
 """Texts to unit vectors, by a sentence-transformers model.
 
 Knows where the embedding model comes from, and remembers recent vectors. Does not know what the vectors are for: the
-router uses them, and so does ``POST /v1/embeddings``.
+router uses them, and so does ``POST /v1/embeddings``. A BERT like the packaged one runs over packed weights
+(`packed_bert.py`) where this machine can, any other model as sentence-transformers runs it.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +24,10 @@ from adaptrix_core.errors import ConfigError, InvalidRequest
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+
+    from adaptrix_core.routing.packed_bert import PackedBert
+
+logger = logging.getLogger(__name__)
 
 Vectors = NDArray[np.float32]
 
@@ -38,15 +45,22 @@ class TextEmbedder:
     """An embedding model with a memory of recent texts. Safe to share between threads."""
 
     def __init__(
-        self, source: str = PACKAGED, *, device: str = "cpu", cache_entries: int = 4096, batch_size: int = 32
+        self,
+        source: str = PACKAGED,
+        *,
+        device: str = "cpu",
+        cache_entries: int = 4096,
+        batch_size: int = 32,
+        packed: bool = True,
     ) -> None:
         """Load ``source``: `PACKAGED`, a local sentence-transformers directory, or a hub id ``org/name[@revision]``.
 
-        ``cache_entries`` vectors are remembered, the least recently used go first; 0 remembers none. Raises ConfigError
-        where the model is not to be had.
+        ``cache_entries`` vectors are remembered, the least recently used go first; 0 remembers none. ``packed``: run
+        over packed weights where that can be done. Raises ConfigError where the model is not to be had.
         """
         self.source = source
         self._model = _load(source, device)
+        self._packed = _packed(self._model) if packed else None
         self._batch_size = batch_size
         self._cache_entries = cache_entries
         self._cache: OrderedDict[bytes, Vectors] = OrderedDict()
@@ -69,36 +83,43 @@ class TextEmbedder:
 
     def num_tokens(self, texts: Sequence[str]) -> int:
         """Tokens that `embed` reads of ``texts``, special ones included: what `/v1/embeddings` reports as usage."""
-        encoded = self._model.tokenizer(
-            [text[:MAX_CHARS] for text in texts], truncation=True, max_length=self.max_tokens
-        )
-        return sum(len(ids) for ids in encoded["input_ids"])
+        return sum(map(len, self._token_ids([text[:MAX_CHARS] for text in texts])))
 
-    def embed(self, texts: Sequence[str]) -> Vectors:
+    def known(self, texts: Sequence[str], salt: bytes = b"") -> Vectors | None:
+        """What `embed` returns, where no text needs a model run; None where one does. Raises InvalidRequest."""
+        keys = _keys(_cut(texts), salt)
+        known = self._remembered(keys)
+        return self._rows(keys, known) if len(known) == len(set(keys)) else None
+
+    def embed(self, texts: Sequence[str], salt: bytes = b"") -> Vectors:
         """``(len(texts), dimension)`` float32 rows of length 1, in order; known texts cost no model run.
 
-        Raises InvalidRequest where an item is not text.
+        ``salt`` (up to 64 bytes): a text is known where it was embedded under the same salt, so that one tenant cannot
+        learn from the time it takes what another has sent. Raises InvalidRequest where an item is not text.
         """
-        for index, text in enumerate(texts):
-            if not isinstance(text, str):
-                raise InvalidRequest(
-                    f"input[{index}] is {type(text).__name__}; only text can be embedded", param="input"
-                )
-        cut = [text[:MAX_CHARS] for text in texts]
-        keys = [blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest() for text in cut]
-        known = self._remembered(keys)
-        unknown = {key: text for key, text in zip(keys, cut, strict=True) if key not in known}
-        if unknown:
+        return self.embed_groups([(texts, salt)])[0]
+
+    def embed_groups(self, groups: Sequence[tuple[Sequence[str], bytes]]) -> list[Vectors]:
+        """`embed` for several (texts, salt) in one model run."""
+        cut = [_cut(texts) for texts, _ in groups]
+        keys = [_keys(texts, salt) for texts, (_, salt) in zip(cut, groups, strict=True)]
+        texts_of = dict(zip(chain(*keys), chain(*cut), strict=True))
+        known = self._remembered(list(chain(*keys)))
+        if unknown := {key: text for key, text in texts_of.items() if key not in known}:
             fresh = dict(zip(unknown, self._run(list(unknown.values())), strict=True))
             self._remember(fresh)
             known |= fresh
-        if not keys:
-            return np.empty((0, self.dimension), np.float32)
-        return np.stack([known[key] for key in keys])
+        return [self._rows(group, known) for group in keys]
+
+    def _rows(self, keys: Sequence[bytes], known: Mapping[bytes, Vectors]) -> Vectors:
+        return np.stack([known[key] for key in keys]) if keys else np.empty((0, self.dimension), np.float32)
 
     def _run(self, texts: list[str]) -> Vectors:
         readable = [text.encode("utf-8", "replace").decode() for text in texts]  # lone surrogates stop the tokenizer
         with self._model_lock:
+            if self._packed is not None:
+                parts = [readable[start : start + self._batch_size] for start in range(0, len(texts), self._batch_size)]
+                return np.concatenate([self._packed(self._token_ids(part)).numpy() for part in parts])
             rows = self._model.encode(
                 readable,
                 batch_size=self._batch_size,
@@ -107,6 +128,12 @@ class TextEmbedder:
                 show_progress_bar=False,
             )
         return np.asarray(rows, np.float32)
+
+    def _token_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        ids: list[list[int]] = self._model.tokenizer(list(texts), truncation=True, max_length=self.max_tokens)[
+            "input_ids"
+        ]
+        return ids
 
     def _remembered(self, keys: Sequence[bytes]) -> dict[bytes, Vectors]:
         with self._cache_lock:
@@ -126,6 +153,17 @@ class TextEmbedder:
                 self._cache.popitem(last=False)
 
 
+def _cut(texts: Sequence[str]) -> list[str]:
+    for index, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise InvalidRequest(f"input[{index}] is {type(text).__name__}; only text can be embedded", param="input")
+    return [text[:MAX_CHARS] for text in texts]
+
+
+def _keys(texts: Sequence[str], salt: bytes) -> list[bytes]:
+    return [blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16, key=salt).digest() for text in texts]
+
+
 def _load(source: str, device: str) -> SentenceTransformer:
     # Seconds of imports: only who embeds pays for them.
     from sentence_transformers import SentenceTransformer
@@ -141,6 +179,15 @@ def _load(source: str, device: str) -> SentenceTransformer:
                 "sentence-transformers directory with safetensors weights, or a hub id 'org/name[@revision]'"
             ]
         ) from error
+
+
+def _packed(model: SentenceTransformer) -> PackedBert | None:
+    from adaptrix_core.routing.packed_bert import PackedBert, why_not_packed_bert
+
+    if (reason := why_not_packed_bert(model)) is not None:
+        logger.info("the embedding model runs as it is, not over packed weights: %s", reason)
+        return None
+    return PackedBert(model)
 
 
 def _locate(source: str) -> tuple[str, dict[str, Any]]:

@@ -30,7 +30,8 @@ class Tally:
 
 
 def measure(router: SemanticRouter) -> tuple[Tally, ...]:
-    """Held-out paraphrases by family, out-of-scope prompts, follow-ups and changes of topic, in this order.
+    """Held-out paraphrases by family, the same with other adapters warm, out-of-scope prompts, follow-ups and changed
+    topics, in this order.
 
     Sets for adapters that are not in the catalogue are left out.
     """
@@ -51,6 +52,7 @@ def measure(router: SemanticRouter) -> tuple[Tally, ...]:
         for name in names
         if any(problem.family == name for problem in problems)
     ]
+    tallies += _warm(router, problems)
     outside = [(text, None, _alone(router, text)) for text in prompts.out_of_scope("test")]
     tallies.append(_tally("out of scope: base", outside))
     if turns:
@@ -62,6 +64,21 @@ def measure(router: SemanticRouter) -> tuple[Tally, ...]:
 
 def _alone(router: SemanticRouter, text: str) -> Decision:
     return router.decide([{"role": "user", "content": text}])
+
+
+def _warm(router: SemanticRouter, problems: Sequence[prompts.Paraphrase]) -> list[Tally]:
+    """The same problems, each with another adapter on a device and its own on no replica."""
+    decided = []
+    for problem in problems:
+        messages = [{"role": "user", "content": problem.prompt}]
+        wanted = _adapter(_alone(router, problem.prompt))
+        others = [card.name for card in router.catalogue if card.name != problem.family]
+        decided += [(problem.prompt, wanted, router.decide(messages, residency={o: "device"})) for o in others]
+    return [_tally("another adapter warm: no change", decided)] if decided else []
+
+
+def _adapter(decision: Decision) -> str | None:
+    return decision.adapter if isinstance(decision, Resolved) else None
 
 
 def _second(router: SemanticRouter, turn: prompts.Turn) -> Decision:

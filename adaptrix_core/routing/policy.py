@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from adaptrix_core.routing.calibration import Calibration
+from adaptrix_core.routing.near_tie import cheapest, why
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,20 @@ class Evidence:
     """By adapter: its example that is nearest to the message, in words."""
 
 
-def settle(evidence: Evidence, previous: str | None, calibration: Calibration) -> Resolved:
-    """Choose one adapter or the base.
+NOTHING_KNOWN: Mapping[str, str] = {}
 
-    Without a previous adapter: the best margin wins where it reaches ``accept``, else the base answers. A previous
-    adapter stays unless the topic moved, which is when another adapter is accepted with a clear ``lead``, or when
-    neither the message alone (``accept``) nor as a follow-up (``stay``: margin plus continuity) belongs to it.
+
+def settle(
+    evidence: Evidence, previous: str | None, calibration: Calibration, residency: Mapping[str, str] = NOTHING_KNOWN
+) -> Resolved:
+    """Choose one adapter or the base; the first of these rules that applies decides.
+
+    1. A previous adapter stays unless the topic moved, which is when another adapter is accepted with a clear ``lead``,
+       or when neither the message alone (``accept``) nor as a follow-up (``stay``: margin plus continuity) belongs to
+       it. What is loaded does not matter here: the conversation's cache does.
+    2. The best margin wins where it reaches ``accept``. Others that could have won as well, and whose margin is within
+       ``tie`` of the best, are equally good: of all these the one answers that is cheapest to load (``residency``).
+    3. The base answers.
     """
     scores = {name: calibration.probability(margin) for name, margin in evidence.margins.items()}
     if not evidence.margins:
@@ -80,22 +89,34 @@ def settle(evidence: Evidence, previous: str | None, calibration: Calibration) -
     if previous not in margins:
         previous = None
     accepted = margins[best] >= calibration.accept
+    wins_from = calibration.accept
     if previous is not None:
         moved_to_other = accepted and margins[best] - margins[previous] >= calibration.lead
         alone = margins[previous] >= calibration.accept
-        if not moved_to_other and not alone and margins[previous] + evidence.continuity >= calibration.stay:
+        if not moved_to_other and (alone or margins[previous] + evidence.continuity >= calibration.stay):
+            if alone:
+                return _chosen(previous, scores, _scored(previous, scores, evidence, calibration), previous)
             return _chosen(
                 previous, scores, f"stays with {previous}: the message goes on with the conversation", previous
             )
-        if not moved_to_other and alone:
-            best = previous
-    threshold = calibration.probability(calibration.accept)
+        if moved_to_other:
+            wins_from = max(wins_from, margins[previous] + calibration.lead)
     if accepted:
-        near = f", nearest to its example {evidence.nearest[best]!r}" if best in evidence.nearest else ""
-        return _chosen(best, scores, f"{best}: score {scores[best]:.2f}, threshold {threshold:.2f}{near}", previous)
+        equals = [name for name in margins if margins[name] >= max(wins_from, margins[best] - calibration.tie)]
+        chosen = cheapest(equals, margins, residency)
+        reason = _scored(chosen, scores, evidence, calibration)
+        if chosen != best:
+            reason += f"; a near-tie with {best} ({scores[best]:.2f}): {why(chosen, best, residency)}"
+        return _chosen(chosen, scores, reason, previous)
     moved = f"the topic moved away from {previous}; " if previous is not None else ""
+    threshold = calibration.probability(calibration.accept)
     reason = f"base model: {moved}best score {scores[best]:.2f} ({best}) is under the threshold {threshold:.2f}"
     return Resolved({}, scores, 1.0 - scores[best], reason, previous)
+
+
+def _scored(name: str, scores: Mapping[str, float], evidence: Evidence, calibration: Calibration) -> str:
+    near = f", nearest to its example {evidence.nearest[name]!r}" if name in evidence.nearest else ""
+    return f"{name}: score {scores[name]:.2f}, threshold {calibration.probability(calibration.accept):.2f}{near}"
 
 
 def _chosen(name: str, scores: Mapping[str, float], reason: str, previous: str | None) -> Resolved:

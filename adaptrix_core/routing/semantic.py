@@ -19,7 +19,7 @@ from adaptrix_core.routing.calibration import Calibration
 from adaptrix_core.routing.catalogue import RouteCard
 from adaptrix_core.routing.conversation import Message, excerpt, user_turns
 from adaptrix_core.routing.embedder import TextEmbedder, Vectors
-from adaptrix_core.routing.policy import Decision, Evidence, Resolved, settle
+from adaptrix_core.routing.policy import NOTHING_KNOWN, Decision, Evidence, Resolved, settle
 from adaptrix_core.routing.scorer import LinearScorer, fit_scorer
 
 __all__ = ["RouteCard", "SemanticRouter"]
@@ -46,6 +46,20 @@ class _Fitted:
         return text if len(text) <= _SHOWN_CHARS else f"{text[: _SHOWN_CHARS - 1]}…"
 
 
+class _Catalogue:
+    """The fitted cards at one moment, their scorers side by side: one product scores a message for all of them."""
+
+    def __init__(self, fitted: Mapping[str, _Fitted], dimension: int) -> None:
+        self.fitted = fitted
+        scorers = [entry.scorer for entry in fitted.values()]
+        self._weights = np.stack([s.weights for s in scorers]) if scorers else np.empty((0, dimension), np.float32)
+        self._intercepts = np.array([scorer.intercept for scorer in scorers], np.float32)
+
+    def margins(self, row: Vectors) -> dict[str, float]:
+        """By adapter, the margin of one embedding."""
+        return dict(zip(self.fitted, (self._weights @ row + self._intercepts).tolist(), strict=True))
+
+
 class SemanticRouter:
     """Decides by meaning. Decisions may run in any number of threads while the catalogue changes."""
 
@@ -63,7 +77,7 @@ class SemanticRouter:
         self._background = embedder.embed(prompts.background())
         self._continuation = fit_scorer(embedder.embed(prompts.continuations()), self._background)
         self._change = threading.Lock()
-        self._fitted: Mapping[str, _Fitted] = {}
+        self._fitted = _Catalogue({}, embedder.dimension)
         self._cards: tuple[RouteCard, ...] = ()
         self.update(catalogue)
 
@@ -79,45 +93,52 @@ class SemanticRouter:
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise InvalidRequest(f"two route cards are named {twice[0]!r}; names in a catalogue are unique")
         with self._change:
-            kept = {fitted.card: fitted for fitted in self._fitted.values()}
+            kept = {fitted.card: fitted for fitted in self._fitted.fitted.values()}
             fitted = {card.name: kept.get(card) or self._fit(card) for card in cards if card.texts}
             # Two plain assignments: a decision that runs meanwhile reads the old mapping or the new one, never half.
-            self._fitted = fitted
+            self._fitted = _Catalogue(fitted, self.embedder.dimension)
             self._cards = cards
 
-    def decide(self, messages: Sequence[Message], previous: str | None = None) -> Decision:
+    def decide(
+        self, messages: Sequence[Message], previous: str | None = None, residency: Mapping[str, str] = NOTHING_KNOWN
+    ) -> Decision:
         """Choose for the last user turn of ``messages`` (OpenAI chat messages).
 
         ``previous`` is the adapter that answered the turn before. Without it, the earlier user turns are decided first,
-        in order, so that a client that sends the whole conversation each time gets the same favour. Raises
-        InvalidRequest for messages that are not messages or not text.
+        in order, so that a client that sends the whole conversation each time gets the same favour. ``residency``:
+        where each adapter's weights are (`near_tie.LOAD_COST`). Raises InvalidRequest for what is no list of messages,
+        or not text.
         """
-        turns = user_turns(messages)
-        fitted = self._fitted
-        if not turns:
+        return self.decide_embedded(self.embedder.embed(user_turns(messages)), previous, residency)
+
+    def decide_embedded(
+        self, turns: Vectors, previous: str | None = None, residency: Mapping[str, str] = NOTHING_KNOWN
+    ) -> Decision:
+        """`decide` for ``(turns, dimension)`` embeddings of a conversation's `user_turns`."""
+        catalogue = self._fitted
+        if not len(turns):
             return Resolved({}, {}, 1.0, "base model: there is no user text to route", previous)
-        rows = self.embedder.embed(turns)
         start = 0 if previous is None else len(turns) - 1
         for index in range(start, len(turns)):
-            evidence = self._evidence(rows[index], rows[max(0, index - RECENT_TURNS) : index], fitted)
-            decision = settle(evidence, previous, self.calibration)
+            evidence = self._evidence(turns[index], turns[max(0, index - RECENT_TURNS) : index], catalogue)
+            decision = settle(evidence, previous, self.calibration, residency)
             previous = decision.adapter
         return decision
 
     def margins(self, texts: Sequence[str]) -> dict[str, Vectors]:
         """By adapter, the ``(len(texts),)`` margins of ``texts`` taken alone: what thresholds are chosen on."""
         rows = self.embedder.embed([excerpt(text) for text in texts])
-        return {name: fitted.scorer.margins(rows) for name, fitted in self._fitted.items()}
+        return {name: fitted.scorer.margins(rows) for name, fitted in self._fitted.fitted.items()}
 
     def continuity(self, text: str, earlier: Sequence[str]) -> float:
         """How much ``text`` goes on with ``earlier`` texts, as `policy.Evidence` has it."""
         rows = self.embedder.embed([excerpt(text), *(excerpt(t) for t in earlier)])
         return self._continuity(rows[0], rows[1:])
 
-    def _evidence(self, row: Vectors, earlier: Vectors, fitted: Mapping[str, _Fitted]) -> Evidence:
-        margins = {name: float(entry.scorer.margins(row[None])[0]) for name, entry in fitted.items()}
+    def _evidence(self, row: Vectors, earlier: Vectors, catalogue: _Catalogue) -> Evidence:
+        margins = catalogue.margins(row)
         best = max(margins, key=lambda name: margins[name], default=None)
-        nearest = {best: fitted[best].nearest(row)} if best is not None else {}
+        nearest = {best: catalogue.fitted[best].nearest(row)} if best is not None else {}
         return Evidence(margins, self._continuity(row, earlier), nearest)
 
     def _continuity(self, row: Vectors, earlier: Vectors) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,13 @@ from hypothesis import strategies as st
 
 from adaptrix_core.errors import ConfigError
 from adaptrix_core.routing import prompts
-from adaptrix_core.routing.calibrate import OUT_OF_SCOPE_TO_BASE, calibrate, lowest_that_rejects, with_provenance
+from adaptrix_core.routing.calibrate import (
+    OUT_OF_SCOPE_TO_BASE,
+    TIES_RIGHT,
+    calibrate,
+    lowest_that_rejects,
+    with_provenance,
+)
 from adaptrix_core.routing.calibration import Calibration, load_calibration
 from adaptrix_core.routing.catalogue import RouteCard, suggested
 from adaptrix_core.routing.embedder import TextEmbedder
@@ -52,14 +59,14 @@ def test_calibration_meets_its_requirement(found: Calibration, shipped: Semantic
 
 def test_the_defaults_are_what_calibration_finds(found: Calibration) -> None:
     default = Calibration()
-    for field in ("accept", "stay", "lead", "slope", "intercept"):
+    for field in ("accept", "stay", "lead", "tie", "slope", "intercept"):
         assert getattr(default, field) == pytest.approx(getattr(found, field), abs=0.01), field
 
 
 def test_the_committed_file_is_what_calibration_finds(found: Calibration) -> None:
     committed = load_calibration(Path(__file__).parents[2] / "adapters" / "routing.json")
     assert committed.provenance["prompt_files_sha256"] == prompts.digests(), "calibrate again: the prompts have changed"
-    for field in ("accept", "stay", "lead", "slope", "intercept"):
+    for field in ("accept", "stay", "lead", "tie", "slope", "intercept"):
         assert getattr(committed, field) == pytest.approx(getattr(found, field), abs=0.01), field
 
 
@@ -69,6 +76,32 @@ def test_written_and_read_again_it_is_the_same(found: Calibration, shipped: Sema
     assert load_calibration(tmp_path / "routing.json") == full
     assert full.provenance["prompt_files_sha256"] == prompts.digests()
     assert [entry.name for entry in tmp_path.iterdir()] == ["routing.json"]
+
+
+def test_a_tie_is_what_courtesies_do_and_less_than_any_prompt_leads_its_rival_by(
+    found: Calibration, shipped: SemanticRouter
+) -> None:
+    rows = prompts.in_scope_calibration()
+    names = [card.name for card in shipped.catalogue]
+    plain, polite = (
+        shipped.margins([form.format(row.prompt) for row in rows]) for form in ("{}", "Could you tell me: {} Thanks!")
+    )
+    moved = [
+        abs((polite[a][i] - polite[b][i]) - (plain[a][i] - plain[b][i]))
+        for i in range(len(rows))
+        for a, b in combinations(names, 2)
+    ]
+    assert np.median(moved) < found.tie < np.max(moved), "a courtesy that was not calibrated with moves leads as much"
+    leads = [plain[row.adapter or ""][i] - plain[n][i] for i, row in enumerate(rows) for n in names if n != row.adapter]
+    assert np.mean(np.array(leads) > found.tie) >= TIES_RIGHT
+
+
+def test_one_adapter_alone_has_no_ties(embedder: TextEmbedder) -> None:
+    alone = SemanticRouter(embedder, suggested()[:1])
+    numbers = calibrate(
+        alone, prompts.in_scope_calibration(), prompts.out_of_scope("calibration"), prompts.conversations("calibration")
+    )
+    assert numbers.tie == 0.0
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,22 @@ def test_known_texts_are_not_run_again_and_the_oldest_go_first() -> None:
     assert embedder.misses == 4
 
 
+def test_what_one_tenant_sent_is_not_known_to_another() -> None:
+    embedder = TextEmbedder()
+    rows = embedder.embed(["my secret plan"], salt=b"a" * 32)
+    np.testing.assert_array_equal(embedder.known(["my secret plan"], b"a" * 32), rows)
+    assert embedder.known(["my secret plan"], b"b" * 32) is None
+    assert embedder.known(["my secret plan"]) is None
+    np.testing.assert_array_equal(embedder.embed(["my secret plan"], salt=b"b" * 32), rows)
+
+
+def test_all_texts_are_known_or_none_is(embedder: TextEmbedder) -> None:
+    rows = embedder.embed(["first", "second"])
+    np.testing.assert_array_equal(embedder.known(["second", "first", "second"]), rows[[1, 0, 1]])
+    assert embedder.known(["first", "never seen"]) is None
+    assert embedder.known([]) is not None
+
+
 def test_a_text_given_twice_is_run_once_and_returned_twice(embedder: TextEmbedder) -> None:
     rows = embedder.embed(["twice the same", "another", "twice the same"])
     np.testing.assert_array_equal(rows[0], rows[2])

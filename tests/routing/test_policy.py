@@ -1,4 +1,4 @@
-"""The rule: best accepted adapter, base below; the previous adapter stays unless the topic moved."""
+"""The rule: the previous adapter stays unless the topic moved; else the best, or its warm equal; below it the base."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from hypothesis import strategies as st
 
 from adaptrix_core.errors import ConfigError
 from adaptrix_core.routing.calibration import Calibration
+from adaptrix_core.routing.near_tie import LOAD_COST
 from adaptrix_core.routing.policy import Evidence, settle
 
-NUMBERS = Calibration(accept=0.0, stay=-0.5, lead=0.75, slope=2.0, intercept=0.5)
+NUMBERS = Calibration(accept=0.0, stay=-0.5, lead=0.75, tie=0.2, slope=2.0, intercept=0.5)
 margin = st.floats(-5, 5)
 margins = st.dictionaries(st.sampled_from(["math", "logic", "code"]), margin, min_size=1)
+close = st.dictionaries(st.sampled_from(["math", "logic", "code"]), st.floats(-0.3, 0.9), min_size=1)
+places = st.dictionaries(st.sampled_from(["math", "logic", "code"]), st.sampled_from(sorted(LOAD_COST)))
+before = st.none() | st.sampled_from(["math", "logic", "code", "gone"])
 
 
 @given(margins, margin)
@@ -104,6 +108,76 @@ def test_the_score_is_the_chosen_adapters_or_else_the_best(
     decision = settle(Evidence(given, flow), previous, NUMBERS)
     assert decision.adapter in (scored, None)
     assert decision.score == decision.scores[scored]
+
+
+@given(margins | close, margin, before, places)
+def test_what_is_loaded_decides_between_equals_only(
+    given: dict[str, float], flow: float, previous: str | None, residency: dict[str, str]
+) -> None:
+    unaware = settle(Evidence(given, flow), previous, NUMBERS)
+    decision = settle(Evidence(given, flow), previous, NUMBERS, residency)
+    if decision.adapter == unaware.adapter:
+        assert decision == unaware
+        return
+    assert unaware.adapter == max(given, key=lambda name: given[name]), "not the base, nor an adapter that stays"
+    assert decision.adapter is not None
+    assert given[decision.adapter] >= max(NUMBERS.accept, given[unaware.adapter] - NUMBERS.tie)
+    cost = [LOAD_COST[residency.get(name, "absent")] for name in (decision.adapter, unaware.adapter)]
+    assert cost[0] < cost[1]
+    assert f"near-tie with {unaware.adapter}" in decision.reason
+
+
+@given(close, places)
+def test_no_equal_is_cheaper_to_load_than_the_one_that_answers(
+    given: dict[str, float], residency: dict[str, str]
+) -> None:
+    chosen = settle(Evidence(given, 0.0), None, NUMBERS, residency).adapter
+    if chosen is None:
+        return
+    best = max(given.values())
+    equals = [name for name in given if given[name] >= max(NUMBERS.accept, best - NUMBERS.tie)]
+    assert chosen in equals
+    assert LOAD_COST[residency.get(chosen, "absent")] == min(LOAD_COST[residency.get(n, "absent")] for n in equals)
+
+
+@given(close, margin, st.sampled_from(["math", "logic", "code"]), places)
+def test_what_is_loaded_never_takes_a_conversation_over(
+    given: dict[str, float], flow: float, previous: str, residency: dict[str, str]
+) -> None:
+    if settle(Evidence(given, flow), previous, NUMBERS).adapter == previous:
+        assert settle(Evidence(given, flow), previous, NUMBERS, residency).adapter == previous
+
+
+@pytest.mark.parametrize(
+    ("given", "residency", "chosen", "reason"),
+    [
+        (
+            {"math": 1.0, "logic": 0.9},
+            {"logic": "device", "math": "disk"},
+            "logic",
+            "logic is on a device, math on disk",
+        ),
+        ({"math": 1.0, "logic": 0.9}, {"logic": "host"}, "logic", "logic is in host memory, math on no replica"),
+        ({"math": 1.0, "logic": 0.9}, {"logic": "disk", "math": "disk"}, "math", "math: score"),
+        ({"math": 1.0, "logic": 0.9}, {}, "math", "math: score"),
+        ({"math": 1.0, "logic": 0.7}, {"logic": "device"}, "math", "math: score"),
+        ({"math": 0.1, "logic": -0.05}, {"logic": "device"}, "math", "math: score"),
+        ({"math": -0.1, "logic": -0.2}, {"logic": "device"}, None, "under the threshold"),
+    ],
+)
+def test_worked_examples_of_near_ties(
+    given: dict[str, float], residency: dict[str, str], chosen: str | None, reason: str
+) -> None:
+    decision = settle(Evidence(given, 0.0), None, NUMBERS, residency)
+    assert decision.adapter == chosen
+    assert reason in decision.reason
+
+
+def test_who_takes_a_conversation_over_by_being_warm_has_the_clear_lead_too() -> None:
+    given = {"math": 0.1, "code": 0.9, "logic": 0.8}  # code leads by 0.8, logic only by 0.7
+    assert settle(Evidence(given, 0.0), "math", NUMBERS, {"logic": "device"}).adapter == "code"
+    given["logic"] = 0.87
+    assert settle(Evidence(given, 0.0), "math", NUMBERS, {"logic": "device"}).adapter == "logic"
 
 
 @given(st.floats(0.01, 0.99))

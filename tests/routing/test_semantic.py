@@ -75,6 +75,8 @@ def test_held_out_prompts_are_routed_as_required(shipped: SemanticRouter) -> Non
     problems = [tally for name, tally in tallies.items() if name.startswith("paraphrases")]
     assert sum(t.right for t in problems) / sum(t.total for t in problems) >= 0.97
     assert all(tally.share >= 0.95 for tally in problems)
+    assert tallies["another adapter warm: no change"].wrong == ()
+    assert tallies["another adapter warm: no change"].total == 2 * 72
     assert tallies["out of scope: base"].total == 200
     assert tallies["out of scope: base"].share >= 0.95, tallies["out of scope: base"].wrong
     assert tallies["follow-ups: adapter kept"].share >= 0.75

@@ -18,6 +18,7 @@ from adaptrix_core.config import Settings, load_settings
 from adaptrix_core.observe.logs import start_logging, stop_logging
 from adaptrix_core.observe.tracing import Tracing, start_tracing
 from adaptrix_core.routing.catalogue import RouteCard
+from adaptrix_core.routing.conversation import user_turns
 from adaptrix_core.routing.embedder import TextEmbedder
 from adaptrix_core.routing.semantic import SemanticRouter
 from deployments.api import build_api
@@ -121,12 +122,19 @@ class LocalRouter:
         self._store = store
         self._router = SemanticRouter(embedder)
 
-    async def route(self, messages: Sequence[dict[str, str]]) -> RouteAnswer:
-        self._router.update(RouteCard(e.name, e.description, e.examples) for e in self._store.catalogue.newest())
-        return answer_of(self._router.decide(messages))
+    async def route(self, messages: Sequence[dict[str, str]], salt: bytes = b"") -> RouteAnswer:
+        entries = self._store.catalogue.newest()
+        self._router.update(RouteCard(e.name, e.description, e.examples) for e in entries)
+        packages = await self._store.actor.residency()
+        residency = {entry.name: packages.get(entry.package, "absent") for entry in entries}
+        return answer_of(
+            self._router.decide_embedded(self._embedder.embed(user_turns(messages), salt), None, residency)
+        )
 
-    async def embed(self, texts: Sequence[str], dimensions: int | None) -> tuple[list[list[float]], int]:
-        return embedded(self._embedder, texts, dimensions)
+    async def embed(
+        self, texts: Sequence[str], dimensions: int | None, salt: bytes = b""
+    ) -> tuple[list[list[float]], int]:
+        return embedded(self._embedder, texts, dimensions, salt)
 
 
 @asynccontextmanager

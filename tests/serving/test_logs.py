@@ -12,6 +12,7 @@ import pytest
 
 from adaptrix_core.config import ObserveSettings
 from adaptrix_core.observe.logs import request_id, start_logging, stop_logging
+from deployments.watch import cleaned_id
 from tests.serving.conftest import BASE_ID
 from tests.serving.inprocess import running
 from tests.serving.tiny import World
@@ -38,6 +39,22 @@ async def lines_of(world: World, directory: Path, bodies: list[dict[str, object]
             assert response.status_code != 500
     lines = [json.loads(line) for line in (directory / "log.jsonl").read_text().splitlines()]
     return [line for line in lines if line["message"] == "request"]
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("job-7/step=3", "job-7/step=3"),
+        ("a\r\nx-admin: yes", "ax-admin:yes"),
+        ("\x1b[2Jgone", "[2Jgone"),
+        ("two words\tand \x00 more", "twowordsandmore"),
+        ("größe", "gre"),
+        ("x" * 10_000, "x" * 128),
+        (" \n", ""),
+    ],
+)
+def test_an_id_from_outside_is_short_and_plain_text(given: str, kept: str) -> None:
+    assert cleaned_id(given) == kept
 
 
 async def test_every_request_has_one_line(world: World, tmp_path: Path) -> None:

@@ -1,0 +1,89 @@
+"""The packed encoder computes what the model computes, to a cosine of 0.999, whatever lies beside a text."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer
+
+from adaptrix_core.native import why_not
+from adaptrix_core.routing import prompts
+from adaptrix_core.routing.embedder import PACKAGED, TextEmbedder
+from adaptrix_core.routing.packed_bert import PackedBert, why_not_packed_bert
+
+pytestmark = pytest.mark.skipif(why_not() is not None, reason=f"no native kernels: {why_not()}")
+
+TEXTS = [
+    "one",
+    "  What is three plus four?  ",
+    "日本語の文",
+    "",
+    "word " * 400,
+    "🙂",
+    *prompts.out_of_scope("test")[:60],
+]
+
+
+@pytest.fixture(scope="module")
+def plain() -> TextEmbedder:
+    return TextEmbedder(packed=False)
+
+
+def test_vectors_are_the_models(embedder: TextEmbedder, plain: TextEmbedder) -> None:
+    cosines = (embedder.embed(TEXTS) * plain.embed(TEXTS)).sum(axis=1)
+    assert cosines.min() > 0.999
+    assert not np.array_equal(embedder.embed(TEXTS), plain.embed(TEXTS)), "the packed encoder was not used"
+
+
+def test_neighbours_change_nothing_at_all() -> None:
+    alone = TextEmbedder(cache_entries=0)
+    together = alone.embed(TEXTS)
+    for index in (0, 4, 7):
+        np.testing.assert_allclose(alone.embed([TEXTS[index]])[0], together[index], atol=1e-6)
+
+
+def changed(what: str) -> SentenceTransformer:
+    model = TextEmbedder(PACKAGED, packed=False)._model
+    config = model[0].auto_model.config
+    if what == "activation":
+        config.hidden_act = "relu"
+    elif what == "pooling":
+        model[1].pooling_mode = "cls"
+    elif what == "precision":
+        model[0].auto_model.to(torch.bfloat16)
+    elif what == "kind":
+        config.model_type = "roberta"
+    elif what == "prompt":
+        model.default_prompt_name = "query"
+    else:
+        del model[2]
+    return model
+
+
+@pytest.mark.parametrize(
+    ("what", "reason"),
+    [
+        ("activation", "'relu' is not gelu"),
+        ("pooling", "not the mean"),
+        ("precision", "not float32"),
+        ("kind", "not BERT"),
+        ("prompt", "a prompt before"),
+        ("normalisation", "not BERT with pooling and normalisation: Transformer, Pooling"),
+    ],
+)
+def test_a_model_that_would_come_out_otherwise_runs_as_it_is(what: str, reason: str) -> None:
+    assert reason in (why_not_packed_bert(changed(what)) or "")
+
+
+def test_long_batches_use_the_threads_there_are_and_give_the_same(plain: TextEmbedder) -> None:
+    encoder = PackedBert(plain._model)
+    ids = [list(range(1000, 1200))] * 8
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        one = encoder(ids)
+        torch.set_num_threads(2)
+        np.testing.assert_allclose(encoder(ids).numpy(), one.numpy(), atol=1e-6)
+    finally:
+        torch.set_num_threads(threads)
