@@ -106,6 +106,10 @@ class Holdings:
                 for digest in digests.values():
                     self._loader.unpin(digest)
 
+    def residency(self) -> dict[str, str]:
+        """Where the weights of each held package are: device, host or disk."""
+        return {package: self._loader.residency(package) for package in self._held}
+
     def report(self) -> tuple[dict[str, Holding], dict[str, Refusal]]:
         """What is held and what was refused, by package."""
         held = {

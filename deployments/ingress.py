@@ -5,11 +5,14 @@ Streams come straight from the replica that computes them. Knows handles and the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextvars
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ray import serve
 from ray.exceptions import RayError
+from ray.serve import context as serve_context
 from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp
 
@@ -37,7 +40,7 @@ class HandleReplicas:
 
     async def generate(self, call: GenerateCall) -> Batches:
         """What each engine step produced; closing this cancels the call, which aborts it in the engine."""
-        response: Any = self._handle.remote(call)
+        response: Any = _apart(self._handle.remote, call)
         try:
             async for pieces in response:
                 yield pieces
@@ -130,6 +133,20 @@ class HandleStore:
             if isinstance(shown, NotReady):
                 shown = NotReady("the adapter store restarts; send the request again in a moment", code="store_lost")
             raise shown from None
+
+
+def _apart(remote: Callable[[GenerateCall], Any], call: GenerateCall) -> Any:
+    """``remote(call)`` under an id of its own in Serve's router, which then tells it from the other calls made for the
+    same HTTP request (one per prompt): a request router is given each request by this id, and of equal ones only the
+    first. Serve makes a new id where the context has none.
+    """
+
+    def run() -> Any:
+        context = serve_context._get_serve_request_context()
+        serve_context._serve_request_context.set(replace(context, _internal_request_id=""))
+        return remote(call)
+
+    return contextvars.copy_context().run(run)
 
 
 @serve.ingress()

@@ -24,6 +24,7 @@ from deployments.catalogue import Catalogue
 from deployments.errors import as_core_error
 from deployments.follow import StoreFollower
 from deployments.package_source import PackageSource
+from deployments.residency import ResidencyPublisher, push_to_controller
 from deployments.revocation_board import read_shared_list
 from deployments.revocation_follower import RevocationFollower
 from deployments.shipped import read_shared
@@ -60,8 +61,11 @@ class ModelReplica:
             partial(read_shared_list, adapters.state_dir),
             self._on_revocations,
         )
+        self._publisher = ResidencyPublisher(self._worker.holdings.residency, push_to_controller)
+        self._worker.watch_residency(self._publisher.changed)
         await self._follower.start()
         await self._revocations.start()
+        self._publisher.start()
         self._reporting = asyncio.create_task(self._keep_reporting())
 
     async def generate(self, call: GenerateCall) -> AsyncGenerator[list[Piece]]:
@@ -73,6 +77,10 @@ class ModelReplica:
     async def check_health(self) -> None:
         """Raises where the engine thread has ended; Serve then replaces this replica."""
         self._worker.check_health()
+
+    def record_routing_stats(self) -> dict[str, str]:
+        """What the controller polls for the routers, where it cannot be pushed."""
+        return self._publisher.polled()
 
     def __del__(self) -> None:
         if hasattr(self, "_worker"):  # not where __init__ failed before it

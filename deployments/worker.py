@@ -7,7 +7,7 @@ Importing this module loads torch, so only a replica does.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -49,6 +49,10 @@ class EngineWorker:
     def tokenizer(self) -> Any:
         """The base model's tokenizer, or None."""
         return self._engine.base.tokenizer
+
+    def watch_residency(self, watcher: Callable[[], None]) -> None:
+        """Call ``watcher``, from any thread, whenever an adapter comes to or leaves the device or host memory."""
+        self._engine.loader.watch_residency(watcher)
 
     def stop(self) -> None:
         """End every request with an abort, stop the engine, and delete the private directory."""
