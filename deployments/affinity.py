@@ -1,8 +1,8 @@
-"""The request router of the model deployment: a request goes where its adapters are. The decision is `placing.py`'s.
+"""The request router of the model deployment: a request goes where its adapters are, and what it goes on from.
 
-Runs inside every process that has a handle to the model, so each ingress has its own view: what replicas publish
-reaches all of them, what was sent where each knows for itself. The request is read from the call's own argument;
-`multiplexed_model_id` and the session id, which clients could set by headers, are not looked at.
+The decision is `placing.py`'s. Runs inside every process that has a handle to the model, so each ingress has its own
+view: what replicas publish reaches all of them, what was sent where each knows for itself. The request is read from the
+call's own argument; `multiplexed_model_id` and the session id, which clients could set by headers, are not looked at.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 from ray.serve.request_router import PendingRequest, ReplicaID, RequestRouter, RunningReplica
 
 from deployments.placing import Placement, Seen, Wish
+from deployments.prefixes import prefix_names
 from deployments.residency import places_of, short
 from deployments.wire import GenerateCall
 
@@ -22,7 +23,7 @@ class AffinityRouter(RequestRouter):
     """Ray Serve's extension point. One event loop."""
 
     queue_len_response_deadline_s = 0.5
-    """A replica that was not asked for a while is asked how long its queue is; one that is slow to say it stays warm."""
+    """Time to say how long its queue is, for a replica that was sent nothing for a while; then another one is taken."""
 
     def initialize_state(self, **kwargs: Any) -> None:
         """Called once by Ray Serve; there is nothing to configure."""
@@ -82,4 +83,5 @@ def wish_of(pending_request: PendingRequest) -> Wish:
     call = pending_request.args[0] if pending_request.args else None
     if not isinstance(call, GenerateCall):
         return Wish()
-    return Wish(tuple(sorted({short(package) for mix in call.mixes for package, _ in mix})))
+    adapters = {short(package) for mix in call.mixes for package, _ in mix}
+    return Wish(tuple(sorted(adapters)), prefix_names(call))

@@ -13,7 +13,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable, Mapping, Set
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 SPILL = 8
 """Unfinished requests from which a warm replica may be passed over."""
@@ -23,6 +23,9 @@ BRIDGE_S = 5.0
 """How long a replica counts as having an adapter because a request for it was sent there: until it has said so."""
 MAX_SENT = 8192
 """Pairs of adapter and replica that are remembered for that."""
+
+MAX_HOMES = 32_768
+"""Beginnings of prompts of which is remembered where they were computed; a turn of a conversation adds two or so."""
 
 R = TypeVar("R", bound=Hashable)
 
@@ -44,6 +47,8 @@ class Wish:
     """What a request would like to find on a replica."""
 
     adapters: tuple[str, ...] = ()
+    prefixes: tuple[int, ...] = ()
+    """Names of its prompt's beginnings, longest first (`prefixes.py`)."""
 
 
 def busy_from(loads: Collection[int], spill: float = SPILL, bound: float = BOUND) -> float:
@@ -57,15 +62,20 @@ class Placement(Generic[R]):
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._sent: OrderedDict[tuple[str, R], float] = OrderedDict()
+        self._homes: OrderedDict[int, R] = OrderedDict()
 
     def choose(self, wish: Wish, replicas: Mapping[R, Seen]) -> R:
-        """The warmest of ``replicas`` (at least one) that is not busy; of equally warm ones the least loaded.
+        """Where the longest known beginning of the prompt was computed, unless that one of ``replicas`` is busy.
 
+        Else the warmest of ``replicas`` (at least one) that is not busy; of equally warm ones the least loaded.
         Of those that are equal in this too, the same one each time for the same adapters: what needs only one replica
         is not kept warm on several.
         """
         loads = [seen.load for seen in replicas.values()]
         limit, least = busy_from(loads), min(loads)
+        home = self._home(wish, replicas)
+        if home is not None and (replicas[home].load < limit or replicas[home].load == least):
+            return home
         groups: dict[tuple[int, int], list[R]] = {}
         for replica, seen in replicas.items():
             groups.setdefault(self._missing(wish, replica, seen), []).append(replica)
@@ -81,8 +91,15 @@ class Placement(Generic[R]):
         for adapter in wish.adapters:
             self._sent[adapter, replica] = now
             self._sent.move_to_end((adapter, replica))
-        while len(self._sent) > MAX_SENT:
-            self._sent.popitem(last=False)
+        for name in wish.prefixes:
+            self._homes[name] = replica
+            self._homes.move_to_end(name)
+        _shorten(self._sent, MAX_SENT)
+        _shorten(self._homes, MAX_HOMES)
+
+    def _home(self, wish: Wish, replicas: Mapping[R, Seen]) -> R | None:
+        homes = (self._homes.get(name) for name in wish.prefixes)
+        return next((home for home in homes if home is not None and home in replicas), None)
 
     def _missing(self, wish: Wish, replica: R, seen: Seen) -> tuple[int, int]:
         """How many of the adapters are not on the device, and how many not in host memory either."""
@@ -94,6 +111,11 @@ class Placement(Generic[R]):
     def _bridged(self, adapter: str, replica: R) -> bool:
         sent = self._sent.get((adapter, replica))
         return sent is not None and self._clock() - sent < BRIDGE_S
+
+
+def _shorten(memory: OrderedDict[Any, Any], most: int) -> None:
+    while len(memory) > most:
+        memory.popitem(last=False)
 
 
 def _one_of(replicas: list[R], wish: Wish) -> R:

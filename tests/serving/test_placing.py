@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from deployments import placing
-from deployments.placing import BRIDGE_S, MAX_SENT, Placement, Seen, Wish, busy_from
+from deployments.placing import BRIDGE_S, MAX_HOMES, MAX_SENT, Placement, Seen, Wish, busy_from
 
 A = Wish(("a",))
 
@@ -84,6 +84,35 @@ def test_the_memory_of_what_was_sent_is_bounded() -> None:
     replicas = {"x": Seen(7), "y": Seen()}
     assert placement.choose(Wish((str(MAX_SENT),)), replicas) == "x", "the newest are kept"
     assert placement.choose(Wish(("0",)), replicas) == "y", "the oldest are forgotten"
+
+
+def test_the_next_turn_goes_where_the_longest_known_beginning_was_computed() -> None:
+    placement = Placement[str]()
+    replicas = {"x": Seen(), "y": Seen(), "z": Seen()}
+    placement.sent(Wish(prefixes=(2, 1)), "y")
+    placement.sent(Wish(prefixes=(1,)), "z")
+    assert placement.choose(Wish(prefixes=(4, 3, 2, 1)), replicas) == "y"
+    assert placement.choose(Wish(prefixes=(5, 1)), replicas) == "z"
+    assert placement.choose(Wish(("a",), (2, 1)), replicas | {"x": Seen(0, frozenset("a"))}) == "y"
+    assert placement.choose(Wish(prefixes=(2, 1)), {"x": Seen(), "z": Seen(3)}) == "z", "y has gone"
+
+
+def test_a_busy_home_is_left_and_the_conversation_moves() -> None:
+    placement = Placement[str]()
+    placement.sent(Wish(prefixes=(1,)), "x")
+    assert placement.choose(Wish(prefixes=(1,)), {"x": Seen(7), "y": Seen()}) == "x"
+    assert placement.choose(Wish(prefixes=(1,)), {"x": Seen(8), "y": Seen()}) == "y"
+    placement.sent(Wish(prefixes=(2, 1)), "y")
+    assert placement.choose(Wish(prefixes=(3, 2, 1)), {"x": Seen(), "y": Seen(7)}) == "y"
+
+
+def test_the_memory_of_beginnings_is_bounded() -> None:
+    placement = Placement[str]()
+    for number in range(MAX_HOMES + 100):
+        placement.sent(Wish(prefixes=(number,)), "x")
+    assert len(placement._homes) == MAX_HOMES
+    replicas = {"x": Seen(1), "y": Seen()}
+    assert [placement.choose(Wish(prefixes=(name,)), replicas) for name in (0, MAX_HOMES)] == ["y", "x"]
 
 
 class Replicas:
