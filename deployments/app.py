@@ -16,6 +16,7 @@ from ray.serve.context import _get_global_client
 from ray.serve.exceptions import RayServeException
 
 from adaptrix_core.config import Settings, load_settings, project_root
+from deployments.autoscaling import autoscaling_config
 from deployments.ingress import Ingress
 from deployments.principals import KeyRing, require_loopback
 from deployments.replica import ModelReplica
@@ -50,10 +51,11 @@ def bind(settings: Settings) -> Application:
         "health_check_period_s": HEALTH_CHECK_PERIOD_S,
         "health_check_timeout_s": HEALTH_CHECK_TIMEOUT_S,
     }
+    scaling = autoscaling_config(replicas)
     model = (
         serve.deployment(ModelReplica)
         .options(
-            num_replicas=replicas.num_replicas,
+            **({"num_replicas": replicas.num_replicas} if scaling is None else {"autoscaling_config": scaling}),
             # The engine has a queue of its own and refuses with a clear error; Serve's limit must not bite first.
             max_ongoing_requests=2 * (settings.engine.max_queue + settings.engine.max_rows),
             ray_actor_options={"num_cpus": replicas.cpus, "num_gpus": replicas.gpus},

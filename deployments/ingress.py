@@ -26,8 +26,10 @@ from deployments.errors import NotReady, as_core_error
 from deployments.follow import StoreFollower
 from deployments.generation import Batches
 from deployments.metrics import Metrics
+from deployments.names import public_id
 from deployments.principals import KeyRing
 from deployments.services import Services
+from deployments.sleeper import Sleeper
 from deployments.store_handle import namespace_of
 from deployments.wire import Entry, GenerateCall, Report, Revoked, RouteAnswer
 
@@ -68,8 +70,10 @@ class HandleRouter:
 class HandleStore:
     """The adapter store, through its actor handle. Ray's errors become the project's."""
 
-    def __init__(self, follower: StoreFollower) -> None:
+    def __init__(self, follower: StoreFollower, settings: Settings, sleeper: Sleeper) -> None:
         self._follower = follower
+        self._settings = settings
+        self._sleeper = sleeper
         self._base_id: str | None = None
 
     @property
@@ -88,10 +92,14 @@ class HandleStore:
         """The base model's id. It never changes while this ingress lives."""
         if self._base_id is None:
             _, reports = await self.overview()
-            if not reports:
+            if not reports and not await self.is_asleep():
                 raise NotReady("no model replica is ready yet; see GET /health")
-            self._base_id = reports[0].base_id
+            self._base_id = reports[0].base_id if reports else public_id(self._settings.base.model)
         return self._base_id
+
+    async def is_asleep(self) -> bool:
+        """Whether there may be no replica now, because the first request makes one."""
+        return self._settings.replicas.fewest == 0 and await self._sleeper.is_asleep()
 
     async def overview(self) -> tuple[Catalogue, list[Report]]:
         """The catalogue and the reports of live replicas."""
@@ -165,7 +173,7 @@ class Ingress:
             keys=KeyRing.read(settings.security.api_keys_file),
             replicas=HandleReplicas(model),
             router=HandleRouter(router) if router is not None else None,
-            store=HandleStore(self._follower),
+            store=HandleStore(self._follower, settings, Sleeper(app_name, model.deployment_name)),
             metrics=Metrics(settings.observe.metrics_adapters),
             tracing=start_tracing(settings.observe, "ingress", context.replica_id.unique_id),
         )

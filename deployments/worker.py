@@ -98,6 +98,10 @@ class EngineWorker:
         if not self._loop.is_alive:
             raise EngineStopped("the engine thread has ended; the replica is replaced")
 
+    async def backlog_tokens(self) -> int:
+        """Tokens promised and not computed yet. Raises EngineStopped."""
+        return await self._loop.call(lambda engine: engine.scheduler.backlog_tokens)
+
     async def report(self, replica_id: str, catalogue_version: str) -> Report:
         """What this worker says about itself. Raises EngineStopped."""
         held, refused = self.holdings.report()
@@ -189,6 +193,7 @@ def engine_numbers(stats: Mapping[str, Any]) -> dict[str, float]:
         "rows_running": stats["rows"]["running"],
         "rows_waiting": stats["rows"]["waiting"],
         "longest_wait_s": stats["longest_wait_s"],
+        "backlog_tokens": stats["backlog_tokens"],
         "kv_blocks": blocks["total"],
         "kv_block_size": blocks["block_size"],
         "kv_cache_usage": blocks["used"] / blocks["total"] if blocks["total"] else 0.0,
