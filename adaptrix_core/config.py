@@ -163,9 +163,37 @@ class RouterSettings(_Section):
 class ReplicaSettings(_Section):
     """How many replicas of the model run, and what each may use."""
 
-    num_replicas: int = Field(1, ge=1, le=1024, description="replicas of the model, 1 to 1024")
+    num_replicas: int = Field(
+        1,
+        ge=1,
+        le=1024,
+        description="replicas of the model, 1 to 1024; where max_replicas is set, how many there are first",
+    )
+    min_replicas: int | None = Field(
+        None, ge=0, le=1024, description="fewest replicas when scaling, 0 to 1024; null: num_replicas"
+    )
+    max_replicas: int | None = Field(
+        None, ge=1, le=1024, description="most replicas when scaling, 1 to 1024; null: always num_replicas"
+    )
+    tokens_per_replica: int = Field(
+        4096, ge=1, le=1_000_000_000, description="backlog of tokens that one replica is for, 1 to 1000000000"
+    )
+    scale_up_delay_s: float = Field(
+        5.0, ge=0.0, le=86_400.0, strict=False, description="seconds that the backlog calls for more, 0 to 86400"
+    )
+    scale_down_delay_s: float = Field(
+        300.0, ge=0.0, le=86_400.0, strict=False, description="seconds that fewer would do, 0 to 86400"
+    )
+    scale_to_zero_delay_s: float = Field(
+        900.0, ge=0.0, le=86_400.0, strict=False, description="seconds that none is needed, 0 to 86400"
+    )
     cpus: float = Field(1.0, gt=0, le=1024, description="CPU cores reserved for each replica, above 0")
     gpus: float = Field(0.0, ge=0, le=64, description="GPUs reserved for each replica, 0 for none")
+
+    @property
+    def fewest(self) -> int:
+        """The least number of replicas that there may be."""
+        return self.num_replicas if self.min_replicas is None or self.max_replicas is None else self.min_replicas
 
 
 class SecuritySettings(_Section):
@@ -286,7 +314,9 @@ def _impossible(sections: Mapping[str, Any]) -> Iterator[str]:
             yield f"security.api_keys_file = {keys_file}: no such file; write one, or set null to serve loopback only"
     if (observe := sections.get("observe")) is not None:
         yield from _observe_faults(observe)
-    base, replicas = sections.get("base"), sections.get("replicas")
+    if (replicas := sections.get("replicas")) is not None:
+        yield from _scaling_faults(replicas)
+    base = sections.get("base")
     if base is not None and replicas is not None:
         if base.device.startswith("cuda") and replicas.gpus == 0:
             yield f"replicas.gpus = 0 with base.device = {base.device!r}: give each replica a share of a GPU, such as 1"
@@ -321,6 +351,16 @@ def _engine_faults(engine: EngineSettings) -> Iterator[str]:
             f"engine.max_batch_tokens = {engine.max_batch_tokens}: less than engine.max_rows = {engine.max_rows}; "
             "every row needs at least one token of a step"
         )
+
+
+def _scaling_faults(replicas: ReplicaSettings) -> Iterator[str]:
+    number, least, most = replicas.num_replicas, replicas.min_replicas, replicas.max_replicas
+    if most is None and least is not None:
+        yield f"replicas.min_replicas = {least}: replicas.max_replicas is null: set it too, or neither"
+    if most is not None and number > most:
+        yield f"replicas.num_replicas = {number}: above replicas.max_replicas = {most}; start with fewer or allow more"
+    if most is not None and least is not None and number < least:
+        yield f"replicas.num_replicas = {number}: below replicas.min_replicas = {least}; start with more or allow fewer"
 
 
 def _observe_faults(observe: ObserveSettings) -> Iterator[str]:

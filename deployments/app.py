@@ -11,10 +11,12 @@ from typing import Any
 import ray
 from ray import serve
 from ray.serve import Application
+from ray.serve.config import RequestRouterConfig
 from ray.serve.context import _get_global_client
 from ray.serve.exceptions import RayServeException
 
 from adaptrix_core.config import Settings, load_settings, project_root
+from deployments.autoscaling import autoscaling_config
 from deployments.ingress import Ingress
 from deployments.principals import KeyRing, require_loopback
 from deployments.replica import ModelReplica
@@ -24,6 +26,8 @@ INGRESS_CPUS = 0.1
 ROUTER_CPUS = 0.2
 HEALTH_CHECK_PERIOD_S = 3.0
 HEALTH_CHECK_TIMEOUT_S = 30.0
+ROUTING_STATS_PERIOD_S = 2.0
+"""How often replicas are asked where their adapters are, for the case that they cannot push it."""
 INGRESS_MAX_ONGOING = 4096
 ROUTER_MAX_ONGOING = 256
 
@@ -47,14 +51,19 @@ def bind(settings: Settings) -> Application:
         "health_check_period_s": HEALTH_CHECK_PERIOD_S,
         "health_check_timeout_s": HEALTH_CHECK_TIMEOUT_S,
     }
+    scaling = autoscaling_config(replicas)
     model = (
         serve.deployment(ModelReplica)
         .options(
-            num_replicas=replicas.num_replicas,
+            **({"num_replicas": replicas.num_replicas} if scaling is None else {"autoscaling_config": scaling}),
             # The engine has a queue of its own and refuses with a clear error; Serve's limit must not bite first.
             max_ongoing_requests=2 * (settings.engine.max_queue + settings.engine.max_rows),
             ray_actor_options={"num_cpus": replicas.cpus, "num_gpus": replicas.gpus},
             graceful_shutdown_timeout_s=20.0,
+            request_router_config=RequestRouterConfig(
+                request_router_class="deployments.affinity:AffinityRouter",
+                request_routing_stats_period_s=ROUTING_STATS_PERIOD_S,
+            ),
             **health,
         )
         .bind(settings)

@@ -106,6 +106,18 @@ class Holdings:
                 for digest in digests.values():
                     self._loader.unpin(digest)
 
+    async def warm(self, packages: Sequence[str]) -> None:
+        """Bring held packages to the device as far as there is room, the first of them last, so that it stays."""
+        for package in reversed([package for package in packages if package in self._held]):
+            try:
+                await asyncio.to_thread(self._loader.preload_adapters, [package])
+            except AdaptrixError as error:
+                logger.info("package %s was not brought to the device ahead: %s", package, error.message)
+
+    def residency(self) -> dict[str, str]:
+        """Where the weights of each held package are: device, host or disk."""
+        return {package: self._loader.residency(package) for package in self._held}
+
     def report(self) -> tuple[dict[str, Holding], dict[str, Refusal]]:
         """What is held and what was refused, by package."""
         held = {

@@ -5,11 +5,14 @@ Streams come straight from the replica that computes them. Knows handles and the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextvars
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ray import serve
 from ray.exceptions import RayError
+from ray.serve import context as serve_context
 from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp
 
@@ -23,8 +26,10 @@ from deployments.errors import NotReady, as_core_error
 from deployments.follow import StoreFollower
 from deployments.generation import Batches
 from deployments.metrics import Metrics
+from deployments.names import public_id
 from deployments.principals import KeyRing
 from deployments.services import Services
+from deployments.sleeper import Sleeper
 from deployments.store_handle import namespace_of
 from deployments.wire import Entry, GenerateCall, Report, Revoked, RouteAnswer
 
@@ -37,7 +42,7 @@ class HandleReplicas:
 
     async def generate(self, call: GenerateCall) -> Batches:
         """What each engine step produced; closing this cancels the call, which aborts it in the engine."""
-        response: Any = self._handle.remote(call)
+        response: Any = _apart(self._handle.remote, call)
         try:
             async for pieces in response:
                 yield pieces
@@ -67,8 +72,10 @@ class HandleRouter:
 class HandleStore:
     """The adapter store, through its actor handle. Ray's errors become the project's."""
 
-    def __init__(self, follower: StoreFollower) -> None:
+    def __init__(self, follower: StoreFollower, settings: Settings, sleeper: Sleeper) -> None:
         self._follower = follower
+        self._settings = settings
+        self._sleeper = sleeper
         self._base_id: str | None = None
 
     @property
@@ -87,10 +94,14 @@ class HandleStore:
         """The base model's id. It never changes while this ingress lives."""
         if self._base_id is None:
             _, reports = await self.overview()
-            if not reports:
+            if not reports and not await self.is_asleep():
                 raise NotReady("no model replica is ready yet; see GET /health")
-            self._base_id = reports[0].base_id
+            self._base_id = reports[0].base_id if reports else public_id(self._settings.base.model)
         return self._base_id
+
+    async def is_asleep(self) -> bool:
+        """Whether there may be no replica now, because the first request makes one."""
+        return self._settings.replicas.fewest == 0 and await self._sleeper.is_asleep()
 
     async def overview(self) -> tuple[Catalogue, list[Report]]:
         """The catalogue and the reports of live replicas."""
@@ -134,6 +145,20 @@ class HandleStore:
             raise shown from None
 
 
+def _apart(remote: Callable[[GenerateCall], Any], call: GenerateCall) -> Any:
+    """``remote(call)`` under an id of its own in Serve's router, which then tells it from the other calls made for the
+    same HTTP request (one per prompt): a request router is given each request by this id, and of equal ones only the
+    first. Serve makes a new id where the context has none.
+    """
+
+    def run() -> Any:
+        context = serve_context._get_serve_request_context()
+        serve_context._serve_request_context.set(replace(context, _internal_request_id=""))
+        return remote(call)
+
+    return contextvars.copy_context().run(run)
+
+
 @serve.ingress()
 class Ingress:
     """One HTTP front; several may run side by side."""
@@ -150,7 +175,7 @@ class Ingress:
             keys=KeyRing.read(settings.security.api_keys_file),
             replicas=HandleReplicas(model),
             router=HandleRouter(router) if router is not None else None,
-            store=HandleStore(self._follower),
+            store=HandleStore(self._follower, settings, Sleeper(app_name, model.deployment_name)),
             metrics=Metrics(settings.observe.metrics_adapters),
             tracing=start_tracing(settings.observe, "ingress", context.replica_id.unique_id),
         )

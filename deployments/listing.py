@@ -23,7 +23,7 @@ async def readiness(services: Services) -> list[str]:
     missing = []
     try:
         _, reports = await services.store.overview()
-        if not reports:
+        if not reports and not await services.store.is_asleep():
             missing.append("no model replica has reported yet")
     except AdaptrixError as error:
         missing.append(error.message)

@@ -20,10 +20,12 @@ from adaptrix_core.config import Settings
 from adaptrix_core.errors import EngineStopped
 from adaptrix_core.observe.logs import start_logging
 from adaptrix_core.observe.tracing import start_tracing
+from deployments.autoscaling import BACKLOG
 from deployments.catalogue import Catalogue
 from deployments.errors import as_core_error
 from deployments.follow import StoreFollower
 from deployments.package_source import PackageSource
+from deployments.residency import ResidencyPublisher, push_to_controller
 from deployments.revocation_board import read_shared_list
 from deployments.revocation_follower import RevocationFollower
 from deployments.shipped import read_shared
@@ -34,6 +36,8 @@ from deployments.wire import GenerateCall, Piece
 logger = logging.getLogger(__name__)
 
 REPORT_S = 1.0
+NUM_HOT = 32
+"""Adapters that a new replica has ready."""
 ANSWER_S = 5.0
 """A store that says nothing for so long is taken for lost."""
 
@@ -60,8 +64,12 @@ class ModelReplica:
             partial(read_shared_list, adapters.state_dir),
             self._on_revocations,
         )
+        self._publisher = ResidencyPublisher(self._worker.holdings.residency, push_to_controller)
+        self._worker.watch_residency(self._publisher.changed)
         await self._follower.start()
         await self._revocations.start()
+        await self._prefetch()
+        self._publisher.start()
         self._reporting = asyncio.create_task(self._keep_reporting())
 
     async def generate(self, call: GenerateCall) -> AsyncGenerator[list[Piece]]:
@@ -73,6 +81,23 @@ class ModelReplica:
     async def check_health(self) -> None:
         """Raises where the engine thread has ended; Serve then replaces this replica."""
         self._worker.check_health()
+
+    def record_routing_stats(self) -> dict[str, str]:
+        """What the controller polls for the routers, where it cannot be pushed."""
+        return self._publisher.polled()
+
+    async def record_autoscaling_stats(self) -> dict[str, float]:
+        """What the autoscaling policy goes by."""
+        return {BACKLOG: float(await self._worker.backlog_tokens())}
+
+    async def _prefetch(self) -> None:
+        """Have the adapters ready that were used most lately, before the first request comes."""
+        try:
+            hot = await self._follower.store.hot.remote(NUM_HOT)
+        except RayError as error:
+            logger.warning("the adapter store does not say which adapters are hot: %s", error)
+        else:
+            await self._worker.holdings.warm(hot)
 
     def __del__(self) -> None:
         if hasattr(self, "_worker"):  # not where __init__ failed before it

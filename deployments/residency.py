@@ -1,74 +1,124 @@
-"""Where adapters' weights are in the whole cluster, as the router knows it: a little late, and cheap to know.
+"""What a replica publishes about its adapters, and when: which are on its device and which only on its disk.
 
-The replicas' reports are the truth; the store keeps the last of each. Knows no names of adapters, only packages.
+Pushed when it changes, at most once per `INTERVAL_S`, however much changes meanwhile: every push makes the controller
+send the whole set of replicas to every ingress. The push uses an interface of Ray Serve that is not public; where it is
+missing, the controller's polling (`ModelReplica.record_routing_stats`) carries the same facts. They are pushed as a
+multiplexed model id, and not as routing stats, because the controller overwrites pushed routing stats with the last
+polled ones.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
-import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-
-from ray.exceptions import RayError
-
-from adaptrix_core.routing.near_tie import LOAD_COST
-from deployments.wire import Report
+from collections.abc import Callable, Mapping, Set
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any
 
 logger = logging.getLogger(__name__)
 
-POLL_S = 1.0
-"""As often as replicas report."""
-ANSWER_S = 5.0
-"""A store that says nothing for so long is taken for lost."""
-FORGET_S = 15.0
-"""What was known is forgotten after so long without an answer: a router that knows nothing prefers nobody."""
+INTERVAL_S = 1.0
+REPEAT_S = 60.0
+"""After so long the same is pushed again, for a controller that was restarted."""
+MAX_PUBLISHED = 512
+"""Adapters named per place; of further ones nothing is known elsewhere, which costs warmth and nothing else."""
+DIGITS = 12
+POLLED = "residency"
+
+Places = tuple[Set[str], Set[str]]
+"""Adapters on the device, and adapters on the disk only; by `short` digest."""
 
 
-def warmest(reports: Iterable[Report]) -> dict[str, str]:
-    """By package, the residency (device, host or disk) where it is cheapest to load; others are on no replica."""
-    best: dict[str, str] = {}
-    for report in reports:
-        for package, holding in report.held.items():
-            if package not in best or LOAD_COST[holding.residency] < LOAD_COST[best[package]]:
-                best[package] = holding.residency
-    return best
+def short(package: str) -> str:
+    """The part of a package digest that is published. Two that agree in it only make a choice of replica worse."""
+    return package[:DIGITS]
 
 
-class ResidencyFollower:
-    """Asks about once a second; readers never wait."""
+def encoded(residency: Mapping[str, str]) -> str:
+    """Package digest -> device, host or disk, as it is published."""
+    device, disk = (
+        sorted(short(package) for package, place in residency.items() if place == wanted)[:MAX_PUBLISHED]
+        for wanted in ("device", "disk")
+    )
+    return json.dumps([device, disk], separators=(",", ":"))
 
-    def __init__(
-        self, ask: Callable[[], Awaitable[Mapping[str, str]]], clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._ask = ask
-        self._clock = clock
-        self._known_at = clock()
+
+@lru_cache(maxsize=4096)
+def decoded(published: str) -> Places:
+    """What `encoded` wrote."""
+    device, disk = json.loads(published)
+    return frozenset(device), frozenset(disk)
+
+
+def places_of(pushed: Set[str], polled: Mapping[str, Any] | None) -> Places:
+    """What is known of a replica from its pushed model ids or polled routing stats; nothing before it said anything."""
+    published = next(iter(pushed), None) or (polled or {}).get(POLLED)
+    return (frozenset(), frozenset()) if published is None else decoded(published)
+
+
+class ResidencyPublisher:
+    """Publishes for one replica. `changed` may be called from any thread, the rest belongs to one event loop."""
+
+    def __init__(self, read: Callable[[], Mapping[str, str]], push: Callable[[str], None]) -> None:
+        """read: package digest -> place, now. push: may raise whatever it likes, and is then not called again."""
+        self._read = read
+        self._push = push
+        self._pushes = True
+        self._wake = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
-        self.packages: Mapping[str, str] = {}
-        """Residency by package, as `warmest` gives it."""
 
     def start(self) -> None:
-        """Ask from now on."""
-        self._task = asyncio.create_task(self._follow())
+        """Publish now, and from now on."""
+        self._wake.set()
+        self._task = asyncio.create_task(self._keep_pushing())
 
     def stop(self) -> None:
-        """Ask no more."""
+        """Publish no more."""
         if self._task is not None:
             self._task.cancel()
 
-    async def refresh(self) -> None:
-        """Ask now."""
-        try:
-            async with asyncio.timeout(ANSWER_S):
-                self.packages = await self._ask()
-            self._known_at = self._clock()
-        except (RayError, TimeoutError) as error:
-            logger.warning("the adapter store does not say where adapters are: %s", error)
-            if self._clock() - self._known_at > FORGET_S:
-                self.packages = {}
+    def changed(self) -> None:
+        """Something has come or gone. Only takes note of it."""
+        if not self._wake.is_set():
+            with suppress(RuntimeError):  # the event loop has closed: there is nobody left to tell
+                self._loop.call_soon_threadsafe(self._wake.set)
 
-    async def _follow(self) -> None:
-        while True:
-            await self.refresh()
-            await asyncio.sleep(POLL_S)
+    def polled(self) -> dict[str, str]:
+        """Routing stats: nothing while pushing works, so that the controller does not send everything twice."""
+        return {} if self._pushes else {POLLED: encoded(self._read())}
+
+    async def _keep_pushing(self) -> None:
+        last = None
+        while self._pushes:
+            try:
+                async with asyncio.timeout(REPEAT_S):
+                    await self._wake.wait()
+            except TimeoutError:
+                last = None
+            self._wake.clear()
+            facts = encoded(self._read())
+            if facts != last:
+                last = facts
+                await self._push_once(facts)
+            await asyncio.sleep(INTERVAL_S)
+
+    async def _push_once(self, facts: str) -> None:
+        try:
+            await asyncio.to_thread(self._push, facts)
+        except Exception:  # an interface that may change in any way; polling takes over
+            logger.exception("Ray Serve takes no pushed routing information; it polls for it from now on")
+            self._pushes = False
+
+
+def push_to_controller(facts: str) -> None:
+    """Hand facts about this replica to the Serve controller, which tells every router."""
+    from ray import serve
+    from ray.serve._private.common import RequestRoutingInfo
+    from ray.serve.context import _get_global_client
+
+    replica_id = serve.get_replica_context().replica_id
+    info = RequestRoutingInfo(replica_id=replica_id, multiplexed_model_ids=[facts])
+    _get_global_client().record_request_routing_info(info)

@@ -22,8 +22,8 @@ from adaptrix_core.observe.tracing import current_span, start_tracing
 from adaptrix_core.routing.conversation import user_turns
 from adaptrix_core.routing.near_tie import ABSENT
 from deployments.catalogue import Catalogue
+from deployments.cluster_residency import ResidencyFollower
 from deployments.follow import StoreFollower
-from deployments.residency import ResidencyFollower
 from deployments.store_handle import namespace_of
 from deployments.wire import Entry, RouteAnswer
 

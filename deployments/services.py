@@ -41,6 +41,9 @@ class Store(Protocol):
     async def base_id(self) -> str:
         """The base model's id, as replicas report it. Raises NotReady before the first has."""
 
+    async def is_asleep(self) -> bool:
+        """Whether there may be no replica now, because the first request makes one."""
+
     async def overview(self) -> tuple[Catalogue, list[Report]]:
         """The catalogue and the reports of live replicas."""
 

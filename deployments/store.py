@@ -22,9 +22,10 @@ from adaptrix_core.adapters.snapshot import Snapshot
 from adaptrix_core.config import AdapterSettings
 from adaptrix_core.errors import AdapterExists, AdapterRejected, Conflict, RequestTimeout
 from deployments.catalogue import Catalogue
+from deployments.cluster_residency import warmest
+from deployments.hot import HotAdapters
 from deployments.package_files import describe
 from deployments.presence import Presence
-from deployments.residency import warmest
 from deployments.revocation_board import RevocationBoard
 from deployments.shelf import Shelf
 from deployments.store_files import StoreFiles
@@ -48,6 +49,7 @@ class AdapterStore:
         self._files = StoreFiles(settings.dir, settings.state_dir)
         self._board = RevocationBoard(settings.state_dir, settings.trusted_keys_dir)
         self._presence = Presence()
+        self._hot = HotAdapters()
         # Versions of two lives of the store never look alike, so followers notice a restart.
         self._life = secrets.token_hex(4)
         self._count = 0
@@ -102,7 +104,12 @@ class AdapterStore:
 
     async def report(self, report: Report) -> None:
         """Take note of what a replica holds."""
+        self._hot.note(report)
         await self._presence.note(report)
+
+    async def hot(self, count: int) -> list[str]:
+        """The packages used most lately over all replicas, most used first."""
+        return self._hot.top(count)
 
     async def overview(self) -> tuple[Catalogue, list[Report]]:
         """The catalogue and the last report of each live replica."""

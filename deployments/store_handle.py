@@ -15,7 +15,7 @@ from adaptrix_core.config import AdapterSettings
 logger = logging.getLogger(__name__)
 
 STORE_NAME = "adaptrix-store"
-_CODE_VERSION = "store-2"
+_CODE_VERSION = "store-3"
 """Changes with what the actor's methods take and return, so that an upgrade replaces a running store."""
 
 

@@ -7,7 +7,7 @@ Importing this module loads torch, so only a replica does.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -49,6 +49,10 @@ class EngineWorker:
     def tokenizer(self) -> Any:
         """The base model's tokenizer, or None."""
         return self._engine.base.tokenizer
+
+    def watch_residency(self, watcher: Callable[[], None]) -> None:
+        """Call ``watcher``, from any thread, whenever an adapter comes to or leaves the device or host memory."""
+        self._engine.loader.watch_residency(watcher)
 
     def stop(self) -> None:
         """End every request with an abort, stop the engine, and delete the private directory."""
@@ -93,6 +97,10 @@ class EngineWorker:
         """Raise EngineStopped where the engine thread has ended."""
         if not self._loop.is_alive:
             raise EngineStopped("the engine thread has ended; the replica is replaced")
+
+    async def backlog_tokens(self) -> int:
+        """Tokens promised and not computed yet. Raises EngineStopped."""
+        return await self._loop.call(lambda engine: engine.scheduler.backlog_tokens)
 
     async def report(self, replica_id: str, catalogue_version: str) -> Report:
         """What this worker says about itself. Raises EngineStopped."""
@@ -185,6 +193,7 @@ def engine_numbers(stats: Mapping[str, Any]) -> dict[str, float]:
         "rows_running": stats["rows"]["running"],
         "rows_waiting": stats["rows"]["waiting"],
         "longest_wait_s": stats["longest_wait_s"],
+        "backlog_tokens": stats["backlog_tokens"],
         "kv_blocks": blocks["total"],
         "kv_block_size": blocks["block_size"],
         "kv_cache_usage": blocks["used"] / blocks["total"] if blocks["total"] else 0.0,

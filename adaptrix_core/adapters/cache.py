@@ -6,7 +6,7 @@ Knows sizes and order of use, not what it holds. Not thread-safe: its owner hold
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -25,10 +25,11 @@ class _Entry(Generic[T]):
 class ByteLRU(Generic[T]):
     """Entries by key, least recently used first. A pinned entry is never evicted."""
 
-    def __init__(self, what: str, budget_bytes: int) -> None:
-        """``what`` names the cache in errors, e.g. "host memory"."""
+    def __init__(self, what: str, budget_bytes: int, on_change: Callable[[], None] = lambda: None) -> None:
+        """what: names the cache in errors, e.g. "host memory". on_change: called where entries have come or gone."""
         self.what = what
         self.budget_bytes = budget_bytes
+        self._on_change = on_change
         self._entries: OrderedDict[str, _Entry[T]] = OrderedDict()
 
     def __contains__(self, key: object) -> bool:
@@ -96,6 +97,8 @@ class ByteLRU(Generic[T]):
                 excess -= entry.nbytes
                 del self._entries[key]
                 evicted.append(key)
+        if evicted:
+            self._on_change()
         return evicted
 
     def put(self, key: str, value: T, nbytes: int) -> list[str]:
@@ -103,6 +106,7 @@ class ByteLRU(Generic[T]):
         evicted = [] if key in self._entries else self.make_room(nbytes)
         if key not in self._entries:
             self._entries[key] = _Entry(value, nbytes)
+            self._on_change()
         self._entries.move_to_end(key)
         return evicted
 
@@ -122,4 +126,6 @@ class ByteLRU(Generic[T]):
         """Take an entry out. KeyError if it is not there, ValueError if it is pinned."""
         if self._entries[key].pins:
             raise ValueError(f"{key} is pinned")
-        return self._entries.pop(key).value
+        value = self._entries.pop(key).value
+        self._on_change()
+        return value

@@ -5,7 +5,7 @@ Knows weights and the injector, not names, files or host memory. Not thread-safe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import psutil
 import torch
@@ -26,7 +26,12 @@ class DeviceSlots:
     """The device's residents, by weights digest."""
 
     def __init__(
-        self, injector: LayerInjector, device: torch.device, budget_bytes: int | None, counts: ResidencyCounts
+        self,
+        injector: LayerInjector,
+        device: torch.device,
+        budget_bytes: int | None,
+        counts: ResidencyCounts,
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self._injector = injector
         self._counts = counts
@@ -34,6 +39,7 @@ class DeviceSlots:
         self._residents: ByteLRU[None] = ByteLRU(
             "device memory for adapters",
             int(device_memory(device) * DEVICE_SHARE) if budget_bytes is None else budget_bytes,
+            on_change,
         )
 
     def __contains__(self, digest: object) -> bool:

@@ -62,10 +62,11 @@ class DynamicLoader:
         self._lock = threading.RLock()
         if host_budget_bytes is None:
             host_budget_bytes = int(psutil.virtual_memory().total * HOST_SHARE)
-        self._host: ByteLRU[Adapter] = ByteLRU("host memory for adapters", host_budget_bytes)
+        self._watchers: list[Callable[[], None]] = []
+        self._host: ByteLRU[Adapter] = ByteLRU("host memory for adapters", host_budget_bytes, self._tell_watchers)
         base = manager.require_base()
         self._counts = ResidencyCounts()
-        self._device = DeviceSlots(injector, base.device, device_budget_bytes, self._counts)
+        self._device = DeviceSlots(injector, base.device, device_budget_bytes, self._counts, self._tell_watchers)
         self._names: dict[str, _Registration] = {}
         self._flights: dict[str, Future[Adapter]] = {}
         self._retired: set[str] = set()
@@ -240,9 +241,21 @@ class DynamicLoader:
         with self._lock:
             return self._counts.by_digest()
 
+    def watch_residency(self, watcher: Callable[[], None]) -> None:
+        """Call ``watcher`` in the very call in which an adapter comes to or leaves host memory or the device.
+
+        It is called by any thread and under the loader's lock, so it may only take note.
+        """
+        with self._lock:
+            self._watchers.append(watcher)
+
     def close(self) -> None:
         """Stop background loading. Adapters stay where they are."""
         self._preloader.close()
+
+    def _tell_watchers(self) -> None:
+        for watcher in self._watchers:
+            watcher()
 
     def _load_named(self, name: str) -> Adapter:
         """From memory; else from where it was loaded before; else from the catalogue.

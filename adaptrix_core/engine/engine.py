@@ -180,6 +180,7 @@ class Engine(EngineCore):
             "cut": self.options.cut,
             "rows": {"running": self.scheduler.num_running, "waiting": self.scheduler.num_waiting},
             "longest_wait_s": self.scheduler.longest_wait_s,
+            "backlog_tokens": self.scheduler.backlog_tokens,
             "kv_blocks": {"used": used, "total": self._cache.num_blocks, "block_size": self._cache.block_size},
             "layer_tokens": [
                 {"layers": [span.start, span.stop - 1], "computed": computed, "taken_over": len(span) * hits}

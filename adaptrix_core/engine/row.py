@@ -16,6 +16,9 @@ from adaptrix_core.engine.kv_cache import BlockTables
 from adaptrix_core.engine.request import FinishReason, GenerationRequest, Timings
 from adaptrix_core.injection.mix import Mix, MixSchedule, digests_of, mix_at
 
+EXPECTED_OUTPUT = 256
+"""Tokens that an answer without a limit is taken to go on for, however long it is already."""
+
 
 @dataclass(eq=False)
 class Row:
@@ -101,6 +104,14 @@ class Row:
     def num_uncomputed(self) -> int:
         """Known tokens without keys and values; one during decode."""
         return len(self.tokens) - self.num_computed
+
+    @property
+    def num_pending(self) -> int:
+        """Tokens still to compute; an answer without a limit is expected to go on for `EXPECTED_OUTPUT` more."""
+        left = self.max_tokens - self.num_output
+        return self.num_uncomputed + (
+            left if self.request.params.max_tokens is not None else min(left, EXPECTED_OUTPUT)
+        )
 
     @property
     def num_settled(self) -> int:

@@ -116,6 +116,11 @@ class Scheduler:
         return {digest: (running[digest], waiting[digest]) for digest in {*running, *waiting}}
 
     @property
+    def backlog_tokens(self) -> int:
+        """Tokens promised and not computed yet: of prompts, and of answers up to their limits."""
+        return sum(row.num_pending for row in self.rows)
+
+    @property
     def longest_wait_s(self) -> float:
         """Seconds since the arrival of the oldest row that has not begun; 0.0 where there is none."""
         arrivals = [row.arrived for row in self._waiting if row.started is None]

@@ -13,6 +13,8 @@ import random
 from collections.abc import Callable, Set
 from typing import Protocol
 
+from deployments.placing import BOUND, SPILL, busy_from
+
 MASK = (1 << 64) - 1
 
 
@@ -90,11 +92,11 @@ class ConsistentHash:
 class Affinity:
     """A replica that holds the adapter, the least loaded of them; a less loaded other one where all of them are busy.
 
-    A holder is busy from ``spill`` unfinished requests on, and from ``bound`` times the mean load: under backlog every
-    replica has more than any fixed number, and a fixed number alone would then send nobody where the adapter is.
+    A holder is busy from ``spill`` unfinished requests on, and from ``bound`` times the mean load, as in the server's
+    own rule (`deployments/placing.py`, whose function and numbers these are).
     """
 
-    def __init__(self, seed: int, spill: int = 8, bound: float = 1.25) -> None:
+    def __init__(self, seed: int, spill: int = SPILL, bound: float = BOUND) -> None:
         """A ``bound`` of 0 leaves ``spill`` alone."""
         self._random = random.Random(seed)
         self._spill = spill
@@ -107,8 +109,7 @@ class Affinity:
         holders = cluster.holders(adapter)
         if holders:
             warm = min(holders, key=lambda replica: (loads[replica], replica))
-            busy_from = max(self._spill, self._bound * (sum(loads) + 1) / len(loads))
-            if loads[warm] < busy_from or loads[warm] == least:
+            if loads[warm] < busy_from(loads, self._spill, self._bound) or loads[warm] == least:
                 return warm
         return self._random.choice([replica for replica, load in enumerate(loads) if load == least])
 

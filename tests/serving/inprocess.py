@@ -72,6 +72,9 @@ class LocalStore:
     async def base_id(self) -> str:
         return (await self.worker.report("replica-1", self.catalogue.version)).base_id
 
+    async def is_asleep(self) -> bool:
+        return False
+
     async def overview(self) -> tuple[Catalogue, list[Report]]:
         return await self.actor.overview()
 

@@ -16,7 +16,7 @@ from adaptrix_core.observe.tracing import start_tracing
 from adaptrix_core.routing.embedder import TextEmbedder
 from adaptrix_core.routing.semantic import SemanticRouter
 from deployments.catalogue import Catalogue
-from deployments.residency import FORGET_S, ResidencyFollower, warmest
+from deployments.cluster_residency import FORGET_S, ResidencyFollower, warmest
 from deployments.router import RouterReplica
 from deployments.wire import Entry, Holding, Report, RouteAnswer
 

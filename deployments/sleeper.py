@@ -1,0 +1,26 @@
+"""Whether the model sleeps: it was deployed, needs no replica now, and gets one with the next request."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ray import serve
+from ray.serve.schema import DeploymentStatus
+
+AWAKE_OR_ASLEEP = (DeploymentStatus.HEALTHY, DeploymentStatus.UPSCALING, DeploymentStatus.DOWNSCALING)
+"""Not while it is deployed for the first time, or cannot start."""
+
+
+class Sleeper:
+    """Asks the Serve controller."""
+
+    def __init__(self, app_name: str, deployment_name: str) -> None:
+        self._app_name = app_name
+        self._deployment_name = deployment_name
+
+    async def is_asleep(self) -> bool:
+        """Whether having no replica is as it should be."""
+        status = await asyncio.to_thread(serve.status)
+        application = status.applications.get(self._app_name)
+        deployment = None if application is None else application.deployments.get(self._deployment_name)
+        return deployment is not None and deployment.status in AWAKE_OR_ASLEEP
