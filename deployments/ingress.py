@@ -19,6 +19,7 @@ from adaptrix_core.observe.logs import start_logging
 from adaptrix_core.observe.tracing import carrier, start_tracing
 from deployments.api import build_api
 from deployments.catalogue import Catalogue
+from deployments.continuation import ContinuedReplicas
 from deployments.errors import NotReady, as_core_error
 from deployments.follow import StoreFollower
 from deployments.generation import Batches
@@ -143,13 +144,14 @@ class Ingress:
         app_name = context.app_name
         start_logging(settings.observe)
         self._follower = StoreFollower(settings.adapters, namespace_of(app_name))
+        metrics = Metrics(settings.observe.metrics_adapters)
         self._services = Services(
             settings=settings,
             keys=KeyRing.read(settings.security.api_keys_file),
-            replicas=HandleReplicas(model),
+            replicas=ContinuedReplicas(HandleReplicas(model), metrics.continuations.inc),
             router=HandleRouter(router) if router is not None else None,
             store=HandleStore(self._follower),
-            metrics=Metrics(settings.observe.metrics_adapters),
+            metrics=metrics,
             tracing=start_tracing(settings.observe, "ingress", context.replica_id.unique_id),
         )
         await self._follower.start()
