@@ -5,6 +5,8 @@ Streams come straight from the replica that computes them. Knows handles and the
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,6 +30,9 @@ from deployments.principals import KeyRing
 from deployments.services import Services
 from deployments.store_handle import namespace_of
 from deployments.wire import Entry, GenerateCall, Report, Revoked, RouteAnswer
+
+REPORT_WAIT_S = 60.0
+REPORT_POLL_S = 0.1
 
 
 class HandleReplicas:
@@ -83,12 +88,19 @@ class HandleStore:
             return self._follower.catalogue
 
     async def base_id(self) -> str:
-        """The base model's id. It never changes while this ingress lives."""
-        if self._base_id is None:
+        """The base model's id. It never changes while this ingress lives.
+
+        A new ingress may have come up while the last model replica was just being replaced, so this waits for a report.
+        """
+        deadline = time.monotonic() + REPORT_WAIT_S
+        while self._base_id is None:
             _, reports = await self.overview()
-            if not reports:
+            if reports:
+                self._base_id = reports[0].base_id
+            elif time.monotonic() > deadline:
                 raise NotReady("no model replica is ready yet; see GET /health")
-            self._base_id = reports[0].base_id
+            else:
+                await asyncio.sleep(REPORT_POLL_S)
         return self._base_id
 
     async def overview(self) -> tuple[Catalogue, list[Report]]:
