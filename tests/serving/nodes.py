@@ -59,7 +59,8 @@ class Nodes:
         document["http_options"]["port"] = int(self.url.rsplit(":", 1)[1])
         # Where the connections are held; a node that dies is another one.
         front = {"name": "Ingress", "ray_actor_options": {"num_cpus": 0.1, "resources": {"front": 0.1}}}
-        document["applications"][0]["deployments"] = [front]
+        spread = {"name": "ModelReplica", "max_replicas_per_node": 2}
+        document["applications"][0]["deployments"] = [front, spread]
         config.write_text(yaml.safe_dump(document))
         command = [sys.executable, "-m", "tests.serving.deploy", self.address, str(config)]
         log = self.directory / "deploy.log"
