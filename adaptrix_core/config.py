@@ -189,6 +189,12 @@ class ReplicaSettings(_Section):
     )
     cpus: float = Field(1.0, gt=0, le=1024, description="CPU cores reserved for each replica, above 0")
     gpus: float = Field(0.0, ge=0, le=64, description="GPUs reserved for each replica, 0 for none")
+    drain_timeout_s: float = Field(
+        20.0, ge=0.0, le=3600.0, description="seconds that a replica which is to go may finish its streams, 0 to 3600"
+    )
+    max_surge_percent: int = Field(
+        0, ge=0, le=100, description="replicas started beyond num_replicas in a rolling update, 0 to 100 percent of it"
+    )
 
     @property
     def fewest(self) -> int:

@@ -28,6 +28,10 @@ HEALTH_CHECK_PERIOD_S = 3.0
 HEALTH_CHECK_TIMEOUT_S = 30.0
 ROUTING_STATS_PERIOD_S = 2.0
 """How often replicas are asked where their adapters are, for the case that they cannot push it."""
+INGRESS_DRAIN_S = 600.0
+"""A stream can move from replica to replica, but not from the ingress that holds its connection."""
+SURGE_PERCENT = 100
+"""Ingress and router are small: in a rolling update the new ones are there before the old ones go."""
 INGRESS_MAX_ONGOING = 4096
 ROUTER_MAX_ONGOING = 256
 
@@ -59,7 +63,8 @@ def bind(settings: Settings) -> Application:
             # The engine has a queue of its own and refuses with a clear error; Serve's limit must not bite first.
             max_ongoing_requests=2 * (settings.engine.max_queue + settings.engine.max_rows),
             ray_actor_options={"num_cpus": replicas.cpus, "num_gpus": replicas.gpus},
-            graceful_shutdown_timeout_s=20.0,
+            graceful_shutdown_timeout_s=replicas.drain_timeout_s,
+            max_surge_percent=replicas.max_surge_percent,
             request_router_config=RequestRouterConfig(
                 request_router_class="deployments.affinity:AffinityRouter",
                 request_routing_stats_period_s=ROUTING_STATS_PERIOD_S,
@@ -69,13 +74,22 @@ def bind(settings: Settings) -> Application:
         .bind(settings)
     )
     ingress = serve.deployment(Ingress).options(
-        max_ongoing_requests=INGRESS_MAX_ONGOING, ray_actor_options={"num_cpus": INGRESS_CPUS}, **health
+        max_ongoing_requests=INGRESS_MAX_ONGOING,
+        ray_actor_options={"num_cpus": INGRESS_CPUS},
+        graceful_shutdown_timeout_s=INGRESS_DRAIN_S,
+        max_surge_percent=SURGE_PERCENT,
+        **health,
     )
     if not settings.router.enabled:
         return ingress.bind(settings, model)
     router = (
         serve.deployment(RouterReplica)
-        .options(max_ongoing_requests=ROUTER_MAX_ONGOING, ray_actor_options={"num_cpus": ROUTER_CPUS}, **health)
+        .options(
+            max_ongoing_requests=ROUTER_MAX_ONGOING,
+            ray_actor_options={"num_cpus": ROUTER_CPUS},
+            max_surge_percent=SURGE_PERCENT,
+            **health,
+        )
         .bind(settings)
     )
     return ingress.bind(settings, model, router)

@@ -19,6 +19,8 @@ class CallSpans:
         self._tracer = tracing.tracer
         self._span = self._tracer.start_span("replica", tracing.parent(call.trace), SpanKind.SERVER)
         self._span.set_attribute("adaptrix.call", call.request_id)
+        if call.resume:
+            self._span.set_attribute("adaptrix.resumed_tokens", sum(len(row.token_ids) for row in call.resume))
         self._context = child_of(self._span)
 
     def begin(self, name: str) -> Span:

@@ -11,13 +11,15 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
-from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.exceptions import NodeDiedError, ObjectLostError, RayActorError, RayError, RayTaskError, WorkerCrashedError
 from ray.serve.exceptions import BackPressureError, RayServeException
 from starlette.responses import JSONResponse
 
 from adaptrix_core import errors as core
 
 RETRY_AFTER_S = 1
+LOST = (RayActorError, ObjectLostError, NodeDiedError, WorkerCrashedError)
+"""Ray's errors for a process that is gone, or for what it had not handed over."""
 
 # First match wins, so subclasses come before their bases.
 _STATUS: tuple[tuple[type[core.AdaptrixError], int, str], ...] = (
@@ -49,6 +51,12 @@ class NotReady(core.AdaptrixError):
     code = "not_ready"
 
 
+class ReplicaLost(NotReady):
+    """The replica that served a request is gone, or let go of the request at its own end."""
+
+    code = "replica_lost"
+
+
 def as_core_error(error: BaseException) -> core.AdaptrixError:
     """Whatever was raised, here or in another process, as one of the project's errors."""
     if isinstance(error, RayTaskError):
@@ -59,8 +67,8 @@ def as_core_error(error: BaseException) -> core.AdaptrixError:
         return error
     if isinstance(error, BackPressureError):
         return core.Overloaded("every replica has a full queue; send the request again in a moment")
-    if isinstance(error, RayActorError):
-        return NotReady("the replica that served this request was lost; send it again", code="replica_lost")
+    if isinstance(error, LOST):
+        return ReplicaLost("the replica that served this request was lost; send it again")
     if isinstance(error, RayServeException | RayError):
         return NotReady(f"no replica could take the request ({type(error).__name__}); send it again in a moment")
     if isinstance(error, ValidationError):

@@ -5,7 +5,9 @@ Streams come straight from the replica that computes them. Knows handles and the
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -22,6 +24,7 @@ from adaptrix_core.observe.logs import start_logging
 from adaptrix_core.observe.tracing import carrier, start_tracing
 from deployments.api import build_api
 from deployments.catalogue import Catalogue
+from deployments.continuation import ContinuedReplicas
 from deployments.errors import NotReady, as_core_error
 from deployments.follow import StoreFollower
 from deployments.generation import Batches
@@ -32,6 +35,9 @@ from deployments.services import Services
 from deployments.sleeper import Sleeper
 from deployments.store_handle import namespace_of
 from deployments.wire import Entry, GenerateCall, Report, Revoked, RouteAnswer
+
+REPORT_WAIT_S = 60.0
+REPORT_POLL_S = 0.1
 
 
 class HandleReplicas:
@@ -91,12 +97,21 @@ class HandleStore:
             return self._follower.catalogue
 
     async def base_id(self) -> str:
-        """The base model's id. It never changes while this ingress lives."""
-        if self._base_id is None:
+        """The base model's id. It never changes while this ingress lives.
+
+        A new ingress may have come up while the last model replica was just being replaced, so this waits for a report.
+        """
+        deadline = time.monotonic() + REPORT_WAIT_S
+        while self._base_id is None:
             _, reports = await self.overview()
-            if not reports and not await self.is_asleep():
+            if reports:
+                self._base_id = reports[0].base_id
+            elif await self.is_asleep():
+                self._base_id = public_id(self._settings.base.model)
+            elif time.monotonic() > deadline:
                 raise NotReady("no model replica is ready yet; see GET /health")
-            self._base_id = reports[0].base_id if reports else public_id(self._settings.base.model)
+            else:
+                await asyncio.sleep(REPORT_POLL_S)
         return self._base_id
 
     async def is_asleep(self) -> bool:
@@ -170,13 +185,14 @@ class Ingress:
         app_name = context.app_name
         start_logging(settings.observe)
         self._follower = StoreFollower(settings.adapters, namespace_of(app_name))
+        metrics = Metrics(settings.observe.metrics_adapters)
         self._services = Services(
             settings=settings,
             keys=KeyRing.read(settings.security.api_keys_file),
-            replicas=HandleReplicas(model),
+            replicas=ContinuedReplicas(HandleReplicas(model), metrics.continuations.inc),
             router=HandleRouter(router) if router is not None else None,
             store=HandleStore(self._follower, settings, Sleeper(app_name, model.deployment_name)),
-            metrics=Metrics(settings.observe.metrics_adapters),
+            metrics=metrics,
             tracing=start_tracing(settings.observe, "ingress", context.replica_id.unique_id),
         )
         await self._follower.start()

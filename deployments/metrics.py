@@ -44,6 +44,11 @@ class Metrics:
         self.fallbacks = Counter(
             "adaptrix_fallbacks", "Generations that the base model took over", registry=self._registry
         )
+        self.continuations = Counter(
+            "adaptrix_continuations",
+            "Calls that lost their replica and were handed to another",
+            registry=self._registry,
+        )
         self.resolve = Histogram(
             "adaptrix_resolve_seconds",
             "Finding out who answers, by the router where it was asked",

@@ -25,14 +25,16 @@ class PrivateDirectory:
         self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
         # Locked before it gets the name that `sweep` looks for, so that no other replica takes it for abandoned.
         unnamed = self.path / "lock.new"
-        self._lock = os.open(unnamed, os.O_CREAT | os.O_WRONLY, 0o600)
+        self._lock: int | None = os.open(unnamed, os.O_CREAT | os.O_WRONLY, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         unnamed.rename(self.path / _LOCK)
 
     def delete(self) -> None:
-        """Delete the directory with all that it holds."""
-        shutil.rmtree(self.path, ignore_errors=True)
-        os.close(self._lock)
+        """Delete the directory with all that it holds (idempotent)."""
+        if self._lock is not None:
+            shutil.rmtree(self.path, ignore_errors=True)
+            os.close(self._lock)
+            self._lock = None
 
 
 def sweep(parent: Path) -> list[Path]:

@@ -14,6 +14,14 @@ PackageMix = tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True)
+class RowSoFar:
+    """What the client has of one row."""
+
+    token_ids: tuple[int, ...] = ()
+    is_finished: bool = False
+
+
+@dataclass(frozen=True)
 class GenerateCall:
     """One prompt for one replica, resolved once at the ingress so that any replica could serve it."""
 
@@ -32,6 +40,8 @@ class GenerateCall:
     """Lower is more urgent."""
     trace: Mapping[str, str] = field(default_factory=dict)
     """W3C trace context headers of the request; empty where it is not traced."""
+    resume: tuple[RowSoFar, ...] = ()
+    """One entry per row where another replica began with the call; this one goes on (`continuation.py`)."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +86,8 @@ class Piece:
     prompt_tokens: int
     times: RowTimes | None = None
     """On a row's last piece only."""
+    prompt_token_ids: tuple[int, ...] = ()
+    """On a call's first piece only: the prompt as the replica read it."""
 
 
 @dataclass(frozen=True)

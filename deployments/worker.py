@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 from adaptrix_core.adapters.revocation_lease import RevocationLease
@@ -16,7 +17,7 @@ from adaptrix_core.config import Settings
 from adaptrix_core.engine import Engine, EngineLoop, GenerationRequest, SamplingParams, TokenEvent
 from adaptrix_core.engine.build import build_engine
 from adaptrix_core.engine.constraint import json_grammar
-from adaptrix_core.engine.request import Timings
+from adaptrix_core.engine.request import RowProgress, Timings
 from adaptrix_core.errors import EngineStopped, InvalidRequest
 from adaptrix_core.injection.mix import constant
 from adaptrix_core.observe.tracing import Tracing
@@ -55,7 +56,7 @@ class EngineWorker:
         self._engine.loader.watch_residency(watcher)
 
     def stop(self) -> None:
-        """End every request with an abort, stop the engine, and delete the private directory."""
+        """End every request with an abort, stop the engine, and delete the private directory (idempotent)."""
         self._loop.stop()
         self._private.delete()
 
@@ -85,13 +86,17 @@ class EngineWorker:
         async with self.holdings.pinned(call.mixes) as pinned:
             pinning.end()
             schedules = tuple(constant(mix) for mix in pinned.mixes)
-            request = GenerationRequest(call.request_id, token_ids, params, schedules, call.salt, call.priority)
+            resume = tuple(RowProgress(row.token_ids, row.is_finished) for row in call.resume)
+            request = GenerationRequest(call.request_id, token_ids, params, schedules, call.salt, call.priority, resume)
             async with aclosing(batched(self._loop.generate(request), pinned.ended)) as batches:
+                told = token_ids
                 async for events in batches:
                     for event in events:
                         if event.timings is not None:
                             spans.row_ended(event, event.timings)
-                    yield [self._piece(event) for event in events]
+                    first, *rest = [self._piece(event) for event in events]
+                    yield [replace(first, prompt_token_ids=told), *rest] if told else [first, *rest]
+                    told = ()
 
     def check_health(self) -> None:
         """Raise EngineStopped where the engine thread has ended."""

@@ -25,6 +25,7 @@ from adaptrix_core.engine.detokenizer import TextStream
 from adaptrix_core.engine.kv_cache import KVCache
 from adaptrix_core.engine.native import NativeSpans
 from adaptrix_core.engine.prefix import PrefixCache
+from adaptrix_core.engine.replay import replay
 from adaptrix_core.engine.request import GenerationRequest, SamplingParams, TokenEvent
 from adaptrix_core.engine.row import Row
 from adaptrix_core.engine.runner import Runner
@@ -147,7 +148,7 @@ class EngineCore:
         return bool(self._rows)
 
     def add(self, request: GenerationRequest) -> list[Row]:
-        """Accept a request: one row per mix schedule and choice, its adapters pinned in host memory.
+        """Accept a request: one row per mix schedule and choice that goes on, its adapters pinned in host memory.
 
         Raises InvalidRequest, ContextLengthExceeded, CacheFull or Overloaded, and then keeps nothing of it.
         """
@@ -155,9 +156,9 @@ class EngineCore:
             raise InvalidRequest(f"request id {request.request_id!r} is in use; choose another", param="request_id")
         self._check(request)
         constraint = self._compile(request.params)
-        rows = [
-            self._make_row(request, number, constraint) for number in range(len(request.schedules) * request.params.n)
-        ]
+        rows = [self._make_row(request, number, constraint) for number in request.open_rows]
+        for row in rows if request.resume else ():
+            replay(row, request.resume[row.index].token_ids)
         for row in rows[1:]:
             row.leader = rows[0]
         return self._enqueue(request, rows)
@@ -302,7 +303,12 @@ class EngineCore:
             check_mix(mix, self.base.info.num_layers)
         prompt, wanted = len(request.prompt_token_ids), request.params.max_tokens
         vocab = self.base.info.vocab_size
-        for param, ids in (("prompt", request.prompt_token_ids), ("logit_bias", request.params.logit_bias or {})):
+        past = [token for row in request.resume for token in row.token_ids]
+        for param, ids in (
+            ("prompt", request.prompt_token_ids),
+            ("logit_bias", request.params.logit_bias or {}),
+            ("resume", past),
+        ):
             for token in ids:
                 if not isinstance(token, int) or not 0 <= token < vocab:
                     raise InvalidRequest(f"token id {token!r} is not in the vocabulary (0 to {vocab - 1})", param=param)

@@ -83,6 +83,16 @@ class SamplingParams:
 
 
 @dataclass(frozen=True)
+class RowProgress:
+    """How far another engine came with a row, for an engine that goes on from there."""
+
+    token_ids: tuple[int, ...] = ()
+    """Generated so far."""
+    is_finished: bool = False
+    """Whether its final event is out; the row is then left alone."""
+
+
+@dataclass(frozen=True)
 class GenerationRequest:
     """One prompt, to be continued under one or several mix schedules (a *group* of rows).
 
@@ -97,6 +107,12 @@ class GenerationRequest:
     """Separates tenants in every cache key, and in who gets how much of the engine."""
     priority: int = 0
     """Lower is more urgent, as in vLLM: served earlier, and the last to be taken back when memory is short."""
+    resume: tuple[RowProgress, ...] = ()
+    """One entry per row: what another engine generated, to go on from as if it had been here. Empty: from the start.
+
+    Events tell only of what is new. Row numbers, positions, noise, penalties, stop strings, grammar and the count
+    towards ``max_tokens`` are those of an undisturbed run.
+    """
 
     def __post_init__(self) -> None:
         _check_number("priority", self.priority, int, -MAX_PRIORITY, MAX_PRIORITY)
@@ -106,6 +122,17 @@ class GenerationRequest:
             raise InvalidRequest("the request names no mix schedule; give at least one", param="schedules")
         for schedule in self.schedules:
             check_schedule(schedule)
+        num_rows = len(self.schedules) * self.params.n
+        if self.resume and len(self.resume) != num_rows:
+            raise InvalidRequest(f"resume has {len(self.resume)} entries; give one for each of the {num_rows} rows")
+        if not self.open_rows:
+            raise InvalidRequest("resume says that every row has ended; nothing is left to go on with")
+
+    @property
+    def open_rows(self) -> list[int]:
+        """Numbers of the rows that tokens are wanted for."""
+        ended = {number for number, row in enumerate(self.resume) if row.is_finished}
+        return [number for number in range(len(self.schedules) * self.params.n) if number not in ended]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ For tests of what the parts do. What Ray adds (processes, handles, restarts) is 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,8 @@ from adaptrix_core.routing.embedder import TextEmbedder
 from adaptrix_core.routing.semantic import SemanticRouter
 from deployments.api import build_api
 from deployments.catalogue import Catalogue
+from deployments.continuation import ContinuedReplicas
+from deployments.generation import Replicas
 from deployments.metrics import Metrics
 from deployments.principals import KeyRing
 from deployments.revocation_board import read_shared_list
@@ -140,22 +142,31 @@ class LocalRouter:
         return embedded(self._embedder, texts, dimensions, salt)
 
 
+def only_worker(store: LocalStore) -> Replicas:
+    """The store's worker as all replicas that there are."""
+    return store.worker
+
+
 @asynccontextmanager
 async def running(
-    args: Mapping[str, object], embedder: TextEmbedder | None = None, keys: Path | None = None
+    args: Mapping[str, object],
+    embedder: TextEmbedder | None = None,
+    keys: Path | None = None,
+    replicas_of: Callable[[LocalStore], Replicas] = only_worker,
 ) -> AsyncIterator[tuple[httpx.AsyncClient, LocalStore]]:
-    """A client of a server with these settings, and its store."""
+    """A client of a server with these settings, and its store. replicas_of: what stands in for the Ray handle."""
     settings = load_settings(args)
     handler, tracing = start_logging(settings.observe), start_tracing(settings.observe, "all", "test")
     store = LocalStore(settings, tracing)
     await store.start()
+    metrics = Metrics(settings.observe.metrics_adapters)
     services = Services(
         settings=settings,
         keys=KeyRing.read(keys),
-        replicas=store.worker,
+        replicas=ContinuedReplicas(replicas_of(store), metrics.continuations.inc),
         router=LocalRouter(store, embedder) if embedder is not None else None,
         store=store,
-        metrics=Metrics(settings.observe.metrics_adapters),
+        metrics=metrics,
         tracing=tracing,
     )
     transport = httpx.ASGITransport(app=build_api(services))
