@@ -11,6 +11,7 @@ from typing import Any
 import ray
 from ray import serve
 from ray.serve import Application
+from ray.serve.config import RequestRouterConfig
 from ray.serve.context import _get_global_client
 from ray.serve.exceptions import RayServeException
 
@@ -24,6 +25,9 @@ INGRESS_CPUS = 0.1
 ROUTER_CPUS = 0.2
 HEALTH_CHECK_PERIOD_S = 3.0
 HEALTH_CHECK_TIMEOUT_S = 30.0
+MODEL_HEALTH_CHECK_PERIOD_S = 1.0
+MODEL_HEALTH_CHECK_TIMEOUT_S = 3.5
+"""Ray Serve gives a replica up after three checks in a row without an answer: within 15 s, with the waits between."""
 INGRESS_MAX_ONGOING = 4096
 ROUTER_MAX_ONGOING = 256
 
@@ -54,8 +58,10 @@ def bind(settings: Settings) -> Application:
             # The engine has a queue of its own and refuses with a clear error; Serve's limit must not bite first.
             max_ongoing_requests=2 * (settings.engine.max_queue + settings.engine.max_rows),
             ray_actor_options={"num_cpus": replicas.cpus, "num_gpus": replicas.gpus},
+            request_router_config=RequestRouterConfig(request_router_class="deployments.refusals:RefusalAwareRouter"),
             graceful_shutdown_timeout_s=20.0,
-            **health,
+            health_check_period_s=MODEL_HEALTH_CHECK_PERIOD_S,
+            health_check_timeout_s=MODEL_HEALTH_CHECK_TIMEOUT_S,
         )
         .bind(settings)
     )

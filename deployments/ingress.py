@@ -24,6 +24,7 @@ from deployments.follow import StoreFollower
 from deployments.generation import Batches
 from deployments.metrics import Metrics
 from deployments.principals import KeyRing
+from deployments.second_choice import SecondChoice
 from deployments.services import Services
 from deployments.store_handle import namespace_of
 from deployments.wire import Entry, GenerateCall, Report, Revoked, RouteAnswer
@@ -146,7 +147,7 @@ class Ingress:
         self._services = Services(
             settings=settings,
             keys=KeyRing.read(settings.security.api_keys_file),
-            replicas=HandleReplicas(model),
+            replicas=SecondChoice(HandleReplicas(model)),
             router=HandleRouter(router) if router is not None else None,
             store=HandleStore(self._follower),
             metrics=Metrics(settings.observe.metrics_adapters),

@@ -17,7 +17,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from adaptrix_core.adapters.revocation import SignedList
 from adaptrix_core.config import Settings
-from adaptrix_core.errors import EngineStopped
+from adaptrix_core.errors import EngineStopped, RetryLater
 from adaptrix_core.observe.logs import start_logging
 from adaptrix_core.observe.tracing import start_tracing
 from deployments.catalogue import Catalogue
@@ -29,6 +29,7 @@ from deployments.revocation_follower import RevocationFollower
 from deployments.shipped import read_shared
 from deployments.store_files import packages_directory
 from deployments.store_handle import namespace_of
+from deployments.watchdog import Watchdog
 from deployments.wire import GenerateCall, Piece
 
 logger = logging.getLogger(__name__)
@@ -60,21 +61,29 @@ class ModelReplica:
             partial(read_shared_list, adapters.state_dir),
             self._on_revocations,
         )
+        self._watchdog = Watchdog(self._worker.check_health)
+        self._watchdog.start()
         await self._follower.start()
         await self._revocations.start()
         self._reporting = asyncio.create_task(self._keep_reporting())
 
     async def generate(self, call: GenerateCall) -> AsyncGenerator[list[Piece]]:
         """What each engine step produced for ``call``, as it comes. Closing this aborts the request."""
-        async with aclosing(self._worker.generate(call)) as batches:
-            async for pieces in batches:
-                yield pieces
+        try:
+            async with aclosing(self._worker.generate(call)) as batches:
+                async for pieces in batches:
+                    yield pieces
+        except RetryLater as error:
+            error.replica_id = self._replica_id  # so that another one is asked
+            raise
 
     async def check_health(self) -> None:
-        """Raises where the engine thread has ended; Serve then replaces this replica."""
+        """Raises where the engine thread has ended or is stuck; Serve then replaces this replica."""
         self._worker.check_health()
 
     def __del__(self) -> None:
+        if hasattr(self, "_watchdog"):
+            self._watchdog.stop()
         if hasattr(self, "_worker"):  # not where __init__ failed before it
             self._worker.stop()
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.injection.mix import Mix, MixSchedule, check_schedule
 
-FinishReason = Literal["stop", "length", "abort", "error"]
+FinishReason = Literal["stop", "length", "abort", "error", "deadline_exceeded"]
 
 MAX_LOGPROBS = 20
 MAX_CHOICES = 64
@@ -97,8 +97,12 @@ class GenerationRequest:
     """Separates tenants in every cache key, and in who gets how much of the engine."""
     priority: int = 0
     """Lower is more urgent, as in vLLM: served earlier, and the last to be taken back when memory is short."""
+    timeout_s: float | None = None
+    """Seconds after its arrival in the engine at which the request ends, whatever it has by then; None for never."""
 
     def __post_init__(self) -> None:
+        if self.timeout_s is not None and not self.timeout_s > 0:
+            raise InvalidRequest(f"timeout_s is {self.timeout_s!r}; it must be above 0", param="timeout_s")
         _check_number("priority", self.priority, int, -MAX_PRIORITY, MAX_PRIORITY)
         if not self.prompt_token_ids:
             raise InvalidRequest("the prompt is empty; send at least one token", param="prompt")
