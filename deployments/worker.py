@@ -99,7 +99,7 @@ class EngineWorker:
             raise EngineStopped("the engine thread has ended; the replica is replaced")
         if self._loop.heartbeat.is_stuck:
             silent_s = self._loop.heartbeat.silent_s
-            raise EngineStopped(f"the engine is at one step for {silent_s:.0f} s; the replica is replaced")
+            raise EngineStopped(f"the engine computes nothing for {silent_s:.0f} s; the replica is replaced")
 
     async def report(self, replica_id: str, catalogue_version: str) -> Report:
         """What this worker says about itself. Raises EngineStopped."""

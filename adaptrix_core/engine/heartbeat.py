@@ -29,25 +29,31 @@ class Heartbeat:
         self._limit_s = limit_s
         self._clock = clock
         self._begun: float | None = None
+        self._starving: float | None = None
+        """Since when there was work and no row could run."""
         self._num_steps = 0
 
     def begin(self) -> None:
         """The thread turns to a step or a command."""
         self._begun = self._clock()
 
-    def stepped(self) -> None:
-        """A step has ended."""
-        self._num_steps += 1
+    def stepped(self, has_progressed: bool) -> None:
+        """A step has ended; whether it computed anything."""
+        if has_progressed:
+            self._num_steps += 1
+            self._starving = None
+        elif self._starving is None:
+            self._starving = self._clock()
 
     def rest(self) -> None:
         """There is nothing to do: waiting for a command may take for ever."""
-        self._begun = None
+        self._begun = self._starving = None
 
     @property
     def silent_s(self) -> float:
-        """Seconds since the thread turned to what it does now; 0.0 while it has nothing to do."""
-        begun = self._begun
-        return 0.0 if begun is None else self._clock() - begun
+        """Seconds since the thread turned to what it does now, or last computed anything; 0.0 without work."""
+        since = [moment for moment in (self._begun, self._starving) if moment is not None]
+        return self._clock() - min(since) if since else 0.0
 
     @property
     def is_stuck(self) -> bool:

@@ -137,8 +137,9 @@ class EngineLoop:
 
     def _step(self) -> None:
         try:
+            before = self.engine.num_steps
             events = self.engine.step()
-            self.heartbeat.stepped()
+            self.heartbeat.stepped(self.engine.num_steps > before)
         except Exception as error:  # a step that fails must end its own rows only, whatever it failed with
             log.exception("a step failed; its rows end with an error")
             events = self.engine.fail_running(error)

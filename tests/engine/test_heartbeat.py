@@ -23,7 +23,7 @@ def beating(clock: Clock, is_compiling: bool = False, steps: int = FIRST_STEPS) 
     heartbeat = Heartbeat(lambda: is_compiling, clock=clock)
     for _ in range(steps):
         heartbeat.begin()
-        heartbeat.stepped()
+        heartbeat.stepped(True)
     return heartbeat
 
 
@@ -35,6 +35,21 @@ def test_a_step_that_takes_too_long_is_stuck_until_the_next_begins() -> None:
     clock.now += 0.1
     assert heartbeat.is_stuck
     heartbeat.begin()
+    assert not heartbeat.is_stuck
+
+
+def test_work_that_nobody_can_do_is_stuck_though_the_thread_goes_round() -> None:
+    clock = Clock()
+    heartbeat = beating(clock)
+    for _ in range(3):
+        clock.now += STUCK_S / 2
+        heartbeat.begin()
+        assert not heartbeat.is_stuck
+        heartbeat.stepped(False)
+    clock.now += 0.1
+    heartbeat.begin()
+    assert heartbeat.is_stuck
+    heartbeat.stepped(True)
     assert not heartbeat.is_stuck
 
 
