@@ -1,11 +1,13 @@
 """Goodput under overload: real HTTP against a launched server, at 0.5, 1, 2 and 3 times what it can do.
 
     python -m benchmarks.overload --config cluster/serve_configs/one_cpu.yaml --slo 10
+    python -m benchmarks.overload --url http://127.0.0.1:8000 --rows 32 --slo 10
 
 Capacity is the rate at which the server ends requests of the workload while it is kept busy by a closed loop of twice
 as many clients as it computes rows. Goodput is the number of requests, per second of arrivals, whose first token came
 within the objective and whose answer was whole. A server whose accepted requests come too late has none, however busy
-it is; so `engine.max_wait_s` has to be well below the objective (half of it here).
+it is; so `engine.max_wait_s` has to be well below the objective: half of it in a server that is launched here. One
+that runs already has a limit of its own.
 """
 
 from __future__ import annotations
@@ -36,6 +38,8 @@ from cluster.experiments.workload import WorkloadSpec, generate
 
 FACTORS = (0.5, 1.0, 2.0, 3.0)
 START_S = 600.0
+REFUSED_PAUSE_S = 0.2
+"""A client of the closed loop that is refused comes back after this."""
 HOPE = 0.5
 """Share of the objective that a request may be expected to wait."""
 
@@ -55,6 +59,9 @@ async def capacity(client: httpx.AsyncClient, model: str, spec: WorkloadSpec, cl
     async def one() -> None:
         while time.perf_counter() - began < seconds:
             response = await client.post("/v1/completions", json=request_body(next(arrivals), model, spec.seed))
+            if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
+                await asyncio.sleep(REFUSED_PAUSE_S)
+                continue
             response.raise_for_status()
             ended.append(time.perf_counter() - began)
 
@@ -140,9 +147,14 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="length of each load")
     parser.add_argument("--prompt-tokens", type=int, nargs=2, default=(16, 64), metavar=("LOW", "HIGH"))
     parser.add_argument("--output-tokens", type=int, nargs=2, default=(16, 64), metavar=("LOW", "HIGH"))
+    parser.add_argument("--url", help="a server that runs already, in place of --config")
+    parser.add_argument("--rows", type=int, default=32, help="with --url: rows that its replicas compute at once")
     given = parser.parse_args()
-    with launched(given.config, HOPE * given.slo) as (url, rows):
-        table = asyncio.run(measure(url, given, rows))
+    if given.url is not None:
+        table = asyncio.run(measure(given.url, given, given.rows))
+    else:
+        with launched(given.config, HOPE * given.slo) as (url, rows):
+            table = asyncio.run(measure(url, given, rows))
     best = max(row["goodput_per_s"] for row in table)
     print(json.dumps({"goodput_at_the_highest_load_over_peak": round(table[-1]["goodput_per_s"] / best, 3)}))
 
