@@ -139,6 +139,13 @@ class EngineSettings(_Section):
         description="true or false; whether decode steps are replayed as CUDA graphs; null: where the device is CUDA",
     )
     max_queue: int = Field(256, ge=1, le=1_000_000, description="rows that may wait, 1 to 1000000")
+    max_wait_s: float = Field(
+        30.0,
+        gt=0.0,
+        le=86_400.0,
+        strict=False,
+        description="seconds that a request may be expected to wait for its place, above 0 and at most 86400",
+    )
     host_cache_bytes: Bytes = Field(
         2 * _GIB, ge=_MIB, description="adapter weights kept in host memory, such as 2GiB; at least 1MiB"
     )

@@ -94,10 +94,28 @@ class CacheFull(AdaptrixError):
     code = "cache_full"
 
 
-class Overloaded(AdaptrixError):
-    """The queue is full; the same request may succeed later."""
+class RetryLater(AdaptrixError):
+    """What cannot be done now, but may be later: in ``retry_after_s`` seconds, where that can be told."""
+
+    def __init__(
+        self, message: str, *, code: str | None = None, param: str | None = None, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message, code=code, param=param)
+        self.retry_after_s = retry_after_s
+        self.replica_id: str | None = None
+        """The replica that said so, where there are several."""
+
+
+class Overloaded(RetryLater):
+    """The queue is full, or its end is too far away; the same request may succeed later."""
 
     code = "overloaded"
+
+
+class AdapterUnavailable(RetryLater):
+    """An adapter that cannot be loaded now, though nothing is known to be wrong with it."""
+
+    code = "adapter_unavailable"
 
 
 class RequestNotFound(AdaptrixError):

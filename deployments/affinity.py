@@ -15,6 +15,7 @@ from ray.serve.request_router import PendingRequest, ReplicaID, RequestRouter, R
 
 from deployments.placing import Placement, Seen, Wish
 from deployments.prefixes import prefix_names
+from deployments.refusals import willing
 from deployments.residency import places_of, short
 from deployments.wire import GenerateCall
 
@@ -36,10 +37,11 @@ class AffinityRouter(RequestRouter):
     async def choose_replicas(
         self, candidate_replicas: list[RunningReplica], pending_request: PendingRequest | None = None
     ) -> list[list[RunningReplica]]:
-        """The chosen replica, then all others, for the case that it cannot be reached or is full."""
+        """The chosen replica, then the others that have not refused the call: that one may be full or out of reach."""
         if pending_request is None or not candidate_replicas:
             return [candidate_replicas]
         pending_request.routing_context.should_backoff = True  # else a pass in which all are full is repeated at once
+        candidate_replicas = willing(candidate_replicas, pending_request)
         available = self.select_available_replicas(candidate_replicas) or candidate_replicas
         wish = wish_of(pending_request)
         unsent = Counter(self._unsent.values())

@@ -25,6 +25,8 @@ class AnswerHead:
     answered_by: tuple[Mapping[str, Any], ...] = ()
     """Per fork, which adapter answered; empty where the request did not fork."""
     rows_per_fork: int = 1
+    fallback: str = ""
+    """Why the base model answers in place of what was asked for."""
 
     def extra(self, index: int) -> dict[str, Any]:
         """The ``adaptrix`` member of a choice, where the request forked."""
@@ -40,6 +42,7 @@ class AnswerHead:
             "created": self.created,
             "model": self.model,
             "choices": list(choices),
+            **({"adaptrix": {"fallback": self.fallback}} if self.fallback else {}),
         }
 
 

@@ -22,6 +22,7 @@ from deployments import admin, streaming
 from deployments.answers import ChunkedAnswer, Usage, WholeAnswer
 from deployments.bodies import parse_body, read_body
 from deployments.catalogue import shortened
+from deployments.deadlines import Deadline
 from deployments.errors import NotReady, error_response
 from deployments.generation import Batches, Resolved, Running, resolve, start
 from deployments.guard import WATCH, Guard
@@ -75,13 +76,15 @@ def _generation_endpoints(app: FastAPI, services: Services) -> None:
         request.scope[WATCH] = watch  # closed by `Guard`, with the connection
         with watch.accepting():
             principal = await _authorized(request, services, "generate")
-            body: ChatRequest | CompletionRequest = await _body(request, services, model)
-            watch.identified(principal, body)
-            principal.require_priority(body.priority)
-            base_id = await services.store.base_id()
-            with watch.resolving():
-                resolved = await _resolved(body, base_id, services, principal)
-            running = await start(body, resolved, principal, services.replicas, base_id)
+            deadline = Deadline.of(request.headers)
+            async with deadline.limit():
+                body: ChatRequest | CompletionRequest = await _body(request, services, model)
+                watch.identified(principal, body)
+                principal.require_priority(body.priority)
+                base_id = await services.store.base_id()
+                with watch.resolving():
+                    resolved = await _resolved(body, base_id, services, principal)
+                running = await start(body, resolved, principal, services.replicas, base_id, deadline)
         headers = running.resolved.headers()
         batches = watch.to_the_end(running)
         if not body.stream:

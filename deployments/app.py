@@ -32,6 +32,9 @@ INGRESS_DRAIN_S = 600.0
 """A stream can move from replica to replica, but not from the ingress that holds its connection."""
 SURGE_PERCENT = 100
 """Ingress and router are small: in a rolling update the new ones are there before the old ones go."""
+MODEL_HEALTH_CHECK_PERIOD_S = 1.0
+MODEL_HEALTH_CHECK_TIMEOUT_S = 3.5
+"""Ray Serve gives a replica up after three checks in a row without an answer: within 15 s, with the waits between."""
 INGRESS_MAX_ONGOING = 4096
 ROUTER_MAX_ONGOING = 256
 
@@ -63,13 +66,14 @@ def bind(settings: Settings) -> Application:
             # The engine has a queue of its own and refuses with a clear error; Serve's limit must not bite first.
             max_ongoing_requests=2 * (settings.engine.max_queue + settings.engine.max_rows),
             ray_actor_options={"num_cpus": replicas.cpus, "num_gpus": replicas.gpus},
-            graceful_shutdown_timeout_s=replicas.drain_timeout_s,
-            max_surge_percent=replicas.max_surge_percent,
             request_router_config=RequestRouterConfig(
                 request_router_class="deployments.affinity:AffinityRouter",
                 request_routing_stats_period_s=ROUTING_STATS_PERIOD_S,
             ),
-            **health,
+            graceful_shutdown_timeout_s=replicas.drain_timeout_s,
+            max_surge_percent=replicas.max_surge_percent,
+            health_check_period_s=MODEL_HEALTH_CHECK_PERIOD_S,
+            health_check_timeout_s=MODEL_HEALTH_CHECK_TIMEOUT_S,
         )
         .bind(settings)
     )

@@ -125,7 +125,11 @@ class _Progress:
         """The call as the next replica gets it, under an id that the last one may still be busy with."""
         if not self.losses:
             return self._call
-        again = replace(self._call, request_id=f"{self._call.request_id}.{self.losses}")
+        again = replace(
+            self._call,
+            request_id=f"{self._call.request_id}.{self.losses}",
+            timeout_s=self._time_left(self._call.timeout_s),
+        )
         if not any(row.token_ids or row.is_finished for row in self._rows):
             return again
         resume = tuple(RowSoFar(tuple(row.token_ids), row.is_finished) for row in self._rows)
@@ -151,6 +155,10 @@ class _Progress:
         """The call's replica is gone."""
         self.losses += 1
         self._lost_at = time.perf_counter()
+
+    def _time_left(self, timeout_s: float | None) -> float | None:
+        """What the lost replicas have used of the deadline is gone."""
+        return None if timeout_s is None else max(1e-3, timeout_s - (time.perf_counter() - self._began))
 
     def _timed(self, piece: Piece) -> Piece:
         """The piece, with times that tell of the whole row where the last replica knows only its own part."""

@@ -6,6 +6,7 @@ Knows the core's error classes and the ways in which Ray reports a lost process.
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +18,9 @@ from starlette.responses import JSONResponse
 
 from adaptrix_core import errors as core
 
-RETRY_AFTER_S = 1
+RETRY_AFTER_S = 1.0
+"""Where nothing better is known."""
+MAX_RETRY_AFTER_S = 600.0
 LOST = (RayActorError, ObjectLostError, NodeDiedError, WorkerCrashedError)
 """Ray's errors for a process that is gone, or for what it had not handed over."""
 
@@ -34,6 +37,7 @@ _STATUS: tuple[tuple[type[core.AdaptrixError], int, str], ...] = (
     (core.ConfigError, 500, "server_error"),
     (core.Overloaded, 429, "rate_limit_error"),
     (core.CacheFull, 503, "server_error"),
+    (core.AdapterUnavailable, 503, "server_error"),
     (core.RequestTimeout, 504, "timeout_error"),
     (core.EngineStopped, 503, "server_error"),
 )
@@ -98,10 +102,16 @@ def error_response(raised: BaseException) -> JSONResponse:
     """The HTTP response for anything that was raised."""
     error = as_core_error(raised)
     status, _ = status_of(error)
-    headers = {"retry-after": str(RETRY_AFTER_S)} if status in (429, 503) else {}
+    headers = {"retry-after": str(retry_after_s(error))} if status in (429, 503) else {}
     if status == 401:
         headers["www-authenticate"] = "Bearer"
     return JSONResponse(error_document(error), status, headers)
+
+
+def retry_after_s(error: core.AdaptrixError) -> int:
+    """Whole seconds after which the same request may succeed, at least 1."""
+    estimate = error.retry_after_s if isinstance(error, core.RetryLater) else None
+    return max(1, math.ceil(min(RETRY_AFTER_S if estimate is None else estimate, MAX_RETRY_AFTER_S)))
 
 
 def invalid_body(error: ValidationError, model: type[BaseModel] | None) -> core.InvalidRequest:

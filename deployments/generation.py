@@ -14,10 +14,18 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from adaptrix_core.errors import AdapterNotFound, AdapterRejected, AdaptrixError, CacheFull, InvalidRequest
+from adaptrix_core.errors import (
+    AdapterNotFound,
+    AdapterRejected,
+    AdapterUnavailable,
+    AdaptrixError,
+    CacheFull,
+    InvalidRequest,
+)
 from adaptrix_core.observe.tracing import carrier
 from deployments.answers import AnswerHead
 from deployments.catalogue import Catalogue
+from deployments.deadlines import Deadline
 from deployments.errors import NotReady, as_core_error
 from deployments.merging import merged
 from deployments.names import FORK, Choice, NamedMix, choose
@@ -30,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 Batches = AsyncGenerator[list[Piece]]
 
-ADAPTER_TROUBLE = (AdapterNotFound, AdapterRejected, CacheFull)
+ADAPTER_TROUBLE = (AdapterNotFound, AdapterRejected, AdapterUnavailable, CacheFull)
 """Errors that are the adapter's fault, so that the base model could still answer."""
 
 
@@ -74,9 +82,13 @@ class Resolved:
         if self.route is not None:
             headers["x-adaptrix-route-score"] = f"{self.route.score:.4f}"
         if self.troubles:
-            text = "; ".join(self.troubles).encode("ascii", "replace").decode()
-            headers["x-adaptrix-fallback"] = " ".join(text.split())[:512]
+            headers["x-adaptrix-fallback"] = self.trouble.encode("ascii", "replace").decode()
         return headers
+
+    @property
+    def trouble(self) -> str:
+        """All troubles in one line; empty where there are none."""
+        return " ".join("; ".join(self.troubles).split())[:512]
 
 
 @dataclass(frozen=True)
@@ -117,7 +129,12 @@ async def resolve(
 
 
 async def start(
-    body: ChatRequest | CompletionRequest, resolved: Resolved, principal: Principal, replicas: Replicas, base_id: str
+    body: ChatRequest | CompletionRequest,
+    resolved: Resolved,
+    principal: Principal,
+    replicas: Replicas,
+    base_id: str,
+    deadline: Deadline,
 ) -> Running:
     """Hand the request to replicas and wait until each prompt has its first piece, so that refusals become a status.
 
@@ -138,6 +155,7 @@ async def start(
                 salt=principal.salt,
                 response_format=body.response_format.grammar_schema() if body.response_format else None,
                 priority=body.priority,
+                timeout_s=deadline.remaining_s,
                 trace=carrier(),
             )
             for number, prompt in enumerate(prompts)
@@ -155,8 +173,11 @@ async def start(
             resolved = _without_broken_adapter(resolved, as_core_error(raised))
     model = resolved.label if any(mix.terms for mix in resolved.mixes) else base_id
     forks = tuple({"adapter": mix.label, "digest": mix.digests} for mix in resolved.mixes)
-    head = AnswerHead(kind, response_id, int(time.time()), model, forks if len(forks) > 1 else (), body.n)
-    return Running(head, resolved, _resumed(first, batches), rows_per_prompt * len(prompts), rows_per_prompt)
+    head = AnswerHead(
+        kind, response_id, int(time.time()), model, forks if len(forks) > 1 else (), body.n, resolved.trouble
+    )
+    in_time = deadline.over(_resumed(first, batches))
+    return Running(head, resolved, in_time, rows_per_prompt * len(prompts), rows_per_prompt)
 
 
 def _without_broken_adapter(resolved: Resolved, error: AdaptrixError) -> Resolved:

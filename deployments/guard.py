@@ -23,8 +23,9 @@ from deployments.principals import is_loopback
 WATCH = "adaptrix.watch"
 """Where a connection's scope has the `RequestWatch` of its request."""
 
-CONTROL_HEADERS = ("serve-multiplexed-model-id", "serve-session-id", "x-serve-")
-"""Headers by which Ray Serve's parts steer requests; from outside they would let a caller choose replicas."""
+CONTROL_HEADERS = ("serve-multiplexed-model-id", "serve-session-id", "x-serve-", "x-request-disconnect-disabled")
+"""Headers by which Ray Serve's parts steer requests; from outside they would let a caller choose replicas, or keep a
+request running that nobody reads."""
 
 
 class Guard:

@@ -2,8 +2,8 @@
 
 The store is not trusted. Bytes are copied into a private directory, checked there against the package digest, the
 trust policy and the base model, and only then mapped. A package that was refused is not tried again until the catalogue
-offers it anew. What is revoked is refused whatever the catalogue says, and the requests that run on it end. Knows no
-HTTP.
+offers it anew; one that could not be brought is (`arrivals.py`). What is revoked is refused whatever the catalogue
+says, and the requests that run on it end. Knows no HTTP.
 """
 
 from __future__ import annotations
@@ -21,15 +21,22 @@ from adaptrix_core.adapters.atomic import write_directory
 from adaptrix_core.adapters.loader import DynamicLoader
 from adaptrix_core.adapters.revocation_lease import RevocationLease
 from adaptrix_core.adapters.snapshot import Snapshot
-from adaptrix_core.errors import AdapterNotFound, AdapterRejected, AdaptrixError
+from adaptrix_core.errors import AdapterNotFound, AdapterRejected, AdapterUnavailable, AdaptrixError, CacheFull
 from adaptrix_core.injection.mix import Mix, Term
+from deployments.arrivals import TRY_LIMIT_S, Arrivals
+from deployments.breaker import Breakers
 from deployments.catalogue import Catalogue
+from deployments.own_thread import in_own_thread
 from deployments.uses import PackageUses
 from deployments.wire import Entry, Holding, PackageMix, Refusal
 
 logger = logging.getLogger(__name__)
 
 DRAIN_POLL_S = 0.05
+PATIENCE_S = 5.0
+"""So long a new catalogue waits for what it lists; the rest arrives while the replica serves."""
+NOT_ITS_FAULT = ("wrong_package",)
+"""Codes of refusals that say nothing about the package itself: other bytes came than were asked for."""
 
 Fetch = Callable[[str], Awaitable[Mapping[str, bytes]]]
 """Package digest to its files, from the store."""
@@ -51,7 +58,13 @@ class Holdings:
     """The packages of one replica. All methods run in the replica's event loop; slow work goes to threads."""
 
     def __init__(
-        self, loader: DynamicLoader, private_dir: Path, fetch: Fetch, lease: RevocationLease, forget: Forget
+        self,
+        loader: DynamicLoader,
+        private_dir: Path,
+        fetch: Fetch,
+        lease: RevocationLease,
+        forget: Forget,
+        try_limit_s: float = TRY_LIMIT_S,
     ) -> None:
         self._loader = loader
         self._dir = private_dir
@@ -63,23 +76,32 @@ class Holdings:
         self._refused: dict[str, tuple[str, Refusal]] = {}
         """Package digest to (revision of the entry that was refused, why)."""
         self._draining: dict[str, asyncio.Task[None]] = {}
+        self._breakers = Breakers()
+        self._arrivals = Arrivals(self._bring, self._breakers, try_limit_s)
+        self._loading: dict[str, asyncio.Future[Adapter]] = {}
+        """Loads under way, those included that their try did not wait for to the end."""
+        self._wanted: dict[str, Entry] = {}
         self._listed: set[str] = set()
         """Packages of the catalogue that was last synced."""
 
     async def sync(self, catalogue: Catalogue) -> None:
         """Hold what the catalogue lists, and let go of the rest once no request uses it.
 
-        Packages that are no good are noted as refused; what ``fetch`` raises beside the project's errors passes on.
+        Packages that are no good are noted as refused. Returns when each was tried; those that take long come later.
         """
         self._listed = {entry.package for entry in catalogue.entries}
         wanted = {entry.package: entry for entry in catalogue.entries if not self._lease.is_revoked(entry.package)}
         for package in set(self._held) - set(wanted):
             self._let_go(package)
         self._refused = {package: why for package, why in self._refused.items() if package in wanted}
-        arrivals = [self._arrive(entry) for entry in wanted.values() if self._is_news(entry)]
-        for outcome in await asyncio.gather(*arrivals, return_exceptions=True):
-            if isinstance(outcome, BaseException):
-                raise outcome
+        for package in set(self._arrivals.packages()) - set(wanted):
+            self._arrivals.stop(package)
+            self._abandon(package)
+        news = [entry for entry in wanted.values() if self._is_news(entry)]
+        self._wanted = wanted
+        for entry in news:
+            self._arrivals.start(entry)
+        await self._arrivals.tried([entry.package for entry in news], PATIENCE_S)
 
     def let_go_revoked(self) -> None:
         """End every request that runs on a revoked package, and drop its files, weights, keys and values."""
@@ -91,14 +113,15 @@ class Holdings:
     async def pinned(self, mixes: Sequence[PackageMix]) -> AsyncIterator[Pinned]:
         """The mixes to compute under, their adapters kept in host memory for as long as the context lasts.
 
-        Raises AdapterRejected (refused here, and why), AdapterNotFound or CacheFull, with the package in ``.package``.
+        Raises AdapterRejected (refused here, and why), AdapterNotFound, AdapterUnavailable or CacheFull, with the
+        package in ``.package``.
         """
         digests: dict[str, str] = {}
         packages = dict.fromkeys(package for mix in mixes for package, _ in mix)
         with self._uses.of(packages) as ended:
             try:
                 for package in packages:
-                    self._require(package)
+                    await self._require(package)
                     digests[package] = await self._pin(package)
                 terms = tuple(tuple(Term(digests[package], weight) for package, weight in mix) for mix in mixes)
                 yield Pinned(terms, ended)
@@ -125,6 +148,9 @@ class Holdings:
             for package, adapter in self._held.items()
         }
         refused = {package: refusal for package, (_, refusal) in self._refused.items()}
+        for package in self._breakers.open_circuits():
+            unavailable = self._breakers.unavailable(package)
+            refused[package] = Refusal(unavailable.code, unavailable.message)
         for package in filter(self._lease.is_revoked, self._listed):
             refused[package] = Refusal("adapter_revoked", self._lease.reason(package))
         return held, refused
@@ -132,10 +158,16 @@ class Holdings:
     def _is_news(self, entry: Entry) -> bool:
         if entry.package in self._held and entry.package not in self._draining:
             return False
+        if entry.package in self._arrivals.packages():
+            return self._wanted[entry.package].revision != entry.revision
         known = self._refused.get(entry.package)
         return known is None or known[0] != entry.revision
 
-    def _require(self, package: str) -> None:
+    async def _require(self, package: str) -> None:
+        try:
+            await self._arrivals.landed(package)
+        except AdapterUnavailable as error:
+            raise _about(error, package) from None
         try:
             self._lease.check(package)
         except AdapterRejected as error:
@@ -149,25 +181,36 @@ class Holdings:
     async def _pin(self, package: str) -> str:
         """Pin a held package and return its weights digest; it is read from disk again if it was evicted."""
         digest = self._held[package].digest
-        pinning = asyncio.ensure_future(asyncio.to_thread(self._loader.pin, digest))
+        pinning = asyncio.ensure_future(in_own_thread(self._loader.pin, digest))
         try:
             await asyncio.shield(pinning)
         except asyncio.CancelledError:
             # The thread cannot be stopped; what it pins must not stay pinned.
             pinning.add_done_callback(lambda done: None if done.exception() else self._loader.unpin(digest))
             raise
-        except AdaptrixError as error:
+        except (AdapterNotFound, CacheFull) as error:
             raise _about(error, package) from error
+        except (AdaptrixError, OSError) as error:  # our own copy cannot be read any more
+            self._breakers.failed(package, error)
+            if self._breakers.is_open(package) and package in self._wanted:
+                self._let_go(package)
+                self._arrivals.start(self._wanted[package])
+            raise _about(AdapterUnavailable(f"package {package} cannot be read again: {error}"), package) from error
+        self._breakers.forget(package)
         return digest
 
-    async def _arrive(self, entry: Entry) -> None:
-        """Fetch, verify and load one package; what went wrong is kept as a refusal."""
+    async def _bring(self, entry: Entry) -> None:
+        """Fetch, verify and load one package; what is wrong with the package itself is kept as a refusal.
+
+        Raises what may be better the next time.
+        """
         if (draining := self._draining.get(entry.package)) is not None:
             await draining
         try:
-            files = await self._fetch(entry.package)
-            adapter = await asyncio.to_thread(self._accept, entry, files)
-        except AdaptrixError as error:
+            adapter = await self._loaded(entry)
+        except AdapterRejected as error:
+            if error.code in NOT_ITS_FAULT:
+                raise
             logger.warning("adapter %s refused: %s: %s", entry.identity, error.code, error.message)
             self._refused[entry.package] = (entry.revision, Refusal(error.code, error.message))
             return
@@ -175,6 +218,30 @@ class Holdings:
         self._held[entry.package] = adapter
         logger.info("adapter %s held, package %s", entry.identity, entry.package)
         self.let_go_revoked()  # it may have been revoked while it was on its way
+
+    async def _loaded(self, entry: Entry) -> Adapter:
+        """What was begun before is waited for: a directory must not be written by two threads."""
+        loading = self._loading.get(entry.package)
+        if loading is None:
+            files = await self._fetch(entry.package)
+            loading = asyncio.ensure_future(in_own_thread(self._accept, entry, files))
+            self._loading[entry.package] = loading
+        try:
+            return await asyncio.shield(loading)
+        finally:
+            if loading.done():
+                self._loading.pop(entry.package, None)
+
+    def _abandon(self, package: str) -> None:
+        """Undo a load that is still under way, when it ends."""
+        loading = self._loading.pop(package, None)
+        if loading is not None:
+            loading.add_done_callback(lambda done: None if done.exception() else self._discard(package))
+
+    def _discard(self, package: str) -> None:
+        if package not in self._held and package not in self._wanted:
+            self._loader.unload(package)
+            shutil.rmtree(self._dir / package)
 
     def _accept(self, entry: Entry, files: Mapping[str, bytes]) -> Adapter:
         snapshot = Snapshot(entry.name, files)
@@ -205,7 +272,7 @@ class Holdings:
                 await asyncio.sleep(DRAIN_POLL_S)
             if self._lease.is_revoked(package) and digest not in self._loader.loaded_names().values():
                 await self._forget(digest)
-            await asyncio.to_thread(shutil.rmtree, self._dir / package)
+            await in_own_thread(shutil.rmtree, self._dir / package, True)
         finally:
             del self._held[package], self._draining[package]
 

@@ -31,6 +31,7 @@ from deployments.generation import Batches
 from deployments.metrics import Metrics
 from deployments.names import public_id
 from deployments.principals import KeyRing
+from deployments.second_choice import SecondChoice
 from deployments.services import Services
 from deployments.sleeper import Sleeper
 from deployments.store_handle import namespace_of
@@ -189,7 +190,7 @@ class Ingress:
         self._services = Services(
             settings=settings,
             keys=KeyRing.read(settings.security.api_keys_file),
-            replicas=ContinuedReplicas(HandleReplicas(model), metrics.continuations.inc),
+            replicas=ContinuedReplicas(SecondChoice(HandleReplicas(model)), metrics.continuations.inc),
             router=HandleRouter(router) if router is not None else None,
             store=HandleStore(self._follower, settings, Sleeper(app_name, model.deployment_name)),
             metrics=metrics,

@@ -46,6 +46,8 @@ def main(argv: list[str] | None = None) -> int:
     # processes can submit work to the cluster; without one, everybody on this machine can.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_AUTH_MODE", "token")
+    # A replica that does not answer cannot end in good order: waiting for it keeps its clients, and its GPU, waiting.
+    os.environ.setdefault("RAY_SERVE_FORCE_STOP_UNHEALTHY_REPLICAS", "1")
     try:
         config = read_config(options.config, options.host, options.port)
     except ConfigError as error:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from adaptrix_core.adapters.snapshot import Snapshot
 from adaptrix_core.errors import AdapterRejected
+from deployments.own_thread import in_own_thread
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +25,8 @@ class PackageSource:
     def __init__(self, ask_store: Callable[[str], Awaitable[Files]], ask_directory: Callable[[str], Snapshot]) -> None:
         self._ask_store = ask_store
         self._ask_directory = ask_directory
+        self._reading: dict[str, asyncio.Task[Snapshot]] = {}
+        """Reads of the shared directory; one that hangs is waited for again, not begun again."""
 
     async def fetch(self, package: str) -> Files:
         """The files of a package. Raises what the store raised, where the shared directory has no better answer."""
@@ -32,14 +35,21 @@ class PackageSource:
         except Exception as error:  # lost, or wrong in any way: the directory is asked in its place
             logger.warning("the adapter store did not deliver package %s: %s", package, error)
             try:
-                snapshot = await asyncio.to_thread(self._ask_directory, package)
+                snapshot = await self._read(package)
                 return await self._checked(snapshot.files, package)
             except Exception as other:
                 logger.warning("nor did the shared directory: %s", other)
             raise
 
+    async def _read(self, package: str) -> Snapshot:
+        reading = self._reading.get(package)
+        if reading is None:
+            reading = self._reading[package] = asyncio.create_task(in_own_thread(self._ask_directory, package))
+            reading.add_done_callback(lambda _: self._reading.pop(package))
+        return await asyncio.shield(reading)
+
     async def _checked(self, files: Files, package: str) -> Files:
-        digest = await asyncio.to_thread(lambda: Snapshot("", files).package_digest)
+        digest = await in_own_thread(lambda: Snapshot("", files).package_digest)
         if digest != package:
             raise AdapterRejected(f"asked for package {package}, got {digest}", code="wrong_package")
         return files

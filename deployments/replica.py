@@ -17,7 +17,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from adaptrix_core.adapters.revocation import SignedList
 from adaptrix_core.config import Settings
-from adaptrix_core.errors import EngineStopped
+from adaptrix_core.errors import EngineStopped, RetryLater
 from adaptrix_core.observe.logs import start_logging
 from adaptrix_core.observe.tracing import start_tracing
 from deployments.autoscaling import BACKLOG
@@ -31,6 +31,7 @@ from deployments.revocation_follower import RevocationFollower
 from deployments.shipped import read_shared
 from deployments.store_files import packages_directory
 from deployments.store_handle import namespace_of
+from deployments.watchdog import Watchdog
 from deployments.wire import GenerateCall, Piece
 
 logger = logging.getLogger(__name__)
@@ -66,6 +67,8 @@ class ModelReplica:
         )
         self._publisher = ResidencyPublisher(self._worker.holdings.residency, push_to_controller)
         self._worker.watch_residency(self._publisher.changed)
+        self._watchdog = Watchdog(self._worker.check_health)
+        self._watchdog.start()
         await self._follower.start()
         await self._revocations.start()
         await self._prefetch()
@@ -74,12 +77,16 @@ class ModelReplica:
 
     async def generate(self, call: GenerateCall) -> AsyncGenerator[list[Piece]]:
         """What each engine step produced for ``call``, as it comes. Closing this aborts the request."""
-        async with aclosing(self._worker.generate(call)) as batches:
-            async for pieces in batches:
-                yield pieces
+        try:
+            async with aclosing(self._worker.generate(call)) as batches:
+                async for pieces in batches:
+                    yield pieces
+        except RetryLater as error:
+            error.replica_id = self._replica_id  # so that another one is asked
+            raise
 
     async def check_health(self) -> None:
-        """Raises where the engine thread has ended; Serve then replaces this replica."""
+        """Raises where the engine thread has ended or is stuck; Serve then replaces this replica."""
         self._worker.check_health()
 
     def record_routing_stats(self) -> dict[str, str]:
@@ -100,6 +107,8 @@ class ModelReplica:
             await self._worker.holdings.warm(hot)
 
     def __del__(self) -> None:
+        if hasattr(self, "_watchdog"):
+            self._watchdog.stop()
         if hasattr(self, "_worker"):  # not where __init__ failed before it
             self._worker.stop()
 

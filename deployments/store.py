@@ -24,6 +24,7 @@ from adaptrix_core.errors import AdapterExists, AdapterRejected, Conflict, Reque
 from deployments.catalogue import Catalogue
 from deployments.cluster_residency import warmest
 from deployments.hot import HotAdapters
+from deployments.own_thread import in_own_thread
 from deployments.package_files import describe
 from deployments.presence import Presence
 from deployments.revocation_board import RevocationBoard
@@ -100,7 +101,7 @@ class AdapterStore:
 
     async def read(self, package: str) -> Snapshot:
         """The files of a package, as they are on disk. Raises AdapterNotFound or AdapterRejected."""
-        return await asyncio.to_thread(self._files.read, package)
+        return await in_own_thread(self._files.read, package)
 
     async def report(self, report: Report) -> None:
         """Take note of what a replica holds."""

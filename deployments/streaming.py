@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from typing import Any
 
-from adaptrix_core.errors import AdaptrixError
+from adaptrix_core.errors import AdaptrixError, RequestTimeout
 from deployments.answers import ChunkedAnswer, Usage
 from deployments.errors import as_core_error, error_document
 from deployments.wire import Piece
@@ -56,16 +56,18 @@ async def server_sent_events(
 
 def broke_off(piece: Piece) -> bool:
     """Whether this piece ends its row in another way than the model ending it."""
-    return piece.finish_reason in ("error", "abort")
+    return piece.finish_reason in ("error", "abort", "deadline_exceeded")
 
 
 def raise_if_broken(pieces: Iterable[Piece]) -> None:
-    """Raise for a row that ended in an error or was aborted by the engine."""
+    """Raise for a row that ended in an error, was aborted by the engine, or ran out of time."""
     for piece in pieces:
         if piece.finish_reason == "error":
             raise AdaptrixError(piece.error or "the engine failed on this request; see the server's log")
         if piece.finish_reason == "abort":
             raise AdaptrixError("the request was aborted by the server; send it again", code="aborted")
+        if piece.finish_reason == "deadline_exceeded":
+            raise RequestTimeout(f"{piece.error}; allow more time, or ask for fewer tokens", code="deadline_exceeded")
 
 
 def _events(documents: Iterable[dict[str, Any]]) -> bytes:

@@ -140,7 +140,7 @@ class RequestWatch:
         self._is_closed = True
         self.total_s = time.perf_counter() - self._arrived
         for row in self.rows:
-            row.finish_reason = row.finish_reason or ("abort" if self.error is None else "error")
+            row.finish_reason = row.finish_reason or self._why_ended
             self._metrics.row_ended(row.kind, row.num_prompt_tokens, row.finish_reason)
             if row.times is not None:
                 self._metrics.row_measured(row.kind, row.num_tokens, row.times)
@@ -149,6 +149,13 @@ class RequestWatch:
         if self._settings.logs == "json":
             logger.info("request", extra={"fields": request_line(self, self._settings.log_prompts)})
         self._end_span()
+
+    @property
+    def _why_ended(self) -> str:
+        """For rows that were ended from here."""
+        if self.error == "deadline_exceeded":
+            return self.error
+        return "abort" if self.error is None else "error"
 
     async def _counted(self, running: Running) -> Batches:
         try:

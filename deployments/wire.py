@@ -38,6 +38,10 @@ class GenerateCall:
     """The JSON schema that the text must satisfy; None for free text."""
     priority: int = 0
     """Lower is more urgent."""
+    timeout_s: float | None = None
+    """Seconds after its arrival at the replica at which the call ends, done or not; None for never."""
+    refused_by: tuple[str, ...] = ()
+    """Replicas that could not take this call a moment ago."""
     trace: Mapping[str, str] = field(default_factory=dict)
     """W3C trace context headers of the request; empty where it is not traced."""
     resume: tuple[RowSoFar, ...] = ()

@@ -7,6 +7,7 @@ Importing this module loads torch, so only a replica does.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
@@ -78,6 +79,7 @@ class EngineWorker:
             spans.end(failure)
 
     async def _generate(self, call: GenerateCall, spans: CallSpans) -> AsyncGenerator[list[Piece]]:
+        arrived = time.monotonic()
         params = SamplingParams(**sampling_arguments(call))
         encoding = spans.begin("encode")
         token_ids = await asyncio.to_thread(self._encode, call.prompt)
@@ -86,8 +88,12 @@ class EngineWorker:
         async with self.holdings.pinned(call.mixes) as pinned:
             pinning.end()
             schedules = tuple(constant(mix) for mix in pinned.mixes)
+            # What encoding and reading adapters has taken is gone.
+            left_s = None if call.timeout_s is None else max(1e-3, call.timeout_s - (time.monotonic() - arrived))
             resume = tuple(RowProgress(row.token_ids, row.is_finished) for row in call.resume)
-            request = GenerationRequest(call.request_id, token_ids, params, schedules, call.salt, call.priority, resume)
+            request = GenerationRequest(
+                call.request_id, token_ids, params, schedules, call.salt, call.priority, resume, left_s
+            )
             async with aclosing(batched(self._loop.generate(request), pinned.ended)) as batches:
                 told = token_ids
                 async for events in batches:
@@ -99,9 +105,12 @@ class EngineWorker:
                     told = ()
 
     def check_health(self) -> None:
-        """Raise EngineStopped where the engine thread has ended."""
+        """Raise EngineStopped where the engine thread has ended, or does not get on."""
         if not self._loop.is_alive:
             raise EngineStopped("the engine thread has ended; the replica is replaced")
+        if self._loop.heartbeat.is_stuck:
+            silent_s = self._loop.heartbeat.silent_s
+            raise EngineStopped(f"the engine computes nothing for {silent_s:.0f} s; the replica is replaced")
 
     async def backlog_tokens(self) -> int:
         """Tokens promised and not computed yet. Raises EngineStopped."""

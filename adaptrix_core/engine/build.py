@@ -24,6 +24,7 @@ def build_engine(settings: Settings, adapters_dir: Path | None = None) -> Engine
         max_batch_tokens=wanted.max_batch_tokens,
         mixed_prefill_tokens=wanted.mixed_prefill_tokens,
         max_waiting=wanted.max_queue,
+        max_wait_s=wanted.max_wait_s,
         block_size=wanted.block_size,
         kv_cache_tokens=wanted.kv_cache_tokens or EngineOptions().kv_cache_tokens,
         cut=catalogue_cut(adapters.dir, base) if wanted.cut is None else wanted.cut or None,

@@ -21,12 +21,13 @@ from adaptrix_core.base.running import LayerCall, call_directly
 from adaptrix_core.engine.advance import finish
 from adaptrix_core.engine.compiled import CompiledLayers
 from adaptrix_core.engine.constraint import Constraint, GrammarCompiler
+from adaptrix_core.engine.deadlines import Deadlines
 from adaptrix_core.engine.detokenizer import TextStream
 from adaptrix_core.engine.kv_cache import KVCache
 from adaptrix_core.engine.native import NativeSpans
 from adaptrix_core.engine.prefix import PrefixCache
 from adaptrix_core.engine.replay import replay
-from adaptrix_core.engine.request import GenerationRequest, SamplingParams, TokenEvent
+from adaptrix_core.engine.request import FinishReason, GenerationRequest, SamplingParams, TokenEvent
 from adaptrix_core.engine.row import Row
 from adaptrix_core.engine.runner import Runner
 from adaptrix_core.engine.scheduler import Scheduler
@@ -54,6 +55,8 @@ class EngineOptions:
     of reading the weights once hardly slows their streams; None: 2 on a CPU, 256 on an accelerator."""
     max_waiting: int = 1024
     """Rows that may wait; further requests are refused."""
+    max_wait_s: float | None = None
+    """Seconds that a request may be expected to wait; others are refused. None: for as long as the queue has room."""
     block_size: int = 16
     """Tokens per KV block."""
     kv_cache_tokens: int = 16384
@@ -118,6 +121,7 @@ class EngineCore:
             options.mixed_prefill_on(base.device),
             _context_per_token(base.info),
             options.max_waiting,
+            options.max_wait_s,
             base.eos_token_ids,
         )
         compiled = CompiledLayers(base) if options.compile and not isinstance(base, PackedModel) else None
@@ -131,6 +135,7 @@ class EngineCore:
             compiled.start()
         self._grammars = GrammarCompiler(base.tokenizer, base.info.vocab_size) if base.tokenizer is not None else None
         self._rows: dict[str, list[Row]] = {}
+        self._deadlines = Deadlines()
         self._pins: dict[str, frozenset[str]] = {}
         self.num_steps = 0
         self.compute_s = 0.0
@@ -146,6 +151,11 @@ class EngineCore:
     def has_work(self) -> bool:
         """Whether some row is unfinished."""
         return bool(self._rows)
+
+    @property
+    def is_compiling(self) -> bool:
+        """Whether layers are being compiled, which a step may have to wait for."""
+        return self.compiled is not None and self.compiled.state == "compiling"
 
     def add(self, request: GenerationRequest) -> list[Row]:
         """Accept a request: one row per mix schedule and choice that goes on, its adapters pinned in host memory.
@@ -171,8 +181,19 @@ class EngineCore:
         began = time.perf_counter()
         token_ids = self.runner.run(batch)
         self.num_steps += 1
-        self.compute_s += time.perf_counter() - began
+        taken_s = time.perf_counter() - began
+        self.compute_s += taken_s
+        self.scheduler.backlog.stepped(taken_s, batch.num_tokens, self.scheduler.num_running)
         return self._settle(self.scheduler.commit(batch, token_ids))
+
+    def end_late(self) -> list[TokenEvent]:
+        """End the rows whose deadline has passed, running or waiting; what they held is free."""
+        return self._settle(
+            [
+                self._end(row, "deadline_exceeded", f"the deadline of {row.request.timeout_s:.1f} s has passed")
+                for row in self._deadlines.passed()
+            ]
+        )
 
     def fail_running(self, error: BaseException) -> list[TokenEvent]:
         """End the rows of a step that could not be computed with an error event.
@@ -266,6 +287,7 @@ class EngineCore:
             self._unpin(request.request_id)
             raise
         self._rows[request.request_id] = rows
+        self._deadlines.add(rows)
         return rows
 
     def prepare_grammars(self) -> None:
@@ -321,7 +343,7 @@ class EngineCore:
                 param="max_tokens" if prompt < limit else "messages",
             )
 
-    def _end(self, row: Row, reason: Literal["abort", "error"], error: str | None = None) -> TokenEvent:
+    def _end(self, row: Row, reason: FinishReason, error: str | None = None) -> TokenEvent:
         self.scheduler.remove(row)
         return finish(row, reason, error)
 

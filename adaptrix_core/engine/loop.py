@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from adaptrix_core.adapters import Adapter
 from adaptrix_core.engine.engine import AdapterChoice, Engine
+from adaptrix_core.engine.heartbeat import STUCK_S, Heartbeat
 from adaptrix_core.engine.request import GenerationRequest, TokenEvent
 from adaptrix_core.errors import EngineStopped
 from adaptrix_core.injection.mix import Mix
@@ -34,8 +35,10 @@ _Command = tuple[Callable[..., Any], tuple[Any, ...], "Future[Any]"]
 class EngineLoop:
     """Drives an `Engine`; every method may be called from any thread."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, stuck_s: float = STUCK_S) -> None:
+        """stuck_s: how long a step or a command may take before the engine counts as stuck."""
         self.engine = engine
+        self.heartbeat = Heartbeat(lambda: engine.is_compiling, stuck_s)
         self._commands: queue.SimpleQueue[_Command | None] = queue.SimpleQueue()
         self._subscribers: dict[str, _Subscriber] = {}
         self._thread = threading.Thread(target=self._run, name="adaptrix-engine", daemon=True)
@@ -120,6 +123,9 @@ class EngineLoop:
     def _run(self) -> None:
         try:
             while self._execute_commands():
+                self.heartbeat.begin()
+                if late := self.engine.end_late():
+                    self._deliver(late)
                 if self.engine.has_work:
                     self._step()
         finally:
@@ -131,7 +137,9 @@ class EngineLoop:
 
     def _step(self) -> None:
         try:
+            before = self.engine.num_steps
             events = self.engine.step()
+            self.heartbeat.stepped(self.engine.num_steps > before)
         except Exception as error:  # a step that fails must end its own rows only, whatever it failed with
             log.exception("a step failed; its rows end with an error")
             events = self.engine.fail_running(error)
@@ -140,10 +148,14 @@ class EngineLoop:
     def _execute_commands(self) -> bool:
         """Run what is queued, waiting for a command while there is nothing to compute; False to stop."""
         while True:
+            is_idle = not self.engine.has_work
+            if is_idle:
+                self.heartbeat.rest()
             try:
-                command = self._commands.get(block=not self.engine.has_work)
+                command = self._commands.get(block=is_idle)
             except queue.Empty:
                 return True
+            self.heartbeat.begin()
             if command is None:
                 return False
             function, args, future = command

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.injection.mix import Mix, MixSchedule, check_schedule
 
-FinishReason = Literal["stop", "length", "abort", "error"]
+FinishReason = Literal["stop", "length", "abort", "error", "deadline_exceeded"]
 
 MAX_LOGPROBS = 20
 MAX_CHOICES = 64
@@ -113,8 +113,12 @@ class GenerationRequest:
     Events tell only of what is new. Row numbers, positions, noise, penalties, stop strings, grammar and the count
     towards ``max_tokens`` are those of an undisturbed run.
     """
+    timeout_s: float | None = None
+    """Seconds after its arrival in the engine at which the request ends, whatever it has by then; None for never."""
 
     def __post_init__(self) -> None:
+        if self.timeout_s is not None and not self.timeout_s > 0:
+            raise InvalidRequest(f"timeout_s is {self.timeout_s!r}; it must be above 0", param="timeout_s")
         _check_number("priority", self.priority, int, -MAX_PRIORITY, MAX_PRIORITY)
         if not self.prompt_token_ids:
             raise InvalidRequest("the prompt is empty; send at least one token", param="prompt")

@@ -70,6 +70,12 @@ class Row:
         self._seed = secrets.randbits(62) if seed is None else seed
 
     @property
+    def deadline(self) -> float | None:
+        """When the row ends, done or not, by `time.perf_counter`; None for never."""
+        timeout_s = self.request.timeout_s
+        return None if timeout_s is None else self.arrived + timeout_s
+
+    @property
     def num_computed(self) -> int:
         """Tokens computed in every layer."""
         return self.computed[-1]

@@ -14,14 +14,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from adaptrix_core.engine.admission import Admission
 from adaptrix_core.engine.advance import advance
+from adaptrix_core.engine.backlog import Backlog
 from adaptrix_core.engine.kv_cache import KVCache
 from adaptrix_core.engine.prefix import PrefixCache
 from adaptrix_core.engine.request import TokenEvent
 from adaptrix_core.engine.row import Row
 from adaptrix_core.engine.sampler import Sampled
 from adaptrix_core.engine.waiting import WaitingRows
-from adaptrix_core.errors import InvalidRequest, Overloaded
 from adaptrix_core.injection.mix import digests_of
 
 
@@ -74,6 +75,7 @@ class Scheduler:
         mixed_prefill_tokens: int,
         context_per_token: int,
         max_waiting: int,
+        max_wait_s: float | None,
         eos_token_ids: frozenset[int],
     ) -> None:
         """Attention to ``context_per_token`` tokens costs as much as a token's matrix products."""
@@ -84,10 +86,11 @@ class Scheduler:
         self._max_batch_tokens = max_batch_tokens
         self._mixed_prefill_tokens = mixed_prefill_tokens
         self._context_per_token = context_per_token
-        self._max_waiting = max_waiting
         self._eos_token_ids = eos_token_ids
         self._waiting = WaitingRows()
         self._running: list[Row] = []
+        self.backlog = Backlog(max_rows)
+        self._admission = Admission(self.backlog, max_waiting, max_wait_s)
         self.num_preemptions = 0
         self.planning: Row | None = None
         """The row being planned; still there after a step that failed at planning it."""
@@ -129,19 +132,9 @@ class Scheduler:
     def add(self, rows: Sequence[Row]) -> None:
         """Queue the rows of a request, all or none.
 
-        Raises Overloaded when the queue is full, InvalidRequest for a request that an empty queue could not hold.
+        Raises what `Admission.check` raises.
         """
-        if len(rows) > self._max_waiting:
-            raise InvalidRequest(
-                f"the request makes {len(rows)} rows (n choices of each fork) and the queue holds {self._max_waiting}; "
-                "ask for fewer, or raise engine.max_queue in the settings",
-                param="n",
-            )
-        if len(self._waiting) + len(rows) > self._max_waiting:
-            raise Overloaded(
-                f"{len(self._waiting)} rows wait and the queue holds {self._max_waiting}; "
-                f"{len(rows)} more do not fit: try again later, or raise engine.max_queue in the settings"
-            )
+        self._admission.check(rows, self._running, self._waiting)
         for row in rows:
             self._waiting.add(row)
 
@@ -158,6 +151,7 @@ class Scheduler:
             room = min(room, self._mixed_prefill_tokens + len(chunks))
         self._fill(room, mixed, chunks, preemptions_before)
         self.planning = None
+        self.backlog.planned(len(self._running), any(row.is_ready for row in self._waiting))
         live = [chunk for chunk in chunks if chunk.row in self._running]
         return Batch(tuple(sorted(live, key=lambda chunk: chunk.row.number))) if live else None
 
@@ -172,6 +166,7 @@ class Scheduler:
             if event is not None:
                 events.append(event)
             if chunk.row.finish_reason is not None:
+                self.backlog.ended(chunk.row)
                 self.remove(chunk.row)
         return events
 

@@ -179,6 +179,13 @@ async def test_a_broken_adapter_falls_back_only_where_the_request_allows_it(
         assert named.json()["error"]["code"] == "signature_missing"
         allowed = await ask(http, "math_reasoning", adaptrix={"fallback": "base"})
         assert allowed.headers["x-adaptrix-adapter"] == "base"
+        assert allowed.json()["model"] == BASE_ID
+        assert "signature_missing" in allowed.json()["adaptrix"]["fallback"]
+        streamed = await ask(http, "math_reasoning", adaptrix={"fallback": "base"}, stream=True)
+        assert "signature_missing" in streamed.headers["x-adaptrix-fallback"]
+        chunks = [json.loads(line.removeprefix("data: ")) for line in streamed.text.split("\n\n")[:-2]]
+        assert all("signature_missing" in chunk["adaptrix"]["fallback"] for chunk in chunks)
+        assert "adaptrix" not in (await ask(http, BASE_ID)).json()
         strict = await ask(http, "auto", adaptrix={"fallback": "error"})
         assert strict.status_code == 422
         assert (await ask(http, "code_generation")).status_code == 200

@@ -61,10 +61,15 @@ def unload(server: Server, name: str) -> httpx.Response:
     return httpx.post(f"{server.url}/v1/unload_lora_adapter", json={"lora_name": name}, timeout=120)
 
 
-def rows_running(server: Server) -> float:
-    """Rows in the engines of all replicas, as they last reported."""
+def reported(server: Server, number: str) -> float:
+    """The sum of a number of the engines of all replicas, as they last reported it."""
     text = httpx.get(f"{server.url}/metrics", timeout=30).text
-    return sum(float(n) for n in re.findall(r"^adaptrix_replica_rows_running\{.*\} (\S+)$", text, re.MULTILINE))
+    return sum(float(n) for n in re.findall(rf"^adaptrix_replica_{number}\{{.*\}} (\S+)$", text, re.MULTILINE))
+
+
+def rows_running(server: Server) -> float:
+    """Rows in the engines of all replicas."""
+    return reported(server, "rows_running")
 
 
 def processes(server: Server, title: str) -> list[psutil.Process]:
@@ -130,7 +135,7 @@ def test_a_client_that_goes_away_ends_its_request(server: Server, stream: bool) 
     else:
         with pytest.raises(httpx.ReadTimeout):
             httpx.post(f"{server.url}{CHAT}", json=body, timeout=httpx.Timeout(60, read=0.5))
-    wait_for(lambda: rows_running(server) == 0)
+    wait_for(lambda: (rows_running(server), reported(server, "kv_cache_usage")) == (0, 0))
     assert ask(server).status_code == 200
 
 

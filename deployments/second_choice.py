@@ -1,0 +1,44 @@
+"""A call that one replica cannot take now goes to another one, a few times; only then its client is told.
+
+A full replica says nothing about the others. What has begun is never begun again. Knows no Ray.
+"""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from dataclasses import replace
+
+from adaptrix_core.errors import RetryLater
+from deployments.errors import as_core_error
+from deployments.generation import Batches, Replicas
+from deployments.wire import GenerateCall
+
+MAX_REPLICAS_ASKED = 4
+
+
+class SecondChoice:
+    """The model replicas; a call names those that have refused it, and who routes it avoids them."""
+
+    def __init__(self, replicas: Replicas) -> None:
+        self._replicas = replicas
+
+    async def generate(self, call: GenerateCall) -> Batches:
+        """What each engine step produced. Raises the refusal that asks for the shortest wait."""
+        refusals: list[RetryLater] = []
+        while True:
+            begun = False
+            try:
+                async with aclosing(self._replicas.generate(call)) as batches:
+                    async for pieces in batches:
+                        begun = True
+                        yield pieces
+                return
+            except Exception as raised:
+                error = as_core_error(raised)
+                if begun or not isinstance(error, RetryLater):
+                    raise
+            refusals.append(error)
+            replica = error.replica_id
+            if replica is None or replica in call.refused_by or len(refusals) == MAX_REPLICAS_ASKED:
+                raise min(refusals, key=lambda refusal: refusal.retry_after_s or 0.0)
+            call = replace(call, refused_by=(*call.refused_by, replica))
