@@ -116,4 +116,5 @@ async def test_a_full_replica_is_passed_over() -> None:
     x, y = Replica("x", A), Replica("y")
     router = await router_over(x, y)
     router.on_new_queue_len_info(x.replica_id, 100)
+    router.on_new_queue_len_info(y.replica_id, 99)
     assert await first_choice(router, pending(A)) == "y"

@@ -56,6 +56,7 @@ def test_few_are_kept_of_a_long_conversation_and_the_next_turn_still_finds_it() 
     turn, later = names(chat(*contents)), names(chat(*contents, "answer", "next"))
     assert len(turn) == len(later) == FIRST + LAST
     assert turn[0] in later
+    assert turn[0] not in names(chat(*contents[:-1], "other")), "and not one that parted from it late"
     assert set(names(chat(*contents[:2]))) < set(later)
 
 
