@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -42,13 +41,18 @@ class Nodes:
     _started: int = 0
 
     def add(self) -> None:
-        """One more node; on a busy machine Ray gives up after half a minute, so it gets several tries."""
+        """One more node."""
+        self.start(f"--address={self.address}")
+
+    def start(self, *arguments: str) -> None:
+        """A node that is up; on a busy machine Ray gives up after half a minute, so it gets several tries."""
         for _ in range(START_ATTEMPTS):
-            node = self._start(f"--address={self.address}")
+            node = self._start(*arguments)
             while node.poll() is None:
                 if "will now block" in self._log_of(node).read_text():
                     return
                 time.sleep(0.1)
+            kill_node(node)
             self.processes.remove(node)
         raise AssertionError(f"a node does not start: see {self.directory}")
 
@@ -116,10 +120,7 @@ def nodes(directory: Path, count: int) -> Iterator[Nodes]:
     cluster = Nodes(f"http://127.0.0.1:{free_port()}", f"127.0.0.1:{port}", directory, environment)
     head = ["--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={short}"]
     try:
-        front = cluster._start(*head, '--resources={"front": 1}')
-        while not _listens(port):
-            assert front.poll() is None, cluster._log_of(front).read_text()
-            time.sleep(0.1)
+        cluster.start(*head, '--resources={"front": 1}')
         for _ in range(count - 1):
             cluster.add()
         yield cluster
@@ -147,11 +148,6 @@ def family(node: subprocess.Popen[bytes]) -> list[psutil.Process]:
         return [parent, *parent.children(recursive=True)]
     except psutil.NoSuchProcess:
         return []
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _title(process: psutil.Process) -> str:
