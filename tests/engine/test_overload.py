@@ -18,9 +18,9 @@ from tests.engine.conftest import MakeEngine
 from tests.tiny_models import random_base
 
 STEP_S, TOKEN_S = 0.02, 0.002
-SLO_S = 4.0
-WINDOW_S = 40.0
-LENGTHS = (4, 40)
+SLO_S = 2.0
+WINDOW_S = 15.0
+LENGTHS = (4, 20)
 
 
 class Clock:
@@ -49,7 +49,7 @@ def request(number: int, lengths: random.Random) -> GenerationRequest:
 
 def capacity(engine: Engine, clock: Clock) -> float:
     """Requests per second that end while more than enough wait."""
-    lengths, count, began = random.Random(1), 120, clock.now
+    lengths, count, began = random.Random(1), 60, clock.now
     for number in range(count):
         engine.add(request(number, lengths))
     while engine.has_work:
@@ -61,6 +61,7 @@ def goodput(engine: Engine, clock: Clock, rate: float) -> float:
     """Good requests per second of `WINDOW_S` in which ``rate`` arrive."""
     gaps, lengths, began = random.Random(2), random.Random(3), clock.now
     due: dict[str, float] = {}
+    refusals: list[Overloaded] = []
     good, number, next_at = 0, 0, began + gaps.expovariate(rate)
     while next_at < began + WINDOW_S or engine.has_work:
         if not engine.has_work:
@@ -71,10 +72,11 @@ def goodput(engine: Engine, clock: Clock, rate: float) -> float:
             try:
                 engine.add(wanted)
             except Overloaded as refused:
-                assert refused.retry_after_s is not None
+                refusals.append(refused)
             number, next_at = number + 1, next_at + gaps.expovariate(rate)
         for event in engine.step():
             good += event.position == 8 and clock.now - due[event.request_id] <= SLO_S
+    assert all(refusal.retry_after_s is not None for refusal in refusals)
     return good / WINDOW_S
 
 
@@ -84,15 +86,19 @@ def test_goodput_at_three_times_the_capacity_stays_near_its_peak_where_the_wait_
 ) -> None:
     clock = Clock()
     monkeypatch.setattr(time, "perf_counter", clock)
-    base = random_base(max_position_embeddings=64)
 
     def engine(limit: float | None) -> Engine:
         made = make_engine(
-            base=base, adapters=(), max_rows=4, max_waiting=4096, max_wait_s=limit, mixed_prefill_tokens=16
+            base=random_base(max_position_embeddings=64),
+            adapters=(),
+            max_rows=4,
+            max_waiting=4096,
+            max_wait_s=limit,
+            mixed_prefill_tokens=16,
         )
         run_on(clock, made, monkeypatch)
         return made
 
     most = capacity(engine(None), clock)
-    found = {factor: goodput(engine(max_wait_s), clock, factor * most) for factor in (0.5, 1.0, 2.0, 3.0)}
+    found = {factor: goodput(engine(max_wait_s), clock, factor * most) for factor in (0.5, 1.0, 3.0)}
     assert (found[3.0] >= 0.9 * max(found.values())) is holds, (most, found)
