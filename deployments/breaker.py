@@ -25,6 +25,7 @@ class _Circuit:
     failures: int = 0
     retry_at: float = 0.0
     reason: str = ""
+    code: str = AdapterUnavailable.code
 
 
 class Breakers:
@@ -38,7 +39,10 @@ class Breakers:
         """Count a failure."""
         circuit = self._circuits.setdefault(package, _Circuit())
         circuit.failures += 1
-        circuit.reason = error.message if isinstance(error, AdaptrixError) else f"{type(error).__name__}: {error}"
+        if isinstance(error, AdaptrixError):
+            circuit.reason, circuit.code = error.message, error.code
+        else:
+            circuit.reason, circuit.code = f"{type(error).__name__}: {error}", AdapterUnavailable.code
         circuit.retry_at = self._clock() + self._pause_s(circuit.failures)
 
     def forget(self, package: str) -> None:
@@ -72,6 +76,10 @@ class Breakers:
             f"{circuit.reason or 'it took too long'}. It is tried again in {seconds:.0f} s",
             retry_after_s=seconds,
         )
+
+    def cause(self, package: str) -> str:
+        """Code of the error that it failed with last."""
+        return self._circuits[package].code
 
     def open_circuits(self) -> list[str]:
         """Packages whose circuit is open."""

@@ -149,8 +149,7 @@ class Holdings:
         }
         refused = {package: refusal for package, (_, refusal) in self._refused.items()}
         for package in self._breakers.open_circuits():
-            unavailable = self._breakers.unavailable(package)
-            refused[package] = Refusal(unavailable.code, unavailable.message)
+            refused[package] = Refusal(self._breakers.cause(package), self._breakers.unavailable(package).message)
         for package in filter(self._lease.is_revoked, self._listed):
             refused[package] = Refusal("adapter_revoked", self._lease.reason(package))
         return held, refused

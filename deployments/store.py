@@ -20,7 +20,7 @@ import ray
 from adaptrix_core.adapters.revocation import SignedList
 from adaptrix_core.adapters.snapshot import Snapshot
 from adaptrix_core.config import AdapterSettings
-from adaptrix_core.errors import AdapterExists, AdapterRejected, Conflict, RequestTimeout
+from adaptrix_core.errors import AdapterExists, AdapterRejected, AdapterUnavailable, Conflict, RequestTimeout
 from deployments.catalogue import Catalogue
 from deployments.cluster_residency import warmest
 from deployments.hot import HotAdapters
@@ -222,10 +222,12 @@ class AdapterStore:
         refusals = [(r, r.refused[entry.package]) for r in reports if entry.package in r.refused]
         if refusals:
             report, refusal = refusals[0]
-            raise AdapterRejected(
-                f"{refusal.message} (refused by {len(refusals)} of {len(reports)} replicas, first {report.replica_id})",
-                code=refusal.code,
+            shown = (
+                f"{refusal.message} (refused by {len(refusals)} of {len(reports)} replicas, first {report.replica_id})"
             )
+            if refusal.code == AdapterUnavailable.code:
+                raise AdapterUnavailable(shown)
+            raise AdapterRejected(shown, code=refusal.code)
         committed = await asyncio.to_thread(self._files.commit, entry)
         await self._publish(tuple(committed if e.revision == entry.revision else e for e in self._entries))
         logger.info("adapter %s loaded, package %s", committed.identity, committed.package)

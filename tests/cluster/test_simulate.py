@@ -80,13 +80,16 @@ def test_routers_are_told_of_evictions() -> None:
     assert (simulation.holders(1), simulation.holders(2)) == (set(), {0})
 
 
-REQUESTS = st.lists(st.tuples(st.floats(0.01, 9.0), st.integers(1, 250), st.integers(1, 12)), min_size=1, max_size=12)
+REQUESTS = st.lists(st.tuples(st.integers(1, 900), st.integers(1, 250), st.integers(1, 12)), min_size=1, max_size=12)
 
 
 @settings(max_examples=150, deadline=None)
 @given(REQUESTS, st.integers(1, 4))
 def test_many_steps_taken_as_one_event_change_nothing(wanted: list[tuple[float, int, int]], max_rows: int) -> None:
-    times = np.cumsum([gap for gap, _, _ in wanted]).tolist()
+    # Hundredths, and a little more each: no request comes in the very moment in which a step of an earlier one ends.
+    times = [
+        0.01 * hundredths + 1e-5 * i for i, hundredths in enumerate(np.cumsum([gap for gap, _, _ in wanted]).tolist())
+    ]
     arrivals = [Arrival(i, at, 0, p, o) for i, (at, (_, p, o)) in enumerate(zip(times, wanted, strict=True))]
     engine = dataclasses.replace(ENGINE, max_rows=max_rows, load_s=0.0)
     warm = Arrival(-1, 0.0, 0, 1, 1)  # loads the adapter, and has ended before the others come
@@ -191,7 +194,7 @@ def test_affinity_under_backlog_counts_as_busy_who_has_more_than_the_others() ->
 
 
 def test_a_fixed_spill_gives_affinity_up_where_loads_pile_up_and_a_bound_on_the_mean_does_not() -> None:
-    spec = WorkloadSpec(4000, 8.0, 200, prompt_tokens=(5, 20), output_tokens=(1, 5))
+    spec = WorkloadSpec(4000, 80.0, 200, prompt_tokens=(5, 20), output_tokens=(1, 5))
     engine = EngineModel(StepCost(0.02, 0.001, 0.0005), adapter_slots=40, load_s=1.0)
     hits = {}
     for name in ("affinity", "affinity, fixed spill"):

@@ -146,9 +146,8 @@ async def test_a_full_replica_is_no_refusal_while_another_one_has_room(world: Wo
         answer = await pieces_of(replicas, call("over", 1, 3))
         assert [piece.finish_reason for piece in answer] == [None, None, "length"]
         tasks += await fill("b")
-        with pytest.raises(Overloaded) as caught:
+        with pytest.raises(Overloaded):
             await pieces_of(replicas, call("too much", 1, 3))
-        assert caught.value.retry_after_s is not None
     finally:
         for task in tasks:
             task.cancel()

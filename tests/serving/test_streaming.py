@@ -10,6 +10,7 @@ import pytest
 from adaptrix_core.config import load_settings
 from adaptrix_core.errors import AdaptrixError, InvalidRequest
 from deployments.answers import AnswerHead, ChunkedAnswer
+from deployments.deadlines import Deadline
 from deployments.generation import Resolved, start
 from deployments.names import NamedMix, public_id
 from deployments.principals import LOCAL
@@ -65,7 +66,7 @@ async def test_a_request_that_fails_at_its_first_piece_is_closed() -> None:
     source = Source(piece("", "error", "out of luck"), piece("never"))
     body = ChatRequest.model_validate({"model": "m", "messages": [{"role": "user", "content": "hi"}]})
     with pytest.raises(AdaptrixError, match="out of luck"):
-        await start(body, Resolved((NamedMix(),), "error"), LOCAL, source, "m")
+        await start(body, Resolved((NamedMix(),), "error"), LOCAL, source, "m", Deadline(None))
     assert source.closed
 
 
