@@ -50,7 +50,7 @@ def overwrite(path: Path, base: BaseModel, weights: LoraWeights) -> None:
 def test_vllm_42125_a_path_reused_in_place_serves_new_weights_and_running_rows_keep_the_old(
     make_engine: MakeEngine, save_adapter: Callable[..., Path], room: str
 ) -> None:
-    sizes = {"roomy": {}, "cramped": {"kv_cache_tokens": 64, "max_batch_tokens": 8}}[room]
+    sizes = {"roomy": {}, "cramped": {"kv_cache_tokens": 64, "max_batch_tokens": 8, "mixed_prefill_tokens": 7}}[room]
     engine = make_engine(adapters=(), cut=CUT, **sizes)
     cold = make_engine(adapters=(), prefix_cache=False)
     old, new = (above_the_cut(engine.base, seed) for seed in (1, 2))
