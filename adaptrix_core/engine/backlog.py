@@ -35,9 +35,9 @@ class Backlog:
         """Count a step that ``rows`` rows held places in."""
         self._steps.append((seconds, tokens, seconds * rows))
 
-    def planned(self, running: int, is_someone_ready: bool) -> None:
-        """Note how many rows run while others could: less than `max_rows` where memory is short."""
-        self._places = running if is_someone_ready and running else self._max_rows
+    def planned(self, running: int, is_memory_short: bool) -> None:
+        """Note how many rows there is room for: those that run, where memory is short, else `max_rows`."""
+        self._places = running if is_memory_short and running else self._max_rows
 
     def ended(self, row: Row) -> None:
         """Learn from an answer that the model ended."""
@@ -62,13 +62,15 @@ class Backlog:
         answer = min(float(row.max_tokens), self._lengths.get(row.max_tokens.bit_length(), FIRST_GUESS))
         return row.num_uncomputed + max(0.0, answer - row.num_output)
 
-    def wait_s(self, row: Row, running: Iterable[Row], waiting: Iterable[Row]) -> float | None:
-        """Seconds until ``row``, if it began to wait now, would join the batch; None where no rate was measured."""
+    def wait_s(self, row: Row, running: Sequence[Row], waiting: Iterable[Row]) -> float | None:
+        """Seconds until ``row``, if it began to wait now, would have a place; None where no rate was measured."""
         rate = self.row_rate
         if rate is None:
             return None
         # A less urgent row gives its place at once.
         left = [self.tokens_left(other) if other.priority <= row.priority else 0.0 for other in running]
+        if len(running) + sum(other.priority <= row.priority for other in waiting) < self._places:
+            return 0.0  # there is a place for everyone before it, and for itself
         left += [0.0] * (self._places - len(left))
         return first_free(left, self._before(row, waiting)) / rate
 

@@ -149,9 +149,9 @@ class Scheduler:
         mixed = bool(chunks)
         if mixed:
             room = min(room, self._mixed_prefill_tokens + len(chunks))
-        self._fill(room, mixed, chunks, preemptions_before)
+        is_short = self._fill(room, mixed, chunks, preemptions_before)
         self.planning = None
-        self.backlog.planned(len(self._running), any(row.is_ready for row in self._waiting))
+        self.backlog.planned(len(self._running), is_short)
         live = [chunk for chunk in chunks if chunk.row in self._running]
         return Batch(tuple(sorted(live, key=lambda chunk: chunk.row.number))) if live else None
 
@@ -197,14 +197,15 @@ class Scheduler:
         faults += [f"waiting row {r.request.request_id} holds slots" for r in self._waiting if r.held_slots is not None]
         return faults
 
-    def _fill(self, room: float, mixed: bool, chunks: list[Chunk], preemptions_before: int) -> None:
+    def _fill(self, room: float, mixed: bool, chunks: list[Chunk], preemptions_before: int) -> bool:
         """Plan ``room`` tokens of prompts, and of rows that are computed again: running rows and waiting ones.
 
-        Beside decoding rows (``mixed``), a token with much context counts for more than one.
+        Beside decoding rows (``mixed``), a token with much context counts for more than one. Returns whether rows wait
+        because blocks or slots are short.
         """
         running = [row for row in self._running if not row.is_decoding]
         without_slots: list[Row] = []
-        admitting = True
+        admitting, is_short = True, False
         while room >= 1:
             candidates = [row for row in running if row in self._running]
             # What was just taken back is not handed out again in the same step.
@@ -212,7 +213,7 @@ class Scheduler:
                 candidates += [row for row in self._waiting.heads() if row not in without_slots]
             row = min(candidates, key=self._waiting.rank, default=None)
             if row is None:
-                return
+                break
             if row in running:
                 running.remove(row)
                 room -= self._prefill(row, room, mixed, chunks)
@@ -220,13 +221,15 @@ class Scheduler:
                 admitting = False
             elif not self._hold(row):
                 without_slots.append(row)
+                is_short = True
                 admitting = row.num_overtaken < self._max_rows
             elif self._admit(row):
                 for other in without_slots:
                     other.num_overtaken += 1
                 room -= self._prefill(row, room, mixed, chunks)
             else:
-                admitting = False
+                admitting, is_short = False, True
+        return is_short or self.num_preemptions > preemptions_before
 
     def _prefill(self, row: Row, room: float, mixed: bool, chunks: list[Chunk]) -> float:
         """Plan a chunk of a row that is worth at most ``room``, or a single token; returns what it is worth."""

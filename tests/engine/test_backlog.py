@@ -88,6 +88,17 @@ def test_the_expected_wait_is_what_is_left_before_the_row_over_the_rate(roomy: M
     assert wait_s(engine, probe(engine)) == pytest.approx((41 + 21 + 30) / 2 / 10)
 
 
+def test_rows_whose_prompts_take_their_turns_have_places_and_do_not_wait_for_any(roomy: MakeEngine) -> None:
+    engine = roomy(max_rows=8, mixed_prefill_tokens=1, max_wait_s=1e-3)
+    add(engine, "streams", 60)
+    for _ in range(2 * LEAST_STEPS):
+        engine.step()
+    for number in range(7):  # as many as there are places for, and a few tokens of their prompts in each step
+        add(engine, f"burst-{number}", 60)
+        engine.step()
+    assert engine.scheduler.num_waiting > 0
+
+
 def test_less_urgent_rows_are_not_waited_for(roomy: MakeEngine) -> None:
     engine = roomy(max_rows=1)
     add(engine, "running", 41)
