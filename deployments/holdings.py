@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 DRAIN_POLL_S = 0.05
 PATIENCE_S = 5.0
 """So long a new catalogue waits for what it lists; the rest arrives while the replica serves."""
+WARM_PATIENCE_S = 15.0
+"""So long a new replica waits for adapters that were used lately before it takes its first request."""
 NOT_ITS_FAULT = ("wrong_package",)
 """Codes of refusals that say nothing about the package itself: other bytes came than were asked for."""
 
@@ -130,7 +132,11 @@ class Holdings:
                     self._loader.unpin(digest)
 
     async def warm(self, packages: Sequence[str]) -> None:
-        """Bring held packages to the device as far as there is room, the first of them last, so that it stays."""
+        """Bring packages to the device as far as there is room, the first of them last, so that it stays.
+
+        Those that are on their way are waited for, for a while.
+        """
+        await self._arrivals.tried(packages, WARM_PATIENCE_S)
         for package in reversed([package for package in packages if package in self._held]):
             try:
                 await asyncio.to_thread(self._loader.preload_adapters, [package])

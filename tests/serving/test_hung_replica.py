@@ -37,7 +37,8 @@ def pids(server: Server) -> set[int]:
 
 def test_a_hung_replica_leaves_routing_and_is_replaced(two_replicas: Server) -> None:
     """Every request ends; those that the hung replica had accepted may fail, with an error that says so."""
-    wait_for(lambda: len(pids(two_replicas)) == 2)
+    adapters = f"{two_replicas.url}/v1/adapters"
+    wait_for(lambda: len(httpx.get(adapters, timeout=30).json()["replicas"]) == 2)
     before = pids(two_replicas)
     hung = next(p for p in processes(two_replicas, "ModelReplica") if p.pid in before)
     statuses: list[int] = []
