@@ -100,11 +100,10 @@ class ModelReplica:
     async def _prefetch(self) -> None:
         """Have the adapters ready that were used most lately, before the first request comes."""
         try:
-            hot = await self._follower.store.hot.remote(NUM_HOT)
+            await self._worker.holdings.warm(await self._follower.store.hot.remote(NUM_HOT))
+            await self._report()  # where they are now
         except RayError as error:
             logger.warning("the adapter store does not say which adapters are hot: %s", error)
-        else:
-            await self._worker.holdings.warm(hot)
 
     def __del__(self) -> None:
         if hasattr(self, "_watchdog"):
