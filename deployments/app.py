@@ -33,7 +33,7 @@ INGRESS_DRAIN_S = 600.0
 SURGE_PERCENT = 100
 """Ingress and router are small: in a rolling update the new ones are there before the old ones go."""
 MODEL_HEALTH_CHECK_PERIOD_S = 1.0
-MODEL_HEALTH_CHECK_TIMEOUT_S = 3.0
+MODEL_HEALTH_CHECK_TIMEOUT_S = 2.5
 """Ray Serve gives a replica up after three checks in a row without an answer: within 15 s, with the waits between."""
 INGRESS_MAX_ONGOING = 4096
 ROUTER_MAX_ONGOING = 256
