@@ -57,7 +57,7 @@ class Pass:
 
 
 PASSES = (
-    Pass("prefix cache, prompts that share nothing", Variant(), Variant({"prefix_cache": True})),
+    Pass("prefix cache, prompts known from the run before", Variant(), Variant({"prefix_cache": True})),
     Pass("cut where the adapters begin", Variant(), Variant({"cut": MIDDLE[0]})),
     Pass("int8 weights", Variant(precision="fp32"), Variant(precision="int8")),
     Pass("int4 weights", Variant(precision="fp32"), Variant(precision="int4")),
