@@ -1,7 +1,7 @@
 """Settings: what may be configured, and what is wrong with a configuration.
 
-Knows every section, its defaults, its limits and the combinations that cannot work. Does not know where a mapping came
-from (a Serve config file, the command line, a test) and starts nothing. Settings are frozen once loaded.
+Knows the combinations of values that cannot work. Does not know where a mapping came from (a Serve config file, the
+command line, a test) and starts nothing. Settings are frozen once loaded.
 """
 
 from __future__ import annotations
@@ -10,243 +10,25 @@ import difflib
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ByteSize,
-    ConfigDict,
-    Field,
-    TypeAdapter,
-    ValidationError,
-    ValidationInfo,
-)
+from pydantic import Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from adaptrix_core.errors import ConfigError
-
-_MIB = 1024**2
-_GIB = 1024**3
-
-
-def _anchored(path: Path, info: ValidationInfo) -> Path:
-    """Relative paths are meant from the directory given to `load_settings`."""
-    root: Path = (info.context or {}).get("root", Path.cwd())
-    return (root / path.expanduser()).resolve()
-
-
-def _anchored_or_url(place: Path | str, info: ValidationInfo) -> Path | str:
-    """A URL stays as it is."""
-    return place if "://" in str(place) else _anchored(Path(place), info)
+from adaptrix_core.sections import (
+    AdapterSettings,
+    BaseSettings,
+    EngineSettings,
+    ObserveSettings,
+    ReplicaSettings,
+    RouterSettings,
+    Section,
+    SecuritySettings,
+)
 
 
-def _anchored_if_there(source: str, info: ValidationInfo) -> str:
-    """A model source is a path only if something is there; otherwise it is a hub id or a built-in name."""
-    candidate = _anchored(Path(source), info)
-    return str(candidate) if candidate.exists() else source
-
-
-def _spelled_bytes(value: object) -> object:
-    """ "2GiB" and the like become a number; anything else is left for the integer check."""
-    return int(TypeAdapter(ByteSize).validate_python(value)) if isinstance(value, str) else value
-
-
-SettingsPath = Annotated[Path, Field(strict=False), AfterValidator(_anchored)]
-Bytes = Annotated[int, BeforeValidator(_spelled_bytes)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)
-
-
-class BaseSettings(_Section):
-    """The frozen model that every replica loads once."""
-
-    model: Annotated[str, Field(min_length=1), AfterValidator(_anchored_if_there)] = Field(
-        "smollm2-135m", description="a hub id, a directory, a .gguf file or a built-in name"
-    )
-    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:N or mps")
-    precision: Literal["auto", "fp32", "bf16", "fp16", "int8", "int4"] = Field(
-        "auto", description="auto, fp32, bf16, fp16, int8 or int4"
-    )
-    optimize: Literal["exactness", "latency", "throughput"] = Field(
-        "exactness", description="exactness, latency or throughput: what precision auto chooses for"
-    )
-    lineage: str | None = Field(None, min_length=1, description="id of the model that the weights were made from")
-
-
-class AdapterSettings(_Section):
-    """Where adapters come from and which of them are trusted."""
-
-    dir: Annotated[Path | str, AfterValidator(_anchored_or_url)] = Field(
-        Path("adapters"), description="directory or fsspec URL (s3://…) of shipped adapters, only ever read"
-    )
-    poll_s: float = Field(
-        5.0,
-        ge=0.1,
-        le=86_400.0,
-        strict=False,
-        description="seconds between two looks for new files in dir, 0.1 to 86400",
-    )
-    state_dir: SettingsPath = Field(
-        Path("runs/adapter-store"), description="directory where adapters loaded at run time are kept"
-    )
-    trust: Literal["require", "warn", "off"] = Field("require", description="require, warn or off")
-    trusted_keys_dir: SettingsPath = Field(
-        Path("adapters/trusted_keys"), description="directory of public keys whose signatures are accepted"
-    )
-    revocation_file: SettingsPath | None = Field(None, description="file of revoked package digests, one per line")
-    revocation_max_age_s: float = Field(
-        300.0,
-        ge=1.0,
-        le=604_800.0,
-        strict=False,
-        description="seconds that a replica relies on the revocation list it was last told, 1 to 604800",
-    )
-    base_match: Literal["exact", "compatible"] = Field("compatible", description="exact or compatible")
-
-
-class EngineSettings(_Section):
-    """Limits of one replica's engine."""
-
-    max_rows: int = Field(32, ge=1, le=4096, description="rows in one batch, 1 to 4096")
-    max_batch_tokens: int = Field(512, ge=16, le=1_048_576, description="tokens in one step, 16 to 1048576")
-    mixed_prefill_tokens: int | None = Field(
-        None,
-        ge=1,
-        le=1_048_576,
-        description="prompt tokens in a step beside decoding rows, and one more per such row, 1 to 1048576; "
-        "null: 2 on a CPU, 256 on an accelerator",
-    )
-    block_size: int = Field(16, ge=1, le=256, description="tokens in one KV block, 1 to 256")
-    kv_cache_tokens: int | None = Field(
-        None, ge=16, description="tokens that the KV cache holds, at least 16; null: 16384"
-    )
-    cut: int | None = Field(
-        None,
-        ge=0,
-        description="first layer of the branch; 0: all layers in one span; null: where the directory's adapters begin",
-    )
-    adapter_bank: Literal["half", "int8"] = Field(
-        "half", description="half or int8; how adapters are kept beside packed weights"
-    )
-    prefix_cache: bool = Field(True, description="true or false; whether prompts take over what was computed before")
-    compile: bool = Field(False, description="true or false; whether layers are compiled, in the background")
-    cuda_graphs: bool | None = Field(
-        None,
-        description="true or false; whether decode steps are replayed as CUDA graphs; null: where the device is CUDA",
-    )
-    max_queue: int = Field(256, ge=1, le=1_000_000, description="rows that may wait, 1 to 1000000")
-    max_wait_s: float = Field(
-        30.0,
-        gt=0.0,
-        le=86_400.0,
-        strict=False,
-        description="seconds that a request may be expected to wait for its place, above 0 and at most 86400",
-    )
-    host_cache_bytes: Bytes = Field(
-        2 * _GIB, ge=_MIB, description="adapter weights kept in host memory, such as 2GiB; at least 1MiB"
-    )
-    device_budget_bytes: Bytes | None = Field(
-        None, ge=_MIB, description="adapter weights kept on the device; null: a tenth of its memory"
-    )
-
-
-class RouterSettings(_Section):
-    """How model="auto" chooses an adapter."""
-
-    enabled: bool = Field(True, description="true or false; without the router, auto means the base model")
-    embedder: Annotated[str, Field(min_length=1), AfterValidator(_anchored_if_there)] = Field(
-        "all-minilm-l6-v2", description="a packaged embedding model's name, a directory or a hub id"
-    )
-    threshold: float | None = Field(
-        None, gt=0.0, lt=1.0, description="score below which the base model answers, between 0 and 1; null: calibrated"
-    )
-    calibration_file: SettingsPath | None = Field(None, description="JSON file written by the calibration command")
-
-
-class ReplicaSettings(_Section):
-    """How many replicas of the model run, and what each may use."""
-
-    num_replicas: int = Field(
-        1,
-        ge=1,
-        le=1024,
-        description="replicas of the model, 1 to 1024; where max_replicas is set, how many there are first",
-    )
-    min_replicas: int | None = Field(
-        None, ge=0, le=1024, description="fewest replicas when scaling, 0 to 1024; null: num_replicas"
-    )
-    max_replicas: int | None = Field(
-        None, ge=1, le=1024, description="most replicas when scaling, 1 to 1024; null: always num_replicas"
-    )
-    tokens_per_replica: int = Field(
-        4096, ge=1, le=1_000_000_000, description="backlog of tokens that one replica is for, 1 to 1000000000"
-    )
-    scale_up_delay_s: float = Field(
-        5.0, ge=0.0, le=86_400.0, strict=False, description="seconds that the backlog calls for more, 0 to 86400"
-    )
-    scale_down_delay_s: float = Field(
-        300.0, ge=0.0, le=86_400.0, strict=False, description="seconds that fewer would do, 0 to 86400"
-    )
-    scale_to_zero_delay_s: float = Field(
-        900.0, ge=0.0, le=86_400.0, strict=False, description="seconds that none is needed, 0 to 86400"
-    )
-    cpus: float = Field(1.0, gt=0, le=1024, description="CPU cores reserved for each replica, above 0")
-    gpus: float = Field(0.0, ge=0, le=64, description="GPUs reserved for each replica, 0 for none")
-    drain_timeout_s: float = Field(
-        20.0, ge=0.0, le=3600.0, description="seconds that a replica which is to go may finish its streams, 0 to 3600"
-    )
-    max_surge_percent: int = Field(
-        0, ge=0, le=100, description="replicas started beyond num_replicas in a rolling update, 0 to 100 percent of it"
-    )
-
-    @property
-    def fewest(self) -> int:
-        """The least number of replicas that there may be."""
-        return self.num_replicas if self.min_replicas is None or self.max_replicas is None else self.min_replicas
-
-
-class SecuritySettings(_Section):
-    """Who may call, what may be loaded, and how much may be sent."""
-
-    api_keys_file: SettingsPath | None = Field(
-        None, description="JSON file of hashed API keys; null: no keys, and the server listens on loopback only"
-    )
-    load_roots: Annotated[tuple[SettingsPath, ...], Field(strict=False)] = Field(
-        (), description="directories from which adapters may be loaded at run time"
-    )
-    max_upload_bytes: Bytes = Field(
-        256 * _MIB, ge=1024, description="largest adapter archive that may be published, such as 256MiB; at least 1KiB"
-    )
-    max_body_bytes: Bytes = Field(4 * _MIB, ge=1024, description="largest request body, such as 4MiB; at least 1KiB")
-
-
-class ObserveSettings(_Section):
-    """What the server tells about itself."""
-
-    metrics_adapters: int = Field(
-        50, ge=1, le=10_000, description="adapters with metrics of their own, 1 to 10000; the others share 'other'"
-    )
-    logs: Literal["text", "json"] = Field(
-        "text", description="text or json; json is one object per line, and one line for every request"
-    )
-    log_file: SettingsPath | None = Field(None, description="file to append JSON logs to; null: the standard error")
-    log_prompts: bool = Field(False, description="true or false; whether JSON logs contain prompts")
-    otlp_endpoint: str | None = Field(
-        None,
-        pattern=r"^https?://[^/]",
-        description="where traces go by OTLP/HTTP, such as http://127.0.0.1:4318; "
-        "null: where OTEL_EXPORTER_OTLP_ENDPOINT says, nowhere without it",
-    )
-    trace_ratio: float | None = Field(
-        None, ge=0.0, le=1.0, description="share of requests traced, 0 to 1; null: as OTEL_TRACES_SAMPLER says, or all"
-    )
-
-
-class Settings(_Section):
+class Settings(Section):
     """Everything that can be configured."""
 
     base: BaseSettings = Field(default_factory=BaseSettings)
@@ -258,7 +40,7 @@ class Settings(_Section):
     observe: ObserveSettings = Field(default_factory=ObserveSettings)
 
 
-_SECTIONS: dict[str, type[_Section]] = {
+_SECTIONS: dict[str, type[Section]] = {
     "base": BaseSettings,
     "adapters": AdapterSettings,
     "engine": EngineSettings,
@@ -296,7 +78,7 @@ def load_settings(mapping: Mapping[str, Any], root: Path | None = None) -> Setti
     return Settings(**sections)
 
 
-def _describe(section: str, model: type[_Section], detail: ErrorDetails) -> str:
+def _describe(section: str, model: type[Section], detail: ErrorDetails) -> str:
     where = ".".join([section, *(str(part) for part in detail["loc"])])
     if not detail["loc"]:
         return f"{section} = {detail['input']!r}: a section is a mapping; its keys: {', '.join(model.model_fields)}"

@@ -12,7 +12,7 @@ from typing import Any
 
 from ray.exceptions import RayError
 
-from adaptrix_core.config import AdapterSettings
+from adaptrix_core.sections import AdapterSettings
 from deployments.catalogue import Catalogue
 from deployments.store_handle import open_store
 

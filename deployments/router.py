@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 
 from ray import serve
 
-from adaptrix_core.config import RouterSettings, Settings
+from adaptrix_core.config import Settings
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.observe.logs import start_logging
 from adaptrix_core.observe.tracing import current_span, start_tracing
 from adaptrix_core.routing.conversation import user_turns
 from adaptrix_core.routing.near_tie import ABSENT
+from adaptrix_core.sections import RouterSettings
 from deployments.catalogue import Catalogue
 from deployments.cluster_residency import ResidencyFollower
 from deployments.follow import StoreFollower

@@ -19,8 +19,8 @@ import ray
 
 from adaptrix_core.adapters.revocation import SignedList
 from adaptrix_core.adapters.snapshot import Snapshot
-from adaptrix_core.config import AdapterSettings
 from adaptrix_core.errors import AdapterExists, AdapterRejected, AdapterUnavailable, Conflict, RequestTimeout
+from adaptrix_core.sections import AdapterSettings
 from deployments.catalogue import Catalogue
 from deployments.cluster_residency import warmest
 from deployments.hot import HotAdapters

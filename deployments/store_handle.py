@@ -10,7 +10,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError
 
-from adaptrix_core.config import AdapterSettings
+from adaptrix_core.sections import AdapterSettings
 
 logger = logging.getLogger(__name__)
 

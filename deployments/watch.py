@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 from opentelemetry.trace import SpanKind, StatusCode, use_span
 
-from adaptrix_core.config import ObserveSettings
 from adaptrix_core.observe.logs import request_id
 from adaptrix_core.observe.tracing import Tracing, carrier, current_span
+from adaptrix_core.sections import ObserveSettings
 from deployments.errors import as_core_error
 from deployments.generation import Batches, Running
 from deployments.metrics import Metrics

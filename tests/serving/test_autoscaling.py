@@ -9,8 +9,9 @@ import pytest
 from ray.serve.autoscaling_policy import _apply_autoscaling_config
 from ray.serve.config import AutoscalingConfig, AutoscalingContext
 
-from adaptrix_core.config import ReplicaSettings, load_settings
+from adaptrix_core.config import load_settings
 from adaptrix_core.errors import ConfigError
+from adaptrix_core.sections import ReplicaSettings
 from deployments.autoscaling import BACKLOG, TokenBacklogPolicy, autoscaling_config
 from deployments.hot import HALF_LIFE_S, MAX_PACKAGES, HotAdapters
 from deployments.wire import AdapterNumbers, Report

@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from adaptrix_core.config import ObserveSettings
 from adaptrix_core.observe.tracing import Tracing
+from adaptrix_core.sections import ObserveSettings
 from deployments.answers import AnswerHead
 from deployments.catalogue import Catalogue
 from deployments.generation import Resolved, Running
