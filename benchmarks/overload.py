@@ -15,11 +15,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -34,10 +29,10 @@ import yaml
 
 from cluster.experiments.load import open_client, request_body, run_load
 from cluster.experiments.records import Record
+from cluster.experiments.system import serving
 from cluster.experiments.workload import WorkloadSpec, generate
 
 FACTORS = (0.5, 1.0, 2.0, 3.0)
-START_S = 600.0
 REFUSED_PAUSE_S = 0.2
 """A client of the closed loop that is refused comes back after this."""
 HOPE = 0.5
@@ -110,33 +105,8 @@ def launched(config: Path, max_wait_s: float) -> Iterator[tuple[str, int]]:
     engine = args.setdefault("engine", {})
     engine["max_wait_s"] = max_wait_s
     rows = engine.get("max_rows", 32) * args.get("replicas", {}).get("num_replicas", 1)
-    with tempfile.TemporaryDirectory() as directory, socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-        probe.close()
-        written = Path(directory) / "serve.yaml"
-        written.write_text(yaml.safe_dump(document), encoding="utf-8")
-        command = [sys.executable, "-m", "deployments.launch", "--config", str(written), "--port", str(port)]
-        process = subprocess.Popen(command, env=dict(os.environ), stdout=sys.stderr)
-        try:
-            url = f"http://127.0.0.1:{port}"
-            _wait_until_ready(url, process)
-            yield url, rows
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait()
-
-
-def _wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if httpx.get(f"{url}/health", timeout=5.0).status_code == 200:
-                return
-        except httpx.HTTPError:
-            time.sleep(0.25)
-        time.sleep(0.25)
-    raise SystemExit("the server did not start; its own messages say why")
+    with tempfile.TemporaryDirectory() as directory, serving(document, Path(directory)) as url:
+        yield url, rows
 
 
 def main() -> None:

@@ -15,10 +15,10 @@ from adaptrix_core.base import BaseModel, BaseModelInfo, BaseModelManager
 from adaptrix_core.base.source import EMBEDDED, resolve
 from adaptrix_core.engine import Engine, EngineOptions, SamplingParams
 from adaptrix_core.errors import BaseModelError
-from adaptrix_core.injection.lora import LoraWeights, PointWeights
+from adaptrix_core.injection.lora import LoraWeights
+from cluster.experiments.random_adapters import MODULES, RANK, random_weights
 
 BASE = "smollm2-135m"
-MODULES, RANK = ("self_attn.q_proj", "mlp.up_proj"), 16
 MIDDLE, BAND = (6, 12, 18), tuple(range(15, 30))
 """The layers that adapters are on: three in the middle, or every one of the upper half."""
 NUM_ADAPTERS = 8
@@ -87,19 +87,11 @@ def make_engine(base: BaseModel, directory: Path, options: EngineOptions, **load
 
 
 def random_adapters(
-    base: BaseModel, count: int, layers: Sequence[int] = MIDDLE, rank: int = RANK, seed: int = 0
+    base: BaseModel, count: int, layers: Sequence[int] = MIDDLE, rank: int = RANK
 ) -> Iterator[tuple[str, LoraWeights]]:
     """Name and weights of ``count`` adapters on MODULES of ``layers``, strong enough to change what is said."""
-    generator = torch.Generator().manual_seed(seed)
     for number in range(count):
-        points = {}
-        for layer in layers:
-            for module in MODULES:
-                spec = base.points[layer, module]
-                lora_a = torch.randn(rank, spec.d_in, generator=generator) * 0.02
-                lora_b = torch.randn(spec.d_out, rank, generator=generator) * 0.02
-                points[layer, module] = PointWeights(lora_a, lora_b, 1.0)
-        yield name(number), LoraWeights(points)
+        yield name(number), random_weights(base, number, layers, rank)
 
 
 def write_adapters(base: BaseModel, directory: Path, count: int, layers: Sequence[int] = MIDDLE) -> list[str]:

@@ -20,6 +20,11 @@ MODULES = ("self_attn.q_proj", "mlp.up_proj")
 RANK = 16
 
 
+def middle_layers(base: BaseModel) -> list[int]:
+    """FRACTIONS of this model's depth."""
+    return [int(fraction * base.info.num_layers) for fraction in FRACTIONS]
+
+
 def write_adapters(directory: Path, base: BaseModel, count: int) -> list[str]:
     """Write ``count`` packages into ``directory``; returns their names, ``adapter-0`` first."""
     return [_write(directory, base, number) for number in range(count)]
@@ -27,18 +32,19 @@ def write_adapters(directory: Path, base: BaseModel, count: int) -> list[str]:
 
 def _write(directory: Path, base: BaseModel, number: int) -> str:
     name = f"adapter-{number}"
-    weights = _weights(base, number, [int(fraction * base.info.num_layers) for fraction in FRACTIONS])
+    weights = random_weights(base, number, middle_layers(base))
     write_package(directory / name, describe(weights, base.info, name), weights)
     return name
 
 
-def _weights(base: BaseModel, seed: int, layers: Sequence[int]) -> LoraWeights:
+def random_weights(base: BaseModel, seed: int, layers: Sequence[int], rank: int = RANK) -> LoraWeights:
+    """Weights for MODULES of ``layers``, strong enough to change what is said."""
     generator = torch.Generator().manual_seed(seed)
     points = {}
     for layer in layers:
         for module in MODULES:
             spec = base.points[layer, module]
-            lora_a = torch.randn(RANK, spec.d_in, generator=generator) * 0.02
-            lora_b = torch.randn(spec.d_out, RANK, generator=generator) * 0.02
+            lora_a = torch.randn(rank, spec.d_in, generator=generator) * 0.02
+            lora_b = torch.randn(spec.d_out, rank, generator=generator) * 0.02
             points[layer, module] = PointWeights(lora_a, lora_b, 1.0)
     return LoraWeights(points)
