@@ -114,6 +114,9 @@ class EngineSettings(Section):
         description="prompt tokens in a step beside decoding rows, and one more per such row, 1 to 1048576; "
         "null: 2 on a CPU, 256 on an accelerator",
     )
+    short_prompt_tokens: int = Field(
+        64, ge=1, le=1_048_576, description="tokens of a prompt that is computed in one step, 1 to 1048576"
+    )
     block_size: int = Field(16, ge=1, le=256, description="tokens in one KV block, 1 to 256")
     kv_cache_tokens: int | None = Field(
         None, ge=16, description="tokens that the KV cache holds, at least 16; null: 16384"

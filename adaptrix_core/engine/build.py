@@ -23,6 +23,7 @@ def build_engine(settings: Settings, adapters_dir: Path | None = None) -> Engine
         max_rows=wanted.max_rows,
         max_batch_tokens=wanted.max_batch_tokens,
         mixed_prefill_tokens=wanted.mixed_prefill_tokens,
+        short_prompt_tokens=wanted.short_prompt_tokens,
         max_waiting=wanted.max_queue,
         max_wait_s=wanted.max_wait_s,
         block_size=wanted.block_size,

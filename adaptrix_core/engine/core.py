@@ -53,6 +53,8 @@ class EngineOptions:
     mixed_prefill_tokens: int | None = None
     """Prompt tokens computed in a step in which rows decode, beside one for each of these rows. What fits into the time
     of reading the weights once hardly slows their streams; None: 2 on a CPU, 256 on an accelerator."""
+    short_prompt_tokens: int = 64
+    """A prompt of at most so many tokens, those found in the cache left out, is computed in the step it joins."""
     max_waiting: int = 1024
     """Rows that may wait; further requests are refused."""
     max_wait_s: float | None = None
@@ -77,6 +79,7 @@ class EngineOptions:
             "max_rows",
             "max_batch_tokens",
             "mixed_prefill_tokens",
+            "short_prompt_tokens",
             "max_waiting",
             "block_size",
             "kv_cache_tokens",
@@ -119,6 +122,7 @@ class EngineCore:
             options.max_rows,
             options.max_batch_tokens,
             options.mixed_prefill_on(base.device),
+            options.short_prompt_tokens,
             _context_per_token(base.info),
             options.max_waiting,
             options.max_wait_s,

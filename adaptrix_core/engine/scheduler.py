@@ -2,8 +2,9 @@
 
 Rows join and leave between steps. A step has a token budget. Every decoding row gets its token first; beside them only
 so much of prompts is computed that their streams keep flowing, for running and waiting rows in the order of
-`waiting.py`. A row runs while it holds both KV blocks and device slots; when blocks run out, the least urgent row, the
-last to join among equals, gives both back and is recomputed later under the same mix schedule. Engine thread only.
+`waiting.py`; but a short prompt whole. A row runs while it holds both KV blocks and device slots; when blocks run out,
+the least urgent row, the last to join among equals, gives both back and is recomputed later under the same mix
+schedule. Engine thread only.
 """
 
 from __future__ import annotations
@@ -73,6 +74,7 @@ class Scheduler:
         max_rows: int,
         max_batch_tokens: int,
         mixed_prefill_tokens: int,
+        short_prompt_tokens: int,
         context_per_token: int,
         max_waiting: int,
         max_wait_s: float | None,
@@ -85,6 +87,7 @@ class Scheduler:
         self._max_rows = max_rows
         self._max_batch_tokens = max_batch_tokens
         self._mixed_prefill_tokens = mixed_prefill_tokens
+        self._short_prompt_tokens = short_prompt_tokens
         self._context_per_token = context_per_token
         self._eos_token_ids = eos_token_ids
         self._waiting = WaitingRows()
@@ -226,10 +229,19 @@ class Scheduler:
             elif self._admit(row):
                 for other in without_slots:
                     other.num_overtaken += 1
-                room -= self._prefill(row, room, mixed, chunks)
+                room -= self._prefill(row, self._room_to_join(row, room, chunks), mixed, chunks)
             else:
                 admitting, is_short = False, True
         return is_short or self.num_preemptions > preemptions_before
+
+    def _room_to_join(self, row: Row, room: float, chunks: Iterable[Chunk]) -> float:
+        """What a row may compute in the step in which it joins: ``room``, or all of its tokens if they are few.
+
+        In parts, a few beside each step of the decoding rows, it would take many steps that cost almost as much as one.
+        """
+        if row.num_uncomputed > self._short_prompt_tokens:
+            return room
+        return max(room, self._max_batch_tokens - sum(chunk.count for chunk in chunks))
 
     def _prefill(self, row: Row, room: float, mixed: bool, chunks: list[Chunk]) -> float:
         """Plan a chunk of a row that is worth at most ``room``, or a single token; returns what it is worth."""

@@ -169,6 +169,7 @@ def main() -> None:
         options.max_rows,
         options.max_batch_tokens,
         options.mixed_prefill_on(engine.base.device),
+        options.short_prompt_tokens,
         load_s=load_s,
     )
     model.save(given.out)

@@ -46,7 +46,8 @@ class EngineModel:
     step: StepCost
     max_rows: int = 32
     max_batch_tokens: int = 512
-    mixed_prefill_tokens: int = 8
+    mixed_prefill_tokens: int = 2
+    short_prompt_tokens: int = 64
     adapter_slots: int = 128
     """Adapters that a replica holds."""
     load_s: float = 0.05

@@ -1,7 +1,8 @@
 """One simulated replica: the engine's batching, step by step, with the clock handed in.
 
 As in the engine, every decoding row gets a token in each step; beside them prompts get ``mixed_prefill_tokens``
-tokens and one more per decoding row, or the whole batch while nothing decodes; who came first is first. While no
+tokens and one more per decoding row, or the whole batch while nothing decodes; who came first is first, and a short
+prompt that joins is computed whole. While no
 prompt waits, steps are alike, and many are taken as one event. Rows hold no KV blocks here: the cache is taken to be
 large enough.
 """
@@ -122,7 +123,12 @@ class ReplicaModel:
         while room > 0 and self._waiting and self._num_rows < self._engine.max_rows:
             row = self._waiting.popleft()
             self._prefilling.append(row)
-            room -= self._take(row, room)
+            room -= self._take(row, self._room_to_join(row, room, rows))
+
+    def _room_to_join(self, row: _Row, room: int, rows: int) -> int:
+        if row.left > self._engine.short_prompt_tokens:
+            return room
+        return max(room, self._engine.max_batch_tokens - rows - sum(count for _, count in self._planned))
 
     def _take(self, row: _Row, room: int) -> int:
         count = min(room, row.left)

@@ -29,7 +29,9 @@ def naive_run(engine: EngineModel, arrivals: list[Arrival]) -> list[tuple[float,
         while room > 0 and waiting and len(prompt_left) + len(output_left) < engine.max_rows:
             row = waiting.pop(0)
             prompt_left[row.index] = row.prompt_tokens
-            planned[row.index] = min(room, row.prompt_tokens)
+            in_step = engine.max_batch_tokens - len(decoding) - sum(planned.values())
+            is_short = row.prompt_tokens <= engine.short_prompt_tokens
+            planned[row.index] = min(in_step if is_short else room, row.prompt_tokens)
             room -= planned[row.index]
         if not decoding and not planned:
             now = to_come[0].at_s

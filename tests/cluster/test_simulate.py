@@ -19,7 +19,9 @@ from cluster.experiments.workload import Arrival, WorkloadSpec, generate, shares
 from tests.cluster.naive import naive_run
 
 COST = StepCost(base_s=1.0, row_s=0.1, prefill_token_s=0.01)
-ENGINE = EngineModel(COST, max_rows=2, max_batch_tokens=100, mixed_prefill_tokens=10, adapter_slots=4, load_s=5.0)
+ENGINE = EngineModel(
+    COST, max_rows=2, max_batch_tokens=100, mixed_prefill_tokens=10, short_prompt_tokens=20, adapter_slots=4, load_s=5.0
+)
 
 
 def first_and_end(records: list[Record]) -> list[tuple[float, float]]:

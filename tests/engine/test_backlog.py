@@ -89,7 +89,7 @@ def test_the_expected_wait_is_what_is_left_before_the_row_over_the_rate(roomy: M
 
 
 def test_rows_whose_prompts_take_their_turns_have_places_and_do_not_wait_for_any(roomy: MakeEngine) -> None:
-    engine = roomy(max_rows=8, mixed_prefill_tokens=1, max_wait_s=1e-3)
+    engine = roomy(max_rows=8, mixed_prefill_tokens=1, short_prompt_tokens=1, max_wait_s=1e-3)
     add(engine, "streams", 60)
     for _ in range(2 * LEAST_STEPS):
         engine.step()

@@ -47,7 +47,7 @@ def adapters_around_the_cut(variant: str) -> dict[str, LoraWeights]:
 def test_forks_preemptions_and_switches_leave_the_logits_of_a_cold_run(make_engine: MakeEngine, variant: str) -> None:
     adapters = adapters_around_the_cut(variant)
     cold = make_engine(variant, adapters, prefix_cache=False)
-    engine = make_engine(variant, adapters, cut=CUT, kv_cache_tokens=80, max_batch_tokens=10)
+    engine = make_engine(variant, adapters, cut=CUT, kv_cache_tokens=80, max_batch_tokens=10, short_prompt_tokens=1)
     histories = Histories(engine)
     histories.add("fork", SHARED, "kv", None, "no_kv", "kv")
     histories.step(4)

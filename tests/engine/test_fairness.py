@@ -54,7 +54,7 @@ def computed(engine: Engine) -> int:
 
 @pytest.mark.parametrize("streams", [1, 4])
 def test_a_long_prompt_is_computed_in_small_parts_beside_running_streams(make_engine: MakeEngine, streams: int) -> None:
-    engine = make_engine(mixed_prefill_tokens=5, prefix_cache=False)
+    engine = make_engine(mixed_prefill_tokens=5, short_prompt_tokens=1, prefix_cache=False)
     [expected] = engine.generate([LONG], "red", GREEDY)
     for number in range(streams):
         add(engine, f"stream-{number}", max_tokens=30)
@@ -74,7 +74,7 @@ def test_a_long_prompt_is_computed_in_small_parts_beside_running_streams(make_en
 
 
 def test_the_parts_of_a_long_prompt_shrink_as_what_they_attend_to_grows(make_engine: MakeEngine) -> None:
-    engine = make_engine(mixed_prefill_tokens=15, prefix_cache=False)
+    engine = make_engine(mixed_prefill_tokens=15, short_prompt_tokens=1, prefix_cache=False)
     add(engine, "stream", max_tokens=40)
     engine.step()
     add(engine, "long", "red", LONG, max_tokens=2)
@@ -102,8 +102,30 @@ def test_a_prompt_has_the_whole_step_while_no_stream_runs(make_engine: MakeEngin
     drain(engine)
 
 
+def test_short_prompts_are_computed_whole_beside_running_streams_one_in_each_step(make_engine: MakeEngine) -> None:
+    engine = make_engine(mixed_prefill_tokens=5, short_prompt_tokens=len(LONG))
+    add(engine, "stream", max_tokens=40)
+    engine.step()
+    for number in range(3):
+        add(engine, f"short-{number}", None, LONG[number:], max_tokens=9)
+    for number in range(3):
+        assert {event.request_id for event in engine.step()} == {"stream", *(f"short-{n}" for n in range(number + 1))}
+    drain(engine)
+
+
+def test_a_short_prompt_keeps_to_the_tokens_of_a_step(make_engine: MakeEngine) -> None:
+    engine = make_engine(mixed_prefill_tokens=5, short_prompt_tokens=len(LONG), max_batch_tokens=40)
+    add(engine, "stream", max_tokens=40)
+    engine.step()
+    before = computed(engine)
+    add(engine, "short", None, LONG, max_tokens=2)
+    assert [event.request_id for event in engine.step()] == ["stream"]
+    assert computed(engine) - before == 40
+    drain(engine)
+
+
 def test_a_short_prompt_does_not_wait_for_the_end_of_a_long_one(make_engine: MakeEngine) -> None:
-    engine = make_engine(mixed_prefill_tokens=4)
+    engine = make_engine(mixed_prefill_tokens=4, short_prompt_tokens=10)
     add(engine, "stream", max_tokens=40)
     engine.step()
     add(engine, "long", "red", LONG, max_tokens=2)
