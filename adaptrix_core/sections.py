@@ -192,7 +192,20 @@ class ReplicaSettings(Section):
         900.0, ge=0.0, le=86_400.0, strict=False, description="seconds that none is needed, 0 to 86400"
     )
     cpus: float = Field(1.0, gt=0, le=1024, description="CPU cores reserved for each replica, above 0")
+    threads: int | None = Field(
+        None,
+        ge=1,
+        le=1024,
+        description="CPU threads that each replica computes with, 1 to 1024; null: cpus, or its share of the machine",
+    )
     gpus: float = Field(0.0, ge=0, le=64, description="GPUs reserved for each replica, 0 for none")
+    messages_per_s: float = Field(
+        100.0,
+        gt=0.0,
+        le=1_000_000.0,
+        strict=False,
+        description="messages with tokens that each replica sends per second, for all of its streams, above 0",
+    )
     drain_timeout_s: float = Field(
         20.0, ge=0.0, le=3600.0, description="seconds that a replica which is to go may finish its streams, 0 to 3600"
     )

@@ -183,7 +183,7 @@ async def ask_server(url: str, fresh: Fresh, readings: Readings) -> None:
     named, new, known = await routed(url, fresh)
     readings.loads.append(timing)
     readings.firsts.append(statistics.median(times.first_token_s for times in lone))
-    readings.gaps.append(statistics.median(times.gap_s for times in lone))
+    readings.gaps.append(statistics.median(times.per_token_s(OUTPUT_TOKENS) for times in lone))
     readings.routed_new.append(statistics.median(new) - statistics.median(named))
     readings.routed_known.append(statistics.median(known) - statistics.median(named))
 

@@ -21,17 +21,16 @@ class StreamTimes:
 
     sent: float
     chunks: tuple[float, ...]
-    """When each event with a choice came."""
+    """When each event with a choice came; it may hold several tokens."""
 
     @property
     def first_token_s(self) -> float:
         """From sending to the first token."""
         return self.chunks[0] - self.sent
 
-    @property
-    def gap_s(self) -> float:
-        """Mean time between two tokens."""
-        return (self.chunks[-1] - self.chunks[0]) / (len(self.chunks) - 1)
+    def per_token_s(self, tokens: int) -> float:
+        """Mean time between two of the answer's tokens."""
+        return (self.chunks[-1] - self.chunks[0]) / (tokens - 1)
 
 
 async def stream(url: str, path: str, body: Mapping[str, Any], api_key: str | None = None) -> StreamTimes:

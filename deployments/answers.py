@@ -125,8 +125,12 @@ class ChunkedAnswer:
         ]
 
     def chunks(self, pieces: Iterable[Piece]) -> list[dict[str, Any]]:
-        """One document per piece that says something."""
-        return [self._of(piece) for piece in pieces if piece.text or piece.finish_reason or piece.logprob]
+        """One document for what each row says, rows in the order in which they do."""
+        rows: dict[int, list[Piece]] = {}
+        for piece in pieces:
+            if piece.text or piece.finish_reason or piece.logprob:
+                rows.setdefault(piece.index, []).append(piece)
+        return [self._of(index, said) for index, said in rows.items()]
 
     def usage(self, usage: Usage) -> dict[str, Any]:
         """The document before the end, for clients that asked for it."""
@@ -136,15 +140,14 @@ class ChunkedAnswer:
     def _name(self) -> str:
         return "chat.completion.chunk" if self._head.kind == "chat" else "text_completion"
 
-    def _of(self, piece: Piece) -> dict[str, Any]:
-        shared = {"index": piece.index, "finish_reason": piece.finish_reason, **self._head.extra(piece.index)}
-        scored = [piece] if piece.logprob is not None else []
-        offset = self._offsets[piece.index]
-        self._offsets[piece.index] += len(piece.text)
+    def _of(self, index: int, said: Sequence[Piece]) -> dict[str, Any]:
+        shared = {"index": index, "finish_reason": said[-1].finish_reason, **self._head.extra(index)}
+        text, offset = "".join(piece.text for piece in said), self._offsets[index]
+        self._offsets[index] += len(text)
         if self._head.kind == "chat":
-            delta = {"content": piece.text} if piece.text else {}
-            return self._chunk({**shared, "delta": delta, "logprobs": chat_logprobs(scored)})
-        return self._chunk({**shared, "text": piece.text, "logprobs": text_logprobs(scored, offset)})
+            delta = {"content": text} if text else {}
+            return self._chunk({**shared, "delta": delta, "logprobs": chat_logprobs(said)})
+        return self._chunk({**shared, "text": text, "logprobs": text_logprobs(said, offset)})
 
     def _chunk(self, choice: Mapping[str, Any]) -> dict[str, Any]:
         return self._head.document(self._name, [choice])
@@ -165,8 +168,9 @@ def text_logprobs(pieces: Sequence[Piece], offset: int) -> dict[str, Any] | None
     if not scored:
         return None
     offsets = []
-    for piece in scored:
-        offsets.append(offset)
+    for piece in pieces:
+        if piece.logprob is not None:
+            offsets.append(offset)
         offset += len(piece.text)
     chosen = [piece.logprob for piece in scored if piece.logprob is not None]
     return {

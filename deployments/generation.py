@@ -156,6 +156,7 @@ async def start(
                 response_format=body.response_format.grammar_schema() if body.response_format else None,
                 priority=body.priority,
                 timeout_s=deadline.remaining_s,
+                is_streamed=body.stream,
                 trace=carrier(),
             )
             for number, prompt in enumerate(prompts)

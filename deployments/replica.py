@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from functools import partial
 
+import ray
 from ray import serve
 from ray.exceptions import RayError, RayTaskError
 
@@ -31,6 +32,7 @@ from deployments.revocation_follower import RevocationFollower
 from deployments.shipped import read_shared
 from deployments.store_files import packages_directory
 from deployments.store_handle import namespace_of
+from deployments.threads import num_threads
 from deployments.watchdog import Watchdog
 from deployments.wire import GenerateCall, Piece
 
@@ -58,7 +60,8 @@ class ModelReplica:
         adapters = settings.adapters
         read = partial(read_shared, adapters.dir, packages_directory(adapters.state_dir))
         source = PackageSource(self._fetch, read)
-        self._worker = await asyncio.to_thread(EngineWorker, settings, source.fetch, tracing)
+        threads = num_threads(settings.replicas, _node_cpus())
+        self._worker = await asyncio.to_thread(EngineWorker, settings, source.fetch, tracing, threads)
         self._revocations = RevocationFollower(
             self._worker.lease,
             self._ask_revocations,
@@ -150,3 +153,9 @@ class ModelReplica:
             except EngineStopped:
                 logger.error("the engine thread has ended; this replica reports no more")
                 return
+
+
+def _node_cpus() -> float:
+    """The cores of this node, as Ray counts them."""
+    here = ray.get_runtime_context().get_node_id()
+    return next((float(node["Resources"].get("CPU", 0.0)) for node in ray.nodes() if node["NodeID"] == here), 0.0)

@@ -11,21 +11,25 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import Any
+
+import torch
 
 from adaptrix_core.adapters.revocation_lease import RevocationLease
 from adaptrix_core.config import Settings
 from adaptrix_core.engine import Engine, EngineLoop, GenerationRequest, SamplingParams, TokenEvent
 from adaptrix_core.engine.build import build_engine
 from adaptrix_core.engine.constraint import json_grammar
+from adaptrix_core.engine.mailbox import Mailbox
 from adaptrix_core.engine.request import RowProgress, Timings
 from adaptrix_core.errors import EngineStopped, InvalidRequest
 from adaptrix_core.injection.mix import constant
 from adaptrix_core.observe.tracing import Tracing
-from deployments.batching import batched
 from deployments.call_spans import CallSpans
 from deployments.holdings import Fetch, Holdings
 from deployments.names import public_id
+from deployments.pace import Pace
 from deployments.private_directory import PrivateDirectory
 from deployments.wire import AdapterNumbers, GenerateCall, Holding, Likely, Piece, Report, RowTimes
 
@@ -33,9 +37,12 @@ from deployments.wire import AdapterNumbers, GenerateCall, Holding, Likely, Piec
 class EngineWorker:
     """Serves `GenerateCall`s. Everything but the engine's own thread runs in one event loop."""
 
-    def __init__(self, settings: Settings, fetch: Fetch, tracing: Tracing) -> None:
-        """Load the base model and start the engine; takes seconds."""
+    def __init__(self, settings: Settings, fetch: Fetch, tracing: Tracing, threads: int | None = None) -> None:
+        """Load the base model and start the engine, on so many CPU threads; takes seconds."""
+        if threads is not None:
+            torch.set_num_threads(threads)
         self._tracing = tracing
+        self._pace = Pace(settings.replicas.messages_per_s)
         self._private = PrivateDirectory()
         # The engine's own catalogue stays empty: packages are loaded by path, as `Holdings` brings them.
         self._engine = build_engine(settings, self._private.path / "catalogue")
@@ -62,7 +69,7 @@ class EngineWorker:
         self._private.delete()
 
     async def generate(self, call: GenerateCall) -> AsyncGenerator[list[Piece]]:
-        """What each engine step produced for ``call``, as it comes. Closing this aborts the request.
+        """What the engine produced for ``call``, at this replica's pace. Closing this aborts the request.
 
         Raises the core's errors before the first piece, and AdapterRejected (adapter_revoked) at any time.
         """
@@ -94,15 +101,18 @@ class EngineWorker:
             request = GenerationRequest(
                 call.request_id, token_ids, params, schedules, call.salt, call.priority, resume, left_s
             )
-            async with aclosing(batched(self._loop.generate(request), pinned.ended)) as batches:
-                told = token_ids
-                async for events in batches:
-                    for event in events:
-                        if event.timings is not None:
-                            spans.row_ended(event, event.timings)
-                    first, *rest = [self._piece(event) for event in events]
-                    yield [replace(first, prompt_token_ids=told), *rest] if told else [first, *rest]
-                    told = ()
+            with self._pace.stream(call.is_streamed) as interval_s:
+                mailbox = Mailbox(interval_s)
+                pinned.ended.add_done_callback(partial(_told, mailbox))
+                async with aclosing(self._loop.generate_groups(request, mailbox)) as groups:
+                    told = token_ids
+                    async for events in groups:
+                        for event in events:
+                            if event.timings is not None:
+                                spans.row_ended(event, event.timings)
+                        first, *rest = [self._piece(event) for event in events]
+                        yield [replace(first, prompt_token_ids=told), *rest] if told else [first, *rest]
+                        told = ()
 
     def check_health(self) -> None:
         """Raise EngineStopped where the engine thread has ended, or does not get on."""
@@ -166,6 +176,12 @@ class EngineWorker:
 
     def _token(self, token_id: int) -> str:
         return str(self.tokenizer.decode([token_id])) if self.tokenizer is not None else f"token_id:{token_id}"
+
+
+def _told(mailbox: Mailbox, ended: asyncio.Future[None]) -> None:
+    """Whoever reads from ``mailbox`` learns why its request was ended, if it was."""
+    if not ended.cancelled() and (error := ended.exception()) is not None:
+        mailbox.fail(error)
 
 
 def sampling_arguments(call: GenerateCall) -> dict[str, Any]:

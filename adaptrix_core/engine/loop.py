@@ -12,15 +12,16 @@ import logging
 import queue
 import threading
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from adaptrix_core.adapters import Adapter
 from adaptrix_core.engine.engine import AdapterChoice, Engine
 from adaptrix_core.engine.heartbeat import STUCK_S, Heartbeat
+from adaptrix_core.engine.mailbox import Mailbox
 from adaptrix_core.engine.request import GenerationRequest, TokenEvent
 from adaptrix_core.errors import EngineStopped
 from adaptrix_core.injection.mix import Mix
@@ -28,7 +29,6 @@ from adaptrix_core.injection.mix import Mix
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-_Subscriber = tuple[asyncio.AbstractEventLoop, "asyncio.Queue[TokenEvent]"]
 _Command = tuple[Callable[..., Any], tuple[Any, ...], "Future[Any]"]
 
 
@@ -40,7 +40,7 @@ class EngineLoop:
         self.engine = engine
         self.heartbeat = Heartbeat(lambda: engine.is_compiling, stuck_s)
         self._commands: queue.SimpleQueue[_Command | None] = queue.SimpleQueue()
-        self._subscribers: dict[str, _Subscriber] = {}
+        self._mailboxes: dict[str, Mailbox] = {}
         self._thread = threading.Thread(target=self._run, name="adaptrix-engine", daemon=True)
         self._stopping = False
         self._lock = threading.Lock()
@@ -75,24 +75,29 @@ class EngineLoop:
         """`Engine.resolve_mix` beside the steps."""
         return await asyncio.to_thread(self.engine.resolve_mix, choice)
 
-    async def generate(self, request: GenerationRequest) -> AsyncIterator[TokenEvent]:
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[TokenEvent]:
         """Events of all rows of ``request``, until each row has ended; leaving early aborts the request.
 
         Raises what `EngineCore.add` raises before the first event, and EngineStopped.
         """
-        events: asyncio.Queue[TokenEvent] = asyncio.Queue()
-        subscriber = (asyncio.get_running_loop(), events)
+        async with aclosing(self.generate_groups(request, Mailbox())) as groups:
+            async for events in groups:
+                for event in events:
+                    yield event
+
+    async def generate_groups(self, request: GenerationRequest, mailbox: Mailbox) -> AsyncGenerator[list[TokenEvent]]:
+        """As `generate`, in the groups in which ``mailbox`` hands the events out. Raises what it is told to, too."""
         unfinished = 1  # until told otherwise: it may be added while its caller goes away
         try:
-            unfinished = await self.call(self._add, request, subscriber)
+            unfinished = await self.call(self._add, request, mailbox)
             while unfinished:
-                event = await events.get()
-                unfinished -= event.finish_reason is not None
-                yield event
+                events = await mailbox.take()
+                unfinished -= sum(event.finish_reason is not None for event in events)
+                yield events
         finally:
             if unfinished:
                 with suppress(EngineStopped):
-                    self._submit(self._abandon, (request.request_id, subscriber))
+                    self._submit(self._abandon, (request.request_id, mailbox))
 
     def abort(self, request_id: str) -> None:
         """End a request soon, if it still runs."""
@@ -107,17 +112,17 @@ class EngineLoop:
             self._commands.put((function, args, future))
         return future
 
-    def _add(self, engine: Engine, request: GenerationRequest, subscriber: _Subscriber) -> int:
+    def _add(self, engine: Engine, request: GenerationRequest, mailbox: Mailbox) -> int:
         rows = engine.add(request)
-        self._subscribers[request.request_id] = subscriber
+        self._mailboxes[request.request_id] = mailbox
         return len(rows)
 
     def _abort(self, engine: Engine, request_id: str) -> None:
         self._deliver(engine.abort(request_id))
 
-    def _abandon(self, engine: Engine, request_id: str, subscriber: _Subscriber) -> None:
+    def _abandon(self, engine: Engine, request_id: str, mailbox: Mailbox) -> None:
         """Abort a request whose reader has left, unless it was never added and the id is another reader's."""
-        if self._subscribers.get(request_id) is subscriber:
+        if self._mailboxes.get(request_id) is mailbox:
             self._abort(engine, request_id)
 
     def _run(self) -> None:
@@ -132,7 +137,7 @@ class EngineLoop:
             with self._lock:
                 self._stopping = True
             self._refuse_queued()
-            for request_id in list(self._subscribers):
+            for request_id in list(self._mailboxes):
                 self._deliver(self.engine.abort(request_id))
 
     def _step(self) -> None:
@@ -176,21 +181,25 @@ class EngineLoop:
                 command[2].set_exception(EngineStopped("the engine is stopping"))
 
     def _deliver(self, events: list[TokenEvent]) -> None:
-        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Queue[TokenEvent], TokenEvent]]] = defaultdict(list)
+        by_request: dict[str, list[TokenEvent]] = defaultdict(list)
         for event in events:
-            subscriber = self._subscribers.get(event.request_id)
-            if subscriber is not None:
-                by_loop[subscriber[0]].append((subscriber[1], event))
-        for loop, pairs in by_loop.items():
+            by_request[event.request_id].append(event)
+        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Mailbox, list[TokenEvent]]]] = defaultdict(list)
+        for request_id, own in by_request.items():
+            mailbox = self._mailboxes.get(request_id)
+            if mailbox is not None:
+                by_loop[mailbox.loop].append((mailbox, own))
+        for loop, filled in by_loop.items():
             try:
-                loop.call_soon_threadsafe(_put_all, pairs)
+                loop.call_soon_threadsafe(_put_all, filled)
             except RuntimeError:
-                log.warning("%d events dropped: their event loop has closed", len(pairs))
-        live = {row.request.request_id for row in self.engine.scheduler.rows}
-        for request_id in {e.request_id for e in events if e.finish_reason is not None} - live:
-            self._subscribers.pop(request_id, None)
+                log.warning("events of %d requests dropped: their event loop has closed", len(filled))
+        ended = {event.request_id for event in events if event.finish_reason is not None}
+        if ended:
+            for request_id in ended - {row.request.request_id for row in self.engine.scheduler.rows}:
+                self._mailboxes.pop(request_id, None)
 
 
-def _put_all(pairs: list[tuple[asyncio.Queue[TokenEvent], TokenEvent]]) -> None:
-    for events, event in pairs:
-        events.put_nowait(event)
+def _put_all(filled: list[tuple[Mailbox, list[TokenEvent]]]) -> None:
+    for mailbox, events in filled:
+        mailbox.put(events)

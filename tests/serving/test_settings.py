@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import pickle
 from importlib import import_module
 from pathlib import Path
@@ -9,12 +10,13 @@ from pathlib import Path
 import pytest
 import yaml
 from ray.serve import Application
+from ray.serve._private import constants
 from ray.serve.schema import ServeDeploySchema
 
 from adaptrix_core.cli.settings_file import read_settings
 from adaptrix_core.config import load_settings, project_root
 from adaptrix_core.errors import ConfigError
-from deployments.launch import DEFAULT_CONFIG, read_config
+from deployments.launch import DEFAULT_CONFIG, SERVE_ENVIRONMENT, read_config
 
 
 @pytest.fixture
@@ -136,6 +138,11 @@ def test_relative_paths_start_from_the_project_wherever_the_file_lies(tmp_path: 
     settings = read_settings(config)
     assert settings == load_settings(args, root=project_root())
     assert settings.adapters.state_dir == project_root() / "runs" / "elsewhere"
+
+
+def test_ray_serve_knows_every_setting_that_the_launcher_makes() -> None:
+    known = inspect.getsource(constants)
+    assert [name for name in SERVE_ENVIRONMENT if f'"{name}"' not in known] == []
 
 
 def test_launcher_reports_faults_of_serve_and_of_ours_together(root: Path) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from adaptrix_core.config import load_settings
 from adaptrix_core.errors import AdaptrixError, InvalidRequest
-from deployments.answers import AnswerHead, ChunkedAnswer
+from deployments.answers import AnswerHead, ChunkedAnswer, Kind
 from deployments.deadlines import Deadline
 from deployments.generation import Resolved, start
 from deployments.names import NamedMix, public_id
@@ -18,7 +19,7 @@ from deployments.replica import ModelReplica
 from deployments.router import embedded
 from deployments.schemas import ChatRequest
 from deployments.streaming import server_sent_events
-from deployments.wire import GenerateCall, Piece
+from deployments.wire import GenerateCall, Likely, Piece
 
 pytestmark = pytest.mark.asyncio
 
@@ -91,3 +92,22 @@ class Narrow:
 async def test_wrong_dimensions_are_refused_before_anything_is_embedded() -> None:
     with pytest.raises(InvalidRequest, match="dimensions is 4; the embedding model has 3"):
         embedded(Narrow(), ["text"], 4)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["chat", "text"])
+async def test_what_a_message_says_of_one_row_is_one_event(kind: Kind) -> None:
+    def said(index: int, text: str, finish_reason: str | None = None) -> Piece:
+        return replace(piece(text, finish_reason), index=index, logprob=Likely(text, 1, -0.5))
+
+    answer = ChunkedAnswer(AnswerHead(kind, "id", 0, "m"), 2)
+    first, other = answer.chunks([said(0, "He"), said(1, "A"), said(0, "llo"), said(1, "", None)])
+    (last,) = answer.chunks([said(0, " you"), said(0, "!", "stop")])
+    choices = [document["choices"][0] for document in (first, other, last)]
+    assert [choice["index"] for choice in choices] == [0, 1, 0]
+    assert [choice["finish_reason"] for choice in choices] == [None, None, "stop"]
+    if kind == "chat":
+        assert [choice["delta"]["content"] for choice in choices] == ["Hello", "A", " you!"]
+        assert [len(choice["logprobs"]["content"]) for choice in choices] == [2, 2, 2]
+    else:
+        assert [choice["text"] for choice in choices] == ["Hello", "A", " you!"]
+        assert [choice["logprobs"]["text_offset"] for choice in choices] == [[0, 2], [0, 1], [5, 9]]

@@ -1,0 +1,59 @@
+"""Events of one request on their way from the engine's thread to their reader, alone or a few together.
+
+Whoever sends them on pays for each group, not for each event. The first events and those that end a row go at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from adaptrix_core.engine.request import TokenEvent
+
+
+def at_once() -> float:
+    """No time between two groups of events."""
+    return 0.0
+
+
+class Mailbox:
+    """Belongs to the event loop in which it is made; every method is called there."""
+
+    def __init__(self, interval_s: Callable[[], float] = at_once) -> None:
+        """interval_s: asked whenever events are taken: seconds for which the next ones are gathered."""
+        self.loop = asyncio.get_running_loop()
+        self._interval_s = interval_s
+        self._events: list[TokenEvent] = []
+        self._error: BaseException | None = None
+        self._is_due = asyncio.Event()
+        self._due = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def put(self, events: Iterable[TokenEvent]) -> None:
+        """Add what one step produced."""
+        before = len(self._events)
+        self._events.extend(events)
+        if self.loop.time() >= self._due or any(event.finish_reason for event in self._events[before:]):
+            self._is_due.set()
+        elif self._timer is None:
+            self._timer = self.loop.call_at(self._due, self._is_due.set)
+
+    def fail(self, error: BaseException) -> None:
+        """Have ``error`` raised at the reader, after what was put in before."""
+        self._error = error
+        self._is_due.set()
+
+    async def take(self) -> list[TokenEvent]:
+        """Everything that is there, as soon as it is due; one reader at a time."""
+        await self._is_due.wait()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        events, self._events = self._events, []
+        if not events:
+            assert self._error is not None
+            raise self._error
+        if self._error is None:
+            self._is_due.clear()
+        self._due = self.loop.time() + self._interval_s()
+        return events
