@@ -31,6 +31,7 @@ import httpx
 from adaptrix_core.config import project_root
 from adaptrix_core.errors import ConfigError
 from deployments.launch import DEFAULT_CONFIG, read_config
+from deployments.serve_environment import SERVE_ENVIRONMENT
 
 NODES = 2
 NODE_CPUS = 1
@@ -86,7 +87,7 @@ def _set_environment(token: Path) -> None:
         {
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_AUTH_MODE": "token",
-            "RAY_SERVE_FORCE_STOP_UNHEALTHY_REPLICAS": "1",
+            **SERVE_ENVIRONMENT,
             "RAY_AUTH_TOKEN_PATH": str(token),
             "PYTHONPATH": os.pathsep.join([str(project_root()), *filter(None, [os.environ.get("PYTHONPATH")])]),
         }

@@ -23,26 +23,12 @@ from pydantic import ValidationError
 from adaptrix_core.config import load_settings, project_root
 from adaptrix_core.errors import ConfigError
 from deployments.principals import KeyRing, require_loopback
+from deployments.serve_environment import SERVE_ENVIRONMENT
 
 DEFAULT_CONFIG = project_root() / "serve_config.yaml"
 READY_TIMEOUT_S = 600.0
 POLL_S = 0.25
 START_ATTEMPTS = 3
-
-SERVE_ENVIRONMENT = {
-    # A replica that does not answer cannot end in good order: waiting for it keeps its clients, and its GPU, waiting.
-    "RAY_SERVE_FORCE_STOP_UNHEALTHY_REPLICAS": "1",
-    # Tokens go straight from process to process, by gRPC, and from no thread to another one on the way. Ray Serve's
-    # default, objects in shared memory, costs more than twice the time for each.
-    "RAY_SERVE_USE_GRPC_BY_DEFAULT": "1",
-    "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(2**31 - 1),  # security.max_body_bytes and max_upload_bytes decide
-    "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
-    "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
-    "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1000",
-    # How often the controller looks at everything; ten times a second, Ray Serve's default, takes 5 % of a core.
-    "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.25",
-}
-"""Ray Serve's own settings, where the user has set none."""
 
 EXAMPLE = """
 Adaptrix is ready at {url}

@@ -20,6 +20,7 @@ from adaptrix_core.errors import ConfigError
 from deployments.app import INGRESS_CPUS, ROUTER_CPUS
 from deployments.launch import read_config
 from deployments.principals import KeyRing
+from deployments.serve_environment import SERVE_ENVIRONMENT
 from tests.cluster.kuberay_schema import RAY_SERVICE
 
 CLUSTER = project_root() / "cluster"
@@ -80,6 +81,7 @@ def test_ray_up_starts_the_ray_of_the_checkout_that_it_copies_and_sets_up() -> N
     assert document["setup_commands"] == ["make -C ~/adaptrix setup"]
     for command in document["head_start_ray_commands"] + document["worker_start_ray_commands"]:
         assert "~/adaptrix/.venv/bin/ray st" in command
+        assert ("python -m deployments.serve_environment" in command) == (" start " in command)
     assert set(document["rsync_exclude"]) >= {".git", ".venv", "runs"}
 
 
@@ -127,6 +129,12 @@ def test_the_manifests_serve_config_passes_rays_schema_and_ours(manifest: dict[s
     keys.write_text(json.dumps({"keys": [key]}))
     args["security"]["api_keys_file"] = str(keys)
     assert KeyRing.read(settings_of(document).security.api_keys_file).enabled
+
+
+def test_pods_have_the_settings_that_every_node_needs(manifest: dict[str, Any]) -> None:
+    for container, _ in containers(manifest).values():
+        environment = {variable["name"]: variable["value"] for variable in container["env"]}
+        assert environment == {"RAY_USAGE_STATS_ENABLED": "0", **SERVE_ENVIRONMENT}
 
 
 def test_pods_mount_the_keys_and_the_state_that_the_settings_name(manifest: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ import httpx
 import psutil
 import yaml
 
+from deployments.serve_environment import SERVE_ENVIRONMENT
 from tests.serving.conftest import serve_config
 from tests.serving.servers import PROJECT, free_port
 
@@ -110,6 +111,7 @@ def nodes(directory: Path, count: int) -> Iterator[Nodes]:
     environment = {
         **os.environ,
         "OMP_NUM_THREADS": "1",
+        **SERVE_ENVIRONMENT,
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token),

@@ -174,7 +174,7 @@ def test_two_hundred_streams_survive_three_killed_replicas(cluster: Nodes) -> No
 
 def test_a_lost_node_is_not_noticed(cluster: Nodes) -> None:
     wait_for(lambda: len(cluster.replicas()) == REPLICAS)
-    asked = bodies(2 * AT_ONCE)
+    asked = bodies(2 * AT_ONCE, 300)
     texts, before = undisturbed(cluster.url, asked), continuations(cluster.url)
 
     def lose_a_node() -> None:

@@ -16,7 +16,8 @@ from ray.serve.schema import ServeDeploySchema
 from adaptrix_core.cli.settings_file import read_settings
 from adaptrix_core.config import load_settings, project_root
 from adaptrix_core.errors import ConfigError
-from deployments.launch import DEFAULT_CONFIG, SERVE_ENVIRONMENT, read_config
+from deployments.launch import DEFAULT_CONFIG, read_config
+from deployments.serve_environment import SERVE_ENVIRONMENT
 
 
 @pytest.fixture
@@ -140,7 +141,7 @@ def test_relative_paths_start_from_the_project_wherever_the_file_lies(tmp_path: 
     assert settings.adapters.state_dir == project_root() / "runs" / "elsewhere"
 
 
-def test_ray_serve_knows_every_setting_that_the_launcher_makes() -> None:
+def test_ray_serve_knows_every_setting_that_is_made() -> None:
     known = inspect.getsource(constants)
     assert [name for name in SERVE_ENVIRONMENT if f'"{name}"' not in known] == []
 

@@ -1,0 +1,24 @@
+"""What Adaptrix sets of Ray Serve's own settings, in the environment of every node's processes.
+
+env $(python -m deployments.serve_environment) ray start …
+"""
+
+from __future__ import annotations
+
+SERVE_ENVIRONMENT = {
+    # A replica that does not answer cannot end in good order: waiting for it keeps its clients, and its GPU, waiting.
+    "RAY_SERVE_FORCE_STOP_UNHEALTHY_REPLICAS": "1",
+    # Tokens go straight from process to process, by gRPC, and from no thread to another one on the way. Ray Serve's
+    # default, objects in shared memory, costs more than twice the time for each.
+    "RAY_SERVE_USE_GRPC_BY_DEFAULT": "1",
+    # `security.max_body_bytes` and `security.max_upload_bytes` are the limits, not a message's size.
+    "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(2**31 - 1),
+    "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
+    "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
+    "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1000",
+    # How often the controller looks at everything; ten times a second, Ray Serve's default, takes 5 % of a core.
+    "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.25",
+}
+
+if __name__ == "__main__":
+    print(" ".join(f"{name}={value}" for name, value in SERVE_ENVIRONMENT.items()))
