@@ -127,7 +127,7 @@ def serve_config(base: str, replicas: int, directory: Path) -> dict[str, Any]:
         },
         "engine": {"cut": 0},
         "router": {"enabled": False},
-        "replicas": {"num_replicas": replicas, "cpus": REPLICA_CPUS},
+        "replicas": {"num_replicas": replicas, "cpus": REPLICA_CPUS, "threads": 1},
     }
     application = {"name": "adaptrix", "route_prefix": "/", "import_path": "deployments.app:build", "args": args}
     return {"proxy_location": "HeadOnly", "http_options": {"host": "127.0.0.1"}, "applications": [application]}
