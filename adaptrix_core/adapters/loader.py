@@ -15,7 +15,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,23 +25,15 @@ from adaptrix_core.adapters.device_slots import DeviceSlots
 from adaptrix_core.adapters.manager import AdapterManager, is_path
 from adaptrix_core.adapters.package import Adapter
 from adaptrix_core.adapters.preload import Preloader
+from adaptrix_core.adapters.registrations import Registration, Registrations
 from adaptrix_core.adapters.residency_counts import Counts, ResidencyCounts
-from adaptrix_core.errors import AdapterExists, AdapterNotFound, CacheFull
+from adaptrix_core.errors import AdapterNotFound, CacheFull
 from adaptrix_core.injection.injector import LayerInjector
 
 Residency = Literal["device", "host", "disk", "absent"]
 
 HOST_SHARE = 0.25
 """Share of host memory for adapters where no budget is given."""
-
-
-@dataclass(frozen=True)
-class _Registration:
-    """A name under which an adapter can be asked for, and where to read it again once it is evicted."""
-
-    source: str | Path
-    digest: str
-    identity: str
 
 
 class DynamicLoader:
@@ -67,7 +58,7 @@ class DynamicLoader:
         base = manager.require_base()
         self._counts = ResidencyCounts()
         self._device = DeviceSlots(injector, base.device, device_budget_bytes, self._counts, self._tell_watchers)
-        self._names: dict[str, _Registration] = {}
+        self._names = Registrations()
         self._flights: dict[str, Future[Adapter]] = {}
         self._retired: set[str] = set()
         """Unloaded, but pinned by running requests: freed with the last pin, refused to new ones."""
@@ -95,14 +86,14 @@ class DynamicLoader:
         Raises AdapterNotFound where no loaded name has this digest (any more).
         """
         with self._lock:
-            known = {name: entry for name, entry in self._names.items() if entry.digest == digest}
+            known = self._names.of(digest)
             if known and digest in self._host:
                 self._host.pin(digest)
                 return
         for name, entry in known.items():
             adapter = self._read_named(name, entry)
             with self._lock:
-                if adapter.digest == digest and self._is_named(digest):
+                if adapter.digest == digest and self._names.has(digest):
                     self._keep(adapter)
                     self._host.pin(digest)
                     self._counts.count("hit", "disk", [digest])
@@ -165,7 +156,7 @@ class DynamicLoader:
     def switch_adapter(self, name: str, replaces: str) -> Adapter:
         """Put ``name`` on the device, then take ``replaces`` off it unless it is in use. A failure changes nothing."""
         with self._lock:
-            old = self._registered(replaces)
+            old = self._names.find(replaces)
         if old is None:
             raise AdapterNotFound(f"adapter {replaces!r} is not loaded; there is nothing to switch from")
         adapter = self.load(name)
@@ -192,18 +183,14 @@ class DynamicLoader:
         Memory in use is freed when its last pin goes; memory that another name shares stays. Raises AdapterNotFound.
         """
         with self._lock:
-            known = self._registered(name)
-            if known is None:
-                loaded = ", ".join(sorted(self._names)) or "none"
-                raise AdapterNotFound(f"adapter {name!r} is not loaded; loaded: {loaded}")
-            key, digest = known[0], known[1].digest
-            del self._names[key]
-            return self._let_go(digest)
+            key, known = self._names.require(name)
+            self._names.remove(key)
+            return self._let_go(known.digest)
 
     def residency(self, name: str) -> Residency:
         """Where a named adapter's weights are now."""
         with self._lock:
-            known = self._registered(name)
+            known = self._names.find(name)
             if known is not None:
                 digest = known[1].digest
                 return "device" if digest in self._device else "host" if digest in self._host else "disk"
@@ -216,7 +203,7 @@ class DynamicLoader:
     def loaded_names(self) -> dict[str, str]:
         """Every name that was loaded and not unloaded -> weights digest."""
         with self._lock:
-            return {name: entry.digest for name, entry in self._names.items()}
+            return self._names.digests()
 
     def get_memory_usage(self) -> dict[str, Any]:
         """Bytes used, pinned and allowed on host and device, and every resident adapter with its place and pins."""
@@ -265,14 +252,14 @@ class DynamicLoader:
         """
         while True:
             with self._lock:
-                key, known = self._registered(name) or (name, None)
+                key, known = self._names.find(name) or (name, None)
             adapter = self._read_named(key, known)
             with self._lock:
                 current = self._names.get(key)
             if current is not None and current.digest == adapter.digest and name in (key, current.identity):
                 return adapter
 
-    def _read_named(self, key: str, known: _Registration | None) -> Adapter:
+    def _read_named(self, key: str, known: Registration | None) -> Adapter:
         """The adapter that ``key`` means, from memory or from where ``known`` says; without it, from the catalogue."""
         source = key if known is None else known.source
 
@@ -322,16 +309,11 @@ class DynamicLoader:
 
     def _register(self, name: str, source: str | Path, adapter: Adapter) -> None:
         """For a load by path or alias: a name in use for other weights stays what it is."""
-        existing = self._names.get(name)
-        if existing is not None and existing.digest != adapter.digest:
-            raise AdapterExists(
-                f"name {name!r} is in use for {existing.identity} with weights {existing.digest[:12]}; unload it first "
-                "or choose another name"
-            )
+        self._names.check_free(name, adapter)
         self._keep(adapter)
-        self._names[name] = _Registration(source, adapter.digest, adapter.identity)
+        self._names.set(name, source, adapter)
 
-    def _reregister(self, name: str, known: _Registration | None, source: str | Path, adapter: Adapter) -> None:
+    def _reregister(self, name: str, known: Registration | None, source: str | Path, adapter: Adapter) -> None:
         """For a load by name: after an eviction the files may be newer, then the name means the new weights.
 
         Nothing happens where the name no longer means what it meant when the read began (``known``).
@@ -339,7 +321,7 @@ class DynamicLoader:
         if self._names.get(name) != known:
             return
         self._keep(adapter)
-        self._names[name] = _Registration(source, adapter.digest, adapter.identity)
+        self._names.set(name, source, adapter)
         if known is not None and known.digest != adapter.digest:
             self._let_go(known.digest)
 
@@ -357,7 +339,7 @@ class DynamicLoader:
     def _load_if_free(self, name: str) -> None:
         """For guesses: keep it only if that displaces nothing."""
         with self._lock:
-            key, known = self._registered(name) or (name, None)
+            key, known = self._names.find(name) or (name, None)
             if known is not None and known.digest in self._host:
                 return
         source = key if known is None else known.source
@@ -378,15 +360,6 @@ class DynamicLoader:
                 self.release_slots([adapter.digest])
             return placed
 
-    def _registered(self, name: str) -> tuple[str, _Registration] | None:
-        """The registration under ``name``, or the one whose ``name@version`` it is."""
-        if name in self._names:
-            return name, self._names[name]
-        return next(((key, entry) for key, entry in self._names.items() if entry.identity == name), None)
-
-    def _is_named(self, digest: str) -> bool:
-        return any(entry.digest == digest for entry in self._names.values())
-
     def _resident(self, digest: str) -> Adapter:
         adapter = self._host.get(digest)
         if adapter is None:
@@ -395,7 +368,7 @@ class DynamicLoader:
 
     def _let_go(self, digest: str) -> bool:
         """A name left these weights: free them unless another name or a running request uses them (then False)."""
-        if digest not in self._host or self._is_named(digest):
+        if digest not in self._host or self._names.has(digest):
             return True
         if self._host.pins_of(digest):
             self._retired.add(digest)
@@ -407,5 +380,5 @@ class DynamicLoader:
         self._retired.discard(digest)
         self._device.evict(digest)
         self._host.remove(digest)
-        if not self._is_named(digest):
+        if not self._names.has(digest):
             self._counts.forget(digest)
