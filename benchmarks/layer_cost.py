@@ -2,10 +2,10 @@
 
     python -m benchmarks.layer_cost
 
-Systems of `serve_config.yaml` are started as `make serve` does, one for each setting of Ray Serve, and asked in turns
-with an engine in this process that is made from the same settings. 32 streams of distinct random prompts of 42 tokens
-and 48 greedy tokens, under all shipped adapters; then single requests. Serve's HAProxy listens on every interface, so
-that system asks for an API key made for the run.
+Systems of `serve_config.yaml` are started as `make serve` does, one after the other for each setting of Ray Serve, and
+asked in turns with an engine in this process that is made from the same settings. 32 streams of distinct random prompts
+of 42 tokens and 48 greedy tokens, under all shipped adapters; then single requests. Serve's HAProxy listens on every
+interface, so that system asks for an API key made for the run.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,6 +85,8 @@ class Row:
     """One setting beside the engine."""
 
     setting: str
+    engine_tokens_per_second: Interval
+    """The engine alone, beside the idle system."""
     tokens_per_second: Interval
     share: Interval
     first_token_ms: Interval
@@ -104,30 +106,23 @@ def main() -> None:
     config = yaml.safe_load(given.config.read_text())
     settings = load_settings(config["applications"][0].get("args") or {}, root=project_root())
     wanted = [setting for setting in SETTINGS if setting.name in given.settings]
-    with tempfile.TemporaryDirectory() as name, ExitStack() as stack, Progress(transient=True) as progress:
+    with tempfile.TemporaryDirectory() as name, Progress(transient=True) as progress:
         directory = Path(name)
-        task = progress.add_task("starting", total=len(wanted) + 1)
-        servers = {}
-        for number, setting in enumerate(wanted):
-            servers[setting] = stack.enter_context(served(config, directory / str(number), setting))
-            progress.advance(task)
+        task = progress.add_task("measuring", total=(given.repeats + 1) * len(wanted))
         engine = build_engine(settings)
         adapters = sorted(file.parent.name for file in Path(settings.adapters.dir).glob("*/metadata.json"))
-        task = progress.add_task("measuring", total=(given.repeats + 1) * (len(wanted) + 1))
-        all_readings: dict[Setting | None, Readings] = {who: Readings() for who in (None, *wanted)}
-        for cycle in range(given.repeats + 1):
-            fresh = Fresh(cycle, adapters)
-            # The first cycle warms up.
-            into = {who: all_readings[who] if cycle else Readings() for who in all_readings}
-            for who in list(all_readings)[:: -1 if cycle % 2 else 1]:
-                if who is None:
-                    ask_engine(engine, fresh, into[who])
-                else:
-                    asyncio.run(ask_server(servers[who], fresh, into[who]))
-                progress.advance(task)
-    rows = [row_of(setting, all_readings[setting], all_readings[None]) for setting in wanted]
+        pairs = {setting: (Readings(), Readings()) for setting in wanted}
+        for number, (setting, readings) in enumerate(pairs.items()):
+            with served(config, directory / str(number), setting) as url:
+                for cycle in range(given.repeats + 1):
+                    fresh = Fresh(cycle, adapters)
+                    # The first cycle warms up.
+                    into = readings if cycle else (Readings(), Readings())
+                    ask_both(engine, url, fresh, into)
+                    progress.advance(task)
+    rows = [row_of(setting, over_http, alone) for setting, (alone, over_http) in pairs.items()]
     checks = [check for setting, row in zip(wanted, rows, strict=True) for check in checks_of(setting, row)]
-    show(rows, all_readings[None])
+    show(rows)
     report.show_checks(checks)
     report.finish("layer_cost", given.json, streams=STREAMS, results=rows, checks=report.checks_json(checks))
 
@@ -148,6 +143,16 @@ class Fresh:
         """A question that the router knows somebody for."""
         first, second = self.cycle * ROUTED + number + 11, self._random.randrange(10, 99)
         return f"What is {first} + {second} - {number}?"
+
+
+def ask_both(engine: Engine, url: str, fresh: Fresh, readings: tuple[Readings, Readings]) -> None:
+    """One cycle, in which both have the first turn as often."""
+    alone, over_http = readings
+    if fresh.cycle % 2:
+        ask_engine(engine, fresh, alone)
+    asyncio.run(ask_server(url, fresh, over_http))
+    if not fresh.cycle % 2:
+        ask_engine(engine, fresh, alone)
 
 
 def ask_engine(engine: Engine, fresh: Fresh, readings: Readings) -> None:
@@ -239,6 +244,7 @@ def row_of(setting: Setting, measured: Readings, engine: Readings) -> Row:
 
     return Row(
         setting.name,
+        of_rates(engine.loads, STREAMS * OUTPUT_TOKENS),
         of_rates(measured.loads, STREAMS * OUTPUT_TOKENS),
         of_speedup(measured.loads, engine.loads),
         beyond(measured.firsts, engine.firsts),
@@ -258,15 +264,24 @@ def checks_of(setting: Setting, row: Row) -> list[Check]:
     ]
 
 
-def show(rows: Sequence[Row], engine: Readings) -> None:
+def show(rows: Sequence[Row]) -> None:
     """Print the table."""
-    alone = of_rates(engine.loads, STREAMS * OUTPUT_TOKENS)
     report.table(
-        f"{STREAMS} streams over HTTP, and single ones; the engine alone: {alone.text()} tokens/s",
-        ("setting", "tokens/s", "share", "first token, +ms", "each token, +ms", "auto, new, +ms", "auto, known, +ms"),
+        f"{STREAMS} streams over HTTP, and single ones",
+        (
+            "setting",
+            "engine, tokens/s",
+            "tokens/s",
+            "share",
+            "first token, +ms",
+            "each token, +ms",
+            "auto, new, +ms",
+            "auto, known, +ms",
+        ),
         [
             (
                 row.setting,
+                row.engine_tokens_per_second.text(),
                 row.tokens_per_second.text(),
                 row.share.text(2),
                 row.first_token_ms.text(1),
