@@ -127,6 +127,13 @@ REQUESTS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.fixture(autouse=True)
+def a_message_for_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a replica can be lost after any of its tokens."""
+    for name in ("SHORTEST_S", "LONGEST_S", "UNREAD_S"):
+        monkeypatch.setattr(f"deployments.pace.{name}", 0.0)
+
+
 @pytest.mark.parametrize("after", [0, 1, 9])
 async def test_a_stream_whose_replica_stops_is_that_of_an_undisturbed_one(
     world: World, tmp_path: Path, after: int
