@@ -41,7 +41,7 @@ class Failing:
     """Workers of which one serves at a time, until it is stopped in the midst of what it does."""
 
     def __init__(self, workers: list[EngineWorker], after: int) -> None:
-        """after: how many batches of a call pass at its first worker before that is stopped; the last one never is."""
+        """after: how many tokens of a call's first row pass before its worker is stopped; the last worker never is."""
         self.workers = workers
         self.calls: list[GenerateCall] = []
         self.meanwhile: Callable[[], Awaitable[None]] | None = None
@@ -57,8 +57,8 @@ class Failing:
         async with aclosing(worker.generate(call)) as batches:
             async for pieces in batches:
                 yield pieces
-                passed += 1
-                if passed == self._after and not goes_on:
+                passed += sum(piece.index == 0 for piece in pieces)
+                if passed >= self._after and not goes_on:
                     await self._stop(worker)
 
     async def _stop(self, worker: EngineWorker) -> None:
@@ -73,7 +73,7 @@ class Failing:
 async def server(
     world: World, tmp_path: Path, after: int, spares: int = 1
 ) -> AsyncIterator[tuple[httpx.AsyncClient, LocalStore, Failing]]:
-    """A server whose worker is stopped ``after`` batches of a request, up to ``spares`` times."""
+    """A server whose worker is stopped ``after`` tokens of a request, up to ``spares`` times."""
     args = world.settings(adapters={"state_dir": str(tmp_path / "state")}, router={"enabled": False})
     settings = load_settings(args)
     made: list[Failing] = []
@@ -100,15 +100,26 @@ async def server(
                 await asyncio.to_thread(worker.stop)
 
 
-async def events(http: httpx.AsyncClient, **fields: Any) -> list[dict[str, Any]]:
-    """A streamed answer's documents, row by row, without what differs from request to request."""
+async def streamed(http: httpx.AsyncClient, **fields: Any) -> list[Any]:
+    """What a streamed answer says of each choice, and at its end; how it was cut into events is a matter of pace."""
     body = {"messages": ASK, "max_tokens": 24, "temperature": 0, "stream": True, "ignore_eos": True, **fields}
     answer = await http.post("/v1/chat/completions", json=body)
     assert answer.status_code == 200, answer.text
     *lines, done = [line.removeprefix("data: ") for line in answer.text.splitlines() if line]
     assert done == "[DONE]"
-    documents = [{k: v for k, v in json.loads(line).items() if k not in ("id", "created")} for line in lines]
-    return sorted(documents, key=lambda document: [choice["index"] for choice in document.get("choices") or ()])
+    choices: dict[int, list[Any]] = {}
+    others = []
+    for document in map(json.loads, lines):
+        for choice in document["choices"]:
+            said = choices.setdefault(choice["index"], [[], "", []])
+            said[0].append(choice["delta"].get("role"))
+            said[1] += choice["delta"].get("content") or ""
+            said[2].append(choice["finish_reason"])
+        if not document["choices"]:
+            others.append({key: value for key, value in document.items() if key not in ("id", "created")})
+    for said in choices.values():
+        said[0], said[2] = [[what for what in whats if what] for whats in (said[0], said[2])]
+    return [*sorted(choices.items()), *others]
 
 
 REQUESTS: dict[str, dict[str, Any]] = {
@@ -139,10 +150,10 @@ async def test_a_stream_whose_replica_stops_is_that_of_an_undisturbed_one(
     world: World, tmp_path: Path, after: int
 ) -> None:
     async with server(world, tmp_path, after=10**9, spares=0) as (http, _, _):
-        undisturbed = {name: await events(http, **fields) for name, fields in REQUESTS.items()}
+        undisturbed = {name: await streamed(http, **fields) for name, fields in REQUESTS.items()}
     async with server(world, tmp_path / "failing", after, len(REQUESTS)) as (http, _, failing):
         for name, fields in REQUESTS.items():
-            assert await events(http, **fields) == undisturbed[name]
+            assert await streamed(http, **fields) == undisturbed[name]
         assert len(failing.workers) == 1
         continued = [call for call in failing.calls if call.resume]
         assert len(failing.calls) == 2 * len(REQUESTS)
@@ -180,7 +191,7 @@ async def test_latest_that_moves_in_between_changes_nothing(world: World, tmp_pa
     old, new = packed("1.0.0", 61), packed("2.0.0", 62)
     async with server(world, tmp_path, after=10**9, spares=0) as (http, _, _):
         assert (await http.post("/v1/adapters", content=old)).status_code == 201
-        undisturbed = await events(http, model="moving@latest")
+        undisturbed = await streamed(http, model="moving@latest")
     async with server(world, tmp_path / "failing", after=6) as (http, store, failing):
         assert (await http.post("/v1/adapters", content=old)).status_code == 201
         await failing.workers[0].holdings.sync(await store.refresh())
@@ -189,19 +200,19 @@ async def test_latest_that_moves_in_between_changes_nothing(world: World, tmp_pa
             assert (await http.post("/v1/adapters", content=new)).status_code == 201
 
         failing.meanwhile = publish
-        assert await events(http, model="moving@latest") == undisturbed
+        assert await streamed(http, model="moving@latest") == undisturbed
         assert len(failing.calls) == 2
-        assert await events(http, model="moving@latest") != undisturbed
+        assert await streamed(http, model="moving@latest") != undisturbed
 
 
 async def test_the_prompt_is_what_the_first_replica_read(world: World, tmp_path: Path) -> None:
     """A chat template may tell the date: read again, a prompt would be another one after midnight."""
     async with server(world, tmp_path, after=10**9, spares=0) as (http, _, _):
-        undisturbed = await events(http, model="math_reasoning")
+        undisturbed = await streamed(http, model="math_reasoning")
     async with server(world, tmp_path / "failing", after=5) as (http, _, failing):
         failing.workers[1].tokenizer.chat_template = "a new day: {{ messages[0].content }}"
-        assert await events(http, model="math_reasoning") == undisturbed
-        assert await events(http, model="math_reasoning") != undisturbed
+        assert await streamed(http, model="math_reasoning") == undisturbed
+        assert await streamed(http, model="math_reasoning") != undisturbed
 
 
 # --- what is a loss, and what is not ----------------------------------------------------------------------------------
