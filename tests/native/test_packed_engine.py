@@ -71,6 +71,20 @@ def test_schedules_batches_and_neighbours_do_not_change_a_bit(layout: str, cut: 
     assert all(map(torch.equal, alone, together))
 
 
+def test_threads_and_lots_do_not_change_a_bit(make_engine: MakeEngine) -> None:
+    """The tokens of a step are divided into one lot more than there are threads, in the midst of rows, too."""
+    packed, _ = twins("qwen2", "int4")
+    engine = make_engine(packed)
+    before, outcomes = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3, 7):
+            torch.set_num_threads(threads)
+            outcomes += [engine.logits(PROMPTS, ["red", None, "blue"]) for _ in range(20)]
+    finally:
+        torch.set_num_threads(before)
+    assert all(all(map(torch.equal, outcome, outcomes[0])) for outcome in outcomes)
+
+
 def test_base_rows_equal_an_engine_without_adapters(make_engine: MakeEngine) -> None:
     packed, _ = twins("llama")
     engine = make_engine(packed)

@@ -37,20 +37,20 @@ inline float dot(const T* a, const float* x, int n) {
     return sum8(_mm256_add_ps(_mm256_add_ps(s[0], s[1]), _mm256_add_ps(s[2], s[3])));
 }
 
-// Items [first, last) of a term's (rank, count) inner values. x: (tokens, stride).
+// Items [first, last) of the (rank, count) inner values of a term's entries [entry, entry + count). x: (tokens, stride).
 template <typename T>
-inline void shrink_items(const Term& t, const float* x, int64_t stride, int first, int last) {
+inline void shrink_items(const Term& t, const float* x, int64_t stride, int entry, int count, int first, int last) {
     for (int item = first; item < last; ++item) {
-        const int r = item / t.count, e = item % t.count;
+        const int r = item / count, e = entry + item % count;
         const float value = dot(static_cast<const T*>(t.a) + int64_t(r) * t.d_in, x + t.tokens[e] * stride, t.d_in);
         t.inner[int64_t(e) * t.rank + r] = t.type == kByte ? value * t.a_scales[r] : value;
     }
 }
 
-inline void shrink(const Term& t, const float* x, int64_t stride, int first, int last) {
-    if (t.type == kFloat) shrink_items<float>(t, x, stride, first, last);
-    if (t.type == kHalf) shrink_items<half>(t, x, stride, first, last);
-    if (t.type == kByte) shrink_items<int8_t>(t, x, stride, first, last);
+inline void shrink(const Term& t, const float* x, int64_t stride, int entry, int count, int first, int last) {
+    if (t.type == kFloat) shrink_items<float>(t, x, stride, entry, count, first, last);
+    if (t.type == kHalf) shrink_items<half>(t, x, stride, entry, count, first, last);
+    if (t.type == kByte) shrink_items<int8_t>(t, x, stride, entry, count, first, last);
 }
 
 // Outputs [n, n + 8 * VECTORS) of one token.

@@ -1,8 +1,10 @@
 // Decoder layers of the Llama arrangement over packed weights: one call runs a span of layers on a packed batch.
 //
-// One parallel region per call; inside, every layer is a sequence of phases, and threads wait for each other after each.
-// A phase works on tokens (norms, rotation, quantisation, adapter expansion), on blocks of outputs (products), or on
-// (token, key/value head) pairs (attention). No result depends on how many threads there are or which one computed it.
+// One parallel region per call; inside, a layer is a sequence of phases. A phase works on tokens (norms, rotation,
+// quantisation, adapter expansion), on blocks of outputs (products), or on (token, key/value head) pairs (attention).
+// Few tokens are computed by all threads together, which wait for each other after each phase. Many are divided into
+// lots (`lots.h`), each computed by one thread at a time, which waits for nobody. No result depends on how many threads
+// there are, on lots, or on who computed what.
 
 #include <omp.h>
 
@@ -11,6 +13,7 @@
 #include "attention.h"
 #include "elementwise.h"
 #include "lora.h"
+#include "lots.h"
 #include "matmul.h"
 #include "team.h"
 
@@ -50,38 +53,54 @@ struct Step {
     const int32_t* term_starts;  // (num_layers + 1,)
 };
 
+constexpr int kPortions = 6;  // claims per thread and product
+
 class Stack {
   public:
     explicit Stack(const Model& model) : model_(model), layers_(model.layers, model.layers + model.num_layers) {}
 
     void run(const Step& step) {
         reserve(step);
-        find_tiles(step);
-        team_.start(step.threads);
+        lots_.divide(step.tokens, step.threads, step.rows, step.first_layer);
+        for (Lot& lot : lots_.all()) find_tiles(step, lot);
+        const bool together = lots_.all().size() == 1;
 #pragma omp parallel num_threads(step.threads)
         {
             const int thread = omp_get_thread_num(), threads = omp_get_num_threads();
-            for (int l = step.first_layer; l < step.last_layer; ++l) run_layer(step, l, thread, threads);
+            float* scratch = scratch_[thread].data();
+            if (together) {
+                for (int l = step.first_layer; l < step.last_layer; ++l)
+                    run_layer(step, l, {lots_.all().front(), thread, threads, scratch});
+            } else {
+                while (Lot* lot = lots_.take(step.last_layer)) {
+                    run_layer(step, lot->next, {*lot, 0, 1, scratch});
+                    lots_.put_back(*lot);
+                }
+            }
         }
     }
 
   private:
-    static constexpr int kPortions = 6;  // claims per thread and product
+    // One of the threads that compute a lot.
+    struct Member {
+        Lot& lot;
+        int index, count;
+        float* scratch;
 
-    struct Range {
-        int first, last;
+        Range share(int64_t items) const { return {int(items * index / count), int(items * (index + 1) / count)}; }
+        Range tokens() const {
+            const Range own = share(lot.tokens.last - lot.tokens.first);
+            return {lot.tokens.first + own.first, lot.tokens.first + own.last};
+        }
     };
-
-    static Range share(int64_t count, int thread, int threads) {
-        return {int(count * thread / threads), int(count * (thread + 1) / threads)};
-    }
 
     int qkv_width() const { return (model_.heads + 2 * model_.kv_heads) * model_.head_dim; }
     int out_width() const { return model_.heads * model_.head_dim; }
+    int widest() const { return std::max({model_.hidden, out_width(), model_.inner}); }
 
     void reserve(const Step& step) {
         const int64_t t = step.tokens;
-        const int widest = std::max({model_.hidden, out_width(), model_.inner});
+        const int widest = this->widest();
         normed_.resize(t * model_.hidden);
         qkv_.resize(t * qkv_width());
         attended_.resize(t * out_width());
@@ -96,22 +115,35 @@ class Stack {
         for (auto& s : scratch_) s.resize(kTileTokens * 3 * (step.longest + 16));
     }
 
-    Activations activations(int k) { return {q8_.data(), q16_.data(), scales_.data(), sums_.data(), k}; }
+    // A lot's own part of the buffers, for rows of k values: lots are in different phases at the same time.
+    Activations activations(const Lot& lot, int k) {
+        const int64_t at = int64_t(lot.tokens.first) * widest(), group = at / kGroup;
+        return {q8_.data() + at, q16_.data() + at, scales_.data() + group, sums_.data() + group, k};
+    }
 
-    void product(const Matrix& m, const Activations& a, int tokens, const float* bias, float* out, int threads) {
-        const int blocks = m.n / kOutputs, portion = std::max(1, blocks / (threads * kPortions));
-        for (int first, last; team_.claim(blocks, portion, &first, &last);)
-            multiply(m, a, tokens, first, last, out, m.n, bias);
+    void product(const Matrix& m, const Member& me, const float* bias, float* out) {
+        const Range tokens = me.lot.tokens;
+        const int blocks = m.n / kOutputs, portion = std::max(1, blocks / (me.count == 1 ? 1 : me.count * kPortions));
+        const Activations a = activations(me.lot, m.k);
+        for (int first, last; me.lot.team.claim(blocks, portion, &first, &last);)
+            multiply(m, a, tokens.last - tokens.first, first, last, out + int64_t(tokens.first) * m.n, m.n, bias);
     }
 
     // Inner values of the layer's terms at points [first, last).
-    void shrink_points(const Step& step, int l, int first, int last, const float* x, int thread, int threads) {
+    void shrink_points(const Step& step, int l, int first, int last, const float* x, const Member& me) {
         for (int i = step.term_starts[l]; i < step.term_starts[l + 1]; ++i) {
             const Term& t = step.terms[i];
             if (t.point < first || t.point >= last) continue;
-            const Range items = share(int64_t(t.rank) * t.count, thread, threads);
-            shrink(t, x, t.d_in, items.first, items.last);
+            const Range entries = entries_of(t, me.lot.tokens);
+            const Range items = me.share(int64_t(t.rank) * (entries.last - entries.first));
+            shrink(t, x, t.d_in, entries.first, entries.last - entries.first, items.first, items.last);
         }
+    }
+
+    static Range entries_of(const Term& t, Range tokens) {
+        const int32_t* end = t.tokens + t.count;
+        const int32_t* first = std::lower_bound(t.tokens, end, tokens.first);
+        return {int(first - t.tokens), int(std::lower_bound(first, end, tokens.last) - t.tokens)};
     }
 
     // Updates of the tokens of one thread at one point; y is the output of the point's matrix, offset to the point.
@@ -119,49 +151,49 @@ class Stack {
         for (int i = step.term_starts[l]; i < step.term_starts[l + 1]; ++i) {
             const Term& t = step.terms[i];
             if (t.point != point) continue;
-            const int32_t* end = t.tokens + t.count;
-            for (const int32_t* p = std::lower_bound(t.tokens, end, tokens.first); p < end && *p < tokens.last; ++p)
-                expand(t, int(p - t.tokens), y + *p * stride);
+            const Range entries = entries_of(t, tokens);
+            for (int e = entries.first; e < entries.last; ++e) expand(t, e, y + t.tokens[e] * stride);
         }
     }
 
-    void run_layer(const Step& step, int l, int thread, int threads) {
+    void run_layer(const Step& step, int l, const Member& me) {
         const Layer& layer = layers_[l];
-        const Range mine = share(step.tokens, thread, threads);
-        normalise(step, layer.input_norm, layer.qkv, mine);
-        team_.wait();
-        shrink_points(step, l, 0, 3, normed_.data(), thread, threads);
-        product(layer.qkv, activations(model_.hidden), step.tokens, layer.qkv_bias, qkv_.data(), threads);
-        team_.wait();
+        const Range mine = me.tokens();
+        Team& team = me.lot.team;
+        normalise(step, layer.input_norm, layer.qkv, me.lot, mine);
+        team.wait();
+        shrink_points(step, l, 0, 3, normed_.data(), me);
+        product(layer.qkv, me, layer.qkv_bias, qkv_.data());
+        team.wait();
         place_heads(step, l, mine);
-        team_.wait();
-        attend_tokens(step, layer, thread);
-        team_.wait();
-        shrink_points(step, l, 3, 4, attended_.data(), thread, threads);
-        product(layer.o, activations(out_width()), step.tokens, nullptr, mixed_.data(), threads);
-        team_.wait();
+        team.wait();
+        attend_tokens(step, layer, me);
+        team.wait();
+        shrink_points(step, l, 3, 4, attended_.data(), me);
+        product(layer.o, me, nullptr, mixed_.data());
+        team.wait();
         expand_point(step, l, 3, mine, mixed_.data(), model_.hidden);
         add_mixed(step, mine);
-        normalise(step, layer.post_norm, layer.gate_up, mine);
-        team_.wait();
-        shrink_points(step, l, 4, 6, normed_.data(), thread, threads);
-        product(layer.gate_up, activations(model_.hidden), step.tokens, nullptr, gate_up_.data(), threads);
-        team_.wait();
-        activate(step, l, mine);
-        team_.wait();
-        shrink_points(step, l, 6, 7, active_.data(), thread, threads);
-        product(layer.down, activations(model_.inner), step.tokens, nullptr, mixed_.data(), threads);
-        team_.wait();
+        normalise(step, layer.post_norm, layer.gate_up, me.lot, mine);
+        team.wait();
+        shrink_points(step, l, 4, 6, normed_.data(), me);
+        product(layer.gate_up, me, nullptr, gate_up_.data());
+        team.wait();
+        activate(step, l, me.lot, mine);
+        team.wait();
+        shrink_points(step, l, 6, 7, active_.data(), me);
+        product(layer.down, me, nullptr, mixed_.data());
+        team.wait();
         expand_point(step, l, 6, mine, mixed_.data(), model_.hidden);
         add_mixed(step, mine);
     }
 
-    void normalise(const Step& step, const float* weight, const Matrix& next, Range tokens) {
+    void normalise(const Step& step, const float* weight, const Matrix& next, const Lot& lot, Range tokens) {
         const int n = model_.hidden;
         for (int t = tokens.first; t < tokens.last; ++t) {
             float* out = normed_.data() + int64_t(t) * n;
             rms_norm(step.hidden + int64_t(t) * n, weight, model_.eps, n, out);
-            quantise(activations(n), t, out, next.layout, 0, n / kGroup);
+            quantise(activations(lot, n), t - lot.tokens.first, out, next.layout, 0, n / kGroup);
         }
     }
 
@@ -191,22 +223,22 @@ class Stack {
     }
 
     // Tiles of consecutive tokens of one row, which attend together: long ones, but enough of them for all threads.
-    void find_tiles(const Step& step) {
+    void find_tiles(const Step& step, Lot& lot) const {
         const int length = std::clamp(step.tokens * model_.kv_heads / (kPortions * step.threads), 1, kTileTokens);
-        tiles_.clear();
-        for (int t = 0; t < step.tokens; ++t) {
-            const bool goes_on = t > 0 && step.rows[t] == step.rows[t - 1] &&
-                                 tiles_.back().last - tiles_.back().first < length;
-            if (!goes_on) tiles_.push_back({t, t});
-            tiles_.back().last = t + 1;
+        for (int t = lot.tokens.first; t < lot.tokens.last; ++t) {
+            const bool goes_on = t > lot.tokens.first && step.rows[t] == step.rows[t - 1] &&
+                                 lot.tiles.back().last - lot.tiles.back().first < length;
+            if (!goes_on) lot.tiles.push_back({t, t});
+            lot.tiles.back().last = t + 1;
         }
     }
 
-    void attend_tokens(const Step& step, const Layer& layer, int thread) {
+    void attend_tokens(const Step& step, const Layer& layer, const Member& me) {
         const int d = model_.head_dim, group = model_.heads / model_.kv_heads, kv = model_.kv_heads;
         const int groups = group * d / kGroup;
-        for (int item, next; team_.claim(int(tiles_.size()) * kv, 1, &item, &next);) {
-            const Range tile = tiles_[item / kv];
+        const Activations a = activations(me.lot, out_width());
+        for (int item, next; me.lot.team.claim(int(me.lot.tiles.size()) * kv, 1, &item, &next);) {
+            const Range tile = me.lot.tiles[item / kv];
             const int head = item % kv;
             Query queries[kTileTokens];
             for (int t = tile.first; t < tile.last; ++t) {
@@ -216,10 +248,10 @@ class Stack {
                                            layer.window ? std::max(0, last - int(layer.window)) : 0, last};
             }
             attend_group(queries, tile.last - tile.first, layer.keys + head * d, layer.values + head * d,
-                         row_of(step, tile.first), int64_t(kv) * d, group, d, model_.scale, scratch_[thread].data(),
+                         row_of(step, tile.first), int64_t(kv) * d, group, d, model_.scale, me.scratch,
                          (step.longest + 15) / 8 * 8);
             for (int t = tile.first; t < tile.last; ++t)
-                quantise(activations(out_width()), t, attended_.data() + int64_t(t) * out_width(), layer.o.layout,
+                quantise(a, t - me.lot.tokens.first, attended_.data() + int64_t(t) * out_width(), layer.o.layout,
                          head * groups, (head + 1) * groups);
         }
     }
@@ -230,7 +262,7 @@ class Stack {
             (tokens.last - tokens.first) * n);
     }
 
-    void activate(const Step& step, int l, Range tokens) {
+    void activate(const Step& step, int l, const Lot& lot, Range tokens) {
         const int n = model_.inner;
         expand_point(step, l, 4, tokens, gate_up_.data(), 2 * n);
         expand_point(step, l, 5, tokens, gate_up_.data() + n, 2 * n);
@@ -238,18 +270,17 @@ class Stack {
             const float* gate = gate_up_.data() + int64_t(t) * 2 * n;
             float* out = active_.data() + int64_t(t) * n;
             gated_silu(gate, gate + n, n, out);
-            quantise(activations(n), t, out, layers_[l].down.layout, 0, n / kGroup);
+            quantise(activations(lot, n), t - lot.tokens.first, out, layers_[l].down.layout, 0, n / kGroup);
         }
     }
 
     Model model_;
-    Team team_;
+    Lots lots_;
     std::vector<Layer> layers_;
     std::vector<float> normed_, qkv_, attended_, mixed_, gate_up_, active_, scales_, sums_;
     std::vector<int8_t> q8_;
     std::vector<int16_t> q16_;
     std::vector<std::vector<float>> scratch_;
-    std::vector<Range> tiles_;
 };
 
 }  // namespace adaptrix
@@ -271,12 +302,11 @@ void adaptrix_linear(const Matrix* m, const float* x, int32_t rows, const float*
     std::vector<float> scales(int64_t(rows) * m->k / kGroup), sums(scales.size());
     const Activations a{q8.data(), q16.data(), scales.data(), sums.data(), m->k};
     for (int r = 0; r < rows; ++r) quantise(a, r, x + int64_t(r) * m->k, m->layout, 0, m->k / kGroup);
+    const int blocks = m->n / kOutputs, portion = std::max(1, blocks / (threads == 1 ? 1 : threads * kPortions));
+    Team team(threads);
 #pragma omp parallel num_threads(threads)
-    {
-        const int thread = omp_get_thread_num(), count = omp_get_num_threads(), blocks = m->n / kOutputs;
-        multiply(*m, a, rows, int(int64_t(blocks) * thread / count), int(int64_t(blocks) * (thread + 1) / count), out,
-                 m->n, bias);
-    }
+    for (int first, last; team.claim(blocks, portion, &first, &last);)
+        multiply(*m, a, rows, first, last, out, m->n, bias);
 }
 
 // out (count, m.k): the given rows of an int8 matrix, as floats (embedding lookup).

@@ -1,4 +1,4 @@
-// How the threads of one parallel region wait for each other and share work.
+// How threads that compute something together wait for each other and share work.
 #pragma once
 
 #include <immintrin.h>
@@ -10,11 +10,7 @@ namespace adaptrix {
 
 class Team {
   public:
-    void start(int threads) {
-        threads_ = threads;
-        arrived_.store(0);
-        cursor_.store(0);
-    }
+    explicit Team(int threads = 1) : threads_(threads) {}
 
     // Waits for all threads; what was claimed may be claimed again afterwards. A waiting thread spins for a while, as
     // phases take microseconds, and then lets others run: the one it waits for may need this very processor.
@@ -44,7 +40,7 @@ class Team {
 
   private:
     static constexpr int kSpins = 20000;
-    int threads_ = 1;
+    const int threads_;
     alignas(64) std::atomic<int> arrived_{0};
     alignas(64) std::atomic<unsigned> phase_{0};
     alignas(64) std::atomic<int> cursor_{0};
