@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-SHORTEST_S, LONGEST_S = 0.02, 0.25
+SHORTEST_S, LONGEST_S = 0.02, 0.5
 """Nobody sees the one; the other still looks like a stream to its reader."""
 UNREAD_S = 1.0
 """For answers that nobody reads before they are whole: what was sent is not lost with this replica."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from functools import partial
@@ -44,6 +45,10 @@ NUM_HOT = 32
 ANSWER_S = 5.0
 """A store that says nothing for so long is taken for lost."""
 
+SWITCH_INTERVAL_S = 0.0005
+"""The engine's thread needs Python's lock for short moments, many times per step. It should not wait each time for as
+long as the event loop may keep it by default (0.005)."""
+
 
 class ModelReplica:
     """One replica of the model."""
@@ -61,6 +66,7 @@ class ModelReplica:
         read = partial(read_shared, adapters.dir, packages_directory(adapters.state_dir))
         source = PackageSource(self._fetch, read)
         threads = num_threads(settings.replicas, _node_cpus())
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
         self._worker = await asyncio.to_thread(EngineWorker, settings, source.fetch, tracing, threads)
         self._revocations = RevocationFollower(
             self._worker.lease,
