@@ -200,7 +200,7 @@ class ReplicaSettings(Section):
     )
     gpus: float = Field(0.0, ge=0, le=64, description="GPUs reserved for each replica, 0 for none")
     messages_per_s: float = Field(
-        100.0,
+        64.0,
         gt=0.0,
         le=1_000_000.0,
         strict=False,
