@@ -11,6 +11,7 @@ from dataclasses import replace
 from adaptrix_core.errors import RetryLater
 from deployments.errors import as_core_error
 from deployments.generation import Batches, Replicas
+from deployments.recent_refusals import RecentRefusals
 from deployments.wire import GenerateCall
 
 MAX_REPLICAS_ASKED = 4
@@ -21,9 +22,11 @@ class SecondChoice:
 
     def __init__(self, replicas: Replicas) -> None:
         self._replicas = replicas
+        self._recent = RecentRefusals()
 
     async def generate(self, call: GenerateCall) -> Batches:
         """What each engine step produced. Raises the refusal that asks for the shortest wait."""
+        self._recent.check(call)
         refusals: list[RetryLater] = []
         while True:
             begun = False
@@ -40,5 +43,7 @@ class SecondChoice:
             refusals.append(error)
             replica = error.replica_id
             if replica is None or replica in call.refused_by or len(refusals) == MAX_REPLICAS_ASKED:
-                raise min(refusals, key=lambda refusal: refusal.retry_after_s or 0.0)
+                shortest = min(refusals, key=lambda refusal: refusal.retry_after_s or 0.0)
+                self._recent.note(call, shortest)
+                raise shortest
             call = replace(call, refused_by=(*call.refused_by, replica))

@@ -1,0 +1,95 @@
+"""What every replica has just refused is not asked of them again before it can have changed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+
+import pytest
+
+from adaptrix_core.errors import Overloaded
+from deployments import recent_refusals
+from deployments.second_choice import SecondChoice
+from deployments.wire import GenerateCall, Piece, RowSoFar
+
+CALL = GenerateCall("a", (5, 6), ((("digest", 1.0),),), {"n": 1}, b"tenant")
+
+
+class Full:
+    """Stands for the Ray handle: one replica that refuses everything, and asks for so many seconds."""
+
+    def __init__(self, retry_after_s: float | None, code: str = "overloaded") -> None:
+        self.retry_after_s, self.code, self.asked = retry_after_s, code, 0
+
+    async def generate(self, call: GenerateCall) -> AsyncGenerator[list[Piece]]:
+        self.asked += 1
+        error = Overloaded("full", code=self.code, retry_after_s=self.retry_after_s)
+        error.replica_id = "only"
+        raise error
+        yield []
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [100.0]
+    monkeypatch.setattr(recent_refusals.time, "monotonic", lambda: now[0])
+    return now
+
+
+async def refused(replicas: SecondChoice, call: GenerateCall) -> Overloaded:
+    with pytest.raises(Overloaded) as caught:
+        await anext(replicas.generate(call))
+    return caught.value
+
+
+async def asks(handle: Full, replicas: SecondChoice, call: GenerateCall) -> bool:
+    before = handle.asked
+    await refused(replicas, call)
+    return handle.asked > before
+
+
+async def test_a_call_like_a_refused_one_is_refused_until_the_wait_is_over(clock: list[float]) -> None:
+    handle = Full(0.4)
+    replicas = SecondChoice(handle)
+    assert await asks(handle, replicas, CALL)
+    clock[0] += 0.3
+    assert not await asks(handle, replicas, replace(CALL, request_id="b", prompt=(7,)))
+    assert (await refused(replicas, CALL)).retry_after_s == pytest.approx(0.1)
+    clock[0] += 0.11
+    assert await asks(handle, replicas, CALL)
+
+
+async def test_the_wait_is_not_believed_for_long(clock: list[float]) -> None:
+    handle = Full(60.0)
+    replicas = SecondChoice(handle)
+    await refused(replicas, CALL)
+    clock[0] += recent_refusals.LONGEST_S + 0.01
+    assert await asks(handle, replicas, CALL)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"salt": b"another"},
+        {"mixes": ((),)},
+        {"priority": -1},
+        {"sampling": {"n": 2}},
+        {"resume": (RowSoFar((1,)),)},
+    ],
+    ids=["tenant", "adapters", "urgency", "rows", "already-begun"],
+)
+async def test_other_calls_are_asked_of_the_replicas(clock: list[float], other: dict[str, object]) -> None:
+    handle = Full(0.5)
+    replicas = SecondChoice(handle)
+    await refused(replicas, CALL)
+    assert await asks(handle, replicas, replace(CALL, **other))
+
+
+@pytest.mark.parametrize(("retry_after_s", "code"), [(None, "overloaded"), (0.5, "deadline_unreachable")])
+async def test_what_says_nothing_of_the_next_call_is_not_remembered(
+    clock: list[float], retry_after_s: float | None, code: str
+) -> None:
+    handle = Full(retry_after_s, code)
+    replicas = SecondChoice(handle)
+    await refused(replicas, CALL)
+    assert await asks(handle, replicas, CALL)
