@@ -184,9 +184,9 @@ def test_a_lost_node_is_not_noticed(cluster: Nodes) -> None:
         kill_node(others[0])
 
     answers = asyncio.run(streams(cluster.url, asked, lose_a_node))
+    cluster.add()
     assert_nobody_noticed(answers, texts)
     assert continuations(cluster.url) > before
-    cluster.add()
     wait_for(lambda: len(cluster.replicas()) == REPLICAS)
 
 
@@ -219,10 +219,14 @@ def test_a_rolling_update_of_the_config_and_of_an_adapter_fails_no_request(clust
     versions = [publish("1.0.0", 71)]
 
     def update() -> None:
-        versions.append(publish("2.0.0", 72))
-        cluster.deploy(settings(world, max_rows=12))
-        wait_for(lambda: len(cluster.replicas()) == REPLICAS and not old_replicas & {p.pid for p in cluster.replicas()})
-        stop.set()
+        try:
+            versions.append(publish("2.0.0", 72))
+            cluster.deploy(settings(world, max_rows=12))
+            wait_for(
+                lambda: len(cluster.replicas()) == REPLICAS and not old_replicas & {p.pid for p in cluster.replicas()}
+            )
+        finally:
+            stop.set()
 
     with ThreadPoolExecutor(3) as pool:
         running = [pool.submit(traffic) for _ in range(2)]
