@@ -111,7 +111,11 @@ async def streamed(http: httpx.AsyncClient, **fields: Any) -> list[Any]:
     others = []
     for document in map(json.loads, lines):
         for choice in document["choices"]:
-            said = choices.setdefault(choice["index"], [[], "", []])
+            said = choices.setdefault(choice["index"], [[], "", [], []])
+            around = {key: value for key, value in document.items() if key not in ("id", "created", "choices")}
+            besides = {**around, **{k: v for k, v in choice.items() if k not in ("delta", "finish_reason")}}
+            if besides not in said[3]:
+                said[3].append(besides)
             said[0].append(choice["delta"].get("role"))
             said[1] += choice["delta"].get("content") or ""
             said[2].append(choice["finish_reason"])
