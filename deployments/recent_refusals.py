@@ -30,7 +30,7 @@ class RecentRefusals:
             raise Overloaded(error.message, retry_after_s=left_s)
 
     def note(self, call: GenerateCall, error: RetryLater) -> None:
-        """``call`` was refused by every replica that was asked; ``error`` asks for the shortest wait."""
+        """``call`` was refused by every replica that there is; ``error`` asks for the shortest wait."""
         now = time.monotonic()
         self._refused = {kind: known for kind, known in self._refused.items() if known[0] > now}
         if isinstance(error, Overloaded) and error.code == Overloaded.code and error.retry_after_s is not None:
@@ -38,5 +38,5 @@ class RecentRefusals:
 
 
 def _kind(call: GenerateCall) -> Hashable:
-    """Tenant, adapters, urgency and number of rows: what decides about a place in the queue."""
+    """Tenant, adapters, urgency and number of rows. A shorter call might have been taken a moment earlier."""
     return call.salt, call.mixes, call.priority, call.sampling.get("n", 1)

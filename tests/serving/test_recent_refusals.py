@@ -85,6 +85,22 @@ async def test_other_calls_are_asked_of_the_replicas(clock: list[float], other: 
     assert await asks(handle, replicas, replace(CALL, **other))
 
 
+async def test_a_few_replicas_do_not_speak_for_all(clock: list[float]) -> None:
+    class FullOnes(Full):
+        async def generate(self, call: GenerateCall) -> AsyncGenerator[list[Piece]]:
+            try:
+                async for pieces in super().generate(call):
+                    yield pieces
+            except Overloaded as error:
+                error.replica_id = str(self.asked)  # another one each time
+                raise
+
+    handle = FullOnes(0.5)
+    replicas = SecondChoice(handle)
+    await refused(replicas, CALL)
+    assert await asks(handle, replicas, CALL)
+
+
 @pytest.mark.parametrize(("retry_after_s", "code"), [(None, "overloaded"), (0.5, "deadline_unreachable")])
 async def test_what_says_nothing_of_the_next_call_is_not_remembered(
     clock: list[float], retry_after_s: float | None, code: str
