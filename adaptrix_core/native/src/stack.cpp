@@ -55,6 +55,11 @@ struct Step {
 
 constexpr int kPortions = 6;  // claims per thread and product
 
+// Blocks of a product that are claimed at once.
+inline int portion_of(int blocks, int threads) {
+    return threads == 1 ? blocks : std::max(1, blocks / (threads * kPortions));
+}
+
 class Stack {
   public:
     explicit Stack(const Model& model) : model_(model), layers_(model.layers, model.layers + model.num_layers) {}
@@ -100,17 +105,16 @@ class Stack {
 
     void reserve(const Step& step) {
         const int64_t t = step.tokens;
-        const int widest = this->widest();
         normed_.resize(t * model_.hidden);
         qkv_.resize(t * qkv_width());
         attended_.resize(t * out_width());
         mixed_.resize(t * model_.hidden);
         gate_up_.resize(t * 2 * model_.inner);
         active_.resize(t * model_.inner);
-        q8_.resize(t * widest);
-        q16_.resize(t * widest);
-        scales_.resize(t * widest / kGroup);
-        sums_.resize(t * widest / kGroup);
+        q8_.resize(t * widest());
+        q16_.resize(t * widest());
+        scales_.resize(t * widest() / kGroup);
+        sums_.resize(t * widest() / kGroup);
         scratch_.resize(step.threads);
         for (auto& s : scratch_) s.resize(kTileTokens * 3 * (step.longest + 16));
     }
@@ -123,7 +127,7 @@ class Stack {
 
     void product(const Matrix& m, const Member& me, const float* bias, float* out) {
         const Range tokens = me.lot.tokens;
-        const int blocks = m.n / kOutputs, portion = std::max(1, blocks / (me.count == 1 ? 1 : me.count * kPortions));
+        const int blocks = m.n / kOutputs, portion = portion_of(blocks, me.count);
         const Activations a = activations(me.lot, m.k);
         for (int first, last; me.lot.team.claim(blocks, portion, &first, &last);)
             multiply(m, a, tokens.last - tokens.first, first, last, out + int64_t(tokens.first) * m.n, m.n, bias);
@@ -302,7 +306,7 @@ void adaptrix_linear(const Matrix* m, const float* x, int32_t rows, const float*
     std::vector<float> scales(int64_t(rows) * m->k / kGroup), sums(scales.size());
     const Activations a{q8.data(), q16.data(), scales.data(), sums.data(), m->k};
     for (int r = 0; r < rows; ++r) quantise(a, r, x + int64_t(r) * m->k, m->layout, 0, m->k / kGroup);
-    const int blocks = m->n / kOutputs, portion = std::max(1, blocks / (threads == 1 ? 1 : threads * kPortions));
+    const int blocks = m->n / kOutputs, portion = portion_of(blocks, threads);
     Team team(threads);
 #pragma omp parallel num_threads(threads)
     for (int first, last; team.claim(blocks, portion, &first, &last);)

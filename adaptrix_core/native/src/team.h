@@ -10,7 +10,7 @@ namespace adaptrix {
 
 class Team {
   public:
-    explicit Team(int threads = 1) : threads_(threads) {}
+    explicit Team(int threads) : threads_(threads) {}
 
     // Waits for all threads; what was claimed may be claimed again afterwards. A waiting thread spins for a while, as
     // phases take microseconds, and then lets others run: the one it waits for may need this very processor.
