@@ -21,10 +21,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-import httpx
+import aiohttp
 import yaml
 
 from cluster.experiments.load import open_client, request_body, run_load
@@ -45,7 +46,9 @@ def goodput(records: Sequence[Record], slo_s: float) -> float:
     return sum(r.succeeded and (r.first_token_s or 0.0) - r.due_s <= slo_s for r in records) / window_s
 
 
-async def capacity(client: httpx.AsyncClient, model: str, spec: WorkloadSpec, clients: int, seconds: float) -> float:
+async def capacity(
+    client: aiohttp.ClientSession, model: str, spec: WorkloadSpec, clients: int, seconds: float
+) -> float:
     """Requests per second that the server ends under a closed loop of ``clients``."""
     arrivals = iter(generate(spec))
     ended: list[float] = []
@@ -53,8 +56,9 @@ async def capacity(client: httpx.AsyncClient, model: str, spec: WorkloadSpec, cl
 
     async def one() -> None:
         while time.perf_counter() - began < seconds:
-            response = await client.post("/v1/completions", json=request_body(next(arrivals), model, spec.seed))
-            if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
+            async with client.post("/v1/completions", json=request_body(next(arrivals), model, spec.seed)) as response:
+                await response.read()
+            if response.status == HTTPStatus.TOO_MANY_REQUESTS:
                 await asyncio.sleep(REFUSED_PAUSE_S)
                 continue
             response.raise_for_status()
@@ -71,7 +75,8 @@ async def measure(url: str, given: argparse.Namespace, rows: int) -> list[dict[s
     lengths = (tuple(given.prompt_tokens), tuple(given.output_tokens))
     table = []
     async with open_client(url) as client:
-        model = (await client.get("/v1/models")).json()["data"][0]["id"]
+        async with client.get("/v1/models") as response:
+            model = (await response.json())["data"][0]["id"]
         closed = WorkloadSpec(100_000, 1.0, 1, "identical", 1.0, 1.0, *lengths, seed=1)
         rate = await capacity(client, model, closed, 2 * rows, given.seconds)
         print(json.dumps({"capacity_requests_per_s": round(rate, 3)}), flush=True)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import httpx
+import aiohttp
 import pytest
 
 from adaptrix_core.errors import InvalidRequest
@@ -16,7 +16,7 @@ from adaptrix_core.routing.embedder import TextEmbedder
 from cluster.experiments.load import open_client, request_body, run_load
 from cluster.experiments.records import Record, read_jsonl, summarise, write_jsonl
 from cluster.experiments.workload import Arrival
-from tests.serving.inprocess import running
+from tests.serving.inprocess import application, listening
 from tests.serving.tiny import make_world
 
 Answer = Callable[[dict[str, object]], AsyncIterator[bytes]]
@@ -28,7 +28,7 @@ DONE = b"data: [DONE]\n\n"
 
 
 @asynccontextmanager
-async def peer(answer: Answer) -> AsyncIterator[httpx.AsyncClient]:
+async def peer(answer: Answer) -> AsyncIterator[aiohttp.ClientSession]:
     """A server that reads one request per connection and sends what ``answer`` yields for it."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -80,7 +80,7 @@ async def test_requests_are_sent_when_they_are_due() -> None:
         (b"HTTP/1.1 502 Bad\r\nconnection: close\r\n\r\n<html>", "http_502"),
         (HEAD + TOKEN, "truncated"),
         (HEAD + TOKEN + b'data: {"error":{"code":"aborted"}}\n\n' + DONE, "aborted"),
-        (b"", "RemoteProtocolError"),
+        (b"", "ServerDisconnectedError"),
     ],
 )
 async def test_what_goes_wrong_is_recorded_and_never_raised(sent: bytes, error: str) -> None:
@@ -102,7 +102,11 @@ async def test_a_workload_with_more_adapters_than_models_is_refused() -> None:
 async def test_the_real_server_answers_with_exactly_the_wanted_lengths(tmp_path: Path) -> None:
     world = make_world(tmp_path)
     wanted = [Arrival(0, 0.0, 0, 40, 7), Arrival(1, 0.0, 1, 3, 1)]
-    async with running(world.settings(), TextEmbedder()) as (client, _store):
+    async with (
+        application(world.settings(), TextEmbedder()) as (app, _store),
+        listening(app) as url,
+        open_client(url) as client,
+    ):
         records = await run_load(client, ["tiny-llama", "math_reasoning"], wanted)
     assert [record.error for record in records] == [None, None]
     assert [record.output_tokens for record in records] == [7, 1]

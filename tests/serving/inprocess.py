@@ -6,12 +6,15 @@ For tests of what the parts do. What Ray adds (processes, handles, restarts) is 
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
 import httpx
+import uvicorn
+from starlette.types import ASGIApp
 
 from adaptrix_core.adapters.revocation import SignedList
 from adaptrix_core.config import Settings, load_settings
@@ -148,13 +151,13 @@ def only_worker(store: LocalStore) -> Replicas:
 
 
 @asynccontextmanager
-async def running(
+async def application(
     args: Mapping[str, object],
     embedder: TextEmbedder | None = None,
     keys: Path | None = None,
     replicas_of: Callable[[LocalStore], Replicas] = only_worker,
-) -> AsyncIterator[tuple[httpx.AsyncClient, LocalStore]]:
-    """A client of a server with these settings, and its store. replicas_of: what stands in for the Ray handle."""
+) -> AsyncIterator[tuple[ASGIApp, LocalStore]]:
+    """A server's application with these settings, and its store. replicas_of: what stands in for the Ray handle."""
     settings = load_settings(args)
     handler, tracing = start_logging(settings.observe), start_tracing(settings.observe, "all", "test")
     store = LocalStore(settings, tracing)
@@ -169,11 +172,36 @@ async def running(
         metrics=metrics,
         tracing=tracing,
     )
-    transport = httpx.ASGITransport(app=build_api(services))
     try:
-        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", timeout=120) as client:
-            yield client, store
+        yield build_api(services), store
     finally:
         await store.stop()
         tracing.stop()
         stop_logging(handler)
+
+
+@asynccontextmanager
+async def running(
+    args: Mapping[str, object],
+    embedder: TextEmbedder | None = None,
+    keys: Path | None = None,
+    replicas_of: Callable[[LocalStore], Replicas] = only_worker,
+) -> AsyncIterator[tuple[httpx.AsyncClient, LocalStore]]:
+    """A client of such an application, without a socket between them, and its store."""
+    async with application(args, embedder, keys, replicas_of) as (app, store):
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", timeout=120) as client:
+            yield client, store
+
+
+@asynccontextmanager
+async def listening(app: ASGIApp) -> AsyncIterator[str]:
+    """The URL under which ``app`` answers real HTTP."""
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await serving
