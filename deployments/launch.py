@@ -23,7 +23,7 @@ from pydantic import ValidationError
 from adaptrix_core.config import load_settings, project_root
 from adaptrix_core.errors import ConfigError
 from deployments.principals import KeyRing, require_loopback
-from deployments.serve_environment import SERVE_ENVIRONMENT
+from deployments.serve_environment import LOCAL_ENVIRONMENT, SERVE_ENVIRONMENT
 
 DEFAULT_CONFIG = project_root() / "serve_config.yaml"
 READY_TIMEOUT_S = 600.0
@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     # processes can submit work to the cluster; without one, everybody on this machine can.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_AUTH_MODE", "token")
-    for name, value in SERVE_ENVIRONMENT.items():
+    for name, value in {**SERVE_ENVIRONMENT, **LOCAL_ENVIRONMENT}.items():
         os.environ.setdefault(name, value)
     try:
         config = read_config(options.config, options.host, options.port)

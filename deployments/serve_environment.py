@@ -16,8 +16,20 @@ SERVE_ENVIRONMENT = {
     "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
     "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
     "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1000",
-    # How often the controller looks at everything; ten times a second, Ray Serve's default, takes 5 % of a core.
-    "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.25",
+    # How often the controller looks at everything: ten times a second by default, which an idle system pays for.
+    "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
+    # How often each process hands its counts to Ray, which hands them on every ten seconds: ten times a second by default.
+    "RAY_SERVE_METRICS_EXPORT_INTERVAL_MS": "5000",
+}
+
+LOCAL_ENVIRONMENT = {
+    # Beside these, where a cluster is this machine alone and has no dashboard: what Ray notes for its dashboard and for
+    # its own developers, and how often it looks for new log files to show there. `benchmarks.idle` shows the price.
+    "RAY_event_stats": "0",
+    "RAY_task_events_report_interval_ms": "0",
+    "REPORTER_UPDATE_INTERVAL_MS": "60000",
+    "RAY_LOG_MONITOR_MANY_FILES_THRESHOLD": "0",
+    "LOG_NAME_UPDATE_INTERVAL_S": "10",
 }
 
 if __name__ == "__main__":

@@ -8,7 +8,10 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+import ray
 import yaml
+from ray._private import log_monitor
+from ray.dashboard.modules.reporter import reporter_consts
 from ray.serve import Application
 from ray.serve._private import constants
 from ray.serve.schema import ServeDeploySchema
@@ -17,7 +20,7 @@ from adaptrix_core.cli.settings_file import read_settings
 from adaptrix_core.config import load_settings, project_root
 from adaptrix_core.errors import ConfigError
 from deployments.launch import DEFAULT_CONFIG, read_config
-from deployments.serve_environment import SERVE_ENVIRONMENT
+from deployments.serve_environment import LOCAL_ENVIRONMENT, SERVE_ENVIRONMENT
 
 
 @pytest.fixture
@@ -144,6 +147,11 @@ def test_relative_paths_start_from_the_project_wherever_the_file_lies(tmp_path: 
 def test_ray_serve_knows_every_setting_that_is_made() -> None:
     known = inspect.getsource(constants)
     assert [name for name in SERVE_ENVIRONMENT if f'"{name}"' not in known] == []
+
+
+def test_ray_knows_every_setting_that_is_made_on_this_machine_alone() -> None:
+    known = b"".join(Path(module.__file__ or "").read_bytes() for module in (ray._raylet, log_monitor, reporter_consts))
+    assert [name for name in LOCAL_ENVIRONMENT if name.encode() not in known] == []
 
 
 def test_launcher_reports_faults_of_serve_and_of_ours_together(root: Path) -> None:
