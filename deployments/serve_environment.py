@@ -18,7 +18,7 @@ SERVE_ENVIRONMENT = {
     "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1000",
     # How often the controller looks at everything: ten times a second by default, which an idle system pays for.
     "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
-    # How often each process hands its counts to Ray, which hands them on every ten seconds: ten times a second by default.
+    # How often each process hands its counts to Ray, ten times a second by default; Ray sends them every ten seconds.
     "RAY_SERVE_METRICS_EXPORT_INTERVAL_MS": "5000",
 }
 

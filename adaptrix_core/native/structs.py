@@ -1,9 +1,13 @@
-"""The kernels' records and functions, as ctypes sees them. Fields mirror `src/stack.cpp`, `matmul.h` and `lora.h`."""
+"""The kernels' records and functions, as ctypes sees them.
+
+Fields mirror `src/stack.cpp`, `encoder.h`, `matmul.h` and `lora.h`.
+"""
 
 from __future__ import annotations
 
 import ctypes
 from ctypes import POINTER, Structure, c_float, c_int32, c_int64, c_void_p
+from typing import Any
 
 import numpy as np
 
@@ -75,6 +79,43 @@ class Step(Structure):
     )
 
 
+class Norm(Structure):
+    """A LayerNorm."""
+
+    _fields_ = (("weight", c_void_p), ("shift", c_void_p))
+
+
+class EncoderLayer(Structure):
+    """One layer of an encoder."""
+
+    _fields_ = (
+        ("qkv", Matrix),
+        ("attended", Matrix),
+        ("up", Matrix),
+        ("down", Matrix),
+        ("qkv_bias", c_void_p),
+        ("attended_bias", c_void_p),
+        ("up_bias", c_void_p),
+        ("down_bias", c_void_p),
+        ("attended_norm", Norm),
+        ("norm", Norm),
+    )
+
+
+class EncoderModel(Structure):
+    """All layers of an encoder, and how many threads may help."""
+
+    _fields_ = (
+        ("hidden", c_int32),
+        ("heads", c_int32),
+        ("inner", c_int32),
+        ("num_layers", c_int32),
+        ("eps", c_float),
+        ("helpers", c_int32),
+        ("layers", POINTER(EncoderLayer)),
+    )
+
+
 TERM = np.dtype(
     [
         ("layer", np.int32),
@@ -93,11 +134,16 @@ TERM = np.dtype(
 
 def declare(library: ctypes.CDLL) -> None:
     """Give the library's functions their argument types."""
-    library.adaptrix_stack_new.argtypes = (POINTER(Model),)
-    library.adaptrix_stack_new.restype = c_void_p
-    library.adaptrix_stack_free.argtypes = (c_void_p,)
-    library.adaptrix_stack_run.argtypes = (c_void_p, POINTER(Step))
-    library.adaptrix_linear.argtypes = (POINTER(Matrix), c_void_p, c_int32, c_void_p, c_void_p, c_int32)
-    library.adaptrix_rows.argtypes = (POINTER(Matrix), c_void_p, c_int64, c_void_p)
-    for name in ("adaptrix_stack_free", "adaptrix_stack_run", "adaptrix_linear", "adaptrix_rows"):
-        getattr(library, name).restype = None
+    functions: dict[str, tuple[tuple[Any, ...], Any]] = {
+        "adaptrix_stack_new": ((POINTER(Model),), c_void_p),
+        "adaptrix_stack_free": ((c_void_p,), None),
+        "adaptrix_stack_run": ((c_void_p, POINTER(Step)), None),
+        "adaptrix_encoder_new": ((POINTER(EncoderModel),), c_void_p),
+        "adaptrix_encoder_free": ((c_void_p,), None),
+        "adaptrix_encoder_run": ((c_void_p, c_void_p, c_void_p, c_int32), None),
+        "adaptrix_linear": ((POINTER(Matrix), c_void_p, c_int32, c_void_p, c_void_p, c_int32), None),
+        "adaptrix_rows": ((POINTER(Matrix), c_void_p, c_int64, c_void_p), None),
+    }
+    for name, (arguments, result) in functions.items():
+        function = getattr(library, name)
+        function.argtypes, function.restype = arguments, result

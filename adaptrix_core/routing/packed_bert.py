@@ -9,6 +9,8 @@ by a cosine of less than 0.001. Knows BERT's arithmetic (Devlin et al., 2019); d
 from __future__ import annotations
 
 import ctypes
+import os
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -18,35 +20,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from adaptrix_core.base.layouts import pack, quantize_rows
+from adaptrix_core.base.layouts import PackedMatrix, pack, quantize_rows
 from adaptrix_core.base.packed_model import matrix_struct
-from adaptrix_core.native import library, why_not
+from adaptrix_core.native import library, structs, why_not
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-ROWS_PER_THREAD = 256
-"""Below twice this many tokens a second thread costs more than it does."""
+MOST_THREADS = 4
+"""A short text has no work for more."""
 
 
+@dataclass(frozen=True)
 class _PackedLinear:
-    def __init__(self, *parts: nn.Linear) -> None:
-        """One product for ``parts``, whose outputs stand side by side."""
-        weight = torch.cat([part.weight.detach() for part in parts]).float()
-        self._bias = torch.cat([part.bias.detach() for part in parts]).float()
-        self._packed = pack(quantize_rows(weight.numpy()))
-        self._struct = matrix_struct(self._packed)
-        self._library = library()
+    """One product for linear modules whose outputs stand side by side; holds what `struct` and `bias` point to."""
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """``(rows, in)`` float32 -> ``(rows, out)``."""
-        x = x.contiguous()
-        out = torch.empty(len(x), self._packed.padded_n)
-        threads = max(1, min(torch.get_num_threads(), len(x) // ROWS_PER_THREAD))
-        self._library.adaptrix_linear(
-            ctypes.byref(self._struct), x.data_ptr(), len(x), self._bias.data_ptr(), out.data_ptr(), threads
-        )
-        return out
+    packed: PackedMatrix
+    bias: Tensor
+
+    @classmethod
+    def of(cls, *parts: nn.Linear) -> _PackedLinear:
+        weight = torch.cat([part.weight.detach() for part in parts]).float()
+        bias = torch.cat([part.bias.detach() for part in parts]).float()
+        return cls(pack(quantize_rows(weight.numpy())), bias)
 
 
 @dataclass(frozen=True)
@@ -58,16 +54,43 @@ class _Layer:
     down: _PackedLinear
     norm: nn.LayerNorm
 
+    def struct(self) -> structs.EncoderLayer:
+        products = (self.qkv, self.attended, self.up, self.down)
+        norms = (self.attended_norm, self.norm)
+        return structs.EncoderLayer(
+            *(matrix_struct(product.packed) for product in products),
+            *(product.bias.data_ptr() for product in products),
+            *(structs.Norm(norm.weight.data_ptr(), norm.bias.data_ptr()) for norm in norms),
+        )
+
 
 class PackedBert:
     """Token ids to unit vectors, the mean over a text's tokens. Safe to share between threads."""
 
-    def __init__(self, model: SentenceTransformer) -> None:
-        """``model`` must be one that `why_not_packed_bert` has nothing against; its embedding tables are used as is."""
+    def __init__(self, model: SentenceTransformer, threads: int | None = None) -> None:
+        """``model`` must be one that `why_not_packed_bert` has nothing against; its embedding tables are used as is.
+
+        ``threads`` compute a text, by default as many as there are cores, `MOST_THREADS` at most. All but one only help
+        where a core is free for them, so they may be more than the process has to itself.
+        """
         bert: Any = model[0].auto_model
-        self._heads = int(bert.config.num_attention_heads)
-        self._embeddings = bert.embeddings
+        config = bert.config
+        threads = threads or min(MOST_THREADS, len(os.sched_getaffinity(0)))
+        self._tables = bert.embeddings
         self._layers = [_packed(layer) for layer in bert.encoder.layer]
+        layers = (structs.EncoderLayer * len(self._layers))(*(layer.struct() for layer in self._layers))
+        described = structs.EncoderModel(
+            config.hidden_size,
+            config.num_attention_heads,
+            config.intermediate_size,
+            len(layers),
+            config.layer_norm_eps,
+            threads - 1,
+            layers,
+        )
+        self._library = library()
+        self._encoder = self._library.adaptrix_encoder_new(ctypes.byref(described))
+        self._free = weakref.finalize(self, self._library.adaptrix_encoder_free, self._encoder)
 
     @torch.inference_mode()
     def __call__(self, texts: Sequence[Sequence[int]]) -> Tensor:
@@ -75,26 +98,15 @@ class PackedBert:
 
         Texts lie behind one another without padding, so a row does not depend on the others.
         """
-        bounds = list(pairwise(accumulate(map(len, texts), initial=0)))
-        tables = self._embeddings
+        bounds = [0, *accumulate(map(len, texts))]
+        tables = self._tables
         ids = torch.tensor([token for text in texts for token in text])
         places = torch.tensor([place for text in texts for place in range(len(text))])
         states = tables.word_embeddings(ids) + tables.position_embeddings(places)
-        states = tables.LayerNorm(states + tables.token_type_embeddings.weight[0])
-        for layer in self._layers:
-            states = layer.attended_norm(states + layer.attended(self._attention(layer.qkv(states), bounds)))
-            states = layer.norm(states + layer.down(F.gelu(layer.up(states))))
-        return F.normalize(torch.stack([states[start:end].mean(0) for start, end in bounds]))
-
-    def _attention(self, qkv: Tensor, bounds: list[tuple[int, int]]) -> Tensor:
-        """``(tokens, 3 * hidden)`` -> ``(tokens, hidden)``; each text attends to itself alone."""
-        tokens, width = qkv.shape
-        heads = qkv.view(tokens, 3, self._heads, -1).permute(1, 2, 0, 3)
-        texts = []
-        for start, end in bounds:
-            query, key, value = heads[:, None, :, start:end]
-            texts.append(F.scaled_dot_product_attention(query, key, value)[0].transpose(0, 1))
-        return torch.cat(texts).reshape(tokens, width // 3)
+        states = tables.LayerNorm(states + tables.token_type_embeddings.weight[0]).contiguous()
+        starts = torch.tensor(bounds, dtype=torch.int32)
+        self._library.adaptrix_encoder_run(self._encoder, states.data_ptr(), starts.data_ptr(), len(texts))
+        return F.normalize(torch.stack([states[start:end].mean(0) for start, end in pairwise(bounds)]))
 
 
 def why_not_packed_bert(model: SentenceTransformer) -> str | None:
@@ -111,6 +123,7 @@ def why_not_packed_bert(model: SentenceTransformer) -> str | None:
         f"activation {config.hidden_act!r} is not gelu": config.hidden_act == "gelu",
         "positions are not absolute": getattr(config, "position_embedding_type", "absolute") == "absolute",
         "sizes are not multiples of 32": config.hidden_size % 32 == 0 and config.intermediate_size % 32 == 0,
+        "heads are not multiples of 8": config.hidden_size // config.num_attention_heads % 8 == 0,
         "it is not on the CPU": bert.device.type == "cpu",
         "its weights are not float32": bert.dtype == torch.float32,
         "it puts a prompt before each text": not model.default_prompt_name,
@@ -121,10 +134,10 @@ def why_not_packed_bert(model: SentenceTransformer) -> str | None:
 def _packed(layer: Any) -> _Layer:
     attention = layer.attention
     return _Layer(
-        qkv=_PackedLinear(attention.self.query, attention.self.key, attention.self.value),
-        attended=_PackedLinear(attention.output.dense),
+        qkv=_PackedLinear.of(attention.self.query, attention.self.key, attention.self.value),
+        attended=_PackedLinear.of(attention.output.dense),
         attended_norm=attention.output.LayerNorm,
-        up=_PackedLinear(layer.intermediate.dense),
-        down=_PackedLinear(layer.output.dense),
+        up=_PackedLinear.of(layer.intermediate.dense),
+        down=_PackedLinear.of(layer.output.dense),
         norm=layer.output.LayerNorm,
     )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
+from torch import nn
 
+from adaptrix_core.base.layouts import quantize_rows
 from adaptrix_core.native import why_not
 from adaptrix_core.routing import prompts
 from adaptrix_core.routing.embedder import PACKAGED, TextEmbedder
@@ -76,14 +80,28 @@ def test_a_model_that_would_come_out_otherwise_runs_as_it_is(what: str, reason: 
     assert reason in (why_not_packed_bert(changed(what)) or "")
 
 
-def test_long_batches_use_the_threads_there_are_and_give_the_same(plain: TextEmbedder) -> None:
-    encoder = PackedBert(plain._model)
-    ids = [list(range(1000, 1200))] * 8
-    threads = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
-        one = encoder(ids)
-        torch.set_num_threads(2)
-        np.testing.assert_allclose(encoder(ids).numpy(), one.numpy(), atol=1e-6)
-    finally:
-        torch.set_num_threads(threads)
+def test_with_the_packed_weights_the_model_itself_says_the_same() -> None:
+    """Norms, attention and activation are the model's; what is left is the rounding of activations to 16 bits."""
+    plain = TextEmbedder(packed=False)
+    packed = PackedBert(plain._model)
+    for layer in plain._model[0].auto_model.encoder.layer:
+        for module in layer.modules():
+            if isinstance(module, nn.Linear):
+                module.weight.data = torch.from_numpy(quantize_rows(module.weight.detach().numpy()).floats())
+    vectors = packed(plain._token_ids(TEXTS)).numpy()
+    np.testing.assert_allclose(vectors, plain.embed(TEXTS), atol=5e-5)
+
+
+def test_helpers_change_no_bit(plain: TextEmbedder) -> None:
+    ids = [list(range(1000, 1200)), [5], list(range(2000, 2013))] * 3
+    one, *others = (PackedBert(plain._model, threads)(ids) for threads in (1, 2, 5))
+    assert all(torch.equal(one, other) for other in others)
+
+
+def test_threads_that_share_an_encoder_get_what_is_theirs(plain: TextEmbedder) -> None:
+    encoder = PackedBert(plain._model, 2)
+    texts = [[1000 + i] * (3 + i) for i in range(16)]
+    alone = [encoder([text]) for text in texts]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda text: encoder([text]), texts * 4))
+    assert all(torch.equal(vector, alone[i % 16]) for i, vector in enumerate(together))

@@ -12,6 +12,7 @@
 
 #include "attention.h"
 #include "elementwise.h"
+#include "encoder.h"
 #include "lora.h"
 #include "lots.h"
 #include "matmul.h"
@@ -298,6 +299,14 @@ void* adaptrix_stack_new(const Model* model) { return new Stack(*model); }
 void adaptrix_stack_free(void* stack) { delete static_cast<Stack*>(stack); }
 
 void adaptrix_stack_run(void* stack, const Step* step) { static_cast<Stack*>(stack)->run(*step); }
+
+void* adaptrix_encoder_new(const EncoderModel* model) { return new Encoder(*model); }
+
+void adaptrix_encoder_free(void* encoder) { delete static_cast<Encoder*>(encoder); }
+
+void adaptrix_encoder_run(void* encoder, float* states, const int32_t* bounds, int32_t texts) {
+    static_cast<Encoder*>(encoder)->run(states, bounds, texts);
+}
 
 // out (rows, m.n) = x (rows, m.k) times the matrix, plus bias; x is quantised on the way.
 void adaptrix_linear(const Matrix* m, const float* x, int32_t rows, const float* bias, float* out, int32_t threads) {

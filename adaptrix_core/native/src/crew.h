@@ -1,0 +1,129 @@
+// Threads that help the one that works, if they come in time.
+//
+// A thread of a team (`team.h`) waits for all others after each phase, so one whose processor is busy elsewhere holds up
+// all. A helper is never waited for before it has claimed something: where no processor is free for it, the caller does
+// all by itself. For short work, beside others' work.
+#pragma once
+
+#include <immintrin.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace adaptrix {
+
+class Crew {
+  public:
+    using Work = std::function<void(int first, int last)>;
+
+    explicit Crew(int helpers) {
+        for (int i = 0; i < helpers; ++i) helpers_.emplace_back([this] { help(); });
+    }
+
+    ~Crew() {
+        {
+            std::lock_guard<std::mutex> lock(mutex_);
+            ended_ = true;
+        }
+        called_.notify_all();
+        for (std::thread& helper : helpers_) helper.join();
+    }
+
+    // While one lives, helpers look for work. One at a time.
+    class Shift {
+      public:
+        explicit Shift(Crew& crew) : crew_(crew) {
+            {
+                std::lock_guard<std::mutex> lock(crew_.mutex_);
+                crew_.busy_ = true;
+            }
+            crew_.called_.notify_all();
+        }
+        ~Shift() { crew_.busy_ = false; }
+
+        // Has items [0, total) computed, `size` at once, each by one thread; returns when all are.
+        void each(int total, int size, const Work& work) {
+            crew_.publish(total, size, work);
+            while (crew_.compute_one()) {
+            }
+            for (int spins = 0; crew_.done_.load(std::memory_order_acquire) < total; ++spins) pause(spins);
+        }
+
+      private:
+        Crew& crew_;
+    };
+
+  private:
+    static constexpr int kSpins = 2000;
+    static constexpr uint32_t kClosed = UINT32_MAX;  // the next item of a phase that is not to be claimed from
+
+    static void pause(int spins) {
+        if (spins < kSpins)
+            _mm_pause();
+        else
+            sched_yield();
+    }
+
+    // The phase is closed while its description changes, so that nobody claims by half of the old one.
+    void publish(int total, int size, const Work& work) {
+        const uint64_t phase = (ticket_.load(std::memory_order_relaxed) >> 32) + 1;
+        ticket_.store(phase << 32 | kClosed);
+        total_.store(total, std::memory_order_relaxed);
+        size_.store(size, std::memory_order_relaxed);
+        work_.store(&work, std::memory_order_relaxed);
+        done_.store(0, std::memory_order_relaxed);
+        ticket_.store(phase << 32);
+    }
+
+    // Claims and computes some items of the phase; false where none is left.
+    bool compute_one() {
+        uint64_t ticket = ticket_.load();
+        int first, last;
+        const Work* work;
+        do {
+            first = int(uint32_t(ticket));
+            const int total = total_.load(std::memory_order_relaxed);
+            last = std::min(total, first + size_.load(std::memory_order_relaxed));
+            work = work_.load(std::memory_order_relaxed);
+            if (uint32_t(ticket) == kClosed || first >= total) return false;
+        } while (!ticket_.compare_exchange_weak(ticket, ticket >> 32 << 32 | uint32_t(last)));
+        (*work)(first, last);
+        done_.fetch_add(last - first, std::memory_order_release);
+        return true;
+    }
+
+    void help() {
+        while (true) {
+            {
+                std::unique_lock<std::mutex> lock(mutex_);
+                called_.wait(lock, [this] { return ended_ || busy_; });
+                if (ended_) return;
+            }
+            for (int spins = 0; busy_; ++spins) {
+                if (compute_one())
+                    spins = 0;
+                else
+                    pause(spins);
+            }
+        }
+    }
+
+    std::mutex mutex_;
+    std::condition_variable called_;
+    bool ended_ = false;
+    std::atomic<bool> busy_{false};
+    alignas(64) std::atomic<uint64_t> ticket_{kClosed};  // phase, and its next item
+    std::atomic<int> total_{0}, size_{1};
+    std::atomic<const Work*> work_{nullptr};
+    alignas(64) std::atomic<int> done_{0};
+    std::vector<std::thread> helpers_;
+};
+
+}  // namespace adaptrix
