@@ -1,9 +1,10 @@
 """A BERT encoder over packed 8-bit weights: a short text costs a quarter of what it costs in transformers' modules.
 
 At some fifteen tokens a forward pass reads weights and starts operators more than it multiplies. So the weights are
-read at a quarter of their size (8 bits, a scale per 32; activations are rounded to 16 bits), and nothing runs that a
-whole text does not need: no mask, no padding, one product for query, key and value. Vectors differ from the original's
-by a cosine of less than 0.001. Knows BERT's arithmetic (Devlin et al., 2019); does not know tokenizers or texts.
+read at a quarter of their size (8 bits, a scale per 32; activations are rounded to 16 bits), all layers are one native
+call, and nothing runs that a whole text does not need: no mask, no padding, one product for query, key and value.
+Vectors differ from the original's by a cosine of less than 0.001. Knows BERT's arithmetic (Devlin et al., 2019); does
+not know tokenizers or texts.
 """
 
 from __future__ import annotations
