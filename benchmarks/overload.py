@@ -119,7 +119,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=Path, default=Path("serve_config.yaml"))
     parser.add_argument("--slo", type=float, default=10.0, help="objective for the first token, seconds")
-    parser.add_argument("--seconds", type=float, default=60.0, help="length of each load; several times what an answer takes")
+    parser.add_argument("--seconds", type=float, default=60.0, help="length of each load; many times an answer's")
     parser.add_argument("--prompt-tokens", type=int, nargs=2, default=(16, 64), metavar=("LOW", "HIGH"))
     parser.add_argument("--output-tokens", type=int, nargs=2, default=(16, 64), metavar=("LOW", "HIGH"))
     parser.add_argument("--url", help="a server that runs already, in place of --config")
