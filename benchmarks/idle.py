@@ -50,7 +50,7 @@ def main() -> None:
             for _ in range(given.repeats):
                 windows.append(window())
                 progress.advance(task)
-    names = sorted(windows[0], key=lambda process: -windows[0][process])
+    names = sorted({name for window in windows for name in window}, key=lambda name: -windows[0][name])
     rows = [Row("all", of_values([sum(window.values()) for window in windows]))]
     rows += [Row(process, of_values([window[process] for window in windows])) for process in names]
     report.table(

@@ -56,7 +56,7 @@ async def capacity(
 
     async def one() -> None:
         while time.perf_counter() - began < seconds:
-            async with client.post("/v1/completions", json=request_body(next(arrivals), model, spec.seed)) as response:
+            async with client.post("v1/completions", json=request_body(next(arrivals), model, spec.seed)) as response:
                 await response.read()
             if response.status == HTTPStatus.TOO_MANY_REQUESTS:
                 await asyncio.sleep(REFUSED_PAUSE_S)
@@ -75,7 +75,7 @@ async def measure(url: str, given: argparse.Namespace, rows: int) -> list[dict[s
     lengths = (tuple(given.prompt_tokens), tuple(given.output_tokens))
     table = []
     async with open_client(url) as client:
-        async with client.get("/v1/models") as response:
+        async with client.get("v1/models") as response:
             model = (await response.json())["data"][0]["id"]
         closed = WorkloadSpec(100_000, 1.0, 1, "identical", 1.0, 1.0, *lengths, seed=1)
         rate = await capacity(client, model, closed, 2 * rows, given.seconds)

@@ -18,13 +18,15 @@ SERVE_ENVIRONMENT = {
     "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1000",
     # How often the controller looks at everything: ten times a second by default, which an idle system pays for.
     "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
-    # How often each process hands its counts to Ray, ten times a second by default; Ray sends them every ten seconds.
+    # How often each process hands its counts to Ray, ten times a second by default; Ray sends them every ten seconds. A
+    # replica that ends loses what it has counted since, of `ray_serve_*`, not of ours.
     "RAY_SERVE_METRICS_EXPORT_INTERVAL_MS": "5000",
 }
 
 LOCAL_ENVIRONMENT = {
-    # Beside these, where a cluster is this machine alone and has no dashboard: what Ray notes for its dashboard and for
-    # its own developers, and how often it looks for new log files to show there. `benchmarks.idle` shows the price.
+    # Beside these, where a cluster is this machine alone and has no dashboard: no notes on handlers and tasks (and
+    # nothing in `ray list tasks`), Ray's own figures of the node once a minute, and a rare look for new log files,
+    # whose lines nobody wants printed. `benchmarks.idle` shows what it saves.
     "RAY_event_stats": "0",
     "RAY_task_events_report_interval_ms": "0",
     "REPORTER_UPDATE_INTERVAL_MS": "60000",

@@ -12,7 +12,7 @@ from __future__ import annotations
 import ctypes
 import os
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 MOST_THREADS = 4
 """A short text has no work for more."""
+MOST_TOKENS = 2048
+"""Computed at once: the encoder keeps its buffers, 17 KB per token for MiniLM."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,25 @@ class _PackedLinear:
 
 
 @dataclass(frozen=True)
+class _Norm:
+    """Keeps the values even where the module gets others."""
+
+    weight: Tensor
+    shift: Tensor
+
+    @classmethod
+    def of(cls, norm: nn.LayerNorm) -> _Norm:
+        return cls(norm.weight.detach(), norm.bias.detach())
+
+
+@dataclass(frozen=True)
 class _Layer:
     qkv: _PackedLinear
     attended: _PackedLinear
-    attended_norm: nn.LayerNorm
+    attended_norm: _Norm
     up: _PackedLinear
     down: _PackedLinear
-    norm: nn.LayerNorm
+    norm: _Norm
 
     def struct(self) -> structs.EncoderLayer:
         products = (self.qkv, self.attended, self.up, self.down)
@@ -61,7 +75,7 @@ class _Layer:
         return structs.EncoderLayer(
             *(matrix_struct(product.packed) for product in products),
             *(product.bias.data_ptr() for product in products),
-            *(structs.Norm(norm.weight.data_ptr(), norm.bias.data_ptr()) for norm in norms),
+            *(structs.Norm(norm.weight.data_ptr(), norm.shift.data_ptr()) for norm in norms),
         )
 
 
@@ -91,7 +105,8 @@ class PackedBert:
         )
         self._library = library()
         self._encoder = self._library.adaptrix_encoder_new(ctypes.byref(described))
-        self._free = weakref.finalize(self, self._library.adaptrix_encoder_free, self._encoder)
+        # Not at exit, when a thread may still be in it.
+        weakref.finalize(self, self._library.adaptrix_encoder_free, self._encoder).atexit = False
 
     @torch.inference_mode()
     def __call__(self, texts: Sequence[Sequence[int]]) -> Tensor:
@@ -99,6 +114,9 @@ class PackedBert:
 
         Texts lie behind one another without padding, so a row does not depend on the others.
         """
+        return torch.cat([self._vectors(part) for part in _parts(texts)])
+
+    def _vectors(self, texts: Sequence[Sequence[int]]) -> Tensor:
         bounds = [0, *accumulate(map(len, texts))]
         tables = self._tables
         ids = torch.tensor([token for text in texts for token in text])
@@ -108,6 +126,17 @@ class PackedBert:
         starts = torch.tensor(bounds, dtype=torch.int32)
         self._library.adaptrix_encoder_run(self._encoder, states.data_ptr(), starts.data_ptr(), len(texts))
         return F.normalize(torch.stack([states[start:end].mean(0) for start, end in pairwise(bounds)]))
+
+
+def _parts(texts: Sequence[Sequence[int]]) -> Iterator[Sequence[Sequence[int]]]:
+    """``texts`` in order, in parts of up to `MOST_TOKENS` tokens or of one text."""
+    start = tokens = 0
+    for end, text in enumerate(texts):
+        if end > start and tokens + len(text) > MOST_TOKENS:
+            yield texts[start:end]
+            start, tokens = end, 0
+        tokens += len(text)
+    yield texts[start:]
 
 
 def why_not_packed_bert(model: SentenceTransformer) -> str | None:
@@ -137,8 +166,8 @@ def _packed(layer: Any) -> _Layer:
     return _Layer(
         qkv=_PackedLinear.of(attention.self.query, attention.self.key, attention.self.value),
         attended=_PackedLinear.of(attention.output.dense),
-        attended_norm=attention.output.LayerNorm,
+        attended_norm=_Norm.of(attention.output.LayerNorm),
         up=_PackedLinear.of(layer.intermediate.dense),
         down=_PackedLinear.of(layer.output.dense),
-        norm=layer.output.LayerNorm,
+        norm=_Norm.of(layer.output.LayerNorm),
     )

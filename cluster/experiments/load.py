@@ -29,6 +29,7 @@ from cluster.experiments.workload import POPULARITIES, Arrival, WorkloadSpec, ge
 TOKEN_IDS = (100, 380)
 """Ids that prompts are drawn from; every vocabulary has them."""
 TIMEOUT_S = 600.0
+"""For a connection, and between two parts of an answer; a whole answer may take longer."""
 
 
 def open_client(url: str, api_key: str | None = None) -> aiohttp.ClientSession:
@@ -37,8 +38,9 @@ def open_client(url: str, api_key: str | None = None) -> aiohttp.ClientSession:
     aiohttp, because its requests cost the machine, which the server may share, less than those of httpx do.
     """
     headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
-    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-    return aiohttp.ClientSession(url, headers=headers, connector=aiohttp.TCPConnector(limit=0), timeout=timeout)
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=TIMEOUT_S, sock_read=TIMEOUT_S)
+    base_url = url.rstrip("/") + "/"
+    return aiohttp.ClientSession(base_url, headers=headers, connector=aiohttp.TCPConnector(limit=0), timeout=timeout)
 
 
 async def run_load(
@@ -80,7 +82,7 @@ async def _send(client: aiohttp.ClientSession, body: dict[str, Any], arrival: Ar
     record = Record(arrival.index, arrival.adapter, arrival.at_s, arrival.prompt_tokens, 0)
     record.sent_s = time.perf_counter() - started
     try:
-        async with client.post("/v1/completions", json=body) as response:
+        async with client.post("v1/completions", json=body) as response:
             if not response.ok:
                 record.error = _error_code(await response.read(), response.status)
                 return record

@@ -261,7 +261,7 @@ def test_every_row_ends_in_exactly_one_final_event_and_positions_are_consecutive
         assert {event.num_prompt_tokens for event in own} == {start}
 
 
-# --- refusals --------------------------------------------------------------------------------------------------------
+# --- adapters and memory ---------------------------------------------------------------------------------------------
 
 
 def test_more_adapters_than_fit_the_device_take_turns(make_engine: MakeEngine) -> None:

@@ -113,6 +113,3 @@ def test_a_term_that_does_not_fit_the_model_is_refused(make_engine: MakeEngine, 
     with pytest.raises(InvalidRequest, match=message):
         engine.switch_mix("good", mix, "keep")
     assert len(tokens_of(drain(engine))["good", 0]) == 3
-
-
-# --- adapters and memory ---------------------------------------------------------------------------------------------

@@ -58,6 +58,8 @@ def changed(what: str) -> SentenceTransformer:
         model[0].auto_model.to(torch.bfloat16)
     elif what == "kind":
         config.model_type = "roberta"
+    elif what == "heads":
+        config.num_attention_heads = 96
     elif what == "prompt":
         model.default_prompt_name = "query"
     else:
@@ -71,6 +73,7 @@ def changed(what: str) -> SentenceTransformer:
         ("activation", "'relu' is not gelu"),
         ("pooling", "not the mean"),
         ("precision", "not float32"),
+        ("heads", "not multiples of 8"),
         ("kind", "not BERT"),
         ("prompt", "a prompt before"),
         ("normalisation", "not BERT with pooling and normalisation: Transformer, Pooling"),
@@ -93,7 +96,7 @@ def test_with_the_packed_weights_the_model_itself_says_the_same() -> None:
 
 
 def test_helpers_change_no_bit(plain: TextEmbedder) -> None:
-    ids = [list(range(1000, 1200)), [5], list(range(2000, 2013))] * 3
+    ids = [list(range(1000, 1200)), [5], list(range(2000, 2013))] * 13  # more than one part
     one, *others = (PackedBert(plain._model, threads)(ids) for threads in (1, 2, 5))
     assert all(torch.equal(one, other) for other in others)
 

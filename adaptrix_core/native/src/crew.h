@@ -75,10 +75,10 @@ class Crew {
     void publish(int total, int size, const Work& work) {
         const uint64_t phase = (ticket_.load(std::memory_order_relaxed) >> 32) + 1;
         ticket_.store(phase << 32 | kClosed);
-        total_.store(total, std::memory_order_relaxed);
-        size_.store(size, std::memory_order_relaxed);
-        work_.store(&work, std::memory_order_relaxed);
-        done_.store(0, std::memory_order_relaxed);
+        total_.store(total, std::memory_order_release);
+        size_.store(size, std::memory_order_release);
+        work_.store(&work, std::memory_order_release);
+        done_.store(0, std::memory_order_release);
         ticket_.store(phase << 32);
     }
 
@@ -89,9 +89,9 @@ class Crew {
         const Work* work;
         do {
             first = int(uint32_t(ticket));
-            const int total = total_.load(std::memory_order_relaxed);
-            last = std::min(total, first + size_.load(std::memory_order_relaxed));
-            work = work_.load(std::memory_order_relaxed);
+            const int total = total_.load(std::memory_order_acquire);
+            last = std::min(total, first + size_.load(std::memory_order_acquire));
+            work = work_.load(std::memory_order_acquire);
             if (uint32_t(ticket) == kClosed || first >= total) return false;
         } while (!ticket_.compare_exchange_weak(ticket, ticket >> 32 << 32 | uint32_t(last)));
         (*work)(first, last);

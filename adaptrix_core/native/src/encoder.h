@@ -1,4 +1,4 @@
-// The layers of a BERT encoder (Devlin et al., arXiv:1810.04805) over packed weights: norms after the sums, GELU, biases.
+// The layers of a BERT encoder (Devlin et al., arXiv:1810.04805) over packed int8 weights: norms after the sums, GELU, biases.
 //
 // Texts lie behind one another without padding, and each attends to itself alone. A layer is a sequence of phases, whose
 // items (tokens, or blocks of outputs) are shared between the caller and helpers. No result depends on who computed what.
@@ -50,8 +50,7 @@ class Encoder {
     }
 
   private:
-    static constexpr int kTokens = 4;    // computed at once, where a phase goes by tokens
-    static constexpr int kPortions = 6;  // claims per thread and product
+    static constexpr int kTokens = 4;  // computed at once, where a phase goes by tokens
 
     void reserve() {
         const int64_t t = tokens_, widest = std::max(model_.hidden, model_.inner);
@@ -60,10 +59,8 @@ class Encoder {
         attended_.resize(t * model_.hidden);
         mixed_.resize(t * model_.hidden);
         inner_.resize(t * model_.inner);
-        q8_.resize(t * widest);
         q16_.resize(t * widest);
         scales_.resize(t * widest / kGroup);
-        sums_.resize(t * widest / kGroup);
     }
 
     void run_layer(const EncoderLayer& layer, Crew::Shift& shift) {
@@ -96,15 +93,16 @@ class Encoder {
         });
     }
 
-    Activations activations(int k) { return {q8_.data(), q16_.data(), scales_.data(), sums_.data(), k}; }
+    // All matrices are int8: what int4 needs beside is not there.
+    Activations activations(int k) { return {nullptr, q16_.data(), scales_.data(), nullptr, k}; }
 
     void quantise_row(const Matrix& next, const float* x, int t) {
         quantise(activations(next.k), t, x, next.layout, 0, next.k / kGroup);
     }
 
     void product(Crew::Shift& shift, const Matrix& m, const float* bias, float* out) {
-        const int blocks = m.n / kOutputs, portion = std::max(1, blocks / ((model_.helpers + 1) * kPortions));
-        shift.each(blocks, portion,
+        const int blocks = m.n / kOutputs;
+        shift.each(blocks, portion_of(blocks, model_.helpers + 1),
                    [&](int first, int last) { multiply(m, activations(m.k), tokens_, first, last, out, m.n, bias); });
     }
 
@@ -138,8 +136,7 @@ class Encoder {
     float* states_ = nullptr;
     int tokens_ = 0;
     std::vector<const int32_t*> text_;  // of each token: where its text begins and ends
-    std::vector<float> qkv_, attended_, mixed_, inner_, scales_, sums_;
-    std::vector<int8_t> q8_;
+    std::vector<float> qkv_, attended_, mixed_, inner_, scales_;
     std::vector<int16_t> q16_;
     Crew crew_;  // last: its threads end before what they work on
 };

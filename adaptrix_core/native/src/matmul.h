@@ -156,6 +156,13 @@ inline void tile(const Matrix& m, const uint8_t* w, const Activations& a, int ro
         tile_int8<ROWS>(w, a, row, out, stride, bias);
 }
 
+constexpr int kPortions = 6;  // claims per thread and product
+
+// Blocks of a product that are claimed at once.
+inline int portion_of(int blocks, int threads) {
+    return threads == 1 ? blocks : std::max(1, blocks / (threads * kPortions));
+}
+
 // Output blocks [first, last) for all rows: out (rows, stride), out[r][n] = sum_k w[n][k] x[r][k] + bias[n].
 inline void multiply(const Matrix& m, const Activations& a, int rows, int first, int last, float* out, int64_t stride,
                      const float* bias) {

@@ -54,13 +54,6 @@ struct Step {
     const int32_t* term_starts;  // (num_layers + 1,)
 };
 
-constexpr int kPortions = 6;  // claims per thread and product
-
-// Blocks of a product that are claimed at once.
-inline int portion_of(int blocks, int threads) {
-    return threads == 1 ? blocks : std::max(1, blocks / (threads * kPortions));
-}
-
 class Stack {
   public:
     explicit Stack(const Model& model) : model_(model), layers_(model.layers, model.layers + model.num_layers) {}
