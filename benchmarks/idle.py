@@ -2,8 +2,7 @@
 
     python -m benchmarks.idle
 
-A system of `serve_config.yaml` is started as `make serve` does and left alone. What its processes take then, they take
-from the engine too, where it has all cores to itself otherwise.
+A system of `serve_config.yaml` is started as `make serve` does and left alone.
 """
 
 from __future__ import annotations
