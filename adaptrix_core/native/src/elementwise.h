@@ -1,7 +1,6 @@
 // What a layer does to one token at a time: norms, rotation, activation, and small sums.
 #pragma once
 
-#include <algorithm>
 #include <cmath>
 
 #include "vector.h"
@@ -60,21 +59,6 @@ inline float dot(const float* x, const float* y, int n) {
 inline void add_scaled(float* x, const float* y, float factor, int n) {
     const __m256 f = _mm256_set1_ps(factor);
     for (int i = 0; i < n; i += 8) store8(x + i, _mm256_fmadd_ps(f, load8(y + i), load8(x + i)));
-}
-
-// In place; there is room up to a multiple of 8 values.
-inline void softmax(float* x, int n) {
-    const int padded = (n + 7) / 8 * 8;
-    const float largest = *std::max_element(x, x + n);
-    std::fill(x + n, x + padded, -INFINITY);
-    __m256 total = _mm256_setzero_ps();
-    for (int i = 0; i < padded; i += 8) {
-        const __m256 e = exp8(_mm256_sub_ps(load8(x + i), _mm256_set1_ps(largest)));
-        total = _mm256_add_ps(total, e);
-        store8(x + i, e);
-    }
-    const __m256 inverse = _mm256_set1_ps(1.0f / sum8(total));
-    for (int i = 0; i < padded; i += 8) store8(x + i, _mm256_mul_ps(load8(x + i), inverse));
 }
 
 // Rotary position embedding, halves rotated against each other (arXiv:2104.09864, in GPT-NeoX's arrangement).

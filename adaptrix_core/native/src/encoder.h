@@ -9,6 +9,7 @@
 #include <mutex>
 #include <vector>
 
+#include "attention.h"
 #include "crew.h"
 #include "elementwise.h"
 #include "matmul.h"
@@ -124,9 +125,9 @@ class Encoder {
             const float* keys = qkv_.data() + int64_t(first) * 3 * n + n + h * d;
             float* out = attended_.data() + int64_t(t) * n + h * d;
             for (int i = 0; i < count; ++i) scores[i] = scale * dot(query, keys + int64_t(i) * 3 * n, d);
-            softmax(scores.data(), count);
+            const float inverse = 1.0f / soften(scores.data(), count);
             std::fill(out, out + d, 0.0f);
-            for (int i = 0; i < count; ++i) add_scaled(out, keys + n + int64_t(i) * 3 * n, scores[i], d);
+            for (int i = 0; i < count; ++i) add_scaled(out, keys + n + int64_t(i) * 3 * n, inverse * scores[i], d);
         }
     }
 
