@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-import yaml
 from rich.progress import Progress
 
 from benchmarks import report
 from benchmarks.intervals import Interval, of_values
-from cluster.experiments.system import serving
+from cluster.experiments.system import read_config, serving
 
 SETTLE_S, WINDOW_S = 20.0, 20.0
 """After the start, Ray still ends workers that it does not need."""
@@ -38,11 +37,9 @@ def main() -> None:
     parser = report.parser(__doc__, repeats=3)
     parser.add_argument("--config", type=Path, default=Path("serve_config.yaml"))
     given = parser.parse_args()
-    config = yaml.safe_load(given.config.read_text())
     with tempfile.TemporaryDirectory() as name, Progress(transient=True) as progress:
-        config["applications"][0].setdefault("args", {}).setdefault("adapters", {})["state_dir"] = f"{name}/state"
         task = progress.add_task("measuring", total=1 + given.repeats)
-        with serving(config, Path(name)):
+        with serving(read_config(given.config, Path(name)), Path(name)):
             time.sleep(SETTLE_S)
             progress.advance(task)
             windows = []

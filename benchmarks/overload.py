@@ -26,11 +26,10 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import yaml
 
 from cluster.experiments.load import open_client, request_body, run_load
 from cluster.experiments.records import Record
-from cluster.experiments.system import serving
+from cluster.experiments.system import read_config, serving
 from cluster.experiments.workload import WorkloadSpec, generate
 
 FACTORS = (0.5, 1.0, 2.0, 3.0)
@@ -105,13 +104,14 @@ def row_of(records: Sequence[Record], factor: float, rate: float, slo_s: float) 
 @contextmanager
 def launched(config: Path, max_wait_s: float) -> Iterator[tuple[str, int]]:
     """The server of a Serve config with this limit, its URL, and how many rows its replicas compute at once."""
-    document = yaml.safe_load(config.read_text(encoding="utf-8"))
-    args = document["applications"][0].setdefault("args", {})
-    engine = args.setdefault("engine", {})
-    engine["max_wait_s"] = max_wait_s
-    rows = engine.get("max_rows", 32) * args.get("replicas", {}).get("num_replicas", 1)
-    with tempfile.TemporaryDirectory() as directory, serving(document, Path(directory)) as url:
-        yield url, rows
+    with tempfile.TemporaryDirectory() as name:
+        document = read_config(config, Path(name))
+        args = document["applications"][0]["args"]
+        engine = args.setdefault("engine", {})
+        engine["max_wait_s"] = max_wait_s
+        rows = engine.get("max_rows", 32) * args.get("replicas", {}).get("num_replicas", 1)
+        with serving(document, Path(name)) as url:
+            yield url, rows
 
 
 def main() -> None:

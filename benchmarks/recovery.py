@@ -17,13 +17,12 @@ from pathlib import Path
 
 import httpx
 import psutil
-import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from rich.progress import Progress
 
 from benchmarks import report
 from benchmarks.intervals import Interval, of_values
-from cluster.experiments.system import serving
+from cluster.experiments.system import read_config, serving
 
 LONG, ROWS = 2000, 4
 """Tokens of the answer that nobody waits for, and how many of them are written at once."""
@@ -45,7 +44,6 @@ def main() -> None:
     parser = report.parser(__doc__, repeats=5)
     parser.add_argument("--config", type=Path, default=Path("serve_config.yaml"))
     given = parser.parse_args()
-    config = yaml.safe_load(given.config.read_text())
     troubles: dict[tuple[str, str], Callable[[httpx.Client], float]] = {
         ("a client goes away", "its rows and blocks are free"): gone_client,
         ("the adapter store is killed", "it answers again"): killed_store,
@@ -53,9 +51,11 @@ def main() -> None:
     }
     rows = []
     with tempfile.TemporaryDirectory() as name, Progress(transient=True) as progress:
-        config["applications"][0].setdefault("args", {}).setdefault("adapters", {})["state_dir"] = f"{name}/state"
         task = progress.add_task("measuring", total=len(troubles) * given.repeats)
-        with serving(config, Path(name)) as url, httpx.Client(base_url=url, timeout=PATIENCE_S) as http:
+        with (
+            serving(read_config(given.config, Path(name)), Path(name)) as url,
+            httpx.Client(base_url=url, timeout=PATIENCE_S) as http,
+        ):
             for (event, until), measure in troubles.items():
                 seconds = []
                 for _ in range(given.repeats):

@@ -22,6 +22,14 @@ START_TIMEOUT_S = 600.0
 STOP_TIMEOUT_S = 120.0
 
 
+def read_config(path: Path, directory: Path) -> dict[str, Any]:
+    """A Serve config's document, with what the system keeps on disk in ``directory``."""
+    config: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    arguments = config["applications"][0].setdefault("args", {})
+    arguments.setdefault("adapters", {})["state_dir"] = str(directory / "state")
+    return config
+
+
 @contextmanager
 def serving(config: Mapping[str, Any], directory: Path, environment: Mapping[str, str] | None = None) -> Iterator[str]:
     """The URL of a system with this Serve config on a free port; its config and log are written to ``directory``.
