@@ -21,6 +21,8 @@ from adaptrix_core import errors as core
 RETRY_AFTER_S = 1.0
 """Where nothing better is known."""
 MAX_RETRY_AFTER_S = 600.0
+ALIKE_HEADER = "x-adaptrix-refused-alike"
+"""Seconds for which requests like this one get the same answer."""
 LOST = (RayActorError, ObjectLostError, NodeDiedError, WorkerCrashedError)
 """Ray's errors for a process that is gone, or for what it had not handed over."""
 
@@ -47,6 +49,14 @@ class BodyTooLarge(core.InvalidRequest):
     """A request body over the configured limit."""
 
     code = "body_too_large"
+
+
+class AllBusy(core.Overloaded):
+    """Every replica has refused a call; those like it need not ask for ``alike_s`` seconds."""
+
+    def __init__(self, message: str, *, retry_after_s: float, alike_s: float) -> None:
+        super().__init__(message, retry_after_s=retry_after_s)
+        self.alike_s = alike_s
 
 
 class NotReady(core.AdaptrixError):
@@ -103,6 +113,8 @@ def error_response(raised: BaseException) -> JSONResponse:
     error = as_core_error(raised)
     status, _ = status_of(error)
     headers = {"retry-after": str(retry_after_s(error))} if status in (429, 503) else {}
+    if isinstance(error, AllBusy):
+        headers[ALIKE_HEADER] = f"{error.alike_s:.3f}"
     if status == 401:
         headers["www-authenticate"] = "Bearer"
     return JSONResponse(error_document(error), status, headers)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Hashable
 
 from adaptrix_core.errors import Overloaded, RetryLater
+from deployments.errors import AllBusy
 from deployments.wire import GenerateCall
 
 LONGEST_S = 1.0
@@ -19,22 +20,29 @@ class RecentRefusals:
     """One ingress's memory of refusals, by what a replica's queue tells calls apart by."""
 
     def __init__(self) -> None:
-        self._refused: dict[Hashable, tuple[float, Overloaded]] = {}
+        self._refused: dict[Hashable, tuple[float, str]] = {}
         """Until when, on the monotonic clock, and why."""
 
     def check(self, call: GenerateCall) -> None:
-        """Raise Overloaded for a new call like one that was refused and should not have come again yet."""
-        until, error = self._refused.get(_kind(call), (0.0, None))
+        """Raise AllBusy for a new call like one that was refused and should not have come again yet."""
+        until, message = self._refused.get(_kind(call), (0.0, ""))
         left_s = until - time.monotonic()
-        if error is not None and left_s > 0 and not call.resume:
-            raise Overloaded(error.message, retry_after_s=left_s)
+        if left_s > 0 and not call.resume:
+            raise AllBusy(message, retry_after_s=left_s, alike_s=left_s)
 
-    def note(self, call: GenerateCall, error: RetryLater) -> None:
-        """``call`` was refused by every replica that there is; ``error`` asks for the shortest wait."""
+    def note(self, call: GenerateCall, error: RetryLater) -> RetryLater:
+        """``call`` was refused by every replica that there is; ``error`` asks for the shortest wait.
+
+        Returns what to tell the caller.
+        """
         now = time.monotonic()
         self._refused = {kind: known for kind, known in self._refused.items() if known[0] > now}
-        if isinstance(error, Overloaded) and error.code == Overloaded.code and error.retry_after_s is not None:
-            self._refused[_kind(call)] = (now + min(error.retry_after_s, LONGEST_S), error)
+        wait_s = error.retry_after_s
+        if not isinstance(error, Overloaded) or error.code != Overloaded.code or wait_s is None:
+            return error
+        alike_s = min(wait_s, LONGEST_S)
+        self._refused[_kind(call)] = (now + alike_s, error.message)
+        return AllBusy(error.message, retry_after_s=wait_s, alike_s=alike_s)
 
 
 def _kind(call: GenerateCall) -> Hashable:

@@ -44,7 +44,5 @@ class SecondChoice:
             replica = error.replica_id
             if replica is None or replica in call.refused_by or len(refusals) == MAX_REPLICAS_ASKED:
                 shortest = min(refusals, key=lambda refusal: refusal.retry_after_s or 0.0)
-                if replica in call.refused_by:  # there is no other one
-                    self._recent.note(call, shortest)
-                raise shortest
+                raise self._recent.note(call, shortest) if replica in call.refused_by else shortest
             call = replace(call, refused_by=(*call.refused_by, replica))

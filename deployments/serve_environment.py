@@ -16,6 +16,8 @@ SERVE_ENVIRONMENT = {
     "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
     "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
     "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1000",
+    # Refusing in the proxy is much cheaper than behind it.
+    "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "deployments.proxy_refusals:middlewares",
     # How often the controller looks at everything: ten times a second by default, which an idle system pays for.
     "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
     # How often each process hands its counts to Ray, ten times a second by default; Ray sends them every ten seconds. A

@@ -7,8 +7,7 @@ Turns requests into rows, steps, and answers for what is held. Adapters are weig
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 import torch
@@ -25,82 +24,21 @@ from adaptrix_core.engine.deadlines import Deadlines
 from adaptrix_core.engine.detokenizer import TextStream
 from adaptrix_core.engine.kv_cache import KVCache
 from adaptrix_core.engine.native import NativeSpans
+from adaptrix_core.engine.options import EngineOptions
 from adaptrix_core.engine.prefix import PrefixCache
 from adaptrix_core.engine.replay import replay
 from adaptrix_core.engine.request import FinishReason, GenerationRequest, SamplingParams, TokenEvent
 from adaptrix_core.engine.row import Row
-from adaptrix_core.engine.runner import Runner
+from adaptrix_core.engine.runner import Runner, nothing
 from adaptrix_core.engine.scheduler import Scheduler
 from adaptrix_core.engine.spans import ModuleSpans, Spans
 from adaptrix_core.errors import ContextLengthExceeded, InvalidRequest, RequestNotFound
 from adaptrix_core.injection.activation import activated
-from adaptrix_core.injection.bank import Bank
 from adaptrix_core.injection.injector import LayerInjector
 from adaptrix_core.injection.mix import Mix, MixSchedule, check_mix, constant, digests_of, switched
 from adaptrix_core.injection.native import NativeInjector
 
 History = Literal["keep", "recompute"]
-
-
-@dataclass(frozen=True)
-class EngineOptions:
-    """Sizes of the engine."""
-
-    max_rows: int = 32
-    """Rows computed in one step."""
-    max_batch_tokens: int = 512
-    """Tokens computed in one step; a longer prompt is computed in chunks."""
-    mixed_prefill_tokens: int | None = None
-    """Prompt tokens computed in a step in which rows decode, beside one for each of these rows. What fits into the time
-    of reading the weights once hardly slows their streams; None: 2 on a CPU, 256 on an accelerator."""
-    short_prompt_tokens: int = 64
-    """A prompt of at most so many tokens, those found in the cache left out, is computed in the step it joins."""
-    max_waiting: int = 1024
-    """Rows that may wait; further requests are refused."""
-    max_wait_s: float | None = None
-    """Seconds that a request may be expected to wait; others are refused. None: for as long as the queue has room."""
-    block_size: int = 16
-    """Tokens per KV block."""
-    kv_cache_tokens: int = 16384
-    """Tokens whose keys and values fit."""
-    cut: int | None = None
-    """First layer of the branch span; None keeps all layers in one span. `cut.py` chooses one from a catalogue."""
-    prefix_cache: bool = True
-    """Whether rows take over blocks that earlier rows have computed."""
-    bank: Bank = "half"
-    """Precision in which adapters are kept for the native kernels; others keep the base model's."""
-    compile: bool = False
-    """Whether layers are compiled, in the background; see `compiled.py`."""
-    cuda_graphs: bool | None = None
-    """Whether decode steps are replayed as CUDA graphs, see `graphed.py`; None: where the device is a CUDA device."""
-
-    def __post_init__(self) -> None:
-        for name in (
-            "max_rows",
-            "max_batch_tokens",
-            "mixed_prefill_tokens",
-            "short_prompt_tokens",
-            "max_waiting",
-            "block_size",
-            "kv_cache_tokens",
-        ):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise InvalidRequest(
-                    f"engine option {name} is {getattr(self, name)}; it must be at least 1", param=name
-                )
-
-    def cuda_graphs_on(self, device: torch.device) -> bool:
-        """``cuda_graphs``, or its default for ``device``. Raises InvalidRequest where they are wanted without CUDA."""
-        if self.cuda_graphs and device.type != "cuda":
-            raise InvalidRequest(
-                f"engine option cuda_graphs is true, but the model is on {device}; leave it unset or take CUDA",
-                param="cuda_graphs",
-            )
-        return device.type == "cuda" if self.cuda_graphs is None else self.cuda_graphs
-
-    def mixed_prefill_on(self, device: torch.device) -> int:
-        """``mixed_prefill_tokens``, or its default for ``device``."""
-        return self.mixed_prefill_tokens or (2 if device.type == "cpu" else 256)
 
 
 class EngineCore:
@@ -177,13 +115,17 @@ class EngineCore:
             row.leader = rows[0]
         return self._enqueue(request, rows)
 
-    def step(self) -> list[TokenEvent]:
-        """Compute one step; returns what happened, in row order. An empty list means that no row could run."""
+    def step(self, meanwhile: Callable[[], None] = nothing) -> list[TokenEvent]:
+        """Compute one step; returns what happened, in row order. An empty list means that no row could run.
+
+        meanwhile: called when the layers are to be computed, which needs no Python: a good moment to wake another
+        thread. Not called where no row can run.
+        """
         batch = self.scheduler.next_batch()
         if batch is None:
             return []
         began = time.perf_counter()
-        token_ids = self.runner.run(batch)
+        token_ids = self.runner.run(batch, meanwhile)
         self.num_steps += 1
         taken_s = time.perf_counter() - began
         self.compute_s += taken_s

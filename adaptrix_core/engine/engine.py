@@ -20,8 +20,9 @@ from adaptrix_core.adapters.binding import BaseMatch
 from adaptrix_core.adapters.trust import Policy
 from adaptrix_core.base import BaseModel, BaseModelManager
 from adaptrix_core.base.manager import Optimize
-from adaptrix_core.engine.core import EngineCore, EngineOptions, History
+from adaptrix_core.engine.core import EngineCore, History
 from adaptrix_core.engine.cut import catalogue_cut
+from adaptrix_core.engine.options import EngineOptions
 from adaptrix_core.engine.outcome import Outcome
 from adaptrix_core.engine.request import Completion, GenerationRequest, SamplingParams
 from adaptrix_core.engine.row import Row

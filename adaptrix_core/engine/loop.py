@@ -1,7 +1,8 @@
 """The engine on a thread of its own, for asyncio callers.
 
 Commands (add, abort, any function of the engine) go in through one queue and run between steps; events come out with
-one `call_soon_threadsafe` per event loop and step. The engine is touched by this thread only, except for loads: reading
+one `call_soon_threadsafe` per event loop and step, while the next step is computed: before, event loop and engine would
+want Python's lock at the same time. The engine is touched by this thread only, except for loads: reading
 and verifying an adapter takes a thread of its own, and steps go on meanwhile.
 """
 
@@ -41,6 +42,8 @@ class EngineLoop:
         self.heartbeat = Heartbeat(lambda: engine.is_compiling, stuck_s)
         self._commands: queue.SimpleQueue[_Command | None] = queue.SimpleQueue()
         self._mailboxes: dict[str, Mailbox] = {}
+        self._undelivered: list[TokenEvent] = []
+        """Of the last step."""
         self._thread = threading.Thread(target=self._run, name="adaptrix-engine", daemon=True)
         self._stopping = False
         self._lock = threading.Lock()
@@ -114,6 +117,8 @@ class EngineLoop:
 
     def _add(self, engine: Engine, request: GenerationRequest, mailbox: Mailbox) -> int:
         rows = engine.add(request)
+        if request.request_id in self._mailboxes:  # of an ended request, whose last events are still here
+            self._deliver([])
         self._mailboxes[request.request_id] = mailbox
         return len(rows)
 
@@ -143,12 +148,14 @@ class EngineLoop:
     def _step(self) -> None:
         try:
             before = self.engine.num_steps
-            events = self.engine.step()
+            events = self.engine.step(lambda: self._deliver([]))
             self.heartbeat.stepped(self.engine.num_steps > before)
         except Exception as error:  # a step that fails must end its own rows only, whatever it failed with
             log.exception("a step failed; its rows end with an error")
             events = self.engine.fail_running(error)
-        self._deliver(events)
+        self._undelivered += events
+        if not events or not self.engine.has_work:
+            self._deliver([])
 
     def _execute_commands(self) -> bool:
         """Run what is queued, waiting for a command while there is nothing to compute; False to stop."""
@@ -180,7 +187,9 @@ class EngineLoop:
             if command is not None and command[2].set_running_or_notify_cancel():
                 command[2].set_exception(EngineStopped("the engine is stopping"))
 
-    def _deliver(self, events: list[TokenEvent]) -> None:
+    def _deliver(self, more: list[TokenEvent]) -> None:
+        """Hand out what is undelivered, and these."""
+        events, self._undelivered = [*self._undelivered, *more], []
         by_request: dict[str, list[TokenEvent]] = defaultdict(list)
         for event in events:
             by_request[event.request_id].append(event)

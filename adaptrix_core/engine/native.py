@@ -7,7 +7,7 @@ here is done per token or per layer.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 
 import numpy as np
@@ -43,7 +43,7 @@ class NativeSpans:
         if hasattr(self, "_stack"):
             self._library.adaptrix_stack_free(self._stack)
 
-    def run(self, chunks: Sequence[Chunk], spans: Sequence[int]) -> Tensor:
+    def run(self, chunks: Sequence[Chunk], spans: Sequence[int], meanwhile: Callable[[], None]) -> Tensor:
         """See `Spans.run`."""
         counts = [chunk.count for chunk in chunks]
         positions = np.concatenate([np.arange(c.start, c.start + c.count, dtype=np.int32) for c in chunks])
@@ -57,6 +57,7 @@ class NativeSpans:
         else:
             below = self._slots(spans[0] - 1, chunks, rows, positions)
             hidden = self._cache.states[spans[0] - 1].index_select(0, below)[None]
+        meanwhile()
         for number in spans:
             span, tables = self._cache.spans[number], _tables(chunks, number)
             self._library.adaptrix_stack_run(

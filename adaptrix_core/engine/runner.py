@@ -6,6 +6,7 @@ state between steps beyond counters. Engine thread only.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import groupby
 
 import torch
@@ -29,9 +30,12 @@ class Runner:
         """Layers times tokens computed so far, by span."""
 
     @torch.inference_mode()
-    def run(self, batch: Batch) -> list[Sampled | None]:
-        """Compute a batch; for each chunk the sampled token, or None where the row's end is not reached."""
-        hidden = self._forward(batch)
+    def run(self, batch: Batch, meanwhile: Callable[[], None]) -> list[Sampled | None]:
+        """Compute a batch; for each chunk the sampled token, or None where the row's end is not reached.
+
+        meanwhile: called once, when the layers are to be computed.
+        """
+        hidden = self._forward(batch, meanwhile)
         self._collect_prompt_logits(batch, hidden)
         sampled: list[Sampled | None] = [None] * len(batch.chunks)
         ends = _last_positions(batch)
@@ -42,11 +46,12 @@ class Runner:
                 sampled[i] = result
         return sampled
 
-    def _forward(self, batch: Batch) -> Tensor:
+    def _forward(self, batch: Batch, meanwhile: Callable[[], None]) -> Tensor:
         """States leaving the last layer, ``(tokens, hidden)``."""
         hidden = torch.empty(0)
         for chunks, spans in _passes(batch, len(self._cache.spans)):
-            hidden = self.spans.run(chunks, spans)
+            hidden = self.spans.run(chunks, spans, meanwhile)
+            meanwhile = nothing
             for number in spans:
                 self.layer_tokens[number] += len(self._cache.spans[number]) * hidden.shape[1]
         return hidden[0]
@@ -58,6 +63,10 @@ class Runner:
                 states = hidden[offset : offset + chunk.count]
                 chunk.row.prompt_logits.append(self._base.head(states).float())
             offset += chunk.count
+
+
+def nothing() -> None:
+    """What a caller of a step does meanwhile, if it has nothing to do."""
 
 
 def _passes(batch: Batch, num_spans: int) -> list[tuple[tuple[Chunk, ...], list[int]]]:

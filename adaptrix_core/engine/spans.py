@@ -25,8 +25,11 @@ from adaptrix_core.injection.injector import LayerInjector
 class Spans(Protocol):
     """Runs consecutive spans on the same tokens."""
 
-    def run(self, chunks: Sequence[Chunk], spans: Sequence[int]) -> Tensor:
-        """The states that leave the last of ``spans``, ``(1, tokens, hidden)``; keys, values and states are kept."""
+    def run(self, chunks: Sequence[Chunk], spans: Sequence[int], meanwhile: Callable[[], None]) -> Tensor:
+        """The states that leave the last of ``spans``, ``(1, tokens, hidden)``; keys, values and states are kept.
+
+        meanwhile: called once, when all is prepared and the layers are to be computed.
+        """
 
 
 class ModuleSpans:
@@ -47,8 +50,9 @@ class ModuleSpans:
         """Compute steps of one token per row in fixed shapes from now on; see `GraphedDecode`."""
         self.graphed = GraphedDecode(self._base, self._cache, self._injector, self._run_spans, max_rows, capture)
 
-    def run(self, chunks: Sequence[Chunk], spans: Sequence[int]) -> Tensor:
+    def run(self, chunks: Sequence[Chunk], spans: Sequence[int], meanwhile: Callable[[], None]) -> Tensor:
         """See `Spans.run`."""
+        meanwhile()
         hidden = self._run_graphed(chunks, spans)
         return self._run_packed(chunks, spans) if hidden is None else hidden
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from adaptrix_core.engine import Engine, EngineLoop, TokenEvent
+from adaptrix_core.engine.mailbox import Mailbox
 from adaptrix_core.errors import AdapterNotFound, ContextLengthExceeded, EngineStopped, InvalidRequest
 from tests.engine.conftest import MakeEngine, idle_faults
 from tests.engine.driving import request
@@ -230,6 +232,45 @@ async def test_a_row_that_cannot_begin_ends_with_an_error_and_the_next_request_i
     [event] = await read(loop, "broken", PROMPTS[0], red)
     assert event.finish_reason == "error"
     assert_whole(await read(loop, "next", PROMPTS[0]), 8, len(PROMPTS[0]))
+
+
+# --- when events come out ---------------------------------------------------------------------------------------------
+
+
+async def test_events_come_out_while_the_next_step_is_computed_or_at_once_where_there_is_none(engine: Engine) -> None:
+    loop = EngineLoop(engine)  # driven by hand, without its thread
+    mailbox = Mailbox()
+    compute, there = engine.runner.spans.run, []
+
+    def computing(chunks: Any, spans: Any, meanwhile: Callable[[], None]) -> Any:
+        def observed() -> None:
+            before = len(loop._undelivered)
+            meanwhile()
+            there.append((before, len(loop._undelivered)))
+
+        return compute(chunks, spans, observed)
+
+    engine.runner.spans.run = computing  # type: ignore[method-assign]
+    loop._add(engine, request("r", PROMPTS[0], max_tokens=3), mailbox)
+    for _ in range(3):
+        loop._step()
+    assert there == [(0, 0), (1, 0), (1, 0)]
+    await asyncio.sleep(0)
+    assert_whole(await mailbox.take(), 3, len(PROMPTS[0]))
+
+
+async def test_the_last_events_of_an_ended_request_do_not_reach_the_next_one_of_its_id(engine: Engine) -> None:
+    loop = EngineLoop(engine)
+    first, second = Mailbox(), Mailbox()
+    loop._add(engine, request("other", PROMPTS[1], max_tokens=ENDLESS), Mailbox())
+    loop._add(engine, request("r", PROMPTS[0], max_tokens=1), first)
+    loop._step()
+    loop._add(engine, request("r", PROMPTS[0], max_tokens=1), second)
+    loop._step()
+    loop._deliver(engine.abort("other"))
+    await asyncio.sleep(0)
+    for mailbox in (first, second):
+        assert_whole(await mailbox.take(), 1, len(PROMPTS[0]))
 
 
 # --- the end ---------------------------------------------------------------------------------------------------------

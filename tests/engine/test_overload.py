@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -34,9 +35,9 @@ def run_on(clock: Clock, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Non
     """Let a step take time on this clock."""
     compute = engine.runner.run
 
-    def computing(batch: Any) -> Any:
+    def computing(batch: Any, meanwhile: Callable[[], None]) -> Any:
         clock.now += STEP_S + TOKEN_S * batch.num_tokens
-        return compute(batch)
+        return compute(batch, meanwhile)
 
     monkeypatch.setattr(engine.runner, "run", computing)
 

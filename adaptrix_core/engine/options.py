@@ -1,0 +1,71 @@
+"""How large an engine is, and which of its passes are on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from adaptrix_core.errors import InvalidRequest
+from adaptrix_core.injection.bank import Bank
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """Sizes of the engine."""
+
+    max_rows: int = 32
+    """Rows computed in one step."""
+    max_batch_tokens: int = 512
+    """Tokens computed in one step; a longer prompt is computed in chunks."""
+    mixed_prefill_tokens: int | None = None
+    """Prompt tokens computed in a step in which rows decode, beside one for each of these rows. What fits into the time
+    of reading the weights once hardly slows their streams; None: 2 on a CPU, 256 on an accelerator."""
+    short_prompt_tokens: int = 64
+    """A prompt of at most so many tokens, those found in the cache left out, is computed in the step it joins."""
+    max_waiting: int = 1024
+    """Rows that may wait; further requests are refused."""
+    max_wait_s: float | None = None
+    """Seconds that a request may be expected to wait; others are refused. None: for as long as the queue has room."""
+    block_size: int = 16
+    """Tokens per KV block."""
+    kv_cache_tokens: int = 16384
+    """Tokens whose keys and values fit."""
+    cut: int | None = None
+    """First layer of the branch span; None keeps all layers in one span. `cut.py` chooses one from a catalogue."""
+    prefix_cache: bool = True
+    """Whether rows take over blocks that earlier rows have computed."""
+    bank: Bank = "half"
+    """Precision in which adapters are kept for the native kernels; others keep the base model's."""
+    compile: bool = False
+    """Whether layers are compiled, in the background; see `compiled.py`."""
+    cuda_graphs: bool | None = None
+    """Whether decode steps are replayed as CUDA graphs, see `graphed.py`; None: where the device is a CUDA device."""
+
+    def __post_init__(self) -> None:
+        for name in (
+            "max_rows",
+            "max_batch_tokens",
+            "mixed_prefill_tokens",
+            "short_prompt_tokens",
+            "max_waiting",
+            "block_size",
+            "kv_cache_tokens",
+        ):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise InvalidRequest(
+                    f"engine option {name} is {getattr(self, name)}; it must be at least 1", param=name
+                )
+
+    def cuda_graphs_on(self, device: torch.device) -> bool:
+        """``cuda_graphs``, or its default for ``device``. Raises InvalidRequest where they are wanted without CUDA."""
+        if self.cuda_graphs and device.type != "cuda":
+            raise InvalidRequest(
+                f"engine option cuda_graphs is true, but the model is on {device}; leave it unset or take CUDA",
+                param="cuda_graphs",
+            )
+        return device.type == "cuda" if self.cuda_graphs is None else self.cuda_graphs
+
+    def mixed_prefill_on(self, device: torch.device) -> int:
+        """``mixed_prefill_tokens``, or its default for ``device``."""
+        return self.mixed_prefill_tokens or (2 if device.type == "cpu" else 256)
