@@ -111,6 +111,19 @@ class Overloaded(RetryLater):
 
     code = "overloaded"
 
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        retry_after_s: float | None = None,
+        wait_s: float | None = None,
+    ) -> None:
+        """wait_s: how long the request would have waited, where that is why it was refused."""
+        super().__init__(message, code=code, param=param, retry_after_s=retry_after_s)
+        self.wait_s = wait_s
+
 
 class AdapterUnavailable(RetryLater):
     """An adapter that cannot be loaded now, though nothing is known to be wrong with it."""

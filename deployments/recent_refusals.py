@@ -14,6 +14,8 @@ from deployments.wire import GenerateCall
 
 LONGEST_S = 1.0
 """Places are also freed by clients that leave, which nobody can foretell."""
+QUEUED_SHARE = 0.05
+"""A place is free again soon, but a queue that takes so much longer to compute does not run empty meanwhile."""
 
 
 class RecentRefusals:
@@ -40,7 +42,7 @@ class RecentRefusals:
         wait_s = error.retry_after_s
         if not isinstance(error, Overloaded) or error.code != Overloaded.code or wait_s is None:
             return error
-        alike_s = min(wait_s, LONGEST_S)
+        alike_s = min(max(wait_s, QUEUED_SHARE * (error.wait_s or 0.0)), LONGEST_S)
         self._refused[_kind(call)] = (now + alike_s, error.message)
         return AllBusy(error.message, retry_after_s=wait_s, alike_s=alike_s)
 

@@ -1,14 +1,28 @@
-"""Which replicas a call may go to after some have just refused it (see `second_choice.py`)."""
+"""Which replicas a call may go to after some have just refused it (see `second_choice.py`).
+
+Ray Serve makes the request router, which knows the replicas, out of reach of those who call through it. Both are in one
+process, so what the router saw last is kept here.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from deployments.wire import GenerateCall
+
+_known: set[str] = set()
+
+
+def all_have_refused(refused_by: Iterable[str]) -> bool:
+    """Whether no replica is left to ask, as far as this process knows."""
+    return bool(_known) and _known.issubset(refused_by)
 
 
 def willing(candidates: list[Any], pending_request: Any) -> list[Any]:
     """The replicas that have not refused this call; all of them where each one has."""
     call = pending_request.args[0] if pending_request is not None and pending_request.args else None
     refused_by = call.refused_by if isinstance(call, GenerateCall) else ()
+    _known.clear()
+    _known.update(replica.replica_id.unique_id for replica in candidates)
     return [replica for replica in candidates if replica.replica_id.unique_id not in refused_by] or candidates

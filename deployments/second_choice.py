@@ -12,6 +12,7 @@ from adaptrix_core.errors import RetryLater
 from deployments.errors import as_core_error
 from deployments.generation import Batches, Replicas
 from deployments.recent_refusals import RecentRefusals
+from deployments.refusals import all_have_refused
 from deployments.wire import GenerateCall
 
 MAX_REPLICAS_ASKED = 4
@@ -42,7 +43,9 @@ class SecondChoice:
                     raise
             refusals.append(error)
             replica = error.replica_id
-            if replica is None or replica in call.refused_by or len(refusals) == MAX_REPLICAS_ASKED:
+            asked = call.refused_by if replica is None else (*call.refused_by, replica)
+            is_last = replica in call.refused_by or all_have_refused(asked)
+            if replica is None or is_last or len(refusals) == MAX_REPLICAS_ASKED:
                 shortest = min(refusals, key=lambda refusal: refusal.retry_after_s or 0.0)
-                raise self._recent.note(call, shortest) if replica in call.refused_by else shortest
-            call = replace(call, refused_by=(*call.refused_by, replica))
+                raise self._recent.note(call, shortest) if is_last else shortest
+            call = replace(call, refused_by=asked)

@@ -49,6 +49,7 @@ class Admission:
                 f"a place is expected to be free in {wait_s:.1f} s, and the server takes no request that would wait "
                 f"more than {limit:g} s (engine.max_wait_s): try again later",
                 retry_after_s=wait_s - limit,
+                wait_s=wait_s,
             )
         rate = self._backlog.row_rate
         if row.deadline is None or rate is None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from adaptrix_core.errors import Overloaded
-from deployments import recent_refusals
+from deployments import recent_refusals, refusals
 from deployments.second_choice import SecondChoice
 from deployments.wire import GenerateCall, Piece, RowSoFar
 
@@ -83,6 +83,37 @@ async def test_other_calls_are_asked_of_the_replicas(clock: list[float], other: 
     replicas = SecondChoice(handle)
     await refused(replicas, CALL)
     assert await asks(handle, replicas, replace(CALL, **other))
+
+
+async def test_nothing_is_asked_again_while_a_long_queue_cannot_run_empty(clock: list[float]) -> None:
+    class LongQueue(Full):
+        async def generate(self, call: GenerateCall) -> AsyncGenerator[list[Piece]]:
+            try:
+                async for pieces in super().generate(call):
+                    yield pieces
+            except Overloaded as error:
+                error.wait_s = 8.0
+                raise
+
+    handle = LongQueue(0.01)
+    replicas = SecondChoice(handle)
+    assert (await refused(replicas, CALL)).retry_after_s == 0.01
+    clock[0] += 8.0 * recent_refusals.QUEUED_SHARE - 0.01
+    assert not await asks(handle, replicas, CALL)
+    clock[0] += 0.02
+    assert await asks(handle, replicas, CALL)
+
+
+async def test_the_only_replica_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    handle = Full(0.5)
+    await refused(SecondChoice(handle), CALL)
+    assert handle.asked == 2  # nothing is known of the others
+    monkeypatch.setattr(refusals, "_known", {"only"})
+    await refused(SecondChoice(handle), CALL)
+    assert handle.asked == 3
+    monkeypatch.setattr(refusals, "_known", {"only", "another"})
+    await refused(SecondChoice(handle), CALL)
+    assert handle.asked == 5
 
 
 async def test_a_few_replicas_do_not_speak_for_all(clock: list[float]) -> None:
