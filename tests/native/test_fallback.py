@@ -9,10 +9,15 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from adaptrix_core.base import BaseModelManager
+from adaptrix_core.base.manager import resolve_dtype
 from adaptrix_core.base.packed_model import PackedModel
 from tests.tiny_models import random_module
+
+UNPACKED = str(resolve_dtype("auto", torch.device("cpu"))).removeprefix("torch.")
+"""float32, or bfloat16 where the processor computes with it."""
 
 _LOAD = """
 import logging, sys
@@ -37,7 +42,7 @@ def test_without_a_compiler_the_model_is_loaded_unpacked(tmp_path: Path) -> None
     environment = {**os.environ, "PATH": "", "CXX": "missing-compiler", "ADAPTRIX_CACHE": str(tmp_path / "cache")}
     command = [sys.executable, "-c", _LOAD, str(save(tmp_path / "model", "llama"))]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "float32"
+    assert done.stdout.strip() == UNPACKED
     assert "no C++ compiler was found; install g++" in done.stderr
 
 
@@ -46,13 +51,11 @@ def test_a_family_that_the_kernels_do_not_compute_is_loaded_unpacked(
 ) -> None:
     with caplog.at_level(logging.WARNING):
         base = BaseModelManager(str(save(tmp_path / "model", "gemma2")), precision="int8").load_model()
-    assert base.layout == "float32"
+    assert base.layout == UNPACKED
     assert "family 'gemma2' is not one of llama" in caplog.text
 
 
-@pytest.mark.parametrize(
-    ("optimize", "layout"), [("exactness", "float32"), ("latency", "int8"), ("throughput", "int8")]
-)
+@pytest.mark.parametrize(("optimize", "layout"), [("exactness", UNPACKED), ("latency", "int8"), ("throughput", "int8")])
 def test_optimize_chooses_the_layout(optimize: str, layout: str, tmp_path: Path) -> None:
     model = str(save(tmp_path / "model", "llama"))
     assert BaseModelManager(model, optimize=optimize).load_model().layout == layout  # type: ignore[arg-type]

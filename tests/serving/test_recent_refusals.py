@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -114,6 +115,28 @@ async def test_the_only_replica_is_asked_once(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(refusals, "_known", {"only", "another"})
     await refused(SecondChoice(handle), CALL)
     assert handle.asked == 5
+
+
+def test_the_router_tells_which_replicas_are_left() -> None:
+    class Candidate:
+        def __init__(self, name: str) -> None:
+            self.replica_id = SimpleNamespace(unique_id=name)
+
+    pending = SimpleNamespace(args=(replace(CALL, refused_by=("one",)),))
+    one, two = Candidate("one"), Candidate("two")
+    assert refusals.willing([one, two], pending) == [two]
+    assert not refusals.all_have_refused(["one"])
+    assert refusals.all_have_refused(["one", "two"])
+    assert refusals.willing([one], pending) == [one]
+    assert refusals.all_have_refused(["one"])
+
+
+@pytest.fixture(autouse=True)
+def _forgotten() -> Iterator[None]:
+    """No replicas are known before and after a test."""
+    refusals.willing([], None)
+    yield
+    refusals.willing([], None)
 
 
 async def test_a_few_replicas_do_not_speak_for_all(clock: list[float]) -> None:

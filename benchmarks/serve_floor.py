@@ -1,0 +1,170 @@
+"""What Ray Serve takes from an engine by streaming alone, whatever application is on it.
+
+    python -m benchmarks.serve_floor
+
+The bare engine computes 32 prompts alone, and beside an application without content (`empty_service.py`) that streams
+to 32 clients as many messages as the engine's tokens would be sent in, from the first to the last of them. No prompt,
+token or adapter passes through the service, so the share that is left is the most that any application leaves whose
+streams take this way: HTTP, ingress, deployment handle, replica. `layer_cost` measures ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import multiprocessing.synchronize
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import yaml
+from rich.progress import Progress
+
+from adaptrix_core.config import load_settings, project_root
+from adaptrix_core.engine import Engine
+from adaptrix_core.engine.build import build_engine
+from benchmarks import report
+from benchmarks.intervals import Interval, Timing, of_rates, of_speedup
+from benchmarks.layer_cost import KEY, SETTINGS, STREAMS, Fresh
+from benchmarks.streams import streams
+from benchmarks.workload import GREEDY, OUTPUT_TOKENS
+from deployments.serve_environment import LOCAL_ENVIRONMENT, SERVE_ENVIRONMENT
+
+SPREAD = 0.85
+"""Part of the engine's time alone over which a stream's messages are spread."""
+READY_S, STOP_S = 120.0, 60.0
+
+_spawning = multiprocessing.get_context("spawn")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One setting of Ray Serve."""
+
+    setting: str
+    alone_tokens_per_second: Interval
+    """The engine alone, beside the idle service."""
+    tokens_per_second: Interval
+    share: Interval
+
+
+def main() -> None:
+    """Measure, print the table, end with a line of JSON."""
+    parser = report.parser(__doc__, repeats=7)
+    parser.add_argument("--config", type=Path, default=Path("serve_config.yaml"))
+    parser.add_argument("--messages", type=int, default=5, help="of each stream, as `layer_cost` counts them")
+    given = parser.parse_args()
+    config = yaml.safe_load(given.config.read_text())
+    settings = load_settings(config["applications"][0].get("args") or {}, root=project_root())
+    adapters = sorted(file.parent.name for file in Path(settings.adapters.dir).glob("*/metadata.json"))
+    engine = build_engine(settings)
+    rows = []
+    with Progress(transient=True) as progress:
+        task = progress.add_task("measuring", total=(given.repeats + 1) * len(SETTINGS))
+        for setting in SETTINGS:
+            with serving(setting.environment) as url:
+                alone, beside = list[Timing](), list[Timing]()
+                for cycle in range(given.repeats + 1):
+                    first = compute(engine, Fresh(2 * cycle, adapters))
+                    second = compute_beside(engine, Fresh(2 * cycle + 1, adapters), url, given.messages, first.seconds)
+                    if cycle:  # the first one warms up
+                        alone.append(first)
+                        beside.append(second)
+                    progress.advance(task)
+            work = STREAMS * OUTPUT_TOKENS
+            rows.append(Row(setting.name, of_rates(alone, work), of_rates(beside, work), of_speedup(beside, alone)))
+    report.table(
+        f"The engine beside {STREAMS} empty streams of {given.messages} messages each",
+        ("setting", "alone, tokens/s", "beside, tokens/s", "share"),
+        [
+            (row.setting, row.alone_tokens_per_second.text(), row.tokens_per_second.text(), row.share.text(2))
+            for row in rows
+        ],
+    )
+    report.finish("serve_floor", given.json, messages=given.messages, results=rows)
+
+
+def compute(engine: Engine, fresh: Fresh) -> Timing:
+    """All prompts of a cycle at once."""
+    prompts = [fresh.tokens(number) for number in range(STREAMS)]
+    choice = [fresh.adapters[number % len(fresh.adapters)] for number in range(STREAMS)]
+    began = time.perf_counter()
+    engine.generate(prompts, adapters=choice, params=GREEDY)
+    return Timing(began, time.perf_counter() - began)
+
+
+def compute_beside(engine: Engine, fresh: Fresh, url: str, messages: int, alone_s: float) -> Timing:
+    """The same while a process of clients reads empty streams, which are asked for when the engine begins."""
+    body = {"prompt": fresh.tokens(0), "count": messages, "gap_s": SPREAD * alone_s / messages}
+    go = _spawning.Event()
+    clients = _spawning.Process(target=read_streams, args=(url, body, go))
+    clients.start()
+    try:
+        while not go.is_set():  # the clients say that they are there
+            time.sleep(0.01)
+        go.clear()
+        timing = compute(engine, fresh)
+    finally:
+        go.set()  # now they may end, which takes a moment of a core
+        clients.join()
+    if clients.exitcode:
+        raise RuntimeError("the clients failed; their error is above")
+    return timing
+
+
+def read_streams(url: str, body: Mapping[str, object], go: multiprocessing.synchronize.Event) -> None:
+    """What the process of clients does."""
+    go.set()
+    while go.is_set():
+        time.sleep(0.001)
+    asyncio.run(streams(url, "/v1/completions", [body] * STREAMS, KEY))
+    go.wait()
+
+
+@contextmanager
+def serving(environment: Mapping[str, str]) -> Iterator[str]:
+    """The URL of the empty service on a free port, with these variables beside those that `make serve` sets."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    own = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token", **SERVE_ENVIRONMENT, **LOCAL_ENVIRONMENT}
+    process = _spawning.Process(target=serve_until_interrupted, args=(port, {**own, **environment}))
+    process.start()
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait_until_ready(url, process)
+        yield url
+    finally:
+        if process.is_alive() and process.pid is not None:
+            os.kill(process.pid, signal.SIGINT)
+        process.join(STOP_S)
+
+
+def serve_until_interrupted(port: int, environment: Mapping[str, str]) -> None:
+    """What the service's process does. Ray reads the environment when it is imported."""
+    os.environ.update(environment)
+    from benchmarks import empty_service
+
+    empty_service.run(port)
+
+
+def wait_until_ready(url: str, process: multiprocessing.process.BaseProcess) -> None:
+    """Raises RuntimeError where the service does not start."""
+    deadline = time.monotonic() + READY_S
+    while time.monotonic() < deadline and process.is_alive():
+        try:
+            if httpx.get(f"{url}/health", timeout=5).status_code == httpx.codes.OK:
+                return
+        except httpx.HTTPError:
+            time.sleep(0.2)
+    raise RuntimeError("the empty service did not start; Ray's logs say more")
+
+
+if __name__ == "__main__":
+    main()
