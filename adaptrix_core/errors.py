@@ -110,6 +110,7 @@ class Overloaded(RetryLater):
     """The queue is full, or its end is too far away; the same request may succeed later."""
 
     code = "overloaded"
+    wait_s: float | None = None
 
     def __init__(
         self,

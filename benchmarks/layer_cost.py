@@ -72,6 +72,8 @@ class Readings:
 
     loads: list[Timing] = field(default_factory=list)
     """STREAMS streams at once."""
+    events: list[float] = field(default_factory=list)
+    """Of each of these streams, on average: messages from its replica to its client."""
     firsts: list[float] = field(default_factory=list)
     gaps: list[float] = field(default_factory=list)
     routed_new: list[float] = field(default_factory=list)
@@ -89,6 +91,8 @@ class Row:
     """The engine alone, beside the idle system."""
     tokens_per_second: Interval
     share: Interval
+    events_per_stream: Interval
+    """Of the streams that came at once."""
     first_token_ms: Interval
     """Beyond the engine's."""
     per_token_ms: Interval
@@ -179,7 +183,7 @@ async def ask_server(url: str, fresh: Fresh, readings: Readings) -> None:
         completion(fresh.tokens(number), fresh.adapters[number % len(fresh.adapters)]) for number in range(STREAMS)
     ]
     began = time.perf_counter()
-    await streams(url, "/v1/completions", bodies, KEY)
+    answers = await streams(url, "/v1/completions", bodies, KEY)
     timing = Timing(began, time.perf_counter() - began)
     lone = [
         await stream(url, "/v1/completions", completion(fresh.tokens(STREAMS + number), fresh.adapters[0]), KEY)
@@ -187,6 +191,7 @@ async def ask_server(url: str, fresh: Fresh, readings: Readings) -> None:
     ]
     named, new, known = await routed(url, fresh)
     readings.loads.append(timing)
+    readings.events.append(statistics.mean(len(times.chunks) for times in answers))
     readings.firsts.append(statistics.median(times.first_token_s for times in lone))
     readings.gaps.append(statistics.median(times.per_token_s(OUTPUT_TOKENS) for times in lone))
     readings.routed_new.append(statistics.median(new) - statistics.median(named))
@@ -247,6 +252,7 @@ def row_of(setting: Setting, measured: Readings, engine: Readings) -> Row:
         of_rates(engine.loads, STREAMS * OUTPUT_TOKENS),
         of_rates(measured.loads, STREAMS * OUTPUT_TOKENS),
         of_speedup(measured.loads, engine.loads),
+        of_values(measured.events),
         beyond(measured.firsts, engine.firsts),
         beyond(measured.gaps, engine.gaps),
         of_values([1000 * seconds for seconds in measured.routed_new]),
@@ -273,6 +279,7 @@ def show(rows: Sequence[Row]) -> None:
             "engine, tokens/s",
             "tokens/s",
             "share",
+            "events / stream",
             "first token, +ms",
             "each token, +ms",
             "auto, new, +ms",
@@ -284,6 +291,7 @@ def show(rows: Sequence[Row]) -> None:
                 row.engine_tokens_per_second.text(),
                 row.tokens_per_second.text(),
                 row.share.text(2),
+                row.events_per_stream.text(1),
                 row.first_token_ms.text(1),
                 row.per_token_ms.text(2),
                 row.auto_new_ms.text(1),

@@ -5,7 +5,8 @@
 The bare engine computes 32 prompts alone, and beside an application without content (`empty_service.py`) that streams
 to 32 clients as many messages as the engine's tokens would be sent in, from the first to the last of them. No prompt,
 token or adapter passes through the service, so the share that is left is the most that any application leaves whose
-streams take this way: HTTP, ingress, deployment handle, replica. `layer_cost` measures ours.
+streams take this way: HTTP, ingress, deployment handle, replica. `layer_cost` measures ours. Serve's HAProxy listens on
+every interface, while it is measured.
 """
 
 from __future__ import annotations
@@ -101,13 +102,13 @@ def compute(engine: Engine, fresh: Fresh) -> Timing:
 
 def compute_beside(engine: Engine, fresh: Fresh, url: str, messages: int, alone_s: float) -> Timing:
     """The same while a process of clients reads empty streams, which are asked for when the engine begins."""
-    body = {"prompt": fresh.tokens(0), "count": messages, "gap_s": SPREAD * alone_s / messages}
+    body = {"prompt": fresh.tokens(0), "count": messages, "gap_s": SPREAD * alone_s / max(1, messages - 1)}
     go = _spawning.Event()
     clients = _spawning.Process(target=read_streams, args=(url, body, go))
     clients.start()
     try:
-        while not go.is_set():  # the clients say that they are there
-            time.sleep(0.01)
+        while not go.wait(0.1) and clients.is_alive():  # until the clients say that they are there
+            continue
         go.clear()
         timing = compute(engine, fresh)
     finally:

@@ -157,6 +157,7 @@ async def start(
                 priority=body.priority,
                 timeout_s=deadline.remaining_s,
                 is_streamed=body.stream,
+                is_alone=len(prompts) == 1,
                 trace=carrier(),
             )
             for number, prompt in enumerate(prompts)

@@ -2,10 +2,10 @@
 
 A request costs its way through proxy and ingress about the same whether it is answered or refused, and under overload
 most are refused. So where the ingress says for how long it would refuse requests like this one (`recent_refusals.py`),
-the proxy gives the same answer to the next ones itself. Serve's HAProxy goes around this; there the way is cheap.
+the proxy gives the same answer to the next ones itself.
 
-An ASGI middleware of Ray Serve's proxy, loaded by RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH. Without refusals it parses
-no body.
+An ASGI middleware of Ray Serve's proxies, loaded by RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH. Where Serve's HAProxy
+forwards straight to the ingress, it is before the application there. Without refusals it parses no body.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ METRICS = "/metrics"
 PATHS = ("/v1/chat/completions", "/v1/completions")
 LONGEST_BODY = 64 << 10
 """Bytes. A longer one is not read here, and its request goes on to the ingress."""
+MOST_PARTS = 256
+"""That a body may come in, to be read here."""
 MOST_KINDS = 256
 """Kinds of requests that are remembered at once; nothing is remembered beyond."""
 
@@ -81,6 +83,8 @@ class ProxyRefusals:
         return bool(self._refused)
 
     def _note(self, kind: Hashable, refusal: _Refusal) -> None:
+        if len(self._refused) >= MOST_KINDS:
+            self._refused = {known: other for known, other in self._refused.items() if other.left_s > 0}
         if kind is not None and (kind in self._refused or len(self._refused) < MOST_KINDS):
             self._refused[kind] = refusal
 
@@ -88,8 +92,9 @@ class ProxyRefusals:
 class _Refusal:
     """An answer of the ingress, and until when requests of its kind get the same one."""
 
-    def __init__(self, seconds: float, content: bytes) -> None:
-        self._until = time.monotonic() + seconds
+    def __init__(self, alike_s: float, retry_after_s: float, content: bytes) -> None:
+        now = time.monotonic()
+        self._until, self._again = now + alike_s, now + retry_after_s
         self._content = content
 
     @property
@@ -97,7 +102,7 @@ class _Refusal:
         return self._until - time.monotonic()
 
     def response(self) -> Response:
-        headers = {"retry-after": str(max(1, math.ceil(self.left_s)))}
+        headers = {"retry-after": str(max(1, math.ceil(self._again - time.monotonic())))}
         return Response(self._content, HTTPStatus.TOO_MANY_REQUESTS, headers, "application/json")
 
 
@@ -106,13 +111,15 @@ class _Noticed:
 
     def __init__(self) -> None:
         self.refusal: _Refusal | None = None
-        self._seconds = 0.0
+        self._alike_s = self._retry_after_s = 0.0
 
     def see(self, message: Message) -> None:
         if message["type"] == "http.response.start" and message["status"] == HTTPStatus.TOO_MANY_REQUESTS:
-            self._seconds = float(Headers(raw=message["headers"]).get(ALIKE_HEADER, "0"))
-        elif message["type"] == "http.response.body" and self._seconds and not message.get("more_body", False):
-            self.refusal = _Refusal(self._seconds, message["body"])
+            headers = Headers(raw=message["headers"])
+            self._alike_s = float(headers.get(ALIKE_HEADER, "0"))
+            self._retry_after_s = float(headers.get("retry-after", "1"))
+        elif message["type"] == "http.response.body" and self._alike_s and not message.get("more_body", False):
+            self.refusal = _Refusal(self._alike_s, self._retry_after_s, message["body"])
 
 
 class _Body:
@@ -122,25 +129,31 @@ class _Body:
         self._receive = receive
         self._seen: list[Message] = []
         self._num_passed_on = 0
+        self._size = 0
         self._is_wanted = True
 
     async def receive(self) -> Message:
         """The next message, for whoever serves the request."""
         if self._num_passed_on == len(self._seen):
-            message = await self._receive()
-            if not self._is_wanted or self._is_complete or self._size > LONGEST_BODY:
-                return message
-            self._seen.append(message)
+            if not self._is_wanted or self._is_complete:
+                return await self._receive()
+            await self._see()
         self._num_passed_on += 1
         return self._seen[self._num_passed_on - 1]
 
     async def read(self) -> bytes | None:
-        """The whole body; None where it is too long, or was cut off."""
-        while not self._is_complete and self._size <= LONGEST_BODY:
-            self._seen.append(await self._receive())
-        if self._size > LONGEST_BODY or self._seen[-1]["type"] != "http.request":
+        """The whole body; None where it is too long, in too many parts, or was cut off."""
+        while self._is_wanted and not self._is_complete:
+            await self._see()
+        if not self._is_wanted or self._seen[-1]["type"] != "http.request":
             return None
         return b"".join(message.get("body", b"") for message in self._seen)
+
+    async def _see(self) -> None:
+        self._seen.append(await self._receive())
+        self._size += len(self._seen[-1].get("body", b""))
+        if self._size > LONGEST_BODY or len(self._seen) > MOST_PARTS:
+            self.forget()
 
     def forget(self) -> None:
         """Nobody will look at it any more."""
@@ -152,21 +165,19 @@ class _Body:
     def _is_complete(self) -> bool:
         return bool(self._seen) and not self._seen[-1].get("more_body", False)
 
-    @property
-    def _size(self) -> int:
-        return sum(len(message.get("body", b"")) for message in self._seen)
-
 
 def kind_of(scope: Scope, body: bytes | None) -> Hashable:
     """What requests are told apart by: caller, endpoint, who is to answer, urgency and number of choices.
 
-    None for one that nothing can be said about: `auto` may be answered by another adapter each time.
+    None for one that nothing can be said about: `auto` may be answered by another adapter each time, and of several
+    prompts one may be refused because of the others.
     """
     try:
         document: Any = json.loads(body or b"")
         asked = {name: document.get(name) for name in ("model", "priority", "n", "adaptrix")}
     except (ValueError, RecursionError, AttributeError):
         return None
-    if asked["model"] == AUTO:
+    prompt = document.get("prompt")
+    if asked["model"] == AUTO or (isinstance(prompt, list) and any(isinstance(part, str | list) for part in prompt)):
         return None
     return Headers(scope=scope).get("authorization"), scope["path"], json.dumps(asked, sort_keys=True)

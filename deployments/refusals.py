@@ -11,18 +11,19 @@ from typing import Any
 
 from deployments.wire import GenerateCall
 
-_known: set[str] = set()
+_known: frozenset[str] = frozenset()
 
 
 def all_have_refused(refused_by: Iterable[str]) -> bool:
     """Whether no replica is left to ask, as far as this process knows."""
-    return bool(_known) and _known.issubset(refused_by)
+    known = _known
+    return bool(known) and known.issubset(refused_by)
 
 
 def willing(candidates: list[Any], pending_request: Any) -> list[Any]:
     """The replicas that have not refused this call; all of them where each one has."""
     call = pending_request.args[0] if pending_request is not None and pending_request.args else None
     refused_by = call.refused_by if isinstance(call, GenerateCall) else ()
-    _known.clear()
-    _known.update(replica.replica_id.unique_id for replica in candidates)
+    global _known
+    _known = frozenset(replica.replica_id.unique_id for replica in candidates)
     return [replica for replica in candidates if replica.replica_id.unique_id not in refused_by] or candidates

@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import aclosing
 from dataclasses import replace
 
-from adaptrix_core.errors import RetryLater
+from adaptrix_core.errors import Overloaded, RetryLater
 from deployments.errors import as_core_error
 from deployments.generation import Batches, Replicas
 from deployments.recent_refusals import RecentRefusals
@@ -47,5 +47,7 @@ class SecondChoice:
             is_last = replica in call.refused_by or all_have_refused(asked)
             if replica is None or is_last or len(refusals) == MAX_REPLICAS_ASKED:
                 shortest = min(refusals, key=lambda refusal: refusal.retry_after_s or 0.0)
-                raise self._recent.note(call, shortest) if is_last else shortest
+                # One for its deadline says nothing of calls that have another one.
+                alike = is_last and all(refusal.code == Overloaded.code for refusal in refusals)
+                raise self._recent.note(call, shortest) if alike else shortest
             call = replace(call, refused_by=asked)

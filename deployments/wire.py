@@ -42,6 +42,8 @@ class GenerateCall:
     """Seconds after its arrival at the replica at which the call ends, done or not; None for never."""
     is_streamed: bool = True
     """Whether somebody reads the answer while it is written."""
+    is_alone: bool = True
+    """Whether its request has no other prompts."""
     refused_by: tuple[str, ...] = ()
     """Replicas that could not take this call a moment ago."""
     trace: Mapping[str, str] = field(default_factory=dict)

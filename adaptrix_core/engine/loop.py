@@ -117,8 +117,6 @@ class EngineLoop:
 
     def _add(self, engine: Engine, request: GenerationRequest, mailbox: Mailbox) -> int:
         rows = engine.add(request)
-        if request.request_id in self._mailboxes:  # of an ended request, whose last events are still here
-            self._deliver([])
         self._mailboxes[request.request_id] = mailbox
         return len(rows)
 
@@ -168,6 +166,8 @@ class EngineLoop:
             except queue.Empty:
                 return True
             self.heartbeat.begin()
+            if self._undelivered:  # a command may take long, and may use an ended request's id again
+                self._deliver([])
             if command is None:
                 return False
             function, args, future = command

@@ -26,6 +26,10 @@ from adaptrix_core.engine.sampler import Sampled
 from adaptrix_core.engine.waiting import WaitingRows
 from adaptrix_core.injection.mix import digests_of
 
+SHORT_TOGETHER = 2
+"""Short prompts that wait join in one step while they are at most so many times as long together as one of them may be:
+each step more costs the reading of the weights, and one for each prompt makes bursts begin slowly."""
+
 
 class AdapterSlots(Protocol):
     """Device residency of adapters, all or nothing (`DynamicLoader` in `adapters/loader.py`)."""
@@ -209,13 +213,14 @@ class Scheduler:
         running = [row for row in self._running if not row.is_decoding]
         without_slots: list[Row] = []
         admitting, is_short = True, False
-        while room >= 1:
+        joined = 0  # tokens of short prompts
+        while True:
             candidates = [row for row in running if row in self._running]
             # What was just taken back is not handed out again in the same step.
             if admitting and self.num_preemptions == preemptions_before and self._has_place(self._waiting.top_priority):
                 candidates += [row for row in self._waiting.heads() if row not in without_slots]
             row = min(candidates, key=self._waiting.rank, default=None)
-            if row is None:
+            if row is None or (room < 1 and (row in running or not self._joins_beyond(row, joined, chunks))):
                 break
             if row in running:
                 running.remove(row)
@@ -229,17 +234,27 @@ class Scheduler:
             elif self._admit(row):
                 for other in without_slots:
                     other.num_overtaken += 1
+                joined += row.num_uncomputed if self._is_short(row) else 0
                 room -= self._prefill(row, self._room_to_join(row, room, chunks), mixed, chunks)
             else:
                 admitting, is_short = False, True
         return is_short or self.num_preemptions > preemptions_before
+
+    def _joins_beyond(self, row: Row, joined: int, chunks: Iterable[Chunk]) -> bool:
+        """Whether a waiting row joins another short one though no room is left, as they are short together."""
+        left = self._max_batch_tokens - sum(chunk.count for chunk in chunks)
+        together = SHORT_TOGETHER * self._short_prompt_tokens
+        return 0 < joined <= together - row.num_uncomputed and self._is_short(row) and row.num_uncomputed <= left
+
+    def _is_short(self, row: Row) -> bool:
+        return row.num_uncomputed <= self._short_prompt_tokens
 
     def _room_to_join(self, row: Row, room: float, chunks: Iterable[Chunk]) -> float:
         """What a row may compute in the step in which it joins: ``room``, or all of its tokens if they are few.
 
         In parts, a few beside each step of the decoding rows, it would take many steps that cost almost as much as one.
         """
-        if row.num_uncomputed > self._short_prompt_tokens:
+        if not self._is_short(row):
             return room
         return max(room, self._max_batch_tokens - sum(chunk.count for chunk in chunks))
 

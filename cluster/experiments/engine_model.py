@@ -16,6 +16,9 @@ from scipy.optimize import nnls
 
 from adaptrix_core.errors import InvalidRequest
 
+SHORT_TOGETHER = 2
+"""As in the engine's `scheduler.py`, which takes seconds to import."""
+
 
 @dataclass(frozen=True)
 class StepCost:

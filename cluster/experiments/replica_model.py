@@ -12,7 +12,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 
-from cluster.experiments.engine_model import EngineModel
+from cluster.experiments.engine_model import SHORT_TOGETHER, EngineModel
 from cluster.experiments.records import Record
 from cluster.experiments.residency import Residency
 
@@ -120,13 +120,25 @@ class ReplicaModel:
             if room <= 0:
                 return
             room -= self._take(row, room)
-        while room > 0 and self._waiting and self._num_rows < self._engine.max_rows:
+        joined = 0
+        while self._waiting and self._num_rows < self._engine.max_rows:
+            if room <= 0 and not self._joins_beyond(self._waiting[0], joined, rows):
+                return
             row = self._waiting.popleft()
             self._prefilling.append(row)
+            joined += row.left if self._is_short(row) else 0
             room -= self._take(row, self._room_to_join(row, room, rows))
 
+    def _joins_beyond(self, row: _Row, joined: int, rows: int) -> bool:
+        left = self._engine.max_batch_tokens - rows - sum(count for _, count in self._planned)
+        together = SHORT_TOGETHER * self._engine.short_prompt_tokens
+        return 0 < joined <= together - row.left and self._is_short(row) and row.left <= left
+
+    def _is_short(self, row: _Row) -> bool:
+        return row.left <= self._engine.short_prompt_tokens
+
     def _room_to_join(self, row: _Row, room: int, rows: int) -> int:
-        if row.left > self._engine.short_prompt_tokens:
+        if not self._is_short(row):
             return room
         return max(room, self._engine.max_batch_tokens - rows - sum(count for _, count in self._planned))
 

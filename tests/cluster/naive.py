@@ -26,13 +26,19 @@ def naive_run(engine: EngineModel, arrivals: list[Arrival]) -> list[tuple[float,
         for index, left in prompt_left.items():
             planned[index] = min(room, left)
             room -= planned[index]
-        while room > 0 and waiting and len(prompt_left) + len(output_left) < engine.max_rows:
+        joined = 0
+        while waiting and len(prompt_left) + len(output_left) < engine.max_rows:
+            size = waiting[0].prompt_tokens
+            in_step = engine.max_batch_tokens - len(decoding) - sum(planned.values())
+            fits_with_others = joined > 0 and joined + size <= 2 * engine.short_prompt_tokens and size <= in_step
+            if room <= 0 and not (fits_with_others and size <= engine.short_prompt_tokens):
+                break
             row = waiting.pop(0)
             prompt_left[row.index] = row.prompt_tokens
-            in_step = engine.max_batch_tokens - len(decoding) - sum(planned.values())
             is_short = row.prompt_tokens <= engine.short_prompt_tokens
             planned[row.index] = min(in_step if is_short else room, row.prompt_tokens)
             room -= planned[row.index]
+            joined += row.prompt_tokens if is_short else 0
         if not decoding and not planned:
             now = to_come[0].at_s
             continue

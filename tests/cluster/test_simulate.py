@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 
+from adaptrix_core.engine import scheduler
+from cluster.experiments import engine_model
 from cluster.experiments.engine_model import EngineModel, StepCost
 from cluster.experiments.policies import POLICIES, Affinity, ConsistentHash, PowerOfTwo, RoundRobin
 from cluster.experiments.records import Record
@@ -22,6 +24,10 @@ COST = StepCost(base_s=1.0, row_s=0.1, prefill_token_s=0.01)
 ENGINE = EngineModel(
     COST, max_rows=2, max_batch_tokens=100, mixed_prefill_tokens=10, short_prompt_tokens=20, adapter_slots=4, load_s=5.0
 )
+
+
+def test_short_prompts_join_together_as_in_the_engine() -> None:
+    assert engine_model.SHORT_TOGETHER == scheduler.SHORT_TOGETHER
 
 
 def first_and_end(records: list[Record]) -> list[tuple[float, float]]:

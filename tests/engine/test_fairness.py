@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from adaptrix_core.engine import Engine, GenerationRequest, SamplingParams
+from adaptrix_core.engine.scheduler import SHORT_TOGETHER
 from adaptrix_core.errors import InvalidRequest
 from tests.engine.conftest import MakeEngine
 from tests.engine.driving import assert_same_where_safe, drain, request, tokens_of
@@ -102,14 +103,26 @@ def test_a_prompt_has_the_whole_step_while_no_stream_runs(make_engine: MakeEngin
     drain(engine)
 
 
-def test_short_prompts_are_computed_whole_beside_running_streams_one_in_each_step(make_engine: MakeEngine) -> None:
+def test_short_prompts_are_computed_whole_beside_running_streams_a_few_in_each_step(make_engine: MakeEngine) -> None:
     engine = make_engine(mixed_prefill_tokens=5, short_prompt_tokens=len(LONG))
     add(engine, "stream", max_tokens=40)
     engine.step()
-    for number in range(3):
+    for number in range(5):
         add(engine, f"short-{number}", None, LONG[number:], max_tokens=9)
-    for number in range(3):
-        assert {event.request_id for event in engine.step()} == {"stream", *(f"short-{n}" for n in range(number + 1))}
+    for begun in (SHORT_TOGETHER, 2 * SHORT_TOGETHER, 5):
+        assert {event.request_id for event in engine.step()} == {"stream", *(f"short-{n}" for n in range(begun))}
+    drain(engine)
+
+
+def test_a_prompt_that_is_not_short_does_not_join_those_that_are(make_engine: MakeEngine) -> None:
+    engine = make_engine(mixed_prefill_tokens=1, short_prompt_tokens=10, prefix_cache=False)
+    add(engine, "stream", max_tokens=40)
+    engine.step()
+    before = computed(engine)
+    add(engine, "short", None, LONG[:4], max_tokens=9)
+    add(engine, "longer", None, LONG[:12], max_tokens=9)
+    assert {event.request_id for event in engine.step()} == {"stream", "short"}
+    assert computed(engine) - before == 1 + 4
     drain(engine)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
@@ -265,7 +266,8 @@ async def test_the_last_events_of_an_ended_request_do_not_reach_the_next_one_of_
     loop._add(engine, request("other", PROMPTS[1], max_tokens=ENDLESS), Mailbox())
     loop._add(engine, request("r", PROMPTS[0], max_tokens=1), first)
     loop._step()
-    loop._add(engine, request("r", PROMPTS[0], max_tokens=1), second)
+    loop._commands.put((loop._add, (request("r", PROMPTS[0], max_tokens=1), second), Future()))
+    assert loop._execute_commands()
     loop._step()
     loop._deliver(engine.abort("other"))
     await asyncio.sleep(0)

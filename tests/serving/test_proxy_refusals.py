@@ -74,7 +74,7 @@ async def test_a_request_like_a_refused_one_gets_its_answer_until_the_time_is_ov
         second = await client.post(PATH, json={**BODY, "prompt": "another", "max_tokens": 3})
         assert [first.status_code, second.status_code] == [429, 429]
         assert second.json() == first.json()
-        assert [answer.headers["retry-after"] for answer in (first, second)] == ["7", "1"]
+        assert [answer.headers["retry-after"] for answer in (first, second)] == ["7", "7"]
         assert len(ingress.bodies) == 1
         clock[0] += 0.11
         ingress.error = None
@@ -113,6 +113,27 @@ async def test_a_refusal_that_says_nothing_of_others_is_not_remembered(error: Ov
         answers = [await client.post(PATH, json=BODY) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [429, 429]
     assert len(ingress.bodies) == 2
+
+
+@pytest.mark.parametrize("prompt", [["a", "b"], [[1], [2]]], ids=["texts", "tokens"])
+async def test_several_prompts_say_nothing_of_one(prompt: list[object]) -> None:
+    ingress = Ingress()
+    async with behind_the_proxy(ingress) as client:
+        await client.post(PATH, json={**BODY, "prompt": prompt})
+        await client.post(PATH, json=BODY)
+    assert len(ingress.bodies) == 2
+
+
+async def test_kinds_of_which_the_time_is_over_make_room(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proxy_refusals, "MOST_KINDS", 2)
+    ingress = Ingress()
+    async with behind_the_proxy(ingress) as client:
+        for model in ("one", "two"):
+            await client.post(PATH, json={**BODY, "model": model})
+            clock[0] += 0.3
+        for _ in range(2):
+            await client.post(PATH, json={**BODY, "model": "three"})
+    assert len(ingress.bodies) == 3
 
 
 async def test_auto_is_routed_anew_each_time() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from adaptrix_core.errors import Overloaded
 from deployments import recent_refusals, refusals
+from deployments.errors import AllBusy
 from deployments.second_choice import SecondChoice
 from deployments.wire import GenerateCall, Piece, RowSoFar
 
@@ -153,6 +154,23 @@ async def test_a_few_replicas_do_not_speak_for_all(clock: list[float]) -> None:
     replicas = SecondChoice(handle)
     await refused(replicas, CALL)
     assert await asks(handle, replicas, CALL)
+
+
+async def test_one_of_several_prompts_says_nothing_of_others(clock: list[float]) -> None:
+    handle = Full(0.5)
+    replicas = SecondChoice(handle)
+    await refused(replicas, replace(CALL, is_alone=False))
+    assert await asks(handle, replicas, CALL)
+
+
+async def test_who_is_refused_without_being_asked_for_hears_the_whole_wait(clock: list[float]) -> None:
+    replicas = SecondChoice(Full(60.0))
+    await refused(replicas, CALL)
+    clock[0] += 0.5
+    again = await refused(replicas, CALL)
+    assert again.retry_after_s == 59.5
+    assert isinstance(again, AllBusy)
+    assert again.alike_s == recent_refusals.LONGEST_S - 0.5
 
 
 @pytest.mark.parametrize(("retry_after_s", "code"), [(None, "overloaded"), (0.5, "deadline_unreachable")])
