@@ -110,7 +110,7 @@ class Overloaded(RetryLater):
     """The queue is full, or its end is too far away; the same request may succeed later."""
 
     code = "overloaded"
-    wait_s: float | None = None
+    wait_s: float | None = None  # of the class too: a replica of an older version says nothing of it
 
     def __init__(
         self,

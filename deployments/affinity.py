@@ -15,7 +15,7 @@ from ray.serve.request_router import PendingRequest, ReplicaID, RequestRouter, R
 
 from deployments.placing import Placement, Seen, Wish
 from deployments.prefixes import prefix_names
-from deployments.refusals import willing
+from deployments.refusals import saw, willing
 from deployments.residency import places_of, short
 from deployments.wire import GenerateCall
 
@@ -41,6 +41,7 @@ class AffinityRouter(RequestRouter):
         if pending_request is None or not candidate_replicas:
             return [candidate_replicas]
         pending_request.routing_context.should_backoff = True  # else a pass in which all are full is repeated at once
+        saw(candidate_replicas)
         candidate_replicas = willing(candidate_replicas, pending_request)
         available = self.select_available_replicas(candidate_replicas) or candidate_replicas
         wish = wish_of(pending_request)

@@ -123,7 +123,12 @@ def error_response(raised: BaseException) -> JSONResponse:
 def retry_after_s(error: core.AdaptrixError) -> int:
     """Whole seconds after which the same request may succeed, at least 1."""
     estimate = error.retry_after_s if isinstance(error, core.RetryLater) else None
-    return max(1, math.ceil(min(RETRY_AFTER_S if estimate is None else estimate, MAX_RETRY_AFTER_S)))
+    return whole_seconds(RETRY_AFTER_S if estimate is None else estimate)
+
+
+def whole_seconds(estimate_s: float) -> int:
+    """What `retry-after` says for an estimate."""
+    return max(1, math.ceil(min(estimate_s, MAX_RETRY_AFTER_S)))
 
 
 def invalid_body(error: ValidationError, model: type[BaseModel] | None) -> core.InvalidRequest:

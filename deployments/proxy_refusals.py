@@ -11,7 +11,6 @@ forwards straight to the ingress, it is before the application there. Without re
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Hashable
 from http import HTTPStatus
@@ -22,7 +21,7 @@ from starlette.middleware import Middleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from deployments.errors import ALIKE_HEADER
+from deployments.errors import ALIKE_HEADER, whole_seconds
 from deployments.names import AUTO
 from deployments.proxy_metrics import ProxyMetrics
 
@@ -102,7 +101,7 @@ class _Refusal:
         return self._until - time.monotonic()
 
     def response(self) -> Response:
-        headers = {"retry-after": str(max(1, math.ceil(self._again - time.monotonic())))}
+        headers = {"retry-after": str(whole_seconds(self._again - time.monotonic()))}
         return Response(self._content, HTTPStatus.TOO_MANY_REQUESTS, headers, "application/json")
 
 

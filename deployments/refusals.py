@@ -14,6 +14,12 @@ from deployments.wire import GenerateCall
 _known: frozenset[str] = frozenset()
 
 
+def saw(candidates: Iterable[Any]) -> None:
+    """These are all replicas that there are, says the router."""
+    global _known
+    _known = frozenset(replica.replica_id.unique_id for replica in candidates)
+
+
 def all_have_refused(refused_by: Iterable[str]) -> bool:
     """Whether no replica is left to ask, as far as this process knows."""
     known = _known
@@ -24,6 +30,4 @@ def willing(candidates: list[Any], pending_request: Any) -> list[Any]:
     """The replicas that have not refused this call; all of them where each one has."""
     call = pending_request.args[0] if pending_request is not None and pending_request.args else None
     refused_by = call.refused_by if isinstance(call, GenerateCall) else ()
-    global _known
-    _known = frozenset(replica.replica_id.unique_id for replica in candidates)
     return [replica for replica in candidates if replica.replica_id.unique_id not in refused_by] or candidates

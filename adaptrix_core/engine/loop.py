@@ -2,8 +2,8 @@
 
 Commands (add, abort, any function of the engine) go in through one queue and run between steps; events come out with
 one `call_soon_threadsafe` per event loop and step, while the next step is computed: before, event loop and engine would
-want Python's lock at the same time. The engine is touched by this thread only, except for loads: reading
-and verifying an adapter takes a thread of its own, and steps go on meanwhile.
+want Python's lock at the same time. The engine is touched by this thread only, except for loads: reading and verifying
+an adapter takes a thread of its own, and steps go on meanwhile.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import logging
 import queue
 import threading
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from concurrent.futures import Future
 from contextlib import aclosing, suppress
 from pathlib import Path
@@ -146,14 +146,14 @@ class EngineLoop:
     def _step(self) -> None:
         try:
             before = self.engine.num_steps
-            events = self.engine.step(lambda: self._deliver([]))
+            events = self.engine.step(self._deliver)
             self.heartbeat.stepped(self.engine.num_steps > before)
         except Exception as error:  # a step that fails must end its own rows only, whatever it failed with
             log.exception("a step failed; its rows end with an error")
             events = self.engine.fail_running(error)
         self._undelivered += events
         if not events or not self.engine.has_work:
-            self._deliver([])
+            self._deliver()
 
     def _execute_commands(self) -> bool:
         """Run what is queued, waiting for a command while there is nothing to compute; False to stop."""
@@ -167,7 +167,7 @@ class EngineLoop:
                 return True
             self.heartbeat.begin()
             if self._undelivered:  # a command may take long, and may use an ended request's id again
-                self._deliver([])
+                self._deliver()
             if command is None:
                 return False
             function, args, future = command
@@ -187,7 +187,7 @@ class EngineLoop:
             if command is not None and command[2].set_running_or_notify_cancel():
                 command[2].set_exception(EngineStopped("the engine is stopping"))
 
-    def _deliver(self, more: list[TokenEvent]) -> None:
+    def _deliver(self, more: Iterable[TokenEvent] = ()) -> None:
         """Hand out what is undelivered, and these."""
         events, self._undelivered = [*self._undelivered, *more], []
         by_request: dict[str, list[TokenEvent]] = defaultdict(list)

@@ -125,9 +125,11 @@ def test_the_router_tells_which_replicas_are_left() -> None:
 
     pending = SimpleNamespace(args=(replace(CALL, refused_by=("one",)),))
     one, two = Candidate("one"), Candidate("two")
+    refusals.saw([one, two])
     assert refusals.willing([one, two], pending) == [two]
     assert not refusals.all_have_refused(["one"])
     assert refusals.all_have_refused(["one", "two"])
+    refusals.saw([one])
     assert refusals.willing([one], pending) == [one]
     assert refusals.all_have_refused(["one"])
 
@@ -135,9 +137,9 @@ def test_the_router_tells_which_replicas_are_left() -> None:
 @pytest.fixture(autouse=True)
 def _forgotten() -> Iterator[None]:
     """No replicas are known before and after a test."""
-    refusals.willing([], None)
+    refusals.saw([])
     yield
-    refusals.willing([], None)
+    refusals.saw([])
 
 
 async def test_a_few_replicas_do_not_speak_for_all(clock: list[float]) -> None:
