@@ -161,11 +161,7 @@ def ask_both(engine: Engine, url: str, fresh: Fresh, readings: tuple[Readings, R
 
 def ask_engine(engine: Engine, fresh: Fresh, readings: Readings) -> None:
     """One cycle's work without HTTP."""
-    prompts = [fresh.tokens(number) for number in range(STREAMS)]
-    choice = [fresh.adapters[number % len(fresh.adapters)] for number in range(STREAMS)]
-    began = time.perf_counter()
-    engine.generate(prompts, adapters=choice, params=GREEDY)
-    timing = Timing(began, time.perf_counter() - began)
+    timing = generate_all(engine, fresh)
     lone = [
         engine.generate([fresh.tokens(STREAMS + number)], adapters=[fresh.adapters[0]], params=GREEDY)[0].timings
         for number in range(LONE)
@@ -175,6 +171,15 @@ def ask_engine(engine: Engine, fresh: Fresh, readings: Readings) -> None:
     readings.gaps.append(
         statistics.median((times.total_s - times.first_token_s) / (OUTPUT_TOKENS - 1) for times in lone)
     )
+
+
+def generate_all(engine: Engine, fresh: Fresh) -> Timing:
+    """All prompts of a cycle at once."""
+    prompts = [fresh.tokens(number) for number in range(STREAMS)]
+    choice = [fresh.adapters[number % len(fresh.adapters)] for number in range(STREAMS)]
+    began = time.perf_counter()
+    engine.generate(prompts, adapters=choice, params=GREEDY)
+    return Timing(began, time.perf_counter() - began)
 
 
 async def ask_server(url: str, fresh: Fresh, readings: Readings) -> None:

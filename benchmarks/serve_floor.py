@@ -14,16 +14,14 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import multiprocessing.synchronize
-import os
-import signal
-import socket
+import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import yaml
 from rich.progress import Progress
 
@@ -32,14 +30,14 @@ from adaptrix_core.engine import Engine
 from adaptrix_core.engine.build import build_engine
 from benchmarks import report
 from benchmarks.intervals import Interval, Timing, of_rates, of_speedup
-from benchmarks.layer_cost import KEY, SETTINGS, STREAMS, Fresh
+from benchmarks.layer_cost import SETTINGS, STREAMS, Fresh, generate_all
 from benchmarks.streams import streams
-from benchmarks.workload import GREEDY, OUTPUT_TOKENS
+from benchmarks.workload import OUTPUT_TOKENS
+from cluster.experiments.system import free_port, launched
 from deployments.serve_environment import LOCAL_ENVIRONMENT, SERVE_ENVIRONMENT
 
 SPREAD = 0.85
 """Part of the engine's time alone over which a stream's messages are spread."""
-READY_S, STOP_S = 120.0, 60.0
 
 _spawning = multiprocessing.get_context("spawn")
 
@@ -72,7 +70,7 @@ def main() -> None:
             with serving(setting.environment) as url:
                 alone, beside = list[Timing](), list[Timing]()
                 for cycle in range(given.repeats + 1):
-                    first = compute(engine, Fresh(2 * cycle, adapters))
+                    first = generate_all(engine, Fresh(2 * cycle, adapters))
                     second = compute_beside(engine, Fresh(2 * cycle + 1, adapters), url, given.messages, first.seconds)
                     if cycle:  # the first one warms up
                         alone.append(first)
@@ -91,15 +89,6 @@ def main() -> None:
     report.finish("serve_floor", given.json, messages=given.messages, results=rows)
 
 
-def compute(engine: Engine, fresh: Fresh) -> Timing:
-    """All prompts of a cycle at once."""
-    prompts = [fresh.tokens(number) for number in range(STREAMS)]
-    choice = [fresh.adapters[number % len(fresh.adapters)] for number in range(STREAMS)]
-    began = time.perf_counter()
-    engine.generate(prompts, adapters=choice, params=GREEDY)
-    return Timing(began, time.perf_counter() - began)
-
-
 def compute_beside(engine: Engine, fresh: Fresh, url: str, messages: int, alone_s: float) -> Timing:
     """The same while a process of clients reads empty streams, which are asked for when the engine begins."""
     body = {"prompt": fresh.tokens(0), "count": messages, "gap_s": SPREAD * alone_s / max(1, messages - 1)}
@@ -110,7 +99,7 @@ def compute_beside(engine: Engine, fresh: Fresh, url: str, messages: int, alone_
         while not go.wait(0.1) and clients.is_alive():  # until the clients say that they are there
             continue
         go.clear()
-        timing = compute(engine, fresh)
+        timing = generate_all(engine, fresh)
     finally:
         go.set()  # now they may end, which takes a moment of a core
         clients.join()
@@ -124,47 +113,21 @@ def read_streams(url: str, body: Mapping[str, object], go: multiprocessing.synch
     go.set()
     while go.is_set():
         time.sleep(0.001)
-    asyncio.run(streams(url, "/v1/completions", [body] * STREAMS, KEY))
+    asyncio.run(streams(url, "/v1/completions", [body] * STREAMS, None))
     go.wait()
 
 
 @contextmanager
 def serving(environment: Mapping[str, str]) -> Iterator[str]:
-    """The URL of the empty service on a free port, with these variables beside those that `make serve` sets."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    """The URL of the empty service, with these variables beside those that `make serve` sets."""
     own = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token", **SERVE_ENVIRONMENT, **LOCAL_ENVIRONMENT}
-    process = _spawning.Process(target=serve_until_interrupted, args=(port, {**own, **environment}))
-    process.start()
-    url = f"http://127.0.0.1:{port}"
-    try:
-        wait_until_ready(url, process)
+    port = free_port()
+    command = [sys.executable, "-c", f"from benchmarks import empty_service; empty_service.run({port})"]
+    with (
+        tempfile.TemporaryDirectory() as name,
+        launched(command, port, Path(name) / "serve.log", {**own, **environment}) as url,
+    ):
         yield url
-    finally:
-        if process.is_alive() and process.pid is not None:
-            os.kill(process.pid, signal.SIGINT)
-        process.join(STOP_S)
-
-
-def serve_until_interrupted(port: int, environment: Mapping[str, str]) -> None:
-    """What the service's process does. Ray reads the environment when it is imported."""
-    os.environ.update(environment)
-    from benchmarks import empty_service
-
-    empty_service.run(port)
-
-
-def wait_until_ready(url: str, process: multiprocessing.process.BaseProcess) -> None:
-    """Raises RuntimeError where the service does not start."""
-    deadline = time.monotonic() + READY_S
-    while time.monotonic() < deadline and process.is_alive():
-        try:
-            if httpx.get(f"{url}/health", timeout=5).status_code == httpx.codes.OK:
-                return
-        except httpx.HTTPError:
-            time.sleep(0.2)
-    raise RuntimeError("the empty service did not start; Ray's logs say more")
 
 
 if __name__ == "__main__":

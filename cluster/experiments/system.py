@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,19 +36,27 @@ def serving(config: Mapping[str, Any], directory: Path, environment: Mapping[str
 
     environment: variables beside this process's. Raises RuntimeError, with the log, where the system does not start.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    path, log = directory / "serve.yaml", directory / "serve.log"
+    port = free_port()
+    path = directory / "serve.yaml"
     path.write_text(yaml.safe_dump(dict(config)))
     command = [sys.executable, "-m", "deployments.launch", "--config", str(path), "--port", str(port)]
+    with launched(command, port, directory / "serve.log", environment or {}) as url:
+        yield url
+
+
+@contextmanager
+def launched(command: Sequence[str], port: int, log: Path, environment: Mapping[str, str]) -> Iterator[str]:
+    """The URL of what ``command`` serves on ``port``, once it is healthy; it is interrupted in the end.
+
+    environment: variables beside this process's. Raises RuntimeError, with the log, where it does not start.
+    """
     with log.open("w") as output:
         process = subprocess.Popen(
             command,
             cwd=project_root(),
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **(environment or {})},
+            env={**os.environ, **environment},
             start_new_session=True,
         )
     url = f"http://127.0.0.1:{port}"
@@ -59,6 +67,13 @@ def serving(config: Mapping[str, Any], directory: Path, environment: Mapping[str
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
             process.wait(STOP_TIMEOUT_S)
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
