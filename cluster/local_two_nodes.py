@@ -30,6 +30,7 @@ import httpx
 
 from adaptrix_core.config import project_root
 from adaptrix_core.errors import ConfigError
+from cluster.experiments.system import free_port
 from deployments.launch import DEFAULT_CONFIG, read_config
 from deployments.serve_environment import SERVE_ENVIRONMENT
 
@@ -96,7 +97,7 @@ def _set_environment(token: Path) -> None:
 
 def _start(directory: Path, config: dict[str, Any], stack: ExitStack, stop: threading.Event) -> None:
     """Start everything and leave it to the stack to end it. Raises RuntimeError where it cannot be started."""
-    port = _free_port()
+    port = free_port()
     node = [sys.executable, "-m", "ray.scripts.scripts", "start", "--node-ip-address=127.0.0.1", "--block",
             f"--num-cpus={NODE_CPUS}", "--num-gpus=0", f"--object-store-memory={OBJECT_STORE_BYTES}"]  # fmt: skip
     head = ["--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={directory / 'ray'}"]
@@ -179,12 +180,6 @@ def _healthy(url: str) -> bool:
 def _listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _arguments() -> argparse.ArgumentParser:
