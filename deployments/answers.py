@@ -58,7 +58,7 @@ class Usage:
         """Add what these pieces used."""
         for piece in pieces:
             self.completion += piece.token_id is not None
-            self.prompts[piece.index // rows_per_prompt] = piece.prompt_tokens
+            self.prompts[piece.row // rows_per_prompt] = piece.prompt_tokens
 
     def document(self) -> dict[str, int]:
         """OpenAI's usage document."""
@@ -87,7 +87,7 @@ class WholeAnswer:
     def add(self, pieces: Iterable[Piece]) -> None:
         """Append pieces, in any order of rows."""
         for piece in pieces:
-            row = self._rows[piece.index]
+            row = self._rows[piece.row]
             row.text.append(piece.text)
             if piece.logprob is not None:
                 row.pieces.append(piece)
@@ -129,7 +129,7 @@ class ChunkedAnswer:
         rows: dict[int, list[Piece]] = {}
         for piece in pieces:
             if piece.text or piece.finish_reason or piece.logprob:
-                rows.setdefault(piece.index, []).append(piece)
+                rows.setdefault(piece.row, []).append(piece)
         return [self._of(index, said) for index, said in rows.items()]
 
     def usage(self, usage: Usage) -> dict[str, Any]:

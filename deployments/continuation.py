@@ -141,7 +141,7 @@ class _Progress:
         for piece in pieces:
             self._prompt_token_ids = self._prompt_token_ids or piece.prompt_token_ids
             if piece.finish_reason != "abort" or piece.error is not None:
-                self._rows[piece.index].take(piece)
+                self._rows[piece.row].take(piece)
                 kept.append(self._timed(piece))
         return kept
 
@@ -164,9 +164,9 @@ class _Progress:
         """The piece, with times that tell of the whole row where the last replica knows only its own part."""
         if piece.times is None or not self.losses:
             return piece
-        now, row = time.perf_counter(), self._rows[piece.index]
+        now, row = time.perf_counter(), self._rows[piece.row]
         begun = now if row.first_token is None else row.first_token
-        return replace(piece, times=_with(piece.times, decode_s=now - begun, total_s=now - self._began))
+        return piece._replace(times=_with(piece.times, decode_s=now - begun, total_s=now - self._began))
 
 
 def _with(times: RowTimes, decode_s: float, total_s: float) -> RowTimes:

@@ -71,6 +71,10 @@ class Deadline:
     async def over(self, batches: AsyncGenerator[list[Piece]]) -> AsyncGenerator[list[Piece]]:
         """``batches``, ended by RequestTimeout at the deadline. Closing this closes them."""
         async with aclosing(batches):
+            if self._timeout_s is None:
+                async for pieces in batches:
+                    yield pieces
+                return
             while True:
                 try:
                     async with self.limit():

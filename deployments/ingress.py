@@ -27,6 +27,7 @@ from deployments.catalogue import Catalogue
 from deployments.continuation import ContinuedReplicas
 from deployments.errors import NotReady, as_core_error
 from deployments.follow import StoreFollower
+from deployments.garbage import spare_what_is_loaded
 from deployments.generation import Batches
 from deployments.metrics import Metrics
 from deployments.names import public_id
@@ -39,13 +40,17 @@ from deployments.wire import Entry, GenerateCall, Report, Revoked, RouteAnswer
 
 REPORT_WAIT_S = 60.0
 REPORT_POLL_S = 0.1
+PLAIN = "pickle"
+"""What calls and pieces are written with: Ray's own pickler, for code and closures, takes twice the time for each."""
 
 
 class HandleReplicas:
     """The model replicas, through their deployment handle."""
 
     def __init__(self, handle: DeploymentHandle) -> None:
-        self._handle = handle.options(method_name="generate", stream=True)
+        self._handle = handle.options(
+            method_name="generate", stream=True, request_serialization=PLAIN, response_serialization=PLAIN
+        )
 
     async def generate(self, call: GenerateCall) -> Batches:
         """What each engine step produced; closing this cancels the call, which aborts it in the engine."""
@@ -61,7 +66,7 @@ class HandleRouter:
     """The router, through its deployment handle."""
 
     def __init__(self, handle: DeploymentHandle) -> None:
-        self._handle: Any = handle
+        self._handle: Any = handle.options(request_serialization=PLAIN, response_serialization=PLAIN)
 
     async def route(self, messages: Sequence[dict[str, str]], salt: bytes = b"") -> RouteAnswer:
         """Who should answer these messages."""
@@ -197,6 +202,7 @@ class Ingress:
             tracing=start_tracing(settings.observe, "ingress", context.replica_id.unique_id),
         )
         await self._follower.start()
+        spare_what_is_loaded()
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         return build_api(self._services)

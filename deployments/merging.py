@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 
 from deployments.wire import Piece
 
@@ -36,7 +35,7 @@ async def merged(streams: Sequence[AsyncGenerator[list[Piece]]], rows_per_stream
                 running -= 1
                 continue
             held.append(item)
-            begun.add(item[0].index // rows_per_stream)
+            begun.add(item[0].row // rows_per_stream)
             if len(begun) == len(streams):
                 for pieces in held:
                     yield pieces
@@ -53,7 +52,7 @@ async def _pump(
     try:
         async with aclosing(stream) as batches:
             async for pieces in batches:
-                queue.put_nowait([replace(piece, index=piece.index + offset) for piece in pieces])
+                queue.put_nowait([piece._replace(row=piece.row + offset) for piece in pieces])
         queue.put_nowait(None)
     except Exception as error:
         queue.put_nowait(error)

@@ -1,11 +1,13 @@
 """How long a replica gathers a stream's tokens before it sends them on.
 
 A message costs ingress and proxy about the same whatever is in it. So all streams of a replica share a number of
-messages per second, and sending does not take from computing what it needs.
+messages per second, and sending does not take from computing what it needs. They are sent at common ticks: many at a
+time cost less than as many one by one, each of which would interrupt what computes.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -18,21 +20,28 @@ UNREAD_S = 1.0
 class Pace:
     """The streams of one replica."""
 
-    def __init__(self, messages_per_s: float) -> None:
+    def __init__(self, messages_per_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """clock: seconds, steadily increasing."""
         self._messages_per_s = messages_per_s
+        self._clock = clock
         self._num_streams = 0
 
     @contextmanager
     def stream(self, is_read: bool) -> Iterator[Callable[[], float]]:
-        """One more stream, for the time of the context: what tells the seconds between two of its messages."""
+        """One more stream, for the time of the context: what tells the seconds until its next message may go."""
         if not is_read:
-            yield lambda: UNREAD_S
+            yield lambda: self._until_tick_s(UNREAD_S)
             return
         self._num_streams += 1
         try:
-            yield self._interval_s
+            yield lambda: self._until_tick_s(self._interval_s)
         finally:
             self._num_streams -= 1
 
+    @property
     def _interval_s(self) -> float:
+        """Between two messages of a stream."""
         return min(LONGEST_S, max(SHORTEST_S, self._num_streams / self._messages_per_s))
+
+    def _until_tick_s(self, interval_s: float) -> float:
+        return interval_s - self._clock() % interval_s

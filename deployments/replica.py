@@ -26,6 +26,7 @@ from deployments.autoscaling import BACKLOG
 from deployments.catalogue import Catalogue
 from deployments.errors import as_core_error
 from deployments.follow import StoreFollower
+from deployments.garbage import spare_what_is_loaded
 from deployments.package_source import PackageSource
 from deployments.residency import ResidencyPublisher, push_to_controller
 from deployments.revocation_board import read_shared_list
@@ -83,6 +84,7 @@ class ModelReplica:
         await self._prefetch()
         self._publisher.start()
         self._reporting = asyncio.create_task(self._keep_reporting())
+        spare_what_is_loaded()
 
     async def generate(self, call: GenerateCall) -> AsyncGenerator[list[Piece]]:
         """What each engine step produced for ``call``, as it comes. Closing this aborts the request."""

@@ -169,8 +169,8 @@ class RequestWatch:
 
     def _count(self, pieces: list[Piece]) -> None:
         for piece in pieces:
-            self.rows[piece.index].add(piece)
-        sent = Counter(self.rows[piece.index].kind for piece in pieces if piece.token_id is not None)
+            self.rows[piece.row].add(piece)
+        sent = Counter(self.rows[piece.row].kind for piece in pieces if piece.token_id is not None)
         for kind, number in sent.items():
             self._metrics.tokens_sent(kind, number)
 

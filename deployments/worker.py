@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -101,8 +100,8 @@ class EngineWorker:
             request = GenerationRequest(
                 call.request_id, token_ids, params, schedules, call.salt, call.priority, resume, left_s
             )
-            with self._pace.stream(call.is_streamed) as interval_s:
-                mailbox = Mailbox(interval_s)
+            with self._pace.stream(call.is_streamed) as until_next_s:
+                mailbox = Mailbox(until_next_s)
                 pinned.ended.add_done_callback(partial(_told, mailbox))
                 async with aclosing(self._loop.generate_groups(request, mailbox)) as groups:
                     told = token_ids
@@ -111,7 +110,7 @@ class EngineWorker:
                             if event.timings is not None:
                                 spans.row_ended(event, event.timings)
                         first, *rest = [self._piece(event) for event in events]
-                        yield [replace(first, prompt_token_ids=told), *rest] if told else [first, *rest]
+                        yield [first._replace(prompt_token_ids=told), *rest] if told else [first, *rest]
                         told = ()
 
     def check_health(self) -> None:
@@ -156,7 +155,7 @@ class EngineWorker:
         if event.logprob is not None and event.token_id is not None:
             chosen = Likely(self._token(event.token_id), event.token_id, event.logprob)
         return Piece(
-            index=event.index,
+            row=event.index,
             token_id=event.token_id,
             position=event.position,
             text=event.text,

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from adaptrix_core.base.layouts import PackedMatrix
@@ -92,11 +91,17 @@ class PackedModel(BaseModel):
 
     def head(self, hidden: Tensor) -> Tensor:
         """See `BaseModel.head`."""
-        norm = self.weights.vectors["norm"]
-        states = F.rms_norm(hidden, norm.shape, norm, self.module.config.rms_norm_eps).contiguous()
+        states = hidden.contiguous()
         logits = torch.empty(len(states), self.weights.head.padded_n)
         self._library.adaptrix_linear(
-            ctypes.byref(self._head), states.data_ptr(), len(states), None, logits.data_ptr(), torch.get_num_threads()
+            ctypes.byref(self._head),
+            self.weights.vectors["norm"].data_ptr(),
+            self.module.config.rms_norm_eps,
+            states.data_ptr(),
+            len(states),
+            None,
+            logits.data_ptr(),
+            torch.get_num_threads(),
         )
         return logits[:, : self.info.vocab_size]
 

@@ -1,4 +1,4 @@
-"""Spans of layers over packed weights: one call of the kernels per span and step.
+"""Spans of layers over packed weights: one call of the kernels for all of a step's spans that compute the same tokens.
 
 Geometry (rows, positions, block tables) and adapters reach the kernels as arrays that are made once per step; nothing
 here is done per token or per layer.
@@ -49,41 +49,37 @@ class NativeSpans:
         positions = np.concatenate([np.arange(c.start, c.start + c.count, dtype=np.int32) for c in chunks])
         rows = np.repeat(np.arange(len(chunks), dtype=np.int32), counts)
         longest = max(chunk.start + chunk.count for chunk in chunks)
-        at = torch.from_numpy(positions)
-        cosine, sine = (table.index_select(0, at) for table in self._rotary(longest))
+        cosine, sine = self._rotary(longest)
         plan = self._injector.plan(_mix_runs(chunks))
         if spans[0] == 0:
-            hidden = self._base.embed(_token_ids(chunks), at)
+            hidden = self._base.embed(_token_ids(chunks), torch.from_numpy(positions))
         else:
             below = self._slots(spans[0] - 1, chunks, rows, positions)
             hidden = self._cache.states[spans[0] - 1].index_select(0, below)[None]
+        tables = [_tables(chunks, number) for number in spans]
+        places = (structs.Places * len(spans))(*(self._places(*pair) for pair in zip(spans, tables, strict=True)))
+        step = structs.Step(
+            len(positions),
+            self._cache.spans[spans[0]].start,
+            self._cache.spans[spans[-1]].stop,
+            torch.get_num_threads(),
+            hidden.data_ptr(),
+            cosine.data_ptr(),
+            sine.data_ptr(),
+            rows.ctypes.data,
+            positions.ctypes.data,
+            places,
+            longest,
+            plan.terms.ctypes.data,
+            plan.starts.ctypes.data,
+        )
         meanwhile()
-        for number in spans:
-            span, tables = self._cache.spans[number], _tables(chunks, number)
-            self._library.adaptrix_stack_run(
-                self._stack,
-                ctypes.byref(
-                    structs.Step(
-                        len(positions),
-                        span.start,
-                        span.stop,
-                        torch.get_num_threads(),
-                        hidden.data_ptr(),
-                        cosine.data_ptr(),
-                        sine.data_ptr(),
-                        rows.ctypes.data,
-                        positions.ctypes.data,
-                        tables.ctypes.data,
-                        tables.shape[1],
-                        longest,
-                        plan.terms.ctypes.data,
-                        plan.starts.ctypes.data,
-                    )
-                ),
-            )
-            if number < len(self._cache.states):
-                self._cache.states[number].index_copy_(0, self._slots(number, chunks, rows, positions), hidden[0])
+        self._library.adaptrix_stack_run(self._stack, ctypes.byref(step))
         return hidden
+
+    def _places(self, span: int, tables: NDArray[np.int32]) -> structs.Places:
+        states = self._cache.states[span].data_ptr() if span < len(self._cache.states) else None
+        return structs.Places(self._cache.spans[span].stop, 0, tables.ctypes.data, tables.shape[1], states)
 
     def _rotary(self, length: int) -> tuple[Tensor, Tensor]:
         if length > len(self._cosine):

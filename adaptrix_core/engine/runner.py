@@ -41,7 +41,9 @@ class Runner:
         ends = _last_positions(batch)
         wanted = [i for i, chunk in enumerate(batch.chunks) if chunk.reaches_end and chunk.row.max_tokens > 0]
         if wanted:
-            logits = self._base.head(hidden[[ends[i] for i in wanted]])
+            # In most steps every token is a row's last one.
+            states = hidden if len(wanted) == len(hidden) else hidden[[ends[i] for i in wanted]]
+            logits = self._base.head(states)
             for i, result in zip(wanted, sample(logits, [batch.chunks[i].row for i in wanted]), strict=True):
                 sampled[i] = result
         return sampled

@@ -58,8 +58,20 @@ class Model(Structure):
     )
 
 
+class Places(Structure):
+    """Where one span of layers keeps a step's rows."""
+
+    _fields_ = (
+        ("end", c_int32),
+        ("padding", c_int32),
+        ("tables", c_void_p),
+        ("stride", c_int64),
+        ("states", c_void_p),
+    )
+
+
 class Step(Structure):
-    """One pass over a span of layers."""
+    """One pass over consecutive spans of layers."""
 
     _fields_ = (
         ("tokens", c_int32),
@@ -71,8 +83,7 @@ class Step(Structure):
         ("sine", c_void_p),
         ("rows", c_void_p),
         ("positions", c_void_p),
-        ("tables", c_void_p),
-        ("table_stride", c_int64),
+        ("places", POINTER(Places)),
         ("longest", c_int64),
         ("terms", c_void_p),
         ("term_starts", c_void_p),
@@ -141,7 +152,10 @@ def declare(library: ctypes.CDLL) -> None:
         "adaptrix_encoder_new": ((POINTER(EncoderModel),), c_void_p),
         "adaptrix_encoder_free": ((c_void_p,), None),
         "adaptrix_encoder_run": ((c_void_p, c_void_p, c_void_p, c_int32), None),
-        "adaptrix_linear": ((POINTER(Matrix), c_void_p, c_int32, c_void_p, c_void_p, c_int32), None),
+        "adaptrix_linear": (
+            (POINTER(Matrix), c_void_p, c_float, c_void_p, c_int32, c_void_p, c_void_p, c_int32),
+            None,
+        ),
         "adaptrix_rows": ((POINTER(Matrix), c_void_p, c_int64, c_void_p), None),
     }
     for name, (arguments, result) in functions.items():

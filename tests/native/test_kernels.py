@@ -15,6 +15,7 @@ from adaptrix_core.base.packed_model import matrix_struct
 from adaptrix_core.native import library
 
 K = 160
+EPS = 1e-5
 STEPS = {"int4": 127, "int8": 32767}
 """Largest quantised activation, by layout of the weights."""
 
@@ -26,10 +27,14 @@ def matrix(layout: Layout, n: int = 40) -> PackedMatrix:
     return pack(QuantizedRows("int4", gguf.quantize(values, gguf.GGMLQuantizationType.Q4_1)))
 
 
-def multiply(packed: PackedMatrix, x: Tensor, bias: Tensor | None = None, threads: int = 2) -> Tensor:
+def multiply(
+    packed: PackedMatrix, x: Tensor, bias: Tensor | None = None, threads: int = 2, norm: Tensor | None = None
+) -> Tensor:
     out = torch.empty(len(x), packed.padded_n)
     library().adaptrix_linear(
         ctypes.byref(matrix_struct(packed)),
+        None if norm is None else norm.data_ptr(),
+        EPS,
         x.data_ptr(),
         len(x),
         None if bias is None else bias.data_ptr(),
@@ -80,6 +85,14 @@ def test_the_largest_values_do_not_overflow(layout: Layout) -> None:
         x = torch.full((6, K), sign)
         expected = x.double() @ packed.dequantize().double().T
         assert torch.allclose(multiply(packed, x).double(), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("layout", ["int4", "int8"])
+def test_a_product_after_a_norm_is_that_of_the_normed_rows(layout: Layout) -> None:
+    packed, x, norm = matrix(layout), torch.randn(9, K), torch.rand(K)
+    normed = torch.nn.functional.rms_norm(x, (K,), norm, EPS)
+    expected = rounded(normed, STEPS[layout]) @ packed.dequantize().double().T
+    assert (multiply(packed, x, norm=norm) - expected).abs().max() <= 2e-3 * expected.abs().max()
 
 
 def test_a_row_of_an_embedding_is_looked_up_as_it_is() -> None:

@@ -12,26 +12,48 @@ from deployments.pace import LONGEST_S, SHORTEST_S, UNREAD_S, Pace
 from deployments.threads import num_threads
 
 
+class Clock:
+    """Stands at a tick of every pace until it is moved."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 @pytest.mark.parametrize(("streams", "interval_s"), [(1, SHORTEST_S), (2, SHORTEST_S), (8, 0.08), (1000, LONGEST_S)])
 def test_streams_share_the_messages_of_a_replica(streams: int, interval_s: float) -> None:
-    pace = Pace(100.0)
+    pace = Pace(100.0, Clock())
     with ExitStack() as stack:
-        intervals = [stack.enter_context(pace.stream(is_read=True)) for _ in range(streams)]
-        assert {interval() for interval in intervals} == {interval_s}
+        until_next = [stack.enter_context(pace.stream(is_read=True)) for _ in range(streams)]
+        assert {until() for until in until_next} == {interval_s}
+
+
+@pytest.mark.parametrize("is_read", [True, False])
+def test_streams_that_begin_at_any_moment_send_at_the_same_ones(is_read: bool) -> None:
+    clock = Clock()
+    pace = Pace(2.0, clock)
+    with pace.stream(is_read) as first, pace.stream(is_read) as second:
+        clock.now = 100.1
+        due = clock.now + first()
+        clock.now = 100.3
+        assert clock.now + second() == pytest.approx(due)
+        clock.now = due + 1e-6
+        assert first() == pytest.approx(second()) == pytest.approx(UNREAD_S if not is_read else LONGEST_S, abs=1e-3)
 
 
 def test_a_stream_that_has_ended_leaves_its_share_to_the_others() -> None:
-    pace = Pace(10.0)
-    with pace.stream(is_read=True) as interval_s:
+    pace = Pace(10.0, Clock())
+    with pace.stream(is_read=True) as until_next:
         with pace.stream(is_read=True):
-            assert interval_s() == 0.2
-        assert interval_s() == 0.1
+            assert until_next() == 0.2
+        assert until_next() == 0.1
 
 
 def test_an_answer_that_nobody_reads_yet_takes_no_share() -> None:
-    pace = Pace(10.0)
-    with pace.stream(is_read=True) as interval_s, pace.stream(is_read=False) as unread_s:
-        assert (interval_s(), unread_s()) == (0.1, UNREAD_S)
+    pace = Pace(10.0, Clock())
+    with pace.stream(is_read=True) as until_next, pace.stream(is_read=False) as until_unread:
+        assert (until_next(), until_unread()) == (0.1, UNREAD_S)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-// Decoder layers of the Llama arrangement over packed weights: one call runs a span of layers on a packed batch.
+// Decoder layers of the Llama arrangement over packed weights: one call runs spans of layers on a packed batch.
 //
 // One parallel region per call; inside, a layer is a sequence of phases. A phase works on tokens (norms, rotation,
 // quantisation, adapter expansion), on blocks of outputs (products), or on (token, key/value head) pairs (attention).
@@ -8,6 +8,7 @@
 
 #include <omp.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "attention.h"
@@ -39,16 +40,23 @@ struct Model {
     int32_t block_size, padding;
 };
 
+// Where one span of layers keeps a step's rows.
+struct Places {
+    int32_t end, padding;   // the layer above the span
+    const int32_t* tables;  // (rows, stride): block ids
+    int64_t stride;
+    float* states;          // (slots, hidden): the pool of the states that leave the span, or null
+};
+
 // A step: which token of which row, what it is computed under.
 struct Step {
     int32_t tokens, first_layer, last_layer, threads;
     float* hidden;         // (tokens, hidden), replaced by the states that leave the last layer
-    const float* cosine;   // (tokens, head_dim)
+    const float* cosine;   // (positions, head_dim)
     const float* sine;
     const int32_t* rows;       // (tokens,): index into tables
     const int32_t* positions;  // (tokens,)
-    const int32_t* tables;     // (rows, table_stride): block ids
-    int64_t table_stride;
+    const Places* places;  // by span, from the one of the first layer on
     int64_t longest;       // tokens of the longest context
     const Term* terms;     // sorted by layer, then point
     const int32_t* term_starts;  // (num_layers + 1,)
@@ -165,7 +173,7 @@ class Stack {
         team.wait();
         place_heads(step, l, mine);
         team.wait();
-        attend_tokens(step, layer, me);
+        attend_tokens(step, l, me);
         team.wait();
         shrink_points(step, l, 3, 4, attended_.data(), me);
         product(layer.o, me, nullptr, mixed_.data());
@@ -184,6 +192,16 @@ class Stack {
         team.wait();
         expand_point(step, l, 6, mine, mixed_.data(), model_.hidden);
         add_mixed(step, mine);
+        keep_states(step, l, mine);
+    }
+
+    void keep_states(const Step& step, int l, Range tokens) {
+        const Places& places = places_of(step, l);
+        if (l + 1 < places.end || !places.states) return;
+        const int n = model_.hidden;
+        for (int t = tokens.first; t < tokens.last; ++t)
+            std::copy_n(step.hidden + int64_t(t) * n, n,
+                        places.states + row_of(step, l, t).slot(step.positions[t]) * n);
     }
 
     void normalise(const Step& step, const float* weight, const Matrix& next, const Lot& lot, Range tokens) {
@@ -205,19 +223,27 @@ class Stack {
         for (int t = tokens.first; t < tokens.last; ++t) {
             float* q = qkv_.data() + int64_t(t) * width;
             float* k = q + out_width();
+            const int64_t at = step.positions[t];
             for (int h = 0; h < model_.heads + model_.kv_heads; ++h) {
                 const float* norm = h < model_.heads ? layer.q_norm : layer.k_norm;
                 if (norm) rms_norm(q + h * d, norm, model_.eps, d, q + h * d);
-                rotate(q + h * d, step.cosine + int64_t(t) * d, step.sine + int64_t(t) * d, d);
+                rotate(q + h * d, step.cosine + at * d, step.sine + at * d, d);
             }
-            const int64_t slot = row_of(step, t).slot(step.positions[t]);
+            const int64_t slot = row_of(step, l, t).slot(step.positions[t]);
             store_half(layer.keys + slot * kv, k, kv);
             store_half(layer.values + slot * kv, k + kv, kv);
         }
     }
 
-    PagedRow row_of(const Step& step, int token) const {
-        return {step.tables + step.rows[token] * step.table_stride, model_.block_size};
+    static const Places& places_of(const Step& step, int l) {
+        const Places* places = step.places;
+        while (l >= places->end) ++places;
+        return *places;
+    }
+
+    PagedRow row_of(const Step& step, int l, int token) const {
+        const Places& places = places_of(step, l);
+        return {places.tables + step.rows[token] * places.stride, model_.block_size};
     }
 
     // Tiles of consecutive tokens of one row, which attend together: long ones, but enough of them for all threads.
@@ -231,7 +257,8 @@ class Stack {
         }
     }
 
-    void attend_tokens(const Step& step, const Layer& layer, const Member& me) {
+    void attend_tokens(const Step& step, int l, const Member& me) {
+        const Layer& layer = layers_[l];
         const int d = model_.head_dim, group = model_.heads / model_.kv_heads, kv = model_.kv_heads;
         const int groups = group * d / kGroup;
         const Activations a = activations(me.lot, out_width());
@@ -246,7 +273,7 @@ class Stack {
                                            layer.window ? std::max(0, last - int(layer.window)) : 0, last};
             }
             attend_group(queries, tile.last - tile.first, layer.keys + head * d, layer.values + head * d,
-                         row_of(step, tile.first), int64_t(kv) * d, group, d, model_.scale, me.scratch,
+                         row_of(step, l, tile.first), int64_t(kv) * d, group, d, model_.scale, me.scratch,
                          (step.longest + 15) / 8 * 8);
             for (int t = tile.first; t < tile.last; ++t)
                 quantise(a, t - me.lot.tokens.first, attended_.data() + int64_t(t) * out_width(), layer.o.layout,
@@ -301,13 +328,20 @@ void adaptrix_encoder_run(void* encoder, float* states, const int32_t* bounds, i
     static_cast<Encoder*>(encoder)->run(states, bounds, texts);
 }
 
-// out (rows, m.n) = x (rows, m.k) times the matrix, plus bias; x is quantised on the way.
-void adaptrix_linear(const Matrix* m, const float* x, int32_t rows, const float* bias, float* out, int32_t threads) {
+// out (rows, m.n) = x (rows, m.k), normalised where `norm` (m.k,) is given, times the matrix, plus bias, if any; x is
+// quantised on the way.
+void adaptrix_linear(const Matrix* m, const float* norm, float eps, const float* x, int32_t rows, const float* bias,
+                     float* out, int32_t threads) {
     std::vector<int8_t> q8(int64_t(rows) * m->k);
     std::vector<int16_t> q16(int64_t(rows) * m->k);
     std::vector<float> scales(int64_t(rows) * m->k / kGroup), sums(scales.size());
     const Activations a{q8.data(), q16.data(), scales.data(), sums.data(), m->k};
-    for (int r = 0; r < rows; ++r) quantise(a, r, x + int64_t(r) * m->k, m->layout, 0, m->k / kGroup);
+    std::vector<float> normed(norm ? m->k : 0);
+    for (int r = 0; r < rows; ++r) {
+        const float* row = x + int64_t(r) * m->k;
+        if (norm) rms_norm(row, norm, eps, m->k, normed.data());
+        quantise(a, r, norm ? normed.data() : row, m->layout, 0, m->k / kGroup);
+    }
     const int blocks = m->n / kOutputs, portion = portion_of(blocks, threads);
     Team team(threads);
 #pragma omp parallel num_threads(threads)
