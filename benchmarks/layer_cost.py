@@ -3,9 +3,11 @@
     python -m benchmarks.layer_cost
 
 Systems of `serve_config.yaml` are started as `make serve` does, one after the other for each setting of Ray Serve, and
-asked in turns with an engine in this process that is made from the same settings. 32 streams of distinct random prompts
-of 42 tokens and 48 greedy tokens, under all shipped adapters; then single requests. Serve's HAProxy listens on every
-interface, so that system asks for an API key made for the run.
+asked in turns with an engine in this process that is made from the same settings. Distinct random prompts of 42 tokens,
+48 greedy tokens, all shipped adapters. First 32 clients ask at once, each a single time: a burst. Then they are kept up:
+each client asks again as soon as it is answered, and the engine gets the same requests all at once and computes 32 rows
+at a time. Then single requests. Serve's HAProxy listens on every interface, so that system asks for an API key made for
+the run.
 """
 
 from __future__ import annotations
@@ -37,8 +39,9 @@ from benchmarks.workload import GREEDY, OUTPUT_TOKENS, PROMPT_TOKENS, random_tok
 from cluster.experiments.system import serving
 from deployments.principals import hash_key
 
-STREAMS, LONE, ROUTED = 32, 6, 8
-"""Streams at once, and single requests per repeat: to a named adapter, and routed ones."""
+STREAMS, ROUNDS, LONE, ROUTED = 32, 4, 6, 8
+"""Streams at once, requests of each where they are kept up, and single requests per repeat: to a named adapter, and
+routed ones."""
 KEY = "benchmark"
 
 
@@ -70,10 +73,12 @@ MOST_AUTO_MS = 10.0
 class Readings:
     """Everything that was measured of one system; seconds."""
 
+    bursts: list[Timing] = field(default_factory=list)
+    """STREAMS requests at once."""
     loads: list[Timing] = field(default_factory=list)
-    """STREAMS streams at once."""
+    """STREAMS streams, kept up for ROUNDS requests each."""
     events: list[float] = field(default_factory=list)
-    """Of each of these streams, on average: messages from its replica to its client."""
+    """Of each of these requests, on average: messages from its replica to its client."""
     firsts: list[float] = field(default_factory=list)
     gaps: list[float] = field(default_factory=list)
     routed_new: list[float] = field(default_factory=list)
@@ -91,8 +96,8 @@ class Row:
     """The engine alone, beside the idle system."""
     tokens_per_second: Interval
     share: Interval
+    burst_share: Interval
     events_per_stream: Interval
-    """Of the streams that came at once."""
     first_token_ms: Interval
     """Beyond the engine's."""
     per_token_ms: Interval
@@ -161,42 +166,54 @@ def ask_both(engine: Engine, url: str, fresh: Fresh, readings: tuple[Readings, R
 
 def ask_engine(engine: Engine, fresh: Fresh, readings: Readings) -> None:
     """One cycle's work without HTTP."""
-    timing = generate_all(engine, fresh)
+    readings.bursts.append(generate_all(engine, fresh))
+    readings.loads.append(generate_all(engine, fresh, ROUNDS))
     lone = [
         engine.generate([fresh.tokens(STREAMS + number)], adapters=[fresh.adapters[0]], params=GREEDY)[0].timings
         for number in range(LONE)
     ]
-    readings.loads.append(timing)
     readings.firsts.append(statistics.median(times.first_token_s for times in lone))
     readings.gaps.append(
         statistics.median((times.total_s - times.first_token_s) / (OUTPUT_TOKENS - 1) for times in lone)
     )
 
 
-def generate_all(engine: Engine, fresh: Fresh) -> Timing:
-    """All prompts of a cycle at once."""
-    prompts = [fresh.tokens(number) for number in range(STREAMS)]
-    choice = [fresh.adapters[number % len(fresh.adapters)] for number in range(STREAMS)]
+def generate_all(engine: Engine, fresh: Fresh, rounds: int = 1) -> Timing:
+    """The prompts of a burst, or those of the load, all at once."""
+    numbers = numbers_of(rounds)
+    prompts = [fresh.tokens(number) for number in numbers]
+    choice = [fresh.adapters[number % len(fresh.adapters)] for number in numbers]
     began = time.perf_counter()
     engine.generate(prompts, adapters=choice, params=GREEDY)
     return Timing(began, time.perf_counter() - began)
 
 
+def numbers_of(rounds: int) -> range:
+    """Which of a cycle's prompts a burst (one round) or the load has."""
+    return range(STREAMS) if rounds == 1 else range(STREAMS + LONE, STREAMS + LONE + rounds * STREAMS)
+
+
+async def stream_all(url: str, fresh: Fresh, rounds: int = 1) -> tuple[Timing, float]:
+    """What `generate_all` computes, by STREAMS clients over HTTP, and how many events a request had."""
+    bodies = [completion(fresh.tokens(n), fresh.adapters[n % len(fresh.adapters)]) for n in numbers_of(rounds)]
+    began = time.perf_counter()
+    answers = await streams(url, "/v1/completions", bodies, KEY, clients=STREAMS)
+    timing = Timing(began, time.perf_counter() - began)
+    return timing, statistics.mean(len(times.chunks) for times in answers)
+
+
 async def ask_server(url: str, fresh: Fresh, readings: Readings) -> None:
     """One cycle's work over HTTP."""
-    bodies = [
-        completion(fresh.tokens(number), fresh.adapters[number % len(fresh.adapters)]) for number in range(STREAMS)
-    ]
-    began = time.perf_counter()
-    answers = await streams(url, "/v1/completions", bodies, KEY)
-    timing = Timing(began, time.perf_counter() - began)
+    burst, _ = await stream_all(url, fresh)
+    load, events = await stream_all(url, fresh, ROUNDS)
     lone = [
         await stream(url, "/v1/completions", completion(fresh.tokens(STREAMS + number), fresh.adapters[0]), KEY)
         for number in range(LONE)
     ]
     named, new, known = await routed(url, fresh)
-    readings.loads.append(timing)
-    readings.events.append(statistics.mean(len(times.chunks) for times in answers))
+    readings.bursts.append(burst)
+    readings.loads.append(load)
+    readings.events.append(events)
     readings.firsts.append(statistics.median(times.first_token_s for times in lone))
     readings.gaps.append(statistics.median(times.per_token_s(OUTPUT_TOKENS) for times in lone))
     readings.routed_new.append(statistics.median(new) - statistics.median(named))
@@ -254,9 +271,10 @@ def row_of(setting: Setting, measured: Readings, engine: Readings) -> Row:
 
     return Row(
         setting.name,
-        of_rates(engine.loads, STREAMS * OUTPUT_TOKENS),
-        of_rates(measured.loads, STREAMS * OUTPUT_TOKENS),
+        of_rates(engine.loads, ROUNDS * STREAMS * OUTPUT_TOKENS),
+        of_rates(measured.loads, ROUNDS * STREAMS * OUTPUT_TOKENS),
         of_speedup(measured.loads, engine.loads),
+        of_speedup(measured.bursts, engine.bursts),
         of_values(measured.events),
         beyond(measured.firsts, engine.firsts),
         beyond(measured.gaps, engine.gaps),
@@ -268,7 +286,8 @@ def row_of(setting: Setting, measured: Readings, engine: Readings) -> Row:
 def checks_of(setting: Setting, row: Row) -> list[Check]:
     """What one setting should reach."""
     return [
-        Check(f"{setting.name}: share of the engine's throughput", row.share, setting.least_share),
+        Check(f"{setting.name}: share of the engine's throughput, kept up", row.share, setting.least_share),
+        Check(f"{setting.name}: the same of one burst", row.burst_share, setting.least_share),
         Check(f"{setting.name}: first token beyond, ms", row.first_token_ms, setting.most_first_ms, at_most=True),
         Check(f"{setting.name}: auto, a new prompt, ms", row.auto_new_ms, MOST_AUTO_MS, at_most=True),
         Check(f"{setting.name}: auto, a known prompt, ms", row.auto_known_ms, MOST_AUTO_MS, at_most=True),
@@ -284,6 +303,7 @@ def show(rows: Sequence[Row]) -> None:
             "engine, tokens/s",
             "tokens/s",
             "share",
+            "of a burst",
             "events / stream",
             "first token, +ms",
             "each token, +ms",
@@ -296,6 +316,7 @@ def show(rows: Sequence[Row]) -> None:
                 row.engine_tokens_per_second.text(),
                 row.tokens_per_second.text(),
                 row.share.text(2),
+                row.burst_share.text(2),
                 row.events_per_stream.text(1),
                 row.first_token_ms.text(1),
                 row.per_token_ms.text(2),

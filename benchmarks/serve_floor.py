@@ -113,7 +113,7 @@ def read_streams(url: str, body: Mapping[str, object], go: multiprocessing.synch
     go.set()
     while go.is_set():
         time.sleep(0.001)
-    asyncio.run(streams(url, "/v1/completions", [body] * STREAMS, None))
+    asyncio.run(streams(url, "/v1/completions", [body] * STREAMS, None, clients=STREAMS))
     go.wait()
 
 

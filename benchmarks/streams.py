@@ -52,9 +52,20 @@ async def stream(url: str, path: str, body: Mapping[str, Any], api_key: str | No
         writer.close()
 
 
-async def streams(url: str, path: str, bodies: Sequence[Mapping[str, Any]], api_key: str | None) -> list[StreamTimes]:
-    """All of them at once."""
-    return list(await asyncio.gather(*(stream(url, path, body, api_key) for body in bodies)))
+async def streams(
+    url: str, path: str, bodies: Sequence[Mapping[str, Any]], api_key: str | None, clients: int
+) -> list[StreamTimes]:
+    """All of them, by so many clients at once; each sends its next one when it has the last one's answer."""
+    waiting, answers = iter(bodies), list[StreamTimes]()
+
+    async def ask() -> None:
+        for body in waiting:
+            answers.append(await stream(url, path, body, api_key))
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(clients):
+            group.create_task(ask())
+    return answers
 
 
 async def _chunk_times(reader: asyncio.StreamReader) -> list[float]:

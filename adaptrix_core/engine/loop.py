@@ -2,7 +2,7 @@
 
 Commands (add, abort, any function of the engine) go in through one queue and run between steps; events come out with
 one `call_soon_threadsafe` per event loop and step, while the next step is computed: before, event loop and engine would
-want Python's lock at the same time. The engine is touched by this thread only, except for loads: reading and verifying
+want Python's lock at the same time. Only first tokens, which somebody waits for, do not wait. The engine is touched by this thread only, except for loads: reading and verifying
 an adapter takes a thread of its own, and steps go on meanwhile.
 """
 
@@ -152,7 +152,8 @@ class EngineLoop:
             log.exception("a step failed; its rows end with an error")
             events = self.engine.fail_running(error)
         self._undelivered += events
-        if not events or not self.engine.has_work:
+        begins = any(event.position == event.num_prompt_tokens for event in events)
+        if begins or not events or not self.engine.has_work:
             self._deliver()
 
     def _execute_commands(self) -> bool:

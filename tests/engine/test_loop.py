@@ -238,7 +238,7 @@ async def test_a_row_that_cannot_begin_ends_with_an_error_and_the_next_request_i
 # --- when events come out ---------------------------------------------------------------------------------------------
 
 
-async def test_events_come_out_while_the_next_step_is_computed_or_at_once_where_there_is_none(engine: Engine) -> None:
+async def test_events_come_out_while_the_next_step_is_computed_and_first_and_last_ones_at_once(engine: Engine) -> None:
     loop = EngineLoop(engine)  # driven by hand, without its thread
     mailbox = Mailbox()
     compute, there = engine.runner.spans.run, []
@@ -252,12 +252,13 @@ async def test_events_come_out_while_the_next_step_is_computed_or_at_once_where_
         return compute(chunks, spans, observed)
 
     engine.runner.spans.run = computing  # type: ignore[method-assign]
-    loop._add(engine, request("r", PROMPTS[0], max_tokens=3), mailbox)
-    for _ in range(3):
+    loop._add(engine, request("r", PROMPTS[0], max_tokens=4), mailbox)
+    for _ in range(4):
         loop._step()
-    assert there == [(0, 0), (1, 0), (1, 0)]
+    assert there == [(0, 0), (0, 0), (1, 0), (1, 0)]
+    assert not loop._undelivered
     await asyncio.sleep(0)
-    assert_whole(await mailbox.take(), 3, len(PROMPTS[0]))
+    assert_whole(await mailbox.take(), 4, len(PROMPTS[0]))
 
 
 async def test_the_last_events_of_an_ended_request_do_not_reach_the_next_one_of_its_id(engine: Engine) -> None:
