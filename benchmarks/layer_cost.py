@@ -4,10 +4,10 @@
 
 Systems of `serve_config.yaml` are started as `make serve` does, one after the other for each setting of Ray Serve, and
 asked in turns with an engine in this process that is made from the same settings. Distinct random prompts of 42 tokens,
-48 greedy tokens, all shipped adapters. First 32 clients ask at once, each a single time: a burst. Then they are kept up:
-each client asks again as soon as it is answered, and the engine gets the same requests all at once and computes 32 rows
-at a time. Then single requests. Serve's HAProxy listens on every interface, so that system asks for an API key made for
-the run.
+48 greedy tokens, all shipped adapters. First 32 clients ask at once, each a single time: a burst. Then their streams
+are kept up: each client asks again as soon as it is answered, and the engine gets the same requests all at once and
+computes 32 rows at a time. Then single requests. Serve's HAProxy listens on every interface, so that system asks for an
+API key made for the run.
 """
 
 from __future__ import annotations
