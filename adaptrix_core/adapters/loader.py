@@ -85,11 +85,10 @@ class DynamicLoader:
 
         Raises AdapterNotFound where no loaded name has this digest (any more).
         """
+        if self.pin_resident(digest):
+            return
         with self._lock:
             known = self._names.of(digest)
-            if known and digest in self._host:
-                self._host.pin(digest)
-                return
         for name, entry in known.items():
             adapter = self._read_named(name, entry)
             with self._lock:
@@ -99,6 +98,14 @@ class DynamicLoader:
                     self._counts.count("hit", "disk", [digest])
                     return
         raise AdapterNotFound(f"no loaded adapter has weights digest {digest[:12]}…; it was unloaded or replaced")
+
+    def pin_resident(self, digest: str) -> bool:
+        """As `pin`, where nothing has to be read for it; False, keeping nothing, where something has."""
+        with self._lock:
+            if not self._names.of(digest) or digest not in self._host:
+                return False
+            self._host.pin(digest)
+            return True
 
     def unpin(self, digest: str) -> None:
         """Take back one `pin`; an adapter that was unloaded meanwhile is freed with the last one."""

@@ -163,6 +163,20 @@ def test_pinned_adapters_stay_and_the_refusal_names_both_numbers(make_loader, in
     assert loader.residency("a0") == "disk"
 
 
+def test_pinning_what_is_resident_reads_nothing_and_what_is_not_is_left_alone(make_loader, manager):
+    loader = make_loader(host=1)
+    first, second = loader.load("a0"), loader.load("a1")
+    manager.reads.clear()
+    assert not loader.pin_resident(first.digest)
+    assert loader.pin_resident(second.digest)
+    with pytest.raises(CacheFull):
+        loader.load("a0")  # the only place is pinned
+    loader.unpin(second.digest)
+    assert manager.reads == ["a0"]
+    loader.pin(first.digest)
+    assert loader.residency("a1") == "disk"
+
+
 def test_slots_come_all_or_nothing(make_loader, injector):
     loader = make_loader(device=2)
     digests = [loader.load(name).digest for name in NAMES[:3]]
