@@ -32,7 +32,6 @@ from deployments.pace import Pace
 from deployments.private_directory import PrivateDirectory
 from deployments.wire import AdapterNumbers, GenerateCall, Holding, Likely, Piece, Report, RowTimes
 
-
 QUICK_CHARACTERS = 1000
 """Text up to here is encoded where it is, in some tenths of a millisecond; longer text must not hold up the streams."""
 
