@@ -57,7 +57,7 @@ def main() -> None:
     """Measure, print the table, end with a line of JSON."""
     parser = report.parser(__doc__, repeats=7)
     parser.add_argument("--config", type=Path, default=Path("serve_config.yaml"))
-    parser.add_argument("--messages", type=int, default=5, help="of each stream, as `layer_cost` counts them")
+    parser.add_argument("--messages", type=int, default=5, help="of each stream")
     given = parser.parse_args()
     config = yaml.safe_load(given.config.read_text())
     settings = load_settings(config["applications"][0].get("args") or {}, root=project_root())

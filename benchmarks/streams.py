@@ -55,7 +55,10 @@ async def stream(url: str, path: str, body: Mapping[str, Any], api_key: str | No
 async def streams(
     url: str, path: str, bodies: Sequence[Mapping[str, Any]], api_key: str | None, clients: int
 ) -> list[StreamTimes]:
-    """All of them, by so many clients at once; each sends its next one when it has the last one's answer."""
+    """All of them, by so many clients at once; each sends its next one when it has the last one's answer.
+
+    Answers are in the order in which they ended. Raises an ExceptionGroup of what `stream` raises.
+    """
     waiting, answers = iter(bodies), list[StreamTimes]()
 
     async def ask() -> None:

@@ -186,7 +186,7 @@ class Holdings:
     async def _pin(self, package: str) -> str:
         """Pin a held package and return its weights digest; it is read from disk again if it was evicted."""
         digest = self._held[package].digest
-        if self._loader.pin_resident(digest):
+        if self._loader.pin_at_once(digest):
             self._breakers.forget(package)
             return digest
         pinning = asyncio.ensure_future(in_own_thread(self._loader.pin, digest))

@@ -202,7 +202,8 @@ class Ingress:
             tracing=start_tracing(settings.observe, "ingress", context.replica_id.unique_id),
         )
         await self._follower.start()
-        spare_what_is_loaded()
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
-        return build_api(self._services)
+        app = build_api(self._services)
+        spare_what_is_loaded()
+        return app

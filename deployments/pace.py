@@ -11,10 +11,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-SHORTEST_S, LONGEST_S = 0.02, 0.5
-"""Nobody sees the one; the other still looks like a stream to its reader."""
+LONGEST_S = 0.5
+"""Still looks like a stream to its reader."""
+SHORTEST_S = LONGEST_S / 16
+"""Nobody sees it."""
 UNREAD_S = 1.0
 """For answers that nobody reads before they are whole: what was sent is not lost with this replica."""
+TIMER_S = 0.002
+"""How much too early a timer may go off: event loops count whole milliseconds. What is sent right before a tick is sent
+at the next one, not at this one again."""
 
 
 class Pace:
@@ -40,8 +45,13 @@ class Pace:
 
     @property
     def _interval_s(self) -> float:
-        """Between two messages of a stream."""
-        return min(LONGEST_S, max(SHORTEST_S, self._num_streams / self._messages_per_s))
+        """Between two messages of a stream: halves of halves of the longest, so that all streams' ticks stay common ones
+        while streams come and go."""
+        wanted, interval_s = max(SHORTEST_S, self._num_streams / self._messages_per_s), LONGEST_S
+        while interval_s / 2 >= wanted:
+            interval_s /= 2
+        return interval_s
 
     def _until_tick_s(self, interval_s: float) -> float:
-        return interval_s - self._clock() % interval_s
+        left_s = interval_s - self._clock() % interval_s
+        return left_s if left_s > TIMER_S else left_s + interval_s

@@ -35,6 +35,8 @@ from deployments.wire import AdapterNumbers, GenerateCall, Holding, Likely, Piec
 QUICK_CHARACTERS = 1000
 """Text up to here is encoded where it is, in some tenths of a millisecond; longer text must not hold up the streams."""
 
+TEMPLATE_CHARACTERS = 40
+
 
 class EngineWorker:
     """Serves `GenerateCall`s. Everything but the engine's own thread runs in one event loop."""
@@ -188,10 +190,10 @@ def _told(mailbox: Mailbox, ended: asyncio.Future[None]) -> None:
 
 
 def num_characters(prompt: str | tuple[int, ...] | tuple[Mapping[str, str], ...]) -> int:
-    """Characters of text to encode; token ids have none."""
+    """Characters of text to encode, about `TEMPLATE_CHARACTERS` of them around each message; token ids have none."""
     if isinstance(prompt, str):
         return len(prompt)
-    return sum(len(part["content"]) for part in prompt if not isinstance(part, int))
+    return sum(len(part["content"]) + TEMPLATE_CHARACTERS for part in prompt if not isinstance(part, int))
 
 
 def sampling_arguments(call: GenerateCall) -> dict[str, Any]:

@@ -85,9 +85,9 @@ class DynamicLoader:
 
         Raises AdapterNotFound where no loaded name has this digest (any more).
         """
-        if self.pin_resident(digest):
-            return
         with self._lock:
+            if self._pin_resident(digest):
+                return
             known = self._names.of(digest)
         for name, entry in known.items():
             adapter = self._read_named(name, entry)
@@ -99,13 +99,14 @@ class DynamicLoader:
                     return
         raise AdapterNotFound(f"no loaded adapter has weights digest {digest[:12]}…; it was unloaded or replaced")
 
-    def pin_resident(self, digest: str) -> bool:
-        """As `pin`, where nothing has to be read for it; False, keeping nothing, where something has."""
-        with self._lock:
-            if not self._names.of(digest) or digest not in self._host:
-                return False
-            self._host.pin(digest)
-            return True
+    def pin_at_once(self, digest: str) -> bool:
+        """As `pin`, where nothing has to be read or waited for; False, keeping nothing, where something has."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            return self._pin_resident(digest)
+        finally:
+            self._lock.release()
 
     def unpin(self, digest: str) -> None:
         """Take back one `pin`; an adapter that was unloaded meanwhile is freed with the last one."""
@@ -250,6 +251,12 @@ class DynamicLoader:
     def _tell_watchers(self) -> None:
         for watcher in self._watchers:
             watcher()
+
+    def _pin_resident(self, digest: str) -> bool:
+        if not self._names.of(digest) or digest not in self._host:
+            return False
+        self._host.pin(digest)
+        return True
 
     def _load_named(self, name: str) -> Adapter:
         """From memory; else from where it was loaded before; else from the catalogue.

@@ -19,10 +19,10 @@ def at_once() -> float:
 class Mailbox:
     """Belongs to the event loop in which it is made; every method is called there."""
 
-    def __init__(self, interval_s: Callable[[], float] = at_once) -> None:
-        """interval_s: asked whenever events are taken: seconds for which the next ones are gathered."""
+    def __init__(self, until_next_s: Callable[[], float] = at_once) -> None:
+        """until_next_s: asked whenever events are taken: seconds for which the next ones are gathered."""
         self.loop = asyncio.get_running_loop()
-        self._interval_s = interval_s
+        self._until_next_s = until_next_s
         self._events: list[TokenEvent] = []
         self._error: BaseException | None = None
         self._is_due = asyncio.Event()
@@ -55,5 +55,5 @@ class Mailbox:
             raise self._error
         if self._error is None:
             self._is_due.clear()
-        self._due = self.loop.time() + self._interval_s()
+        self._due = self.loop.time() + self._until_next_s()
         return events

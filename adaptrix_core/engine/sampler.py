@@ -43,13 +43,13 @@ def sample(logits: Tensor, rows: Sequence[Row]) -> list[Sampled]:
         for i, token in zip(others, chosen, strict=True):
             tokens[i] = token
     return [
-        Sampled(token) if row.request.params.logprobs is None else _with_logprobs(logits[i], token, row)
+        Sampled(token) if (count := row.request.params.logprobs) is None else _with_logprobs(logits[i], token, count)
         for i, (row, token) in enumerate(zip(rows, tokens, strict=True))
     ]
 
 
 def _likeliest(logits: Tensor) -> list[int]:
-    """The first largest of each row. NumPy finds it ten times as fast as torch does on a CPU."""
+    """The largest of each row, on a CPU the first of equal ones. There NumPy takes a tenth of torch's time."""
     where = logits.numpy().argmax(-1) if logits.device.type == "cpu" else logits.argmax(-1)
     tokens: list[int] = where.tolist()
     return tokens
@@ -157,8 +157,8 @@ def _column(values: Sequence[float], like: Tensor) -> Tensor:
     return torch.tensor(values, dtype=like.dtype, device=like.device)[:, None]
 
 
-def _with_logprobs(logits: Tensor, token: int, row: Row) -> Sampled:
+def _with_logprobs(logits: Tensor, token: int, count: int) -> Sampled:
     logprobs = logits.log_softmax(-1)
-    values, indices = logprobs.topk(row.request.params.logprobs or 0)
+    values, indices = logprobs.topk(count)
     top = tuple(zip(indices.tolist(), values.tolist(), strict=True))
     return Sampled(token, float(logprobs[token]), top)

@@ -167,10 +167,12 @@ def test_pinning_what_is_resident_reads_nothing_and_what_is_not_is_left_alone(ma
     loader = make_loader(host=1)
     first, second = loader.load("a0"), loader.load("a1")
     manager.reads.clear()
-    assert not loader.pin_resident(first.digest)
-    assert loader.pin_resident(second.digest)
+    assert not loader.pin_at_once(first.digest)
+    assert loader.pin_at_once(second.digest)
     with pytest.raises(CacheFull):
         loader.load("a0")  # the only place is pinned
+    with loader._lock, ThreadPoolExecutor(1) as pool:  # another thread puts something on the device
+        assert not pool.submit(loader.pin_at_once, second.digest).result(30)
     loader.unpin(second.digest)
     assert manager.reads == ["a0"]
     loader.pin(first.digest)

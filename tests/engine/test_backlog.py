@@ -176,3 +176,4 @@ def test_a_short_deadline_on_an_idle_engine_is_tried(roomy: MakeEngine) -> None:
     engine = roomy()
     measured(engine, 10.0)
     add(engine, "hopeless", 500, timeout_s=0.001)
+    assert [row.request.request_id for row in engine.scheduler.rows] == ["hopeless"]

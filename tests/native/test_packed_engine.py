@@ -71,10 +71,12 @@ def test_schedules_batches_and_neighbours_do_not_change_a_bit(layout: str, cut: 
     assert all(map(torch.equal, alone, together))
 
 
-def test_threads_and_lots_do_not_change_a_bit(make_engine: MakeEngine) -> None:
-    """The tokens of a step are divided into one lot more than there are threads, in the midst of rows, too."""
+@pytest.mark.parametrize("cut", [None, 2])
+def test_threads_and_lots_do_not_change_a_bit(cut: int | None, make_engine: MakeEngine) -> None:
+    """The tokens of a step are divided into one lot more than there are threads, in the midst of rows, too; with a cut
+    they are in different spans at the same time."""
     packed, _ = twins("qwen2", "int4")
-    engine = make_engine(packed)
+    engine = make_engine(packed, cut=cut)
     before, outcomes = torch.get_num_threads(), []
     try:
         for threads in (1, 2, 3, 7):

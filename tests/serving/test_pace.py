@@ -21,7 +21,9 @@ class Clock:
         return self.now
 
 
-@pytest.mark.parametrize(("streams", "interval_s"), [(1, SHORTEST_S), (2, SHORTEST_S), (8, 0.08), (1000, LONGEST_S)])
+@pytest.mark.parametrize(
+    ("streams", "interval_s"), [(1, SHORTEST_S), (3, SHORTEST_S), (4, 0.0625), (8, 0.125), (1000, LONGEST_S)]
+)
 def test_streams_share_the_messages_of_a_replica(streams: int, interval_s: float) -> None:
     pace = Pace(100.0, Clock())
     with ExitStack() as stack:
@@ -38,22 +40,40 @@ def test_streams_that_begin_at_any_moment_send_at_the_same_ones(is_read: bool) -
         due = clock.now + first()
         clock.now = 100.3
         assert clock.now + second() == pytest.approx(due)
-        clock.now = due + 1e-6
-        assert first() == pytest.approx(second()) == pytest.approx(UNREAD_S if not is_read else LONGEST_S, abs=1e-3)
+
+
+def test_ticks_stay_common_while_streams_come_and_go() -> None:
+    clock = Clock()
+    pace = Pace(64.0, clock)
+    with ExitStack() as stack:
+        for number in range(40):
+            until_next = stack.enter_context(pace.stream(is_read=True))
+            clock.now = 100.01 + number * 0.01
+            due = clock.now + until_next()
+            assert due == pytest.approx(100.5) or number < 16  # until then ticks are more frequent
+            assert due * 32 == pytest.approx(round(due * 32))
+
+
+def test_what_is_sent_right_before_a_tick_is_sent_next_at_the_tick_after() -> None:
+    clock = Clock()
+    pace = Pace(2.0, clock)
+    with pace.stream(is_read=True) as until_next:
+        clock.now = 100.4995
+        assert clock.now + until_next() == pytest.approx(101.0)
 
 
 def test_a_stream_that_has_ended_leaves_its_share_to_the_others() -> None:
     pace = Pace(10.0, Clock())
     with pace.stream(is_read=True) as until_next:
         with pace.stream(is_read=True):
-            assert until_next() == 0.2
-        assert until_next() == 0.1
+            assert until_next() == 0.25
+        assert until_next() == 0.125
 
 
 def test_an_answer_that_nobody_reads_yet_takes_no_share() -> None:
     pace = Pace(10.0, Clock())
     with pace.stream(is_read=True) as until_next, pace.stream(is_read=False) as until_unread:
-        assert (until_next(), until_unread()) == (0.1, UNREAD_S)
+        assert (until_next(), until_unread()) == (0.125, UNREAD_S)
 
 
 @pytest.mark.parametrize(
