@@ -2,7 +2,7 @@
 
 Commands (add, abort, any function of the engine) go in through one queue and run between steps; events come out with
 one `call_soon_threadsafe` per event loop and step, while the next step is computed: before, event loop and engine would
-want Python's lock at the same time. A step in which an answer begins does not wait with its events, since somebody does.
+want Python's lock at the same time. A step in which an answer begins keeps nobody waiting for its events.
 The engine is touched by this thread only, except for loads: reading and verifying an adapter takes a thread of its own,
 and steps go on meanwhile.
 """
