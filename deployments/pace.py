@@ -45,8 +45,8 @@ class Pace:
 
     @property
     def _interval_s(self) -> float:
-        """Between two messages of a stream: a half of a half of the longest, so that ticks stay common ones while streams
-        come and go."""
+        """Between two messages of a stream: the longest halved some times, so that ticks stay common ones while
+        streams come and go."""
         wanted, interval_s = max(SHORTEST_S, self._num_streams / self._messages_per_s), LONGEST_S
         while interval_s / 2 >= wanted:
             interval_s /= 2
