@@ -20,6 +20,9 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp
 
+from deployments.garbage import spare_what_is_loaded
+from deployments.ingress import PLAIN
+
 MESSAGE = "x" * 300
 """About as long as the event that a few tokens make."""
 PATH = "/v1/completions"
@@ -41,12 +44,15 @@ class Front:
     """Where the ingress is in ours."""
 
     def __init__(self, source: DeploymentHandle) -> None:
-        self._source = source.options(method_name="generate", stream=True)
+        self._source = source.options(
+            method_name="generate", stream=True, request_serialization=PLAIN, response_serialization=PLAIN
+        )
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         app = FastAPI()
         app.add_api_route("/health", lambda: "ok")
         app.add_route(PATH, self._answer, methods=["POST"])
+        spare_what_is_loaded()
         return app
 
     async def _answer(self, request: Request) -> Response:

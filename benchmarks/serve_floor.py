@@ -2,11 +2,11 @@
 
     python -m benchmarks.serve_floor
 
-The bare engine computes 32 prompts alone, and beside an application without content (`empty_service.py`) that streams
-to 32 clients as many messages as the engine's tokens would be sent in, from the first to the last of them. No prompt,
-token or adapter passes through the service, so the share that is left is the most that any application leaves whose
-streams take this way: HTTP, ingress, deployment handle, replica. `layer_cost` measures ours. Serve's HAProxy listens on
-every interface, while it is measured.
+The bare engine computes a burst of 32 prompts alone, and beside an application without content (`empty_service.py`)
+that streams to 32 clients as many messages as the engine's tokens would be sent in, from the first to the last of them.
+No prompt, token or adapter passes through the service. It writes messages as ours does, so the share that is left is
+about the most that an application leaves whose streams take this way: HTTP, ingress, deployment handle, replica.
+`layer_cost` measures ours, in a burst, too. Serve's HAProxy listens on every interface, while it is measured.
 """
 
 from __future__ import annotations
