@@ -29,6 +29,7 @@ from torch import Tensor
 from adaptrix_core.adapters.atomic import refuse_foreign_files, write_directory, write_file
 from adaptrix_core.adapters.binding import Announced, BaseMatch, check_base, check_points, check_ranks, check_shapes
 from adaptrix_core.adapters.limits import DEFAULT_LIMITS, Limits
+from adaptrix_core.adapters.magnitudes import check_values
 from adaptrix_core.adapters.metadata import AdapterMetadata, parse_metadata, parse_point, point_key, with_weights
 from adaptrix_core.adapters.package_names import LAYER_FILE, METADATA_FILE, TEXT_FILES, is_package_file
 from adaptrix_core.adapters.remote import RemoteDirectory
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
     from adaptrix_core.base import BaseModelInfo, Point, PointSpec
 
 _A, _B = ".lora_A", ".lora_B"
-_STORED_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def read_package(
     announced = announced_tensors(snapshot, metadata, limits)
     check_ranks(metadata, announced)
     check_shapes(metadata, announced, specs)
-    weights = map_weights(snapshot, metadata)
+    weights = map_weights(snapshot, metadata, getattr(torch, base.dtype))
     return Adapter(
         name=metadata.name,
         version=metadata.version,
@@ -181,8 +181,8 @@ def announced_tensors(snapshot: Snapshot, metadata: AdapterMetadata, limits: Lim
     return announced
 
 
-def map_weights(snapshot: Snapshot, metadata: AdapterMetadata) -> LoraWeights:
-    """Tensors from checked bytes. AdapterRejected: non_finite, digest_mismatch."""
+def map_weights(snapshot: Snapshot, metadata: AdapterMetadata, dtype: torch.dtype = torch.float32) -> LoraWeights:
+    """Tensors from checked bytes, to be computed with in ``dtype``. AdapterRejected: non_finite, digest_mismatch."""
     tensors: dict[Point, tuple[Tensor, Tensor]] = {}
     for layer in metadata.target_layers:
         stored = load_tensors(snapshot, f"layer_{layer}.safetensors")
@@ -197,7 +197,7 @@ def map_weights(snapshot: Snapshot, metadata: AdapterMetadata) -> LoraWeights:
         },
         invocation_tokens=metadata.invocation_tokens,
     )
-    check_values(metadata.identity, weights)
+    check_values(metadata.identity, weights, dtype)
     if weights.digest != metadata.weights_digest:
         raise AdapterRejected(
             f"{metadata.identity}: weights have digest {weights.digest}, {METADATA_FILE} says "
@@ -240,19 +240,3 @@ def _check_largest_rank(metadata: AdapterMetadata) -> None:
             "it over more layers",
             code="bad_rank",
         )
-
-
-def check_values(identity: str, weights: LoraWeights) -> None:
-    """Refuse dtypes that are not stored, NaN and infinity. AdapterRejected: bad_dtype, non_finite."""
-    for point, values in weights.points.items():
-        for label, tensor in (("lora_A", values.lora_a), ("lora_B", values.lora_b)):
-            if tensor.dtype not in _STORED_DTYPES:
-                raise AdapterRejected(
-                    f"{identity}: {point_key(point)}.{label} is {tensor.dtype}; store float32, float16 or bfloat16",
-                    code="bad_dtype",
-                )
-            if not bool(torch.isfinite(tensor).all()):
-                raise AdapterRejected(
-                    f"{identity}: {point_key(point)}.{label} holds NaN or infinite values; its training diverged",
-                    code="non_finite",
-                )

@@ -23,8 +23,9 @@ from adaptrix_core.adapters import fused
 from adaptrix_core.adapters.atomic import refuse_foreign_files, write_directory
 from adaptrix_core.adapters.binding import check_points
 from adaptrix_core.adapters.limits import DEFAULT_LIMITS, Limits
+from adaptrix_core.adapters.magnitudes import check_values
 from adaptrix_core.adapters.metadata import RESERVED_NAMES, AdapterMetadata, describe
-from adaptrix_core.adapters.package import METADATA_FILE, check_values, load_tensors
+from adaptrix_core.adapters.package import METADATA_FILE, load_tensors
 from adaptrix_core.adapters.peft_config import PeftConfig, parse_peft_config
 from adaptrix_core.adapters.safetensors_header import TensorEntry, read_header
 from adaptrix_core.adapters.snapshot import Snapshot, read_file
@@ -104,7 +105,7 @@ def import_peft(
         whole = PointWeights(tensors[a_key], tensors[b_key], config.scaling_of(module))
         points.update({(layer, part): value for part, value in fused.split(whole, parts).items()})
     weights = LoraWeights(dict(sorted(points.items())), config.invocation_tokens)
-    check_values(snapshot.origin, weights)
+    check_values(snapshot.origin, weights, base.dtype)
     metadata = describe(weights, base.info, name, **fields)
     check_points(metadata, base.info.num_layers, base.points, limits)
     return metadata, weights

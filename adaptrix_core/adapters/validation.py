@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+import torch
+
 from adaptrix_core.adapters.binding import BaseMatch, check_base, check_points, check_ranks, check_shapes
 from adaptrix_core.adapters.limits import Limits
 from adaptrix_core.adapters.metadata import AdapterMetadata
@@ -70,7 +72,7 @@ def _check_tensors(snapshot: Snapshot, metadata: AdapterMetadata, base: BaseMode
     check_ranks(metadata, announced)
     if specs is not None:
         check_shapes(metadata, announced, specs)
-    map_weights(snapshot, metadata)
+    map_weights(snapshot, metadata, torch.float32 if base is None else base.dtype)
 
 
 def _attempt(check: Callable[[], T], faults: list[tuple[str, str]]) -> T | None:
