@@ -232,6 +232,11 @@ class SecuritySettings(Section):
         256 * _MIB, ge=1024, description="largest adapter archive that may be published, such as 256MiB; at least 1KiB"
     )
     max_body_bytes: Bytes = Field(4 * _MIB, ge=1024, description="largest request body, such as 4MiB; at least 1KiB")
+    max_text_characters: int = Field(
+        524_288,
+        ge=1024,
+        description="characters of text in one request, all messages or prompts together, at least 1024",
+    )
 
 
 class ObserveSettings(Section):

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 from adaptrix_core.errors import AdapterNotFound, AdaptrixError, InvalidRequest
 from deployments import admin, streaming
 from deployments.answers import ChunkedAnswer, Usage, WholeAnswer
-from deployments.bodies import parse_body, read_body
+from deployments.bodies import read_body, read_document
 from deployments.catalogue import shortened
 from deployments.deadlines import Deadline
 from deployments.errors import NotReady, error_response
@@ -66,7 +66,7 @@ async def _authorized(request: Request, services: Services, scope: Scope) -> Pri
 
 
 async def _body(request: Request, services: Services, model: type[Any]) -> Any:
-    return parse_body(await read_body(request, services.settings.security.max_body_bytes), model)
+    return await read_document(request, services.settings.security, model)
 
 
 def _generation_endpoints(app: FastAPI, services: Services) -> None:

@@ -1,20 +1,32 @@
 """Request bodies: bytes into a checked document, with an error that says what is wrong and where.
 
-Knows encodings, JSON and sizes. What a document may say is the business of `schemas.py`.
+Knows sizes and whose time the work takes. JSON is the business of `json_body.py`, what a document may say that of
+`schemas.py`.
 """
 
 from __future__ import annotations
 
-import json
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, NoReturn, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from starlette.requests import ClientDisconnect, Request
 
 from adaptrix_core.errors import InvalidRequest
-from deployments.errors import BodyTooLarge, invalid_body
+from adaptrix_core.sections import SecuritySettings
+from deployments.body import Body
+from deployments.errors import BodyTooLarge
+from deployments.faults import invalid_body
+from deployments.json_body import parse_json
 
-Model = TypeVar("Model", bound=BaseModel)
+Model = TypeVar("Model", bound=Body)
+
+QUICK_BYTES = 32 << 10
+"""A body up to here is parsed and checked where it is, in about a millisecond."""
+_LARGE_BODIES = ThreadPoolExecutor(1, "adaptrix-large-bodies")
+"""Others are, one after the other, beside the event loop, which must not wait for them."""
 
 
 async def read_body(request: Request, limit: int, setting: str = "security.max_body_bytes") -> bytes:
@@ -35,46 +47,31 @@ async def read_body(request: Request, limit: int, setting: str = "security.max_b
     return b"".join(parts)
 
 
-def parse_body(data: bytes, model: type[Model]) -> Model:
-    """The document in ``data``. Raises InvalidRequest that lists every fault."""
-    try:
-        document = json.loads(data.decode("utf-8"), parse_constant=_not_a_number)
-    except UnicodeDecodeError as error:
-        raise InvalidRequest(
-            f"the body is not UTF-8: byte {error.start} is 0x{data[error.start]:02x}; encode it as UTF-8",
-            code="invalid_utf8",
-        ) from None
-    except json.JSONDecodeError as error:
-        raise InvalidRequest(
-            f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}", code="invalid_json"
-        ) from None
-    except RecursionError:
-        raise InvalidRequest("the body is nested too deeply; flatten it", code="invalid_json") from None
-    except ValueError as error:  # an integer of more digits than Python converts
-        raise InvalidRequest(f"the body is not JSON: {error}", code="invalid_json") from None
-    if b"\\u" in data:
-        _refuse_half_characters(document)
+async def read_document(request: Request, settings: SecuritySettings, model: type[Model]) -> Model:
+    """The checked document in the body. Raises InvalidRequest that says what is wrong, BodyTooLarge."""
+    data = await read_body(request, settings.max_body_bytes)
+    if len(data) <= QUICK_BYTES:
+        return parse_body(data, model, settings.max_text_characters)
+    work = partial(parse_body, data, model, settings.max_text_characters)
+    return await asyncio.get_running_loop().run_in_executor(_LARGE_BODIES, work)
+
+
+def parse_body(data: bytes, model: type[Model], max_characters: int) -> Model:
+    """The document in ``data``. Raises InvalidRequest, also where it holds too much text to be tokenised."""
+    document = parse_json(data)
     if not isinstance(document, dict):
         raise InvalidRequest(f"the body is a JSON {_kind(document)}; send an object", code="invalid_json")
     try:
-        return model.model_validate(document)
+        body = model.model_validate(document)
     except ValidationError as error:
         raise invalid_body(error, model) from None
-
-
-def _refuse_half_characters(document: object) -> None:
-    """JSON can escape half of a surrogate pair, which is no text and which no tokenizer takes."""
-    try:
-        json.dumps(document, ensure_ascii=False).encode()
-    except UnicodeEncodeError as error:
-        half = f"\\u{ord(error.object[error.start]):04x}"
+    if (num_characters := body.num_characters()) > max_characters:
         raise InvalidRequest(
-            f"the body holds {half} without its other half; send whole characters", code="invalid_utf8"
-        ) from None
-
-
-def _not_a_number(name: str) -> NoReturn:
-    raise InvalidRequest(f"the body holds {name}, which is not JSON; send a finite number", code="invalid_json")
+            f"the request holds {num_characters} characters of text; at most {max_characters} are accepted "
+            "(setting security.max_text_characters): send less, or several requests",
+            code="text_too_long",
+        )
+    return body
 
 
 def _kind(document: Any) -> str:

@@ -5,18 +5,16 @@ Knows the core's error classes and the ways in which Ray reports a lost process.
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Sequence
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import ValidationError
 from ray.exceptions import NodeDiedError, ObjectLostError, RayActorError, RayError, RayTaskError, WorkerCrashedError
 from ray.serve.exceptions import BackPressureError, RayServeException
 from starlette.responses import JSONResponse
 
 from adaptrix_core import errors as core
+from deployments.faults import invalid_body
 
 RETRY_AFTER_S = 1.0
 """Where nothing better is known."""
@@ -43,6 +41,11 @@ _STATUS: tuple[tuple[type[core.AdaptrixError], int, str], ...] = (
     (core.RequestTimeout, 504, "timeout_error"),
     (core.EngineStopped, 503, "server_error"),
 )
+
+
+MAX_MESSAGE = 4000
+MAX_PARAM = 256
+"""Characters. An answer stays below 32 kB, whatever a message quotes and however it is escaped."""
 
 
 class BodyTooLarge(core.InvalidRequest):
@@ -105,7 +108,14 @@ def status_of(error: core.AdaptrixError) -> tuple[int, str]:
 def error_document(error: core.AdaptrixError) -> dict[str, Any]:
     """OpenAI's error document."""
     _, kind = status_of(error)
-    return {"error": {"message": error.message, "type": kind, "code": error.code, "param": error.param}}
+    message, param = _sendable(error.message, MAX_MESSAGE), error.param and _sendable(error.param, MAX_PARAM)
+    return {"error": {"message": message, "type": kind, "code": error.code, "param": param}}
+
+
+def _sendable(text: str, longest: int) -> str:
+    """Not too long, and without half characters, which file names have and UTF-8 has not."""
+    text = text if len(text) <= longest else f"{text[:longest]}…"
+    return text.encode("utf-8", "replace").decode()
 
 
 def error_response(raised: BaseException) -> JSONResponse:
@@ -129,56 +139,6 @@ def retry_after_s(error: core.AdaptrixError) -> int:
 def whole_seconds(estimate_s: float) -> int:
     """What `retry-after` says for an estimate."""
     return max(1, math.ceil(min(estimate_s, MAX_RETRY_AFTER_S)))
-
-
-def invalid_body(error: ValidationError, model: type[BaseModel] | None) -> core.InvalidRequest:
-    """All faults of a body in one message; ``param`` names the field of the first."""
-    details = _deepest(error.errors(include_url=False))
-    fields = list(model.model_fields) if model is not None else []
-    faults = list(dict.fromkeys(_fault(detail, fields) for detail in details))
-    return core.InvalidRequest("; ".join(faults), code=_code(details), param=_field_path(details[0]["loc"]))
-
-
-def _deepest(details: Sequence[ErrorDetails]) -> list[ErrorDetails]:
-    """Without faults that another one explains: of a union's members, the one that the value came closest to counts."""
-    paths = [_field_path(detail["loc"]) or "" for detail in details]
-    return [
-        detail
-        for detail, path in zip(details, paths, strict=True)
-        if not path or not any(other.startswith(f"{path}.") for other in paths)
-    ]
-
-
-def _code(details: Sequence[ErrorDetails]) -> str:
-    return "unsupported_field" if all(d["type"] == "extra_forbidden" for d in details) else "invalid_request"
-
-
-def _fault(detail: ErrorDetails, fields: Sequence[str]) -> str:
-    path = _field_path(detail["loc"])
-    if detail["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(detail["loc"][-1]), fields, n=1) if len(detail["loc"]) == 1 else []
-        hint = f"did you mean {near[0]!r}?" if near else "remove it"
-        return f"field {path!r} is not supported; {hint}"
-    if detail["type"] == "missing":
-        return f"field {path!r} is required"
-    message = detail["msg"].removeprefix("Value error, ").replace("Input should", "should")
-    if path is None:
-        return message
-    return f"{path}: {message}{_shown(detail['input'])}"
-
-
-def _shown(value: object) -> str:
-    """The value, where it is short enough to help."""
-    if isinstance(value, dict | list) or len(repr(value)) > 80:
-        return f", not {type(value).__name__}" if isinstance(value, dict | list) else ""
-    return f", not {value!r}"
-
-
-def _field_path(location: Sequence[int | str]) -> str | None:
-    """``messages.0.content``; tags that pydantic adds for the members of a union are left out."""
-    parts = [str(part) for part in location if isinstance(part, int) or str(part).isidentifier()]
-    parts = [part[:64] for part in parts if part not in ("str", "int", "float", "bool", "key")]
-    return ".".join(parts) or None
 
 
 def _unexpected(error: BaseException) -> core.AdaptrixError:

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse, Response
 
 from adaptrix_core.adapters.revocation import RevocationList, parse_list
 from adaptrix_core.adapters.snapshot import REVOCATIONS_FILE, SIGNATURE_FILE
-from deployments.bodies import parse_body, read_body
+from deployments.bodies import read_document
 from deployments.schemas import RevocationRequest
 from deployments.services import Services
 
@@ -35,7 +35,7 @@ def revocation_endpoints(app: FastAPI, services: Services) -> None:
     @app.post("/v1/revocations")
     async def publish(request: Request) -> Response:
         services.keys.identify(request.headers.get("authorization")).require("admin")
-        body = parse_body(await read_body(request, services.settings.security.max_body_bytes), RevocationRequest)
+        body = await read_document(request, services.settings.security, RevocationRequest)
         outcome = await services.store.revoke({REVOCATIONS_FILE: body.revocations, SIGNATURE_FILE: body.signature})
         return JSONResponse(
             {

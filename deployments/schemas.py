@@ -5,76 +5,96 @@ Knows types and ranges. Does not know models, adapters or the length of a contex
 
 from __future__ import annotations
 
-import base64
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, Tag, ValidationInfo, field_validator, model_validator
 
+from deployments.body import Body
+from deployments.field_types import (
+    MAX_BIASES,
+    MAX_CHOICES,
+    MAX_FORKS,
+    MAX_MESSAGES,
+    MAX_NAME,
+    MAX_PARTS,
+    Base64,
+    Count,
+    Input,
+    LogitBias,
+    Name,
+    Prompt,
+    Stop,
+    Weight,
+    by_kind,
+    no_larger,
+    text_or_parts,
+)
 from deployments.names import RESERVED
-
-Weight = Annotated[float, Field(allow_inf_nan=False)]
-TokenId = Annotated[int, Field(ge=0)]
-Bias = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
-LogitBias = Annotated[dict[Annotated[int, Field(ge=0, strict=False)], Bias], Field(max_length=1024)]
-Stop = Annotated[list[Annotated[str, Field(min_length=1, max_length=256)]], Field(max_length=16)]
-
-
-def _decoded(value: object) -> bytes:
-    if not isinstance(value, str):
-        raise ValueError("should be a string of base64")
-    return base64.b64decode(value, validate=True)
-
-
-Base64 = Annotated[bytes, BeforeValidator(_decoded)]
-
-MAX_NAME = 2048
-"""Characters of what names a model, an adapter or a mix."""
-Name = Annotated[str, Field(max_length=MAX_NAME)]
-
-MAX_CHOICES = 64
-MAX_FORKS = 16
-MAX_PROMPTS = 64
-MAX_MESSAGES = 1024
-
-
-class Body(BaseModel):
-    """Base of all request bodies: strict types, unknown fields refused, null for an optional field is its default."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _null_means_default(cls, document: object) -> object:
-        if not isinstance(document, dict):
-            return document
-        optional = {name for name, field in cls.model_fields.items() if not field.is_required()}
-        return {name: value for name, value in document.items() if value is not None or name not in optional}
+from deployments.neutral_fields import CHAT, COMPLETION, EMBEDDING, MESSAGE, PART, STREAM_OPTIONS
 
 
 class TextPart(Body):
     """One part of a message's content; only text is supported."""
 
+    neutral = PART
     type: Literal["text"]
     text: str
 
 
-class Message(Body):
-    """One chat message."""
+Content = Annotated[
+    Annotated[str, Tag("str")]
+    | Annotated[list[TextPart], Field(max_length=MAX_PARTS, fail_fast=True), Tag("list[part]")],
+    by_kind(text_or_parts, "should be text or a list of parts"),
+]
 
+
+class Message(Body):
+    """One chat message. An answer's message can be sent back as it came."""
+
+    neutral = MESSAGE
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[TextPart]
+    content: Content | None
+    """Null, or left out, in an assistant's message: it said nothing."""
     name: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _assistant_may_say_nothing(cls, document: object) -> object:
+        if isinstance(document, dict) and document.get("role") == "assistant":
+            return {"content": None, **document}
+        return document
+
+    @field_validator("content")
+    @classmethod
+    def _others_say_something(cls, content: object, info: ValidationInfo) -> object:
+        if content is None and info.data.get("role", "assistant") != "assistant":
+            raise ValueError("should be text or a list of parts; only an assistant's message may hold none")
+        return content
+
+    @property
+    def text(self) -> str:
+        """All parts in one."""
+        if isinstance(self.content, list):
+            return "".join(part.text for part in self.content)
+        return self.content or ""
 
     def plain(self) -> dict[str, str]:
         """``{"role", "content"}`` as chat templates take it."""
-        role = "system" if self.role == "developer" else self.role
-        content = self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
-        return {"role": role, "content": content}
+        return {"role": "system" if self.role == "developer" else self.role, "content": self.text}
+
+
+Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)]
+
+
+def _characters(messages: Sequence[Message]) -> int:
+    return sum(len(message.text) for message in messages)
 
 
 class StreamOptions(Body):
     """What a stream carries beside the text."""
 
+    neutral = STREAM_OPTIONS
     include_usage: bool = False
 
 
@@ -109,9 +129,9 @@ class ResponseFormat(Body):
 class AdaptrixOptions(Body):
     """What the ``model`` field cannot say."""
 
-    mix: Annotated[dict[Name, Weight], Field(min_length=1)] | None = None
+    mix: Annotated[dict[Name, Weight], Field(min_length=1), no_larger(MAX_BIASES)] | None = None
     """Adapter name to weight."""
-    fork: Annotated[list[Name | None], Field(max_length=MAX_FORKS)] | None = None
+    fork: Annotated[list[Name | None], Field(max_length=MAX_FORKS, fail_fast=True)] | None = None
     """One choice (times n) per entry; null is the base model."""
     fallback: Literal["base", "error"] | None = None
     """What to do when an adapter cannot be used; default: base for ``auto``, error for a named adapter."""
@@ -143,12 +163,12 @@ class _Generation(Body):
     @field_validator("stop", mode="before")
     @classmethod
     def _one_stop(cls, value: object) -> object:
-        return [value] if isinstance(value, str) else value
+        return ([value] if value else []) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _options_need_a_stream(self) -> Self:
-        if self.stream_options is not None and not self.stream:
-            raise ValueError("stream_options needs stream: true")
+        if self.stream_options is not None and self.stream_options.include_usage and not self.stream:
+            raise ValueError("stream_options.include_usage needs stream: true")
         return self
 
     def shared_sampling(self) -> dict[str, Any]:
@@ -171,21 +191,26 @@ class _Generation(Body):
 class ChatRequest(_Generation):
     """``POST /v1/chat/completions``."""
 
-    messages: list[Message] = Field(min_length=1, max_length=MAX_MESSAGES)
-    max_tokens: int | None = Field(None, ge=1)
-    max_completion_tokens: int | None = Field(None, ge=1)
+    neutral = CHAT
+    messages: Messages
+    max_tokens: Count | None = None
+    max_completion_tokens: Count | None = None
     logprobs: bool = False
     top_logprobs: int | None = Field(None, ge=0, le=20)
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        if self.max_tokens is not None and self.max_completion_tokens is not None:
+        if None not in (self.max_tokens, self.max_completion_tokens) and self.max_tokens != self.max_completion_tokens:
             raise ValueError("max_tokens and max_completion_tokens are both set; send one of them")
-        if self.top_logprobs is not None and not self.logprobs:
+        if self.top_logprobs and not self.logprobs:
             raise ValueError("top_logprobs needs logprobs: true")
-        if not any(message.plain()["content"].strip() for message in self.messages):
+        if not any(message.text.strip() for message in self.messages):
             raise ValueError("messages hold no text; send at least one message with content")
         return self
+
+    def num_characters(self) -> int:
+        """Characters of all messages."""
+        return _characters(self.messages)
 
     def sampling(self) -> dict[str, Any]:
         """Keyword arguments of ``SamplingParams``, without the seed."""
@@ -199,18 +224,14 @@ class ChatRequest(_Generation):
 class CompletionRequest(_Generation):
     """``POST /v1/completions``: raw text or token ids, one prompt or several."""
 
-    prompt: str | list[str] | list[TokenId] | list[list[TokenId]]
-    max_tokens: int | None = Field(16, ge=1)
+    neutral = COMPLETION
+    prompt: Prompt
+    max_tokens: Count | None = 16
     logprobs: int | None = Field(None, ge=0, le=20)
 
-    @model_validator(mode="after")
-    def _prompts_hold_something(self) -> Self:
-        prompts = self.prompts()
-        if not prompts or any(not prompt for prompt in prompts):
-            raise ValueError("prompt is empty; send text or token ids")
-        if len(prompts) > MAX_PROMPTS:
-            raise ValueError(f"prompt holds {len(prompts)} prompts; allowed: 1 to {MAX_PROMPTS}")
-        return self
+    def num_characters(self) -> int:
+        """Characters of all prompts that are text."""
+        return sum(len(prompt) for prompt in self.prompts() if isinstance(prompt, str))
 
     def prompts(self) -> list[str | tuple[int, ...]]:
         """Each prompt as text or as token ids."""
@@ -229,18 +250,20 @@ class EmbeddingRequest(Body):
     """``POST /v1/embeddings``."""
 
     model: str = Field(min_length=1, max_length=MAX_NAME)
-    input: str | list[str]
+    neutral = EMBEDDING
+    input: Input
     encoding_format: Literal["float", "base64"] = "float"
-    dimensions: int | None = Field(None, ge=1)
+    dimensions: Count | None = None
 
     @model_validator(mode="after")
     def _texts_hold_something(self) -> Self:
-        texts = self.texts()
-        if not texts or any(not text.strip() for text in texts):
-            raise ValueError("input is empty; send text")
-        if len(texts) > 2048:
-            raise ValueError(f"input holds {len(texts)} texts; allowed: 1 to 2048")
+        if not all(text.strip() for text in self.texts()):
+            raise ValueError("input holds an empty text; send text")
         return self
+
+    def num_characters(self) -> int:
+        """Characters of all texts."""
+        return sum(map(len, self.texts()))
 
     def texts(self) -> list[str]:
         """The texts to embed, in order."""
@@ -277,4 +300,8 @@ class RevocationRequest(Body):
 class RouteRequest(Body):
     """``POST /v1/route``."""
 
-    messages: list[Message] = Field(min_length=1, max_length=MAX_MESSAGES)
+    messages: Messages
+
+    def num_characters(self) -> int:
+        """Characters of all messages."""
+        return _characters(self.messages)

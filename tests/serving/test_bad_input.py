@@ -116,12 +116,18 @@ async def test_an_unknown_model_lists_near_names(http: httpx.AsyncClient) -> Non
     ("content", "code", "words"),
     [
         (b"", "invalid_json", "line 1"),
-        (b"{", "invalid_json", "line 1, column 2"),
+        (b"{", "invalid_json", "line 1 column 1"),
         (b'{"model": "auto",}', "invalid_json", "column"),
         (b"[1, 2]", "invalid_json", "array"),
         (b'"text"', "invalid_json", "string"),
         (b'{"temperature": NaN}', "invalid_json", "NaN"),
-        (b"[" * 100_000, "invalid_json", "the body is"),
+        (b'{"temperature": -Infinity}', "invalid_json", "Infinity"),
+        (b"\xef\xbb\xbf{}", "invalid_json", "column 1"),
+        (b"[" * 100_000, "json_too_deep", "200"),
+        (b'{"model": ' + b'{"a":' * 900 + b"1" + b"}" * 900 + b"}", "json_too_deep", "200"),
+        (b'{"seed": ' + b"7" * 4000 + b"}", "number_too_long", "128"),
+        (b'{"seed": 0.' + b"7" * 4000 + b"}", "number_too_long", "128"),
+        (b"[" + b"[]," * 200_000 + b"1]", "json_too_many_values", "150000"),
         (b'{"model": "auto\xff"}', "invalid_utf8", "byte 15 is 0xff"),
         (b"\xff\xfe{}", "invalid_utf8", "byte 0"),
     ],
@@ -174,9 +180,21 @@ async def test_wrong_types_and_values_name_their_field(
     assert error["message"]
 
 
-@pytest.mark.parametrize("field", ["tools", "functions", "audio", "modalities", "prediction", "store", "echo", "x"])
-async def test_fields_that_do_not_work_are_named(http: httpx.AsyncClient, field: str) -> None:
-    error = refused(await http.post(CHAT, json=chat(**{field: []})), 400, "unsupported_field", repr(field))
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("tools", [{"type": "function"}]),
+        ("functions", [{}]),
+        ("audio", {"voice": "alloy"}),
+        ("modalities", ["text", "audio"]),
+        ("web_search_options", {}),
+        ("echo", True),
+        ("cache_salt", "mine"),
+        ("x", None),
+    ],
+)
+async def test_fields_that_do_not_work_are_named(http: httpx.AsyncClient, field: str, value: object) -> None:
+    error = refused(await http.post(CHAT, json=chat(**{field: value})), 400, "unsupported_field", repr(field))
     assert error["param"] == field
 
 

@@ -1,0 +1,87 @@
+"""The types of the fields in request bodies: forms, lengths and ranges. A fault is found early and told shortly.
+
+Lists stop at their first fault, and a value that may have several forms is read as the one that its type says.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag
+
+MAX_NAME = 2048
+"""Characters of what names a model, an adapter or a mix."""
+MAX_CHOICES = 64
+MAX_FORKS = 16
+MAX_PROMPTS = 64
+MAX_MESSAGES = 1024
+MAX_PARTS = 1024
+MAX_BIASES = 1024
+MAX_TEXTS = 2048
+MAX_INTEGER = 2**31 - 1
+
+
+def _decoded(value: object) -> bytes:
+    if not isinstance(value, str):
+        raise ValueError("should be a string of base64")
+    return base64.b64decode(value, validate=True)
+
+
+def no_larger(limit: int) -> BeforeValidator:
+    """Refuse a larger object before its members are looked at: each could be a fault."""
+
+    def check(value: object) -> object:
+        if isinstance(value, dict) and len(value) > limit:
+            raise ValueError(f"should have at most {limit} members, not {len(value)}")
+        return value
+
+    return BeforeValidator(check)
+
+
+def by_kind(kinds: Callable[[Any], str | None], message: str) -> Discriminator:
+    """Which form a value has is told by its type; faults are then those of one form, not of each that there is."""
+    return Discriminator(kinds, custom_error_type="wrong_type", custom_error_message=message)
+
+
+def text_or_parts(value: object) -> str | None:
+    """The form of a message's content."""
+    kinds: dict[type, str] = {str: "str", list: "list[part]"}
+    return kinds.get(type(value))
+
+
+def _kind_of_prompt(value: object) -> str | None:
+    if not isinstance(value, list):
+        return "str" if isinstance(value, str) else None
+    kinds: dict[type, str] = {str: "list[str]", list: "list[list[int]]"}
+    return kinds.get(type(value[0]) if value else str, "list[int]")
+
+
+def _text_or_texts(value: object) -> str | None:
+    kinds: dict[type, str] = {str: "str", list: "list[str]"}
+    return kinds.get(type(value))
+
+
+Base64 = Annotated[bytes, BeforeValidator(_decoded)]
+Name = Annotated[str, Field(max_length=MAX_NAME)]
+Weight = Annotated[float, Field(allow_inf_nan=False)]
+TokenId = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
+Count = Annotated[int, Field(ge=1, le=MAX_INTEGER)]
+Bias = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
+LogitBias = Annotated[dict[Annotated[int, Field(ge=0, strict=False)], Bias], no_larger(MAX_BIASES)]
+Stop = Annotated[list[Annotated[str, Field(min_length=1, max_length=256)]], Field(max_length=16, fail_fast=True)]
+Text = Annotated[str, Field(min_length=1)]
+Tokens = Annotated[list[TokenId], Field(min_length=1, fail_fast=True)]
+Prompt = Annotated[
+    Annotated[Text, Tag("str")]
+    | Annotated[list[Text], Field(min_length=1, max_length=MAX_PROMPTS, fail_fast=True), Tag("list[str]")]
+    | Annotated[Tokens, Tag("list[int]")]
+    | Annotated[list[Tokens], Field(min_length=1, max_length=MAX_PROMPTS, fail_fast=True), Tag("list[list[int]]")],
+    by_kind(_kind_of_prompt, "should be text, a list of texts, token ids, or a list of lists of token ids"),
+]
+Input = Annotated[
+    Annotated[Text, Tag("str")]
+    | Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS, fail_fast=True), Tag("list[str]")],
+    by_kind(_text_or_texts, "should be text or a list of texts"),
+]

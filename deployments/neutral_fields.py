@@ -1,0 +1,167 @@
+"""Fields that OpenAI's and vLLM's clients send and that do nothing here: which values of them ask for nothing.
+
+Many clients send every field that they know, null or at its default, and send an answer's message back as it came. So:
+
+- null and empty values of every field below are accepted, as if they were not there;
+- so is what the field does anyway where it isn't mentioned (``neutral``);
+- a hint never changes the text, only who is billed, what is kept or how fast it comes: any value of it is accepted.
+
+Everything else is refused by name, because the answer would be another one than was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+EMPTY: tuple[object, ...] = (None, "", [], {})
+
+
+@dataclass(frozen=True)
+class Neutral:
+    """The fields that one kind of document may carry for nothing."""
+
+    hints: frozenset[str] = frozenset()
+    values: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
+    """Field to its neutral values, beside the empty ones."""
+    asked_by_empty: frozenset[str] = frozenset()
+    """Fields that an empty value asks something with; only null is neutral."""
+
+    def means_nothing(self, name: str, value: object) -> bool:
+        """Whether the field is known, and this value of it the same as leaving it out."""
+        if name in self.hints or (name in self.asked_by_empty and value is None):
+            return True
+        # `1 == True` and `0 == False`, but a number is no switch: types are compared too.
+        return name in self.values and any(
+            type(value) is type(other) and value == other for other in (*EMPTY, *self.values[name])
+        )
+
+    def schema(self) -> dict[str, Any]:
+        """JSON schema properties of these fields."""
+        hints = {name: {"description": "Accepted; changes nothing."} for name in sorted(self.hints)}
+        described = "Not supported; accepted at values that ask for nothing."
+        neutral = {
+            name: {"enum": [*EMPTY, *values], "description": described} for name, values in sorted(self.values.items())
+        }
+        null = {name: {"type": "null", "description": described} for name in sorted(self.asked_by_empty)}
+        return {**hints, **neutral, **null}
+
+
+NOTHING = Neutral()
+
+_HINTS = frozenset(
+    {
+        "user",
+        "metadata",
+        "store",
+        "service_tier",
+        "safety_identifier",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "prompt_cache_options",
+        "request_id",
+    }
+)
+
+_GENERATION: Mapping[str, tuple[object, ...]] = {
+    # vLLM's, of both endpoints
+    "best_of": (1,),
+    "use_beam_search": (False,),
+    "length_penalty": (1, 1.0),
+    "early_stopping": (False,),
+    "min_tokens": (0,),
+    "stop_token_ids": (),
+    "include_stop_str_in_output": (False,),
+    "skip_special_tokens": (True,),
+    "spaces_between_special_tokens": (True,),
+    "truncate_prompt_tokens": (),
+    "prompt_logprobs": (),
+    "allowed_token_ids": (),
+    "bad_words": (),
+    "echo": (False,),
+    "logits_processors": (),
+    "return_tokens_as_token_ids": (False,),
+    "return_token_ids": (False,),
+    "structured_outputs": (),
+    "guided_json": (),
+    "guided_regex": (),
+    "guided_choice": (),
+    "guided_grammar": (),
+    "guided_decoding_backend": (),
+    "guided_whitespace_pattern": (),
+    "cache_salt": (),
+    "kv_transfer_params": (),
+    "vllm_xargs": (),
+    "thinking_token_budget": (),
+}
+
+CHAT = Neutral(
+    _HINTS | {"parallel_tool_calls", "reasoning_effort", "verbosity", "prediction"},
+    {
+        **_GENERATION,
+        "tools": (),
+        "tool_choice": ("none", "auto"),
+        "functions": (),
+        "function_call": ("none", "auto"),
+        "modalities": (["text"],),
+        "audio": (),
+        "moderation": (),
+        "add_generation_prompt": (True,),
+        "continue_final_message": (False,),
+        "add_special_tokens": (False,),
+        "chat_template": (),
+        "chat_template_kwargs": (),
+        "documents": (),
+        "mm_processor_kwargs": (),
+        "include_reasoning": (True, False),
+    },
+    frozenset({"web_search_options"}),
+)
+
+COMPLETION = Neutral(_HINTS, {**_GENERATION, "suffix": (), "add_special_tokens": (True,), "prompt_embeds": ()})
+
+EMBEDDING = Neutral(
+    _HINTS,
+    {
+        "truncate_prompt_tokens": (),
+        "add_special_tokens": (True,),
+        "priority": (0,),
+        "normalize": (True,),
+        "use_activation": (True,),
+        "embed_dtype": ("float32",),
+        "endianness": ("native", "little"),
+        "cache_salt": (),
+        "mm_processor_kwargs": (),
+    },
+)
+
+MESSAGE = Neutral(
+    values={
+        "refusal": (),
+        "annotations": (),
+        "audio": (),
+        "function_call": (),
+        "tool_calls": (),
+        "tool_call_id": (),
+        "reasoning": (),
+        "reasoning_content": (),
+    }
+)
+"""What an assistant's message carries as OpenAI, vLLM and we send it."""
+
+PART = Neutral(
+    frozenset({"prompt_cache_breakpoint"}),
+    {"image_url": (), "input_audio": (), "file": (), "refusal": (), "annotations": ()},
+)
+
+STREAM_OPTIONS = Neutral(frozenset({"include_obfuscation"}), {"continuous_usage_stats": (False,)})
+
+_KNOWN = frozenset[str]().union(
+    *({*n.values, *n.asked_by_empty} for n in (CHAT, COMPLETION, EMBEDDING, MESSAGE, PART, STREAM_OPTIONS))
+)
+
+
+def is_known(name: str) -> bool:
+    """Whether OpenAI's or vLLM's clients have a field of that name."""
+    return name in _KNOWN
