@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from adaptrix_core.errors import ConfigError
+from adaptrix_core.places import default_trusted_keys, project_root
 from adaptrix_core.sections import (
     AdapterSettings,
     BaseSettings,
@@ -51,17 +52,12 @@ _SECTIONS: dict[str, type[Section]] = {
 }
 
 
-def project_root() -> Path:
-    """The directory that holds ``adaptrix_core/`` and ``serve_config.yaml``; relative paths in files start from it."""
-    return Path(__file__).resolve().parent.parent
-
-
 def load_settings(mapping: Mapping[str, Any], root: Path | None = None) -> Settings:
-    """Validate ``mapping`` into Settings; relative paths are meant from ``root`` (default: the current directory).
+    """Validate ``mapping`` into Settings; relative paths are meant from ``root`` (default: the project's).
 
     Raises ConfigError that lists every fault with its path, the value found and what is allowed.
     """
-    context = {"root": (root or Path.cwd()).resolve()}
+    context = {"root": (root or project_root()).resolve()}
     if not isinstance(mapping, Mapping):
         raise ConfigError([f"settings are a mapping of sections ({', '.join(_SECTIONS)}), not {mapping!r}"])
     faults = [_unknown(str(key), key, _SECTIONS) for key in mapping if key not in _SECTIONS]
@@ -126,7 +122,8 @@ def _adapter_faults(adapters: AdapterSettings) -> Iterator[str]:
         yield f"adapters.state_dir = {adapters.state_dir}: not a directory; name another"
     if adapters.state_dir == adapters.dir:
         yield f"adapters.state_dir = {adapters.state_dir}: same as adapters.dir; shipped adapters are only ever read"
-    if adapters.trust == "require" and not adapters.trusted_keys_dir.is_dir():
+    keys_are_named = adapters.trusted_keys_dir != default_trusted_keys().resolve()
+    if adapters.trust == "require" and keys_are_named and not adapters.trusted_keys_dir.is_dir():
         yield (
             f"adapters.trusted_keys_dir = {adapters.trusted_keys_dir}: no such directory, and adapters.trust is "
             "'require'; name the directory of public keys, or set trust to warn or off"

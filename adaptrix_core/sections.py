@@ -19,13 +19,18 @@ from pydantic import (
     ValidationInfo,
 )
 
+from adaptrix_core.places import default_state_dir, default_trusted_keys, project_root, shipped_adapters
+
+BUILT_IN_MODELS = frozenset({"smollm2-135m", "all-minilm-l6-v2"})
+"""Base model and embedder that come in Python packages; a directory of such a name does not take their place."""
+
 _MIB = 1024**2
 _GIB = 1024**3
 
 
 def _anchored(path: Path, info: ValidationInfo) -> Path:
     """Relative paths are meant from the directory given to `load_settings`."""
-    root: Path = (info.context or {}).get("root", Path.cwd())
+    root: Path = (info.context or {}).get("root", project_root())
     return (root / path.expanduser()).resolve()
 
 
@@ -35,7 +40,9 @@ def _anchored_or_url(place: Path | str, info: ValidationInfo) -> Path | str:
 
 
 def _anchored_if_there(source: str, info: ValidationInfo) -> str:
-    """A model source is a path only if something is there; otherwise it is a hub id or a built-in name."""
+    """A model source is a path only if something is there; otherwise it is a hub id. Built-in names are never paths."""
+    if source in BUILT_IN_MODELS:
+        return source
     candidate = _anchored(Path(source), info)
     return str(candidate) if candidate.exists() else source
 
@@ -65,8 +72,8 @@ class BaseSettings(Section):
     precision: Literal["auto", "fp32", "bf16", "fp16", "int8", "int4"] = Field(
         "auto", description="auto, fp32, bf16, fp16, int8 or int4"
     )
-    optimize: Literal["exactness", "latency", "throughput"] = Field(
-        "exactness", description="exactness, latency or throughput: what precision auto chooses for"
+    optimize: Literal["auto", "exactness", "latency", "throughput"] = Field(
+        "auto", description="auto, exactness, latency or throughput: what precision auto chooses for"
     )
     lineage: str | None = Field(None, min_length=1, description="id of the model that the weights were made from")
 
@@ -75,7 +82,7 @@ class AdapterSettings(Section):
     """Where adapters come from and which of them are trusted."""
 
     dir: Annotated[Path | str, AfterValidator(_anchored_or_url)] = Field(
-        Path("adapters"), description="directory or fsspec URL (s3://…) of shipped adapters, only ever read"
+        default_factory=shipped_adapters, description="directory or fsspec URL (s3://…) of adapters, only ever read"
     )
     poll_s: float = Field(
         5.0,
@@ -85,11 +92,13 @@ class AdapterSettings(Section):
         description="seconds between two looks for new files in dir, 0.1 to 86400",
     )
     state_dir: SettingsPath = Field(
-        Path("runs/adapter-store"), description="directory where adapters loaded at run time are kept"
+        default_factory=default_state_dir, description="directory where adapters loaded at run time are kept"
     )
     trust: Literal["require", "warn", "off"] = Field("require", description="require, warn or off")
     trusted_keys_dir: SettingsPath = Field(
-        Path("adapters/trusted_keys"), description="directory of public keys whose signatures are accepted"
+        default_factory=default_trusted_keys,
+        description="directory of public keys whose signatures are accepted; by default the user's, and the project's "
+        "for the adapters that it ships",
     )
     revocation_file: SettingsPath | None = Field(None, description="file of revoked package digests, one per line")
     revocation_max_age_s: float = Field(

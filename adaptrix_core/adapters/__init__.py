@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from adaptrix_core.adapters.keys import default_private_key, default_trusted_keys, generate_key_pair
+    from adaptrix_core.adapters.keys import default_private_key, generate_key_pair
     from adaptrix_core.adapters.limits import Limits
     from adaptrix_core.adapters.loader import DynamicLoader, Residency
     from adaptrix_core.adapters.manager import AdapterManager
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from adaptrix_core.adapters.snapshot import Snapshot
     from adaptrix_core.adapters.trust import TrustPolicy, TrustReport
     from adaptrix_core.adapters.validation import ValidationReport
+    from adaptrix_core.places import default_trusted_keys
 
 __all__ = [
     "Adapter",
@@ -67,7 +68,7 @@ _HOMES = {
     "ValidationReport": "adaptrix_core.adapters.validation",
     "base_warnings": "adaptrix_core.adapters.peft",
     "default_private_key": "adaptrix_core.adapters.keys",
-    "default_trusted_keys": "adaptrix_core.adapters.keys",
+    "default_trusted_keys": "adaptrix_core.places",
     "describe": "adaptrix_core.adapters.metadata",
     "download_peft": "adaptrix_core.adapters.peft_hub",
     "export_peft": "adaptrix_core.adapters.peft",

@@ -22,6 +22,11 @@ Announced = Mapping["Point", tuple[TensorEntry, TensorEntry]]
 """Per injection point: what the headers say of A and of B."""
 
 
+def is_made_for(metadata: AdapterMetadata, base: BaseModelInfo) -> bool:
+    """Whether an adapter says that it belongs to ``base`` or to another quantisation of it."""
+    return (metadata.base.lineage, metadata.base.signature) == (base.lineage, base.signature)
+
+
 def check_base(metadata: AdapterMetadata, base: BaseModelInfo, base_match: BaseMatch = "compatible") -> tuple[str, ...]:
     """Warnings, or AdapterRejected (base_mismatch).
 

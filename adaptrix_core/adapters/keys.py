@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from adaptrix_core.errors import AdaptrixError, ConfigError
+from adaptrix_core.places import config_directory
 
 PUBLIC_KEY_SUFFIX = ".pub"
 
@@ -31,19 +32,9 @@ class TrustedKey:
     """SHA-256 (hex) of the public key's PEM, which is what an OpenSSF bundle carries as its key hint."""
 
 
-def config_directory() -> Path:
-    """``$XDG_CONFIG_HOME/adaptrix``, or ``~/.config/adaptrix``."""
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "adaptrix"
-
-
 def default_private_key() -> Path:
     """The key that signs when none is named."""
     return config_directory() / "keys" / "signing.key"
-
-
-def default_trusted_keys() -> Path:
-    """The directory of public keys that are trusted when none is named."""
-    return config_directory() / "trusted_keys"
 
 
 def generate_key_pair(private: Path, public: Path) -> TrustedKey:

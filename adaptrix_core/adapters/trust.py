@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from adaptrix_core.adapters.keys import default_trusted_keys, read_trusted_keys
+from adaptrix_core.adapters.keys import TrustedKey, read_trusted_keys
+from adaptrix_core.adapters.shipped import is_shipped
 from adaptrix_core.adapters.signing import verify_snapshot
 from adaptrix_core.adapters.snapshot import Snapshot
 from adaptrix_core.errors import AdapterRejected, ConfigError
+from adaptrix_core.places import default_trusted_keys, shipped_keys
 
 Policy = Literal["require", "warn", "off"]
 
@@ -39,7 +41,8 @@ class TrustPolicy:
 
     policy: Policy = "require"
     trusted_keys_dir: Path = field(default_factory=default_trusted_keys)
-    """Directory of ``*.pub`` PEM files."""
+    """Directory of ``*.pub`` PEM files. The default is the user's own; beside them the project's key counts for the
+    adapters that it ships, and for nothing else."""
     revocation_file: Path | None = None
     """One package digest (64 hex digits) per line, a reason after it if you like; ``#`` begins a comment."""
 
@@ -53,12 +56,18 @@ class TrustPolicy:
         if self.policy == "off":
             return TrustReport(signer=None)
         try:
-            key = verify_snapshot(snapshot, read_trusted_keys(self.trusted_keys_dir))
+            key = verify_snapshot(snapshot, self._keys_for(snapshot))
         except AdapterRejected as error:
             if self.policy == "require":
                 raise
             return TrustReport(signer=None, warnings=(f"{error.code}: {error.message}",))
         return TrustReport(signer=key.name)
+
+    def _keys_for(self, snapshot: Snapshot) -> tuple[TrustedKey, ...]:
+        keys = read_trusted_keys(self.trusted_keys_dir)
+        if self.trusted_keys_dir.resolve() == default_trusted_keys().resolve() and is_shipped(snapshot):
+            keys += read_trusted_keys(shipped_keys())
+        return keys
 
     def _refuse_revoked(self, snapshot: Snapshot) -> None:
         if self.revocation_file is None:

@@ -25,6 +25,8 @@ OUTPUTS = 8
 """Outputs in a block."""
 GROUP_BYTES = {"int4": 128 + 16 + 16, "int8": 256 + 16}
 """Bytes of one group of one block: weights, scales and (int4) minima."""
+KEPT_TYPES = frozenset({"Q4_0", "Q4_1", "Q8_0"})
+"""GGUF's types whose numbers are the same in packed form; others are rounded to int8."""
 
 
 @dataclass(frozen=True)

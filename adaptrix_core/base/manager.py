@@ -12,11 +12,12 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 from transformers.utils import logging as transformers_logging
 
 from adaptrix_core.base.families import family_of
-from adaptrix_core.base.layouts import Layout
+from adaptrix_core.base.gguf_types import quantised_types
+from adaptrix_core.base.layouts import KEPT_TYPES, Layout
 from adaptrix_core.base.model import BaseModel, BaseModelInfo
 from adaptrix_core.base.packed import PACKED_FILE, ModuleTensors, PackedWeights, pack_weights
 from adaptrix_core.base.packed_model import PackedModel, describe_module, why_not_packed
-from adaptrix_core.base.source import Source, resolve
+from adaptrix_core.base.source import Source, gguf_file_of, resolve
 from adaptrix_core.errors import BaseModelError
 from adaptrix_core.native import why_not
 
@@ -26,7 +27,7 @@ DTYPES: Mapping[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat
 
 LAYOUTS: Mapping[str, Layout] = {"int4": "int4", "int8": "int8"}
 
-Optimize = Literal["exactness", "latency", "throughput"]
+Optimize = Literal["auto", "exactness", "latency", "throughput"]
 
 _FASTEST: Mapping[Optimize, Layout] = {"latency": "int4", "throughput": "int4"}
 """On AVX2, int4 reads half the bytes of int8 and multiplies at twice its rate, so it wins at 1 and at 32 rows alike
@@ -41,8 +42,9 @@ class BaseModelManager:
     weights on the CPU (int8 for what the source does not have in 4 bits). Where packed weights cannot be used, the same
     model is loaded unpacked and a warning says why.
     lineage: overrides the recorded lineage (for a local copy of a hub model, say).
-    optimize: what ``auto`` chooses for. ``exactness``: weights as numbers, equal to PEFT. ``latency``, ``throughput``:
-    the packed layout that is fastest for few, for many rows.
+    optimize: what precision ``auto`` chooses for. ``auto``: on the CPU a quantised file is computed in the form that it
+    has; anything else as numbers. ``exactness``: weights as numbers, equal to PEFT. ``latency``, ``throughput``: the
+    packed layout that is fastest for few, for many rows, whatever the source has. One log line says which, and why.
     """
 
     def __init__(
@@ -51,11 +53,11 @@ class BaseModelManager:
         device: str = "auto",
         precision: str = "auto",
         lineage: str | None = None,
-        optimize: Optimize = "exactness",
+        optimize: Optimize = "auto",
     ) -> None:
         self.model_name = model_name
         self.device = resolve_device(device)
-        self.layout = _layout(precision, optimize, self.device)
+        self.layout, self._why = _layout(model_name, precision, optimize, self.device)
         self.dtype = resolve_dtype("auto" if self.layout is not None else precision, self.device)
         self._lineage = lineage
         self._model: BaseModel | None = None
@@ -64,6 +66,9 @@ class BaseModelManager:
         """The loaded model (loaded on the first call). Raises BaseModelError."""
         if self._model is None:
             self._model = self._load_packed() or self._load_plain()
+            unpacked = self.layout is not None and not isinstance(self._model, PackedModel)
+            level = logging.WARNING if unpacked else logging.INFO
+            log.log(level, "base model %s: weights as %s: %s", self.model_name, self._model.layout, self._why)
         return self._model
 
     def _load_plain(self) -> BaseModel:
@@ -81,7 +86,7 @@ class BaseModelManager:
             config = AutoConfig.from_pretrained(source.directory)
             reason = why_not_packed(config)
         if reason is not None:
-            log.warning("no packed weights for %s: %s; loading %s instead", self.model_name, reason, self.dtype)
+            self._why = f"packed ones cannot be had ({reason})"
             return None
         weights = _packed_weights(source, config)
         module = describe_module(config, source.directory)
@@ -131,10 +136,20 @@ def _cpu_has_bf16() -> bool:
     return "AVX512" in capabilities and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
-def _layout(precision: str, optimize: Optimize, device: torch.device) -> Layout | None:
-    if precision == "auto":
-        return _FASTEST.get(optimize) if device.type == "cpu" else None
-    return LAYOUTS.get(precision)
+def _layout(name: str, precision: str, optimize: Optimize, device: torch.device) -> tuple[Layout | None, str]:
+    """Which packed layout is wanted (None: numbers), and why."""
+    if precision != "auto":
+        return LAYOUTS.get(precision), f"precision is {precision}"
+    if optimize != "auto":
+        return _FASTEST.get(optimize) if device.type == "cpu" else None, f"optimize is {optimize}"
+    file = gguf_file_of(name)
+    types = [] if file is None else quantised_types(file)
+    if not types:
+        return None, "the source is not quantised"
+    if device.type != "cpu":
+        return None, f"packed ones are computed on the CPU, not on {device}"
+    form = "the form that its file has" if set(types) <= KEPT_TYPES else "the nearest to what its file has"
+    return "int4", f"{form} ({', '.join(types)})"
 
 
 def _packed_weights(source: Source, config: Any) -> PackedWeights:

@@ -92,6 +92,14 @@ def resolve(name: str, dtype: torch.dtype, lineage: str | None = None, layout: L
     )
 
 
+def gguf_file_of(name: str) -> Path | None:
+    """The GGUF file that base model ``name`` is made from; None where it is none, or is not there."""
+    if name in EMBEDDED:
+        return _package_file(EMBEDDED[name])
+    path = Path(name).expanduser()
+    return path if path.suffix == ".gguf" and path.is_file() else None
+
+
 def digest_files(paths: Iterable[Path]) -> str:
     """SHA-256 over files: each one's name and content, length-prefixed, in the order of names."""
     total = hashlib.sha256()

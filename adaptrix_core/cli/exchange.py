@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from adaptrix_core.base import BaseModel
 
 DEFAULT_BASE = "smollm2-135m"
-DEFAULT_ADAPTERS = Path("adapters")
 base_option = click.option(
     "--base", "base_model", help="Base model of the adapter [default: the settings', smollm2-135m]."
 )
@@ -30,7 +29,7 @@ adapters_option = click.option(
     "--adapters",
     type=click.Path(file_okay=False, path_type=Path),
     callback=lambda ctx, _param, value: value or _configured_adapters(ctx),
-    help="Directory of adapters [default: the settings', adapters].",
+    help="Directory of adapters [default: the settings', the shipped one].",
 )
 
 
@@ -152,8 +151,7 @@ def export_adapter(session: Session, adapter: str, output: Path, base_model: str
 
 
 def _configured_adapters(ctx: click.Context) -> Path | str:
-    session = ctx.ensure_object(Session)
-    return DEFAULT_ADAPTERS if session.config is None else session.settings.adapters.dir
+    return ctx.ensure_object(Session).settings.adapters.dir
 
 
 def _load_base(session: Session, base_model: str | None) -> BaseModel:
@@ -161,9 +159,9 @@ def _load_base(session: Session, base_model: str | None) -> BaseModel:
 
     if base_model is None and session.config is not None:
         wanted = session.settings.base
-        manager = BaseModelManager(wanted.model, wanted.device, wanted.precision, wanted.lineage)
+        manager = BaseModelManager(wanted.model, wanted.device, wanted.precision, wanted.lineage, "exactness")
     else:
-        manager = BaseModelManager(base_model or DEFAULT_BASE)
+        manager = BaseModelManager(base_model or DEFAULT_BASE, optimize="exactness")
     with session.output.waiting(f"loading {manager.model_name}"):
         return manager.load_model()
 

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 Directory = click.Path(exists=True, file_okay=False, path_type=Path)
 
-# Where a checkout of this project, and a deployment made from it, keeps its trusted keys.
-PROJECT_KEYS = Path("adapters/trusted_keys")
-
 
 @click.command()
 @click.argument("directory", type=Directory)
@@ -72,7 +69,8 @@ def verify(session: Session, directory: Path, trusted_keys: Path | None, base_mo
     """Check the adapter in DIRECTORY as a load would: files, signature, revocation, metadata, tensors.
 
     Prints every fault, not only the first, and exits 1 if there is one. Trusted keys are those of --trusted-keys, of
-    --config, of adapters/trusted_keys in the current directory, or of the user, whichever comes first.
+    --config, or of the user, whichever comes first; without the first two, the project's key counts for the adapters
+    that it ships.
     """
     from adaptrix_core.adapters.manager import AdapterManager
 
@@ -97,16 +95,14 @@ def verify(session: Session, directory: Path, trusted_keys: Path | None, base_mo
 
 
 def trust_policy(session: Session, trusted_keys: Path | None = None) -> TrustPolicy:
-    """The policy of --config, or ``require`` with the first trusted-keys directory that is there."""
-    from adaptrix_core.adapters.keys import default_trusted_keys
+    """The policy of --config, or ``require`` with the keys of --trusted-keys or, without them, the user's."""
     from adaptrix_core.adapters.trust import TrustPolicy
 
     if session.config is not None:
         configured = session.settings.adapters
         keys = trusted_keys or configured.trusted_keys_dir
         return TrustPolicy(configured.trust, keys, configured.revocation_file)
-    fallback = PROJECT_KEYS if PROJECT_KEYS.is_dir() else default_trusted_keys()
-    return TrustPolicy("require", trusted_keys or fallback)
+    return TrustPolicy("require", trusted_keys) if trusted_keys is not None else TrustPolicy("require")
 
 
 def _show(out: Console, report: ValidationReport, trust: TrustPolicy) -> None:

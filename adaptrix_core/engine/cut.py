@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from adaptrix_core.adapters import AdapterManager
+from adaptrix_core.adapters.binding import is_made_for
 from adaptrix_core.base import BaseModel
 
 _LEAST_SHARE = 6
@@ -21,10 +22,10 @@ def choose_cut(first_layers: Iterable[int], num_layers: int) -> int | None:
     if num_layers < 2:
         return None
     least = max(1, num_layers // _LEAST_SHARE)
-    return min((layer for layer in first_layers if layer >= least), default=max(1, num_layers // 3))
+    return min((layer for layer in first_layers if least <= layer < num_layers), default=max(1, num_layers // 3))
 
 
 def catalogue_cut(directory: Path | str, base: BaseModel) -> int | None:
-    """`choose_cut` for the adapters of a catalogue, as their metadata describe them."""
-    first_layers = [min(metadata.target_layers) for metadata in AdapterManager(directory).list_adapters()]
-    return choose_cut(first_layers, base.info.num_layers)
+    """`choose_cut` for those adapters of a catalogue that are made for ``base``, as their metadata describe them."""
+    own = [metadata for metadata in AdapterManager(directory).list_adapters() if is_made_for(metadata, base.info)]
+    return choose_cut([min(metadata.target_layers) for metadata in own], base.info.num_layers)

@@ -30,6 +30,7 @@ from adaptrix_core.engine.spans import ModuleSpans
 from adaptrix_core.errors import InvalidRequest, Overloaded
 from adaptrix_core.injection.mix import Mix, Term, constant
 from adaptrix_core.injection.native import injector_for
+from adaptrix_core.places import shipped_adapters
 
 Prompt = str | Sequence[int] | Sequence[Mapping[str, str]]
 """Raw text, token ids, or chat messages."""
@@ -41,8 +42,6 @@ Outcomes = dict[tuple[str, int], Outcome]
 """By request id and row index."""
 
 LogitsSchedule = Literal["one_shot", "chunked", "stepwise"]
-
-DEFAULT_ADAPTERS_DIR = Path("adapters")
 
 _CHUNK_TOKENS: Mapping[LogitsSchedule, int | None] = {"one_shot": None, "chunked": 5, "stepwise": 1}
 
@@ -59,11 +58,11 @@ class Engine(EngineCore):
         base_match: BaseMatch = "compatible",
         **loader_options: Any,
     ) -> None:
-        """adapters_dir: the catalogue; `adapters` in the working directory if None. loader_options: `DynamicLoader`."""
+        """adapters_dir: the catalogue; the shipped adapters if None. loader_options: `DynamicLoader`."""
         options = options or EngineOptions()
         injector = injector_for(base, options.bank)
         injector.register_all()
-        manager = AdapterManager(adapters_dir or DEFAULT_ADAPTERS_DIR, base, trust, base_match=base_match)
+        manager = AdapterManager(adapters_dir or shipped_adapters(), base, trust, base_match=base_match)
         super().__init__(base, injector, DynamicLoader(manager, injector, **loader_options), options)
         self.manager = manager
         self._request_numbers = itertools.count()
@@ -77,17 +76,19 @@ class Engine(EngineCore):
         adapters_dir: Path | str | None = None,
         trust: Policy | TrustPolicy = "require",
         options: EngineOptions | None = None,
-        optimize: Optimize = "exactness",
+        optimize: Optimize = "auto",
     ) -> Engine:
         """Load a base model and make an engine for it.
 
         source, device, precision, optimize: see `BaseModelManager`.
-        trust: ``require | warn | off`` with the user's trusted keys, or a whole policy.
-        options: if None, the defaults with a cut where the catalogue's adapters begin.
+        adapters_dir: the catalogue; the shipped adapters if None.
+        trust: ``require | warn | off`` with the user's trusted keys and, for the adapters that it ships, the project's;
+        or a whole policy.
+        options: if None, the defaults with a cut where the catalogue's adapters for this base begin.
         """
         base = BaseModelManager(source, device, precision, optimize=optimize).load_model()
         policy = trust if isinstance(trust, TrustPolicy) else TrustPolicy(trust)
-        options = options or EngineOptions(cut=catalogue_cut(adapters_dir or DEFAULT_ADAPTERS_DIR, base))
+        options = options or EngineOptions(cut=catalogue_cut(adapters_dir or shipped_adapters(), base))
         return cls(base, adapters_dir, policy, options)
 
     def load_adapter(self, path: Path | str, name: str | None = None) -> Adapter:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from adaptrix_core.base import BaseModelManager
 from adaptrix_core.engine import Engine, EngineOptions
 from adaptrix_core.engine.cut import catalogue_cut, choose_cut
 from tests.tiny_models import random_base, random_module, random_weights
@@ -21,6 +22,7 @@ from tests.tiny_models import random_base, random_module, random_weights
         ([], 30, 10),
         ([], 2, 1),
         ([0], 2, 1),
+        ([10, 12], 10, 3),  # nobody begins past the top
         ([], 1, None),
     ],
 )
@@ -33,6 +35,7 @@ def test_it_is_taken_from_the_catalogue(save_adapter: Callable[..., Path]) -> No
     package = save_adapter(base, "high", random_weights(base, [(3, "mlp.up_proj")]))
     assert catalogue_cut(package.parent, base) == 3
     assert catalogue_cut(package.parent / "nowhere", base) == 1
+    assert catalogue_cut(package.parent, random_base(num_hidden_layers=6)) == 2, "made for another base"
 
 
 @pytest.mark.parametrize(
@@ -44,7 +47,7 @@ def test_an_engine_has_the_catalogues_cut_unless_it_is_told_another(
     save_adapter: Callable[..., Path], tmp_path: Path, options: EngineOptions | None, cut: int | None
 ) -> None:
     random_module().save_pretrained(tmp_path)
-    base = random_base()
+    base = BaseModelManager(str(tmp_path), "cpu", "fp32").load_model()
     package = save_adapter(base, "high", random_weights(base, [(3, "mlp.up_proj")]))
     engine = Engine.from_pretrained(str(tmp_path), "cpu", "fp32", package.parent, "off", options)
     spans = {None: [[0, 3]], 2: [[0, 1], [2, 3]], 3: [[0, 2], [3, 3]]}[cut]

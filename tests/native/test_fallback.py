@@ -55,7 +55,10 @@ def test_a_family_that_the_kernels_do_not_compute_is_loaded_unpacked(
     assert "family 'gemma2' is not one of llama" in caplog.text
 
 
-@pytest.mark.parametrize(("optimize", "layout"), [("exactness", UNPACKED), ("latency", "int8"), ("throughput", "int8")])
+@pytest.mark.parametrize(
+    ("optimize", "layout"),
+    [("auto", UNPACKED), ("exactness", UNPACKED), ("latency", "int8"), ("throughput", "int8")],
+)
 def test_optimize_chooses_the_layout(optimize: str, layout: str, tmp_path: Path) -> None:
     model = str(save(tmp_path / "model", "llama"))
     assert BaseModelManager(model, optimize=optimize).load_model().layout == layout  # type: ignore[arg-type]

@@ -35,9 +35,9 @@ def faults_of(mapping: object, root: Path) -> str:
     return caught.value.message
 
 
-def test_defaults_are_valid_and_anchored_at_the_root(root: Path) -> None:
+def test_defaults_are_valid_and_relative_paths_are_anchored_at_the_root(root: Path) -> None:
+    assert load_settings({"adapters": {"dir": "adapters"}}, root=root).adapters.dir == root / "adapters"
     settings = load_settings({}, root=root)
-    assert settings.adapters.dir == root / "adapters"
     assert settings.replicas.gpus == 0
     assert pickle.loads(pickle.dumps(settings)) == settings
 
@@ -80,7 +80,7 @@ def test_all_faults_are_reported_at_once(root: Path) -> None:
         ("adapters", {"dir": "nowhere"}, "adapters.dir"),
         ("adapters", {"trusted_keys_dir": "nowhere"}, "adapters.trusted_keys_dir"),
         ("adapters", {"trusted_keys_dir": "nowhere", "trust": "off"}, None),
-        ("adapters", {"state_dir": "adapters"}, "adapters.state_dir"),
+        ("adapters", {"dir": "adapters", "state_dir": "adapters"}, "adapters.state_dir"),
         ("engine", {"max_rows": 64, "max_batch_tokens": 32}, "engine.max_batch_tokens"),
         ("engine", {"kv_cache_tokens": 64, "block_size": 128}, "engine.kv_cache_tokens"),
         ("engine", {"cut": -1}, "engine.cut = -1: should be greater than or equal to 0"),
