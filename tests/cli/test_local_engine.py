@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from click.testing import Result
 
 from adaptrix_core.adapters import AdapterManager
 from adaptrix_core.routing.prompts import suggested_cards
+from tests.serving.servers import PROJECT
 from tests.serving.tiny import World
 
 Adaptrix = Callable[..., Result]
@@ -215,21 +217,12 @@ def test_evaluate_measures_base_and_adapters(adaptrix: Adaptrix, settings_file: 
 
 @pytest.mark.slow
 @pytest.mark.integration
-def test_the_installed_command_answers_on_the_shipped_base(tmp_path: Path) -> None:
+def test_the_installed_command_answers_by_a_shipped_adapter_from_any_directory(tmp_path: Path) -> None:
     (tmp_path / "adapters" / "trusted_keys").mkdir(parents=True)
-    command = [
-        sys.executable,
-        "-m",
-        "adaptrix_core.cli.main",
-        "query",
-        "--local",
-        "--model",
-        "base",
-        "--max-tokens",
-        "8",
-    ]
+    command = [sys.executable, "-m", "adaptrix_core.cli.main", "query", "--local", "--model", "math_reasoning"]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "XDG_CONFIG_HOME": str(tmp_path / "config")}
     done = subprocess.run(
-        [*command, "What is the capital of France?"], cwd=tmp_path, capture_output=True, text=True, check=False
+        [*command, "What is 12 + 30 - 5?"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "Paris" in done.stdout
+    assert "Answer: 37" in done.stdout
