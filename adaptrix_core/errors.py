@@ -38,12 +38,26 @@ class ConfigError(AdaptrixError):
     """Settings that cannot be used; ``faults`` lists all of them, not just the first."""
 
     code = "invalid_config"
+    about = "the settings"
 
     def __init__(self, faults: Sequence[str]) -> None:
         self.faults = tuple(faults)
         plural = "" if len(self.faults) == 1 else "s"
         listed = "\n".join(f"- {fault}" for fault in self.faults)
-        super().__init__(f"{len(self.faults)} fault{plural} in the settings:\n{listed}")
+        super().__init__(f"{len(self.faults)} fault{plural} in {self.about}:\n{listed}")
+
+
+class DataError(ConfigError):
+    """Examples that cannot be used; ``faults`` name the lines."""
+
+    code = "invalid_data"
+    about = "the data"
+
+
+class TrainingStopped(AdaptrixError):
+    """A training that was asked to stop before its end; what was done is kept."""
+
+    code = "training_stopped"
 
 
 class InvalidRequest(AdaptrixError):

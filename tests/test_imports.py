@@ -15,6 +15,8 @@ ROOT = Path(__file__).resolve().parents[1]
 CORE_ORDER = [
     "errors",
     "places",
+    "suggestions",
+    "writable",
     "sections",
     "config",
     "cache_dir",

@@ -15,10 +15,12 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from adaptrix_core.errors import AdaptrixError, ConfigError
+from adaptrix_core.errors import AdapterNotFound, AdapterRejected, AdaptrixError, ConfigError
 from adaptrix_core.places import config_directory
 
 PUBLIC_KEY_SUFFIX = ".pub"
+_CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
+"""What OpenSSF Model Signing signs with."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,26 @@ def generate_key_pair(private: Path, public: Path) -> TrustedKey:
         file.write(private_pem)
     public.write_bytes(_public_pem(key.public_key()))
     return read_public_key(public)
+
+
+def check_private_key(path: Path) -> None:
+    """Raise what signing with ``path`` would raise, before the work that is to be signed is done.
+
+    AdapterNotFound (key_not_found), AdapterRejected (bad_key).
+    """
+    if not path.is_file():
+        raise AdapterNotFound(
+            f"no private key {str(path)!r}; `adaptrix sign --new-key` makes one (with --key, at another place)",
+            code="key_not_found",
+        )
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise AdapterRejected(
+            f"{path.name}: not an unencrypted elliptic-curve private key ({error})", code="bad_key"
+        ) from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, _CURVES):
+        raise AdapterRejected(f"{path.name}: not an elliptic-curve private key (P-256, P-384 or P-521)", code="bad_key")
 
 
 def read_public_key(path: Path) -> TrustedKey:

@@ -7,11 +7,11 @@ nor any tensor (see `package.py`).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError, model_validator
 
 from adaptrix_core.errors import AdapterRejected
 
@@ -23,6 +23,10 @@ NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 VERSION_PATTERN = r"^(0|[1-9]\d{0,8})(\.(0|[1-9]\d{0,8})){0,2}$"
 RESERVED_NAMES = frozenset({"auto", "base"})
 """Names that a request gives to the router and to the model without adapters."""
+_RULES = {
+    "name": "small letters, digits, '.', '_' and '-', at most 64, a letter or digit first",
+    "version": "one to three whole numbers, such as 1.0.0",
+}
 HEX64 = r"^[0-9a-f]{64}$"
 
 _POINT_KEY = re.compile(r"^(0|[1-9]\d{0,5})\.([a-z0-9_]+(?:\.[a-z0-9_]+)*)$")
@@ -140,6 +144,17 @@ def describe(weights: LoraWeights, base: BaseModelInfo, name: str, **fields: Any
     Raises AdapterRejected (bad_metadata) where a field is not allowed, e.g. a name not ``[a-z0-9][a-z0-9._-]{0,63}``.
     """
     return _checked(name, {**summary(weights), "name": name, "base": base_identity(base), **fields})
+
+
+def field_faults(fields: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with values that are to become fields of `AdapterMetadata`, before the others are known."""
+    for name, value in fields.items():
+        declared = AdapterMetadata.model_fields[name]
+        annotation: Any = Annotated[declared.annotation, declared]
+        try:
+            TypeAdapter(annotation).validate_python(value)
+        except ValidationError as error:
+            yield f"{name} = {str(value)[:80]!r}: {_RULES.get(name) or error.errors()[0]['msg']}"
 
 
 def with_weights(metadata: AdapterMetadata, weights: LoraWeights) -> AdapterMetadata:

@@ -33,7 +33,7 @@ from adaptrix_core.errors import AdapterRejected
 from adaptrix_core.injection.lora import LoraWeights, PointWeights
 
 if TYPE_CHECKING:
-    from adaptrix_core.base import BaseModel, Point
+    from adaptrix_core.base import BaseModel, BaseModelInfo, Point
     from adaptrix_core.base.families import Part
 
 CONFIG_FILE = "adapter_config.json"
@@ -115,11 +115,20 @@ def base_warnings(source: Path | Snapshot, base: BaseModel) -> tuple[str, ...]:
     """A warning where a PEFT config names a base whose name is not this one's lineage; PEFT records no digest."""
     snapshot = source if isinstance(source, Snapshot) else peft_snapshot(source)
     named = parse_peft_config(snapshot.files[CONFIG_FILE], snapshot.origin).base_model
-    lineage = base.info.lineage
-    if named is not None and named.rstrip("/").lower() in (lineage.lower(), lineage.split("@")[0].lower()):
+    if named is not None and _names(named.rstrip("/"), base.info):
         return ()
     said = f"was trained on {named!r}" if named else "does not say which base it was trained on"
-    return (f"peft_base: {snapshot.origin} {said}; the loaded base is {lineage!r}. Shapes fit, meanings may not",)
+    return (
+        f"peft_base: {snapshot.origin} {said}; the loaded base is {base.info.lineage!r}. Shapes fit, meanings may not",
+    )
+
+
+def _names(named: str, base: BaseModelInfo) -> bool:
+    """Whether a PEFT config means ``base``: by its id, by the name it was loaded by, or by a place that it lies at."""
+    known = {base.lineage.lower(), base.lineage.split("@")[0].lower(), base.name.rstrip("/").lower()}
+    # PEFT writes down where the model lay: a directory of that name, or our own conversion, named after the digest.
+    place = Path(named).name
+    return named.lower() in known or place.startswith(base.digest[:32]) or place.lower() == base.lineage.lower()
 
 
 def export_peft(weights: LoraWeights, base: BaseModel, directory: Path) -> None:

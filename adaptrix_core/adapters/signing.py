@@ -15,27 +15,21 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-from adaptrix_core.adapters.keys import TrustedKey
+from adaptrix_core.adapters.keys import TrustedKey, check_private_key
 from adaptrix_core.adapters.snapshot import SIGNATURE_FILE, Snapshot
-from adaptrix_core.errors import AdapterNotFound, AdapterRejected
+from adaptrix_core.errors import AdapterRejected
 
 
 def sign_snapshot(snapshot: Snapshot, private_key: Path) -> bytes:
     """The contents of signature.json for ``snapshot``. Raises AdapterNotFound (no key) or AdapterRejected (bad_key)."""
+    check_private_key(private_key)
     from model_signing import signing  # takes a second to import: only who signs pays
 
     from adaptrix_core.adapters.snapshot_hashing import SnapshotHashing
 
-    if not private_key.is_file():
-        raise AdapterNotFound(f"no private key {str(private_key)!r}; make one or name another", code="key_not_found")
     with TemporaryDirectory(prefix="adaptrix-sign-") as scratch:
         target = Path(scratch) / SIGNATURE_FILE
-        try:
-            config = signing.Config().use_elliptic_key_signer(private_key=private_key)
-        except (ValueError, TypeError) as error:
-            raise AdapterRejected(
-                f"{private_key.name}: not an unencrypted elliptic-curve private key ({error})", code="bad_key"
-            ) from error
+        config = signing.Config().use_elliptic_key_signer(private_key=private_key)
         config.set_hashing_config(SnapshotHashing(snapshot)).sign(Path(snapshot.origin), target)
         return target.read_bytes()
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from adaptrix_core.adapters.limits import DEFAULT_LIMITS
+from adaptrix_core.adapters.metadata import NAME_PATTERN, RESERVED_NAMES
 from adaptrix_core.errors import ConfigError
+from adaptrix_core.training.result import WEIGHTS
 
 ALL_MODULES = (
     "self_attn.q_proj",
@@ -16,6 +20,8 @@ ALL_MODULES = (
     "mlp.up_proj",
     "mlp.down_proj",
 )
+MAX_RANK = DEFAULT_LIMITS.max_rank
+NAME_RULE = f"{NAME_PATTERN.strip('^$')}, and not {' or '.join(sorted(RESERVED_NAMES))}"
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,8 @@ class TrainConfig:
     data: str = ""
     """A task family (``math_reasoning``…), a JSONL file, or one of ``gsm8k``, ``code-alpaca``, ``reclor``."""
     examples: int = 2000
+    held_out: float = 0.05
+    """Share of the examples that is not trained on: the loss on them is taken before, after and between epochs."""
     epochs: float = 2.0
     """Times that every example is seen; a fraction stops within an epoch. A resumed run may have another number."""
     batch_size: int = 16
@@ -39,7 +47,8 @@ class TrainConfig:
     weight_decay: float = 0.0
     max_gradient_norm: float = 1.0
     rank: int = 64
-    alpha: float = 128.0
+    alpha: float | None = None
+    """LoRA alpha; None: twice the rank, so that another rank leaves the scaling (alpha / rank) at 2."""
     layers: tuple[int | float, ...] = (0.34, 0.47, 0.6)
     modules: tuple[str, ...] = ALL_MODULES
     seed: int = 0
@@ -60,11 +69,15 @@ class TrainConfig:
         if faults:
             raise ConfigError(faults)
 
+    @property
+    def lora_alpha(self) -> float:
+        """``alpha``, or what it follows from the rank."""
+        return 2.0 * self.rank if self.alpha is None else self.alpha
+
     def _rules(self) -> list[tuple[str, str, bool]]:
         positive = (
             "examples",
             "batch_size",
-            "rank",
             "pack_tokens",
             "max_tokens_per_example",
             "checkpoint_every",
@@ -72,15 +85,17 @@ class TrainConfig:
         return [
             *((name, "a whole number of at least 1", _whole(getattr(self, name), 1)) for name in positive),
             ("threads", "a whole number of at least 0", _whole(self.threads, 0)),
-            ("name", "an adapter name: [a-z0-9][a-z0-9._-]{0,63}", _is_name(self.name)),
+            ("rank", f"a whole number, 1 to {MAX_RANK}", _whole(self.rank, 1) and self.rank <= MAX_RANK),
+            ("name", f"an adapter name: {NAME_RULE}", _is_name(self.name)),
             ("data", "a task family, a JSONL file or a data set name", bool(self.data)),
-            ("init_from", "a directory with adapter_model.safetensors", _is_run(self.init_from)),
+            ("init_from", f"a directory with {WEIGHTS}", _is_run(self.init_from)),
             ("learning_rate", "between 0 and 1, both excluded", 0 < self.learning_rate < 1),
             ("epochs", "above 0 and at most 1000", 0 < self.epochs <= 1000),
             ("warmup_fraction", "at least 0 and below 1", 0 <= self.warmup_fraction < 1),
             ("weight_decay", "at least 0", self.weight_decay >= 0),
             ("max_gradient_norm", "above 0", self.max_gradient_norm > 0),
-            ("alpha", "above 0", self.alpha > 0),
+            ("held_out", "at least 0 and below 1", 0 <= self.held_out < 1),
+            ("alpha", "above 0", 0 < self.lora_alpha < float("inf")),
             ("layers", "one or more layer indices (0 or more) or fractions (from 0 up to 1)", _are_layers(self.layers)),
             ("modules", f"one or more of {', '.join(ALL_MODULES)}", _are_modules(self.modules)),
         ]
@@ -99,12 +114,11 @@ def _whole(value: object, least: int) -> bool:
 
 
 def _is_run(directory: Path | None) -> bool:
-    return directory is None or (directory / "adapter_model.safetensors").is_file()
+    return directory is None or (directory / WEIGHTS).is_file()
 
 
 def _is_name(name: str) -> bool:
-    allowed = set("abcdefghijklmnopqrstuvwxyz0123456789")
-    return 0 < len(name) <= 64 and name[0] in allowed and set(name) <= allowed | set("._-") and name != "auto"
+    return re.fullmatch(NAME_PATTERN, name) is not None and name not in RESERVED_NAMES
 
 
 def _are_layers(layers: tuple[int | float, ...]) -> bool:

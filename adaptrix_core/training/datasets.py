@@ -8,16 +8,15 @@ Does not know tokens, models or adapters.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from adaptrix_core.errors import ConfigError
+from adaptrix_core.errors import DataError
+from adaptrix_core.suggestions import did_you_mean
+from adaptrix_core.training.jsonl import Pair, read_jsonl
 from adaptrix_core.training.tasks.families import FAMILIES
-
-Pair = tuple[str, str]
 
 _IN_WORDS = {str: "text", int: "a whole number", list: "a list"}
 
@@ -74,7 +73,7 @@ def load_pairs(data: str, count: int, seed: int) -> list[Pair]:
     """At most ``count`` pairs from ``data``: a family's name, a named data set, or the path of a JSONL file.
 
     A named data set is ``gsm8k``, ``code-alpaca`` or ``reclor``, read from the hub, or with ``:path`` from a local file
-    of the same schema. Raises ConfigError saying what is known, or what is wrong where.
+    of the same schema. Raises DataError saying what is known, or what is wrong where.
     """
     if data in FAMILIES:
         return [(p.question, p.reference) for p in FAMILIES[data].training(count, seed)]
@@ -82,54 +81,35 @@ def load_pairs(data: str, count: int, seed: int) -> list[Pair]:
     if name in NAMED:
         return _named_pairs(name, Path(path) if path else None, count)
     if Path(data).is_file():
-        return jsonl_pairs(Path(data), count)
-    known = ", ".join((*FAMILIES, *NAMED))
-    raise ConfigError([f"data is {data!r}: neither a file nor one of {known}"])
+        return read_jsonl(Path(data), count)
+    raise DataError([_no_such_data(data)])
 
 
-def jsonl_pairs(path: Path, count: int) -> list[Pair]:
-    """Pairs from a JSONL file; a line is ``{"prompt": …, "completion": …}`` or ``{"messages": [user, assistant]}``."""
-    pairs: list[Pair] = []
-    faults: list[str] = []
-    with path.open(encoding="utf-8", errors="strict") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                pairs.append(_jsonl_pair(json.loads(line)))
-            except (ValueError, KeyError, TypeError) as error:
-                faults.append(f"{path.name} line {number}: {error!s}")
-            if len(pairs) == count or len(faults) == 20:
-                break
-    if faults:
-        raise ConfigError(faults)
-    if not pairs:
-        raise ConfigError([f"{path.name} has no examples"])
-    return pairs
+def _no_such_data(data: str) -> str:
+    path = Path(data).expanduser()
+    if path.is_dir():
+        return f"data is {data!r}: a directory; name a JSONL file in it ({_beside(path / 'x')})"
+    name, colon, _ = data.partition(":")
+    if not colon and (path.suffix or "/" in data):
+        return f"data is {data!r}: no such file; {_beside(path)}; data sets by name: {', '.join(NAMED)}"
+    return f"data is {data!r}: neither a file nor a known data set; {did_you_mean(name, (*FAMILIES, *NAMED))}"
 
 
-def _jsonl_pair(row: object) -> Pair:
-    if not isinstance(row, dict):
-        raise TypeError("not a JSON object")
-    if "messages" in row:
-        messages = row["messages"]
-        roles = [m["role"] for m in messages]
-        if roles != ["user", "assistant"]:
-            raise ValueError(f"messages have the roles {roles}; they must be one user and one assistant message")
-        pair = (messages[0]["content"], messages[1]["content"])
-    elif "prompt" in row and "completion" in row:
-        pair = (row["prompt"], row["completion"])
-    else:
-        raise ValueError('needs "prompt" and "completion", or "messages"')
-    if not all(isinstance(text, str) and text.strip() for text in pair):
-        raise ValueError("prompt and completion must be texts that are not empty")
-    return pair
+def _beside(path: Path) -> str:
+    """What lies where ``path`` was looked for."""
+    place = path.parent
+    if not place.is_dir():
+        return f"there is no directory {str(place)!r} either"
+    files = sorted(file.name for file in place.iterdir() if file.suffix in (".jsonl", ".json"))
+    return did_you_mean(path.name, files[:10], f"JSON files in {str(place)!r}")
 
 
 def _named_pairs(name: str, path: Path | None, count: int) -> list[Pair]:
+    known = NAMED[name]
+    if path is not None and not path.is_file():
+        raise DataError([f"data {name!r}: no file {str(path)!r}; {_beside(path)}"])
     from datasets import load_dataset  # slow to import, and only named data sets need it
 
-    known = NAMED[name]
     try:
         if path is None:
             rows: Iterable[Mapping[str, Any]] = load_dataset(known.hub_id, known.config, split="train")
@@ -138,7 +118,7 @@ def _named_pairs(name: str, path: Path | None, count: int) -> list[Pair]:
             rows = load_dataset(kind, data_files=str(path), split="train")
     except Exception as error:  # the library raises many kinds, all of them meaning that there is no data
         where = path if path is not None else f"the hub ({known.hub_id})"
-        raise ConfigError([f"data {name!r} cannot be read from {where}: {error}"]) from error
+        raise DataError([f"data {name!r} cannot be read from {where}: {error}"]) from error
     pairs: list[Pair] = []
     for number, row in enumerate(rows):
         if len(pairs) == count:
@@ -146,7 +126,7 @@ def _named_pairs(name: str, path: Path | None, count: int) -> list[Pair]:
         try:
             pairs.append(_named_pair(known, row))
         except ValueError as error:
-            raise ConfigError([f"data {name!r} row {number}: {error}"]) from error
+            raise DataError([f"data {name!r} row {number}: {error}"]) from error
     return pairs
 
 

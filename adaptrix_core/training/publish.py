@@ -15,11 +15,14 @@ from typing import Any
 import torch
 
 from adaptrix_core.adapters import AdapterManager, AdapterMetadata, import_peft, write_package
+from adaptrix_core.adapters.metadata import parse_metadata
+from adaptrix_core.adapters.package_names import METADATA_FILE
 from adaptrix_core.base import BaseModel
+from adaptrix_core.errors import AdapterExists
 from adaptrix_core.injection.lora import LoraWeights
 from adaptrix_core.training.config import TrainConfig
-
-HISTORY = "training.json"
+from adaptrix_core.training.provenance import described_data, public_model_name
+from adaptrix_core.training.result import HISTORY
 
 
 def stored(weights: LoraWeights) -> LoraWeights:
@@ -39,15 +42,18 @@ def publish(
     description: str,
     routing_examples: Sequence[str],
     version: str = "1.0.0",
-    license_name: str = "Apache-2.0",
+    license_name: str = "unspecified",
     performance_metrics: Mapping[str, Any] | None = None,
     private_key: Path | None = None,
+    replace: bool = True,
 ) -> AdapterMetadata:
     """Write ``target`` from the PEFT adapter in ``run_dir``; signed if a key is given. Returns the metadata as written.
 
+    replace: whether other weights of the same version in ``target`` may be overwritten (AdapterExists otherwise).
     Raises what `import_peft` and `write_package` raise.
     """
     imported, weights = import_peft(run_dir, base, name=config.name)
+    kept = stored(weights)
     metadata = imported.model_copy(
         update={
             "version": version,
@@ -58,7 +64,31 @@ def publish(
             "performance_metrics": dict(performance_metrics or {}),
         }
     )
-    return write_package(target, metadata, stored(weights), private_key=private_key)
+    if not replace and (target / METADATA_FILE).is_file():
+        there = parse_metadata((target / METADATA_FILE).read_bytes(), target.name)
+        if there.weights_digest != kept.digest:
+            raise taken(there, target)
+    return write_package(target, metadata, kept, private_key=private_key)
+
+
+def target_of(root: Path, name: str, version: str) -> tuple[Path, AdapterMetadata | None]:
+    """Where this version of an adapter goes below ``root``, and what of that version is there already.
+
+    ``root/name`` for the first version of a name, ``root/name@version`` for further ones.
+    """
+    catalogue = AdapterManager(root)
+    same_name = [metadata for metadata in catalogue.list_adapters() if metadata.name == name]
+    for metadata in same_name:
+        if metadata.version == version:
+            return catalogue.path_of(metadata.identity), metadata
+    return root / (f"{name}@{version}" if same_name else name), None
+
+
+def taken(there: AdapterMetadata, target: Path) -> AdapterExists:
+    """The refusal to overwrite an adapter that somebody may be using."""
+    return AdapterExists(
+        f"{target} holds {there.identity} already, with other weights; give yours another --version, or --overwrite it"
+    )
 
 
 def record_metrics(
@@ -74,9 +104,9 @@ def record_metrics(
 
 
 def training_record(run_dir: Path, config: TrainConfig) -> dict[str, Any]:
-    """Data and settings of the run, its length, its final loss, and what reusing the trunk saved; JSON values only.
+    """Data and settings of the run, its length, its losses, and what reusing the trunk saved; JSON values only.
 
-    Of a run that it started from, the length and the final loss.
+    Of a run that it started from, the length and the final loss. No paths (`provenance.py`).
     """
     history = json.loads((run_dir / HISTORY).read_text())
     settings = {
@@ -85,7 +115,10 @@ def training_record(run_dir: Path, config: TrainConfig) -> dict[str, Any]:
     kept = ("final_loss", "trainable_parameters", "trunk_layer_tokens", "trunk_layer_tokens_reused")
     record = {
         **settings,
-        **{key: history[key] for key in kept},
+        "alpha": config.lora_alpha,
+        "base_model": public_model_name(config.base_model),
+        "data": described_data(config.data),
+        **{key: history[key] for key in (*kept, "num_examples", "num_held_out", "validation")},
         "trunk_seconds": round(history["trunk_seconds"], 1),
         "trunk_seconds_saved": round(history["trunk_seconds_saved"], 1),
         "steps": len(history["steps"]),

@@ -1,32 +1,71 @@
-"""From a `TrainConfig` to a trained adapter: load the base, read the data, train, draw the loss curve.
+"""From a `TrainConfig` to a trained adapter: check, read the data, load the base, train, report.
 
-Shows a progress bar. Does not write the adapter directory that is served; `publish.py` does that from the result.
+Shows progress. Does not write the adapter directory that is served; `publish.py` does that from the result.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from adaptrix_core.base import BaseModel, BaseModelManager
+from adaptrix_core.errors import ConfigError
 from adaptrix_core.training.config import TrainConfig
 from adaptrix_core.training.datasets import load_pairs
+from adaptrix_core.training.held_out import split
+from adaptrix_core.training.jsonl import Pair
+from adaptrix_core.training.provenance import described_data
+from adaptrix_core.training.run_report import write_report
 from adaptrix_core.training.trainer import Step, TrainResult, encode_examples, train_examples
+from adaptrix_core.writable import why_not_writable
 
-LOSS_CURVE = "loss.png"
+HELD_OUT = "held_out.jsonl"
+_NEEDED = ("peft", "accelerate", "matplotlib")
 
 
-def train(config: TrainConfig, base: BaseModel | None = None, console: Console | None = None) -> TrainResult:
-    """Train as ``config`` says; ``base`` saves loading it again. Progress goes to ``console`` (standard error)."""
+def read_data(config: TrainConfig, console: Console | None = None) -> list[Pair]:
+    """The examples, once everything that can be known before a base model is loaded is known to be right.
+
+    Raises ConfigError (a directory that cannot be written), DataError (lines at fault), ModuleNotFoundError.
+    """
+    for package in _NEEDED:
+        if find_spec(package) is None:
+            raise ModuleNotFoundError(f"no package {package!r}", name=package)
+    fault = why_not_writable(config.output_dir)
+    if fault is not None:
+        raise ConfigError([f"output_dir = {config.output_dir}: {fault}"])
+    with (console or Console(stderr=True)).status(f"reading {config.data}"):
+        return load_pairs(config.data, config.examples, config.seed)
+
+
+def train(
+    config: TrainConfig,
+    base: BaseModel | None = None,
+    console: Console | None = None,
+    *,
+    pairs: Sequence[Pair] | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> TrainResult:
+    """Train as ``config`` says; ``base`` and ``pairs`` (of `read_data`) save reading them again.
+
+    Progress goes to ``console`` (standard error). The directory also gets a report, the loss curve and the held-out
+    examples (``held_out.jsonl``), which `adaptrix evaluate NAME --data` reads. ``should_stop``: as of `train_examples`.
+    """
     console = console or Console(stderr=True)
+    pairs = read_data(config, console) if pairs is None else pairs
     if base is None:
-        with console.status(f"Loading {config.base_model}"):
+        with console.status(f"loading {config.base_model}"):
             base = BaseModelManager(config.base_model, precision="fp32").load_model()
-    with console.status(f"Reading {config.data}"):
-        pairs = load_pairs(config.data, config.examples, config.seed)
-        examples = encode_examples(base, pairs, config.max_tokens_per_example)
+    with console.status(f"reading {len(pairs)} examples"):
+        kept, apart = split(pairs, config.held_out, config.seed)
+        encoded = encode_examples(base, [*kept, *apart], config.max_tokens_per_example)
+        examples = [example for example in encoded if example.index < len(kept)]
+        held_out = [example for example in encoded if example.index >= len(kept)]
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
     )  # fmt: skip
@@ -42,22 +81,13 @@ def train(config: TrainConfig, base: BaseModel | None = None, console: Console |
                     f"step {step.number + 1}/{total} loss {step.loss:.4f} {step.seconds:.1f} s", highlight=False
                 )
 
-        result = train_examples(base, examples, config, show)
-    draw_loss(result, config.output_dir / LOSS_CURVE)
+        result = train_examples(base, examples, config, show, held_out=held_out, should_stop=should_stop)
+    if apart:
+        _write_pairs(config.output_dir / HELD_OUT, apart)
+    write_report(result, config, base.info.lineage, described_data(config.data)["name"])
     return result
 
 
-def draw_loss(result: TrainResult, path: Path) -> None:
-    """The loss of every step, and its running mean, as a picture."""
-    from matplotlib.figure import Figure  # only here: a second to import, and no global state this way
-
-    losses = [step.loss for step in result.steps]
-    window = max(1, len(losses) // 20)
-    means = [sum(losses[max(0, i + 1 - window) : i + 1]) / min(window, i + 1) for i in range(len(losses))]
-    figure = Figure(figsize=(7, 4))
-    axes = figure.subplots()
-    axes.plot(losses, color="lightgray", label="step")
-    axes.plot(means, label=f"mean of {window}")
-    axes.set(xlabel="step", ylabel="loss per answer token (nats)", yscale="log")
-    axes.legend()
-    figure.savefig(path, dpi=100, bbox_inches="tight")
+def _write_pairs(path: Path, pairs: Sequence[Pair]) -> None:
+    rows = [json.dumps({"prompt": prompt, "completion": reply}, ensure_ascii=False) for prompt, reply in pairs]
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")

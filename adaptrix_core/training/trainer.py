@@ -18,7 +18,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -27,43 +27,14 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from adaptrix_core.base import BaseModel
-from adaptrix_core.errors import ConfigError
+from adaptrix_core.errors import AdaptrixError, ConfigError, TrainingStopped
 from adaptrix_core.training.config import TrainConfig, resolve_layers
 from adaptrix_core.training.packing import Example, Pack, batches, common_prefix, micro_batches, pack
+from adaptrix_core.training.result import WEIGHTS, Step, TrainResult, Validation, finished_run, write_history
 from adaptrix_core.training.trunk import TrunkCache
+from adaptrix_core.writable import why_not_writable
 
 CHECKPOINT = "checkpoint.pt"
-
-
-@dataclass(frozen=True)
-class Step:
-    """One optimiser step, as it is reported and kept."""
-
-    number: int
-    loss: float
-    """Mean over the answer tokens of the batch, in nats."""
-    learning_rate: float
-    seconds: float
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """What a finished run leaves: where it is, how it went, and what the trunk cache saved."""
-
-    directory: Path
-    steps: tuple[Step, ...]
-    layers: tuple[int, ...]
-    trainable_parameters: int
-    trunk_layer_tokens: int
-    trunk_layer_tokens_reused: int
-    trunk_seconds: float
-    trunk_seconds_saved: float
-
-    @property
-    def final_loss(self) -> float:
-        """Mean loss of the last tenth of the steps."""
-        tail = self.steps[-max(1, len(self.steps) // 10) :]
-        return sum(step.loss for step in tail) / len(tail)
 
 
 def encode_examples(base: BaseModel, pairs: Sequence[tuple[str, str]], max_tokens: int) -> list[Example]:
@@ -88,18 +59,35 @@ def train_examples(
     examples: Sequence[Example],
     config: TrainConfig,
     on_step: Callable[[Step, int], None] = lambda step, total: None,
+    *,
+    held_out: Sequence[Example] = (),
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> TrainResult:
     """Train on ``examples``; the PEFT adapter and ``training.json`` end up in ``config.output_dir``.
 
-    ``on_step`` is called after every step with the step and the number of steps in all; an exception from it stops the
-    run (the last checkpoint stays, and the next call with the same settings goes on from there).
+    held_out: never trained on; their loss is taken before the first step and after every epoch. A run that is finished
+    there already, with these data and settings, is returned as it is. ``on_step`` is called after every step with the
+    step and the number of steps in all; an exception from it stops the run (the last checkpoint stays, and the next
+    call with the same settings goes on from there). ``should_stop`` is asked between steps: a run that is to stop
+    keeps every step that it has taken and raises TrainingStopped.
     """
     if config.threads:
         torch.set_num_threads(config.threads)
     config.output_dir.mkdir(parents=True, exist_ok=True)
-    run = _Run(base, examples, config)
+    run = _Run(base, examples, config, held_out)
     try:
+        finished = run.finished()
+        if finished is not None:
+            return finished
+        run.check_room()
         while run.next_step < run.total_steps:
+            run.validate_if_due()
+            if should_stop():
+                run.checkpoint()
+                raise TrainingStopped(
+                    f"{config.name} stopped after {run.next_step} of {run.total_steps} steps; all of them are kept in "
+                    f"{config.output_dir}: the same command goes on from there"
+                )
             on_step(run.step(), run.total_steps)
         return run.finish()
     finally:
@@ -121,8 +109,10 @@ def answer_loss(model: nn.Module, packed: Pack) -> Tensor:
 class _Run:
     """The state of one run: model with adapters, optimiser, schedule, order of batches, history."""
 
-    def __init__(self, base: BaseModel, examples: Sequence[Example], config: TrainConfig) -> None:
-        self._config, self._examples = config, examples
+    def __init__(
+        self, base: BaseModel, examples: Sequence[Example], config: TrainConfig, held_out: Sequence[Example]
+    ) -> None:
+        self._base, self._config, self._examples, self._held_out = base, config, examples, held_out
         self._layers = resolve_layers(config.layers, base.info.num_layers)
         torch.manual_seed(config.seed)
         self._peft = _with_adapters(base, config, self._layers)
@@ -133,11 +123,13 @@ class _Run:
         self._weights = [p for p in self._peft.parameters() if p.requires_grad]
         self._optimizer = torch.optim.AdamW(self._weights, lr=config.learning_rate, weight_decay=config.weight_decay)
         self._trunk = TrunkCache(self._model, _decoder_layers(self._model, base.info.num_layers), self._layers[0])
-        self._prefix = common_prefix(examples)
-        _check_window(base, examples)
+        self._prefix = common_prefix([*examples, *held_out])
+        _check_window(base, [*examples, *held_out])
         self._steps_per_epoch = math.ceil(len(examples) / config.batch_size)
         self.total_steps = max(1, round(self._steps_per_epoch * config.epochs))
         self.steps: list[Step] = []
+        self._validation: list[Validation] = []
+        self._first_step = 0
         self._epoch: tuple[int, list[list[Example]]] = (-1, [])
         self._resume()
 
@@ -160,19 +152,49 @@ class _Run:
             part_loss = self._loss(pack(part, self._prefix)) / answer_tokens
             part_loss.backward()
             loss += part_loss.item()
+        if not math.isfinite(loss):
+            raise AdaptrixError(
+                f"the loss of step {number + 1} is {loss}: the training has diverged; train with a learning_rate below "
+                f"{self._config.learning_rate:g}, in another output directory or without {CHECKPOINT} in this one",
+                code="training_diverged",
+            )
         nn.utils.clip_grad_norm_(self._weights, self._config.max_gradient_norm)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         done = Step(number, loss, rate, time.perf_counter() - started)
         self.steps.append(done)
         if self.next_step % self._config.checkpoint_every == 0:
-            self._checkpoint()
+            self.checkpoint()
         return done
+
+    def validate_if_due(self) -> None:
+        """Take the loss on the held-out examples before the first step, after each epoch, and at the end."""
+        done = self.next_step
+        due = done % self._steps_per_epoch == 0 or done == self.total_steps
+        if self._held_out and due and (not self._validation or self._validation[-1].steps != done):
+            self._validation.append(Validation(done, self._held_out_loss()))
+
+    def finished(self) -> TrainResult | None:
+        """This very run, where it has ended before."""
+        if self.steps:
+            return None
+        return finished_run(self._config.output_dir, self._fingerprint(), self.total_steps)
+
+    def check_room(self) -> None:
+        """Raise ConfigError where the disk cannot take the adapter and two checkpoints."""
+        adapter = sum(p.numel() * p.element_size() for p in self._weights)
+        # A checkpoint holds the weights and AdamW's two moments; the new one is written beside the old one.
+        fault = why_not_writable(self._config.output_dir, adapter * (1 + 2 * 3))
+        if fault is not None:
+            raise ConfigError([f"output_dir: {fault}"])
 
     def finish(self) -> TrainResult:
         """Write the adapter in PEFT's format and the history; drop the checkpoint."""
+        self.validate_if_due()
         directory = self._config.output_dir
-        self._peft.save_pretrained(str(directory))
+        # The base by the name that others know it by: where it lies on this machine is nobody's business.
+        self._peft.peft_config["default"].base_model_name_or_path = self._base.info.lineage
+        self._peft.save_pretrained(str(directory), save_embedding_layers=False)
         result = TrainResult(
             directory=directory,
             steps=tuple(self.steps),
@@ -182,8 +204,12 @@ class _Run:
             trunk_layer_tokens_reused=self._trunk.reused,
             trunk_seconds=self._trunk.seconds,
             trunk_seconds_saved=self._trunk.seconds_saved,
+            validation=tuple(self._validation),
+            num_examples=len(self._examples),
+            num_held_out=len(self._held_out),
+            first_step=self._first_step,
         )
-        _write_history(result)
+        write_history(result, self._fingerprint())
         (directory / CHECKPOINT).unlink(missing_ok=True)
         return result
 
@@ -200,6 +226,17 @@ class _Run:
         with self._trunk.skipped(self._trunk.states(packed)) if reuse else nullcontext():
             return answer_loss(self._model, packed)
 
+    def _held_out_loss(self) -> float:
+        """Mean over the answer tokens of the held-out examples, without dropout or gradients."""
+        total = 0.0
+        training = self._model.training
+        self._model.eval()
+        with torch.no_grad():
+            for part in micro_batches(self._held_out, self._prefix, self._config.pack_tokens):
+                total += self._loss(pack(part, self._prefix)).item()
+        self._model.train(training)
+        return total / sum(example.answer_length for example in self._held_out)
+
     def _learning_rate(self, number: int) -> float:
         """Linear warm-up, then a cosine down to a twentieth."""
         warmup = max(1, round(self.total_steps * self._config.warmup_fraction))
@@ -215,19 +252,24 @@ class _Run:
         return self._epoch[1][place]
 
     def _fingerprint(self) -> str:
-        """What must agree for a checkpoint to be continued: data, and settings that say which steps are taken."""
-        free = ("output_dir", "threads", "checkpoint_every", "epochs", "examples", "data", "init_from")
-        settings = {k: v for k, v in asdict(self._config).items() if k not in free}
-        data = hashlib.sha256(repr([example.token_ids for example in self._examples]).encode()).hexdigest()
-        return json.dumps([settings, data], sort_keys=True)
+        """What must agree for a run to be continued: base, data, and settings that say which steps are taken."""
+        free = ("output_dir", "threads", "checkpoint_every", "epochs", "examples", "held_out", "data", "base_model")
+        settings = {k: v for k, v in asdict(self._config).items() if k not in (*free, "init_from", "alpha")}
+        settings |= {"alpha": self._config.lora_alpha, "base": self._base.info.digest}
+        if self._config.init_from is not None:
+            settings["init_from"] = hashlib.sha256((self._config.init_from / WEIGHTS).read_bytes()).hexdigest()
+        data = repr([[example.token_ids for example in part] for part in (self._examples, self._held_out)])
+        return hashlib.sha256(f"{json.dumps(settings, sort_keys=True)}\n{data}".encode()).hexdigest()
 
-    def _checkpoint(self) -> None:
+    def checkpoint(self) -> None:
+        """Keep everything that the next step needs."""
         path = self._config.output_dir / CHECKPOINT
         state = {
             "fingerprint": self._fingerprint(),
             "weights": [p.detach() for p in self._weights],
             "optimizer": self._optimizer.state_dict(),
             "steps": [asdict(step) for step in self.steps],
+            "validation": [asdict(entry) for entry in self._validation],
         }
         # Written beside and moved over, so that a kill leaves the old checkpoint or the new one.
         torch.save(state, path.with_suffix(".new"))
@@ -240,13 +282,18 @@ class _Run:
         state = torch.load(path, weights_only=True)
         if state["fingerprint"] != self._fingerprint():
             raise ConfigError(
-                [f"output_dir holds {CHECKPOINT} of a run with other settings or data: delete it, or choose another"]
+                [
+                    f"output_dir = {self._config.output_dir}: holds {CHECKPOINT} of a run with other settings or data; "
+                    "delete that file, or choose another directory"
+                ]
             )
         with torch.no_grad():
             for weight, kept in zip(self._weights, state["weights"], strict=True):
                 weight.copy_(kept)
         self._optimizer.load_state_dict(state["optimizer"])
         self.steps = [Step(**step) for step in state["steps"]]
+        self._validation = [Validation(**entry) for entry in state["validation"]]
+        self._first_step = self.next_step
 
 
 def _with_adapters(base: BaseModel, config: TrainConfig, layers: tuple[int, ...]) -> PeftModel:
@@ -259,7 +306,7 @@ def _with_adapters(base: BaseModel, config: TrainConfig, layers: tuple[int, ...]
         )
     lora = LoraConfig(
         r=config.rank,
-        lora_alpha=config.alpha,
+        lora_alpha=config.lora_alpha,
         target_modules=sorted(path.rsplit(".", 1)[-1] for path in paths),
         layers_to_transform=list(layers),
         task_type="CAUSAL_LM",
@@ -272,7 +319,7 @@ def _with_adapters(base: BaseModel, config: TrainConfig, layers: tuple[int, ...]
 
 def _start_from(peft: PeftModel, directory: Path) -> None:
     """Copy an earlier run's weights in; ConfigError unless it has the same layers, modules and rank."""
-    earlier = load_file(directory / "adapter_model.safetensors")
+    earlier = load_file(directory / WEIGHTS)
     own = get_peft_model_state_dict(peft)
     if {name: t.shape for name, t in earlier.items()} != {name: t.shape for name, t in own.items()}:
         peft.unload()
@@ -295,14 +342,3 @@ def _check_window(base: BaseModel, examples: Sequence[Example]) -> None:
 
 def _decoder_layers(model: nn.Module, depth: int) -> nn.ModuleList:
     return next(m for m in model.modules() if isinstance(m, nn.ModuleList) and len(m) == depth)
-
-
-def _write_history(result: TrainResult) -> None:
-    summary = {k: v for k, v in asdict(result).items() if k not in ("directory", "steps")}
-    history = [
-        [step.number, round(step.loss, 5), round(step.learning_rate, 8), round(step.seconds, 3)]
-        for step in result.steps
-    ]
-    payload = {**summary, "final_loss": result.final_loss, "columns": ["step", "loss", "learning_rate", "seconds"]}
-    path = result.directory / "training.json"
-    path.write_text(json.dumps({**payload, "steps": history}, indent=1) + "\n")

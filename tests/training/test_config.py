@@ -35,3 +35,23 @@ def test_fractions_are_of_the_depth() -> None:
 def test_a_layer_past_the_depth_names_the_depth() -> None:
     with pytest.raises(ConfigError, match="layers contains 30: the base model has 30 layers, 0 to 29"):
         resolve_layers((10, 30), 30)
+
+
+def test_alpha_follows_the_rank_unless_it_is_given(tmp_path: Path) -> None:
+    def alpha(**settings: float) -> float:
+        return TrainConfig(name="x", output_dir=tmp_path, data="math_reasoning", **settings).lora_alpha  # type: ignore[arg-type]
+
+    assert alpha() == 128.0  # the default rank is 64, and the scaling 2
+    assert alpha(rank=8) == 16.0
+    assert alpha(rank=8, alpha=8.0) == 8.0
+
+
+@pytest.mark.parametrize("name", ["auto", "base", "Upper", "-dash", "", "a" * 65, "two words", "line\n"])
+def test_names_that_cannot_be_served_are_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="name is"):
+        TrainConfig(name=name, output_dir=tmp_path, data="math_reasoning")
+
+
+def test_a_rank_that_cannot_be_served_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="rank is 513"):
+        TrainConfig(name="x", output_dir=tmp_path, data="math_reasoning", rank=513)

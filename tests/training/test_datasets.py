@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from adaptrix_core.errors import ConfigError
+from adaptrix_core.errors import ConfigError, DataError
 from adaptrix_core.training.datasets import load_pairs
 
 
@@ -47,7 +47,7 @@ def test_every_bad_line_is_named(tmp_path: Path) -> None:
     )
     with path.open("a") as file:
         file.write("{not json\n")
-    with pytest.raises(ConfigError) as raised:
+    with pytest.raises(DataError) as raised:
         load_pairs(str(path), 100, 0)
     assert [fault.split(":")[0] for fault in raised.value.faults] == [f"x.jsonl line {n}" for n in range(2, 8)]
 
@@ -58,6 +58,50 @@ def test_an_empty_file_is_refused(content: str, tmp_path: Path) -> None:
     path.write_text(content)
     with pytest.raises(ConfigError, match="no examples"):
         load_pairs(str(path), 10, 0)
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        (b'{"question": "a", "answer": "b"}', "it has 'question', 'answer'"),
+        (b'{"promt": "a", "completion": "b"}', "'promt': did you mean 'prompt'?"),
+        (b'{"prompt": "a", "completion": "  "}', "completion is '  '"),
+        (b'{"prompt": "\xff", "completion": "b"}', "byte 13 is not UTF-8"),
+        (b"[", "array over several lines"),
+        (b"a,b", "not JSON"),
+        (b'{"messages": "hi"}', "not a list of objects"),
+        (b'{"messages": [{"role": "system", "content": "c"}]}', "have the roles ['system']"),
+    ],
+)
+def test_a_bad_line_is_named_with_what_is_wrong_with_it(line: bytes, complaint: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(b'{"prompt": "a", "completion": "b"}\n' + line + b"\n")
+    with pytest.raises(DataError) as raised:
+        load_pairs(str(path), 100, 0)
+    (fault,) = raised.value.faults
+    assert fault.startswith("x.jsonl line 2: ")
+    assert complaint in fault
+
+
+def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_bytes(b'\xef\xbb\xbf{"prompt": "a", "completion": "b"}\n')
+    assert load_pairs(str(tmp_path / "x.jsonl"), 1, 0) == [("a", "b")]
+
+
+@pytest.mark.parametrize("data", ["math_reasonin", "gms8k", "gms8k:here.json", "code-alpacca"])
+def test_a_name_that_is_nearly_right_is_suggested(data: str) -> None:
+    with pytest.raises(DataError, match=r"did you mean '(math_reasoning|gsm8k|code-alpaca)'"):
+        load_pairs(data, 10, 0)
+
+
+def test_a_file_that_is_nearly_there_is_suggested(tmp_path: Path) -> None:
+    (tmp_path / "pairs.jsonl").write_text("")
+    with pytest.raises(DataError, match=r"no such file; did you mean 'pairs\.jsonl'"):
+        load_pairs(str(tmp_path / "pair.jsonl"), 10, 0)
+    with pytest.raises(DataError, match=r"a directory.*pairs\.jsonl"):
+        load_pairs(str(tmp_path), 10, 0)
+    with pytest.raises(DataError, match="there is no directory"):
+        load_pairs(str(tmp_path / "nowhere" / "pairs.jsonl"), 10, 0)
 
 
 def test_unknown_data_says_what_is_known() -> None:
@@ -130,5 +174,5 @@ def test_a_field_of_the_wrong_type_is_named(name: str, row: dict[str, object], c
 
 @pytest.mark.usefixtures("no_cache")
 def test_a_missing_file_is_a_config_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(DataError, match=r"no file .*nothing\.json"):
         load_pairs(f"gsm8k:{tmp_path / 'nothing.json'}", 5, 0)

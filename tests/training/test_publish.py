@@ -13,7 +13,8 @@ from adaptrix_core.adapters import AdapterManager, TrustPolicy, generate_key_pai
 from adaptrix_core.engine import Engine
 from adaptrix_core.training.config import TrainConfig
 from adaptrix_core.training.publish import publish, record_metrics
-from adaptrix_core.training.run import LOSS_CURVE, train
+from adaptrix_core.training.run import train
+from adaptrix_core.training.run_report import LOSS_CURVE
 from tests.tiny_models import byte_tokenizer, random_base
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -13,8 +14,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from adaptrix_core.adapters import import_peft
-from adaptrix_core.errors import ConfigError
+from adaptrix_core.adapters import base_warnings, import_peft
+from adaptrix_core.errors import AdaptrixError, ConfigError, TrainingStopped
 from adaptrix_core.training.config import TrainConfig
 from adaptrix_core.training.packing import Example
 from adaptrix_core.training.trainer import Step, encode_examples, train_examples
@@ -112,6 +113,63 @@ def test_a_run_that_is_cut_off_goes_on_where_its_checkpoint_was(tmp_path: Path) 
     )
     assert taken == [4, 5, 6, 7, 8]  # the checkpoint was after four steps; the fifth had none
     assert_same_weights(tmp_path / "whole", tmp_path / "cut", tolerance=5e-4)  # the trunk is summed in another order
+
+
+def test_a_run_that_is_asked_to_stop_keeps_every_step(tmp_path: Path) -> None:
+    taken: list[int] = []
+    with pytest.raises(TrainingStopped, match=r"tiny stopped after 3 of 9 steps.*the same command"):
+        train_examples(
+            random_base(),
+            tiny_examples(),
+            tiny_config(tmp_path / "cut", checkpoint_every=100),
+            lambda step, total: taken.append(step.number),
+            should_stop=lambda: len(taken) == 3,
+        )
+    result = train_examples(
+        random_base(),
+        tiny_examples(),
+        tiny_config(tmp_path / "cut"),
+        lambda step, total: taken.append(step.number),
+    )
+    assert taken == list(range(9))
+    assert result.first_step == 3
+    train_examples(random_base(), tiny_examples(), tiny_config(tmp_path / "whole"))
+    assert_same_weights(tmp_path / "whole", tmp_path / "cut", tolerance=5e-4)  # the trunk is summed in another order
+
+
+def test_a_run_that_has_ended_is_not_trained_again(tmp_path: Path) -> None:
+    def forbidden(step: Step, total: int) -> None:
+        raise StoppedError
+
+    examples = tiny_examples(10)
+    first = train_examples(random_base(), examples[:8], tiny_config(tmp_path), held_out=examples[8:])
+    again = train_examples(random_base(), examples[:8], tiny_config(tmp_path), forbidden, held_out=examples[8:])
+    assert again.first_step == len(first.steps) == 6
+    assert again.final_loss == pytest.approx(first.final_loss, abs=1e-5)
+    assert [v.steps for v in again.validation] == [v.steps for v in first.validation]
+    for other in (tiny_config(tmp_path, learning_rate=1e-3), tiny_config(tmp_path, epochs=4)):
+        with pytest.raises(StoppedError):
+            train_examples(random_base(), examples[:8], other, forbidden, held_out=examples[8:])
+    with pytest.raises(StoppedError):
+        train_examples(random_base(seed=1), examples[:8], tiny_config(tmp_path), forbidden, held_out=examples[8:])
+
+
+def test_a_loss_that_is_not_a_number_ends_the_run_at_once(tmp_path: Path) -> None:
+    base = random_base()
+    with torch.no_grad():
+        base.module.get_output_embeddings().weight[:] = float("inf")
+    with pytest.raises(AdaptrixError, match="diverged") as raised:
+        train_examples(base, tiny_examples(), tiny_config(tmp_path))
+    assert raised.value.code == "training_diverged"
+
+
+def test_what_is_saved_names_the_base_and_no_place(tmp_path: Path) -> None:
+    base = random_base()
+    base.module.config._name_or_path = base.module.name_or_path = str(tmp_path / "cache")
+    train_examples(base, tiny_examples(), tiny_config(tmp_path / "run"))
+    settings = json.loads((tmp_path / "run" / "adapter_config.json").read_text())
+    assert settings["base_model_name_or_path"] == base.info.lineage
+    assert base_warnings(tmp_path / "run", base) == ()
 
 
 @pytest.mark.integration

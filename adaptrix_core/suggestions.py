@@ -1,0 +1,13 @@
+"""What somebody meant who wrote a name that is not there."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def did_you_mean(wrong: str, known: Iterable[str], what: str = "known") -> str:
+    """``did you mean 'math_reasoning'?`` with the nearest names, or all of them (``known: …``) where none is near."""
+    names = list(known)
+    near = difflib.get_close_matches(wrong, names, n=3, cutoff=0.6)
+    return f"did you mean {' or '.join(map(repr, near))}?" if near else f"{what}: {', '.join(names) or 'none'}"
