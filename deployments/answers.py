@@ -5,10 +5,12 @@ Knows the documents' shapes. Does not know HTTP, SSE framing or where the pieces
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from deployments.token_text import numbered
 from deployments.wire import Likely, Piece
 
 Kind = Literal["chat", "text"]
@@ -105,7 +107,7 @@ class WholeAnswer:
         if self._head.kind == "chat":
             message = {"role": "assistant", "content": text, "refusal": None}
             return {**shared, "message": message, "logprobs": chat_logprobs(row.pieces)}
-        return {**shared, "text": text, "logprobs": text_logprobs(row.pieces, 0)}
+        return {**shared, "text": text, "logprobs": text_logprobs(row.pieces, Offsets())}
 
 
 class ChunkedAnswer:
@@ -113,7 +115,7 @@ class ChunkedAnswer:
 
     def __init__(self, head: AnswerHead, num_rows: int) -> None:
         self._head = head
-        self._offsets = [0] * num_rows
+        self._offsets = [Offsets() for _ in range(num_rows)]
 
     def opening(self) -> list[dict[str, Any]]:
         """Chat streams begin by saying who speaks."""
@@ -142,12 +144,11 @@ class ChunkedAnswer:
 
     def _of(self, index: int, said: Sequence[Piece]) -> dict[str, Any]:
         shared = {"index": index, "finish_reason": said[-1].finish_reason, **self._head.extra(index)}
-        text, offset = "".join(piece.text for piece in said), self._offsets[index]
-        self._offsets[index] += len(text)
+        text = "".join(piece.text for piece in said)
         if self._head.kind == "chat":
             delta = {"content": text} if text else {}
             return self._chunk({**shared, "delta": delta, "logprobs": chat_logprobs(said)})
-        return self._chunk({**shared, "text": text, "logprobs": text_logprobs(said, offset)})
+        return self._chunk({**shared, "text": text, "logprobs": text_logprobs(said, self._offsets[index])})
 
     def _chunk(self, choice: Mapping[str, Any]) -> dict[str, Any]:
         return self._head.document(self._name, [choice])
@@ -162,24 +163,49 @@ def chat_logprobs(pieces: Sequence[Piece]) -> dict[str, Any] | None:
     return {"content": content, "refusal": None}
 
 
-def text_logprobs(pieces: Sequence[Piece], offset: int) -> dict[str, Any] | None:
-    """The ``logprobs`` member of a text choice, ``offset`` characters into the text; None where none were asked for."""
-    scored = [piece for piece in pieces if piece.logprob is not None]
+class Offsets:
+    """Where in a row's text each of its tokens begins, in characters; a token within a character where that does."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._num_characters = 0
+
+    def next(self, data: bytes | None) -> int:
+        """Of the next token, which has these bytes."""
+        if data and not _continues(data[0]):
+            self._num_characters += len(self._decoder.decode(b"", final=True))  # a character that was given up
+        begins = self._num_characters
+        self._num_characters += len(self._decoder.decode(data or b""))
+        return begins
+
+
+def _continues(byte: int) -> bool:
+    """Whether a byte of UTF-8 belongs to a character that has begun."""
+    return byte & 0b1100_0000 == 0b1000_0000
+
+
+def text_logprobs(pieces: Iterable[Piece], offsets: Offsets) -> dict[str, Any] | None:
+    """The ``logprobs`` member of a text choice; None where none were asked for. offsets: kept from piece to piece."""
+    scored = [(piece.logprob, piece.top) for piece in pieces if piece.logprob is not None]
     if not scored:
         return None
-    offsets = []
-    for piece in pieces:
-        if piece.logprob is not None:
-            offsets.append(offset)
-        offset += len(piece.text)
-    chosen = [piece.logprob for piece in scored if piece.logprob is not None]
     return {
-        "tokens": [likely.token for likely in chosen],
-        "token_logprobs": [likely.logprob for likely in chosen],
-        "top_logprobs": [{likely.token: likely.logprob for likely in piece.top} for piece in scored],
-        "text_offset": offsets,
+        "tokens": [chosen.token for chosen, _ in scored],
+        "token_logprobs": [chosen.logprob for chosen, _ in scored],
+        "top_logprobs": [_by_text(chosen, top) for chosen, top in scored],
+        "text_offset": [offsets.next(chosen.data) for chosen, _ in scored],
     }
 
 
+def _by_text(chosen: Likely, top: Iterable[Likely]) -> dict[str, float]:
+    """The chosen token and the likeliest ones. Tokens may look alike: later ones go by their number, none is lost."""
+    others = [likely for likely in top if likely.token_id != chosen.token_id]
+    named: dict[str, float] = {}
+    for likely in sorted([chosen, *others], key=lambda likely: (likely is not chosen, -likely.logprob)):
+        named[numbered(likely.token_id) if likely.token in named else likely.token] = likely.logprob
+    return dict(sorted(named.items(), key=lambda entry: -entry[1]))
+
+
 def _chat_token(likely: Likely) -> dict[str, Any]:
-    return {"token": likely.token, "logprob": likely.logprob, "bytes": list(likely.token.encode())}
+    data = None if likely.data is None else list(likely.data)
+    return {"token": likely.token, "logprob": likely.logprob, "bytes": data}

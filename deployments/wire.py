@@ -59,6 +59,8 @@ class Likely:
     token: str
     token_id: int
     logprob: float
+    data: bytes | None = None
+    """The token's own bytes, maybe a part of a character; None where it is no part of the text."""
 
 
 @dataclass(frozen=True)

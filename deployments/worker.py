@@ -30,7 +30,8 @@ from deployments.holdings import Fetch, Holdings
 from deployments.names import public_id
 from deployments.pace import Pace
 from deployments.private_directory import PrivateDirectory
-from deployments.wire import AdapterNumbers, GenerateCall, Holding, Likely, Piece, Report, RowTimes
+from deployments.token_text import TokenTexts
+from deployments.wire import AdapterNumbers, GenerateCall, Holding, Piece, Report, RowTimes
 
 QUICK_CHARACTERS = 1000
 """Text up to here is encoded where it is, in some tenths of a millisecond; longer text must not hold up the streams."""
@@ -51,6 +52,7 @@ class EngineWorker:
         # The engine's own catalogue stays empty: packages are loaded by path, as `Holdings` brings them.
         self._engine = build_engine(settings, self._private.path / "catalogue")
         self._engine.prepare_grammars()
+        self._texts = TokenTexts(self.tokenizer, self._engine.token_bytes())
         self._loop = EngineLoop(self._engine)
         self._loop.start()
         self.lease = RevocationLease(settings.adapters.trusted_keys_dir, settings.adapters.revocation_max_age_s)
@@ -159,14 +161,14 @@ class EngineWorker:
     def _piece(self, event: TokenEvent) -> Piece:
         chosen = None
         if event.logprob is not None and event.token_id is not None:
-            chosen = Likely(self._token(event.token_id), event.token_id, event.logprob)
+            chosen = self._texts.likely(event.token_id, event.logprob)
         return Piece(
             row=event.index,
             token_id=event.token_id,
             position=event.position,
             text=event.text,
             logprob=chosen,
-            top=tuple(Likely(self._token(token), token, logprob) for token, logprob in event.top_logprobs),
+            top=tuple(self._texts.likely(token, logprob) for token, logprob in event.top_logprobs),
             finish_reason=event.finish_reason,
             error=event.error,
             prompt_tokens=event.num_prompt_tokens,
@@ -178,9 +180,6 @@ class EngineWorker:
         memory, rows = stats["adapters"], self._engine.options.max_rows
         largest = max((adapter["device_bytes"] for adapter in memory["adapters"].values()), default=0)
         return min(rows, memory["device"]["budget_bytes"] // largest) if largest else rows
-
-    def _token(self, token_id: int) -> str:
-        return str(self.tokenizer.decode([token_id])) if self.tokenizer is not None else f"token_id:{token_id}"
 
 
 def _told(mailbox: Mailbox, ended: asyncio.Future[None]) -> None:

@@ -32,6 +32,7 @@ from adaptrix_core.engine.row import Row
 from adaptrix_core.engine.runner import Runner, nothing
 from adaptrix_core.engine.scheduler import Scheduler
 from adaptrix_core.engine.spans import ModuleSpans, Spans
+from adaptrix_core.engine.token_bytes import TokenBytes
 from adaptrix_core.errors import ContextLengthExceeded, InvalidRequest, RequestNotFound
 from adaptrix_core.injection.activation import activated
 from adaptrix_core.injection.injector import LayerInjector
@@ -240,6 +241,12 @@ class EngineCore:
         """Build what the first request with a grammar would otherwise wait for (and every other row with it)."""
         if self._grammars is not None:
             self._grammars.build_tables()
+
+    def token_bytes(self) -> TokenBytes | None:
+        """The vocabulary as bytes; None without a tokenizer. Builds the tables of grammars where they are not yet."""
+        if self._grammars is None or self.base.tokenizer is None:
+            return None
+        return TokenBytes(self.base.tokenizer, self._grammars.build_tables())
 
     def _compile(self, params: SamplingParams) -> Constraint | None:
         if params.grammar is None:

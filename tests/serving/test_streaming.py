@@ -96,7 +96,7 @@ async def test_wrong_dimensions_are_refused_before_anything_is_embedded() -> Non
 @pytest.mark.parametrize("kind", ["chat", "text"])
 async def test_what_a_message_says_of_one_row_is_one_event(kind: Kind) -> None:
     def said(index: int, text: str, finish_reason: str | None = None) -> Piece:
-        return piece(text, finish_reason)._replace(row=index, logprob=Likely(text, 1, -0.5))
+        return piece(text, finish_reason)._replace(row=index, logprob=Likely(text, 1, -0.5, text.encode()))
 
     answer = ChunkedAnswer(AnswerHead(kind, "id", 0, "m"), 2)
     first, other = answer.chunks([said(0, "He"), said(1, "A"), said(0, "llo"), said(1, "", None)])
