@@ -180,3 +180,15 @@ class ServerUnavailable(AdaptrixError):
     """The command line could not reach a server."""
 
     code = "server_unavailable"
+
+
+class ConversationNotFound(AdaptrixError):
+    """No conversation of that number in the command line's log."""
+
+    code = "conversation_not_found"
+
+
+class LogUnusable(AdaptrixError):
+    """The command line's log of questions and answers cannot be read or written."""
+
+    code = "log_unusable"

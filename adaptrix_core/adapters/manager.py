@@ -84,6 +84,14 @@ class AdapterManager:
             raise InvalidRequest(f"adapter {name!r} is behind a URL and has no local path; use `snapshot`")
         return directory
 
+    def check_exists(self, source: str | Path) -> None:
+        """Raise AdapterNotFound, with the nearest names, unless there is such an adapter; its tensors are not read."""
+        directory = self._locate(source)
+        if isinstance(directory, Path) and not directory.is_dir():
+            raise AdapterNotFound(
+                f"there is no directory {str(directory)!r}; give a name, or the directory of an adapter"
+            )
+
     def snapshot(self, source: str | Path) -> Snapshot:
         """The bytes of an adapter, unverified, to be shipped elsewhere and read there with `read`."""
         return snapshot_package(self._locate(source), self._limits)

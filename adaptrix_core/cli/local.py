@@ -12,7 +12,7 @@ from transformers.utils import logging as transformers_logging
 from adaptrix_core.adapters import AdapterManager, AdapterMetadata, TrustPolicy
 from adaptrix_core.adapters.mix_names import BASE, mix_label, parse_mix
 from adaptrix_core.cli.output import Output
-from adaptrix_core.cli.target import AdapterRow, Answer, ChatRequest, Message, OnText
+from adaptrix_core.cli.target import AUTO, AdapterRow, Answer, ChatRequest, Embeddings, Message, OnText
 from adaptrix_core.config import Settings
 from adaptrix_core.engine import Engine, EngineLoop, GenerationRequest, SamplingParams
 from adaptrix_core.engine.build import build_engine
@@ -24,7 +24,6 @@ from adaptrix_core.routing.embedder import TextEmbedder
 from adaptrix_core.routing.policy import Resolved
 from adaptrix_core.routing.semantic import SemanticRouter
 
-AUTO = "auto"
 HERE = "local"
 """What this process is called where a server lists its replicas."""
 
@@ -61,7 +60,7 @@ class LocalTarget:
         adapters = [await loop.load_adapter(name) for name in weights]
         mix = await loop.resolve_mix(weights or None)
         prompt = loop.engine.encode([dict(message) for message in request.messages])
-        sampling = {**request.sampling(), "stop": tuple(request.stop)}
+        sampling = {**request.sampling(), "stop": tuple(request.stop), "grammar": _grammar(request)}
         generation = GenerationRequest(
             f"local-{uuid.uuid4().hex}", prompt, SamplingParams(**sampling), schedules=(constant(mix),)
         )
@@ -94,6 +93,24 @@ class LocalTarget:
     async def adapters(self) -> list[AdapterRow]:
         """The adapter directory; signatures are checked, tensors are not read."""
         return [self._row(metadata) for metadata in self._manager.list_adapters()]
+
+    async def model_names(self) -> list[str]:
+        """The router, the base model, and the adapters of the directory."""
+        return [AUTO, BASE, *dict.fromkeys(metadata.name for metadata in self._manager.list_adapters())]
+
+    async def check_model(self, model: str) -> None:
+        """Look every adapter of a mix up in the adapter directory; tensors are not read."""
+        base_id = self._settings.base.model
+        if model not in (AUTO, BASE, base_id):
+            for name, _ in parse_mix(model, base_id):
+                self._manager.check_exists(name)
+
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
+        """By the router's embedder, which needs no base model."""
+        source = self._settings.router.embedder
+        with self._output.waiting("loading the embedder"):
+            embedder = TextEmbedder(source)
+        return Embeddings(model=source, vectors=embedder.embed(list(texts)).tolist())
 
     async def load(self, path: str, name: str | None) -> dict[str, Any]:
         """Load into the engine, with every check that a server makes."""
@@ -177,6 +194,12 @@ class LocalTarget:
             description=metadata.description,
             residency={HERE: place},
         )
+
+
+def _grammar(request: ChatRequest) -> str | None:
+    from adaptrix_core.engine.constraint import json_grammar
+
+    return None if request.schema is None else json_grammar(request.schema)
 
 
 def build_router(settings: Settings) -> SemanticRouter:

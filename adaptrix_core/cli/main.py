@@ -12,6 +12,7 @@ from adaptrix_core.cli.benchmark import benchmark
 from adaptrix_core.cli.errors import ErrorEdge
 from adaptrix_core.cli.evaluation import evaluate
 from adaptrix_core.cli.exchange import export_adapter, import_adapter
+from adaptrix_core.cli.logs.command import logs
 from adaptrix_core.cli.publishing import publish
 from adaptrix_core.cli.query import query
 from adaptrix_core.cli.revocation import revoke
@@ -42,6 +43,7 @@ for command in (
     list_adapters,
     active,
     query,
+    logs,
     benchmark,
     status,
     serve,

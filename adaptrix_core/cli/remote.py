@@ -8,12 +8,13 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Self
+from urllib.parse import quote
 
 import httpx
 
-from adaptrix_core.adapters.mix_names import BASE
+from adaptrix_core.adapters.mix_names import BASE, parse_mix
 from adaptrix_core.adapters.snapshot import REVOCATIONS_FILE, SIGNATURE_FILE
-from adaptrix_core.cli.target import AdapterRow, Answer, ChatRequest, Message, OnText
+from adaptrix_core.cli.target import AUTO, AdapterRow, Answer, ChatRequest, Embeddings, Message, OnText
 from adaptrix_core.errors import AdaptrixError, ServerUnavailable
 
 CONNECT_TIMEOUT_S = 5.0
@@ -45,6 +46,7 @@ class RemoteTarget:
             "stream": True,
             "stream_options": {"include_usage": True},
             **request.sampling(),
+            **_response_format(request),
         }
         started = time.perf_counter()
         first_token_s: float | None = None
@@ -80,6 +82,28 @@ class RemoteTarget:
         """``GET /v1/adapters``."""
         listing = await self._json("GET", "/v1/adapters")
         return [adapter_row(entry) for entry in listing["data"]]
+
+    async def model_names(self) -> list[str]:
+        """``GET /v1/models``, and what stands for the base model."""
+        models = await self._json("GET", "/v1/models")
+        return [BASE, *(model["id"] for model in models["data"])]
+
+    async def check_model(self, model: str) -> None:
+        """``GET /v1/models/{id}`` for every adapter of a mix; the server's error names what is near."""
+        if model == BASE:
+            return
+        models = await self._json("GET", "/v1/models")
+        cards = models["data"]
+        if model in {card["id"] for card in cards}:
+            return
+        base_id = next(card["id"] for card in cards if card["parent"] is None)
+        for name, _ in parse_mix(model, base_id):
+            await self._json("GET", f"/v1/models/{quote(name, safe='')}")
+
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
+        """``POST /v1/embeddings``."""
+        document = await self._json("POST", "/v1/embeddings", {"model": AUTO, "input": list(texts)})
+        return Embeddings(model=document["model"], vectors=[entry["embedding"] for entry in document["data"]])
 
     async def load(self, path: str, name: str | None) -> dict[str, Any]:
         """``POST /v1/load_lora_adapter``; the server wants a name: without one, the directory's."""
@@ -160,6 +184,17 @@ class RemoteTarget:
             f"no answer from {self._url}: {reason}; start a server with `adaptrix serve`, name another with --url, "
             "or use --local"
         )
+
+
+def _response_format(request: ChatRequest) -> dict[str, Any]:
+    if request.schema is None:
+        return {}
+    return {
+        "response_format": {
+            "type": "json_schema",
+            "json_schema": {"name": "answer", "schema": dict(request.schema), "strict": True},
+        }
+    }
 
 
 async def _server_sent_events(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:

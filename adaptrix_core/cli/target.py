@@ -12,6 +12,9 @@ from typing import Any, Protocol, Self
 Message = Mapping[str, str]
 """``{"role": …, "content": …}``"""
 
+AUTO = "auto"
+"""The model that stands for the router's choice."""
+
 OnText = Callable[[str], None]
 """Called with each piece of an answer as it comes."""
 
@@ -25,9 +28,16 @@ class ChatRequest:
     max_tokens: int | None = None
     temperature: float | None = None
     top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    repetition_penalty: float | None = None
     seed: int | None = None
     stop: Sequence[str] = ()
     ignore_eos: bool = False
+    schema: Mapping[str, Any] | None = None
+    """A JSON schema that the answer must satisfy."""
 
     def asking(self, text: str) -> ChatRequest:
         """The same request with a user's ``text`` after the messages."""
@@ -39,6 +49,11 @@ class ChatRequest:
             "max_tokens": self.max_tokens,
             "temperature": self.temperature,
             "top_p": self.top_p,
+            "top_k": self.top_k,
+            "min_p": self.min_p,
+            "presence_penalty": self.presence_penalty,
+            "frequency_penalty": self.frequency_penalty,
+            "repetition_penalty": self.repetition_penalty,
             "seed": self.seed,
             "stop": list(self.stop) or None,
             "ignore_eos": self.ignore_eos or None,
@@ -111,6 +126,14 @@ class AdapterRow:
         }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Embeddings:
+    """Vectors of some texts, in order."""
+
+    model: str
+    vectors: Sequence[Sequence[float]]
+
+
 class Target(Protocol):
     """A server or a local engine. All methods raise AdaptrixError."""
 
@@ -123,6 +146,18 @@ class Target(Protocol):
 
     async def adapters(self) -> list[AdapterRow]:
         """Every adapter in the catalogue, resident or not."""
+        ...
+
+    async def model_names(self) -> list[str]:
+        """What a request may name as its model, mixes aside."""
+        ...
+
+    async def check_model(self, model: str) -> None:
+        """Raise AdaptrixError, with the nearest names, unless ``model`` (a mix, too) can be asked."""
+        ...
+
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
+        """One vector per text, by the router's embedder."""
         ...
 
     async def load(self, path: str, name: str | None) -> dict[str, Any]:

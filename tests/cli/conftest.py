@@ -27,6 +27,12 @@ TINY = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _own_log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What tests ask is not kept in the log of whoever runs them."""
+    monkeypatch.setenv("ADAPTRIX_LOGS", str(tmp_path / "logs.db"))
+
+
 @pytest.fixture(scope="session")
 def tiny_base() -> BaseModel:
     torch.manual_seed(0)

@@ -116,7 +116,7 @@ def test_a_conversation_survives_commands_and_mistakes(adaptrix: Adaptrix, local
     lines = "/help\n/adapters\nhello\n/use nobody\nhello\n/use math_reasoning\nhello\n/bogus\n/quit\nnot read\n"
     done = adaptrix("query", "--model", "base", "--max-tokens", 4, *local, input=lines)
     assert done.exit_code == 0, done.output
-    assert done.stderr.count("tokens ·") == 2
+    assert [done.stderr.count(f"[{who} ·") for who in ("base", "math_reasoning")] == [2, 1]
     assert "no adapter 'nobody'" in done.stderr
     assert "no command '/bogus'" in done.stderr
     assert "math_reasoning@1.0.0  Solves arithmetic" in done.stderr

@@ -1,0 +1,1 @@
+"""A conversation on the terminal: questions, answers, and commands that start with a slash."""

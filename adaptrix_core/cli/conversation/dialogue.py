@@ -1,0 +1,37 @@
+"""What a conversation consists of at one moment: who is asked, how, under which system message, and what was said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from adaptrix_core.cli.logs.turn import Turn
+from adaptrix_core.cli.target import ChatRequest, Message
+
+
+@dataclass
+class Dialogue:
+    """Changed by the commands and by every answer."""
+
+    template: ChatRequest
+    """Model and sampling of the next question; its messages are left empty."""
+    system: str | None = None
+    turns: list[Turn] = field(default_factory=list)
+
+    def messages(self) -> list[Message]:
+        """The conversation so far, as chat messages."""
+        opening: list[Message] = [{"role": "system", "content": self.system}] if self.system else []
+        return opening + [message for turn in self.turns for message in turn.messages()]
+
+    def asking(self, question: str) -> ChatRequest:
+        """The request for one more answer."""
+        return replace(self.template, messages=self.messages()).asking(question)
+
+    def use(self, **fields: Any) -> None:
+        """Change fields of the template."""
+        self.template = replace(self.template, **fields)
+
+    def sampling(self) -> Mapping[str, Any]:
+        """What was chosen for sampling, without what is left to the model's defaults."""
+        return self.template.sampling()

@@ -1,0 +1,64 @@
+"""Keeps the log in step with a conversation. A log that cannot be used costs one warning and no answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from adaptrix_core.cli.output import Output
+from adaptrix_core.errors import LogUnusable
+
+if TYPE_CHECKING:
+    from adaptrix_core.cli.conversation.dialogue import Dialogue
+    from adaptrix_core.cli.logs.logbook import Logbook
+
+RECALLED = 1000
+"""Questions of earlier conversations that the editor recalls."""
+
+Result = TypeVar("Result")
+
+
+class LogKeeper:
+    """Writes one conversation to the log, from its first answer on."""
+
+    def __init__(self, book: Logbook | None, output: Output, number: int | None = None) -> None:
+        """book: None keeps no log. number: the conversation that goes on."""
+        self._book = book
+        self._output = output
+        self._number = number
+
+    def add(self, dialogue: Dialogue) -> None:
+        """Log the last turn; all of them where the conversation is not in the log yet."""
+        turns = dialogue.turns[-1:] if self._number is not None else dialogue.turns
+        self._number = self._try(
+            lambda book: book.record(
+                self._number,
+                turns,
+                model=dialogue.template.model,
+                system=dialogue.system,
+                sampling=dialogue.sampling(),
+            )
+        )
+
+    def withdraw_last(self) -> None:
+        """The last turn was taken back."""
+        if (number := self._number) is not None:
+            self._try(lambda book: book.withdraw_last(number))
+
+    def begin_anew(self) -> None:
+        """What comes next is another conversation."""
+        self._number = None
+
+    def questions(self) -> Sequence[str]:
+        """What was asked before, newest first."""
+        return self._try(lambda book: book.questions(RECALLED)) or ()
+
+    def _try(self, action: Callable[[Logbook], Result]) -> Result | None:
+        if self._book is None:
+            return None
+        try:
+            return action(self._book)
+        except LogUnusable as error:
+            self._output.warn(f"{error.message}; this conversation is not logged any further")
+            self._book = None
+            return None

@@ -1,0 +1,209 @@
+"""Holding a conversation: entries are read one after another until the input ends or somebody leaves.
+
+One failed answer or command is reported, and the conversation goes on as it stood.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from adaptrix_core.cli.conversation.commands import COMMANDS, run_command
+from adaptrix_core.cli.conversation.dialogue import Dialogue
+from adaptrix_core.cli.conversation.line_source import LineSource, line_source
+from adaptrix_core.cli.conversation.log_keeper import LogKeeper
+from adaptrix_core.cli.conversation.quiet_terminal import quiet_terminal, typed_ahead
+from adaptrix_core.cli.conversation.sampling import NAMES
+from adaptrix_core.cli.logs.turn import Turn
+from adaptrix_core.cli.session import Session
+from adaptrix_core.cli.target import AdapterRow, Answer, ChatRequest, Target
+from adaptrix_core.errors import AdaptrixError, InvalidRequest
+
+if TYPE_CHECKING:
+    from adaptrix_core.cli.conversation.completion import Suggest
+
+STOPPED = "stopped"
+"""Finish reason of an answer that Ctrl-C ended."""
+
+
+def converse(session: Session, dialogue: Dialogue, log: LogKeeper) -> None:
+    """Read questions and commands until the input ends."""
+    # One event loop for the whole conversation: connections and a local engine belong to it.
+    with asyncio.Runner() as runner:
+        target = session.target()
+        runner.run(target.__aenter__())
+        try:
+            Talk(session, target, dialogue, log, runner).run()
+        finally:
+            runner.run(target.__aexit__(None, None, None))
+
+
+class Talk:
+    """A conversation under way; the commands work on it."""
+
+    def __init__(
+        self,
+        session: Session,
+        target: Target,
+        dialogue: Dialogue,
+        log: LogKeeper,
+        runner: asyncio.Runner,
+        source: LineSource | None = None,
+    ) -> None:
+        """source: where entries come from; by default the terminal or standard input."""
+        self.output = session.output
+        self.dialogue = dialogue
+        self.opening_system = dialogue.system
+        """The system message that the conversation began with."""
+        self._target = target
+        self._log = log
+        self._runner = runner
+        self._source = source or line_source(runner, session.output, log, self._suggestions())
+        self._typed_ahead = ""
+        self._unanswered: str | None = None
+        self._leaving = False
+
+    def run(self) -> None:
+        """Until somebody leaves."""
+        going_on = f", going on after {len(self.dialogue.turns)} answers" if self.dialogue.turns else ""
+        self.output.note(f"talking to {self.dialogue.template.model}{going_on}; /help lists the commands")
+        with self._source.session():
+            while not self._leaving:
+                try:
+                    self._take_one()
+                except AdaptrixError as error:
+                    self.output.warn(error.message)
+                except KeyboardInterrupt:
+                    if not self._source.is_interactive:
+                        raise
+                    self.output.note("stopped; /quit or Ctrl-D leaves")
+
+    def ask(self, question: str) -> None:
+        """Ask and show the answer, which becomes part of the conversation."""
+        self._unanswered = question
+        turn = self._answered(question)
+        if turn is not None:
+            self._keep(turn)
+
+    def again(self) -> None:
+        """Ask the last question again; an answer that it has is replaced. Raises InvalidRequest where there is none."""
+        if self._unanswered is not None:
+            self.ask(self._unanswered)
+            return
+        before = self._last_turn()
+        self.dialogue.turns.pop()
+        after = None
+        try:
+            after = self._answered(before.question)
+        finally:
+            if after is None:
+                self.dialogue.turns.append(before)
+        if after is not None:
+            self._log.withdraw_last()
+            self._keep(after)
+            if after.answer == before.answer and after.finish_reason != STOPPED:
+                self.output.note("the same answer: nothing was left to chance; /set temperature 0.8 varies answers")
+
+    def undo(self) -> Turn:
+        """Take the last turn back. Raises InvalidRequest where there is none."""
+        turn = self._last_turn()
+        self.dialogue.turns.pop()
+        self._unanswered = None
+        self._log.withdraw_last()
+        return turn
+
+    def begin_anew(self, system: str | None, turns: Iterable[Turn]) -> None:
+        """Another conversation, of which ``turns`` were said already."""
+        self.dialogue.system = system
+        self.dialogue.turns = list(turns)
+        self._unanswered = None
+        self._log.begin_anew()
+
+    def leave(self) -> None:
+        """End the conversation after what is under way."""
+        self._leaving = True
+
+    def check_model(self, model: str) -> None:
+        """Raise AdaptrixError, with the nearest names, unless ``model`` can answer."""
+        self._runner.run(self._target.check_model(model))
+
+    def adapters(self) -> list[AdapterRow]:
+        """Every adapter that the target knows."""
+        return self._runner.run(self._target.adapters())
+
+    def _take_one(self) -> None:
+        entry = self._source.read(self._typed_ahead)
+        self._typed_ahead = ""
+        if entry is None:
+            self.leave()
+        elif entry.startswith("/"):
+            run_command(self, entry.rstrip())
+        elif question := entry.strip():
+            self.ask(question)
+
+    def _answered(self, question: str) -> Turn | None:
+        """Ask and show the answer; None where there was none. An answer that Ctrl-C ends counts as far as it came."""
+        request = self.dialogue.asking(question)
+        pieces: list[str] = []
+        try:
+            answer = self._streamed(request, pieces)
+        except KeyboardInterrupt:
+            if not pieces:
+                self.output.note("stopped before the answer began; /again asks once more")
+                return None
+            answer = _partial("".join(pieces))
+            self.output.note("stopped; the answer counts as far as it came, /undo takes it back")
+        else:
+            self.output.note(answer.footer())
+        return Turn.of(question, request.model, answer)
+
+    def _keep(self, turn: Turn) -> None:
+        self._unanswered = None
+        self.dialogue.turns.append(turn)
+        self._log.add(self.dialogue)
+
+    def _last_turn(self) -> Turn:
+        if not self.dialogue.turns:
+            raise InvalidRequest("nothing was asked yet")
+        return self.dialogue.turns[-1]
+
+    def _streamed(self, request: ChatRequest, pieces: list[str]) -> Answer:
+        """The answer, shown while it comes; ``pieces`` holds what has come, whatever happens."""
+
+        def show(piece: str) -> None:
+            pieces.append(piece)
+            self.output.text(piece)
+
+        with quiet_terminal():
+            try:
+                return self._runner.run(self._target.chat(request, on_text=show))
+            finally:
+                self._typed_ahead = typed_ahead()
+                if pieces:
+                    self.output.text("\n")
+
+    def _suggestions(self) -> dict[str, Suggest]:
+        async def models() -> list[str]:
+            return await self._target.model_names()
+
+        async def settings() -> tuple[str, ...]:
+            return NAMES
+
+        sources: dict[str, Suggest] = {"models": models, "settings": settings, "path": "path", "": None}
+        return {command.name: sources[command.suggests] for command in COMMANDS}
+
+
+def _partial(text: str) -> Answer:
+    """What is known of an answer that was stopped."""
+    return Answer(
+        text=text,
+        adapter="",
+        digest=None,
+        route_score=None,
+        finish_reason=STOPPED,
+        num_prompt_tokens=0,
+        num_completion_tokens=0,
+        first_token_s=0.0,
+        duration_s=0.0,
+    )

@@ -1,0 +1,1 @@
+"""What was asked and answered on the command line, kept on this machine."""

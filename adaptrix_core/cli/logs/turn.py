@@ -1,0 +1,56 @@
+"""One question and its answer, as a conversation and the log keep them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from adaptrix_core.cli.target import Answer
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """A question, its answer, and what is known of how it came about."""
+
+    question: str
+    answer: str
+    model: str
+    """What was asked for: ``auto``, ``base``, an adapter or a mix."""
+    adapter: str = ""
+    """Who answered; empty where nobody noted it."""
+    digest: str | None = None
+    finish_reason: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    duration_s: float = 0.0
+    asked_at: str = field(default_factory=_now)
+    """ISO 8601, UTC."""
+
+    @classmethod
+    def of(cls, question: str, model: str, answer: Answer) -> Turn:
+        """The turn that ``answer`` closes."""
+        return cls(
+            question=question,
+            answer=answer.text,
+            model=model,
+            adapter=answer.adapter,
+            digest=answer.digest,
+            finish_reason=answer.finish_reason,
+            prompt_tokens=answer.num_prompt_tokens,
+            completion_tokens=answer.num_completion_tokens,
+            duration_s=round(answer.duration_s, 4),
+        )
+
+    def messages(self) -> tuple[dict[str, str], dict[str, str]]:
+        """The two chat messages."""
+        return {"role": "user", "content": self.question}, {"role": "assistant", "content": self.answer}
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return asdict(self)
