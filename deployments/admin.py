@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
+from adaptrix_core.adapters.peft_directory import is_peft_directory, unsigned_peft
 from adaptrix_core.adapters.snapshot import Snapshot
 from adaptrix_core.errors import AdapterNotFound, Forbidden, InvalidRequest
 from deployments.names import RESERVED
@@ -19,11 +20,15 @@ from deployments.wire import Entry
 async def load(services: Services, body: LoadRequest) -> Entry:
     """Load an adapter: durable, and usable on every replica and through this ingress, when this returns.
 
-    Raises Forbidden (path outside the roots), AdapterNotFound (no such directory), and what the store raises.
+    Raises Forbidden (path outside the roots), AdapterNotFound (no such directory), AdapterRejected (a PEFT directory
+    where signatures are required), and what the store raises.
     """
     if body.lora_name == await services.store.base_id():
         raise InvalidRequest(f"{body.lora_name!r} is the base model's id; choose another name", param="lora_name")
     directory = inside_roots(body.lora_path, services.settings.security.load_roots)
+    # Replicas would refuse it too, by the name of a copy of their own.
+    if services.settings.adapters.trust == "require" and await asyncio.to_thread(is_peft_directory, directory):
+        raise unsigned_peft(body.lora_path)
     entry = await services.store.load(body.lora_name, str(directory))
     await services.store.refresh()
     return entry

@@ -9,22 +9,23 @@ from pathlib import Path
 from adaptrix_core.adapters.limits import DEFAULT_LIMITS
 from adaptrix_core.adapters.metadata import AdapterMetadata, parse_metadata
 from adaptrix_core.adapters.package_names import METADATA_FILE
+from adaptrix_core.adapters.peft_directory import CONFIG_FILE, foreign_kind, is_peft_directory, peft_snapshot
 from adaptrix_core.adapters.snapshot import Snapshot, read_snapshot
 from adaptrix_core.errors import AdapterRejected
 from deployments.wire import Entry
 
-PEFT_FILE = "adapter_config.json"
+PEFT_FILE = CONFIG_FILE
 PEFT_VERSION = "0"
 """PEFT directories carry no version; they are only loadable where the trust policy is off."""
 
 
 def read_directory(directory: Path) -> Snapshot:
-    """The files that make the adapter up: of a PEFT directory two, as replicas read it, so that digests agree."""
-    if (directory / PEFT_FILE).is_file() and not (directory / METADATA_FILE).exists():
-        # Imports torch, which the store does without unless there is such a directory.
-        from adaptrix_core.adapters.peft import peft_snapshot
-
+    """The files that make the adapter up: of a PEFT directory a few, as replicas read it, so that digests agree."""
+    if is_peft_directory(directory):
         return peft_snapshot(directory)
+    foreign = foreign_kind(directory)
+    if foreign is not None:
+        raise AdapterRejected(f"{directory.name}: {foreign}", code="not_an_adapter")
     return read_snapshot(directory, lambda _name: DEFAULT_LIMITS.max_file_bytes)
 
 

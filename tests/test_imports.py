@@ -20,6 +20,7 @@ CORE_ORDER = [
     "sections",
     "config",
     "cache_dir",
+    "git_lfs",
     "observe",
     "native",
     "base",

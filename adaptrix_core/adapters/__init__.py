@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from adaptrix_core.adapters.manager import AdapterManager
     from adaptrix_core.adapters.metadata import AdapterMetadata, describe
     from adaptrix_core.adapters.package import Adapter, package_digest, read_package, sign_package, write_package
-    from adaptrix_core.adapters.peft import base_warnings, export_peft, import_peft, is_peft_directory, usable_name
+    from adaptrix_core.adapters.peft import base_warnings, export_peft, import_peft, usable_name
+    from adaptrix_core.adapters.peft_directory import is_peft_directory
     from adaptrix_core.adapters.peft_hub import download_peft
     from adaptrix_core.adapters.redistribution import RedistributionCost, measure_cost, redistribute
     from adaptrix_core.adapters.snapshot import Snapshot
@@ -74,7 +75,7 @@ _HOMES = {
     "export_peft": "adaptrix_core.adapters.peft",
     "generate_key_pair": "adaptrix_core.adapters.keys",
     "import_peft": "adaptrix_core.adapters.peft",
-    "is_peft_directory": "adaptrix_core.adapters.peft",
+    "is_peft_directory": "adaptrix_core.adapters.peft_directory",
     "measure_cost": "adaptrix_core.adapters.redistribution",
     "package_digest": "adaptrix_core.adapters.package",
     "read_package": "adaptrix_core.adapters.package",

@@ -11,7 +11,6 @@ from __future__ import annotations
 import difflib
 import logging
 import re
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +20,8 @@ from adaptrix_core.adapters.binding import BaseMatch
 from adaptrix_core.adapters.limits import DEFAULT_LIMITS, Limits
 from adaptrix_core.adapters.metadata import NAME_PATTERN, VERSION_PATTERN, AdapterMetadata, parse_metadata
 from adaptrix_core.adapters.package import METADATA_FILE, Adapter, read_package, snapshot_package, write_package
-from adaptrix_core.adapters.peft import base_warnings, import_peft, is_peft_directory, peft_snapshot, usable_name
+from adaptrix_core.adapters.peft import base_warnings, import_peft, usable_name
+from adaptrix_core.adapters.peft_directory import is_peft_directory, peft_snapshot, unsigned_peft
 from adaptrix_core.adapters.remote import RemoteDirectory, is_url
 from adaptrix_core.adapters.snapshot import Snapshot, read_file
 from adaptrix_core.adapters.trust import TrustPolicy
@@ -222,11 +222,7 @@ class AdapterManager:
         except AdapterRejected as error:
             if error.code != "signature_missing":
                 raise
-            raise AdapterRejected(
-                f"{directory.name}: a PEFT directory, which carries no signature, and the trust policy requires one; "
-                f"import it first: adaptrix import {shlex.quote(str(directory))} --sign",
-                code="signature_missing",
-            ) from error
+            raise unsigned_peft(str(directory)) from error
         base = self.require_base()
         metadata, weights = import_peft(snapshot, base, usable_name(directory.name), limits=self._limits)
         warnings = (*trusted.warnings, *base_warnings(snapshot, base))

@@ -4,7 +4,7 @@ Everything is read into memory once (`snapshot.py`), then checked in this order:
 signature, metadata, base identity, layers and modules, safetensors headers, shapes; only then are tensors made, from
 the same bytes, and their values and digest checked. The first fault raises AdapterRejected with one of these codes:
 
-  files       symlink, unexpected_file, missing_file, too_large, unreadable, path_escape
+  files       symlink, unexpected_file, missing_file, too_large, unreadable, path_escape, not_an_adapter
   trust       signature_missing, bad_signature, untrusted_key, tampered, revoked
   metadata    bad_metadata, name_mismatch
   base        base_mismatch, layer_out_of_range, unknown_module
@@ -32,6 +32,7 @@ from adaptrix_core.adapters.limits import DEFAULT_LIMITS, Limits
 from adaptrix_core.adapters.magnitudes import check_values
 from adaptrix_core.adapters.metadata import AdapterMetadata, parse_metadata, parse_point, point_key, with_weights
 from adaptrix_core.adapters.package_names import LAYER_FILE, METADATA_FILE, TEXT_FILES, is_package_file
+from adaptrix_core.adapters.peft_directory import foreign_kind
 from adaptrix_core.adapters.remote import RemoteDirectory
 from adaptrix_core.adapters.safetensors_header import TensorEntry, malformed, read_header
 from adaptrix_core.adapters.signing import sign_snapshot
@@ -146,6 +147,9 @@ def snapshot_package(directory: Path | RemoteDirectory, limits: Limits = DEFAULT
 
     if isinstance(directory, RemoteDirectory):
         return directory.read_snapshot(max_bytes_of, limits)
+    foreign = foreign_kind(directory)
+    if foreign is not None:
+        raise AdapterRejected(f"{directory.name}: {foreign}", code="not_an_adapter")
     return read_snapshot(directory, max_bytes_of, limits)
 
 

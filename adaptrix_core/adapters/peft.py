@@ -25,10 +25,13 @@ from adaptrix_core.adapters.binding import check_points
 from adaptrix_core.adapters.limits import DEFAULT_LIMITS, Limits
 from adaptrix_core.adapters.magnitudes import check_values
 from adaptrix_core.adapters.metadata import RESERVED_NAMES, AdapterMetadata, describe
-from adaptrix_core.adapters.package import METADATA_FILE, load_tensors
-from adaptrix_core.adapters.peft_config import PeftConfig, parse_peft_config
+from adaptrix_core.adapters.package import load_tensors
+from adaptrix_core.adapters.peft_config import parse_peft_config
+from adaptrix_core.adapters.peft_directory import CONFIG_FILE, WEIGHTS_FILE, peft_snapshot
+from adaptrix_core.adapters.peft_selection import PeftSelection
+from adaptrix_core.adapters.peft_tokenizer import SUMMARY_FILE, tokenizer_warning
 from adaptrix_core.adapters.safetensors_header import TensorEntry, read_header
-from adaptrix_core.adapters.snapshot import Snapshot, read_file
+from adaptrix_core.adapters.snapshot import Snapshot
 from adaptrix_core.errors import AdapterRejected
 from adaptrix_core.injection.lora import LoraWeights, PointWeights
 
@@ -36,13 +39,13 @@ if TYPE_CHECKING:
     from adaptrix_core.base import BaseModel, BaseModelInfo, Point
     from adaptrix_core.base.families import Part
 
-CONFIG_FILE = "adapter_config.json"
-WEIGHTS_FILE = "adapter_model.safetensors"
 _PREFIX = "base_model.model."
 _KEY = re.compile(r"^base_model\.model\.(?P<module>.+)\.lora_(?P<which>[AB])(?:\.default)?\.weight$")
 _FEATURE_KEYS = {
-    "lora_magnitude_vector": "use_dora",
     "lora_embedding_": "LoRA on embeddings",
+    "embed_tokens.": "a whole embedding (PEFT saves one where tokens were added)",
+    "lm_head.weight": "a whole output head (modules_to_save, or tokens were added)",
+    "lora_magnitude_vector": "use_dora",
     "modules_to_save": "modules_to_save",
     "trainable_tokens": "trainable_token_indices",
     ".base_layer.": "saved base layers",
@@ -50,31 +53,10 @@ _FEATURE_KEYS = {
 }
 
 
-def is_peft_directory(path: Path) -> bool:
-    """Whether this is a PEFT adapter and not one of ours."""
-    return (path / CONFIG_FILE).is_file() and not (path / METADATA_FILE).exists()
-
-
 def usable_name(text: str) -> str:
     """An adapter name made from any text, such as a directory's or a repository's name."""
     name = re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("._-")[:64]
     return name if name and name not in RESERVED_NAMES else f"adapter-{name}".rstrip("-")
-
-
-def peft_snapshot(directory: Path, limits: Limits = DEFAULT_LIMITS) -> Snapshot:
-    """The two files of a PEFT directory that matter. AdapterRejected: missing_file, symlink, too_large, bad_peft."""
-    config = read_file(directory, CONFIG_FILE, limits.max_metadata_bytes)
-    try:
-        weights = read_file(directory, WEIGHTS_FILE, limits.max_file_bytes)
-    except AdapterRejected as error:
-        if error.code == "missing_file" and (directory / "adapter_model.bin").exists():
-            raise AdapterRejected(
-                f"{directory.name}: adapter_model.bin is a pickle, which can run code when it is read; save the "
-                "adapter again with safe_serialization=True",
-                code="bad_peft",
-            ) from error
-        raise
-    return Snapshot(directory.name, {CONFIG_FILE: config, WEIGHTS_FILE: weights})
 
 
 def import_peft(
@@ -95,14 +77,18 @@ def import_peft(
     modules = _RealModules(base)
     header = read_header(snapshot.files[WEIGHTS_FILE], f"{snapshot.origin}/{WEIGHTS_FILE}", limits.max_header_bytes)
     keys = _module_keys(header, snapshot.origin)
-    _check_selection(config, keys, modules, snapshot.origin)
+    for module in keys:
+        if module not in modules.parts:
+            raise _unknown_module(module, modules, snapshot.origin)
+    selection = PeftSelection(config, list(modules.linear), modules.head, snapshot.origin)
+    _check_selection(selection, keys, snapshot.origin)
     for module, (a_key, b_key) in keys.items():
-        _check_module(module, header[a_key], header[b_key], config, modules, limits, snapshot.origin)
+        _check_module(module, header[a_key], header[b_key], selection, modules, limits, snapshot.origin)
     tensors = load_tensors(snapshot, WEIGHTS_FILE)
     points: dict[Point, PointWeights] = {}
     for module, (a_key, b_key) in keys.items():
         layer, parts = modules.parts[module]
-        whole = PointWeights(tensors[a_key], tensors[b_key], config.scaling_of(module))
+        whole = PointWeights(tensors[a_key], tensors[b_key], selection.scaling_of(module))
         points.update({(layer, part): value for part, value in fused.split(whole, parts).items()})
     weights = LoraWeights(dict(sorted(points.items())), config.invocation_tokens)
     check_values(snapshot.origin, weights, base.dtype)
@@ -112,15 +98,19 @@ def import_peft(
 
 
 def base_warnings(source: Path | Snapshot, base: BaseModel) -> tuple[str, ...]:
-    """A warning where a PEFT config names a base whose name is not this one's lineage; PEFT records no digest."""
+    """What a user should know of a PEFT directory that loads: trained on another base, with a tokenizer of its own."""
     snapshot = source if isinstance(source, Snapshot) else peft_snapshot(source)
+    tokenizer = tokenizer_warning(snapshot.files.get(SUMMARY_FILE), snapshot.origin, base)
+    return tuple(warning for warning in (_lineage_warning(snapshot, base), tokenizer) if warning is not None)
+
+
+def _lineage_warning(snapshot: Snapshot, base: BaseModel) -> str | None:
+    """A warning where a PEFT config names a base whose name is not this one's lineage; PEFT records no digest."""
     named = parse_peft_config(snapshot.files[CONFIG_FILE], snapshot.origin).base_model
     if named is not None and _names(named.rstrip("/"), base.info):
-        return ()
+        return None
     said = f"was trained on {named!r}" if named else "does not say which base it was trained on"
-    return (
-        f"peft_base: {snapshot.origin} {said}; the loaded base is {base.info.lineage!r}. Shapes fit, meanings may not",
-    )
+    return f"peft_base: {snapshot.origin} {said}; the loaded base is {base.info.lineage!r}. Shapes fit, meanings may not"
 
 
 def _names(named: str, base: BaseModelInfo) -> bool:
@@ -201,7 +191,7 @@ def _module_keys(header: Mapping[str, TensorEntry], origin: str) -> dict[str, tu
                     f"{origin}: tensor {key!r} belongs to {feature}, which is not supported",
                     code="unsupported_peft_feature",
                 )
-            raise AdapterRejected(f"{origin}: tensor {key!r} is not one of a LoRA adapter", code="unexpected_tensor")
+            raise AdapterRejected(f"{origin}: tensor {key[:200]!r} {_stranger(key)}", code="unexpected_tensor")
         if match["which"] in found[match["module"]]:
             raise AdapterRejected(
                 f"{origin}: two tensors for lora_{match['which']} of {match['module']!r}", code="bad_peft"
@@ -225,14 +215,18 @@ def _feature_of(key: str) -> str | None:
     return "bias or modules_to_save" if whole_parameter else None
 
 
-def _check_selection(
-    config: PeftConfig, keys: Mapping[str, tuple[str, str]], modules: _RealModules, origin: str
-) -> None:
+def _stranger(key: str) -> str:
+    """Why a tensor is not one that PEFT writes."""
+    if re.search(r"\.lora_[ab](?:\.|$)", key):
+        return "is named as mlx-lm and torchtune name theirs; save the adapter in PEFT's format"
+    if ".lora_A" in key or ".lora_B" in key:
+        return f"does not begin with {_PREFIX}, as PEFT's `save_pretrained` writes it; save the adapter again with PEFT"
+    return "is not one of a LoRA adapter"
+
+
+def _check_selection(selection: PeftSelection, keys: Mapping[str, tuple[str, str]], origin: str) -> None:
     """The file must hold exactly the modules that the config selects: PEFT would drop or invent the others silently."""
-    for module in keys:
-        if module not in modules.parts:
-            raise _unknown_module(module, modules, origin)
-    selected = config.targets(modules.linear, modules.head)
+    selected = selection.targets()
     if selected is None:
         return
     for code, faults, what in (
@@ -251,6 +245,12 @@ def _unknown_module(module: str, modules: _RealModules, origin: str) -> AdapterR
             f"{origin}: {module!r} is in layer {layer[1]}, the base model has {depth} layers", code="layer_out_of_range"
         )
     known = sorted({modules.split_name(name)[1] for name in modules.parts})
+    if module == modules.head:
+        return AdapterRejected(
+            f"{origin}: LoRA on the output head ({module}), which is not supported: only modules of the decoder layers "
+            f"are adapted ({', '.join(known)}); train it without the head, or merge it into its base",
+            code="unknown_module",
+        )
     return AdapterRejected(
         f"{origin}: the base model has no adaptable module {module!r}; its layers have {', '.join(known)}",
         code="unknown_module",
@@ -261,12 +261,12 @@ def _check_module(
     module: str,
     a: TensorEntry,
     b: TensorEntry,
-    config: PeftConfig,
+    selection: PeftSelection,
     modules: _RealModules,
     limits: Limits,
     origin: str,
 ) -> None:
-    rank, (d_in, d_out) = config.rank_of(module), modules.shapes[module]
+    rank, (d_in, d_out) = selection.rank_of(module), modules.shapes[module]
     highest = min(limits.max_rank, max(d_in, d_out))
     if rank > highest:
         raise AdapterRejected(f"{origin}: {module} has rank {rank}, limit {highest}", code="bad_rank")

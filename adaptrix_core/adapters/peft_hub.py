@@ -1,11 +1,16 @@
-"""Fetches the two files of a PEFT adapter from the Hugging Face Hub."""
+"""Fetches the files of a PEFT adapter from the Hugging Face Hub."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from adaptrix_core.adapters.peft import CONFIG_FILE, WEIGHTS_FILE
+from adaptrix_core.adapters.peft_directory import CONFIG_FILE, WEIGHTS_FILE
 from adaptrix_core.errors import AdapterNotFound
+
+_FILES = [
+    CONFIG_FILE, WEIGHTS_FILE, "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+    "tokenizer.json", "generation_config.json", "chat_template.*",
+]  # fmt: skip
 
 
 def download_peft(repository: str, directory: Path) -> Path:
@@ -19,9 +24,7 @@ def download_peft(repository: str, directory: Path) -> Path:
 
     name, _, revision = repository.partition("@")
     try:
-        snapshot_download(
-            name, revision=revision or None, local_dir=directory, allow_patterns=[CONFIG_FILE, WEIGHTS_FILE]
-        )
+        snapshot_download(name, revision=revision or None, local_dir=directory, allow_patterns=_FILES)
     except (OSError, HfHubHTTPError, HFValidationError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise AdapterNotFound(f"adapter {repository!r} could not be fetched from the hub: {reason}") from error

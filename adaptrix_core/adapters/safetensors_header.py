@@ -12,6 +12,7 @@ from math import prod
 from typing import Any
 
 from adaptrix_core.errors import AdapterRejected
+from adaptrix_core.git_lfs import ADVICE, is_pointer
 
 DTYPE_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
 """The dtypes LoRA weights may have, with bytes per element."""
@@ -48,6 +49,8 @@ def read_header(data: bytes, file_name: str, max_header_bytes: int) -> dict[str,
 
 
 def _header_json(data: bytes, file_name: str, max_header_bytes: int) -> dict[str, Any]:
+    if is_pointer(data):
+        raise malformed(file_name, f"it {ADVICE}")
     if len(data) < _LENGTH_BYTES:
         raise malformed(file_name, f"it has {len(data)} bytes, the header length alone takes {_LENGTH_BYTES}")
     length = int.from_bytes(data[:_LENGTH_BYTES], "little")

@@ -174,17 +174,18 @@ def _name_of(source: str) -> str:
 
 def _snapshot(session: Session, source: str) -> Snapshot:
     """The two files of the PEFT adapter ``source``; an org/name[@revision] that is no directory comes from the hub."""
-    from adaptrix_core.adapters.peft import CONFIG_FILE, is_peft_directory, peft_snapshot
+    from adaptrix_core.adapters.peft_directory import CONFIG_FILE, foreign_kind, is_peft_directory, peft_snapshot
     from adaptrix_core.adapters.peft_hub import download_peft
 
     if Path(source).is_dir():
         if not is_peft_directory(Path(source)):
-            raise InvalidRequest(f"{source} is not a PEFT adapter: it has no {CONFIG_FILE}, or is one of ours already")
-        return peft_snapshot(Path(source))
+            why = foreign_kind(Path(source)) or f"it has no {CONFIG_FILE}, or is one of ours already"
+            raise InvalidRequest(f"{source} is not a PEFT adapter: {why}")
+        return peft_snapshot(Path(source), origin=source)
     if source.partition("@")[0].count("/") != 1:
         raise AdapterNotFound(f"no directory {source!r}, and it is not org/name[@revision] on the hub either")
     with TemporaryDirectory(prefix="adaptrix-import-") as scratch, session.output.waiting(f"fetching {source}"):
-        return peft_snapshot(download_peft(source, Path(scratch)))
+        return peft_snapshot(download_peft(source, Path(scratch)), origin=source)
 
 
 def _cost_in_words(cost: RedistributionCost) -> str:

@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from adaptrix_core.adapters import TrustPolicy, generate_key_pair
 from adaptrix_core.base import BaseModel, Point
 from adaptrix_core.injection.lora import LoraWeights, PointWeights
+from tests.adapters.peft_directories import make_peft
 
 SIZES = {"vocab_size": 97, "hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4}
 FAMILIES = {
@@ -96,3 +97,10 @@ def make_signer(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Sig
 @pytest.fixture(scope="session")
 def signer(make_signer: Callable[[str], Signer]) -> Signer:
     return make_signer("release")
+
+
+@pytest.fixture
+def plain(tmp_path: Path, base: BaseModel) -> Path:
+    """A PEFT directory with two layers of `q_proj`, rank 4."""
+    make_peft(base, tmp_path / "peft", target_modules=["q_proj"], layers_to_transform=[1, 2])
+    return tmp_path / "peft"

@@ -5,12 +5,11 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import safetensors.torch
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import PeftModel
 
 from adaptrix_core.adapters import (
     AdapterManager,
@@ -21,13 +20,16 @@ from adaptrix_core.adapters import (
     is_peft_directory,
     usable_name,
 )
-from adaptrix_core.base import BaseModel
 from adaptrix_core.errors import AdapterRejected
-from adaptrix_core.injection.injector import LayerInjector
 from adaptrix_core.injection.lora import LoraWeights, PointWeights
-from adaptrix_core.injection.mix import Term
-
-TOKENS = torch.tensor([[5, 17, 42, 8, 63, 11, 29, 90, 3]])
+from tests.adapters.peft_directories import (
+    TOKENS,
+    assert_equal_logits,
+    edit_config,
+    edit_tensors,
+    make_peft,
+    our_logits,
+)
 
 FUSED = {"gpt2": ["c_attn"], "phi3": ["qkv_proj", "gate_up_proj"], "gpt_neox": ["query_key_value"]}
 MODULES = {
@@ -63,37 +65,6 @@ CONFIGS: dict[str, Callable[[str], dict]] = {
         "layers_pattern": "h" if family == "gpt2" else "layers",
     },
 }
-
-
-def make_peft(base: BaseModel, directory: Path, seed: int = 0, **config) -> torch.Tensor:
-    """Save a random PEFT adapter for ``base``; returns PEFT's logits, ``(tokens, vocab)``."""
-    torch.manual_seed(seed)
-    settings = {"r": 4, "lora_alpha": 6, "init_lora_weights": False, **config}
-    model = get_peft_model(copy.deepcopy(base.module), LoraConfig(task_type="CAUSAL_LM", **settings)).eval()
-    for name, parameter in model.named_parameters():
-        if "lora_B" in name:
-            parameter.data *= 10  # large updates: a wrong slice or scaling must show
-    with torch.inference_mode():
-        logits = model(TOKENS).logits[0]
-    model.save_pretrained(directory)
-    return logits
-
-
-def our_logits(base: BaseModel, weights: LoraWeights) -> torch.Tensor:
-    injector = LayerInjector(base)
-    injector.inject_adapter(weights)
-    with torch.inference_mode(), injector.step([(Term(weights.digest),)] * TOKENS.shape[1]):
-        logits = base.module(TOKENS).logits[0]
-    injector.clear_all_adapters()
-    return logits
-
-
-def assert_equal_logits(ours: torch.Tensor, theirs: torch.Tensor, base: BaseModel) -> None:
-    with torch.inference_mode():
-        plain = base.module(TOKENS).logits[0]
-    scale = theirs.abs().max()
-    assert (theirs - plain).abs().max() > 0.05 * scale, "the adapter must change something, or equality says nothing"
-    assert (ours - theirs).abs().max() <= 1e-4 * scale
 
 
 @pytest.mark.parametrize("family", MODULES)
@@ -172,17 +143,6 @@ def test_a_few_layers_are_exported_the_way_other_servers_read(tmp_path, base, ma
     assert (config["layers_to_transform"], config["target_modules"]) == ([1, 2], ["self_attn.q_proj"])
 
 
-def edit_config(directory: Path, **fields) -> None:
-    config = json.loads((directory / "adapter_config.json").read_text())
-    (directory / "adapter_config.json").write_text(json.dumps({**config, **fields}))
-
-
-def edit_tensors(directory: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
-    tensors = safetensors.torch.load((directory / "adapter_model.safetensors").read_bytes())
-    change(tensors)
-    (directory / "adapter_model.safetensors").write_bytes(safetensors.torch.save(tensors))
-
-
 KEY = "base_model.model.model.layers.1.self_attn.q_proj.lora_A.weight"
 PREFIX = "base_model.model.model.layers.1.self_attn.q_proj"
 
@@ -210,12 +170,6 @@ UNSUPPORTED = {
     "task_type": "SEQ_CLS",
     "a_field_of_the_future": {"on": True},
 }
-
-
-@pytest.fixture
-def plain(tmp_path, base) -> Path:
-    make_peft(base, tmp_path / "peft", target_modules=["q_proj"], layers_to_transform=[1, 2])
-    return tmp_path / "peft"
 
 
 @pytest.mark.parametrize("feature", UNSUPPORTED)
