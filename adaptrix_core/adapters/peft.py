@@ -110,7 +110,8 @@ def _lineage_warning(snapshot: Snapshot, base: BaseModel) -> str | None:
     if named is not None and _names(named.rstrip("/"), base.info):
         return None
     said = f"was trained on {named!r}" if named else "does not say which base it was trained on"
-    return f"peft_base: {snapshot.origin} {said}; the loaded base is {base.info.lineage!r}. Shapes fit, meanings may not"
+    loaded = f"the loaded base is {base.info.lineage!r}"
+    return f"peft_base: {snapshot.origin} {said}; {loaded}. Shapes fit, meanings may not"
 
 
 def _names(named: str, base: BaseModelInfo) -> bool:
