@@ -9,16 +9,17 @@ import base64
 from collections.abc import Callable
 from typing import Annotated, Any
 
+from annotated_types import Interval
 from pydantic import BeforeValidator, Discriminator, Field, Tag
+
+from adaptrix_core.engine.sampling_limits import LIMITS, MAX_BIASES, MAX_STOP_CHARACTERS, MAX_STOPS
 
 MAX_NAME = 2048
 """Characters of what names a model, an adapter or a mix."""
-MAX_CHOICES = 64
 MAX_FORKS = 16
 MAX_PROMPTS = 64
 MAX_MESSAGES = 1024
 MAX_PARTS = 1024
-MAX_BIASES = 1024
 MAX_TEXTS = 2048
 MAX_INTEGER = 2**31 - 1
 
@@ -27,6 +28,12 @@ def _decoded(value: object) -> bytes:
     if not isinstance(value, str):
         raise ValueError("should be a string of base64")
     return base64.b64decode(value, validate=True)
+
+
+def within(name: str) -> Interval:
+    """The range of a sampling parameter as pydantic reads it."""
+    limit = LIMITS[name]
+    return Interval(gt=limit.low, le=limit.high) if limit.above_low else Interval(ge=limit.low, le=limit.high)
 
 
 def no_larger(limit: int) -> BeforeValidator:
@@ -68,9 +75,12 @@ Name = Annotated[str, Field(max_length=MAX_NAME)]
 Weight = Annotated[float, Field(allow_inf_nan=False)]
 TokenId = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
 Count = Annotated[int, Field(ge=1, le=MAX_INTEGER)]
-Bias = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
+Bias = Annotated[float, within("logit_bias"), Field(allow_inf_nan=False)]
 LogitBias = Annotated[dict[Annotated[int, Field(ge=0, strict=False)], Bias], no_larger(MAX_BIASES)]
-Stop = Annotated[list[Annotated[str, Field(min_length=1, max_length=256)]], Field(max_length=16, fail_fast=True)]
+Stop = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=MAX_STOP_CHARACTERS)]],
+    Field(max_length=MAX_STOPS, fail_fast=True),
+]
 Text = Annotated[str, Field(min_length=1)]
 Tokens = Annotated[list[TokenId], Field(min_length=1, fail_fast=True)]
 Prompt = Annotated[

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
+from annotated_types import Interval
 from pydantic import Field, Tag, ValidationInfo, field_validator, model_validator
 
+from adaptrix_core.engine.sampling_limits import LIMITS
 from deployments.body import Body
 from deployments.field_types import (
     MAX_BIASES,
-    MAX_CHOICES,
     MAX_FORKS,
     MAX_MESSAGES,
     MAX_NAME,
@@ -29,6 +30,7 @@ from deployments.field_types import (
     by_kind,
     no_larger,
     text_or_parts,
+    within,
 )
 from deployments.names import RESERVED
 from deployments.neutral_fields import CHAT, COMPLETION, EMBEDDING, MESSAGE, PART, STREAM_OPTIONS
@@ -143,20 +145,21 @@ class _Generation(Body):
     model: str = Field(min_length=1, max_length=MAX_NAME)
     stream: bool = False
     stream_options: StreamOptions | None = None
-    n: int = Field(1, ge=1, le=MAX_CHOICES)
-    temperature: float = Field(1.0, ge=0, le=2)
-    top_p: float = Field(1.0, gt=0, le=1)
-    top_k: int = Field(0, ge=-1)
-    min_p: float = Field(0.0, ge=0, le=1)
-    seed: int | None = Field(None, ge=-(2**63), lt=2**63)
+    n: Annotated[int, within("n")] = 1
+    temperature: Annotated[float, within("temperature")] = 1.0
+    top_p: Annotated[float, within("top_p")] = 1.0
+    top_k: Annotated[int, Interval(ge=-1, le=LIMITS["top_k"].high)] = 0
+    """-1 and 0 both keep the whole vocabulary."""
+    min_p: Annotated[float, within("min_p")] = 0.0
+    seed: Annotated[int | None, within("seed")] = None
     stop: Stop | None = None
     ignore_eos: bool = False
-    presence_penalty: float = Field(0.0, ge=-2, le=2)
-    frequency_penalty: float = Field(0.0, ge=-2, le=2)
-    repetition_penalty: float = Field(1.0, gt=0, le=10)
+    presence_penalty: Annotated[float, within("presence_penalty")] = 0.0
+    frequency_penalty: Annotated[float, within("frequency_penalty")] = 0.0
+    repetition_penalty: Annotated[float, within("repetition_penalty")] = 1.0
     logit_bias: LogitBias | None = None
     response_format: ResponseFormat | None = None
-    priority: int = Field(0, ge=-100, le=100)
+    priority: Annotated[int, within("priority")] = 0
     """Lower is more urgent; below 0 is for principals with the scope ``admin``."""
     adaptrix: AdaptrixOptions | None = None
 
@@ -196,7 +199,7 @@ class ChatRequest(_Generation):
     max_tokens: Count | None = None
     max_completion_tokens: Count | None = None
     logprobs: bool = False
-    top_logprobs: int | None = Field(None, ge=0, le=20)
+    top_logprobs: Annotated[int | None, within("logprobs")] = None
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -227,7 +230,7 @@ class CompletionRequest(_Generation):
     neutral = COMPLETION
     prompt: Prompt
     max_tokens: Count | None = 16
-    logprobs: int | None = Field(None, ge=0, le=20)
+    logprobs: Annotated[int | None, within("logprobs")] = None
 
     def num_characters(self) -> int:
         """Characters of all prompts that are text."""

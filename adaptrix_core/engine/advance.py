@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from adaptrix_core.engine.request import FinishReason, TokenEvent
 from adaptrix_core.engine.row import Row
-from adaptrix_core.engine.sampler import Sampled
+from adaptrix_core.engine.sampler import Sampled, Unsampled
 
 
-def advance(row: Row, sampled: Sampled | None, eos_token_ids: frozenset[int]) -> TokenEvent | None:
+def advance(row: Row, sampled: Sampled | Unsampled | None, eos_token_ids: frozenset[int]) -> TokenEvent | None:
     """Append the sampled token and decide whether the row ends; None while its prompt is still being computed."""
+    if isinstance(sampled, Unsampled):
+        return finish(row, "error", sampled.error)
     if sampled is None:
         return finish(row, "length") if row.max_tokens == 0 and row.num_uncomputed == 0 else None
     position = len(row.tokens)
@@ -45,6 +47,21 @@ def finish(row: Row, reason: FinishReason, error: str | None = None) -> TokenEve
         error=error,
         num_prompt_tokens=row.num_prompt,
         timings=row.timings(),
+    )
+
+
+def fail(row: Row, error: BaseException) -> TokenEvent:
+    """End a row that raised ``error``, which its reader is told and a caller in this process may raise."""
+    row.finish_reason = "error"
+    return TokenEvent(
+        request_id=row.request.request_id,
+        index=row.index,
+        position=len(row.tokens),
+        finish_reason="error",
+        error=f"{type(error).__name__}: {error}",
+        num_prompt_tokens=row.num_prompt,
+        timings=row.timings(),
+        failure=error,
     )
 
 

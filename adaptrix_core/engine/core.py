@@ -6,6 +6,7 @@ Turns requests into rows, steps, and answers for what is held. Adapters are weig
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable
 from typing import Literal
@@ -17,7 +18,7 @@ from adaptrix_core.adapters.loader import DynamicLoader
 from adaptrix_core.base.model import BaseModel, BaseModelInfo
 from adaptrix_core.base.packed_model import PackedModel
 from adaptrix_core.base.running import LayerCall, call_directly
-from adaptrix_core.engine.advance import finish
+from adaptrix_core.engine.advance import fail, finish
 from adaptrix_core.engine.compiled import CompiledLayers
 from adaptrix_core.engine.constraint import Constraint, GrammarCompiler
 from adaptrix_core.engine.deadlines import Deadlines
@@ -30,7 +31,7 @@ from adaptrix_core.engine.replay import replay
 from adaptrix_core.engine.request import FinishReason, GenerationRequest, SamplingParams, TokenEvent
 from adaptrix_core.engine.row import Row
 from adaptrix_core.engine.runner import Runner, nothing
-from adaptrix_core.engine.scheduler import Scheduler
+from adaptrix_core.engine.scheduler import Batch, Scheduler
 from adaptrix_core.engine.spans import ModuleSpans, Spans
 from adaptrix_core.engine.token_bytes import TokenBytes
 from adaptrix_core.errors import ContextLengthExceeded, InvalidRequest, RequestNotFound
@@ -38,6 +39,8 @@ from adaptrix_core.injection.activation import activated
 from adaptrix_core.injection.injector import LayerInjector
 from adaptrix_core.injection.mix import Mix, MixSchedule, check_mix, constant, digests_of, switched
 from adaptrix_core.injection.native import NativeInjector
+
+log = logging.getLogger(__name__)
 
 History = Literal["keep", "recompute"]
 
@@ -114,6 +117,8 @@ class EngineCore:
             replay(row, request.resume[row.index].token_ids)
         for row in rows[1:]:
             row.leader = rows[0]
+        if request.is_suspect:
+            self.scheduler.quarantine.add(rows)
         return self._enqueue(request, rows)
 
     def step(self, meanwhile: Callable[[], None] = nothing) -> list[TokenEvent]:
@@ -121,17 +126,32 @@ class EngineCore:
 
         meanwhile: called when the layers are to be computed, which needs no Python: a good moment to wake another
         thread. Not called where no row can run.
+
+        Where a step raises, its rows are computed again in parts, in the next steps, until the one at fault is known:
+        that row ends with an error, the others go on.
         """
         batch = self.scheduler.next_batch()
         if batch is None:
             return []
         began = time.perf_counter()
-        token_ids = self.runner.run(batch, meanwhile)
+        try:
+            sampled = self.runner.run(batch, meanwhile)
+        except Exception as error:  # which row is at fault is found out before any other is ended
+            return self._settle(self._broke(batch, error))
         self.num_steps += 1
         taken_s = time.perf_counter() - began
         self.compute_s += taken_s
         self.scheduler.backlog.stepped(taken_s, batch.num_tokens, self.scheduler.num_running)
-        return self._settle(self.scheduler.commit(batch, token_ids))
+        return self._settle(self.scheduler.commit(batch, sampled))
+
+    def _broke(self, batch: Batch, error: Exception) -> list[TokenEvent]:
+        rows = [chunk.row for chunk in batch.chunks]
+        if len(rows) > 1:
+            log.warning("a step of %d rows raised %r; they are computed again in parts", len(rows), error)
+            self.scheduler.quarantine.halve(rows)
+            return []
+        log.error("request %s ends with an error", rows[0].request.request_id, exc_info=error)
+        return [self._fail(rows[0], error)]
 
     def end_late(self) -> list[TokenEvent]:
         """End the rows whose deadline has passed, running or waiting; what they held is free."""
@@ -143,14 +163,14 @@ class EngineCore:
         )
 
     def fail_running(self, error: BaseException) -> list[TokenEvent]:
-        """End the rows of a step that could not be computed with an error event.
+        """End the rows of a step that could not be planned with an error event.
 
-        Where the step failed at planning one row, at making its adapters resident say, that row alone ends.
+        Where it failed at planning one row, at making its adapters resident say, that row alone ends.
         """
         culprit = self.scheduler.planning
         begun = [row for row in self.scheduler.rows if row.started is not None] or self.scheduler.rows
         rows = begun if culprit is None else [culprit]
-        return self._settle([self._end(row, "error", f"{type(error).__name__}: {error}") for row in rows])
+        return self._settle([self._fail(row, error) for row in rows])
 
     def abort(self, request_id: str) -> list[TokenEvent]:
         """End a request's unfinished rows now; an unknown or finished id is no error and returns no events."""
@@ -216,7 +236,7 @@ class EngineCore:
                 row.chunk_limit, row.prompt_logits = chunk_limit, []
                 rows += self._enqueue(request, [row])
             while any(row.finish_reason is None for row in rows):
-                self.step()
+                raise_failure(self.step())
         finally:
             for row in rows:
                 self.abort(row.request.request_id)
@@ -300,6 +320,10 @@ class EngineCore:
         self.scheduler.remove(row)
         return finish(row, reason, error)
 
+    def _fail(self, row: Row, error: BaseException) -> TokenEvent:
+        self.scheduler.remove(row)
+        return fail(row, error)
+
     def _settle(self, events: list[TokenEvent]) -> list[TokenEvent]:
         """Forget requests whose last row has ended, and unpin their adapters."""
         for event in events:
@@ -327,6 +351,13 @@ class EngineCore:
     def _unpin(self, request_id: str) -> None:
         for digest in self._pins.pop(request_id, frozenset()):
             self.loader.unpin(digest)
+
+
+def raise_failure(events: Iterable[TokenEvent]) -> None:
+    """Raise what was raised at a row, for callers that want all rows or none."""
+    for event in events:
+        if event.failure is not None:
+            raise event.failure
 
 
 def _context_per_token(info: BaseModelInfo) -> int:

@@ -20,7 +20,7 @@ from adaptrix_core.adapters.binding import BaseMatch
 from adaptrix_core.adapters.trust import Policy
 from adaptrix_core.base import BaseModel, BaseModelManager
 from adaptrix_core.base.manager import Optimize
-from adaptrix_core.engine.core import EngineCore, History
+from adaptrix_core.engine.core import EngineCore, History, raise_failure
 from adaptrix_core.engine.cut import catalogue_cut
 from adaptrix_core.engine.options import EngineOptions
 from adaptrix_core.engine.outcome import Outcome
@@ -218,7 +218,9 @@ class Engine(EngineCore):
                 self._step_into(outcomes)
 
     def _step_into(self, outcomes: Outcomes) -> None:
-        for event in self.step():
+        events = self.step()
+        raise_failure(events)
+        for event in events:
             if (event.request_id, event.index) in outcomes:
                 outcomes[event.request_id, event.index].take(event)
 

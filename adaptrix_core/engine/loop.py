@@ -149,8 +149,8 @@ class EngineLoop:
             before = self.engine.num_steps
             events = self.engine.step(self._deliver)
             self.heartbeat.stepped(self.engine.num_steps > before)
-        except Exception as error:  # a step that fails must end its own rows only, whatever it failed with
-            log.exception("a step failed; its rows end with an error")
+        except Exception as error:  # a step that cannot be planned must end its own rows only
+            log.exception("a step could not be planned; its rows end with an error")
             events = self.engine.fail_running(error)
         self._undelivered += events
         begins = any(event.position == event.num_prompt_tokens for event in events)

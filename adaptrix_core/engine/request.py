@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
+from adaptrix_core.engine.sampling_limits import LIMITS, MAX_BIASES, MAX_STOPS, Limit
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.injection.mix import Mix, MixSchedule, check_schedule
 
 FinishReason = Literal["stop", "length", "abort", "error", "deadline_exceeded"]
-
-MAX_LOGPROBS = 20
-MAX_CHOICES = 64
-MAX_STOPS = 16
-MAX_SEED = 2**63 - 1
-MAX_PRIORITY = 100
-
-_RANGES: Mapping[str, tuple[float, float]] = {
-    "temperature": (0.0, 100.0),
-    "top_p": (0.0, 1.0),
-    "top_k": (0, 2**31),
-    "min_p": (0.0, 1.0),
-    "presence_penalty": (-2.0, 2.0),
-    "frequency_penalty": (-2.0, 2.0),
-    "repetition_penalty": (0.01, 100.0),
-    "n": (1, MAX_CHOICES),
-    "max_tokens": (0, 2**31),
-    "logprobs": (0, MAX_LOGPROBS),
-    "seed": (-MAX_SEED, MAX_SEED),
-}
 
 
 @dataclass(frozen=True)
@@ -62,19 +42,20 @@ class SamplingParams:
     def __post_init__(self) -> None:
         for entry in fields(self):
             value = getattr(self, entry.name)
-            if value is not None and entry.name in _RANGES:
-                kind = int if isinstance(_RANGES[entry.name][0], int) else float
-                _check_number(entry.name, value, kind, *_RANGES[entry.name])
-        if self.top_p == 0.0:
-            raise InvalidRequest("top_p is 0.0; it must be above 0 and at most 1", param="top_p")
+            if value is not None and entry.name in LIMITS and entry.name != "logit_bias":
+                _check_number(entry.name, value, LIMITS[entry.name])
         if isinstance(self.stop, str):
             raise InvalidRequest("stop is one string; give a sequence of strings", param="stop")
         if len(self.stop) > MAX_STOPS or not all(isinstance(s, str) and s for s in self.stop):
             raise InvalidRequest(
                 f"stop has {len(self.stop)} entries; give at most {MAX_STOPS} strings, none of them empty", param="stop"
             )
-        for token, bias in (self.logit_bias or {}).items():
-            _check_number(f"logit_bias of token {token}", bias, float, -math.inf, math.inf, param="logit_bias")
+        if len(biases := self.logit_bias or {}) > MAX_BIASES:
+            raise InvalidRequest(
+                f"logit_bias names {len(biases)} tokens; the limit is {MAX_BIASES}", param="logit_bias"
+            )
+        for token, bias in biases.items():
+            _check_number(f"logit_bias of token {token}", bias, LIMITS["logit_bias"], param="logit_bias")
 
     @property
     def is_greedy(self) -> bool:
@@ -115,11 +96,13 @@ class GenerationRequest:
     """
     timeout_s: float | None = None
     """Seconds after its arrival in the engine at which the request ends, whatever it has by then; None for never."""
+    is_suspect: bool = False
+    """Whether it may have been what hung another engine: its rows are then computed apart from others at first."""
 
     def __post_init__(self) -> None:
         if self.timeout_s is not None and not self.timeout_s > 0:
             raise InvalidRequest(f"timeout_s is {self.timeout_s!r}; it must be above 0", param="timeout_s")
-        _check_number("priority", self.priority, int, -MAX_PRIORITY, MAX_PRIORITY)
+        _check_number("priority", self.priority, LIMITS["priority"])
         if not self.prompt_token_ids:
             raise InvalidRequest("the prompt is empty; send at least one token", param="prompt")
         if not self.schedules:
@@ -176,6 +159,8 @@ class TokenEvent:
     num_prompt_tokens: int = 0
     timings: Timings | None = None
     """On the row's last event only."""
+    failure: BaseException | None = field(default=None, compare=False)
+    """What was raised at this row alone; None where it ended in another way."""
 
 
 @dataclass(frozen=True)
@@ -196,9 +181,13 @@ class Completion:
     error: str | None = None
 
 
-def _check_number(name: str, value: Any, kind: type, low: float, high: float, param: str | None = None) -> None:
-    """``kind`` is int, or float for any number."""
-    wanted = "a whole number" if kind is int else "a finite number"
-    limits = f" from {low} to {high}" if math.isfinite(low) else ""
-    if type(value) not in (int, kind) or not math.isfinite(value) or not low <= value <= high:
-        raise InvalidRequest(f"{name} is {value!r}; it must be {wanted}{limits}", param=param or name)
+def _check_number(name: str, value: Any, limit: Limit, param: str | None = None) -> None:
+    wanted = "a whole number" if limit.is_whole else "a finite number"
+    if type(value) not in ((int,) if limit.is_whole else (int, float)) or not limit.allows(value):
+        raise InvalidRequest(f"{name} is {_shown(value)}; it must be {wanted} {limit}", param=param or name)
+
+
+def _shown(value: Any) -> str:
+    """A value as a message shows it; Python itself refuses to write integers of thousands of digits."""
+    is_long = isinstance(value, int) and value.bit_length() > 128
+    return f"a whole number of {value.bit_length()} bits" if is_long else repr(value)[:80]

@@ -14,6 +14,7 @@ from adaptrix_core.engine.constraint import Constraint
 from adaptrix_core.engine.detokenizer import TextStream
 from adaptrix_core.engine.kv_cache import BlockTables
 from adaptrix_core.engine.request import FinishReason, GenerationRequest, Timings
+from adaptrix_core.engine.suspicion import Suspicion
 from adaptrix_core.injection.mix import Mix, MixSchedule, digests_of, mix_at
 
 EXPECTED_OUTPUT = 256
@@ -52,6 +53,8 @@ class Row:
     """Seconds that putting its adapters on the device took, the last time before it began."""
     num_preemptions: int = 0
     output_counts: Counter[int] = field(default_factory=Counter)
+    suspicion: Suspicion | None = None
+    """Set while the row may be what breaks steps (`suspicion.py`)."""
 
     def __post_init__(self) -> None:
         if not self.tokens:

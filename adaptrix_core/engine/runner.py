@@ -14,7 +14,7 @@ from torch import Tensor
 
 from adaptrix_core.base.model import BaseModel
 from adaptrix_core.engine.kv_cache import KVCache
-from adaptrix_core.engine.sampler import Sampled, sample
+from adaptrix_core.engine.sampler import Sampled, Unsampled, sample
 from adaptrix_core.engine.scheduler import Batch, Chunk
 from adaptrix_core.engine.spans import Spans
 
@@ -30,14 +30,14 @@ class Runner:
         """Layers times tokens computed so far, by span."""
 
     @torch.inference_mode()
-    def run(self, batch: Batch, meanwhile: Callable[[], None]) -> list[Sampled | None]:
+    def run(self, batch: Batch, meanwhile: Callable[[], None]) -> list[Sampled | Unsampled | None]:
         """Compute a batch; for each chunk the sampled token, or None where the row's end is not reached.
 
+        Where it raises, nothing has changed that computing the same chunks again would not write anew.
         meanwhile: called once, when the layers are to be computed.
         """
         hidden = self._forward(batch, meanwhile)
-        self._collect_prompt_logits(batch, hidden)
-        sampled: list[Sampled | None] = [None] * len(batch.chunks)
+        sampled: list[Sampled | Unsampled | None] = [None] * len(batch.chunks)
         ends = _last_positions(batch)
         wanted = [i for i, chunk in enumerate(batch.chunks) if chunk.reaches_end and chunk.row.max_tokens > 0]
         if wanted:
@@ -46,6 +46,7 @@ class Runner:
             logits = self._base.head(states)
             for i, result in zip(wanted, sample(logits, [batch.chunks[i].row for i in wanted]), strict=True):
                 sampled[i] = result
+        self._collect_prompt_logits(batch, hidden)
         return sampled
 
     def _forward(self, batch: Batch, meanwhile: Callable[[], None]) -> Tensor:

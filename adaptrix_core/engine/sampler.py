@@ -2,7 +2,7 @@
 
 All rows together, in the order: bias, penalties, grammar, temperature, min-p, top-k, top-p. A token is drawn by
 inverting the cumulative distribution at one uniform number per row, which is a function of seed and position alone and
-does not depend on which rows share the batch.
+does not depend on which rows share the batch. A row for which no token can be chosen fails alone (`Unsampled`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -23,6 +24,19 @@ _BLOCK = 256
 """Tokens whose probabilities are summed before a token is drawn among them."""
 
 
+_SMALLEST = float(torch.finfo(torch.float32).tiny)
+"""A temperature below is taken for this one: as a float32 it would be 0 or lose digits, and 0 / 0 is no probability.
+At either one the likeliest token has all of it."""
+NOT_FINITE = "no token can be chosen: the model's output is not finite; its adapter or its weights are broken"
+
+
+@dataclass(frozen=True)
+class Unsampled:
+    """Why a row has no next token. The other rows of the step have theirs."""
+
+    error: str
+
+
 @dataclass(frozen=True)
 class Sampled:
     """The next token of a row, with log-probabilities from the untouched logits where asked for."""
@@ -32,27 +46,48 @@ class Sampled:
     top_logprobs: tuple[tuple[int, float], ...] = ()
 
 
-def sample(logits: Tensor, rows: Sequence[Row]) -> list[Sampled]:
-    """Choose a token for every row; logits ``(rows, vocab)`` in any precision, which may be overwritten."""
+def sample(logits: Tensor, rows: Sequence[Row]) -> list[Sampled | Unsampled]:
+    """Choose a token for every row; logits ``(rows, vocab)`` in any precision, which may be overwritten.
+
+    Raises for nothing that is a single row's.
+    """
     logits = logits.float()
     others = [i for i, row in enumerate(rows) if not _is_plain(row)]
-    tokens = _likeliest(logits) if len(others) < len(rows) else [0] * len(rows)
+    chosen: list[int | Unsampled] = _likeliest(logits) if len(others) < len(rows) else [0] * len(rows)
     if others:
         untouched = len(others) < len(rows) or any(row.request.params.logprobs is not None for row in rows)
-        chosen = _choose(logits[others] if untouched else logits, [rows[i] for i in others])
-        for i, token in zip(others, chosen, strict=True):
-            tokens[i] = token
+        adjusted = _choose(logits[others] if untouched else logits, [rows[i] for i in others])
+        for i, token in zip(others, adjusted, strict=True):
+            chosen[i] = token
+    return [_told(values, row, token) for values, row, token in zip(logits, rows, chosen, strict=True)]
+
+
+def _told(logits: Tensor, row: Row, token: int | Unsampled) -> Sampled | Unsampled:
+    """What was chosen for a row, with log-probabilities where it asks for them."""
+    if isinstance(token, Unsampled):
+        return token
+    count = row.request.params.logprobs
+    return Sampled(token) if count is None else _with_logprobs(logits, token, count)
+
+
+def _likeliest(logits: Tensor) -> list[int | Unsampled]:
+    """The largest of each row, on a CPU the first of equal ones. There NumPy takes a tenth of torch's time.
+
+    Both take NaN for the largest: so where the largest is finite, nothing above it is broken.
+    """
+    if logits.device.type == "cpu":
+        values = logits.numpy()
+        tokens = values.argmax(-1)
+        is_finite = np.isfinite(values[np.arange(len(tokens)), tokens])
+    else:
+        tokens = logits.argmax(-1)
+        is_finite = logits.gather(-1, tokens[:, None])[:, 0].isfinite()
+    if is_finite.all():
+        return tokens.tolist()
     return [
-        Sampled(token) if (count := row.request.params.logprobs) is None else _with_logprobs(logits[i], token, count)
-        for i, (row, token) in enumerate(zip(rows, tokens, strict=True))
+        token if good else Unsampled(NOT_FINITE)
+        for token, good in zip(tokens.tolist(), is_finite.tolist(), strict=True)
     ]
-
-
-def _likeliest(logits: Tensor) -> list[int]:
-    """The largest of each row, on a CPU the first of equal ones. There NumPy takes a tenth of torch's time."""
-    where = logits.numpy().argmax(-1) if logits.device.type == "cpu" else logits.argmax(-1)
-    tokens: list[int] = where.tolist()
-    return tokens
 
 
 def _is_plain(row: Row) -> bool:
@@ -61,20 +96,35 @@ def _is_plain(row: Row) -> bool:
     return p.is_greedy and not p.logit_bias and not penalised and row.constraint is None
 
 
-def _choose(logits: Tensor, rows: Sequence[Row]) -> list[int]:
+def _choose(logits: Tensor, rows: Sequence[Row]) -> list[int | Unsampled]:
     """Tokens of rows that are not plain; ``logits`` is overwritten."""
-    for values, row in zip(logits, rows, strict=True):
-        _adjust(values, row)
+    failures = _adjust_all(logits, rows)
     params = [row.request.params for row in rows]
     greedy = [i for i, p in enumerate(params) if p.is_greedy]
     likeliest = logits[greedy].argmax(-1)
     # Relative to the largest, so that a tiny temperature overflows to -inf for all others and never to NaN.
-    temperatures = _column([1.0 if p.is_greedy else p.temperature for p in params], logits)
+    temperatures = _column([1.0 if p.is_greedy else max(p.temperature, _SMALLEST) for p in params], logits)
     probabilities = logits.sub_(logits.amax(-1, keepdim=True)).div_(temperatures).softmax(-1)
     _truncate(probabilities, params)
     tokens = _draw(probabilities, [row.uniform() for row in rows])
     tokens[greedy] = likeliest
-    return tokens.tolist()
+    return [failures.get(i, token) for i, token in enumerate(tokens.tolist())]
+
+
+def _adjust_all(logits: Tensor, rows: Sequence[Row]) -> dict[int, Unsampled]:
+    """Apply bias, penalties and grammars in place. Rows that fail, by their place; their logits become harmless."""
+    failures = {}
+    for i, (values, row) in enumerate(zip(logits, rows, strict=True)):
+        try:
+            _adjust(values, row)
+        except Exception as error:  # whatever a row's own grammar or numbers lead to is the row's own
+            failures[i] = Unsampled(f"{type(error).__name__}: {error}")
+    largest = logits.amax(-1)
+    for i in torch.nonzero(~largest.isfinite())[:, 0].tolist():
+        failures.setdefault(i, Unsampled(NOT_FINITE))
+    if failures:
+        logits[list(failures)] = 0.0
+    return failures
 
 
 def _adjust(logits: Tensor, row: Row) -> None:
@@ -100,10 +150,11 @@ def _penalise(logits: Tensor, row: Row) -> None:
 
 
 def _truncate(probabilities: Tensor, params: Sequence[SamplingParams]) -> None:
-    """Set what min-p, then top-k, then top-p (nucleus, arXiv:1904.09751) drop to 0, in place."""
+    """Set what min-p, then top-k, then top-p (nucleus, arXiv:1904.09751) drop to 0, in place; never the likeliest."""
     if any(p.min_p > 0.0 for p in params):
-        least = _column([p.min_p for p in params], probabilities) * probabilities.amax(-1, keepdim=True)
-        probabilities.masked_fill_(probabilities < least, 0.0)
+        largest = probabilities.amax(-1, keepdim=True)
+        least = _column([p.min_p for p in params], probabilities) * largest
+        probabilities.masked_fill_((probabilities < least) & (probabilities < largest), 0.0)
     vocab = probabilities.shape[-1]
     cut = [i for i, p in enumerate(params) if 0 < p.top_k < vocab or p.top_p < 1.0]
     if cut:
@@ -124,6 +175,7 @@ def _head(probabilities: Tensor, params: Sequence[SamplingParams], count: int) -
     if count < vocab and ((before[:, -1:] < top_p) & (ordered[:, -1:] > 0)).any():
         return _head(probabilities, params, vocab)
     kept = torch.where(before < top_p, ordered, 0.0)
+    kept[:, 0] = ordered[:, 0]  # also where top_p, times the sum, is 0 in float32
     return torch.zeros_like(probabilities).scatter_(-1, order, kept)
 
 
@@ -159,6 +211,6 @@ def _column(values: Sequence[float], like: Tensor) -> Tensor:
 
 def _with_logprobs(logits: Tensor, token: int, count: int) -> Sampled:
     logprobs = logits.log_softmax(-1)
-    values, indices = logprobs.topk(count)
+    values, indices = logprobs.topk(min(count, len(logprobs)))
     top = tuple(zip(indices.tolist(), values.tolist(), strict=True))
     return Sampled(token, float(logprobs[token]), top)

@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from adaptrix_core.engine.admission import Admission
-from adaptrix_core.engine.advance import advance
+from adaptrix_core.engine.advance import advance, fail
 from adaptrix_core.engine.backlog import Backlog
 from adaptrix_core.engine.kv_cache import KVCache
 from adaptrix_core.engine.prefix import PrefixCache
 from adaptrix_core.engine.request import TokenEvent
 from adaptrix_core.engine.row import Row
-from adaptrix_core.engine.sampler import Sampled
+from adaptrix_core.engine.sampler import Sampled, Unsampled
+from adaptrix_core.engine.suspicion import Quarantine
 from adaptrix_core.engine.waiting import WaitingRows
 from adaptrix_core.injection.mix import digests_of
 
@@ -99,6 +100,7 @@ class Scheduler:
         self.backlog = Backlog(max_rows)
         self._admission = Admission(self.backlog, max_waiting, max_wait_s)
         self.num_preemptions = 0
+        self.quarantine = Quarantine()
         self.planning: Row | None = None
         """The row being planned; still there after a step that failed at planning it."""
 
@@ -160,22 +162,30 @@ class Scheduler:
         self.planning = None
         self.backlog.planned(len(self._running), is_short)
         live = [chunk for chunk in chunks if chunk.row in self._running]
-        return Batch(tuple(sorted(live, key=lambda chunk: chunk.row.number))) if live else None
+        return Batch(tuple(sorted(self.quarantine.apart(live), key=lambda chunk: chunk.row.number))) if live else None
 
-    def commit(self, batch: Batch, sampled: Sequence[Sampled | None]) -> list[TokenEvent]:
-        """Record a step's outcome; rows that ended leave and free what they held."""
+    def commit(self, batch: Batch, sampled: Sequence[Sampled | Unsampled | None]) -> list[TokenEvent]:
+        """Record a step's outcome; rows that ended leave and free what they held. A fault of one row ends it alone."""
         events = []
+        self.quarantine.passed(batch.chunks)
         for chunk, result in zip(batch.chunks, sampled, strict=True):
-            end = chunk.start + chunk.count
-            chunk.row.computed = [max(computed, end) for computed in chunk.row.computed]
-            self._prefixes.name_new(chunk.row)
-            event = advance(chunk.row, result, self._eos_token_ids)
+            try:
+                event = self._settle(chunk, result)
+            except Exception as error:  # of its text or its grammar; the other rows have nothing to do with it
+                event = fail(chunk.row, error)
             if event is not None:
                 events.append(event)
             if chunk.row.finish_reason is not None:
                 self.backlog.ended(chunk.row)
                 self.remove(chunk.row)
         return events
+
+    def _settle(self, chunk: Chunk, result: Sampled | Unsampled | None) -> TokenEvent | None:
+        row, end = chunk.row, chunk.start + chunk.count
+        row.computed = [max(computed, end) for computed in row.computed]
+        if not isinstance(result, Unsampled):  # what led to no token is not for others to take over
+            self._prefixes.name_new(row)
+        return advance(row, result, self._eos_token_ids)
 
     def remove(self, row: Row) -> None:
         """Take a row out of its queue and free what it holds (idempotent)."""

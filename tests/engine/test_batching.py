@@ -181,7 +181,7 @@ def test_noise_is_a_function_of_seed_choice_and_position_only(make_engine: MakeE
 
 def test_without_a_seed_two_runs_differ(make_engine: MakeEngine) -> None:
     engine = make_engine(adapters=())
-    params = SamplingParams(max_tokens=20, temperature=5.0, ignore_eos=True)
+    params = SamplingParams(max_tokens=20, temperature=2.0, ignore_eos=True)
     first, second = (engine.generate([PROMPTS[0]], None, params)[0].token_ids for _ in range(2))
     assert first != second
 

@@ -1,6 +1,8 @@
-"""A step that cannot be computed ends its own rows, says why, and the next request is served."""
+"""A row that breaks its step ends alone and says why; the others of the step go on, and the next request is served."""
 
 from __future__ import annotations
+
+import math
 
 import pytest
 import torch
@@ -14,10 +16,18 @@ from tests.tiny_models import random_prompts
 PROMPTS = random_prompts([4, 9, 6])
 
 
+def on_device(engine: Engine, name: str) -> list[PointWeights]:
+    """An adapter's matrices there, brought there first."""
+    [term] = engine.resolve_mix(name)
+    engine.generate([PROMPTS[0]], name, request("x", PROMPTS[0], max_tokens=1).params)
+    banks = engine._injector._backend._banks.values()
+    return [bank[term.digest] for bank in banks if term.digest in bank]
+
+
 def break_on_device(engine: Engine, name: str) -> None:
     """Give an adapter on the device a matrix of a shape that cannot be multiplied."""
+    on_device(engine, name)
     [term] = engine.resolve_mix(name)
-    engine.generate([PROMPTS[0]], name, request("x", PROMPTS[0], max_tokens=1).params)  # so that it is there
     for bank in engine._injector._backend._banks.values():
         if term.digest in bank:
             bank[term.digest] = PointWeights(torch.zeros(2, 5), torch.zeros(7, 2), 1.0)
@@ -59,16 +69,44 @@ def test_logits_raise_and_leave_nothing_behind(make_engine: MakeEngine) -> None:
     assert len(engine.logits([PROMPTS[0]])[0]) == len(PROMPTS[0])
 
 
-def test_rows_that_had_not_begun_go_on(make_engine: MakeEngine) -> None:
-    engine = make_engine(max_rows=2)
+@pytest.mark.parametrize("place", range(5))
+def test_the_row_at_fault_is_found_among_the_rows_of_its_step(make_engine: MakeEngine, place: int) -> None:
+    engine = make_engine(max_rows=5)
+    blue = engine.resolve_mix("blue")
+    requests = {f"good{i}": request(f"good{i}", PROMPTS[i % 3], *([blue] if i % 2 else []), seed=i) for i in range(4)}
+    alone = {}
+    for wanted in requests.values():
+        engine.add(wanted)
+        alone.update(tokens_of(drain(engine)))
     break_on_device(engine, "red")
-    engine.add(request("broken", PROMPTS[0], engine.resolve_mix("red")))
-    engine.add(request("beside", PROMPTS[1]))
+    order = list(requests.values())
+    order.insert(place, request("broken", PROMPTS[0], engine.resolve_mix("red")))
+    for wanted in order:
+        engine.add(wanted)
     engine.add(request("waiting", PROMPTS[2], max_tokens=5))
-    events = step_or_fail(engine)
-    assert {(event.request_id, event.finish_reason) for event in events} == {("broken", "error"), ("beside", "error")}
-    assert all("RuntimeError" in event.error and "shape" in event.error for event in events)
-    assert len(tokens_of(drain(engine))["waiting", 0]) == 5
+    events = drain(engine)
+    ends = {event.request_id: event for event in events if event.finish_reason is not None}
+    assert "RuntimeError" in ends["broken"].error
+    assert "shape" in ends["broken"].error
+    found = tokens_of(events)
+    assert {key: found[key] for key in alone} == alone
+    assert len(found["waiting", 0]) == 5
+
+
+def test_weights_that_are_not_finite_end_their_own_row(make_engine: MakeEngine) -> None:
+    engine = make_engine()
+    engine.add(request("alone", PROMPTS[1], engine.resolve_mix("blue")))
+    alone = tokens_of(drain(engine))["alone", 0]
+    for weights in on_device(engine, "red"):
+        weights.lora_b.fill_(math.nan)
+    for name, temperature in (("greedy", 0.0), ("sampled", 1.0)):
+        engine.add(request(name, PROMPTS[0], engine.resolve_mix("red"), temperature=temperature))
+    engine.add(request("beside", PROMPTS[1], engine.resolve_mix("blue")))
+    events = drain(engine)
+    ends = {event.request_id: event for event in events if event.finish_reason is not None}
+    assert "not finite" in ends["greedy"].error
+    assert "not finite" in ends["sampled"].error
+    assert tokens_of(events)["beside", 0] == alone
 
 
 def test_a_row_that_cannot_even_begin_leaves_the_running_ones_alone(make_engine: MakeEngine) -> None:
