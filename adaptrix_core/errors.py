@@ -146,6 +146,12 @@ class AdapterUnavailable(RetryLater):
     code = "adapter_unavailable"
 
 
+class StorageFailed(AdaptrixError):
+    """Files could not be written or read: a disk is full (code storage_full), or a directory is not as it has to be."""
+
+    code = "storage_failed"
+
+
 class RequestNotFound(AdaptrixError):
     """No running request of that id (it may have ended)."""
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from adaptrix_core.adapters.peft_directory import is_peft_directory, unsigned_peft
 from adaptrix_core.adapters.snapshot import Snapshot
 from adaptrix_core.errors import AdapterNotFound, Forbidden, InvalidRequest
+from deployments.catalogue import shortened
 from deployments.names import RESERVED
 from deployments.package_files import describe
 from deployments.schemas import LoadRequest, UnloadRequest
@@ -64,18 +66,26 @@ def inside_roots(path: str, roots: Sequence[Path]) -> Path:
     allowed = []
     for root in roots:
         candidates = [wanted] if wanted.is_absolute() else [root / wanted, root.parent / wanted]
-        allowed += [c for c in (candidate.resolve() for candidate in candidates) if c.is_relative_to(root.resolve())]
+        allowed += [c for c in map(_resolved, candidates) if c is not None and c.is_relative_to(root.resolve())]
     for candidate in allowed:
-        if candidate.is_dir():
+        if os.path.isdir(candidate):
             return candidate
     if not allowed:
         names = ", ".join(repr(root.name) for root in roots) or "none is configured"
         raise Forbidden(
-            f"lora_path {path!r} is outside the directories that adapters may be loaded from ({names}; setting "
-            "security.load_roots); move the adapter there",
+            f"lora_path {shortened(path)!r} is outside the directories that adapters may be loaded from ({names}; "
+            "setting security.load_roots); move the adapter there",
             code="path_outside_roots",
             param="lora_path",
         )
     raise AdapterNotFound(
-        f"lora_path {path!r} is not a directory; give the directory of one adapter", param="lora_path"
+        f"lora_path {shortened(path)!r} is not a directory; give the directory of one adapter", param="lora_path"
     )
+
+
+def _resolved(path: Path) -> Path | None:
+    """``path`` with links resolved; None for what no file system can have (a link to itself, say)."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError):
+        return None

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from ray.exceptions import RayError
+from ray.serve.exceptions import RayServeException
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
@@ -49,7 +51,7 @@ logger = logging.getLogger(__name__)
 
 def build_api(services: Services) -> ASGIApp:
     """The application, over ``services``."""
-    app = FastAPI(title="Adaptrix", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(title="Adaptrix", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     _handle_errors(app)
     _generation_endpoints(app, services)
     _router_endpoints(app, services)
@@ -238,22 +240,21 @@ def _status_endpoints(app: FastAPI, services: Services) -> None:
 
 
 def _handle_errors(app: FastAPI) -> None:
-    async def core_error(_: Request, error: Exception) -> Response:
-        return error_response(error)
-
     async def http_error(request: Request, error: Exception) -> Response:
-        status = error.status_code if isinstance(error, HTTPException) else 400
-        code = {404: "unknown_path", 405: "method_not_allowed"}.get(status, "invalid_request")
-        message = f"{request.method} {request.url.path} is not an endpoint of this server; see GET /v1/models to begin"
+        assert isinstance(error, HTTPException)
+        code = {404: "unknown_path", 405: "method_not_allowed"}.get(error.status_code, "invalid_request")
+        asked = f"{request.method} {shortened(request.url.path)}"
+        message = f"{asked} is not an endpoint of this server; see GET /docs, or GET /v1/models to begin"
         document = {"message": message, "type": "invalid_request_error", "code": code, "param": None}
-        return JSONResponse({"error": document}, status)
+        return JSONResponse({"error": document}, error.status_code, error.headers)
 
-    async def unexpected(request: Request, error: Exception) -> Response:
+    async def failed(request: Request, error: Exception) -> Response:
         response = error_response(error)
         if response.status_code == 500:
             logger.exception("%s %s failed", request.method, request.url.path, exc_info=error)
         return response
 
-    app.add_exception_handler(AdaptrixError, core_error)
+    for kind in (AdaptrixError, OSError, RayError, RayServeException):
+        app.add_exception_handler(kind, failed)
     app.add_exception_handler(HTTPException, http_error)
-    app.add_exception_handler(Exception, unexpected)
+    app.add_exception_handler(Exception, failed)

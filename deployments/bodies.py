@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.sections import SecuritySettings
 from deployments.body import Body
-from deployments.errors import BodyTooLarge
+from deployments.errors import BodyTooLarge, UnsupportedEncoding
 from deployments.faults import invalid_body
 from deployments.json_body import parse_json
 
@@ -30,7 +30,10 @@ _LARGE_BODIES = ThreadPoolExecutor(1, "adaptrix-large-bodies")
 
 
 async def read_body(request: Request, limit: int, setting: str = "security.max_body_bytes") -> bytes:
-    """The whole body. Raises BodyTooLarge, which names ``setting``, as early as the size is known."""
+    """The whole body. Raises UnsupportedEncoding, and BodyTooLarge (it names ``setting``) as early as that is known."""
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        raise UnsupportedEncoding(f"content-encoding is {encoding[:40]!r}; send the body as it is, without one")
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > limit:
         _too_large(int(announced), limit, setting)

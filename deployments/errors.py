@@ -5,7 +5,9 @@ Knows the core's error classes and the ways in which Ray reports a lost process.
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 from typing import Any
 
 from pydantic import ValidationError
@@ -21,6 +23,7 @@ RETRY_AFTER_S = 1.0
 MAX_RETRY_AFTER_S = 600.0
 ALIKE_HEADER = "x-adaptrix-refused-alike"
 """Seconds for which requests like this one get the same answer."""
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 LOST = (RayActorError, ObjectLostError, NodeDiedError, WorkerCrashedError)
 """Ray's errors for a process that is gone, or for what it had not handed over."""
 
@@ -40,6 +43,7 @@ _STATUS: tuple[tuple[type[core.AdaptrixError], int, str], ...] = (
     (core.AdapterUnavailable, 503, "server_error"),
     (core.RequestTimeout, 504, "timeout_error"),
     (core.EngineStopped, 503, "server_error"),
+    (core.StorageFailed, 507, "server_error"),
 )
 
 
@@ -52,6 +56,12 @@ class BodyTooLarge(core.InvalidRequest):
     """A request body over the configured limit."""
 
     code = "body_too_large"
+
+
+class UnsupportedEncoding(core.InvalidRequest):
+    """A body in a transfer form that is not read here."""
+
+    code = "unsupported_encoding"
 
 
 class AllBusy(core.Overloaded):
@@ -90,6 +100,8 @@ def as_core_error(error: BaseException) -> core.AdaptrixError:
         return NotReady(f"no replica could take the request ({type(error).__name__}); send it again in a moment")
     if isinstance(error, ValidationError):
         return invalid_body(error, None)
+    if isinstance(error, OSError) and (error.filename is not None or error.errno in _NO_ROOM):
+        return _storage_failed(error)
     return _unexpected(error)
 
 
@@ -97,6 +109,8 @@ def status_of(error: core.AdaptrixError) -> tuple[int, str]:
     """HTTP status and OpenAI error type."""
     if isinstance(error, BodyTooLarge):
         return 413, "invalid_request_error"
+    if isinstance(error, UnsupportedEncoding):
+        return 415, "invalid_request_error"
     if isinstance(error, NotReady):
         return 503, "server_error"
     for kind, status, name in _STATUS:
@@ -139,6 +153,17 @@ def retry_after_s(error: core.AdaptrixError) -> int:
 def whole_seconds(estimate_s: float) -> int:
     """What `retry-after` says for an estimate."""
     return max(1, math.ceil(min(estimate_s, MAX_RETRY_AFTER_S)))
+
+
+def _storage_failed(error: OSError) -> core.StorageFailed:
+    """Which file is told by its name alone: where the server keeps it is nobody's business."""
+    name = f" ({os.path.basename(str(error.filename))!r})" if error.filename is not None else ""
+    code = "storage_full" if error.errno in _NO_ROOM else None
+    return core.StorageFailed(
+        f"the server cannot use its files{name}: {error.strerror}; its operator has to look at adapters.state_dir and "
+        "the temporary directory, then send the request again",
+        code=code,
+    )
 
 
 def _unexpected(error: BaseException) -> core.AdaptrixError:

@@ -51,7 +51,7 @@ class Guard:
             await send(message)
 
         try:
-            _refuse_control_headers(Headers(scope=scope))
+            refuse_control_headers(Headers(scope=scope))
             if not self._keys_enabled:
                 _refuse_strangers(scope, Headers(scope=scope))
         except AdaptrixError as error:
@@ -64,7 +64,8 @@ class Guard:
                 watch.close()
 
 
-def _refuse_control_headers(headers: Headers) -> None:
+def refuse_control_headers(headers: Headers) -> None:
+    """Raise InvalidRequest for headers that only our own parts may send."""
     for name in headers:
         if name.replace("_", "-").startswith(CONTROL_HEADERS):
             raise InvalidRequest(f"header {name!r} is for use inside the server; remove it", param=name)

@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments.errors import ALIKE_HEADER, whole_seconds
 from deployments.names import AUTO
+from deployments.proxy_errors import ProxyErrors
 from deployments.proxy_metrics import ProxyMetrics
 
 METRICS = "/metrics"
@@ -37,7 +38,7 @@ MOST_KINDS = 256
 
 def middlewares() -> list[Middleware]:
     """What Ray Serve's proxies put around themselves."""
-    return [Middleware(ProxyRefusals)]
+    return [Middleware(ProxyErrors), Middleware(ProxyRefusals)]
 
 
 class ProxyRefusals:
@@ -174,9 +175,10 @@ def kind_of(scope: Scope, body: bytes | None) -> Hashable:
     try:
         document: Any = json.loads(body or b"")
         asked = {name: document.get(name) for name in ("model", "priority", "n", "adaptrix")}
+        told_apart_by = json.dumps(asked, sort_keys=True)
     except (ValueError, RecursionError, AttributeError):
         return None
     prompt = document.get("prompt")
     if asked["model"] == AUTO or (isinstance(prompt, list) and any(isinstance(part, str | list) for part in prompt)):
         return None
-    return Headers(scope=scope).get("authorization"), scope["path"], json.dumps(asked, sort_keys=True)
+    return Headers(scope=scope).get("authorization"), scope["path"], told_apart_by

@@ -286,6 +286,13 @@ class LoadRequest(Body):
             raise ValueError(f"{name!r} is reserved; choose another name")
         return name
 
+    @field_validator("lora_path")
+    @classmethod
+    def _can_be_a_path(cls, path: str) -> str:
+        if "\0" in path:
+            raise ValueError("holds a NUL character, which no path has")
+        return path
+
 
 class UnloadRequest(Body):
     """``POST /v1/unload_lora_adapter``: ``name`` (every version of it) or ``name@version``."""

@@ -23,14 +23,12 @@ from deployments.errors import as_core_error
 from deployments.generation import Batches, Running
 from deployments.metrics import Metrics
 from deployments.principals import Principal
+from deployments.request_id import REQUEST_ID, cleaned_id
 from deployments.request_line import request_line
 from deployments.schemas import ChatRequest, CompletionRequest
 from deployments.wire import Piece, RowTimes
 
 logger = logging.getLogger(__name__)
-
-REQUEST_ID = "x-request-id"
-MAX_REQUEST_ID = 128
 
 
 @dataclass
@@ -50,11 +48,6 @@ class RowSummary:
         self.num_prompt_tokens = piece.prompt_tokens
         if piece.finish_reason is not None:
             self.finish_reason, self.times = piece.finish_reason, piece.times
-
-
-def cleaned_id(given: str) -> str:
-    """An id that a caller chose, as it goes into logs and traces: visible ASCII, no longer than `MAX_REQUEST_ID`."""
-    return "".join(character for character in given[:MAX_REQUEST_ID] if "!" <= character <= "~")
 
 
 class RequestWatch:

@@ -12,7 +12,7 @@ import pytest
 
 from adaptrix_core.observe.logs import request_id, start_logging, stop_logging
 from adaptrix_core.sections import ObserveSettings
-from deployments.watch import cleaned_id
+from deployments.request_id import cleaned_id
 from tests.serving.conftest import BASE_ID
 from tests.serving.inprocess import running
 from tests.serving.tiny import World

@@ -1,0 +1,113 @@
+"""What Ray Serve's proxy says itself has the shape of our errors; what the application says passes untouched."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import httpx
+import pytest
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from deployments.proxy_errors import ProxyErrors
+from tests.serving.inprocess import listening
+
+PATH = "/v1/completions"
+
+
+def proxy(answer: Callable[[], Response | None]) -> ASGIApp:
+    """A proxy that reads the headers that Ray Serve's does, as it does, and answers this; None is no answer at all."""
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        for name, value in scope["headers"]:
+            if name in (b"x-request-id", b"traceparent", b"x-request-timeout-seconds", b"serve_session_id"):
+                value.decode()
+        response = answer()
+        if response is not None:
+            await response(scope, receive, send)
+
+    return serve
+
+
+async def asked(app: ASGIApp, path: str = PATH, headers: list[tuple[bytes, bytes]] | None = None) -> httpx.Response:
+    async with listening(ProxyErrors(app)) as url, httpx.AsyncClient(base_url=url) as http:
+        return await http.post(path, json={}, headers=headers)
+
+
+def in_shape(answer: httpx.Response) -> tuple[int, str]:
+    error = answer.json()["error"]
+    assert set(error) == {"message", "type", "code", "param"}
+    return answer.status_code, error["code"]
+
+
+def raising() -> Response:
+    raise RuntimeError("a fault of the proxy")
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (lambda: PlainTextResponse("Path '/v1' not found. Ping http://.../-/routes", 404), (503, "not_ready")),
+        (lambda: PlainTextResponse("Request 1 timed out after 1e-09s.", 408), (504, "deadline_exceeded")),
+        (lambda: PlainTextResponse("busy", 429), (429, "overloaded")),
+        (lambda: PlainTextResponse("unavailable", 503), (503, "not_ready")),
+        (lambda: PlainTextResponse("Internal Server Error", 500), (503, "not_ready")),
+        (lambda: None, (503, "ingress_lost")),
+        (raising, (500, "internal_error")),
+    ],
+    ids=["no application", "too late", "full", "unavailable", "failed", "no answer", "raised"],
+)
+async def test_the_proxys_own_answers_take_the_shape_of_ours(
+    answer: Callable[[], Response | None], told: tuple[int, str]
+) -> None:
+    got = await asked(proxy(answer))
+    assert in_shape(got) == told
+    assert ("retry-after" in got.headers) == (told[0] in (429, 503))
+
+
+async def parts() -> Awaitable[None]:  # type: ignore[misc]
+    for number in range(3):
+        yield b"data: %d\n\n" % number  # type: ignore[misc]
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda: JSONResponse({"error": {"message": "no"}}, 404, {"x-one": "1"}),
+        lambda: JSONResponse({"object": "list"}, 200),
+        lambda: PlainTextResponse("Success: added", 200),
+        lambda: Response(status_code=204),
+        lambda: StreamingResponse(parts(), media_type="text/event-stream"),  # type: ignore[arg-type]
+    ],
+    ids=["error", "document", "text", "nothing", "stream"],
+)
+async def test_the_applications_answers_pass_through(answer: Callable[[], Response]) -> None:
+    got, plain = await asked(proxy(answer)), answer()
+    assert got.status_code == plain.status_code
+    assert {**plain.headers, "date": ""}.items() <= {**got.headers, "date": ""}.items()
+    assert got.content == (b"data: 0\n\ndata: 1\n\ndata: 2\n\n" if isinstance(plain, StreamingResponse) else plain.body)
+
+
+async def test_what_operators_ask_ray_serve_itself_stays_as_it_is() -> None:
+    got = await asked(proxy(lambda: PlainTextResponse("draining", 503)), "/-/healthz")
+    assert (got.status_code, got.text) == (503, "draining")
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        ((b"x-request-id", "é".encode("latin-1")), 200),
+        ((b"x-request-id", b"ok-\xff"), 200),
+        ((b"traceparent", b"\xe9"), 200),
+        ((b"x-request-timeout-seconds", b"\xe9"), 400),
+        ((b"x-request-timeout-seconds", b"soon"), 400),
+        ((b"serve_session_id", b"\xe9"), 400),
+    ],
+)
+async def test_headers_that_the_proxy_cannot_read(header: tuple[bytes, bytes], status: int) -> None:
+    got = await asked(proxy(lambda: JSONResponse({})), headers=[header])
+    assert got.status_code == status
+    if status == 400:
+        assert in_shape(got) == (400, "invalid_request")
