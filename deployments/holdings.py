@@ -23,6 +23,7 @@ from adaptrix_core.adapters.revocation_lease import RevocationLease
 from adaptrix_core.adapters.snapshot import Snapshot
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected, AdapterUnavailable, AdaptrixError, CacheFull
 from adaptrix_core.injection.mix import Mix, Term
+from adaptrix_core.sampling import SamplingDefaults, asked_for
 from deployments.arrivals import TRY_LIMIT_S, Arrivals
 from deployments.breaker import Breakers
 from deployments.catalogue import Catalogue
@@ -52,6 +53,8 @@ class Pinned:
     """What one request computes under."""
 
     mixes: tuple[Mix, ...]
+    asked: SamplingDefaults | None
+    """What its adapters ask to be sampled by, as their verified metadata say."""
     ended: asyncio.Future[None]
     """Gets an AdapterRejected (adapter_revoked) where the request must not go on."""
 
@@ -126,7 +129,7 @@ class Holdings:
                     await self._require(package)
                     digests[package] = await self._pin(package)
                 terms = tuple(tuple(Term(digests[package], weight) for package, weight in mix) for mix in mixes)
-                yield Pinned(terms, ended)
+                yield Pinned(terms, asked_for(map(self._wishes, mixes)), ended)
             finally:
                 for digest in digests.values():
                     self._loader.unpin(digest)
@@ -159,6 +162,9 @@ class Holdings:
         for package in filter(self._lease.is_revoked, self._listed):
             refused[package] = Refusal("adapter_revoked", self._lease.reason(package))
         return held, refused
+
+    def _wishes(self, mix: PackageMix) -> list[tuple[SamplingDefaults | None, float]]:
+        return [(self._held[package].metadata.sampling, weight) for package, weight in mix]
 
     def _is_news(self, entry: Entry) -> bool:
         if entry.package in self._held and entry.package not in self._draining:

@@ -146,17 +146,18 @@ class _Generation(Body):
     stream: bool = False
     stream_options: StreamOptions | None = None
     n: Annotated[int, within("n")] = 1
-    temperature: Annotated[float, within("temperature")] = 1.0
-    top_p: Annotated[float, within("top_p")] = 1.0
-    top_k: Annotated[int, Interval(ge=-1, le=LIMITS["top_k"].high)] = 0
+    # Null here is left to the adapter, then the model, then our defaults: the replica knows them.
+    temperature: Annotated[float | None, within("temperature")] = None
+    top_p: Annotated[float | None, within("top_p")] = None
+    top_k: Annotated[int | None, Interval(ge=-1, le=LIMITS["top_k"].high)] = None
     """-1 and 0 both keep the whole vocabulary."""
-    min_p: Annotated[float, within("min_p")] = 0.0
+    min_p: Annotated[float | None, within("min_p")] = None
     seed: Annotated[int | None, within("seed")] = None
     stop: Stop | None = None
     ignore_eos: bool = False
     presence_penalty: Annotated[float, within("presence_penalty")] = 0.0
     frequency_penalty: Annotated[float, within("frequency_penalty")] = 0.0
-    repetition_penalty: Annotated[float, within("repetition_penalty")] = 1.0
+    repetition_penalty: Annotated[float | None, within("repetition_penalty")] = None
     logit_bias: LogitBias | None = None
     response_format: ResponseFormat | None = None
     priority: Annotated[int, within("priority")] = 0
@@ -180,7 +181,7 @@ class _Generation(Body):
             "n": self.n,
             "temperature": self.temperature,
             "top_p": self.top_p,
-            "top_k": max(self.top_k, 0),
+            "top_k": None if self.top_k is None else max(self.top_k, 0),
             "min_p": self.min_p,
             "stop": tuple(self.stop or ()),
             "ignore_eos": self.ignore_eos,

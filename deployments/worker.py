@@ -102,6 +102,7 @@ class EngineWorker:
         async with self.holdings.pinned(call.mixes) as pinned:
             pinning.end()
             schedules = tuple(constant(mix) for mix in pinned.mixes)
+            params = params.with_defaults(pinned.asked, self._engine.base.sampling)
             # What encoding and reading adapters has taken is gone.
             left_s = None if call.timeout_s is None else max(1e-3, call.timeout_s - (time.monotonic() - arrived))
             resume = tuple(RowProgress(row.token_ids, row.is_finished) for row in call.resume)

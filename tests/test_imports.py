@@ -17,6 +17,7 @@ CORE_ORDER = [
     "places",
     "suggestions",
     "writable",
+    "sampling",
     "sections",
     "config",
     "cache_dir",

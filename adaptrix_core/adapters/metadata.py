@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError, model_validator
 
 from adaptrix_core.errors import AdapterRejected
+from adaptrix_core.sampling import SamplingDefaults
 
 if TYPE_CHECKING:
     from adaptrix_core.base import BaseModelInfo, Point
@@ -79,6 +80,8 @@ class AdapterMetadata(BaseModel):
     """Activated LoRA: the adapter acts from this token sequence on. None: on every token."""
     created_date: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     license: str = Field(default="unspecified", max_length=200)
+    sampling: SamplingDefaults | None = None
+    """What its answers are sampled by where a request leaves it open; a value in a request always wins."""
     training: dict[str, JsonValue] = Field(default_factory=dict)
     performance_metrics: dict[str, JsonValue] = Field(default_factory=dict)
     routing_examples: tuple[str, ...] = ()

@@ -12,14 +12,15 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 from transformers.utils import logging as transformers_logging
 
 from adaptrix_core.base.families import family_of
-from adaptrix_core.base.gguf_types import quantised_types
+from adaptrix_core.base.gguf_scan import GGUFScan, scan_gguf
 from adaptrix_core.base.layouts import KEPT_TYPES, Layout
 from adaptrix_core.base.model import BaseModel, BaseModelInfo
 from adaptrix_core.base.packed import PACKED_FILE, ModuleTensors, PackedWeights, pack_weights
 from adaptrix_core.base.packed_model import PackedModel, describe_module, why_not_packed
-from adaptrix_core.base.source import Source, gguf_file_of, resolve
+from adaptrix_core.base.source import EMBEDDED, Source, gguf_file_of, resolve
 from adaptrix_core.errors import BaseModelError
 from adaptrix_core.native import why_not
+from adaptrix_core.sampling import SamplingDefaults, first_opinions, from_generation_config
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,9 @@ class BaseModelManager:
     ) -> None:
         self.model_name = model_name
         self.device = resolve_device(device)
-        self.layout, self._why = _layout(model_name, precision, optimize, self.device)
+        file = gguf_file_of(model_name)
+        self._scan = GGUFScan() if file is None else scan_gguf(file)
+        self.layout, self._why = _layout(self._scan, precision, optimize, self.device)
         self.dtype = resolve_dtype("auto" if self.layout is not None else precision, self.device)
         self._lineage = lineage
         self._model: BaseModel | None = None
@@ -66,10 +69,17 @@ class BaseModelManager:
         """The loaded model (loaded on the first call). Raises BaseModelError."""
         if self._model is None:
             self._model = self._load_packed() or self._load_plain()
+            self._model.sampling = first_opinions(self._own_sampling(), self._model.sampling)
             unpacked = self.layout is not None and not isinstance(self._model, PackedModel)
             level = logging.WARNING if unpacked else logging.INFO
             log.log(level, "base model %s: weights as %s: %s", self.model_name, self._model.layout, self._why)
         return self._model
+
+    def _own_sampling(self) -> SamplingDefaults:
+        """What the source itself says of sampling, beside its generation config."""
+        carried = from_generation_config(self._scan.sampling, self.model_name)
+        embedded = EMBEDDED.get(self.model_name)
+        return first_opinions(carried, embedded.sampling if embedded is not None else None)
 
     def _load_plain(self) -> BaseModel:
         source = resolve(self.model_name, self.dtype, self._lineage)
@@ -136,20 +146,18 @@ def _cpu_has_bf16() -> bool:
     return "AVX512" in capabilities and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
-def _layout(name: str, precision: str, optimize: Optimize, device: torch.device) -> tuple[Layout | None, str]:
+def _layout(scan: GGUFScan, precision: str, optimize: Optimize, device: torch.device) -> tuple[Layout | None, str]:
     """Which packed layout is wanted (None: numbers), and why."""
     if precision != "auto":
         return LAYOUTS.get(precision), f"precision is {precision}"
     if optimize != "auto":
         return _FASTEST.get(optimize) if device.type == "cpu" else None, f"optimize is {optimize}"
-    file = gguf_file_of(name)
-    types = [] if file is None else quantised_types(file)
-    if not types:
+    if not scan.quantised:
         return None, "the source is not quantised"
     if device.type != "cpu":
         return None, f"packed ones are computed on the CPU, not on {device}"
-    form = "the form that its file has" if set(types) <= KEPT_TYPES else "the nearest to what its file has"
-    return "int4", f"{form} ({', '.join(types)})"
+    form = "the form that its file has" if KEPT_TYPES.issuperset(scan.quantised) else "the nearest to what its file has"
+    return "int4", f"{form} ({', '.join(scan.quantised)})"
 
 
 def _packed_weights(source: Source, config: Any) -> PackedWeights:

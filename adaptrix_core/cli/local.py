@@ -23,6 +23,7 @@ from adaptrix_core.routing.catalogue import cards_in
 from adaptrix_core.routing.embedder import TextEmbedder
 from adaptrix_core.routing.policy import Resolved
 from adaptrix_core.routing.semantic import SemanticRouter
+from adaptrix_core.sampling import asked_for
 
 HERE = "local"
 """What this process is called where a server lists its replicas."""
@@ -61,9 +62,11 @@ class LocalTarget:
         mix = await loop.resolve_mix(weights or None)
         prompt = loop.engine.encode([dict(message) for message in request.messages])
         sampling = {**request.sampling(), "stop": tuple(request.stop), "grammar": _grammar(request)}
-        generation = GenerationRequest(
-            f"local-{uuid.uuid4().hex}", prompt, SamplingParams(**sampling), schedules=(constant(mix),)
+        asked = asked_for(
+            [[(a.metadata.sampling, weight) for a, weight in zip(adapters, weights.values(), strict=True)]]
         )
+        params = SamplingParams(**sampling).with_defaults(asked, loop.engine.base.sampling)
+        generation = GenerationRequest(f"local-{uuid.uuid4().hex}", prompt, params, schedules=(constant(mix),))
         pieces: list[str] = []
         num_tokens = 0
         first_token_s: float | None = None

@@ -49,7 +49,9 @@ class _ContinueTakesAnId(click.Command):
 )
 @click.option("--system", help="System message before the conversation.")
 @click.option("--max-tokens", type=click.IntRange(min=1), default=MAX_TOKENS, show_default=True)
-@click.option("--temperature", type=click.FloatRange(min=0.0), default=0.0, show_default=True)
+@click.option(
+    "--temperature", type=click.FloatRange(min=0.0), help="0 is greedy [default: the adapter's, then the model's]."
+)
 @click.option("--top-p", type=click.FloatRange(min=0.0, max=1.0, min_open=True))
 @click.option("--seed", type=int)
 @click.option("--stop", multiple=True, help="Stop at this text; may be given several times.")

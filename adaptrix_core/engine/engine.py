@@ -31,6 +31,7 @@ from adaptrix_core.errors import InvalidRequest, Overloaded
 from adaptrix_core.injection.mix import Mix, Term, constant
 from adaptrix_core.injection.native import injector_for
 from adaptrix_core.places import shipped_adapters
+from adaptrix_core.sampling import OURS, SamplingDefaults, asked_for, first_opinions
 
 Prompt = str | Sequence[int] | Sequence[Mapping[str, str]]
 """Raw text, token ids, or chat messages."""
@@ -101,15 +102,29 @@ class Engine(EngineCore):
 
     def resolve_mix(self, choice: AdapterChoice) -> Mix:
         """Names -> the mix of their current weights, loading what is not loaded. Raises AdapterNotFound."""
-        if choice is None:
-            return ()
-        weights = {choice: 1.0} if isinstance(choice, str) else choice
+        return tuple(Term(adapter.digest, weight) for adapter, weight in self._chosen(choice))
+
+    def sampling_defaults(self, *choices: AdapterChoice) -> SamplingDefaults:
+        """What a request with these choices (several: a fork) is sampled by where its parameters leave it open.
+
+        The adapters' own wishes, then the model's, then ours (`sampling.py`); loads what is not loaded.
+        """
+        return first_opinions(self._asked_for(choices), self.base.sampling, OURS)
+
+    def _asked_for(self, choices: Iterable[AdapterChoice]) -> SamplingDefaults | None:
+        return asked_for(
+            [(adapter.metadata.sampling, weight) for adapter, weight in self._chosen(choice)] for choice in choices
+        )
+
+    def _chosen(self, choice: AdapterChoice) -> list[tuple[Adapter, float]]:
+        """The adapters of a choice with their weights, loaded. Raises AdapterNotFound."""
+        weights = {} if choice is None else {choice: 1.0} if isinstance(choice, str) else choice
         for name, weight in weights.items():
             if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not math.isfinite(weight):
                 raise InvalidRequest(
                     f"the weight of {name!r} is {weight!r}; it must be a finite number", param="adaptrix.mix"
                 )
-        return tuple(Term(self.loader.load(name).digest, float(weight)) for name, weight in weights.items())
+        return [(self.loader.load(name), float(weight)) for name, weight in weights.items()]
 
     def encode(self, prompt: Prompt) -> tuple[int, ...]:
         """Any kind of prompt -> token ids. Raises InvalidRequest for an empty one."""
@@ -129,6 +144,7 @@ class Engine(EngineCore):
         """Generate for every prompt, all in one running batch; completions come in the order of prompts.
 
         adapters: one choice for all prompts, or one per prompt. fork: run every prompt under each of these instead.
+        params: fields that are left unset come from the adapters, then the model, then us: see `sampling_defaults`.
         With ``params.n`` choices or a fork of several mixes, a prompt has that many completions, in order.
         """
         if isinstance(prompts, str):
@@ -136,12 +152,13 @@ class Engine(EngineCore):
         choices = self._choices(adapters, len(prompts))
         requests = []
         for prompt, choice in zip(prompts, choices, strict=True):
-            mixes = [self.resolve_mix(c) for c in (fork if fork is not None else [choice])]
+            under = fork if fork is not None else [choice]
+            mixes = [self.resolve_mix(c) for c in under]
             requests.append(
                 GenerationRequest(
                     request_id=f"generate-{next(self._request_numbers)}",
                     prompt_token_ids=self.encode(prompt),
-                    params=params or SamplingParams(),
+                    params=(params or SamplingParams()).with_defaults(self._asked_for(under), self.base.sampling),
                     schedules=tuple(constant(mix) for mix in mixes),
                 )
             )

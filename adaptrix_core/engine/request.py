@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from adaptrix_core.engine.sampling_limits import LIMITS, MAX_BIASES, MAX_STOPS, Limit
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.injection.mix import Mix, MixSchedule, check_schedule
+from adaptrix_core.sampling import NAMES, OURS, SamplingDefaults, first_opinions
 
 FinishReason = Literal["stop", "length", "abort", "error", "deadline_exceeded"]
 
 
+UNSET: Any = None
+"""The value of a field that is left to the adapter, the model, or our own defaults, in this order."""
+
+
 @dataclass(frozen=True)
 class SamplingParams:
-    """How tokens are chosen; names and meanings are vLLM's. A bad value raises InvalidRequest naming the field."""
+    """How tokens are chosen; names and meanings are vLLM's. A bad value raises InvalidRequest naming the field.
+
+    Fields that are `UNSET` get their value from `with_defaults` (`sampling.py` has the rule).
+    """
 
     max_tokens: int | None = 64
     """Tokens to generate at most; None means up to the model's context."""
-    temperature: float = 1.0
+    temperature: float = UNSET
     """0 is greedy."""
-    top_p: float = 1.0
-    top_k: int = 0
+    top_p: float = UNSET
+    top_k: int = UNSET
     """0 keeps the whole vocabulary."""
-    min_p: float = 0.0
+    min_p: float = UNSET
     seed: int | None = None
     """Sampling noise is a function of (seed, choice, position) alone."""
     stop: tuple[str, ...] = ()
@@ -33,7 +41,7 @@ class SamplingParams:
     """How many of the likeliest tokens to report beside the chosen one; None reports nothing."""
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
-    repetition_penalty: float = 1.0
+    repetition_penalty: float = UNSET
     n: int = 1
     logit_bias: Mapping[int, float] | None = None
     grammar: str | None = None
@@ -56,6 +64,19 @@ class SamplingParams:
             )
         for token, bias in biases.items():
             _check_number(f"logit_bias of token {token}", bias, LIMITS["logit_bias"], param="logit_bias")
+
+    def with_defaults(self, *sources: SamplingDefaults | None) -> SamplingParams:
+        """The same with every field that is unset filled from the first source that has an opinion on it, else by ours.
+
+        Whoever wants several choices wants different ones: a default of greedy does not hold where ``n`` is above 1.
+        """
+        unset = [name for name in NAMES if getattr(self, name) is None]
+        if not unset:
+            return self
+        if self.n > 1:
+            sources = tuple(source and source.unless_greedy() for source in sources)
+        values = first_opinions(*sources, OURS).named()
+        return replace(self, **{name: values[name] for name in unset})
 
     @property
     def is_greedy(self) -> bool:
@@ -83,6 +104,7 @@ class GenerationRequest:
     request_id: str
     prompt_token_ids: tuple[int, ...]
     params: SamplingParams = field(default_factory=SamplingParams)
+    """What is still unset becomes ours: adapters and models are asked by whoever makes the request."""
     schedules: tuple[MixSchedule, ...] = (((0, ()),),)
     salt: bytes = b""
     """Separates tenants in every cache key, and in who gets how much of the engine."""
@@ -100,6 +122,7 @@ class GenerationRequest:
     """Whether it may have been what hung another engine: its rows are then computed apart from others at first."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "params", self.params.with_defaults())
         if self.timeout_s is not None and not self.timeout_s > 0:
             raise InvalidRequest(f"timeout_s is {self.timeout_s!r}; it must be above 0", param="timeout_s")
         _check_number("priority", self.priority, LIMITS["priority"])

@@ -1,4 +1,4 @@
-"""Whether a GGUF file's weights are quantised, from its directory of tensors; nothing else of it is read.
+"""Whether a GGUF file's weights are quantised, and what it says of sampling; nothing else of it is read.
 
 A whole reader turns every entry of the vocabulary into an object, which takes tens of seconds; here they are stepped
 over (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md).
@@ -9,10 +9,13 @@ from __future__ import annotations
 import mmap
 import struct
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gguf import GGMLQuantizationType as GGML
 from gguf import GGUFValueType as Value
+from gguf import Keys
 
 _PLAIN = frozenset({GGML.F32, GGML.F16, GGML.BF16, GGML.F64})
 _BYTES = {
@@ -28,37 +31,69 @@ _BYTES = {
     Value.INT64: 8,
     Value.FLOAT64: 8,
 }
+_LAYOUTS = {Value.FLOAT32: "<f", Value.FLOAT64: "<d", Value.INT32: "<i", Value.UINT32: "<I", Value.INT64: "<q"}
+"""Value types that a number of the sampling entries may have."""
+_SAMPLING = {
+    Keys.General.SAMPLING_TEMP.encode(): "temperature",
+    Keys.General.SAMPLING_TOP_P.encode(): "top_p",
+    Keys.General.SAMPLING_TOP_K.encode(): "top_k",
+    Keys.General.SAMPLING_MIN_P.encode(): "min_p",
+    Keys.General.SAMPLING_PENALTY_REPEAT.encode(): "repetition_penalty",
+}
+_LONGEST_KEY = 256
 _HEAD_BYTES = 4 + 4
 _MATRIX = 2
 """Dimensions of a weight matrix; norms and biases have one and are plain in any file."""
 
 
-def quantised_types(file: Path) -> list[str]:
-    """Quantised types of the file's matrices, the commonest first, such as ``["Q4_1", "Q6_K"]``; empty for none.
+@dataclass(frozen=True)
+class GGUFScan:
+    """What was read in passing."""
 
-    Also empty for what is not a GGUF file: whoever loads it says what is wrong with it.
-    """
+    quantised: tuple[str, ...] = ()
+    """Quantised types of the file's matrices, the commonest first, such as ``("Q4_1", "Q6_K")``; empty for none."""
+    sampling: Mapping[str, float] = field(default_factory=dict)
+    """What the file says of sampling, by the names of `SamplingDefaults`."""
+
+
+def scan_gguf(file: Path) -> GGUFScan:
+    """Read past everything else. Empty for what is no GGUF file: whoever loads it says what is wrong with it."""
     try:
         with file.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return [GGML(kind).name for kind, _ in _matrix_types(data).most_common() if kind not in _PLAIN]
+            return _scan(data)
     except (OSError, ValueError, OverflowError, struct.error):
-        return []
+        return GGUFScan()
 
 
-def _matrix_types(data: mmap.mmap) -> Counter[int]:
+def _scan(data: mmap.mmap) -> GGUFScan:
     num_tensors, at = _number(data, _HEAD_BYTES, "<Q")
     num_entries, at = _number(data, at, "<Q")
+    sampling: dict[str, float] = {}
     for _ in range(num_entries):
-        at = _past_text(data, at)
+        key, at = _text(data, at)
         kind, at = _number(data, at, "<I")
+        if key in _SAMPLING and Value(kind) in _LAYOUTS:
+            sampling[_SAMPLING[key]] = _value(data, at, _LAYOUTS[Value(kind)])
         at = _past_value(data, at, Value(kind))
-    found: Counter[int] = Counter()
+    types: Counter[int] = Counter()
     for _ in range(num_tensors):
         dimensions, at = _number(data, _past_text(data, at), "<I")
         kind, at = _number(data, at + 8 * dimensions, "<I")
-        found[kind] += dimensions >= _MATRIX
+        types[kind] += dimensions >= _MATRIX
         at += 8  # where the tensor's bytes are
-    return +found
+    quantised = tuple(GGML(kind).name for kind, _ in (+types).most_common() if kind not in _PLAIN)
+    return GGUFScan(quantised, sampling)
+
+
+def _value(data: mmap.mmap, at: int, layout: str) -> float:
+    """A number; the digits that single precision does not have are not made up."""
+    value: float = struct.unpack_from(layout, data, at)[0]
+    return float(f"{value:.7g}") if layout == "<f" else value
+
+
+def _text(data: mmap.mmap, at: int) -> tuple[bytes, int]:
+    end = _past_text(data, at)
+    return data[at + 8 : min(end, at + 8 + _LONGEST_KEY)], end
 
 
 def _past_value(data: mmap.mmap, at: int, kind: Value) -> int:

@@ -1,4 +1,4 @@
-"""Whether a GGUF file is quantised is read off its directory of tensors, past a vocabulary of any length."""
+"""What a GGUF file is, is read off its directories, past a vocabulary of any length."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from gguf import GGMLQuantizationType as GGML
 
-from adaptrix_core.base.gguf_types import quantised_types
+from adaptrix_core.base.gguf_scan import GGUFScan, scan_gguf
 
 
 def write(file: Path, *kinds: GGML) -> Path:
@@ -17,6 +17,8 @@ def write(file: Path, *kinds: GGML) -> Path:
     writer = gguf.GGUFWriter(file, "llama")
     writer.add_name("small")
     writer.add_bool("some.flag", True)
+    writer.add_float32("general.sampling.temp", 0.6)
+    writer.add_int32("general.sampling.top_k", 20)
     writer.add_float64("some.number", 1.5)
     writer.add_array("some.numbers", [1, 2, 3])
     writer.add_token_list([f"token {number}" for number in range(5000)])
@@ -45,14 +47,19 @@ def write(file: Path, *kinds: GGML) -> Path:
 def test_quantised_types_are_found_and_plain_ones_are_none(
     kinds: tuple[GGML, ...], found: list[str], tmp_path: Path
 ) -> None:
-    assert quantised_types(write(tmp_path / "small.gguf", *kinds)) == found
+    assert list(scan_gguf(write(tmp_path / "small.gguf", *kinds)).quantised) == found
+
+
+def test_what_the_file_says_of_sampling_is_found(tmp_path: Path) -> None:
+    found = scan_gguf(write(tmp_path / "small.gguf", GGML.Q8_0)).sampling
+    assert found == {"temperature": 0.6, "top_k": 20}
 
 
 @pytest.mark.parametrize("kept", [0, 3, 30, 400, 60_000])
 def test_a_file_that_is_cut_off_says_nothing(kept: int, tmp_path: Path) -> None:
     file = write(tmp_path / "small.gguf", GGML.Q8_0)
     file.write_bytes(file.read_bytes()[:kept])
-    assert quantised_types(file) == []
+    assert scan_gguf(file) == GGUFScan()
 
 
 def test_a_length_beyond_all_files_says_nothing(tmp_path: Path) -> None:
@@ -60,4 +67,4 @@ def test_a_length_beyond_all_files_says_nothing(tmp_path: Path) -> None:
     data = bytearray(file.read_bytes())
     data[24:32] = b"\xff" * 8  # the length of the first key
     file.write_bytes(data)
-    assert quantised_types(file) == []
+    assert scan_gguf(file) == GGUFScan()

@@ -1,0 +1,89 @@
+"""What tokens are sampled by where a request leaves it open: the adapter's wish, then the model's, then ours.
+
+As vLLM does with generation configs: every value is looked up by itself, and a value in the request always wins. Knows
+who asks for what; `SamplingParams.with_defaults` applies it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_serializer
+
+log = logging.getLogger(__name__)
+
+
+class SamplingDefaults(BaseModel):
+    """Values for requests that leave them open; None: no opinion. Names and meanings are vLLM's."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    temperature: float | None = Field(None, ge=0.0, le=2.0)
+    """0 is greedy."""
+    top_p: float | None = Field(None, gt=0.0, le=1.0)
+    top_k: int | None = Field(None, ge=0, le=2**31)
+    """0 keeps the whole vocabulary."""
+    min_p: float | None = Field(None, ge=0.0, le=1.0)
+    repetition_penalty: float | None = Field(None, ge=0.01, le=10.0)
+
+    @model_serializer(mode="plain")
+    def named(self) -> dict[str, Any]:
+        """The values that there is an opinion on, by name."""
+        return {name: value for name, value in self if value is not None}
+
+    def unless_greedy(self) -> SamplingDefaults:
+        """The same without an opinion on the temperature where it is 0."""
+        return self.model_copy(update={"temperature": None}) if self.temperature == 0.0 else self
+
+
+OURS = SamplingDefaults(temperature=1.0, top_p=1.0, top_k=0, min_p=0.0, repetition_penalty=1.0)
+"""OpenAI's and vLLM's defaults."""
+
+NAMES = tuple(SamplingDefaults.model_fields)
+
+
+def first_opinions(*sources: SamplingDefaults | None) -> SamplingDefaults:
+    """Each value of the first source that has an opinion on it."""
+    found: dict[str, Any] = {}
+    for source in sources:
+        found = {**(source.named() if source is not None else {}), **found}
+    return SamplingDefaults(**found)
+
+
+def whose(sources: Mapping[str, SamplingDefaults | None]) -> dict[str, str]:
+    """Which of the named sources decides each value that any of them has an opinion on; the first that has one."""
+    return {
+        name: source
+        for source, wishes in reversed(list(sources.items()))
+        for name in (wishes.named() if wishes else ())
+    }
+
+
+def asked_for(mixes: Iterable[Iterable[tuple[SamplingDefaults | None, float]]]) -> SamplingDefaults | None:
+    """What a request's adapters ask for: of ``(wishes, weight)`` in a mix the heaviest's, the first of equal ones.
+
+    The rows of a fork are sampled alike, so that they compare: by the first of its mixes that asks for anything.
+    """
+    for mix in mixes:
+        wishes, _ = max(mix, key=lambda term: term[1], default=(None, 0.0))
+        if wishes is not None and wishes.named():
+            return wishes
+    return None
+
+
+def from_generation_config(document: Mapping[str, Any], origin: str) -> SamplingDefaults:
+    """What a model's ``generation_config.json`` asks for; ``do_sample: false`` is greedy.
+
+    A value that nobody could sample by is left out with a warning that names ``origin``.
+    """
+    wishes = {name: document[name] for name in NAMES if document.get(name) is not None}
+    if document.get("do_sample") is False:
+        wishes["temperature"] = 0.0
+    try:
+        return SamplingDefaults(**wishes)
+    except ValidationError as error:
+        bad = {str(detail["loc"][0]): detail["input"] for detail in error.errors()}
+        log.warning("%s: sampling defaults left out, as they are out of range: %s", origin, bad)
+        return SamplingDefaults(**{name: value for name, value in wishes.items() if name not in bad})
