@@ -35,7 +35,7 @@ def random_logits(seed: int = 0) -> Tensor:
 
 def reference_distribution(logits: Tensor, **params: Any) -> Tensor:
     """Probabilities ``(vocab,)`` that a token should be drawn with."""
-    p = SamplingParams(**params)
+    p = SamplingParams(**params).with_defaults()
     values = logits.tolist()
     for token, bias in (p.logit_bias or {}).items():
         values[token] += bias
