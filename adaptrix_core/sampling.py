@@ -52,13 +52,10 @@ def first_opinions(*sources: SamplingDefaults | None) -> SamplingDefaults:
     return SamplingDefaults(**found)
 
 
-def whose(sources: Mapping[str, SamplingDefaults | None]) -> dict[str, str]:
-    """Which of the named sources decides each value that any of them has an opinion on; the first that has one."""
-    return {
-        name: source
-        for source, wishes in reversed(list(sources.items()))
-        for name in (wishes.named() if wishes else ())
-    }
+def explained(adapter: SamplingDefaults | None, model: SamplingDefaults) -> dict[str, tuple[float, str]]:
+    """Each value that an open request is sampled by, and who asks for it: ``adapter``, ``model`` or ``default``."""
+    layers = {"default": OURS, "model": model, "adapter": adapter}
+    return {name: (value, who) for who, wishes in layers.items() if wishes for name, value in wishes.named().items()}
 
 
 def asked_for(mixes: Iterable[Iterable[tuple[SamplingDefaults | None, float]]]) -> SamplingDefaults | None:

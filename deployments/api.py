@@ -23,12 +23,12 @@ from adaptrix_core.errors import AdapterNotFound, AdaptrixError, InvalidRequest
 from deployments import admin, streaming
 from deployments.answers import ChunkedAnswer, Usage, WholeAnswer
 from deployments.bodies import read_body, read_document
-from deployments.catalogue import shortened
+from deployments.catalogue import Catalogue, shortened
 from deployments.deadlines import Deadline
 from deployments.errors import NotReady, error_response
 from deployments.generation import Batches, Resolved, Running, resolve, start
 from deployments.guard import WATCH, Guard
-from deployments.listing import adapter_list, model_card, model_list, readiness
+from deployments.listing import ModelCards, adapter_list, readiness
 from deployments.metrics import CONTENT_TYPE
 from deployments.names import AUTO, public_id
 from deployments.principals import Principal, Scope
@@ -206,18 +206,27 @@ def _adapter_endpoints(app: FastAPI, services: Services) -> None:
     @app.get("/v1/models/{model_id:path}")
     async def model(request: Request, model_id: str) -> Response:
         await _authorized(request, services, "generate")
-        base_id, with_auto = await services.store.base_id(), services.router is not None
-        try:
-            return JSONResponse(model_card(model_id, services.store.catalogue, base_id, with_auto))
-        except AdapterNotFound:
-            return JSONResponse(model_card(model_id, await services.store.refresh(), base_id, with_auto))
+        return JSONResponse((await _model_cards(services)).one(model_id))
 
     @app.get("/v1/models")
     async def models(request: Request) -> Response:
         await _authorized(request, services, "generate")
-        return JSONResponse(
-            model_list(services.store.catalogue, await services.store.base_id(), services.router is not None)
-        )
+        return JSONResponse((await _model_cards(services)).all())
+
+
+async def _overview(services: Services) -> tuple[Catalogue, list[Report]]:
+    """The catalogue and the replicas' reports; while the store is down, the catalogue seen last and no reports."""
+    try:
+        return await services.store.overview()
+    except NotReady as error:
+        logger.warning("the replicas' reports cannot be had: %s", error.message)
+        return services.store.catalogue, []
+
+
+async def _model_cards(services: Services) -> ModelCards:
+    base_id = await services.store.base_id()
+    catalogue, reports = await _overview(services)
+    return ModelCards(catalogue, base_id, services.router is not None, reports)
 
 
 def _status_endpoints(app: FastAPI, services: Services) -> None:
@@ -231,11 +240,7 @@ def _status_endpoints(app: FastAPI, services: Services) -> None:
     @app.get("/metrics")
     async def metrics(request: Request) -> Response:
         services.keys.identify(request.headers.get("authorization"))
-        catalogue, reports = services.store.catalogue, list[Report]()
-        try:
-            catalogue, reports = await services.store.overview()
-        except NotReady as error:
-            logger.warning("metrics without replicas: %s", error.message)
+        catalogue, reports = await _overview(services)
         return Response(services.metrics.render(catalogue, reports), media_type=CONTENT_TYPE)
 
 

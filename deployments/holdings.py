@@ -23,7 +23,7 @@ from adaptrix_core.adapters.revocation_lease import RevocationLease
 from adaptrix_core.adapters.snapshot import Snapshot
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected, AdapterUnavailable, AdaptrixError, CacheFull
 from adaptrix_core.injection.mix import Mix, Term
-from adaptrix_core.sampling import SamplingDefaults, asked_for
+from adaptrix_core.sampling import SamplingDefaults, asked_for, explained
 from deployments.arrivals import TRY_LIMIT_S, Arrivals
 from deployments.breaker import Breakers
 from deployments.catalogue import Catalogue
@@ -69,9 +69,11 @@ class Holdings:
         fetch: Fetch,
         lease: RevocationLease,
         forget: Forget,
+        base_sampling: SamplingDefaults,
         try_limit_s: float = TRY_LIMIT_S,
     ) -> None:
         self._loader = loader
+        self._base_sampling = base_sampling
         self._dir = private_dir
         self._fetch = fetch
         self._lease = lease
@@ -153,7 +155,13 @@ class Holdings:
     def report(self) -> tuple[dict[str, Holding], dict[str, Refusal]]:
         """What is held and what was refused, by package."""
         held = {
-            package: Holding(adapter.digest, adapter.signer, self._loader.residency(package), adapter.warnings)
+            package: Holding(
+                adapter.digest,
+                adapter.signer,
+                self._loader.residency(package),
+                adapter.warnings,
+                explained(adapter.metadata.sampling, self._base_sampling),
+            )
             for package, adapter in self._held.items()
         }
         refused = {package: refusal for package, (_, refusal) in self._refused.items()}

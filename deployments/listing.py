@@ -12,7 +12,7 @@ from deployments.catalogue import Catalogue
 from deployments.errors import as_core_error
 from deployments.names import AUTO
 from deployments.services import Services
-from deployments.wire import Entry, Report
+from deployments.wire import Entry, Report, Sampling
 
 PROBE_S = 2.0
 """How long /health waits for the router before it calls it missing."""
@@ -38,32 +38,51 @@ async def readiness(services: Services) -> list[str]:
     return missing
 
 
-def model_list(catalogue: Catalogue, base_id: str, with_auto: bool) -> dict[str, Any]:
-    """``GET /v1/models``: the base, ``auto``, each adapter by name, and each older version as ``name@version``."""
-    cards = [_card(base_id, base_id, None, 0)]
-    if with_auto:
-        cards.append(_card(AUTO, AUTO, base_id, 0))
-    newest = catalogue.newest()
-    cards += [_card(entry.name, entry.identity, base_id, entry.loaded_at) for entry in newest]
-    versions = Counter(entry.name for entry in catalogue.servable())
-    cards += [
-        _card(entry.identity, entry.identity, base_id, entry.loaded_at)
-        for entry in catalogue.servable()
-        if versions[entry.name] > 1
-    ]
-    return {"object": "list", "data": cards}
+class ModelCards:
+    """``GET /v1/models``: what clients may name, and what each is sampled by where a request leaves it open."""
 
+    def __init__(self, catalogue: Catalogue, base_id: str, with_auto: bool, reports: Sequence[Report]) -> None:
+        self._catalogue = catalogue
+        self._base_id = base_id
+        self._with_auto = with_auto
+        self._reports = reports
 
-def model_card(model_id: str, catalogue: Catalogue, base_id: str, with_auto: bool) -> dict[str, Any]:
-    """``GET /v1/models/{id}``: one card of `model_list`, or of any ``name@version``. Raises AdapterNotFound."""
-    if model_id == base_id:
-        return _card(base_id, base_id, None, 0)
-    if model_id == AUTO and with_auto:
-        return _card(AUTO, AUTO, base_id, 0)
-    entry = catalogue.find(model_id)
-    if entry is None:
-        raise catalogue.not_found(model_id, (AUTO, base_id) if with_auto else (base_id,))
-    return _card(model_id, entry.identity, base_id, entry.loaded_at)
+    def all(self) -> dict[str, Any]:
+        """The base, ``auto``, each adapter by name, and each older version as ``name@version``."""
+        cards = [self._base()]
+        if self._with_auto:
+            cards.append(self._auto())
+        cards += [self._adapter(entry.name, entry) for entry in self._catalogue.newest()]
+        versions = Counter(entry.name for entry in self._catalogue.servable())
+        cards += [
+            self._adapter(entry.identity, entry) for entry in self._catalogue.servable() if versions[entry.name] > 1
+        ]
+        return {"object": "list", "data": cards}
+
+    def one(self, model_id: str) -> dict[str, Any]:
+        """One card, also of any ``name@version``. Raises AdapterNotFound."""
+        if model_id == self._base_id:
+            return self._base()
+        if model_id == AUTO and self._with_auto:
+            return self._auto()
+        entry = self._catalogue.find(model_id)
+        if entry is None:
+            others = (AUTO, self._base_id) if self._with_auto else (self._base_id,)
+            raise self._catalogue.not_found(model_id, others)
+        return self._adapter(model_id, entry)
+
+    def _base(self) -> dict[str, Any]:
+        sampling = next((report.sampling for report in self._reports), None)
+        return {**_card(self._base_id, self._base_id, None, 0), "sampling": _sampling(sampling)}
+
+    def _auto(self) -> dict[str, Any]:
+        return {**_card(AUTO, AUTO, self._base_id, 0), "sampling": None}  # whoever is chosen decides
+
+    def _adapter(self, model_id: str, entry: Entry) -> dict[str, Any]:
+        holding = next((r.held[entry.package] for r in self._reports if entry.package in r.held), None)
+        sampling = None if holding is None else holding.sampling
+        card = _card(model_id, entry.identity, self._base_id, entry.loaded_at)
+        return {**card, "sampling": _sampling(sampling)}
 
 
 def adapter_list(catalogue: Catalogue, reports: Sequence[Report]) -> dict[str, Any]:
@@ -87,11 +106,17 @@ def _adapter(entry: Entry, reports: Sequence[Report]) -> dict[str, Any]:
         "weights_digest": first.weights_digest if first else None,
         "signer": first.signer if first else None,
         "warnings": list(first.warnings) if first else [],
+        "sampling": _sampling(first.sampling if first else None),
         "shipped": entry.shipped,
         "loaded_at": entry.loaded_at,
         "residency": residency,
         "refused": {replica: {"code": r.code, "message": r.message} for replica, r in refused.items()},
     }
+
+
+def _sampling(explained: Sampling | None) -> dict[str, Any] | None:
+    """As replicas that have verified the adapter say it; None where none has yet."""
+    return None if explained is None else {name: {"value": v, "from": who} for name, (v, who) in explained.items()}
 
 
 def _card(model_id: str, root: str, parent: str | None, created: int) -> dict[str, Any]:

@@ -13,6 +13,10 @@ PackageMix = tuple[tuple[str, float], ...]
 """A mix as the ingress resolved it: (package digest, weight) per term; ``()`` is the base model alone."""
 
 
+Sampling = Mapping[str, tuple[float, str]]
+"""By name, what a request that leaves a value open is sampled by, and who asks for it (`explained` in the core)."""
+
+
 @dataclass(frozen=True)
 class RowSoFar:
     """What the client has of one row."""
@@ -136,6 +140,7 @@ class Holding:
     residency: str
     """device, host or disk."""
     warnings: tuple[str, ...] = ()
+    sampling: Sampling = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -175,6 +180,8 @@ class Report:
     """By package digest, where there is something to say."""
     revocations: int = 0
     """Number of the revocation list in force on this replica."""
+    sampling: Sampling = field(default_factory=dict)
+    """Of the base model alone."""
 
 
 @dataclass(frozen=True)

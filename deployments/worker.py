@@ -25,6 +25,7 @@ from adaptrix_core.engine.request import RowProgress, Timings
 from adaptrix_core.errors import EngineStopped, InvalidRequest
 from adaptrix_core.injection.mix import constant
 from adaptrix_core.observe.tracing import Tracing
+from adaptrix_core.sampling import explained
 from deployments.call_spans import CallSpans
 from deployments.holdings import Fetch, Holdings
 from deployments.names import public_id
@@ -57,7 +58,12 @@ class EngineWorker:
         self._loop.start()
         self.lease = RevocationLease(settings.adapters.trusted_keys_dir, settings.adapters.revocation_max_age_s)
         self.holdings = Holdings(
-            self._engine.loader, self._private.path / "packages", fetch, self.lease, self._forget_prefixes
+            self._engine.loader,
+            self._private.path / "packages",
+            fetch,
+            self.lease,
+            self._forget_prefixes,
+            self._engine.base.sampling,
         )
 
     @property
@@ -148,6 +154,7 @@ class EngineWorker:
             stats={**engine_numbers(stats), "max_adapters": self._max_adapters(stats)},
             adapters=adapter_numbers(stats, held),
             revocations=self.lease.list.number,
+            sampling=explained(None, self._engine.base.sampling),
         )
 
     async def _forget_prefixes(self, weights_digest: str) -> int:

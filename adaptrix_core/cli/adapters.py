@@ -64,7 +64,7 @@ def unload(session: Session, name: str) -> None:
 @output_options
 @click.pass_obj
 def list_adapters(session: Session) -> None:
-    """List every adapter in the catalogue."""
+    """List every adapter in the catalogue; with -v also what its answers are sampled by unless a request says."""
     _show(session, _rows(session))
 
 
@@ -96,10 +96,18 @@ def _show(session: Session, rows: list[AdapterRow]) -> None:
                 (row.digest or "")[:DIGEST_SHOWN],
                 row.signer or "unsigned",
                 ", ".join(f"{replica}: {place}" for replica, place in row.residency.items()),
+                *((_sampling(row),) if session.verbosity > 0 else ()),
                 row.description,
             )
             for row in rows
         ]
-        out.print(table(("adapter", "digest", "signer", "residency", "description"), cells))
+        sampling = ("sampling",) if session.verbosity > 0 else ()
+        out.print(table(("adapter", "digest", "signer", "residency", *sampling, "description"), cells))
 
     session.output.result([row.as_dict() for row in rows], show)
+
+
+def _sampling(row: AdapterRow) -> str:
+    """What somebody asks for, and who does; the rest is OpenAI's default."""
+    asked = [(name, entry) for name, entry in (row.sampling or {}).items() if entry["from"] != "default"]
+    return ", ".join(f"{name} {entry['value']:g} ({entry['from']})" for name, entry in asked) or "default"

@@ -11,6 +11,7 @@ from transformers.utils import logging as transformers_logging
 
 from adaptrix_core.adapters import AdapterManager, AdapterMetadata, TrustPolicy
 from adaptrix_core.adapters.mix_names import BASE, mix_label, parse_mix
+from adaptrix_core.adapters.package import metadata_of
 from adaptrix_core.cli.output import Output
 from adaptrix_core.cli.target import AUTO, AdapterRow, Answer, ChatRequest, Embeddings, Message, OnText
 from adaptrix_core.config import Settings
@@ -186,8 +187,9 @@ class LocalTarget:
         snapshot = self._manager.snapshot(metadata.identity)
         try:
             signer = self._trust.check(snapshot).signer
+            wishes = metadata_of(snapshot).sampling
         except AdapterRejected:
-            signer = None
+            signer = wishes = None
         place = self._loop.engine.loader.residency(metadata.identity) if self._loop else "disk"
         return AdapterRow(
             name=metadata.name,
@@ -196,6 +198,9 @@ class LocalTarget:
             signer=signer,
             description=metadata.description,
             residency={HERE: place},
+            sampling={
+                name: {"value": value, "from": "adapter"} for name, value in (wishes.named() if wishes else {}).items()
+            },
         )
 
 

@@ -246,4 +246,5 @@ def adapter_row(entry: Mapping[str, Any]) -> AdapterRow:
         signer=entry.get("signer"),
         description=entry.get("description") or "",
         residency=entry.get("residency") or {},
+        sampling=entry.get("sampling"),
     )

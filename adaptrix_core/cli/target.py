@@ -107,6 +107,8 @@ class AdapterRow:
     description: str
     residency: Mapping[str, str] = field(default_factory=dict)
     """Replica id -> device | host | disk | absent."""
+    sampling: Mapping[str, Mapping[str, Any]] | None = None
+    """By name, the ``value`` that an open request is sampled by and whom it is ``from``; None where nobody knows."""
 
     @property
     def active(self) -> bool:
@@ -123,6 +125,7 @@ class AdapterRow:
             "description": self.description,
             "residency": dict(self.residency),
             "active": self.active,
+            "sampling": self.sampling,
         }
 
 
