@@ -10,7 +10,9 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_serializer
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator, model_serializer
+
+from adaptrix_core.sampling_limits import LIMITS
 
 log = logging.getLogger(__name__)
 
@@ -20,13 +22,21 @@ class SamplingDefaults(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    temperature: float | None = Field(None, ge=0.0, le=2.0)
+    temperature: float | None = None
     """0 is greedy."""
-    top_p: float | None = Field(None, gt=0.0, le=1.0)
-    top_k: int | None = Field(None, ge=0, le=2**31)
+    top_p: float | None = None
+    top_k: int | None = None
     """0 keeps the whole vocabulary."""
-    min_p: float | None = Field(None, ge=0.0, le=1.0)
-    repetition_penalty: float | None = Field(None, ge=0.01, le=10.0)
+    min_p: float | None = None
+    repetition_penalty: float | None = None
+
+    @field_validator("*")
+    @classmethod
+    def _within_its_limit(cls, value: float | None, info: ValidationInfo) -> float | None:
+        limit = LIMITS[str(info.field_name)]
+        if value is not None and not limit.allows(value):
+            raise ValueError(f"{info.field_name} must be {limit}")
+        return value
 
     @model_serializer(mode="plain")
     def named(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from annotated_types import Interval
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
-from adaptrix_core.engine.sampling_limits import LIMITS, MAX_BIASES, MAX_STOP_CHARACTERS, MAX_STOPS
+from adaptrix_core.sampling_limits import LIMITS, MAX_BIASES, MAX_STOP_CHARACTERS, MAX_STOPS
 
 MAX_NAME = 2048
 """Characters of what names a model, an adapter or a mix."""

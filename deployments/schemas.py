@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from annotated_types import Interval
 from pydantic import Field, Tag, ValidationInfo, field_validator, model_validator
 
-from adaptrix_core.engine.sampling_limits import LIMITS
+from adaptrix_core.sampling_limits import LIMITS
 from deployments.body import Body
 from deployments.field_types import (
     MAX_BIASES,

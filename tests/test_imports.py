@@ -17,6 +17,7 @@ CORE_ORDER = [
     "places",
     "suggestions",
     "writable",
+    "sampling_limits",
     "sampling",
     "sections",
     "config",

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
-from adaptrix_core.engine.sampling_limits import LIMITS, MAX_BIASES, MAX_STOPS, Limit
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.injection.mix import Mix, MixSchedule, check_schedule
 from adaptrix_core.sampling import NAMES, OURS, SamplingDefaults, first_opinions
+from adaptrix_core.sampling_limits import LIMITS, MAX_BIASES, MAX_STOPS, Limit
 
 FinishReason = Literal["stop", "length", "abort", "error", "deadline_exceeded"]
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from adaptrix_core.engine import Engine
 from adaptrix_core.engine.sampler import Sampled, Unsampled, sample
-from adaptrix_core.engine.sampling_limits import LIMITS
 from adaptrix_core.errors import InvalidRequest
+from adaptrix_core.sampling_limits import LIMITS
 from tests.engine.conftest import MakeEngine
 from tests.engine.driving import drain, request, tokens_of
 from tests.engine.test_sampler import VOCAB, make_row, random_logits
