@@ -127,6 +127,11 @@ def test_using_the_engine_loads_no_edge() -> None:
     assert not loaded & {"ray", "fastapi", "gradio", "uvicorn", "opentelemetry", "prometheus_client"}
 
 
+def test_an_ingress_and_a_proxy_load_no_torch() -> None:
+    for module in ("deployments.ingress", "deployments.proxy_refusals"):
+        assert not loaded_after(f"import {module}") & {"torch", "transformers", "sentence_transformers"}
+
+
 def test_help_of_the_command_line_loads_no_torch() -> None:
     loaded = loaded_after("import adaptrix_core.cli.main")
     assert not loaded & {"ray", "fastapi", "gradio", "torch", "transformers", "sentence_transformers"}
