@@ -63,7 +63,7 @@ def raise_if_broken(pieces: Iterable[Piece]) -> None:
     """Raise for a row that ended in an error, was aborted by the engine, or ran out of time."""
     for piece in pieces:
         if piece.finish_reason == "error":
-            raise AdaptrixError(piece.error or "the engine failed on this request; see the server's log")
+            raise piece.failure or AdaptrixError(piece.error or "the engine failed on this request; see the log")
         if piece.finish_reason == "abort":
             raise AdaptrixError("the request was aborted by the server; send it again", code="aborted")
         if piece.finish_reason == "deadline_exceeded":

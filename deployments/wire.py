@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from adaptrix_core.errors import AdaptrixError
+
 PackageMix = tuple[tuple[str, float], ...]
 """A mix as the ingress resolved it: (package digest, weight) per term; ``()`` is the base model alone."""
 
@@ -104,6 +106,8 @@ class Piece(NamedTuple):
     """On a row's last piece only."""
     prompt_token_ids: tuple[int, ...] = ()
     """On a call's first piece only: the prompt as the replica read it."""
+    failure: AdaptrixError | None = None
+    """With ``error`` where the row ended in one."""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from adaptrix_core.engine.build import build_engine
 from adaptrix_core.engine.constraint import json_grammar
 from adaptrix_core.engine.mailbox import Mailbox
 from adaptrix_core.engine.request import RowProgress, Timings
+from adaptrix_core.engine.sampler import as_row_error
 from adaptrix_core.errors import EngineStopped, InvalidRequest
 from adaptrix_core.injection.mix import constant
 from adaptrix_core.observe.tracing import Tracing
@@ -179,6 +180,7 @@ class EngineWorker:
             top=tuple(self._texts.likely(token, logprob) for token, logprob in event.top_logprobs),
             finish_reason=event.finish_reason,
             error=event.error,
+            failure=None if event.failure is None else as_row_error(event.failure),
             prompt_tokens=event.num_prompt_tokens,
             times=None if event.timings is None else row_times(event.timings),
         )

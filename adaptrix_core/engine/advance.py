@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from adaptrix_core.engine.request import FinishReason, TokenEvent
 from adaptrix_core.engine.row import Row
-from adaptrix_core.engine.sampler import Sampled, Unsampled
+from adaptrix_core.engine.sampler import Sampled, Unsampled, as_row_error
+from adaptrix_core.errors import InvalidRequest
 
 
 def advance(row: Row, sampled: Sampled | Unsampled | None, eos_token_ids: frozenset[int]) -> TokenEvent | None:
     """Append the sampled token and decide whether the row ends; None while its prompt is still being computed."""
     if isinstance(sampled, Unsampled):
-        return finish(row, "error", sampled.error)
+        return fail(row, sampled.error)
     if sampled is None:
         return finish(row, "length") if row.max_tokens == 0 and row.num_uncomputed == 0 else None
     position = len(row.tokens)
+    failure: InvalidRequest | None = None
     row.append(sampled.token_id)
     ends = sampled.token_id in eos_token_ids and not row.request.params.ignore_eos
     text = "" if ends else row.text.push(sampled.token_id)
     row.finish_reason = _finish_reason(row, sampled.token_id, ends)
     if row.finish_reason is not None:
         text += row.text.finish()
+    if row.finish_reason == "error" and row.constraint is not None:
+        failure = row.constraint.failure
     return TokenEvent(
         request_id=row.request.request_id,
         index=row.index,
@@ -29,7 +33,8 @@ def advance(row: Row, sampled: Sampled | Unsampled | None, eos_token_ids: frozen
         logprob=sampled.logprob,
         top_logprobs=sampled.top_logprobs,
         finish_reason=row.finish_reason,
-        error=row.constraint.failure if row.constraint is not None else None,
+        error=None if failure is None else failure.message,
+        failure=failure,
         num_prompt_tokens=row.num_prompt,
         timings=None if row.finish_reason is None else row.timings(),
     )
@@ -58,7 +63,7 @@ def fail(row: Row, error: BaseException) -> TokenEvent:
         index=row.index,
         position=len(row.tokens),
         finish_reason="error",
-        error=f"{type(error).__name__}: {error}",
+        error=as_row_error(error).message,
         num_prompt_tokens=row.num_prompt,
         timings=row.timings(),
         failure=error,

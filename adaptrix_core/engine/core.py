@@ -28,7 +28,7 @@ from adaptrix_core.engine.native import NativeSpans
 from adaptrix_core.engine.options import EngineOptions
 from adaptrix_core.engine.prefix import PrefixCache
 from adaptrix_core.engine.replay import replay
-from adaptrix_core.engine.request import FinishReason, GenerationRequest, SamplingParams, TokenEvent
+from adaptrix_core.engine.request import FinishReason, GenerationRequest, TokenEvent
 from adaptrix_core.engine.row import Row
 from adaptrix_core.engine.runner import Runner, nothing
 from adaptrix_core.engine.scheduler import Batch, Scheduler
@@ -103,15 +103,18 @@ class EngineCore:
         """Whether layers are being compiled, which a step may have to wait for."""
         return self.compiled is not None and self.compiled.state == "compiling"
 
-    def add(self, request: GenerationRequest) -> list[Row]:
+    def add(self, request: GenerationRequest, constraint: Constraint | None = None) -> list[Row]:
         """Accept a request: one row per mix schedule and choice that goes on, its adapters pinned in host memory.
+
+        constraint: what `compile_grammar` made of the request's grammar; made here if None, which may take seconds.
 
         Raises InvalidRequest, ContextLengthExceeded, CacheFull or Overloaded, and then keeps nothing of it.
         """
         if request.request_id in self._rows:
             raise InvalidRequest(f"request id {request.request_id!r} is in use; choose another", param="request_id")
         self._check(request)
-        constraint = self._compile(request.params)
+        if constraint is None and request.params.grammar is not None:
+            constraint = self.compile_grammar(request.params.grammar)
         rows = [self._make_row(request, number, constraint) for number in request.open_rows]
         for row in rows if request.resume else ():
             replay(row, request.resume[row.index].token_ids)
@@ -268,14 +271,13 @@ class EngineCore:
             return None
         return TokenBytes(self.base.tokenizer, self._grammars.build_tables())
 
-    def _compile(self, params: SamplingParams) -> Constraint | None:
-        if params.grammar is None:
-            return None
+    def compile_grammar(self, grammar: str) -> Constraint:
+        """A grammar as `add` takes it; any thread may call this. Raises InvalidRequest, see `GrammarCompiler`."""
         if self._grammars is None:
             raise InvalidRequest(
                 "this base model has no tokenizer, so no grammar can be applied", param="response_format"
             )
-        return self._grammars.compile(params.grammar)
+        return self._grammars.compile(grammar)
 
     def _make_row(self, request: GenerationRequest, number: int, constraint: Constraint | None = None) -> Row:
         params = request.params

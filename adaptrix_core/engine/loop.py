@@ -3,8 +3,8 @@
 Commands (add, abort, any function of the engine) go in through one queue and run between steps; events come out with
 one `call_soon_threadsafe` per event loop and step, while the next step is computed: before, event loop and engine would
 want Python's lock at the same time. A step in which an answer begins keeps nobody waiting for its events.
-The engine is touched by this thread only, except for loads: reading and verifying an adapter takes a thread of its own,
-and steps go on meanwhile.
+The engine is touched by this thread only, except for what may take long: reading and verifying an adapter, and building
+a grammar, take threads of their own, and steps go on meanwhile.
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ from concurrent.futures import Future
 from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from adaptrix_core.adapters import Adapter
+from adaptrix_core.engine.constraint import Constraint
 from adaptrix_core.engine.engine import AdapterChoice, Engine
+from adaptrix_core.engine.grammar_queue import GrammarQueue
 from adaptrix_core.engine.heartbeat import STUCK_S, Heartbeat
 from adaptrix_core.engine.mailbox import Mailbox
 from adaptrix_core.engine.request import GenerationRequest, TokenEvent
@@ -43,6 +46,7 @@ class EngineLoop:
         self.heartbeat = Heartbeat(lambda: engine.is_compiling, stuck_s)
         self._commands: queue.SimpleQueue[_Command | None] = queue.SimpleQueue()
         self._mailboxes: dict[str, Mailbox] = {}
+        self._grammar_queues: WeakKeyDictionary[asyncio.AbstractEventLoop, GrammarQueue] = WeakKeyDictionary()
         self._undelivered: list[TokenEvent] = []
         """Of the last step."""
         self._thread = threading.Thread(target=self._run, name="adaptrix-engine", daemon=True)
@@ -91,9 +95,11 @@ class EngineLoop:
 
     async def generate_groups(self, request: GenerationRequest, mailbox: Mailbox) -> AsyncGenerator[list[TokenEvent]]:
         """As `generate`, in the groups in which ``mailbox`` hands the events out. Raises what it is told to, too."""
+        grammar = request.params.grammar
+        constraint = None if grammar is None else await self._grammars.compile(grammar, request.salt)
         unfinished = 1  # until told otherwise: it may be added while its caller goes away
         try:
-            unfinished = await self.call(self._add, request, mailbox)
+            unfinished = await self.call(self._add, request, mailbox, constraint)
             while unfinished:
                 events = await mailbox.take()
                 unfinished -= sum(event.finish_reason is not None for event in events)
@@ -116,8 +122,18 @@ class EngineLoop:
             self._commands.put((function, args, future))
         return future
 
-    def _add(self, engine: Engine, request: GenerationRequest, mailbox: Mailbox) -> int:
-        rows = engine.add(request)
+    @property
+    def _grammars(self) -> GrammarQueue:
+        """The queue of the event loop that asks."""
+        loop = asyncio.get_running_loop()
+        if loop not in self._grammar_queues:
+            self._grammar_queues[loop] = GrammarQueue(self.engine.compile_grammar)
+        return self._grammar_queues[loop]
+
+    def _add(
+        self, engine: Engine, request: GenerationRequest, mailbox: Mailbox, constraint: Constraint | None = None
+    ) -> int:
+        rows = engine.add(request, constraint)
         self._mailboxes[request.request_id] = mailbox
         return len(rows)
 

@@ -183,7 +183,7 @@ class TokenEvent:
     timings: Timings | None = None
     """On the row's last event only."""
     failure: BaseException | None = field(default=None, compare=False)
-    """What was raised at this row alone; None where it ended in another way."""
+    """What ``error`` tells of where the row ended in one: for a code, or to be raised."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from adaptrix_core.engine.request import SamplingParams
 from adaptrix_core.engine.row import Row
+from adaptrix_core.errors import AdapterRejected, AdaptrixError
 
 _CANDIDATES = 1024
 """Likeliest tokens that top-k and top-p are looked for among before the whole vocabulary is sorted."""
@@ -27,14 +28,14 @@ _BLOCK = 256
 _SMALLEST = float(torch.finfo(torch.float32).tiny)
 """A temperature below is taken for this one: as a float32 it would be 0 or lose digits, and 0 / 0 is no probability.
 At either one the likeliest token has all of it."""
-NOT_FINITE = "no token can be chosen: the model's output is not finite; its adapter or its weights are broken"
+NOT_FINITE = "output_not_finite"
 
 
 @dataclass(frozen=True)
 class Unsampled:
     """Why a row has no next token. The other rows of the step have theirs."""
 
-    error: str
+    error: AdaptrixError
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,16 @@ def _told(logits: Tensor, row: Row, token: int | Unsampled) -> Sampled | Unsampl
     return Sampled(token) if count is None else _with_logprobs(logits, token, count)
 
 
+def _not_finite() -> Unsampled:
+    message = "no token can be chosen: the model's output is not finite; its adapter is broken, or its weight too large"
+    return Unsampled(AdapterRejected(message, code=NOT_FINITE))
+
+
+def as_row_error(error: BaseException) -> AdaptrixError:
+    """What was raised at one row, as one of the project's errors."""
+    return error if isinstance(error, AdaptrixError) else AdaptrixError(f"{type(error).__name__}: {error}")
+
+
 def _likeliest(logits: Tensor) -> list[int | Unsampled]:
     """The largest of each row, on a CPU the first of equal ones. There NumPy takes a tenth of torch's time.
 
@@ -84,10 +95,7 @@ def _likeliest(logits: Tensor) -> list[int | Unsampled]:
         is_finite = logits.gather(-1, tokens[:, None])[:, 0].isfinite()
     if is_finite.all():
         return tokens.tolist()
-    return [
-        token if good else Unsampled(NOT_FINITE)
-        for token, good in zip(tokens.tolist(), is_finite.tolist(), strict=True)
-    ]
+    return [token if good else _not_finite() for token, good in zip(tokens.tolist(), is_finite.tolist(), strict=True)]
 
 
 def _is_plain(row: Row) -> bool:
@@ -118,10 +126,10 @@ def _adjust_all(logits: Tensor, rows: Sequence[Row]) -> dict[int, Unsampled]:
         try:
             _adjust(values, row)
         except Exception as error:  # whatever a row's own grammar or numbers lead to is the row's own
-            failures[i] = Unsampled(f"{type(error).__name__}: {error}")
+            failures[i] = Unsampled(as_row_error(error))
     largest = logits.amax(-1)
     for i in torch.nonzero(~largest.isfinite())[:, 0].tolist():
-        failures.setdefault(i, Unsampled(NOT_FINITE))
+        failures.setdefault(i, _not_finite())
     if failures:
         logits[list(failures)] = 0.0
     return failures

@@ -129,5 +129,5 @@ def test_a_row_that_cannot_even_begin_ends_and_does_not_block_the_queue(make_eng
     engine.add(request("next", PROMPTS[1], engine.resolve_mix("blue"), max_tokens=5))
     events = step_or_fail(engine)
     assert [(event.request_id, event.finish_reason) for event in events] == [("broken", "error")]
-    assert "AdapterRejected" in events[0].error
+    assert events[0].failure.code == "bad_shape"
     assert len(tokens_of(drain(engine))["next", 0]) == 5

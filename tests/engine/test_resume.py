@@ -119,7 +119,7 @@ def test_a_stop_string_across_the_cut_is_found_and_no_part_of_it_shown(
 ) -> None:
     first, second = engines(), engines()
     letters = [i for i in range(len(tokenizer)) if tokenizer.decode([i]).isascii() and tokenizer.decode([i]).isalpha()]
-    bias = {i: -1000.0 for i in range(len(tokenizer)) if i not in letters}
+    bias = {i: -100.0 for i in range(len(tokenizer)) if i not in letters}
     [free] = first.generate(["the"], None, SamplingParams(max_tokens=16, temperature=0.0, logit_bias=bias))
     whole = asked(first, prompt="the", temperature=0.0, logit_bias=bias, stop=(free.text[9:15],))
     first.add(whole)

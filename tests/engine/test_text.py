@@ -36,7 +36,7 @@ def letters(tokenizer: PreTrainedTokenizerFast) -> dict[int, float]:
     """A bias that leaves tokens of ASCII letters and spaces only: text that can be searched."""
     kept = {i for i in range(len(tokenizer)) if tokenizer.decode([i]).replace(" ", "a").isalpha()}
     kept = {i for i in kept if tokenizer.decode([i]).isascii()}
-    return {i: -1000.0 for i in range(len(tokenizer)) if i not in kept}
+    return {i: -100.0 for i in range(len(tokenizer)) if i not in kept}
 
 
 def greedy(bias: dict[int, float], **changes: Any) -> SamplingParams:
@@ -94,7 +94,7 @@ def test_held_back_text_is_released_when_the_row_ends_otherwise(engine: Engine, 
 
 def test_the_end_of_text_token_has_no_text(make_engine: MakeEngine, tokenizer: PreTrainedTokenizerFast) -> None:
     engine = make_engine(adapters=(), tokenizer=tokenizer)
-    params = SamplingParams(max_tokens=5, temperature=0.0, logit_bias={tokenizer.eos_token_id: 1000.0})
+    params = SamplingParams(max_tokens=5, temperature=0.0, logit_bias={tokenizer.eos_token_id: 100.0})
     [completion] = engine.generate(["the"], None, params)
     assert completion.token_ids == (tokenizer.eos_token_id,)
     assert (completion.text, completion.finish_reason) == ("", "stop")
