@@ -25,12 +25,27 @@ from deployments.answers import ChunkedAnswer, Usage, WholeAnswer
 from deployments.bodies import read_body, read_document
 from deployments.catalogue import Catalogue, shortened
 from deployments.deadlines import Deadline
+from deployments.endpoints import (
+    ADAPTERS,
+    CHAT,
+    COMPLETION,
+    EMBEDDINGS,
+    HEALTH,
+    LOAD,
+    METRICS,
+    MODEL,
+    MODELS,
+    PUBLISH,
+    ROUTE,
+    UNLOAD,
+)
 from deployments.errors import NotReady, error_response
 from deployments.generation import Batches, Resolved, Running, resolve, start
 from deployments.guard import WATCH, Guard
 from deployments.listing import ModelCards, adapter_list, readiness
 from deployments.metrics import CONTENT_TYPE
 from deployments.names import AUTO, public_id
+from deployments.openapi import describing_endpoints
 from deployments.principals import Principal, Scope
 from deployments.revocation_api import revocation_endpoints
 from deployments.schemas import (
@@ -58,6 +73,7 @@ def build_api(services: Services) -> ASGIApp:
     _adapter_endpoints(app, services)
     revocation_endpoints(app, services)
     _status_endpoints(app, services)
+    describing_endpoints(app)
     return Guard(app, services.metrics, services.keys.enabled)
 
 
@@ -97,11 +113,11 @@ def _generation_endpoints(app: FastAPI, services: Services) -> None:
         )
         return StreamingResponse(events, media_type=streaming.MEDIA_TYPE, headers={**headers, **streaming.HEADERS})
 
-    @app.post("/v1/chat/completions")
+    @app.post("/v1/chat/completions", **CHAT)
     async def chat_completions(request: Request) -> Response:
         return await generate(request, ChatRequest)
 
-    @app.post("/v1/completions")
+    @app.post("/v1/completions", **COMPLETION)
     async def completions(request: Request) -> Response:
         return await generate(request, CompletionRequest)
 
@@ -132,7 +148,7 @@ def _router_endpoints(app: FastAPI, services: Services) -> None:
             raise NotReady("the router is switched off (setting router.enabled); switch it on", code="router_disabled")
         return services.router
 
-    @app.post("/v1/route")
+    @app.post("/v1/route", **ROUTE)
     async def route(request: Request) -> Response:
         principal = await _authorized(request, services, "generate")
         body: RouteRequest = await _body(request, services, RouteRequest)
@@ -150,7 +166,7 @@ def _router_endpoints(app: FastAPI, services: Services) -> None:
             }
         )
 
-    @app.post("/v1/embeddings")
+    @app.post("/v1/embeddings", **EMBEDDINGS)
     async def embeddings(request: Request) -> Response:
         principal = await _authorized(request, services, "generate")
         body: EmbeddingRequest = await _body(request, services, EmbeddingRequest)
@@ -186,7 +202,7 @@ def _adapter_endpoints(app: FastAPI, services: Services) -> None:
         await admin.unload(services, body)
         return PlainTextResponse(f"Success: LoRA adapter '{body.lora_name}' removed successfully.")
 
-    @app.post("/v1/adapters")
+    @app.post("/v1/adapters", **PUBLISH)
     async def publish(request: Request) -> Response:
         await _authorized(request, services, "admin")
         limit = services.settings.security.max_upload_bytes
@@ -195,20 +211,20 @@ def _adapter_endpoints(app: FastAPI, services: Services) -> None:
         return JSONResponse(document, status_code=201 if new else 200)
 
     for prefix in ("/v1", ""):  # SGLang's clients leave the prefix out
-        app.post(f"{prefix}/load_lora_adapter")(load)
-        app.post(f"{prefix}/unload_lora_adapter")(unload)
+        app.post(f"{prefix}/load_lora_adapter", **LOAD)(load)
+        app.post(f"{prefix}/unload_lora_adapter", **UNLOAD)(unload)
 
-    @app.get("/v1/adapters")
+    @app.get("/v1/adapters", **ADAPTERS)
     async def adapters(request: Request) -> Response:
         await _authorized(request, services, "generate")
         return JSONResponse(adapter_list(*await services.store.overview()))
 
-    @app.get("/v1/models/{model_id:path}")
+    @app.get("/v1/models/{model_id:path}", **MODEL)
     async def model(request: Request, model_id: str) -> Response:
         await _authorized(request, services, "generate")
         return JSONResponse((await _model_cards(services)).one(model_id))
 
-    @app.get("/v1/models")
+    @app.get("/v1/models", **MODELS)
     async def models(request: Request) -> Response:
         await _authorized(request, services, "generate")
         return JSONResponse((await _model_cards(services)).all())
@@ -230,14 +246,14 @@ async def _model_cards(services: Services) -> ModelCards:
 
 
 def _status_endpoints(app: FastAPI, services: Services) -> None:
-    @app.get("/health")
+    @app.get("/health", **HEALTH)
     async def health() -> Response:
         missing = await readiness(services)
         if missing:
             return JSONResponse({"status": "starting", "missing": missing}, status_code=503)
         return JSONResponse({"status": "ok"})
 
-    @app.get("/metrics")
+    @app.get("/metrics", **METRICS)
     async def metrics(request: Request) -> Response:
         services.keys.identify(request.headers.get("authorization"))
         catalogue, reports = await _overview(services)

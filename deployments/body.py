@@ -20,9 +20,15 @@ def _field_names(model: type[BaseModel]) -> tuple[frozenset[str], frozenset[str]
     return frozenset(names), frozenset(name for name, field in names.items() if not field.is_required())
 
 
-def _with_neutral_fields(schema: dict[str, Any], model: type[Any]) -> None:
-    """The JSON schema tells of these fields too."""
-    schema.setdefault("properties", {}).update(model.neutral.schema())
+def _with_what_means_nothing(schema: dict[str, Any], model: type[Any]) -> None:
+    """The JSON schema tells of these fields too, and that null is a default."""
+    properties: dict[str, Any] = schema.setdefault("properties", {})
+    required = schema.get("required", ())
+    for name, told in properties.items():
+        if name not in required and {"type": "null"} not in told.get("anyOf", ()):
+            about = {key: told.pop(key) for key in ("title", "description", "default") if key in told}
+            properties[name] = {"anyOf": [told, {"type": "null"}], **about}
+    properties.update(model.neutral.schema())
 
 
 class Body(BaseModel):
@@ -30,7 +36,13 @@ class Body(BaseModel):
 
     neutral: ClassVar[Neutral] = NOTHING
     """Fields beside the model's own that a client may send for nothing."""
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, json_schema_extra=_with_neutral_fields)
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        use_attribute_docstrings=True,
+        json_schema_extra=_with_what_means_nothing,
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 from annotated_types import Interval
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 
 from adaptrix_core.sampling_limits import LIMITS, MAX_BIASES, MAX_STOP_CHARACTERS, MAX_STOPS
 
@@ -70,7 +70,7 @@ def _text_or_texts(value: object) -> str | None:
     return kinds.get(type(value))
 
 
-Base64 = Annotated[bytes, BeforeValidator(_decoded)]
+Base64 = Annotated[bytes, BeforeValidator(_decoded), WithJsonSchema({"type": "string", "contentEncoding": "base64"})]
 Name = Annotated[str, Field(max_length=MAX_NAME)]
 Weight = Annotated[float, Field(allow_inf_nan=False)]
 TokenId = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
@@ -78,8 +78,13 @@ Count = Annotated[int, Field(ge=1, le=MAX_INTEGER)]
 Bias = Annotated[float, within("logit_bias"), Field(allow_inf_nan=False)]
 LogitBias = Annotated[dict[Annotated[int, Field(ge=0, strict=False)], Bias], no_larger(MAX_BIASES)]
 Stop = Annotated[
-    list[Annotated[str, Field(min_length=1, max_length=MAX_STOP_CHARACTERS)]],
-    Field(max_length=MAX_STOPS, fail_fast=True),
+    Annotated[str, Field(max_length=MAX_STOP_CHARACTERS), Tag("str")]
+    | Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=MAX_STOP_CHARACTERS)]],
+        Field(max_length=MAX_STOPS, fail_fast=True),
+        Tag("list[str]"),
+    ],
+    by_kind(_text_or_texts, "should be text or a list of texts"),
 ]
 Text = Annotated[str, Field(min_length=1)]
 Tokens = Annotated[list[TokenId], Field(min_length=1, fail_fast=True)]

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from adaptrix_core.adapters.revocation import RevocationList, parse_list
 from adaptrix_core.adapters.snapshot import REVOCATIONS_FILE, SIGNATURE_FILE
 from deployments.bodies import read_document
+from deployments.endpoints import REVOCATIONS, REVOKE
 from deployments.schemas import RevocationRequest
 from deployments.services import Services
 
@@ -17,7 +18,7 @@ from deployments.services import Services
 def revocation_endpoints(app: FastAPI, services: Services) -> None:
     """Add the endpoints to ``app``."""
 
-    @app.get("/v1/revocations")
+    @app.get("/v1/revocations", **REVOCATIONS)
     async def current(request: Request) -> Response:
         services.keys.identify(request.headers.get("authorization")).require("generate")
         files = await services.store.revocation_list()
@@ -32,7 +33,7 @@ def revocation_endpoints(app: FastAPI, services: Services) -> None:
             }
         )
 
-    @app.post("/v1/revocations")
+    @app.post("/v1/revocations", **REVOKE)
     async def publish(request: Request) -> Response:
         services.keys.identify(request.headers.get("authorization")).require("admin")
         body = await read_document(request, services.settings.security, RevocationRequest)

@@ -164,11 +164,6 @@ class _Generation(Body):
     """Lower is more urgent; below 0 is for principals with the scope ``admin``."""
     adaptrix: AdaptrixOptions | None = None
 
-    @field_validator("stop", mode="before")
-    @classmethod
-    def _one_stop(cls, value: object) -> object:
-        return ([value] if value else []) if isinstance(value, str) else value
-
     @model_validator(mode="after")
     def _options_need_a_stream(self) -> Self:
         if self.stream_options is not None and self.stream_options.include_usage and not self.stream:
@@ -183,7 +178,7 @@ class _Generation(Body):
             "top_p": self.top_p,
             "top_k": None if self.top_k is None else max(self.top_k, 0),
             "min_p": self.min_p,
-            "stop": tuple(self.stop or ()),
+            "stop": tuple([self.stop] if isinstance(self.stop, str) and self.stop else self.stop or ()),
             "ignore_eos": self.ignore_eos,
             "presence_penalty": self.presence_penalty,
             "frequency_penalty": self.frequency_penalty,
