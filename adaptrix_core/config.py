@@ -6,7 +6,6 @@ command line, a test) and starts nothing. Settings are frozen once loaded.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,6 +26,7 @@ from adaptrix_core.sections import (
     Section,
     SecuritySettings,
 )
+from adaptrix_core.suggestions import unknown_key
 
 
 class Settings(Section):
@@ -60,7 +60,7 @@ def load_settings(mapping: Mapping[str, Any], root: Path | None = None) -> Setti
     context = {"root": (root or project_root()).resolve()}
     if not isinstance(mapping, Mapping):
         raise ConfigError([f"settings are a mapping of sections ({', '.join(_SECTIONS)}), not {mapping!r}"])
-    faults = [_unknown(str(key), key, _SECTIONS) for key in mapping if key not in _SECTIONS]
+    faults = [unknown_key(str(key), key, _SECTIONS) for key in mapping if key not in _SECTIONS]
     sections: dict[str, Any] = {}
     for name, model in _SECTIONS.items():
         content = mapping.get(name)
@@ -80,15 +80,9 @@ def _describe(section: str, model: type[Section], detail: ErrorDetails) -> str:
         return f"{section} = {detail['input']!r}: a section is a mapping; its keys: {', '.join(model.model_fields)}"
     key = str(detail["loc"][0])
     if detail["type"] == "extra_forbidden":
-        return _unknown(where, key, model.model_fields)
+        return unknown_key(where, key, model.model_fields)
     message = detail["msg"].replace("Input should", "should")
     return f"{where} = {detail['input']!r}: {message}; allowed: {model.model_fields[key].description}"
-
-
-def _unknown(where: str, key: object, known: Mapping[str, Any]) -> str:
-    near = difflib.get_close_matches(str(key), list(known), n=1)
-    hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}"
-    return f"{where}: unknown key; {hint}"
 
 
 def _impossible(sections: Mapping[str, Any]) -> Iterator[str]:

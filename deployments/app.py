@@ -18,7 +18,7 @@ from ray.serve.exceptions import RayServeException
 from adaptrix_core.config import Settings, load_settings, project_root
 from deployments.autoscaling import autoscaling_config
 from deployments.ingress import Ingress
-from deployments.principals import KeyRing, require_loopback
+from deployments.principals import KeyRing, require_loopback, url_of
 from deployments.replica import ModelReplica
 from deployments.router import RouterReplica
 
@@ -46,13 +46,14 @@ def build(args: dict[str, Any]) -> Application:
     """
     settings = load_settings(args, root=project_root())
     keys = KeyRing.read(settings.security.api_keys_file)
-    if not keys.enabled and (host := _http_host()) is not None:
-        require_loopback(host)
-    return bind(settings)
+    address = _http_address()
+    if not keys.enabled and address is not None:
+        require_loopback(address[0])
+    return bind(settings, None if address is None else url_of(*address))
 
 
-def bind(settings: Settings) -> Application:
-    """The deployments, bound to one another."""
+def bind(settings: Settings, url: str | None = None) -> Application:
+    """The deployments, bound to one another. url: where clients find the service, to be said once it is ready."""
     replicas = settings.replicas
     health: dict[str, Any] = {
         "health_check_period_s": HEALTH_CHECK_PERIOD_S,
@@ -85,7 +86,7 @@ def bind(settings: Settings) -> Application:
         **health,
     )
     if not settings.router.enabled:
-        return ingress.bind(settings, model)
+        return ingress.bind(settings, model, None, url)
     router = (
         serve.deployment(RouterReplica)
         .options(
@@ -96,14 +97,15 @@ def bind(settings: Settings) -> Application:
         )
         .bind(settings)
     )
-    return ingress.bind(settings, model, router)
+    return ingress.bind(settings, model, router, url)
 
 
-def _http_host() -> str | None:
-    """The address that this cluster's HTTP proxies listen on; None where Serve does not run yet."""
+def _http_address() -> tuple[str, int] | None:
+    """Where this cluster's HTTP proxies listen; None where Serve does not run yet."""
     if not ray.is_initialized():
         return None
     try:
-        return str(_get_global_client().http_config.host)
+        http = _get_global_client().http_config
     except RayServeException:
         return None
+    return str(http.host), int(http.port)

@@ -22,6 +22,7 @@ from adaptrix_core.adapters.revocation import SignedList
 from adaptrix_core.config import Settings
 from adaptrix_core.observe.logs import start_logging
 from adaptrix_core.observe.tracing import carrier, start_tracing
+from deployments.announcement import announce
 from deployments.api import build_api
 from deployments.catalogue import Catalogue
 from deployments.continuation import ContinuedReplicas
@@ -185,8 +186,13 @@ class Ingress:
     """One HTTP front; several may run side by side."""
 
     async def __init__(  # type: ignore[misc]  # Serve awaits it
-        self, settings: Settings, model: DeploymentHandle, router: DeploymentHandle | None = None
+        self,
+        settings: Settings,
+        model: DeploymentHandle,
+        router: DeploymentHandle | None = None,
+        url: str | None = None,
     ) -> None:
+        """url: where clients find the service, to be said once it is ready."""
         context = serve.get_replica_context()
         app_name = context.app_name
         start_logging(settings.observe)
@@ -202,6 +208,7 @@ class Ingress:
             tracing=start_tracing(settings.observe, "ingress", context.replica_id.unique_id),
         )
         await self._follower.start()
+        self._announcing = asyncio.create_task(announce(self._services, url)) if url is not None else None
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         app = build_api(self._services)

@@ -17,12 +17,19 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import yaml
-from pydantic import ValidationError
 
 from adaptrix_core.config import load_settings, project_root
 from adaptrix_core.errors import ConfigError
-from deployments.principals import KeyRing, require_loopback
+from adaptrix_core.serve_file import application_args
+from deployments.preflight import (
+    address_of,
+    cpus_of_this_machine,
+    examine,
+    read_config,
+    require_startable,
+)
+from deployments.principals import url_of
+from deployments.quiet import quiet
 from deployments.serve_environment import LOCAL_ENVIRONMENT, SERVE_ENVIRONMENT
 
 DEFAULT_CONFIG = project_root() / "serve_config.yaml"
@@ -36,7 +43,7 @@ Adaptrix is ready at {url}
   curl {url}/v1/chat/completions -H 'content-type: application/json'{key} \\
     -d '{{"model": "auto", "messages": [{{"role": "user", "content": "What is 12 + 30 - 5?"}}]}}'
 
-Ctrl-C ends it.
+Ctrl-C ends it. Logs: {logs}
 """
 
 
@@ -51,6 +58,13 @@ def main(argv: list[str] | None = None) -> int:
         os.environ.setdefault(name, value)
     try:
         config = read_config(options.config, options.host, options.port)
+        if options.check:
+            examined = examine(config)
+            for warning in examined.warnings:
+                print(f"warning: {warning}", file=sys.stderr)
+            print(f"{options.config}: {examined.in_words()}")
+            return 0
+        require_startable(config)
     except ConfigError as error:
         print(f"{options.config}: {error.message}", file=sys.stderr)
         return 1
@@ -58,34 +72,6 @@ def main(argv: list[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: _stop_once(stop))
     return _serve(config, stop)
-
-
-def read_config(path: Path, host: str | None, port: int | None) -> dict[str, Any]:
-    """The Serve config with host and port replaced where given. Raises ConfigError with all faults."""
-    from ray.serve.schema import ServeDeploySchema
-
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError([f"cannot be read: {error}"]) from error
-    if not isinstance(document, dict) or len(document.get("applications") or ()) != 1:
-        raise ConfigError(["a Serve config with exactly one application is wanted"])
-    http = document.setdefault("http_options", {})
-    http.update({key: value for key, value in (("host", host), ("port", port)) if value is not None})
-    faults: list[str] = []
-    try:
-        ServeDeploySchema.model_validate(document)
-    except ValidationError as error:
-        faults += [f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in error.errors()]
-    try:
-        settings = load_settings(document["applications"][0].get("args") or {}, root=project_root())
-        if not KeyRing.read(settings.security.api_keys_file).enabled:
-            require_loopback(str(http.get("host", "127.0.0.1")))
-    except ConfigError as error:
-        faults += error.faults
-    if faults:
-        raise ConfigError(faults)
-    return document
 
 
 def _serve(config: dict[str, Any], stop: threading.Event) -> int:
@@ -99,44 +85,51 @@ def _serve(config: dict[str, Any], stop: threading.Event) -> int:
 
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
     schema = ServeDeploySchema.model_validate(config)
-    if not _start_ray(progress, stop):
+    session = _start_ray(progress, stop)
+    if session is None:
         return 1
+    logs = Path(session) / "logs" / "serve"
     try:
         client = serve_api.serve_start(
             http_options=schema.http_options.model_dump(), proxy_location=schema.proxy_location
         )
         client.deploy_apps(schema, _blocking=False)
-        url = f"http://{_shown(schema.http_options.host)}:{schema.http_options.port}"
+        url = url_of(*address_of(config))
         failure = _wait_until_ready(url, schema.applications[0].name, progress, stop)
         if failure is not None:
-            progress.say(failure)
+            progress.say(f"{failure}\nlogs: {logs}")
             return 1
         if not stop.is_set():
-            keys = config["applications"][0].get("args", {}).get("security", {}).get("api_keys_file")
-            print(EXAMPLE.format(url=url, key=" -H 'authorization: Bearer <key>'" if keys else ""), flush=True)
+            keys = load_settings(application_args(config)).security.api_keys_file
+            key = " -H 'authorization: Bearer <key>'" if keys else ""
+            print(EXAMPLE.format(url=url, key=key, logs=logs), flush=True)
         stop.wait()
         progress.say("stopping")
         return 0
     finally:
-        serve.shutdown()
-        ray.shutdown()
+        with quiet():  # Ray reports calls that its own shutdown cut off
+            serve.shutdown()
+            ray.shutdown()
 
 
-def _start_ray(progress: Progress, stop: threading.Event) -> bool:
-    """Start a local cluster; on a busy machine Ray gives up after half a minute, so it gets several tries."""
+def _start_ray(progress: Progress, stop: threading.Event) -> str | None:
+    """Start a local cluster; on a busy machine Ray gives up after half a minute, so it gets several tries.
+
+    Returns Ray's directory for this session; None where it did not start.
+    """
     import ray
 
     for attempt in range(START_ATTEMPTS):
         try:
-            ray.init(
+            context = ray.init(
                 address="local",
                 namespace="serve",
-                num_cpus=max(2, os.cpu_count() or 1),
+                num_cpus=cpus_of_this_machine(),
                 include_dashboard=False,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
             )
-            return True
+            return str(context.address_info["session_dir"])
         except Exception as error:  # Ray raises a bare Exception when its processes take too long
             ray.shutdown()
             first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -144,7 +137,7 @@ def _start_ray(progress: Progress, stop: threading.Event) -> bool:
             progress.say(f"Ray did not start ({first_line}); {'trying again' if again else 'giving up'}")
             if not again:
                 break
-    return False
+    return None
 
 
 class Progress:
@@ -168,7 +161,7 @@ def _wait_until_ready(url: str, app_name: str, progress: Progress, stop: threadi
         status = _application_status(app_name)
         if status is not None and status.status in ("DEPLOY_FAILED", "UNHEALTHY"):
             details = "; ".join(deployment.message for deployment in status.deployments.values() if deployment.message)
-            return f"could not start: {status.message} {details}"
+            return f"could not start: {_told(status.message)} {_told(details)}"
         try:
             response = httpx.get(f"{url}/health", timeout=5.0)
         except httpx.HTTPError:
@@ -178,8 +171,14 @@ def _wait_until_ready(url: str, app_name: str, progress: Progress, stop: threadi
                 return None
             progress.say(_missing(response))
         if time.monotonic() > deadline:
-            return f"not ready after {READY_TIMEOUT_S:.0f} s; Ray's logs say more"
+            return f"not ready after {READY_TIMEOUT_S:.0f} s"
     return None
+
+
+def _told(message: str) -> str:
+    """What a message of Ray Serve's tells, which ends with the error after its traceback."""
+    lines = [line.strip() for line in message.strip().splitlines() if line.strip()]
+    return lines[-1] if "Traceback" in message else " ".join(lines)
 
 
 def _application_status(name: str) -> Any:
@@ -194,10 +193,6 @@ def _missing(response: httpx.Response) -> str:
     return "loading the base model, the adapters and the router"
 
 
-def _shown(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
 def _stop_once(stop: threading.Event) -> None:
     """The first signal asks for an orderly end; a second one ends at once."""
     if stop.is_set():
@@ -210,6 +205,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="a Ray Serve config file")
     parser.add_argument("--host", help="address to listen on, instead of the file's")
     parser.add_argument("--port", type=int, help="port to listen on, instead of the file's")
+    parser.add_argument("--check", action="store_true", help="say what would keep it from starting, and start nothing")
     return parser
 
 

@@ -139,6 +139,12 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def url_of(host: str, port: int) -> str:
+    """Where clients on this machine reach the server."""
+    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
+
+
 def require_loopback(host: str) -> None:
     """Raise ConfigError unless ``host`` is a loopback address; for servers without API keys."""
     if not is_loopback(host):

@@ -21,6 +21,7 @@ CORE_ORDER = [
     "sampling",
     "sections",
     "config",
+    "serve_file",
     "cache_dir",
     "git_lfs",
     "observe",

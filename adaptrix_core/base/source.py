@@ -90,11 +90,7 @@ def resolve(name: str, dtype: torch.dtype, lineage: str | None = None, layout: L
         return _from_directory(name, path, lineage or _recorded_lineage(path) or path.resolve().name)
     if HUB_ID.fullmatch(name):
         return _from_hub(name, lineage)
-    raise BaseModelError(
-        f"base model {name!r} is not an embedded model ({', '.join(EMBEDDED)}), a .gguf file, a directory, "
-        "or a hub id of the form org/name[@revision]",
-        code="base_not_found",
-    )
+    raise _unknown_source(name)
 
 
 def gguf_file_of(name: str) -> Path | None:
@@ -103,6 +99,22 @@ def gguf_file_of(name: str) -> Path | None:
         return _package_file(EMBEDDED[name])
     path = Path(name).expanduser()
     return path if path.suffix == ".gguf" and path.is_file() else None
+
+
+def require_present(name: str) -> None:
+    """Raise what `resolve` would raise for files that are not there. Reads no weights, converts and fetches nothing.
+
+    A hub id passes: whether the hub has it is known when it is asked.
+    """
+    path = Path(name).expanduser()
+    if name in EMBEDDED:
+        _package_file(EMBEDDED[name])
+    elif path.suffix == ".gguf" and not path.is_file():
+        raise BaseModelError(f"no GGUF file at {name!r}; check the path", code="base_not_found")
+    elif path.is_dir():
+        _weight_files(name, path)
+    elif path.suffix != ".gguf" and not HUB_ID.fullmatch(name):
+        raise _unknown_source(name)
 
 
 def digest_files(paths: Iterable[Path]) -> str:
@@ -127,7 +139,19 @@ def _package_file(embedded: EmbeddedModel) -> Path:
     return Path(next(iter(spec.submodule_search_locations))) / embedded.file
 
 
+def _unknown_source(name: str) -> BaseModelError:
+    return BaseModelError(
+        f"base model {name!r} is not an embedded model ({', '.join(EMBEDDED)}), a .gguf file, a directory, "
+        "or a hub id of the form org/name[@revision]",
+        code="base_not_found",
+    )
+
+
 def _from_directory(name: str, directory: Path, lineage: str) -> Source:
+    return Source(name, directory, lineage, digest_files(_weight_files(name, directory)))
+
+
+def _weight_files(name: str, directory: Path) -> list[Path]:
     if not (directory / "config.json").is_file():
         raise BaseModelError(f"directory {name!r} has no config.json; it is not a model directory", code="bad_base")
     weights = list(directory.glob("*.safetensors"))
@@ -136,7 +160,7 @@ def _from_directory(name: str, directory: Path, lineage: str) -> Source:
             f"directory {name!r} has no .safetensors file; pickled weights are not read: convert them to safetensors",
             code="bad_base",
         )
-    return Source(name, directory, lineage, digest_files(weights))
+    return weights
 
 
 def _recorded_lineage(directory: Path) -> str | None:

@@ -20,6 +20,14 @@ def _store(field: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     return callback
 
 
+def _config(ctx: click.Context, _param: click.Parameter, value: Path | None) -> None:
+    """Read at once, so that a broken file is never ignored by a command that would not have looked into it."""
+    session = ctx.ensure_object(Session)
+    session.config = value
+    if value is not None and ctx.info_name != "serve":  # which reports the faults of host and port with the others
+        assert session.settings is not None
+
+
 def _verbosity(ctx: click.Context, param: click.Parameter, value: int) -> None:
     if value:
         ctx.ensure_object(Session).verbosity = -1 if param.name == "quiet" else value
@@ -29,13 +37,18 @@ def output_options(command: Command) -> Command:
     """--json, --config, -v and -q: on every command."""
     decorators = [
         click.option(
-            "--json", is_flag=True, expose_value=False, callback=_store("as_json"), help="Print one JSON document."
+            "--json",
+            is_flag=True,
+            is_eager=True,  # so that errors in the other options are JSON too
+            expose_value=False,
+            callback=_store("as_json"),
+            help="Print one JSON document.",
         ),
         click.option(
             "--config",
             type=click.Path(exists=True, dir_okay=False, path_type=Path),
             expose_value=False,
-            callback=_store("config"),
+            callback=_config,
             help="Settings file: a Ray Serve config whose args are Adaptrix settings, or just the settings.",
         ),
         click.option(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
-import time
+from dataclasses import asdict
 
 import click
 
@@ -16,17 +17,21 @@ from adaptrix_core.cli.options import output_options
 from adaptrix_core.cli.session import Session
 from adaptrix_core.errors import ServerUnavailable
 
-POLL_S = 0.25
+READY_LINE = re.compile(r"Adaptrix is ready at (?P<url>\S+)$")
+"""What the launcher says once `GET /health` answers 200."""
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address; other than loopback needs API keys.")
-@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
+@click.option("--host", help="Address, instead of the settings' (127.0.0.1); other than loopback needs API keys.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port, instead of the settings' (8000).")
+@click.option("--check", is_flag=True, help="Say what would keep it from starting, and start nothing.")
 @output_options
 @click.pass_obj
-def serve(session: Session, host: str, port: int) -> None:
+def serve(session: Session, host: str | None, port: int | None, check: bool) -> None:
     """Start Ray Serve with the ingress, the router, the replicas and the adapter store.
 
+    The settings are those of --config, else of serve_config.yaml. All of them, the port, the directories and this
+    machine's processors are checked before anything starts; --check looks at the base model and the adapters too.
     Ready when GET /health says 200; one Ctrl-C ends all of it. With --json, one JSON line says so on stdout and the
     progress goes to stderr.
     """
@@ -35,31 +40,44 @@ def serve(session: Session, host: str, port: int) -> None:
             "the package `deployments` is not installed; run this in a checkout of the project, or use `make serve`",
             code="missing_package",
         )
-    command = [sys.executable, "-m", "deployments.launch", "--host", host, "--port", str(port)]
-    if session.config is not None:
-        command += ["--config", str(session.config)]
+    if check:
+        _check(session, host, port)
+        return
+    command = [sys.executable, "-m", "deployments.launch"]
+    for option, value in (("--host", host), ("--port", port), ("--config", session.config)):
+        command += [option, str(value)] if value is not None else []
     if session.as_json:
-        sys.exit(_announce_ready(command, f"http://{host}:{port}"))
+        sys.exit(_announce_ready(command))
     sys.stdout.flush()
     # The launcher takes this process over, so that signals reach it and nothing else.
     os.execv(command[0], command)
 
 
-def _announce_ready(command: list[str], url: str) -> int:
-    """Run the launcher, print one JSON line once the server is ready, and wait for its end; returns its exit code."""
-    import httpx
+def _check(session: Session, host: str | None, port: int | None) -> None:
+    with session.output.waiting("checking"):
+        from deployments.launch import DEFAULT_CONFIG
+        from deployments.preflight import examine, read_config
 
+        path = session.config or DEFAULT_CONFIG
+        examined = examine(read_config(path, host, port))
+    for warning in examined.warnings:
+        session.output.warn(warning)
+    session.output.result(
+        {"ok": True, "config": str(path), **asdict(examined)},
+        lambda out: out.print(f"{path}: {examined.in_words()}", markup=False),
+    )
+
+
+def _announce_ready(command: list[str]) -> int:
+    """Run the launcher, print one JSON line once the server is ready, and wait for its end; returns its exit code."""
     # A session of its own: Ctrl-C reaches this process only, which passes it on once.
-    with subprocess.Popen(command, stdout=sys.stderr, start_new_session=True) as server:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as server:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda received, _frame: server.send_signal(received))
-        while server.poll() is None:
-            try:
-                ready = httpx.get(f"{url}/health", timeout=5.0).status_code == 200
-            except httpx.HTTPError:
-                ready = False
-            if ready:
-                click.echo(json.dumps({"url": url, "status": "ready"}))
-                break
-            time.sleep(POLL_S)
+        assert server.stdout is not None
+        for line in server.stdout:
+            click.echo(line, nl=False, err=True)
+            ready = READY_LINE.match(line)
+            if ready is not None:
+                click.echo(json.dumps({"url": ready["url"], "status": "ready"}))
         return server.wait()

@@ -6,7 +6,7 @@ One file means the same here and to the server, wherever it lies: relative paths
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from adaptrix_core.errors import ConfigError
 
@@ -15,31 +15,24 @@ if TYPE_CHECKING:
 
 
 def read_settings(path: Path | None) -> Settings:
-    """Settings of the file (relative paths start from the project's root), or the defaults from the current directory.
+    """Settings of the file, or the defaults; relative paths start from the project's root.
 
-    Raises ConfigError with every fault.
+    Raises ConfigError with every fault of the whole file.
     """
-    from adaptrix_core.config import load_settings, project_root
+    from adaptrix_core.config import load_settings
 
     if path is None:
         return load_settings({})
-    return load_settings(_mapping(path), root=project_root())
+    from adaptrix_core.serve_file import application_args, is_serve_file, read_document, serve_faults
 
-
-def _mapping(path: Path) -> dict[str, Any]:
-    import yaml
-
+    document = read_document(path)
+    if not is_serve_file(document):
+        return load_settings(document)
+    faults = list(serve_faults(document))
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{path}: not YAML: {error}"]) from error
-    if document is None:
-        return {}
-    if not isinstance(document, dict):
-        raise ConfigError([f"{path}: holds {type(document).__name__}; settings are a mapping of sections"])
-    if "applications" not in document:
-        return document
-    applications = document["applications"]
-    if not isinstance(applications, list) or len(applications) != 1 or not isinstance(applications[0], dict):
-        raise ConfigError([f"{path}: applications must hold exactly one application"])
-    return applications[0].get("args") or {}
+        settings = load_settings(application_args(document))
+    except ConfigError as error:
+        faults += error.faults
+    if faults:
+        raise ConfigError([fault if str(path) in fault else f"{path}: {fault}" for fault in faults])
+    return settings

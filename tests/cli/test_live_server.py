@@ -37,7 +37,13 @@ def url(world: World) -> Iterator[str]:
     }
     config.write_text(yaml.safe_dump({"proxy_location": "HeadOnly", "applications": [application]}))
     command = [sys.executable, "-m", "adaptrix_core.cli.main", "serve", "--json", "--config", str(config)]
-    with subprocess.Popen([*command, "--port", str(port)], cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
+    said = world.root / "said.txt"
+    with (
+        said.open("w") as errors,
+        subprocess.Popen(
+            [*command, "--port", str(port)], cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True
+        ) as server,
+    ):
         assert server.stdout is not None
         ready = server.stdout.readline()
         assert json.loads(ready or "null") == {"url": f"http://127.0.0.1:{port}", "status": "ready"}
@@ -45,6 +51,7 @@ def url(world: World) -> Iterator[str]:
         server.send_signal(signal.SIGINT)
         server.communicate(timeout=STOP_WITHIN_S)
         assert server.returncode == 0
+    assert said.read_text().splitlines()[-1].endswith("] stopping"), "nothing more is said after Ctrl-C"
 
 
 def document(done: Result) -> dict[str, object]:

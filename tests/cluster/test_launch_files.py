@@ -18,7 +18,7 @@ from ray.serve.schema import ServeDeploySchema
 from adaptrix_core.config import Settings, load_settings, project_root
 from adaptrix_core.errors import ConfigError
 from deployments.app import INGRESS_CPUS, ROUTER_CPUS
-from deployments.launch import read_config
+from deployments.preflight import read_config
 from deployments.principals import KeyRing
 from deployments.serve_environment import SERVE_ENVIRONMENT
 from tests.cluster.kuberay_schema import RAY_SERVICE

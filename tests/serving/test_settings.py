@@ -19,7 +19,8 @@ from ray.serve.schema import ServeDeploySchema
 from adaptrix_core.cli.settings_file import read_settings
 from adaptrix_core.config import load_settings, project_root
 from adaptrix_core.errors import ConfigError
-from deployments.launch import DEFAULT_CONFIG, read_config
+from deployments.launch import DEFAULT_CONFIG
+from deployments.preflight import read_config
 from deployments.serve_environment import LOCAL_ENVIRONMENT, SERVE_ENVIRONMENT
 
 
