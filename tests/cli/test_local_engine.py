@@ -27,7 +27,8 @@ def local(settings_file: Path) -> tuple[object, ...]:
 
 
 def answer(adaptrix: Adaptrix, local: tuple[object, ...], model: str, *more: object) -> dict[str, object]:
-    done = adaptrix("query", "What is 17 + 25?", "--model", model, "--max-tokens", 8, "--json", *more, *local)
+    asked = ("query", "What is 17 + 25?", "--model", model, "--max-tokens", 8, "--temperature", 0)
+    done = adaptrix(*asked, "--json", *more, *local)
     assert done.exit_code == 0, done.output
     return dict(json.loads(done.stdout))
 
@@ -48,7 +49,8 @@ def test_an_answer_is_streamed_as_text_and_who_answered_goes_to_stderr(
     adaptrix: Adaptrix, local: tuple[object, ...]
 ) -> None:
     whole = answer(adaptrix, local, "math_reasoning")["text"]
-    done = adaptrix("query", "What is 17 + 25?", "--model", "math_reasoning", "--max-tokens", 8, *local)
+    asked = ("query", "What is 17 + 25?", "--model", "math_reasoning", "--max-tokens", 8, "--temperature", 0)
+    done = adaptrix(*asked, *local)
     assert done.stdout == f"{whole}\n"
     assert "[math_reasoning ·" in done.stderr
 

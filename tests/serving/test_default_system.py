@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(180
 
 # Five times what an answer takes on two busy cores, where it takes a minute.
 ANSWER_WITHIN_S = 300.0
+
+README_REPEATS = 30
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,6 @@ def test_auto_streams_a_right_answer_from_the_right_adapter(server: Server, adap
             model="auto",
             messages=[{"role": "user", "content": question.text}],
             max_tokens=24 if adapter == "base" else 96,
-            temperature=0,
             stream=True,
         ) as response,
     ):
@@ -85,6 +88,32 @@ def test_auto_streams_a_right_answer_from_the_right_adapter(server: Server, adap
     assert len(pieces) > 1
     assert chunks[-1].choices[0].finish_reason == ("length" if adapter == "base" else "stop"), reply
     assert question.is_answered_by(reply), reply
+
+
+async def test_the_readmes_question_is_right_every_time(server: Server) -> None:
+    """As it stands there: no sampling field is sent, the router chooses."""
+    async with openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="none", timeout=ANSWER_WITHIN_S) as client:
+        asked = {"model": "auto", "messages": [{"role": "user", "content": "What is 12 + 30 - 5?"}]}
+        answers = await asyncio.gather(*(client.chat.completions.create(**asked) for _ in range(README_REPEATS)))
+    replies = Counter(answer.choices[0].message.content for answer in answers)
+    assert replies == {"12 + 30 = 42\n42 - 5 = 37\nAnswer: 37": README_REPEATS}
+
+
+def test_the_readmes_question_is_right_every_time_in_the_library_too() -> None:
+    from adaptrix_core import Engine
+
+    engine = Engine.from_pretrained("smollm2-135m")
+    question = [{"role": "user", "content": "What is 12 + 30 - 5?"}]
+    answers = engine.generate([question] * README_REPEATS, adapters="math_reasoning")
+    assert {answer.text for answer in answers} == {"12 + 30 = 42\n42 - 5 = 37\nAnswer: 37"}
+    engine.loader.close()
+
+
+def test_what_answers_are_sampled_by_is_shown(server: Server) -> None:
+    cards = {card["id"]: card for card in httpx.get(f"{server.url}/v1/models", timeout=60).json()["data"]}
+    assert cards["math_reasoning"]["sampling"]["temperature"] == {"value": 0.0, "from": "adapter"}
+    assert cards["smollm2-135m"]["sampling"]["temperature"] == {"value": 0.2, "from": "model"}
+    assert cards["auto"]["sampling"] is None
 
 
 def _digest(adapter: str) -> str:
