@@ -42,7 +42,8 @@ class EvaluateConfig:
     def __post_init__(self) -> None:
         most = HELD_OUT_PER_TASK * min(len(family.tasks) for family in FAMILIES.values())
         faults = [
-            f"adapters contains {name!r}: no task family of that name; there are {', '.join(FAMILIES)}"
+            f"adapters contains {name!r}: no task family of that name; there are {', '.join(FAMILIES)} "
+            "(with --data FILE, any adapter is measured on your own examples)"
             for name in self.adapters
             if name not in FAMILIES
         ]
@@ -77,15 +78,15 @@ def evaluate(
     Without a router, only the base and the adapters themselves are measured.
     """
     console = console or Console(stderr=True)
-    generator: Generator = EngineGenerator(engine, config.batch_size)
-    if config.replies_file is not None:
-        generator = RememberedReplies(generator, config.replies_file, _digests(engine), config.batch_size)
+    generator = generator_of(engine, config.replies_file, config.batch_size)
     choose = None if router is None else chooser(router)
     held_out: list[FamilyResult] = []
     paraphrased: list[FamilyResult] = []
     for name in config.adapters:
         family = FAMILIES[name]
         written = [as_problem(p) for p in paraphrases() if p.family == name]
+        if not console.is_terminal:
+            console.print(f"{name}: {config.problems} held-out problems, then paraphrases", highlight=False)
         with console.status(f"{name}: held-out problems") as status:
             held_out.append(
                 measure(
@@ -115,6 +116,14 @@ def evaluate(
         console.print(f"{name}: {own.right} of {own.total} held-out problems right", highlight=False)
     to_base = None if choose is None else left_to_base(choose, out_of_scope("test"))
     return Evaluation(tuple(held_out), tuple(paraphrased), to_base)
+
+
+def generator_of(engine: Engine, replies_file: Path | None, batch_size: int = 32) -> Generator:
+    """Greedy replies from ``engine``; those that the file holds are not made again."""
+    generator = EngineGenerator(engine, batch_size)
+    if replies_file is None:
+        return generator
+    return RememberedReplies(generator, replies_file, _digests(engine), batch_size)
 
 
 def chooser(router: SemanticRouter) -> Choose:

@@ -17,11 +17,12 @@ from adaptrix_core.base import BaseModel, BaseModelManager
 from adaptrix_core.errors import ConfigError
 from adaptrix_core.training.config import TrainConfig
 from adaptrix_core.training.datasets import load_pairs
+from adaptrix_core.training.encoding import encode_examples
 from adaptrix_core.training.held_out import split
 from adaptrix_core.training.jsonl import Pair
 from adaptrix_core.training.provenance import described_data
 from adaptrix_core.training.run_report import write_report
-from adaptrix_core.training.trainer import Step, TrainResult, encode_examples, train_examples
+from adaptrix_core.training.trainer import Step, TrainResult, train_examples
 from adaptrix_core.writable import why_not_writable
 
 HELD_OUT = "held_out.jsonl"
