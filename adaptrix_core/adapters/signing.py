@@ -52,7 +52,8 @@ def verify_snapshot(snapshot: Snapshot, keys: Sequence[TrustedKey]) -> TrustedKe
         known = ", ".join(f"{key.name} ({key.fingerprint[:12]})" for key in keys) or "none"
         raise AdapterRejected(
             f"{snapshot.origin}: signed by key {hint[:12] or 'unknown'}, which is not trusted; trusted keys: {known}. "
-            "Add its public key to the trusted keys if you trust its owner",
+            "If you trust its owner, copy the public key to the trusted keys (a server's: adapters.trusted_keys_dir; "
+            "`adaptrix verify` names the directory)",
             code="untrusted_key",
         )
     for key in candidates:

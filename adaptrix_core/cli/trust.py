@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ Directory = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 @click.command()
-@click.argument("directory", type=Directory)
+@click.argument("directory", type=Directory, required=False)
 @click.option(
     "--key",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -29,34 +30,61 @@ Directory = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--new-key", is_flag=True, help="Make the key pair first; the public half is written beside it as .pub.")
 @output_options
 @click.pass_obj
-def sign(session: Session, directory: Path, key: Path | None, new_key: bool) -> None:
-    """Sign (or re-sign) the adapter in DIRECTORY with OpenSSF Model Signing.
+def sign(session: Session, directory: Path | None, key: Path | None, new_key: bool) -> None:
+    """Sign (or re-sign) the adapter in DIRECTORY with OpenSSF Model Signing; --new-key alone makes a key pair.
 
     Whoever shall load it under the policy `require` needs the public key in a trusted-keys directory.
     """
-    from adaptrix_core.adapters.keys import default_private_key
+    if directory is None and not new_key:
+        raise click.UsageError("name the DIRECTORY of an adapter, or make a key pair with --new-key")
+    from adaptrix_core.adapters.keys import check_private_key, default_private_key
     from adaptrix_core.adapters.package import sign_package
 
     private = key or default_private_key()
+    lines = []
+    document: dict[str, object] = {"key": str(private)}
     if new_key:
-        make_key_pair(session, private)
-    digest = sign_package(directory, private)
-    session.output.result(
-        {"directory": str(directory), "package_digest": digest, "key": str(private)},
-        lambda out: out.print(f"signed {directory}\npackage digest {digest}", markup=False),
-    )
+        public, places = make_key_pair(session, private)
+        document |= {"public_key": str(public), "trusted_keys": {who: str(place) for who, place in places.items()}}
+        lines.append(f"made {private} and {public}")
+    check_private_key(private)
+    if directory is not None:
+        digest = sign_package(directory, private)
+        document |= {"directory": str(directory), "package_digest": digest}
+        lines += [f"signed {directory}", f"package digest {digest}"]
+    session.output.result(document, lambda out: out.print("\n".join(lines), markup=False))
 
 
-def make_key_pair(session: Session, private: Path) -> None:
-    """Write a new pair at ``private`` and ``private`` with the suffix .pub, and say what to do with each."""
+def make_key_pair(session: Session, private: Path) -> tuple[Path, dict[str, Path]]:
+    """Write a new pair at ``private`` and ``private`` with the suffix .pub, and say what to do with each.
+
+    Returns the public half, and where on this machine it would be trusted.
+    """
     from adaptrix_core.adapters.keys import PUBLIC_KEY_SUFFIX, generate_key_pair
 
     public = private.with_suffix(PUBLIC_KEY_SUFFIX)
     generate_key_pair(private, public)
+    places = trusting_places(session)
     session.output.note(f"private key {private}: keep it out of every repository")
-    session.output.note(
-        f"public key {public}: copy it, under your name, to the trusted keys of whoever loads your adapters"
-    )
+    session.output.note(f"public key {public}: whoever loads your adapters copies it, under your name; on this machine")
+    for who, place in places.items():
+        copied = shlex.quote(str(place / f"YOUR_NAME{PUBLIC_KEY_SUFFIX}"))
+        session.output.note(
+            f"  for {who}: mkdir -p {shlex.quote(str(place))} && cp {shlex.quote(str(public))} {copied}"
+        )
+    return public, places
+
+
+def trusting_places(session: Session) -> dict[str, Path]:
+    """Who loads adapters on this machine, and where each of them keeps the public keys that it trusts."""
+    from adaptrix_core.cli.settings_file import read_settings
+    from adaptrix_core.places import CONFIG_FILE, project_root
+
+    served = session.config or project_root() / CONFIG_FILE
+    places = {"the library and --local": trust_policy(session).trusted_keys_dir}
+    if served.is_file():
+        places[f"a server with {served}"] = read_settings(served).adapters.trusted_keys_dir
+    return places
 
 
 @click.command()

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from adaptrix_core.cli.main import cli
+from adaptrix_core.places import default_trusted_keys, project_root
 
 MakePackage = Callable[[str], Path]
 
@@ -104,3 +107,46 @@ def test_signing_without_a_key_says_so(make_package: MakePackage, key: Path) -> 
     done = run("sign", make_package("spelling"), "--key", key)
     assert done.exit_code == 1
     assert "no private key" in done.stderr
+
+
+def test_a_key_pair_can_be_made_alone_and_says_where_its_public_half_goes(key: Path) -> None:
+    made = run("sign", "--new-key", "--key", key)
+    assert made.exit_code == 0, made.output
+    assert key.is_file()
+    said = made.stderr.replace("\n", " ")
+    for place in (default_trusted_keys(), project_root() / "adapters" / "trusted_keys"):
+        assert f"cp {key.with_suffix('.pub')} {place}/YOUR_NAME.pub" in said
+    document = json.loads(run("sign", "--new-key", "--key", key.with_name("other.key"), "--json").stdout)
+    assert document["public_key"] == str(key.with_name("other.pub"))
+    assert str(default_trusted_keys()) in document["trusted_keys"].values()
+
+
+def test_signing_nothing_is_wrong_usage() -> None:
+    done = run("sign")
+    assert done.exit_code == 2
+    assert "name the DIRECTORY of an adapter, or make a key pair with --new-key" in done.output
+
+
+def test_what_is_no_key_is_named(make_package: MakePackage, key: Path) -> None:
+    key.parent.mkdir()
+    for content in (b"nothing", rsa_key(), curve_key()):
+        key.write_bytes(content)
+        done = run("sign", make_package("spelling"), "--key", key)
+        assert done.exit_code == 1
+        assert "[bad_key]" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def rsa_key() -> bytes:
+    return pem(rsa.generate_private_key(65537, 2048))
+
+
+def curve_key() -> bytes:
+    """Of a curve that nobody signs models with."""
+    return pem(ec.generate_private_key(ec.SECP256K1()))
+
+
+def pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
