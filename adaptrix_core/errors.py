@@ -73,7 +73,8 @@ class ContextLengthExceeded(InvalidRequest):
 
 
 class BaseModelError(AdaptrixError):
-    """The base model cannot be found, read or used (codes: base_not_found, unknown_family, bad_base, no_device)."""
+    """The base model cannot be found, read or used (codes: base_not_found, unknown_family, bad_base,
+    unsupported_gguf, no_device)."""
 
     code = "bad_base"
 

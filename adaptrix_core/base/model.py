@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from adaptrix_core.base.end_tokens import end_token_ids
 from adaptrix_core.base.families import Family, Point, PointSpec, Rotary, family_of
 from adaptrix_core.base.running import LayerCall, call_directly, running
 from adaptrix_core.errors import InvalidRequest
@@ -67,7 +68,7 @@ class BaseModel:
         self.tokenizer = tokenizer
         chat_template = _prepare_tokenizer(tokenizer, module)
         self.info = _describe(self, name, lineage, digest, chat_template)
-        self.eos_token_ids = _eos_token_ids(module, tokenizer)
+        self.eos_token_ids = end_token_ids(module, tokenizer)
         self.sampling = _sampling(module, name)
         """What the model asks to be sampled by where a request leaves it open."""
 
@@ -177,18 +178,6 @@ def _prepare_tokenizer(tokenizer: PreTrainedTokenizerBase | None, module: PreTra
 def _sampling(module: PreTrainedModel, name: str) -> SamplingDefaults:
     config = module.generation_config
     return SamplingDefaults() if config is None else from_generation_config(config.to_diff_dict(), name)
-
-
-def _eos_token_ids(module: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None) -> frozenset[int]:
-    declared: list[Any] = [module.config.eos_token_id]
-    if module.generation_config is not None:
-        declared.append(module.generation_config.eos_token_id)
-    if tokenizer is not None:
-        declared.append(tokenizer.eos_token_id)
-    ids: set[int] = set()
-    for entry in declared:
-        ids.update(entry if isinstance(entry, list) else [] if entry is None else [entry])
-    return frozenset(ids)
 
 
 def _describe(base: BaseModel, name: str, lineage: str, digest: str, chat_template: str) -> BaseModelInfo:

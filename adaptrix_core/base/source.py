@@ -13,21 +13,20 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-from safetensors.torch import save_model
 
+from adaptrix_core.base.gguf_conversion import CONVERSION, convert_gguf
 from adaptrix_core.base.gguf_header import general_texts
-from adaptrix_core.base.gguf_tensors import GGUFTensors
 from adaptrix_core.base.layouts import Layout
-from adaptrix_core.base.packed import PACKED_FILE, pack_weights
 from adaptrix_core.cache_dir import cache_root
 from adaptrix_core.errors import BaseModelError
+from adaptrix_core.git_lfs import ADVICE, is_pointer_file
 from adaptrix_core.sampling import SamplingDefaults
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
@@ -160,6 +159,9 @@ def _weight_files(name: str, directory: Path) -> list[Path]:
             f"directory {name!r} has no .safetensors file; pickled weights are not read: convert them to safetensors",
             code="bad_base",
         )
+    pointers = [file.name for file in weights if is_pointer_file(file)]
+    if pointers:
+        raise BaseModelError(f"directory {name!r}: {pointers[0]} {ADVICE}", code="bad_base")
     return weights
 
 
@@ -182,13 +184,15 @@ def _from_hub(name: str, lineage: str | None) -> Source:
 
 
 def _from_gguf(name: str, file: Path, dtype: torch.dtype, lineage: str | None, layout: Layout | None) -> Source:
+    if is_pointer_file(file):
+        raise BaseModelError(f"GGUF file {file.name!r} {ADVICE}", code="bad_base")
     with file.open("rb") as handle:
         digest = hashlib.file_digest(handle, "sha256").hexdigest()
     precision = layout or str(dtype).removeprefix("torch.")
-    directory = cache_root() / "gguf" / f"{digest[:32]}-{precision}"
+    directory = cache_root() / "gguf" / f"{digest[:32]}-{precision}-{CONVERSION}"
     said = _gguf_lineage(file, digest)
     if not (directory / "config.json").is_file():
-        _convert_gguf(file, directory, said, lambda scratch: _write_weights(file, scratch, dtype, layout))
+        _convert_gguf(file, directory, said, dtype, layout)
     return Source(name, directory, lineage or said, digest)
 
 
@@ -202,15 +206,12 @@ def _gguf_lineage(file: Path, digest: str) -> str:
     return f"gguf:{'/'.join(named)[:400]}" if general.get("name") else f"gguf:{digest[:16]}"
 
 
-def _convert_gguf(file: Path, directory: Path, lineage: str, write_weights: Callable[[Path], None]) -> None:
+def _convert_gguf(file: Path, directory: Path, lineage: str, dtype: torch.dtype, layout: Layout | None) -> None:
     """Write ``file`` as a transformers directory (weights, tokenizer, config), appearing only when it is whole."""
-    from transformers import AutoTokenizer
-
     directory.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=directory.parent, prefix=".converting-"))
     try:
-        AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name).save_pretrained(scratch)
-        write_weights(scratch)
+        convert_gguf(file, scratch, dtype, layout)
         (scratch / LINEAGE_FILE).write_text(json.dumps({"lineage": lineage}))
         try:
             scratch.rename(directory)
@@ -224,19 +225,3 @@ def _convert_gguf(file: Path, directory: Path, lineage: str, write_weights: Call
         raise BaseModelError(f"GGUF file {file.name!r} could not be converted: {error}", code="bad_base") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _write_weights(file: Path, scratch: Path, dtype: torch.dtype, layout: Layout | None) -> None:
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    if layout is not None:
-        config = AutoConfig.from_pretrained(str(file.parent), gguf_file=file.name)
-        pack_weights(GGUFTensors(file, config, layout), config).save(scratch / PACKED_FILE)
-        config.save_pretrained(scratch)
-        return
-    model = AutoModelForCausalLM.from_pretrained(str(file.parent), gguf_file=file.name, dtype=dtype)
-    del model.config.quantization_config  # the saved weights are plain ones
-    model.config.save_pretrained(scratch)
-    if model.generation_config is not None:
-        model.generation_config.save_pretrained(scratch)
-    save_model(model, str(scratch / "model.safetensors"), metadata={"format": "pt"})
