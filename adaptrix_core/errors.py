@@ -171,6 +171,17 @@ class EngineStopped(AdaptrixError):
     code = "engine_stopped"
 
 
+class EngineHung(EngineStopped):
+    """The engine's thread does not get on; its process ends."""
+
+    code = "engine_hung"
+
+    def __init__(self, message: str, *, was_in_step: bool = False) -> None:
+        """was_in_step: whether the request that is told was being computed when that happened."""
+        super().__init__(message)
+        self.was_in_step = was_in_step
+
+
 class Unauthorized(AdaptrixError):
     """No API key, or one that is not known."""
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
-from adaptrix_core.errors import AdaptrixError, EngineStopped, Overloaded
+from adaptrix_core.errors import AdaptrixError, EngineHung, EngineStopped, InvalidRequest, Overloaded
 from deployments.errors import ReplicaLost, as_core_error
 from deployments.generation import Batches, Replicas
 from deployments.wire import GenerateCall, Piece, RowSoFar, RowTimes
@@ -26,6 +26,11 @@ logger = logging.getLogger(__name__)
 
 MAX_LOSSES = 5
 """Replicas that one call may lose. A call that ends whatever computes it must not take the whole cluster down."""
+MAX_HANGS = 1
+"""Replicas that may hang in a step with the call in it. It may have been a neighbour the first time; after that it is
+computed apart from others (`is_suspect`)."""
+SUSPECT_LOSSES = 2
+"""After so many losses of any kind a call is computed apart."""
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 1.0
 PATIENCE_S = 60.0
@@ -43,7 +48,8 @@ class ContinuedReplicas:
     async def generate(self, call: GenerateCall) -> Batches:
         """What each engine step produced for ``call``, whichever replica computed it; closing the iterator aborts it.
 
-        Raises ReplicaLost where a call has lost too many, and what replicas raise.
+        Raises ReplicaLost where a call has lost too many, InvalidRequest (code request_hung) where replicas hang with
+        it, and what replicas raise.
         """
         progress = _Progress(call)
         while True:
@@ -69,7 +75,13 @@ class ContinuedReplicas:
         if isinstance(trouble, Overloaded):
             await asyncio.sleep(random.uniform(FIRST_PAUSE_S, LONGEST_PAUSE_S))
             return
-        progress.lost()
+        progress.lost(trouble)
+        if progress.hangs > MAX_HANGS:
+            raise InvalidRequest(
+                f"{progress.hangs} replicas hung while they computed this request, so it is not tried again; change "
+                "it, and report it",
+                code="request_hung",
+            ) from trouble
         if progress.losses > MAX_LOSSES:
             raise ReplicaLost(
                 f"this request lost {progress.losses} replicas, and no more are tried; if it happens again, "
@@ -110,6 +122,7 @@ class _Progress:
         self._began = time.perf_counter()
         self._lost_at = 0.0
         self.losses = 0
+        self.hangs = 0
 
     @property
     def num_tokens(self) -> int:
@@ -129,6 +142,7 @@ class _Progress:
             self._call,
             request_id=f"{self._call.request_id}.{self.losses}",
             timeout_s=self._time_left(self._call.timeout_s),
+            is_suspect=self.hangs > 0 or self.losses >= SUSPECT_LOSSES,
         )
         if not any(row.token_ids or row.is_finished for row in self._rows):
             return again
@@ -151,9 +165,10 @@ class _Progress:
             return self.losses > 0 and time.perf_counter() - self._lost_at < PATIENCE_S
         return isinstance(trouble, ReplicaLost | EngineStopped)
 
-    def lost(self) -> None:
+    def lost(self, trouble: AdaptrixError) -> None:
         """The call's replica is gone."""
         self.losses += 1
+        self.hangs += isinstance(trouble, EngineHung) and trouble.was_in_step
         self._lost_at = time.perf_counter()
 
     def _time_left(self, timeout_s: float | None) -> float | None:

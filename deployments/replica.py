@@ -77,7 +77,7 @@ class ModelReplica:
         )
         self._publisher = ResidencyPublisher(self._worker.holdings.residency, push_to_controller)
         self._worker.watch_residency(self._publisher.changed)
-        self._watchdog = Watchdog(self._worker.check_health)
+        self._watchdog = Watchdog(self._worker.check_health, self._worker.give_up)
         self._watchdog.start()
         await self._follower.start()
         await self._revocations.start()

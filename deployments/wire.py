@@ -56,6 +56,8 @@ class GenerateCall:
     """W3C trace context headers of the request; empty where it is not traced."""
     resume: tuple[RowSoFar, ...] = ()
     """One entry per row where another replica began with the call; this one goes on (`continuation.py`)."""
+    is_suspect: bool = False
+    """Whether the call may be what ended the replicas that it has lost."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ Importing this module loads torch, so only a replica does.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
@@ -57,6 +58,9 @@ class EngineWorker:
         self._texts = TokenTexts(self.tokenizer, self._engine.token_bytes())
         self._loop = EngineLoop(self._engine)
         self._loop.start()
+        self._loop.warm_up()
+        self._open_calls = 0
+        self._is_told = threading.Event()
         self.lease = RevocationLease(settings.adapters.trusted_keys_dir, settings.adapters.revocation_max_age_s)
         self.holdings = Holdings(
             self._engine.loader,
@@ -88,6 +92,7 @@ class EngineWorker:
         """
         spans = CallSpans(self._tracing, call)
         failure: BaseException | None = None
+        self._open_calls += 1
         try:
             async with aclosing(self._generate(call, spans)) as batches:
                 async for pieces in batches:
@@ -97,6 +102,9 @@ class EngineWorker:
             raise
         finally:
             spans.end(failure)
+            self._open_calls -= 1
+            if not self._open_calls:
+                self._is_told.set()
 
     async def _generate(self, call: GenerateCall, spans: CallSpans) -> AsyncGenerator[list[Piece]]:
         arrived = time.monotonic()
@@ -114,7 +122,15 @@ class EngineWorker:
             left_s = None if call.timeout_s is None else max(1e-3, call.timeout_s - (time.monotonic() - arrived))
             resume = tuple(RowProgress(row.token_ids, row.is_finished) for row in call.resume)
             request = GenerationRequest(
-                call.request_id, token_ids, params, schedules, call.salt, call.priority, resume, left_s
+                call.request_id,
+                token_ids,
+                params,
+                schedules,
+                call.salt,
+                call.priority,
+                resume,
+                left_s,
+                call.is_suspect,
             )
             with self._pace.stream(call.is_streamed) as until_next_s:
                 mailbox = Mailbox(until_next_s)
@@ -128,6 +144,14 @@ class EngineWorker:
                         first, *rest = [self._piece(event) for event in events]
                         yield [first._replace(prompt_token_ids=told), *rest] if told else [first, *rest]
                         told = ()
+
+    def give_up(self, message: str) -> threading.Event:
+        """Tell every caller that the engine hangs, from any thread; the event is set when nobody is left to tell."""
+        self._is_told.clear()
+        self._loop.give_up(message)
+        if not self._open_calls:
+            self._is_told.set()
+        return self._is_told
 
     def check_health(self) -> None:
         """Raise EngineStopped where the engine thread has ended, or does not get on."""

@@ -84,6 +84,10 @@ class EngineCore:
         self._deadlines = Deadlines()
         self._pins: dict[str, frozenset[str]] = {}
         self.num_steps = 0
+        self.in_step = frozenset[str]()
+        """Requests whose rows are being computed, for other threads: whoever hangs a step is one of them."""
+        self.num_step_tokens = 0
+        """Tokens of the step that is being computed, or was computed last."""
         self.compute_s = 0.0
         """Seconds spent computing steps."""
         self.num_tokens_generated = 0
@@ -137,10 +141,12 @@ class EngineCore:
         if batch is None:
             return []
         began = time.perf_counter()
+        self.in_step, self.num_step_tokens = batch.request_ids, batch.num_tokens
         try:
             sampled = self.runner.run(batch, meanwhile)
         except Exception as error:  # which row is at fault is found out before any other is ended
             return self._settle(self._broke(batch, error))
+        self.in_step = frozenset()
         self.num_steps += 1
         taken_s = time.perf_counter() - began
         self.compute_s += taken_s

@@ -25,13 +25,15 @@ from adaptrix_core.adapters import Adapter
 from adaptrix_core.engine.constraint import Constraint
 from adaptrix_core.engine.engine import AdapterChoice, Engine
 from adaptrix_core.engine.grammar_queue import GrammarQueue
-from adaptrix_core.engine.heartbeat import STUCK_S, Heartbeat
+from adaptrix_core.engine.heartbeat import FIRST_STEPS, STUCK_S, Heartbeat
 from adaptrix_core.engine.mailbox import Mailbox
-from adaptrix_core.engine.request import GenerationRequest, TokenEvent
-from adaptrix_core.errors import EngineStopped
+from adaptrix_core.engine.request import GenerationRequest, SamplingParams, TokenEvent
+from adaptrix_core.errors import EngineHung, EngineStopped
 from adaptrix_core.injection.mix import Mix
 
 log = logging.getLogger(__name__)
+
+WARM_UP_TOKENS = 64
 
 T = TypeVar("T")
 _Command = tuple[Callable[..., Any], tuple[Any, ...], "Future[Any]"]
@@ -43,7 +45,7 @@ class EngineLoop:
     def __init__(self, engine: Engine, stuck_s: float = STUCK_S) -> None:
         """stuck_s: how long a step or a command may take before the engine counts as stuck."""
         self.engine = engine
-        self.heartbeat = Heartbeat(lambda: engine.is_compiling, stuck_s)
+        self.heartbeat = Heartbeat(lambda: engine.is_compiling, stuck_s, num_tokens=lambda: engine.num_step_tokens)
         self._commands: queue.SimpleQueue[_Command | None] = queue.SimpleQueue()
         self._mailboxes: dict[str, Mailbox] = {}
         self._grammar_queues: WeakKeyDictionary[asyncio.AbstractEventLoop, GrammarQueue] = WeakKeyDictionary()
@@ -61,6 +63,29 @@ class EngineLoop:
     def start(self) -> None:
         """Start the engine thread."""
         self._thread.start()
+        if self._thread.ident is not None:
+            self.heartbeat.watch(self._thread.ident)
+
+    def warm_up(self) -> None:
+        """Compute a few steps, so that what the first steps build is there before the first request. Blocks."""
+        thread = threading.Thread(target=asyncio.run, args=(self._warm_up(),), name="adaptrix-warm-up")
+        thread.start()  # a thread of its own, as the caller's may have an event loop
+        thread.join()
+
+    async def _warm_up(self) -> None:
+        length = min(WARM_UP_TOKENS, max(1, self.engine.max_row_tokens - 2 * FIRST_STEPS))
+        params = SamplingParams(max_tokens=2 * FIRST_STEPS, temperature=0.0, ignore_eos=True)
+        request = GenerationRequest("warm-up", (0,) * length, params, salt=b"warm-up")
+        async for _ in self.generate(request):
+            continue
+
+    def give_up(self, message: str) -> None:
+        """Tell every reader that the engine hangs, whatever its thread does: it is beyond help, its process ends."""
+        in_step = self.engine.in_step
+        for request_id, mailbox in list(self._mailboxes.items()):
+            error = EngineHung(message, was_in_step=request_id in in_step)
+            with suppress(RuntimeError):  # its event loop has closed
+                mailbox.loop.call_soon_threadsafe(mailbox.fail, error)
 
     def stop(self, timeout_s: float = 30.0) -> None:
         """End all requests with an abort event and stop the thread (idempotent)."""

@@ -67,6 +67,11 @@ class Batch:
         """Tokens computed."""
         return sum(chunk.count for chunk in self.chunks)
 
+    @property
+    def request_ids(self) -> frozenset[str]:
+        """Requests that some chunk is of."""
+        return frozenset(chunk.row.request.request_id for chunk in self.chunks)
+
 
 class Scheduler:
     """Owns the queues of waiting and running rows."""

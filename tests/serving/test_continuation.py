@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from adaptrix_core.config import load_settings
-from adaptrix_core.errors import AdapterRejected, AdaptrixError, EngineStopped, InvalidRequest, Overloaded
+from adaptrix_core.errors import AdapterRejected, AdaptrixError, EngineHung, EngineStopped, InvalidRequest, Overloaded
 from adaptrix_core.observe.tracing import start_tracing
 from deployments import continuation
 from deployments.continuation import MAX_LOSSES, ContinuedReplicas
@@ -195,7 +195,7 @@ async def test_latest_that_moves_in_between_changes_nothing(world: World, tmp_pa
     old, new = packed("1.0.0", 61), packed("2.0.0", 62)
     async with server(world, tmp_path, after=10**9, spares=0) as (http, _, _):
         assert (await http.post("/v1/adapters", content=old)).status_code == 201
-        undisturbed = await streamed(http, model="moving@latest")
+        undisturbed = await streamed(http, model="moving@latest", max_tokens=600)
     async with server(world, tmp_path / "failing", after=6) as (http, store, failing):
         assert (await http.post("/v1/adapters", content=old)).status_code == 201
         await failing.workers[0].holdings.sync(await store.refresh())
@@ -204,9 +204,9 @@ async def test_latest_that_moves_in_between_changes_nothing(world: World, tmp_pa
             assert (await http.post("/v1/adapters", content=new)).status_code == 201
 
         failing.meanwhile = publish
-        assert await streamed(http, model="moving@latest") == undisturbed
+        assert await streamed(http, model="moving@latest", max_tokens=600) == undisturbed
         assert len(failing.calls) == 2
-        assert await streamed(http, model="moving@latest") != undisturbed
+        assert await streamed(http, model="moving@latest", max_tokens=600) != undisturbed
 
 
 async def test_the_prompt_is_what_the_first_replica_read(world: World, tmp_path: Path) -> None:
@@ -326,6 +326,41 @@ async def test_a_call_that_ends_every_replica_is_given_up() -> None:
     with pytest.raises(ReplicaLost, match=f"lost {MAX_LOSSES + 1} replicas"):
         await gathered(replicas)
     assert len(replicas.calls) == MAX_LOSSES + 1
+
+
+async def test_a_call_with_which_replicas_hang_is_handed_on_once_and_apart() -> None:
+    hung = EngineHung("hangs", was_in_step=True)
+    replicas = Scripted(*[([], hung)] * 3)
+    with pytest.raises(InvalidRequest, match="2 replicas hung") as refusal:
+        await gathered(replicas)
+    assert refusal.value.code == "request_hung"
+    assert [call.is_suspect for call in replicas.calls] == [False, True]
+
+
+async def test_a_call_that_was_not_in_the_step_that_hung_is_no_suspect() -> None:
+    beside = EngineHung("hangs", was_in_step=False)
+    replicas = Scripted(([], beside), (BEGUN, beside), (REST, None))
+    assert (await gathered(replicas))[-1] == REST[0][0]
+    assert replicas.calls[1].is_suspect is False
+
+
+async def test_a_call_that_lost_two_replicas_is_computed_apart() -> None:
+    gone = ReplicaLost("gone")
+    replicas = Scripted(([], gone), ([], gone), ([*BEGUN, *REST], None))
+    await gathered(replicas)
+    assert [call.is_suspect for call in replicas.calls] == [False, False, True]
+
+
+async def test_a_reader_that_leaves_while_a_call_waits_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(continuation, "FIRST_PAUSE_S", 600.0)
+    monkeypatch.setattr(continuation, "LONGEST_PAUSE_S", 600.0)
+    replicas, lost = Scripted(([], ReplicaLost("gone"))), asyncio.Event()
+    waiting = asyncio.create_task(gathered(replicas, lost.set))
+    await lost.wait()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert len(replicas.calls) == 1
 
 
 async def test_an_abort_that_says_why_ends_its_row() -> None:

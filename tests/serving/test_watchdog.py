@@ -25,7 +25,7 @@ from deployments.worker import EngineWorker
 settings = load_settings(yaml.safe_load(sys.argv[1]))
 worker = EngineWorker(settings, lambda package: None, start_tracing(settings.observe, "replica", "test"))
 worker._loop.heartbeat._limit_s = 0.1
-watchdog = Watchdog(worker.check_health, look_s=0.05)
+watchdog = Watchdog(worker.check_health, worker.give_up, look_s=0.05)
 watchdog.start()
 sampling = {"max_tokens": FIRST_STEPS + 2, "temperature": 0.0, "ignore_eos": True, "seed": 1}
 
