@@ -26,6 +26,7 @@ from deployments.bodies import read_body, read_document
 from deployments.catalogue import Catalogue, shortened
 from deployments.deadlines import Deadline
 from deployments.endpoints import (
+    ADAPTER,
     ADAPTERS,
     CHAT,
     COMPLETION,
@@ -42,7 +43,7 @@ from deployments.endpoints import (
 from deployments.errors import NotReady, error_response
 from deployments.generation import Batches, Resolved, Running, resolve, start
 from deployments.guard import WATCH, Guard
-from deployments.listing import ModelCards, adapter_list, readiness
+from deployments.listing import ModelCards, adapter_entry, adapter_list, readiness
 from deployments.metrics import CONTENT_TYPE
 from deployments.names import AUTO, public_id
 from deployments.openapi import describing_endpoints
@@ -218,6 +219,15 @@ def _adapter_endpoints(app: FastAPI, services: Services) -> None:
     async def adapters(request: Request) -> Response:
         await _authorized(request, services, "generate")
         return JSONResponse(adapter_list(*await services.store.overview()))
+
+    @app.get("/v1/adapters/{name}", **ADAPTER)
+    async def adapter(request: Request, name: str) -> Response:
+        await _authorized(request, services, "generate")
+        catalogue, reports = await services.store.overview()
+        entry = catalogue.find(name)
+        if entry is None:
+            raise catalogue.not_found(name, param="name")
+        return JSONResponse({**adapter_entry(entry, reports), **await services.store.about(entry.package)})
 
     @app.get("/v1/models/{model_id:path}", **MODEL)
     async def model(request: Request, model_id: str) -> Response:

@@ -33,6 +33,7 @@ ANSWERS: tuple[type[Document], ...] = (
     answers.Route,
     answers.ModelList,
     answers.AdapterList,
+    answers.AdapterInFull,
     answers.Published,
     answers.Revocations,
     answers.RevocationsPut,
@@ -176,6 +177,12 @@ MODELS = _described(
 MODEL = _described("One of the models", scope="generate", gives=answers.ModelCard, errors=(*READING, 404))
 ADAPTERS = _described(
     "Every adapter: digest, signer, residency", scope="generate", gives=answers.AdapterList, errors=READING
+)
+ADAPTER = _described(
+    "One of the adapters, with what it says about itself",
+    scope="generate",
+    gives=answers.AdapterInFull,
+    errors=(*READING, 404),
 )
 LOAD = _described(
     "Load an adapter from a directory; 200 means durable and usable on every replica",

@@ -130,6 +130,11 @@ class HandleStore:
         overview: tuple[Catalogue, list[Report]] = await self._ask("overview")
         return overview
 
+    async def about(self, package: str) -> dict[str, Any]:
+        """What a package says about itself."""
+        about: dict[str, Any] = await self._ask("about", package)
+        return about
+
     async def load(self, name: str, path: str) -> Entry:
         """Load an adapter on every replica."""
         entry: Entry = await self._ask("load", name, path)

@@ -87,12 +87,13 @@ class ModelCards:
 
 def adapter_list(catalogue: Catalogue, reports: Sequence[Report]) -> dict[str, Any]:
     """``GET /v1/adapters``: every adapter, where it is on each replica, and each replica's cut (0: it has none)."""
-    data = [_adapter(entry, reports) for entry in catalogue.servable()]
+    data = [adapter_entry(entry, reports) for entry in catalogue.servable()]
     cuts = {report.replica_id: int(report.stats["cut"]) for report in reports}
     return {"object": "list", "data": data, "replicas": sorted(cuts), "cut": cuts}
 
 
-def _adapter(entry: Entry, reports: Sequence[Report]) -> dict[str, Any]:
+def adapter_entry(entry: Entry, reports: Sequence[Report]) -> dict[str, Any]:
+    """One entry of `adapter_list`."""
     held = {r.replica_id: r.held[entry.package] for r in reports if entry.package in r.held}
     refused = {r.replica_id: r.refused[entry.package] for r in reports if entry.package in r.refused}
     first = next(iter(held.values()), None)

@@ -271,6 +271,15 @@ class AdapterCard(Document):
     """By replica."""
 
 
+class AdapterInFull(AdapterCard):
+    """An adapter, where it is, and what it says about itself."""
+
+    size_bytes: int
+    num_points: int | None
+    metadata: dict[str, Any] | None
+    """metadata.json without its points; null for a PEFT directory."""
+
+
 class AdapterList(Document):
     """Every adapter."""
 

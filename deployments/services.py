@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from adaptrix_core.adapters.revocation import SignedList
 from adaptrix_core.config import Settings
@@ -46,6 +46,9 @@ class Store(Protocol):
 
     async def overview(self) -> tuple[Catalogue, list[Report]]:
         """The catalogue and the reports of live replicas."""
+
+    async def about(self, package: str) -> dict[str, Any]:
+        """What a package says about itself."""
 
     async def load(self, name: str, path: str) -> Entry:
         """Load an adapter on every replica."""

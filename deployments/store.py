@@ -13,10 +13,12 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import ray
 
+from adaptrix_core.adapters.about import about_package
 from adaptrix_core.adapters.revocation import SignedList
 from adaptrix_core.adapters.snapshot import Snapshot
 from adaptrix_core.errors import AdapterExists, AdapterRejected, AdapterUnavailable, Conflict, RequestTimeout
@@ -58,6 +60,7 @@ class AdapterStore:
         self._board.open()
         self._busy: set[str] = set()
         self._shelf = Shelf(self._put, SHELF_BYTES)
+        self._about: dict[str, dict[str, Any]] = {}
         self._poll_s = settings.poll_s
         self._looking: asyncio.Task[None] | None = None
         logger.info("adapter store holds %d adapters", len(self._entries))
@@ -102,6 +105,12 @@ class AdapterStore:
     async def read(self, package: str) -> Snapshot:
         """The files of a package, as they are on disk. Raises AdapterNotFound or AdapterRejected."""
         return await in_own_thread(self._files.read, package)
+
+    async def about(self, package: str) -> dict[str, Any]:
+        """What a package says about itself (`about_package`). Raises AdapterNotFound or AdapterRejected."""
+        if package not in self._about:
+            self._about[package] = about_package(await self.read(package))
+        return self._about[package]
 
     async def report(self, report: Report) -> None:
         """Take note of what a replica holds."""
@@ -170,6 +179,7 @@ class AdapterStore:
             await self._settle(lambda report: not packages & set(report.held), f"unloading {wanted!r}")
         for package in packages:
             self._shelf.drop(package)
+            self._about.pop(package, None)
         return gone
 
     async def _admit(self, entry: Entry) -> Entry:

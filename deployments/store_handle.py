@@ -15,7 +15,7 @@ from adaptrix_core.sections import AdapterSettings
 logger = logging.getLogger(__name__)
 
 STORE_NAME = "adaptrix-store"
-_CODE_VERSION = "store-3"
+_CODE_VERSION = "store-4"
 """Changes with what the actor's methods take and return, so that an upgrade replaces a running store."""
 
 

@@ -122,6 +122,11 @@ def test_importing_the_library_loads_no_edge_and_no_torch() -> None:
     assert not loaded & {"ray", "fastapi", "gradio", "click", "torch", "transformers"}
 
 
+def test_checking_a_request_loads_no_torch() -> None:
+    loaded = loaded_after("import adaptrix_core.sampling_limits, adaptrix_core.cli.conversation.talk")
+    assert not loaded & {"torch", "transformers", "numpy"}
+
+
 def test_using_the_engine_loads_no_edge() -> None:
     loaded = loaded_after("from adaptrix_core import Engine, SamplingParams")
     assert "torch" in loaded

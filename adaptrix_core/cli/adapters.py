@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from adaptrix_core.cli.names import complete_adapters
 from adaptrix_core.cli.options import output_options, target_options
 from adaptrix_core.cli.output import table
 from adaptrix_core.cli.session import Session
@@ -41,7 +42,7 @@ def load(session: Session, path: str, name: str | None) -> None:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_adapters)
 @target_options
 @output_options
 @click.pass_obj

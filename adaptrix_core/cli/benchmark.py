@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 
 from adaptrix_core.cli.batch import Outcome, chat_many, read_requests
+from adaptrix_core.cli.names import complete_models
 from adaptrix_core.cli.options import output_options, target_options
 from adaptrix_core.cli.output import table
 from adaptrix_core.cli.session import Session
@@ -30,6 +31,7 @@ PROMPTS = (
 @click.option(
     "--model",
     "models",
+    shell_complete=complete_models,
     multiple=True,
     default=("auto",),
     show_default=True,

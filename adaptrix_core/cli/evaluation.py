@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
+from adaptrix_core.cli.names import complete_adapters
 from adaptrix_core.cli.options import output_options
 from adaptrix_core.cli.session import Session
 
@@ -24,7 +25,7 @@ SCORER_NAMES = ("exact", "contains", "number", "answer")
 
 
 @click.command()
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, shell_complete=complete_adapters)
 @click.option("--data", type=click.Path(dir_okay=False, path_type=Path), help="A JSONL file of your own examples.")
 @click.option(
     "--scorer",

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from adaptrix_core.cli.benchmark import PROMPTS
 from adaptrix_core.cli.layers import LayerList
+from adaptrix_core.cli.names import complete_adapters
 from adaptrix_core.cli.options import output_options
 from adaptrix_core.cli.session import Session
 from adaptrix_core.cli.trust import trust_policy
@@ -125,7 +126,7 @@ def import_adapter(
 
 
 @click.command("export")
-@click.argument("adapter")
+@click.argument("adapter", shell_complete=complete_adapters)
 @click.argument("output", type=click.Path(file_okay=False, path_type=Path))
 @base_option
 @adapters_option

@@ -10,6 +10,7 @@ from typing import Any, Self
 from transformers.utils import logging as transformers_logging
 
 from adaptrix_core.adapters import AdapterManager, AdapterMetadata, TrustPolicy
+from adaptrix_core.adapters.about import about_package
 from adaptrix_core.adapters.mix_names import BASE, mix_label, parse_mix
 from adaptrix_core.adapters.package import metadata_of
 from adaptrix_core.cli.output import Output
@@ -97,6 +98,28 @@ class LocalTarget:
     async def adapters(self) -> list[AdapterRow]:
         """The adapter directory; signatures are checked, tensors are not read."""
         return [self._row(metadata) for metadata in self._manager.list_adapters()]
+
+    async def show(self, name: str) -> dict[str, Any]:
+        """From the adapter directory; the signature is checked, tensors are not read."""
+        snapshot = self._manager.snapshot(name)
+        about = about_package(snapshot)
+        said = about["metadata"] or {}
+        try:
+            trusted = self._trust.check(snapshot)
+            signer, warnings = trusted.signer, list(trusted.warnings)
+        except AdapterRejected as error:
+            signer, warnings = None, [f"it would be refused: {error.message}"]
+        return {
+            "name": said.get("name", snapshot.origin),
+            "version": said.get("version", "0"),
+            "description": said.get("description", ""),
+            "digest": snapshot.package_digest,
+            "weights_digest": said.get("weights_digest"),
+            "signer": signer,
+            "warnings": warnings,
+            "sampling": {name: {"value": v, "from": "adapter"} for name, v in (said.get("sampling") or {}).items()},
+            **about,
+        }
 
     async def model_names(self) -> list[str]:
         """The router, the base model, and the adapters of the directory."""

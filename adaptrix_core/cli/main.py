@@ -9,6 +9,8 @@ import click
 from adaptrix_core import __version__
 from adaptrix_core.cli.adapters import active, list_adapters, load, unload
 from adaptrix_core.cli.benchmark import benchmark
+from adaptrix_core.cli.completion import completion
+from adaptrix_core.cli.embedding import embed
 from adaptrix_core.cli.errors import ErrorEdge
 from adaptrix_core.cli.evaluation import evaluate
 from adaptrix_core.cli.exchange import export_adapter, import_adapter
@@ -19,6 +21,7 @@ from adaptrix_core.cli.revocation import revoke
 from adaptrix_core.cli.routing import route
 from adaptrix_core.cli.serve import serve
 from adaptrix_core.cli.session import Session
+from adaptrix_core.cli.show import show
 from adaptrix_core.cli.status import status
 from adaptrix_core.cli.training import train
 from adaptrix_core.cli.trust import sign, verify
@@ -42,8 +45,10 @@ for command in (
     unload,
     list_adapters,
     active,
+    show,
     query,
     logs,
+    embed,
     benchmark,
     status,
     serve,
@@ -56,6 +61,7 @@ for command in (
     publish,
     revoke,
     route,
+    completion,
 ):
     cli.add_command(command)
 

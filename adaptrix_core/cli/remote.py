@@ -83,6 +83,10 @@ class RemoteTarget:
         listing = await self._json("GET", "/v1/adapters")
         return [adapter_row(entry) for entry in listing["data"]]
 
+    async def show(self, name: str) -> dict[str, Any]:
+        """``GET /v1/adapters/{name}``."""
+        return await self._json("GET", f"/v1/adapters/{quote(name, safe='')}")
+
     async def model_names(self) -> list[str]:
         """``GET /v1/models``, and what stands for the base model."""
         models = await self._json("GET", "/v1/models")

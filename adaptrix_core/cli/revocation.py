@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
+from adaptrix_core.cli.names import complete_adapters
 from adaptrix_core.cli.options import output_options, target_options
 from adaptrix_core.cli.session import Session
 from adaptrix_core.cli.trust import Directory, trust_policy
@@ -23,7 +24,7 @@ _DIGEST = re.compile(r"^[0-9a-f]{64}$")
 
 
 @click.command()
-@click.argument("adapter", metavar="NAME|DIGEST")
+@click.argument("adapter", metavar="NAME|DIGEST", shell_complete=complete_adapters)
 @click.option("--reason", default="", help="Shown to whoever asks for the adapter.")
 @click.option("--undo", is_flag=True, help="Take the revocation back (give the digest).")
 @click.option(

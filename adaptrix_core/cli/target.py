@@ -151,6 +151,10 @@ class Target(Protocol):
         """Every adapter in the catalogue, resident or not."""
         ...
 
+    async def show(self, name: str) -> dict[str, Any]:
+        """All that is known of one adapter: what `adapters` tells, digests, signer, and `about_package`."""
+        ...
+
     async def model_names(self) -> list[str]:
         """What a request may name as its model, mixes aside."""
         ...

@@ -47,10 +47,10 @@ def talk(adaptrix: Adaptrix, server: StandIn) -> Callable[..., str]:
         ("/use ../../etc/passwd?x=#", "does not exist"),
         ("/set temp 1", "no setting temp; did you mean temperature?"),
         ("/set x", "no setting x; there are: max_tokens, temperature"),
-        ("/set temperature 2.5", "temperature is 2.5; it must be a number from 0 to 2"),
-        ("/set temperature nan", "temperature is nan; it must be a number from 0 to 2"),
+        ("/set temperature 2.5", "temperature is 2.5; it must be a number from 0.0 to 2.0"),
+        ("/set temperature nan", "temperature is nan; it must be a number from 0.0 to 2.0"),
         ("/set temperature warm", "temperature is warm; it must be"),
-        ("/set top_p 0", "a number above 0 to 1"),
+        ("/set top_p 0", "a number above 0.0 and at most 1.0"),
         ("/set top_k 1.5", "a whole number from 0"),
         ("/set max_tokens 0", "a whole number from 1"),
         ("/set max_tokens " + "9" * 5000, "it must be a whole number"),
@@ -174,7 +174,7 @@ MESSAGES = '[{"role": "user", "content": "a"}, {"role": "assistant", "content": 
         ('{"messages": [{"role": "user"}]}', "messages must be a list of"),
         ('{"messages": [{"role": "user", "content": "a"}]}', "ends with a question"),
         ('{"messages": [{"role": "assistant", "content": "a"}]}', "expected 'user'"),
-        (f'{{"messages": {MESSAGES}, "temperature": 9}}', "temperature is 9; it must be a number from 0 to 2"),
+        (f'{{"messages": {MESSAGES}, "temperature": 9}}', "temperature is 9; it must be a number from 0.0 to 2.0"),
         (f'{{"messages": {MESSAGES}, "seed": true}}', "seed is true"),
         (f'{{"messages": {MESSAGES}, "model": 1}}', "model must be a text"),
         ("\udcff", "not JSON"),
@@ -281,3 +281,32 @@ def test_deleting_asks_first(adaptrix: Adaptrix, server: StandIn) -> None:
     assert adaptrix("logs", "--clear", input="n\n").exit_code == 1
     assert len(json.loads(adaptrix("logs", "--json").stdout)) == 2
     assert "deleted 2" in adaptrix("logs", "--clear", "--yes").stdout
+
+
+def test_embed_prints_a_line_for_each_text(adaptrix: Adaptrix, server: StandIn, tmp_path: Path) -> None:
+    where = ("--url", server.url)
+    assert adaptrix("embed", "a", "bc", *where).stdout == "[1.0, 0.5]\n[2.0, 0.5]\n"
+    assert adaptrix("embed", *where, input="abc\n\nd\n").stdout == "[3.0, 0.5]\n[1.0, 0.5]\n"
+    file = tmp_path / "texts.txt"
+    file.write_text("".join(f"{'x' * (1 + n % 3)}\n" for n in range(1200)))
+    document = json.loads(adaptrix("embed", "--file", file, "--json", *where).stdout)
+    assert document["model"] == "lengths"
+    assert [entry["embedding"][0] for entry in document["data"]] == [1 + n % 3 for n in range(1200)]
+    assert server.paths.count("/v1/embeddings") == 5
+    for arguments, complaint in (
+        ((" ",), "text 1 is empty"),
+        ((), "nothing to embed"),
+        (("a", "--file", file), "not both"),
+    ):
+        refused = adaptrix("embed", *arguments, *where)
+        assert (refused.exit_code, complaint in refused.output) == (2, True)
+
+
+def test_a_schema_goes_to_the_server(adaptrix: Adaptrix, server: StandIn, tmp_path: Path) -> None:
+    schema = tmp_path / "schema.json"
+    schema.write_text('{"type": "object"}')
+    assert adaptrix("query", "hi", "--schema", schema, "--url", server.url).exit_code == 0
+    wanted = {"name": "answer", "schema": {"type": "object"}, "strict": True}
+    assert server.bodies[-1]["response_format"] == {"type": "json_schema", "json_schema": wanted}
+    schema.write_text("[]")
+    assert "holds a list; a JSON schema is an object" in adaptrix("query", "hi", "--schema", schema).output

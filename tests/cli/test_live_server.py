@@ -71,7 +71,7 @@ def test_status_list_and_route_describe_the_running_system(adaptrix: Adaptrix, u
 
 
 def test_an_answer_streams_and_says_who_gave_it(adaptrix: Adaptrix, url: str) -> None:
-    question = ("query", "What is 17 + 25?", "--max-tokens", 8, "--url", url)
+    question = ("query", "What is 17 + 25?", "--max-tokens", 8, "--temperature", 0, "--url", url)
     routed = document(adaptrix(*question, "--json"))
     assert routed["adapter"] == "math_reasoning"
     streamed = adaptrix(*question, "--model", "math_reasoning")
@@ -82,12 +82,46 @@ def test_an_answer_streams_and_says_who_gave_it(adaptrix: Adaptrix, url: str) ->
 
 
 def test_the_server_and_a_local_engine_give_the_same_answer(adaptrix: Adaptrix, url: str, settings_file: Path) -> None:
-    question = ("query", "Who is the mother of my father?", "--model", "logical_reasoning", "--max-tokens", 8, "--json")
+    ask = ("query", "Who is the mother of my father?", "--model", "logical_reasoning")
+    question = (*ask, "--max-tokens", 8, "--temperature", 0, "--json")
     remote = document(adaptrix(*question, "--url", url))
     local = document(adaptrix(*question, "--local", "--config", settings_file))
     assert remote["text"] == local["text"]
     assert remote["digest"] == local["digest"]
     assert remote["usage"] == local["usage"]
+
+
+def test_show_embed_and_a_schema_agree_with_a_local_engine(
+    adaptrix: Adaptrix, url: str, settings_file: Path, tmp_path: Path
+) -> None:
+    here, there = ("--local", "--config", settings_file), ("--url", url)
+    shown = [document(adaptrix("show", "math_reasoning", "--json", *where)) for where in (here, there)]
+    for key in ("metadata", "size_bytes", "digest", "signer", "version"):
+        assert shown[0][key] == shown[1][key]
+    vectors = [document(adaptrix("embed", "What is 17 + 25?", "--json", *where))["data"] for where in (here, there)]
+    assert vectors[0][0]["embedding"] == pytest.approx(vectors[1][0]["embedding"], abs=1e-5)  # type: ignore[index]
+    schema = tmp_path / "schema.json"
+    schema.write_text('{"enum": ["yes", "no"]}')
+    ask = ("query", "hi", "--model", "base", "--temperature", 0, "--schema", schema, "--json")
+    answers = [document(adaptrix(*ask, *where))["text"] for where in (here, there)]
+    assert answers[0] == answers[1]
+    assert json.loads(str(answers[0])) in ("yes", "no")
+
+
+def test_a_conversation_checks_names_with_the_server(adaptrix: Adaptrix, url: str) -> None:
+    entries = (
+        "/use math_reasonin",
+        "/use math_reasoning*0.5+nobody",
+        "/use math_reasoning@1.0.0",
+        "hi",
+        "/use base",
+        "hi",
+    )
+    done = adaptrix("query", "--max-tokens", 2, "--url", url, input="\n".join(entries))
+    assert done.exit_code == 0, done.output
+    assert "did you mean 'math_reasoning'" in done.stderr
+    assert "the model 'nobody' does not exist" in done.stderr
+    assert [done.stderr.count(f"[{who} ·") for who in ("math_reasoning", "base")] == [1, 1]
 
 
 def test_load_use_unload(adaptrix: Adaptrix, url: str, world: World) -> None:

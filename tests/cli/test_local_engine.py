@@ -135,6 +135,50 @@ def test_list_shows_digest_signer_and_description_without_starting_an_engine(
     assert json.loads(adaptrix("active", "--json", *local).stdout) == []
 
 
+def test_show_tells_what_an_adapter_says_about_itself_and_who_signed_it(
+    adaptrix: Adaptrix, local: tuple[object, ...], world: World
+) -> None:
+    done = adaptrix("show", "math_reasoning", *local)
+    assert done.exit_code == 0, done.output
+    facts = dict(line.split(maxsplit=1) for line in done.stdout.splitlines() if line[:1].isalpha() and " " in line)
+    assert facts["layers"] == "1, 2"
+    assert facts["rank"] == "4, alpha 4, at 4 points"
+    assert facts["signer"] == "tests"
+    assert facts["licence"] == "unspecified"
+    assert "  What is 17 + 25?" in done.stdout
+    document = json.loads(adaptrix("show", "math_reasoning@1.0.0", "--json", *local).stdout)
+    assert document["size_bytes"] == sum(f.stat().st_size for f in (world.shipped / "math_reasoning").iterdir())
+    unknown = adaptrix("show", "math_reasonin", *local)
+    assert unknown.exit_code == 1
+    assert "did you mean math_reasoning" in unknown.stderr
+
+
+def test_an_answer_follows_the_schema(adaptrix: Adaptrix, local: tuple[object, ...], tmp_path: Path) -> None:
+    schema = tmp_path / "schema.json"
+    wanted = {"type": "object", "properties": {"n": {"type": "integer", "maximum": 9}}, "required": ["n"]}
+    schema.write_text(json.dumps({**wanted, "additionalProperties": False}))
+    whole = answer(adaptrix, local, "base", "--schema", schema, "--max-tokens", 64)
+    assert list(json.loads(str(whole["text"]))) == ["n"]
+    cut = adaptrix("query", "hi", "--model", "base", "--schema", schema, "--max-tokens", 2, *local)
+    assert "the answer was cut off, so it is no whole JSON document" in cut.stderr
+    schema.write_text('{"type": 7}')
+    refused = adaptrix("query", "hi", "--model", "base", "--schema", schema, *local)
+    assert refused.exit_code == 1
+    assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.slow
+def test_texts_are_embedded_as_the_router_reads_them(adaptrix: Adaptrix, local: tuple[object, ...]) -> None:
+    texts = ("A cat sits on the mat.", "The feline is on the rug.", "Interest rates rose.")
+    document = json.loads(adaptrix("embed", *texts, "--json", *local).stdout)
+    cat, feline, rates = (entry["embedding"] for entry in document["data"])
+    assert [entry["text"] for entry in document["data"]] == list(texts)
+    assert sum(x * x for x in cat) == pytest.approx(1.0, abs=1e-5)
+    assert sum(map(float.__mul__, cat, feline)) > 0.5 > sum(map(float.__mul__, cat, rates))
+    lines = adaptrix("embed", *local, input="\n".join(texts) + "\n\n").stdout.splitlines()
+    assert [json.loads(line) for line in lines] == [cat, feline, rates]
+
+
 def test_load_checks_a_directory_as_a_server_would(
     adaptrix: Adaptrix, local: tuple[object, ...], world: World, tmp_path: Path
 ) -> None:

@@ -15,7 +15,8 @@ from click.testing import CliRunner
 from adaptrix_core.cli.main import cli
 
 SPECIFIED = ["load", "unload", "list", "active", "query", "benchmark", "status"]
-FURTHER = ["serve", "train", "evaluate", "import", "export", "sign", "verify", "publish", "revoke", "route", "logs"]
+FURTHER = ["serve", "train", "evaluate", "import", "export", "sign", "verify", "publish", "revoke", "route"]
+FURTHER += ["logs", "show", "embed", "completion"]
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import uvicorn
@@ -82,6 +83,9 @@ class LocalStore:
 
     async def overview(self) -> tuple[Catalogue, list[Report]]:
         return await self.actor.overview()
+
+    async def about(self, package: str) -> dict[str, Any]:
+        return await self.actor.about(package)
 
     async def load(self, name: str, path: str) -> Entry:
         return await self.actor.load(name, path)

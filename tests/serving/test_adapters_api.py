@@ -144,6 +144,21 @@ async def test_the_listing_says_who_signed_and_where_it_is(local: Local) -> None
     await eventually(on_device)
 
 
+async def test_one_adapter_is_shown_with_what_it_says_about_itself(local: Local) -> None:
+    shown = (await local.http.get("/v1/adapters/math_reasoning@1.0.0")).json()
+    (listed,) = [a for a in (await local.http.get("/v1/adapters")).json()["data"] if a["name"] == "math_reasoning"]
+    about = {key: shown.pop(key) for key in ("metadata", "num_points", "size_bytes")}
+    assert shown == listed
+    directory = local.world.shipped / "math_reasoning"
+    written = json.loads((directory / "metadata.json").read_text())
+    assert about["num_points"] == len(written.pop("points"))
+    assert about["metadata"] == written
+    assert about["size_bytes"] == sum(path.stat().st_size for path in directory.iterdir())
+    unknown = await local.http.get("/v1/adapters/math_reasonin")
+    assert unknown.status_code == 404
+    assert "did you mean 'math_reasoning'" in unknown.json()["error"]["message"]
+
+
 @pytest.mark.parametrize(("engine", "cut"), [({}, 1), ({"cut": 2}, 2), ({"cut": 0}, 0)], ids=["left open", "2", "none"])
 async def test_status_shows_the_cut_of_the_catalogue_or_of_the_settings(
     world: World, tmp_path: Path, engine: dict[str, object], cut: int

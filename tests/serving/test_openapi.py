@@ -155,6 +155,8 @@ async def test_real_answers_are_as_described(local: Local, world: World) -> None
         ("POST", load, load, {"lora_name": "described", "lora_path": str(adapter)}),
         ("POST", load, load, {"lora_name": "described", "lora_path": "/etc"}),
         ("GET", "/v1/adapters", "/v1/adapters", {}),
+        ("GET", "/v1/adapters/math_reasoning", "/v1/adapters/{name}", {}),
+        ("GET", "/v1/adapters/nobody", "/v1/adapters/{name}", {}),
         ("GET", "/v1/models", "/v1/models", {}),
         ("GET", "/v1/models/math_reasoning", "/v1/models/{model_id}", {}),
         ("GET", "/v1/models/nobody", "/v1/models/{model_id}", {}),

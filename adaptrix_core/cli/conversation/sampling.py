@@ -1,81 +1,50 @@
-"""What `/set` may set: the sampling fields of a request, by the names and within the ranges of the HTTP API."""
+"""What `/set` may set: the sampling fields of a request, by the names and within the limits of the HTTP API."""
 
 from __future__ import annotations
 
-import difflib
 import json
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from adaptrix_core.errors import InvalidRequest
+from adaptrix_core.sampling_limits import LIMITS, MAX_STOP_CHARACTERS, MAX_STOPS, Limit
+from adaptrix_core.suggestions import did_you_mean
 
 DEFAULT_WORDS = frozenset({"default", "none"})
+SHOWN_CHARACTERS = 80
 
-
-@dataclass(frozen=True)
-class _Number:
-    kind: type
-    low: float
-    high: float | None = None
-    low_excluded: bool = False
-
-    def read(self, name: str, value: object) -> int | float:
-        """``value`` as a number of this range, or InvalidRequest that says what is allowed."""
-        number = self._number(value)
-        if number is None or not self._holds(number):
-            raise InvalidRequest(f"{name} is {_shown(value)}; it must be {self.described()}", param=name)
-        return number
-
-    def _number(self, value: object) -> int | float | None:
-        if isinstance(value, str):
-            try:
-                return self.kind(value)
-            except ValueError:
-                return None
-        wanted = (int,) if self.kind is int else (int, float)
-        return value if isinstance(value, wanted) and not isinstance(value, bool) else None
-
-    def _holds(self, number: float) -> bool:
-        above = number > self.low if self.low_excluded else number >= self.low
-        return math.isfinite(number) and above and (self.high is None or number <= self.high)
-
-    def described(self) -> str:
-        """The range in words."""
-        noun = "a whole number" if self.kind is int else "a number"
-        low = f"{'above' if self.low_excluded else 'from'} {self.low}"
-        return f"{noun} {low}" + ("" if self.high is None else f" to {self.high}")
-
-
-RANGES: Mapping[str, _Number] = {
-    "max_tokens": _Number(int, 1),
-    "temperature": _Number(float, 0, 2),
-    "top_p": _Number(float, 0, 1, low_excluded=True),
-    "top_k": _Number(int, 0, 2**31 - 1),
-    "min_p": _Number(float, 0, 1),
-    "seed": _Number(int, -(2**63) + 1, 2**63 - 1),
-    "presence_penalty": _Number(float, -2, 2),
-    "frequency_penalty": _Number(float, -2, 2),
-    "repetition_penalty": _Number(float, 0, 10, low_excluded=True),
+_NUMBERS: Mapping[str, Limit] = {
+    "max_tokens": replace(LIMITS["max_tokens"], low=1),
+    **{
+        name: LIMITS[name]
+        for name in (
+            "temperature",
+            "top_p",
+            "top_k",
+            "min_p",
+            "seed",
+            "presence_penalty",
+            "frequency_penalty",
+            "repetition_penalty",
+        )
+    },
 }
-MAX_STOPS, MAX_STOP_CHARS = 16, 256
-NAMES = (*RANGES, "stop")
+NAMES = (*_NUMBERS, "stop")
 
 
 def check_name(name: str) -> None:
     """Raise InvalidRequest, with the nearest name, unless a setting is called so."""
     if name not in NAMES:
         begun = [known for known in NAMES if name and known.startswith(name)]
-        near = begun or difflib.get_close_matches(name, NAMES, n=1)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(NAMES)}"
+        hint = f"did you mean {' or '.join(begun)}?" if begun else did_you_mean(name, NAMES, "there are")
         raise InvalidRequest(f"no setting {_shown(name)}; {hint}")
 
 
 def sampling_value(name: str, value: object) -> Any:
     """The value of one setting, from a JSON value or from text as typed. Raises InvalidRequest, naming the setting."""
     check_name(name)
-    return _stop(value) if name == "stop" else RANGES[name].read(name, value)
+    return _stop(value) if name == "stop" else _number(name, value)
 
 
 def fields(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,8 +53,27 @@ def fields(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def described(name: str) -> str:
-    """What a field may be, in words."""
-    return RANGES[name].described() if name in RANGES else f"at most {MAX_STOPS} texts, as typed or as a JSON list"
+    """What a setting may be, in words."""
+    if name == "stop":
+        return f"at most {MAX_STOPS} texts, one as typed or several as a JSON list"
+    limit = _NUMBERS[name]
+    return f"{'a whole number' if limit.is_whole else 'a number'} {limit}"
+
+
+def _number(name: str, value: object) -> int | float:
+    limit = _NUMBERS[name]
+    number = _typed(value, int if limit.is_whole else float) if isinstance(value, str) else value
+    is_number = isinstance(number, int if limit.is_whole else int | float) and not isinstance(number, bool)
+    if not is_number or not limit.allows(number):  # type: ignore[arg-type]  # a number, as was just found
+        raise InvalidRequest(f"{name} is {_shown(value)}; it must be {described(name)}", param=name)
+    return number  # type: ignore[return-value]
+
+
+def _typed(text: str, kind: type[int] | type[float]) -> int | float | None:
+    try:
+        return kind(text)
+    except ValueError:
+        return None
 
 
 def _stop(value: object) -> tuple[str, ...]:
@@ -93,11 +81,11 @@ def _stop(value: object) -> tuple[str, ...]:
     if isinstance(value, str):
         listed = _json_list(value) if value.startswith("[") else [value]
     if isinstance(listed, list | tuple) and len(listed) <= MAX_STOPS:
-        texts = tuple(text for text in listed if isinstance(text, str) and 0 < len(text) <= MAX_STOP_CHARS)
+        texts = tuple(text for text in listed if isinstance(text, str) and 0 < len(text) <= MAX_STOP_CHARACTERS)
         if len(texts) == len(listed):
             return texts
     raise InvalidRequest(
-        f"stop is {_shown(value)}; it must be at most {MAX_STOPS} texts of 1 to {MAX_STOP_CHARS} characters: "
+        f"stop is {_shown(value)}; it must be at most {MAX_STOPS} texts of 1 to {MAX_STOP_CHARACTERS} characters: "
         'END, or a JSON list such as ["END", "\\n\\n"]',
         param="stop",
     )
@@ -106,10 +94,10 @@ def _stop(value: object) -> tuple[str, ...]:
 def _json_list(text: str) -> object:
     try:
         return json.loads(text)
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return None
 
 
 def _shown(value: object) -> str:
     shown = value if isinstance(value, str) else json.dumps(value, default=repr)
-    return shown if len(shown) <= 80 else f"{shown[:79]}…"
+    return shown if len(shown) <= SHOWN_CHARACTERS else f"{shown[: SHOWN_CHARACTERS - 1]}…"

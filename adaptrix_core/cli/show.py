@@ -1,0 +1,116 @@
+"""`show`: everything that is known of one adapter."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from adaptrix_core.cli.names import complete_adapters
+from adaptrix_core.cli.options import output_options, target_options
+from adaptrix_core.cli.session import Session
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+EXAMPLES_SHOWN = 10
+LABEL_WIDTH = 12
+
+
+@click.command()
+@click.argument("name", shell_complete=complete_adapters)
+@target_options
+@output_options
+@click.pass_obj
+def show(session: Session, name: str) -> None:
+    """Show adapter NAME or name@version: layers, rank, size, licence, signer, sampling, measured quality.
+
+    What an adapter says about itself is signed with it; the signer is the trusted key that a replica, or with --local
+    this process, found to be right.
+    """
+
+    async def work() -> dict[str, Any]:
+        async with session.target() as target:
+            return await target.show(name)
+
+    document = asyncio.run(work())
+    session.output.result(document, lambda out: _print(out, document))
+
+
+def _print(out: Console, document: Mapping[str, Any]) -> None:
+    from adaptrix_core.cli.output import table
+
+    said = document["metadata"] or {}
+    out.print(f"{document['name']}@{document['version']}", style="bold", markup=False)
+    if document["description"]:
+        out.print(document["description"], markup=False)
+    out.print()
+    for label, value in _facts(document, said):
+        out.print(f"{label:<{LABEL_WIDTH}}{value}", markup=False)
+    measured = list(_scores(said.get("performance_metrics") or {}))
+    if measured:
+        out.print()
+        out.print(table(("measured", "answered by", "right", "share", "95 % interval"), measured))
+    examples = said.get("routing_examples") or ()
+    if examples:
+        out.print(f"\n{len(examples)} routing examples" + (", such as" if len(examples) > EXAMPLES_SHOWN else ""))
+    for example in examples[:EXAMPLES_SHOWN]:
+        out.print(f"  {example}", markup=False)
+
+
+def _facts(document: Mapping[str, Any], said: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    """(label, value) of what is known, in the order of interest."""
+    if "base" in said:
+        yield "base", said["base"]["lineage"]
+        yield "layers", ", ".join(map(str, said["target_layers"]))
+        yield "modules", ", ".join(said["target_modules"])
+        yield "rank", f"{said['rank']}, alpha {said['alpha']:g}, at {document['num_points']} points"
+    yield "size", f"{document['size_bytes'] / 1e6:.1f} MB"
+    if "license" in said:
+        yield "licence", said["license"]
+        yield "created", said["created_date"]
+        yield "trained on", _trained_on(said.get("training") or {})
+    yield "sampling", _sampling(document.get("sampling") or {})
+    yield "signer", document.get("signer") or "nobody that is trusted"
+    yield "digest", document["digest"]
+    for warning in document.get("warnings") or ():
+        yield "warning", warning
+    for replica, refusal in (document.get("refused") or {}).items():
+        yield "refused by", f"{replica}: {refusal['message']}  [{refusal['code']}]"
+    if document.get("residency"):
+        yield "residency", ", ".join(f"{replica}: {place}" for replica, place in document["residency"].items())
+
+
+def _trained_on(training: Mapping[str, Any]) -> str:
+    parts = (("data", "{}"), ("examples", "{} examples"))
+    return ", ".join(form.format(training[key]) for key, form in parts if key in training) or "not said"
+
+
+def _sampling(explained: Mapping[str, Mapping[str, Any]]) -> str:
+    """What a request that leaves it open is sampled by, where the adapter or the model asks for something."""
+    asked = [(name, entry) for name, entry in explained.items() if entry["from"] != "default"]
+    return ", ".join(f"{name} {entry['value']:g} ({entry['from']})" for name, entry in asked) or "default"
+
+
+def _scores(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str, str]]:
+    """One row per suite and condition of what `adaptrix evaluate` recorded; other figures one by one."""
+    for suite, measured in metrics.items():
+        conditions = measured.get("conditions") if isinstance(measured, dict) else None
+        if not isinstance(conditions, dict):
+            yield from ((suite, "", text, "", "") for text in _plain(measured))
+            continue
+        for condition, tasks in conditions.items():
+            whole = tasks.get("all") if isinstance(tasks, dict) else None
+            if isinstance(whole, dict) and {"right", "total", "share", "ci95"} <= set(whole):
+                low, high = whole["ci95"]
+                right = f"{whole['right']} of {whole['total']}"
+                yield suite, condition, right, f"{whole['share']:.0%}", f"{low:.0%} to {high:.0%}"
+
+
+def _plain(measured: object) -> Iterator[str]:
+    if isinstance(measured, dict):
+        yield from (f"{name} {value}" for name, value in measured.items() if not isinstance(value, dict | list))
+    elif not isinstance(measured, list):
+        yield str(measured)
