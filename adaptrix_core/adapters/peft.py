@@ -97,6 +97,16 @@ def import_peft(
     return metadata, weights
 
 
+def check_peft(snapshot: Snapshot, limits: Limits = DEFAULT_LIMITS) -> None:
+    """Raise what `import_peft` raises whatever the base model is, before one is loaded.
+
+    AdapterRejected: bad_peft, unsupported_peft_feature, and what a malformed or foreign tensor file has.
+    """
+    parse_peft_config(snapshot.files[CONFIG_FILE], snapshot.origin)
+    header = read_header(snapshot.files[WEIGHTS_FILE], f"{snapshot.origin}/{WEIGHTS_FILE}", limits.max_header_bytes)
+    _module_keys(header, snapshot.origin)
+
+
 def base_warnings(source: Path | Snapshot, base: BaseModel) -> tuple[str, ...]:
     """What a user should know of a PEFT directory that loads: trained on another base, with a tokenizer of its own."""
     snapshot = source if isinstance(source, Snapshot) else peft_snapshot(source)

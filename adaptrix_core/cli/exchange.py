@@ -13,6 +13,7 @@ from adaptrix_core.cli.benchmark import PROMPTS
 from adaptrix_core.cli.layers import LayerList
 from adaptrix_core.cli.names import complete_adapters
 from adaptrix_core.cli.options import output_options
+from adaptrix_core.cli.publication import require_publishable
 from adaptrix_core.cli.session import Session
 from adaptrix_core.cli.trust import trust_policy
 from adaptrix_core.errors import AdapterExists, AdapterNotFound, InvalidRequest
@@ -71,16 +72,24 @@ def import_adapter(
     """Import the PEFT adapter SOURCE, a directory or org/name[@revision] on the hub, as an adapter directory."""
     if key is not None and not sign:
         raise click.UsageError("--key belongs to --sign")
-    snapshot = _snapshot(session, source)
-    from adaptrix_core.adapters import AdapterManager, default_private_key
-    from adaptrix_core.adapters.peft import base_warnings, import_peft
+    from adaptrix_core.adapters.keys import default_private_key
 
+    wanted = name or _name_of(source)
+    private = (key or default_private_key()) if sign else None
+    fields = {"name": wanted, "version": version, "description": description, "license": license_name}
+    require_publishable(fields, Path(adapters) / wanted, private)
+    snapshot = _snapshot(session, source)
+    with session.output.waiting("checking the files"):
+        from adaptrix_core.adapters import AdapterManager
+        from adaptrix_core.adapters.peft import base_warnings, check_peft, import_peft
+
+        check_peft(snapshot)
     base = _load_base(session, base_model)
     warnings = base_warnings(snapshot, base)
     metadata, weights = import_peft(
         snapshot,
         base,
-        name or _name_of(source),
+        wanted,
         version=version,
         description=description,
         routing_examples=examples,
@@ -97,7 +106,6 @@ def import_adapter(
         with session.output.waiting("measuring what moving the layers costs"):
             cost = measure_cost(weights, moved, base, injector, examples or PROMPTS)
         weights = moved
-    private = (key or default_private_key()) if sign else None
     manager = AdapterManager(adapters)
     saved = manager.save_adapter(metadata, weights, private_key=private, overwrite=overwrite)
     directory = manager.path_of(saved.identity)

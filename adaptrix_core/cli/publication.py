@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -65,27 +66,17 @@ class Publication:
         other files), and what `check_private_key` raises.
         """
         from adaptrix_core.adapters.atomic import refuse_foreign_files
-        from adaptrix_core.adapters.keys import check_private_key
-        from adaptrix_core.adapters.metadata import field_faults
         from adaptrix_core.adapters.package_names import is_package_file
         from adaptrix_core.training.publish import taken, target_of
         from adaptrix_core.training.result import read_history
-        from adaptrix_core.writable import why_not_writable
 
         fields = {"version": self.version, "description": self.description, "license": self.license_name}
-        faults = list(field_faults(fields))
-        unwritable = why_not_writable(self.target)
-        if unwritable is not None:
-            faults.append(f"--publish {self.target.parent}: {unwritable}")
-        if faults:
-            raise ConfigError(faults)
+        require_publishable(fields, self.target, self.private_key)
         refuse_foreign_files(self.target, is_package_file)
         there = target_of(self.target.parent, self.name, self.version)[1]
         # A run that has ended may be the very one that was published, which only its weights can tell.
         if there is not None and not self.overwrite and read_history(run_dir) is None:
             raise taken(there, self.target)
-        if self.private_key is not None:
-            check_private_key(self.private_key)
 
     def write(self, run_dir: Path, base: BaseModel, config: TrainConfig) -> None:
         """Write the adapter directory. Raises AdapterExists where that version is there with other weights."""
@@ -103,3 +94,22 @@ class Publication:
             private_key=self.private_key,
             replace=self.overwrite,
         )
+
+
+def require_publishable(fields: Mapping[str, object], directory: Path, private_key: Path | None) -> None:
+    """Raise what writing an adapter would raise whatever its weights are: metadata fields, the place, the key.
+
+    ConfigError with every fault of the first two; what `check_private_key` raises.
+    """
+    from adaptrix_core.adapters.keys import check_private_key
+    from adaptrix_core.adapters.metadata import field_faults
+    from adaptrix_core.writable import why_not_writable
+
+    faults = list(field_faults(fields))
+    unwritable = why_not_writable(directory)
+    if unwritable is not None:
+        faults.append(f"directory of adapters {directory.parent}: {unwritable}")
+    if faults:
+        raise ConfigError(faults)
+    if private_key is not None:
+        check_private_key(private_key)

@@ -91,7 +91,8 @@ def test_what_is_no_peft_adapter_is_refused(place: Path, source: str, complaint:
     assert complaint in done.stderr
 
 
-def test_a_feature_that_we_lack_is_named(place: Path, tmp_path: Path) -> None:
+def test_a_feature_that_we_lack_is_named(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forbid_loading(monkeypatch)
     directory = tmp_path / "dora"
     directory.mkdir()
     for file in (place / "shouting").iterdir():
@@ -102,6 +103,32 @@ def test_a_feature_that_we_lack_is_named(place: Path, tmp_path: Path) -> None:
     assert done.exit_code == 1
     assert "dora" in done.stderr.lower()
     assert "[unsupported_peft_feature]" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--name", "Shouting!"], "name = 'Shouting!'"),
+        (["--name", "auto"], "auto"),
+        (["--version", "latest"], "version = 'latest': one to three whole numbers"),
+        (["--adapters", "/proc/adapters"], "cannot be written to"),
+        (["--sign", "--key", "no.key"], "[key_not_found]"),
+    ],
+)
+def test_what_the_base_has_no_say_in_is_checked_before_it_is_loaded(
+    place: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], complaint: str
+) -> None:
+    forbid_loading(monkeypatch)
+    done = run("import", place / "shouting", "--config", place / "settings.yaml", *options)
+    assert done.exit_code == 1
+    assert complaint in done.stderr
+
+
+def forbid_loading(monkeypatch: pytest.MonkeyPatch) -> None:
+    def loaded(*_: object) -> None:
+        raise AssertionError("a base model was loaded first")
+
+    monkeypatch.setattr("adaptrix_core.base.manager.BaseModelManager.load_model", loaded)
 
 
 @pytest.mark.parametrize(
