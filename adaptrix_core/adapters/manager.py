@@ -193,7 +193,8 @@ class AdapterManager:
             identities = [metadata.identity for metadata, _ in catalogue]
             near = difflib.get_close_matches(name, [*identities, *(m.name for m, _ in catalogue)], n=3)
             hint = f"did you mean {', '.join(near)}?" if near else f"there are: {', '.join(identities) or 'none'}"
-            raise AdapterNotFound(f"no adapter {name!r}; {hint}")
+            where = "a URL" if self._remote is not None else f"the directory {str(self.root)!r}"
+            raise AdapterNotFound(f"no adapter {name!r} in {where}; {hint}")
         return matches[-1]
 
     def _locate(self, source: str | Path) -> Directory:

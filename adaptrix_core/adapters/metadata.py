@@ -158,6 +158,8 @@ def field_faults(fields: Mapping[str, Any]) -> Iterator[str]:
             TypeAdapter(annotation).validate_python(value)
         except ValidationError as error:
             yield f"{name} = {str(value)[:80]!r}: {_RULES.get(name) or error.errors()[0]['msg']}"
+    if fields.get("name") in RESERVED_NAMES:
+        yield f"name = {fields['name']!r}: reserved; choose another"
 
 
 def with_weights(metadata: AdapterMetadata, weights: LoraWeights) -> AdapterMetadata:

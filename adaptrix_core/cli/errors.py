@@ -40,7 +40,7 @@ class ErrorEdge(click.Group):
         try:
             return super().invoke(ctx)
         except AdaptrixError as error:
-            _report(session, error.message, error.code, error.param)
+            _report(session, error.message + _catalogue_meant(session, error), error.code, error.param)
         except ModuleNotFoundError as error:
             extra = EXTRA_OF.get((error.name or "").split(".")[0])
             if extra is None:
@@ -50,6 +50,13 @@ class ErrorEdge(click.Group):
         except OSError as error:
             _report(session, str(error), "os_error", None)
         ctx.exit(EXIT_FAILED)
+
+
+def _catalogue_meant(session: Session, error: AdaptrixError) -> str:
+    """Which of two catalogues has no such adapter: a server's errors do not say that they are a server's."""
+    if error.code != "model_not_found" or session.local:
+        return ""
+    return f"; asked was the server at {session.url} (`adaptrix list`), not this machine's directory (--local)"
 
 
 def _report(session: Session, message: str, code: str, param: str | None) -> None:

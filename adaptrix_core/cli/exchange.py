@@ -77,8 +77,9 @@ def import_adapter(
     wanted = name or _name_of(source)
     private = (key or default_private_key()) if sign else None
     fields = {"name": wanted, "version": version, "description": description, "license": license_name}
+    here = _snapshot(session, source) if Path(source).is_dir() else None
     require_publishable(fields, Path(adapters) / wanted, private)
-    snapshot = _snapshot(session, source)
+    snapshot = here or _snapshot(session, source)
     with session.output.waiting("checking the files"):
         from adaptrix_core.adapters import AdapterManager
         from adaptrix_core.adapters.peft import base_warnings, check_peft, import_peft

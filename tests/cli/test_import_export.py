@@ -109,7 +109,7 @@ def test_a_feature_that_we_lack_is_named(place: Path, tmp_path: Path, monkeypatc
     ("options", "complaint"),
     [
         (["--name", "Shouting!"], "name = 'Shouting!'"),
-        (["--name", "auto"], "auto"),
+        (["--name", "auto"], "name = 'auto': reserved"),
         (["--version", "latest"], "version = 'latest': one to three whole numbers"),
         (["--adapters", "/proc/adapters"], "cannot be written to"),
         (["--sign", "--key", "no.key"], "[key_not_found]"),

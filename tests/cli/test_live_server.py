@@ -136,6 +136,7 @@ def test_load_use_unload(adaptrix: Adaptrix, url: str, world: World) -> None:
     gone = adaptrix("query", "hi", "--model", "late", "--url", url)
     assert gone.exit_code == 1
     assert "[model_not_found]" in gone.stderr
+    assert f"asked was the server at {url}" in gone.stderr.replace("\n", " ")
 
 
 def test_publish_then_revoke_then_take_it_back(adaptrix: Adaptrix, url: str, world: World, tmp_path: Path) -> None:

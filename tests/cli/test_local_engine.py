@@ -119,7 +119,7 @@ def test_a_conversation_survives_commands_and_mistakes(adaptrix: Adaptrix, local
     done = adaptrix("query", "--model", "base", "--max-tokens", 4, *local, input=lines)
     assert done.exit_code == 0, done.output
     assert [done.stderr.count(f"[{who} ·") for who in ("base", "math_reasoning")] == [2, 1]
-    assert "no adapter 'nobody'" in done.stderr
+    assert "no adapter 'nobody' in the directory '" in done.stderr
     assert "no command '/bogus'" in done.stderr
     assert "math_reasoning@1.0.0  Solves arithmetic" in done.stderr
 
