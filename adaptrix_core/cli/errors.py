@@ -47,6 +47,8 @@ class ErrorEdge(click.Group):
                 raise
             hint = f"this command needs the package {error.name!r}; install it with: pip install 'adaptrix[{extra}]'"
             _report(session, hint, "missing_package", None)
+        except UnicodeError as error:
+            _report(session, f"what was given is not UTF-8 text: {error}", "not_utf8", None)
         except OSError as error:
             _report(session, str(error), "os_error", None)
         ctx.exit(EXIT_FAILED)

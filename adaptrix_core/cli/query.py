@@ -16,6 +16,7 @@ from adaptrix_core.cli.session import Session
 if TYPE_CHECKING:
     from adaptrix_core.cli.conversation.dialogue import Dialogue
     from adaptrix_core.cli.conversation.log_keeper import LogKeeper
+    from adaptrix_core.cli.target import ChatRequest
 
 MAX_TOKENS = 256
 LAST = "last"
@@ -145,7 +146,7 @@ def read_schema(path: Path) -> dict[str, Any]:
 
 
 def _opened(
-    session: Session, template: Any, system: str | None, continued: str | None, no_log: bool
+    session: Session, template: ChatRequest, system: str | None, continued: str | None, no_log: bool
 ) -> tuple[Dialogue, LogKeeper]:
     """The conversation to begin or to go on with, and who logs it."""
     from adaptrix_core.cli.conversation.dialogue import Dialogue
@@ -182,7 +183,7 @@ def _number(text: str) -> int | None:
 
 def _ask_once(session: Session, dialogue: Dialogue, log: LogKeeper, text: str) -> None:
     from adaptrix_core.cli.logs.turn import Turn
-    from adaptrix_core.cli.target import Answer, ChatRequest
+    from adaptrix_core.cli.target import Answer
 
     async def work(request: ChatRequest) -> Answer:
         async with session.target() as target:

@@ -37,7 +37,11 @@ class Terminal:
 
     def type(self, text: str) -> None:
         """Press keys."""
-        os.write(self._master, text.encode())
+        self.press(text.encode())
+
+    def press(self, keys: bytes) -> None:
+        """Send bytes as a keyboard would."""
+        os.write(self._master, keys)
 
     @property
     def shown(self) -> str:

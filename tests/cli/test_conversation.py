@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from adaptrix_core.cli.conversation.commands import COMMANDS
+from adaptrix_core.cli.conversation.sampling import NAMES
 from tests.cli.stand_in_server import StandIn, stand_in
 
 Adaptrix = Callable[..., Result]
@@ -273,6 +275,20 @@ def test_wrong_usage(adaptrix: Adaptrix, arguments: tuple[object, ...], complain
     assert complaint in done.output
 
 
+def test_input_that_is_no_text_is_refused_without_a_traceback(adaptrix: Adaptrix, server: StandIn) -> None:
+    where = ("--url", server.url)
+    for command in (("query", "\udcff"), ("show", "\udcff"), ("embed", "a\udcff"), ("route", "\udcff")):
+        refused = adaptrix(*command, *where)
+        assert (refused.exit_code, "[not_utf8]" in refused.stderr) == (1, True), refused.output
+    piped = adaptrix("query", *where, input=b"good\n\xff\xfe\n")
+    assert (piped.exit_code, "[not_utf8]" in piped.stderr) == (1, True)
+
+
+def test_the_first_time_it_is_said_where_answers_are_kept(adaptrix: Adaptrix, server: StandIn, tmp_path: Path) -> None:
+    said = [adaptrix("query", "hi", "--url", server.url).stderr.count(str(tmp_path / "logs.db")) for _ in range(2)]
+    assert said == [1, 0]
+
+
 def test_deleting_asks_first(adaptrix: Adaptrix, server: StandIn) -> None:
     for question in ("one", "two", "three"):
         adaptrix("query", "--url", server.url, question)
@@ -310,3 +326,13 @@ def test_a_schema_goes_to_the_server(adaptrix: Adaptrix, server: StandIn, tmp_pa
     assert server.bodies[-1]["response_format"] == {"type": "json_schema", "json_schema": wanted}
     schema.write_text("[]")
     assert "holds a list; a JSON schema is an object" in adaptrix("query", "hi", "--schema", schema).output
+
+
+def test_help_and_the_documentation_name_every_command_and_setting(talk: Callable[..., str]) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "conversation.md").read_text()
+    shown = talk("/help")
+    for command in COMMANDS:
+        assert command.usage in shown
+        assert f"`{command.name}" in page
+    for name in NAMES:
+        assert f"`{name}`" in page

@@ -70,7 +70,7 @@ def test_what_was_typed_ahead_can_be_edited(editor: Type) -> None:
         ("größer\r".encode(), "größer"),
         (b"a\rb\r\r", "a\nb"),
         (b"a\x1b[A\x1b[1;5Cb\x1bOHc\x1b", "abc"),
-        (b"\x04\x01a\x00", "a"),
+        (b"\x04\x01\ta\x00", "a"),
         (b"cut \xe4\xbd", "cut "),
     ],
 )

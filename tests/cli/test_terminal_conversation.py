@@ -101,6 +101,13 @@ def test_a_failed_answer_leaves_the_terminal_and_the_conversation_as_they_were(
     assert screen.echoes()
 
 
+def test_typed_bytes_that_are_no_text_are_refused(screen: Terminal, server: StandIn) -> None:
+    screen.press(b"\xff\xfe\r")
+    screen.expect("warning: what was typed is not UTF-8 text")
+    screen.type("hello\r")
+    screen.expect("[math_reasoning")
+
+
 def test_tab_completes_commands_and_names(screen: Terminal, server: StandIn) -> None:
     for begun, offered, rest, done in (
         ("/us", "/use", " ", ""),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
+from adaptrix_core.cli.logs.place import VARIABLE
 from adaptrix_core.cli.output import Output
 from adaptrix_core.errors import LogUnusable
 
@@ -30,6 +31,7 @@ class LogKeeper:
     def add(self, dialogue: Dialogue) -> None:
         """Log the last turn; all of them where the conversation is not in the log yet."""
         turns = dialogue.turns[-1:] if self._number is not None else dialogue.turns
+        is_new = self._book is not None and not self._book.path.exists()
         self._number = self._try(
             lambda book: book.record(
                 self._number,
@@ -39,6 +41,11 @@ class LogKeeper:
                 sampling=dialogue.sampling(),
             )
         )
+        if is_new and self._book is not None:
+            self._output.note(
+                f"questions and answers are kept in {self._book.path}: `adaptrix logs` shows them, --no-log or "
+                f"{VARIABLE}=off keeps none"
+            )
 
     def withdraw_last(self) -> None:
         """The last turn was taken back."""

@@ -56,7 +56,7 @@ def readable(data: bytes) -> str:
     for character in text:
         if character in _BACKSPACES:
             del kept[-1:]
-        elif character.isprintable() or character in "\n\t":
+        elif character.isprintable() or character == "\n":
             kept.append(character)
     return "".join(kept).strip("\n")
 

@@ -71,9 +71,9 @@ class Talk:
         with self._source.session():
             while not self._leaving:
                 try:
-                    self._take_one()
-                except AdaptrixError as error:
-                    self.output.warn(error.message)
+                    entry = self._source.read(self._typed_ahead)
+                    self._typed_ahead = ""
+                    self._act_on(entry)
                 except KeyboardInterrupt:
                     if not self._source.is_interactive:
                         raise
@@ -132,15 +132,19 @@ class Talk:
         """Every adapter that the target knows."""
         return self._runner.run(self._target.adapters())
 
-    def _take_one(self) -> None:
-        entry = self._source.read(self._typed_ahead)
-        self._typed_ahead = ""
-        if entry is None:
-            self.leave()
-        elif entry.startswith("/"):
-            run_command(self, entry.rstrip())
-        elif question := entry.strip():
-            self.ask(question)
+    def _act_on(self, entry: str | None) -> None:
+        """Carry out a command or ask a question; None is the end of the input."""
+        try:
+            if entry is None:
+                self.leave()
+            elif not _is_text(entry):
+                raise InvalidRequest("what was typed is not UTF-8 text; type it again")
+            elif entry.startswith("/"):
+                run_command(self, entry.rstrip())
+            elif question := entry.strip():
+                self.ask(question)
+        except AdaptrixError as error:
+            self.output.warn(error.message)
 
     def _answered(self, question: str) -> Turn | None:
         """Ask and show the answer; None where there was none. An answer that Ctrl-C ends counts as far as it came."""
@@ -192,6 +196,11 @@ class Talk:
 
         sources: dict[str, Suggest] = {"models": models, "settings": settings, "path": "path", "": None}
         return {command.name: sources[command.suggests] for command in COMMANDS}
+
+
+def _is_text(entry: str) -> bool:
+    """Whether it can be sent: bytes that are no text reach us as lone surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in entry)
 
 
 def _partial(text: str) -> Answer:
