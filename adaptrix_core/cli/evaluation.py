@@ -80,11 +80,13 @@ def evaluate(
     if record:
         _require_key()
     with session.output.waiting("looking at the adapters"):
-        from adaptrix_core.adapters import AdapterManager
+        from adaptrix_core.adapters import AdapterManager, TrustPolicy
 
-        manager = AdapterManager(settings.adapters.dir)
-        for name in names:
-            manager.get_adapter_metadata(name)  # raises AdapterNotFound with near names
+        wanted = settings.adapters
+        trust = TrustPolicy(wanted.trust, wanted.trusted_keys_dir, wanted.revocation_file)
+        manager = AdapterManager(wanted.dir, None, trust)
+        for name in names:  # unknown and untrusted ones are refused before a model is loaded
+            trust.check(manager.snapshot(name))
     if data is not None:
         _on_data(session, settings, manager, names, data, scorer or "exact", problems, max_tokens, replies, record)
     else:
@@ -122,7 +124,7 @@ def _on_data(
     from adaptrix_core.training.scorers import SCORERS
 
     engine = _engine(session, settings)
-    for name in chosen:  # before the base's replies, which take minutes: a refused adapter is refused now
+    for name in chosen:  # before the base's replies, which take minutes: what does not fit is refused now
         engine.load_adapter(name)
     with _spoken_progress(session) as say:
         scores = evaluate_data(

@@ -171,7 +171,7 @@ def _next_steps(name: str, result: TrainResult, publication: Publication | None,
     held_out = result.directory / "held_out.jsonl"
     if result.num_held_out:
         yield f"measure it: adaptrix evaluate {name} --data {held_out} --adapters {publication.target.parent}"
-    yield f"serve it: adaptrix load {publication.target}, or adaptrix publish {publication.target}"
+    yield f"serve it: adaptrix publish {publication.target} (a running server, which has to trust your public key)"
 
 
 @contextmanager

@@ -24,7 +24,8 @@ def verdict(result: TrainResult) -> str:
     if best is None:
         return ""
     first, last = result.validation[0], result.validation[-1]
-    change = f"loss on {result.num_held_out} held-out examples {first.loss:.3f} → {last.loss:.3f}"
+    count = f"{result.num_held_out} held-out example{'' if result.num_held_out == 1 else 's'}"
+    change = f"loss on {count} {first.loss:.3f} → {last.loss:.3f}"
     if best.steps == 0:
         return f"{change}: no better than the base model; more examples, or a lower learning rate"
     if last.loss > 1.05 * best.loss:

@@ -16,6 +16,7 @@ import json
 import math
 import os
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -294,7 +295,9 @@ def _with_adapters(base: BaseModel, config: TrainConfig, layers: tuple[int, ...]
         layers_to_transform=list(layers),
         task_type="CAUSAL_LM",
     )
-    peft = get_peft_model(base.module, lora)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # PEFT asks transformers by a name that is to go
+        peft = get_peft_model(base.module, lora)
     if config.init_from is not None:
         _start_from(peft, config.init_from)
     return peft

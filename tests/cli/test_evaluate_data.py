@@ -68,6 +68,19 @@ def test_what_is_wrong_is_said_before_an_engine_starts(
     assert complaint in done.stderr
 
 
+def test_an_adapter_that_is_not_trusted_is_refused_before_an_engine_starts(
+    adaptrix: Adaptrix, world: World, settings_file: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def started(*_: object) -> None:
+        raise AssertionError("an engine was started first")
+
+    monkeypatch.setattr("adaptrix_core.engine.build.build_engine", started)
+    nobodys = world.write_adapter(tmp_path / "mine", "nobodys", seed=4, signed=False)
+    done = adaptrix("evaluate", "nobodys", "--data", data, "--adapters", nobodys.parent, "--config", settings_file)
+    assert done.exit_code == 1
+    assert "[signature_missing]" in done.stderr
+
+
 def test_a_scorer_without_data_is_wrong_usage(adaptrix: Adaptrix) -> None:
     done = adaptrix("evaluate", "--scorer", "exact")
     assert done.exit_code == 2
