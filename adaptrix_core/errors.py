@@ -153,6 +153,12 @@ class StorageFailed(AdaptrixError):
     code = "storage_failed"
 
 
+class AdapterBusy(RetryLater):
+    """Another request is loading, publishing or unloading under the same name."""
+
+    code = "adapter_busy"
+
+
 class RequestNotFound(AdaptrixError):
     """No running request of that id (it may have ended)."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from adaptrix_core.adapters.peft_directory import is_peft_directory, unsigned_peft
@@ -22,8 +22,9 @@ from deployments.wire import Entry
 async def load(services: Services, body: LoadRequest) -> Entry:
     """Load an adapter: durable, and usable on every replica and through this ingress, when this returns.
 
-    Raises Forbidden (path outside the roots), AdapterNotFound (no such directory), AdapterRejected (a PEFT directory
-    where signatures are required), and what the store raises.
+    A name that is not the signed one is another name for the adapter. Raises Forbidden (path outside the roots),
+    AdapterNotFound (no such directory), AdapterRejected (a PEFT directory where signatures are required), and what the
+    store raises.
     """
     if body.lora_name == await services.store.base_id():
         raise InvalidRequest(f"{body.lora_name!r} is the base model's id; choose another name", param="lora_name")
@@ -31,12 +32,12 @@ async def load(services: Services, body: LoadRequest) -> Entry:
     # Replicas would refuse it too, by the name of a copy of their own.
     if services.settings.adapters.trust == "require" and await asyncio.to_thread(is_peft_directory, directory):
         raise unsigned_peft(body.lora_path)
-    entry = await services.store.load(body.lora_name, str(directory))
+    entry = await services.store.load(body.lora_name, str(directory), body.allow_downgrade)
     await services.store.refresh()
     return entry
 
 
-async def publish(services: Services, archive: bytes) -> tuple[Entry, bool]:
+async def publish(services: Services, archive: bytes, allow_downgrade: bool = False) -> tuple[Entry, bool]:
     """Publish the adapter in a tar archive: verified by every replica before anybody can ask for it; whether it is new.
 
     Raises AdapterRejected (the archive, or the adapter), Conflict (that version exists with other contents).
@@ -45,16 +46,24 @@ async def publish(services: Services, archive: bytes) -> tuple[Entry, bool]:
     name = describe(Snapshot("upload", files)).name
     if name in RESERVED or name == await services.store.base_id():
         raise InvalidRequest(f"the archive's adapter is called {name!r}, which is reserved; give it another name")
-    published = await services.store.publish(files)
+    published = await services.store.publish(files, allow_downgrade)
     await services.store.refresh()
     return published
 
 
 async def unload(services: Services, body: UnloadRequest) -> list[Entry]:
     """Unload an adapter: new requests are refused at once, running ones end first, gone when this returns."""
-    gone = await services.store.unload(body.lora_name)
+    gone = await services.store.unload(body.lora_name, body.allow_downgrade)
     await services.store.refresh()
     return gone
+
+
+def flag(query: Mapping[str, str], name: str) -> bool:
+    """A switch in a query string, off where it is not there. Raises InvalidRequest for anything but true or false."""
+    value = query.get(name, "false").lower()
+    if value not in ("true", "false"):
+        raise InvalidRequest(f"{name} is {value[:80]!r}; send true or false", param=name)
+    return value == "true"
 
 
 def inside_roots(path: str, roots: Sequence[Path]) -> Path:

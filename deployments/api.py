@@ -207,7 +207,9 @@ def _adapter_endpoints(app: FastAPI, services: Services) -> None:
     async def publish(request: Request) -> Response:
         await _authorized(request, services, "admin")
         limit = services.settings.security.max_upload_bytes
-        entry, new = await admin.publish(services, await read_body(request, limit, "security.max_upload_bytes"))
+        allow_downgrade = admin.flag(request.query_params, "allow_downgrade")
+        archive = await read_body(request, limit, "security.max_upload_bytes")
+        entry, new = await admin.publish(services, archive, allow_downgrade)
         document = {"object": "adaptrix.adapter", "name": entry.name, "version": entry.version, "digest": entry.package}
         return JSONResponse(document, status_code=201 if new else 200)
 
@@ -227,7 +229,7 @@ def _adapter_endpoints(app: FastAPI, services: Services) -> None:
         entry = catalogue.find(name)
         if entry is None:
             raise catalogue.not_found(name, param="name")
-        return JSONResponse({**adapter_entry(entry, reports), **await services.store.about(entry.package)})
+        return JSONResponse({**adapter_entry(entry, reports), **await services.store.about(entry.bundle)})
 
     @app.get("/v1/models/{model_id:path}", **MODEL)
     async def model(request: Request, model_id: str) -> Response:

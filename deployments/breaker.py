@@ -1,7 +1,7 @@
-"""Circuit breakers, one per package: what keeps failing is left alone for a while, and said to be unavailable at once.
+"""Circuit breakers, one per bundle: what keeps failing is left alone for a while, and said to be unavailable at once.
 
 Closed until `FAILURES_TO_OPEN` failures in a row; then open for a time that doubles with every further one. When it is
-over, one more try is made by whoever brings packages (`arrivals.py`); requests are refused until that succeeds. Knows
+over, one more try is made by whoever brings bundles (`arrivals.py`); requests are refused until that succeeds. Knows
 time and counts, nothing of loading.
 """
 
@@ -35,9 +35,9 @@ class Breakers:
         self._clock = clock
         self._circuits: dict[str, _Circuit] = {}
 
-    def failed(self, package: str, error: BaseException) -> None:
+    def failed(self, bundle: str, error: BaseException) -> None:
         """Count a failure."""
-        circuit = self._circuits.setdefault(package, _Circuit())
+        circuit = self._circuits.setdefault(bundle, _Circuit())
         circuit.failures += 1
         if isinstance(error, AdaptrixError):
             circuit.reason, circuit.code = error.message, error.code
@@ -45,45 +45,45 @@ class Breakers:
             circuit.reason, circuit.code = f"{type(error).__name__}: {error}", AdapterUnavailable.code
         circuit.retry_at = self._clock() + self._pause_s(circuit.failures)
 
-    def forget(self, package: str) -> None:
-        """Close the circuit: a try has succeeded, or nobody wants the package any more."""
-        self._circuits.pop(package, None)
+    def forget(self, bundle: str) -> None:
+        """Close the circuit: a try has succeeded, or nobody wants the bundle any more."""
+        self._circuits.pop(bundle, None)
 
-    def has_failed(self, package: str) -> bool:
+    def has_failed(self, bundle: str) -> bool:
         """Whether the last try failed."""
-        return package in self._circuits
+        return bundle in self._circuits
 
-    def is_open(self, package: str) -> bool:
+    def is_open(self, bundle: str) -> bool:
         """Whether requests are refused without a look."""
-        return package in self._circuits and self._circuits[package].failures >= FAILURES_TO_OPEN
+        return bundle in self._circuits and self._circuits[bundle].failures >= FAILURES_TO_OPEN
 
-    def retry_in_s(self, package: str) -> float:
+    def retry_in_s(self, bundle: str) -> float:
         """Seconds until the next try."""
-        circuit = self._circuits.get(package)
+        circuit = self._circuits.get(bundle)
         return 0.0 if circuit is None else max(0.0, circuit.retry_at - self._clock())
 
-    def check(self, package: str) -> None:
+    def check(self, bundle: str) -> None:
         """Raise AdapterUnavailable where the circuit is open."""
-        if self.is_open(package):
-            raise self.unavailable(package)
+        if self.is_open(bundle):
+            raise self.unavailable(bundle)
 
-    def unavailable(self, package: str) -> AdapterUnavailable:
+    def unavailable(self, bundle: str) -> AdapterUnavailable:
         """Why, and when it is tried again."""
-        circuit = self._circuits[package]
-        seconds = self.retry_in_s(package)
+        circuit = self._circuits[bundle]
+        seconds = self.retry_in_s(bundle)
         return AdapterUnavailable(
-            f"package {package} could not be loaded, {circuit.failures} times in a row; the last time: "
+            f"bundle {bundle} could not be loaded, {circuit.failures} times in a row; the last time: "
             f"{circuit.reason or 'it took too long'}. It is tried again in {seconds:.0f} s",
             retry_after_s=seconds,
         )
 
-    def cause(self, package: str) -> str:
+    def cause(self, bundle: str) -> str:
         """Code of the error that it failed with last."""
-        return self._circuits[package].code
+        return self._circuits[bundle].code
 
     def open_circuits(self) -> list[str]:
         """Packages whose circuit is open."""
-        return [package for package in self._circuits if self.is_open(package)]
+        return [bundle for bundle in self._circuits if self.is_open(bundle)]
 
     @staticmethod
     def _pause_s(failures: int) -> float:

@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from adaptrix_core.errors import AdapterNotFound
+from adaptrix_core.errors import AdapterNotFound, AdapterRejected, AdapterUnavailable
 from deployments.wire import Entry
 
 MAX_SHOWN = 80
@@ -23,31 +23,41 @@ class Catalogue:
     version: str
     entries: tuple[Entry, ...] = ()
 
-    def servable(self) -> Iterator[Entry]:
-        """Entries that may be asked for by name."""
+    def listed(self) -> Iterator[Entry]:
+        """Entries that were taken in, those included that nobody may ask for."""
         return (entry for entry in self.entries if not entry.staged)
 
+    def servable(self) -> Iterator[Entry]:
+        """Entries that may be asked for by name."""
+        return (entry for entry in self.listed() if entry.withheld is None)
+
     def newest(self) -> list[Entry]:
-        """The newest version of each name, by name."""
+        """What each bare name means, by name: the newest good version, or the newest where none is good."""
         best: dict[str, Entry] = {}
         for entry in self.servable():
             held = best.get(entry.name)
-            if held is None or version_key(entry.version) > version_key(held.version):
+            if held is None or _preference(entry) > _preference(held):
                 best[entry.name] = entry
         return [best[name] for name in sorted(best)]
 
     def find(self, wanted: str) -> Entry | None:
-        """The entry called ``name`` or ``name@latest`` (its newest version) or ``name@version``, or None."""
+        """The entry called ``name`` or ``name@latest`` (what the bare name means) or ``name@version``, or None."""
+        return max((entry for entry in self.called(wanted) if entry.withheld is None), key=_preference, default=None)
+
+    def called(self, wanted: str) -> list[Entry]:
+        """All entries called ``name`` (or ``name@latest``) or ``name@version``, withheld ones included."""
         name, _, version = wanted.removesuffix(f"@{LATEST}").partition("@")
-        matches = [e for e in self.servable() if e.name == name and (not version or e.version == version)]
-        return max(matches, key=lambda entry: version_key(entry.version), default=None)
+        return [entry for entry in self.listed() if entry.name == name and version in ("", entry.version)]
 
-    def by_package(self, package: str) -> Entry | None:
-        """The entry of this package digest, staged ones included, or None."""
-        return next((entry for entry in self.entries if entry.package == package), None)
-
-    def not_found(self, wanted: str, others: tuple[str, ...] = (), param: str | None = "model") -> AdapterNotFound:
-        """The error for an unknown name; lists the nearest names, or all if none is near."""
+    def not_found(
+        self, wanted: str, others: tuple[str, ...] = (), param: str | None = "model"
+    ) -> AdapterNotFound | AdapterRejected | AdapterUnavailable:
+        """The error for a name that `find` does not find: why it is withheld; or the nearest names, or all names."""
+        withheld = max(self.called(wanted), key=_preference, default=None)
+        if withheld is not None and withheld.withheld is not None:
+            if not withheld.withheld.is_final:
+                return AdapterUnavailable(withheld.withheld.message, code=withheld.withheld.code, param=param)
+            return AdapterRejected(withheld.withheld.message, code=withheld.withheld.code, param=param)
         names = [entry.name for entry in self.newest()]
         known = [*others, *([e.identity for e in self.servable()] if "@" in wanted else names)]
         near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
@@ -57,6 +67,10 @@ class Catalogue:
             code="model_not_found",
             param=param,
         )
+
+
+def _preference(entry: Entry) -> tuple[bool, tuple[int, ...]]:
+    return not entry.is_refused, version_key(entry.version)
 
 
 def shortened(name: str) -> str:

@@ -1,6 +1,6 @@
 """Where adapters' weights are in the whole cluster, as the router knows it: a little late, and cheap to know.
 
-The replicas' reports are the truth; the store keeps the last of each. Knows no names of adapters, only packages.
+The replicas' reports are the truth; the store keeps the last of each. Knows no names of adapters, only bundles.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ FORGET_S = 15.0
 
 
 def warmest(reports: Iterable[Report]) -> dict[str, str]:
-    """By package, the residency (device, host or disk) where it is cheapest to load; others are on no replica."""
+    """By bundle, the residency (device, host or disk) where it is cheapest to load; others are on no replica."""
     best: dict[str, str] = {}
     for report in reports:
-        for package, holding in report.held.items():
-            if package not in best or LOAD_COST[holding.residency] < LOAD_COST[best[package]]:
-                best[package] = holding.residency
+        for bundle, holding in report.held.items():
+            if bundle not in best or LOAD_COST[holding.residency] < LOAD_COST[best[bundle]]:
+                best[bundle] = holding.residency
     return best
 
 
@@ -45,8 +45,8 @@ class ResidencyFollower:
         self._clock = clock
         self._known_at = clock()
         self._task: asyncio.Task[None] | None = None
-        self.packages: Mapping[str, str] = {}
-        """Residency by package, as `warmest` gives it."""
+        self.bundles: Mapping[str, str] = {}
+        """Residency by bundle, as `warmest` gives it."""
 
     def start(self) -> None:
         """Ask from now on."""
@@ -61,12 +61,12 @@ class ResidencyFollower:
         """Ask now."""
         try:
             async with asyncio.timeout(ANSWER_S):
-                self.packages = await self._ask()
+                self.bundles = await self._ask()
             self._known_at = self._clock()
         except (RayError, TimeoutError) as error:
             logger.warning("the adapter store does not say where adapters are: %s", error)
             if self._clock() - self._known_at > FORGET_S:
-                self.packages = {}
+                self.bundles = {}
 
     async def _follow(self) -> None:
         while True:

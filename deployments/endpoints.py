@@ -66,6 +66,12 @@ _TIMEOUT = {
     "description": "Seconds after which the request ends everywhere, done or not.",
     "schema": {"type": "number", "exclusiveMinimum": 0, "maximum": 86400},
 }
+_ALLOW_DOWNGRADE = {
+    "name": "allow_downgrade",
+    "in": "query",
+    "description": "Whether the bare name may come to mean an older version than before.",
+    "schema": {"type": "boolean", "default": False},
+}
 _REQUEST_ID = {
     "name": "x-request-id",
     "in": "header",
@@ -207,6 +213,7 @@ PUBLISH = _described(
     errors=CHANGING,
 )
 PUBLISH["responses"][200] = PUBLISH["responses"][201]
+PUBLISH["openapi_extra"]["parameters"] = [_ALLOW_DOWNGRADE]
 REVOCATIONS = _described(
     "The signed revocation list in force", scope="generate", gives=answers.Revocations, errors=READING
 )

@@ -34,6 +34,7 @@ _STATUS: tuple[tuple[type[core.AdaptrixError], int, str], ...] = (
     (core.AdapterNotFound, 404, "not_found_error"),
     (core.RequestNotFound, 404, "not_found_error"),
     (core.AdapterExists, 400, "invalid_request_error"),
+    (core.AdapterBusy, 409, "conflict_error"),
     (core.Conflict, 409, "conflict_error"),
     (core.AdapterRejected, 422, "adapter_error"),
     (core.InvalidRequest, 400, "invalid_request_error"),
@@ -136,7 +137,8 @@ def error_response(raised: BaseException) -> JSONResponse:
     """The HTTP response for anything that was raised."""
     error = as_core_error(raised)
     status, _ = status_of(error)
-    headers = {"retry-after": str(retry_after_s(error))} if status in (429, 503) else {}
+    waits = status in (429, 503) or isinstance(error, core.RetryLater)
+    headers = {"retry-after": str(retry_after_s(error))} if waits else {}
     if isinstance(error, AllBusy):
         headers[ALIKE_HEADER] = f"{error.alike_s:.3f}"
     if status == 401:

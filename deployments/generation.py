@@ -150,7 +150,7 @@ async def start(
             GenerateCall(
                 request_id=f"{response_id}-{number}",
                 prompt=prompt,
-                mixes=tuple(mix.packages for mix in resolved.mixes),
+                mixes=tuple(mix.bundles for mix in resolved.mixes),
                 sampling=sampling,
                 salt=principal.salt,
                 response_format=body.response_format.grammar_schema() if body.response_format else None,
@@ -186,8 +186,8 @@ def _without_broken_adapter(resolved: Resolved, error: AdaptrixError) -> Resolve
     """The same request with the base model in place of the adapter at fault; raises ``error`` if that isn't allowed."""
     if resolved.fallback != "base" or not isinstance(error, ADAPTER_TROUBLE):
         raise error
-    package = getattr(error, "package", None)
-    broken = [mix for mix in resolved.mixes if mix.terms and (package is None or package in dict(mix.packages))]
+    bundle = getattr(error, "bundle", None)
+    broken = [mix for mix in resolved.mixes if mix.terms and (bundle is None or bundle in dict(mix.bundles))]
     if not broken:
         raise error
     logger.warning("the base model answers in place of %s: %s", [mix.label for mix in broken], error.message)

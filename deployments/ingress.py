@@ -130,24 +130,24 @@ class HandleStore:
         overview: tuple[Catalogue, list[Report]] = await self._ask("overview")
         return overview
 
-    async def about(self, package: str) -> dict[str, Any]:
-        """What a package says about itself."""
-        about: dict[str, Any] = await self._ask("about", package)
+    async def about(self, bundle: str) -> dict[str, Any]:
+        """What a bundle says about itself."""
+        about: dict[str, Any] = await self._ask("about", bundle)
         return about
 
-    async def load(self, name: str, path: str) -> Entry:
+    async def load(self, name: str, path: str, allow_downgrade: bool) -> Entry:
         """Load an adapter on every replica."""
-        entry: Entry = await self._ask("load", name, path)
+        entry: Entry = await self._ask("load", name, path, allow_downgrade)
         return entry
 
-    async def unload(self, name: str) -> list[Entry]:
+    async def unload(self, name: str, allow_downgrade: bool) -> list[Entry]:
         """Unload an adapter from every replica."""
-        gone: list[Entry] = await self._ask("unload", name)
+        gone: list[Entry] = await self._ask("unload", name, allow_downgrade)
         return gone
 
-    async def publish(self, files: Mapping[str, bytes]) -> tuple[Entry, bool]:
+    async def publish(self, files: Mapping[str, bytes], allow_downgrade: bool) -> tuple[Entry, bool]:
         """Make the adapter in these files known to every replica; whether it is new."""
-        published: tuple[Entry, bool] = await self._ask("publish", files)
+        published: tuple[Entry, bool] = await self._ask("publish", files, allow_downgrade)
         return published
 
     async def revoke(self, files: SignedList) -> Revoked:

@@ -79,7 +79,7 @@ class ModelCards:
         return {**_card(AUTO, AUTO, self._base_id, 0), "sampling": None}  # whoever is chosen decides
 
     def _adapter(self, model_id: str, entry: Entry) -> dict[str, Any]:
-        holding = next((r.held[entry.package] for r in self._reports if entry.package in r.held), None)
+        holding = next((r.held[entry.bundle] for r in self._reports if entry.bundle in r.held), None)
         sampling = None if holding is None else holding.sampling
         card = _card(model_id, entry.identity, self._base_id, entry.loaded_at)
         return {**card, "sampling": _sampling(sampling)}
@@ -87,16 +87,18 @@ class ModelCards:
 
 def adapter_list(catalogue: Catalogue, reports: Sequence[Report]) -> dict[str, Any]:
     """``GET /v1/adapters``: every adapter, where it is on each replica, and each replica's cut (0: it has none)."""
-    data = [adapter_entry(entry, reports) for entry in catalogue.servable()]
+    data = [adapter_entry(entry, reports) for entry in catalogue.listed()]
     cuts = {report.replica_id: int(report.stats["cut"]) for report in reports}
     return {"object": "list", "data": data, "replicas": sorted(cuts), "cut": cuts}
 
 
 def adapter_entry(entry: Entry, reports: Sequence[Report]) -> dict[str, Any]:
     """One entry of `adapter_list`."""
-    held = {r.replica_id: r.held[entry.package] for r in reports if entry.package in r.held}
-    refused = {r.replica_id: r.refused[entry.package] for r in reports if entry.package in r.refused}
+    held = {r.replica_id: r.held[entry.bundle] for r in reports if entry.bundle in r.held}
+    refused = {r.replica_id: r.refused[entry.bundle] for r in reports if entry.bundle in r.refused}
     first = next(iter(held.values()), None)
+    stands_for = f"{entry.signed_name}@{entry.version}" if entry.is_alias else None
+    withheld = None if entry.withheld is None else {"code": entry.withheld.code, "message": entry.withheld.message}
     residency = {r.replica_id: held[r.replica_id].residency if r.replica_id in held else "absent" for r in reports}
     return {
         "object": "adaptrix.adapter",
@@ -104,11 +106,14 @@ def adapter_entry(entry: Entry, reports: Sequence[Report]) -> dict[str, Any]:
         "version": entry.version,
         "description": entry.description,
         "digest": entry.package,
+        "bundle": entry.bundle,
         "weights_digest": first.weights_digest if first else None,
-        "signer": first.signer if first else None,
+        "signer": first.signer.name if first and first.signer else None,
         "warnings": list(first.warnings) if first else [],
         "sampling": _sampling(first.sampling if first else None),
         "shipped": entry.shipped,
+        "alias_of": stands_for,
+        "withheld": withheld,
         "loaded_at": entry.loaded_at,
         "residency": residency,
         "refused": {replica: {"code": r.code, "message": r.message} for replica, r in refused.items()},

@@ -111,7 +111,7 @@ class Metrics:
 
     def render(self, catalogue: Catalogue, reports: Sequence[Report]) -> bytes:
         """All metrics as text; ``reports`` are the live replicas'."""
-        names = {entry.package: entry.name for entry in catalogue.entries}
+        names = {entry.bundle: entry.name for entry in catalogue.entries}
         self._replicas.take(reports, names)
         replicas = CollectorRegistry()
         replicas.register(ReplicaGauges(reports, names, self._labels))

@@ -14,7 +14,7 @@ from typing import Literal
 from adaptrix_core.adapters.mix_names import BASE, check_mix, mix_label, parse_mix
 from adaptrix_core.errors import InvalidRequest
 from deployments.catalogue import Catalogue
-from deployments.wire import Entry, PackageMix
+from deployments.wire import BundleMix, Entry
 
 AUTO = "auto"
 MIX, FORK = "mix", "fork"
@@ -35,9 +35,9 @@ class NamedMix:
     terms: tuple[tuple[Entry, float], ...] = ()
 
     @property
-    def packages(self) -> PackageMix:
-        """The mix by package digest, for a replica."""
-        return tuple((entry.package, weight) for entry, weight in self.terms)
+    def bundles(self) -> BundleMix:
+        """The mix by bundle digest, for a replica."""
+        return tuple((entry.bundle, weight) for entry, weight in self.terms)
 
     @property
     def label(self) -> str:

@@ -1,4 +1,4 @@
-"""Where a replica gets packages: from the store, and from the shared directory where the store cannot deliver.
+"""Where a replica gets bundles: from the store, and from the shared directory where the store cannot deliver.
 
 Neither is trusted: `Holdings` verifies whatever comes. Here only the digest is looked at, to know when to try
 the other.
@@ -28,28 +28,28 @@ class PackageSource:
         self._reading: dict[str, asyncio.Task[Snapshot]] = {}
         """Reads of the shared directory; one that hangs is waited for again, not begun again."""
 
-    async def fetch(self, package: str) -> Files:
-        """The files of a package. Raises what the store raised, where the shared directory has no better answer."""
+    async def fetch(self, bundle: str) -> Files:
+        """The files of a bundle. Raises what the store raised, where the shared directory has no better answer."""
         try:
-            return await self._checked(await self._ask_store(package), package)
+            return await self._checked(await self._ask_store(bundle), bundle)
         except Exception as error:  # lost, or wrong in any way: the directory is asked in its place
-            logger.warning("the adapter store did not deliver package %s: %s", package, error)
+            logger.warning("the adapter store did not deliver bundle %s: %s", bundle, error)
             try:
-                snapshot = await self._read(package)
-                return await self._checked(snapshot.files, package)
+                snapshot = await self._read(bundle)
+                return await self._checked(snapshot.files, bundle)
             except Exception as other:
                 logger.warning("nor did the shared directory: %s", other)
             raise
 
-    async def _read(self, package: str) -> Snapshot:
-        reading = self._reading.get(package)
+    async def _read(self, bundle: str) -> Snapshot:
+        reading = self._reading.get(bundle)
         if reading is None:
-            reading = self._reading[package] = asyncio.create_task(in_own_thread(self._ask_directory, package))
-            reading.add_done_callback(lambda _: self._reading.pop(package))
+            reading = self._reading[bundle] = asyncio.create_task(in_own_thread(self._ask_directory, bundle))
+            reading.add_done_callback(lambda _: self._reading.pop(bundle))
         return await asyncio.shield(reading)
 
-    async def _checked(self, files: Files, package: str) -> Files:
-        digest = await in_own_thread(lambda: Snapshot("", files).package_digest)
-        if digest != package:
-            raise AdapterRejected(f"asked for package {package}, got {digest}", code="wrong_package")
+    async def _checked(self, files: Files, bundle: str) -> Files:
+        digest = await in_own_thread(lambda: Snapshot("", files).bundle_digest)
+        if digest != bundle:
+            raise AdapterRejected(f"asked for bundle {bundle}, got {digest}", code="wrong_package")
         return files

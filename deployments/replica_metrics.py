@@ -52,8 +52,8 @@ class ReplicaGauges(Collector):
     def _rows(self) -> Metric:
         rows: Tally[tuple[str, str]] = Tally()
         for report in self._reports:
-            for package, numbers in report.adapters.items():
-                label = self._labels.of(self._names.get(package, OTHER))
+            for bundle, numbers in report.adapters.items():
+                label = self._labels.of(self._names.get(bundle, OTHER))
                 rows[label, "running"] += numbers.rows_running
                 rows[label, "waiting"] += numbers.rows_waiting
         gauge = GaugeMetricFamily(
@@ -82,13 +82,13 @@ class AdapterCounters:
         for report in reports:
             before = self._seen.pop(report.replica_id, {})
             now = self._seen[report.replica_id] = {}
-            for package, numbers in report.adapters.items():
-                label = self._labels.of(names.get(package, OTHER))
+            for bundle, numbers in report.adapters.items():
+                label = self._labels.of(names.get(bundle, OTHER))
                 for event, tiers in numbers.counts.items():
                     for tier, number in tiers.items():
-                        now[package, event, tier] = number
-                        known = before.get((package, event, tier), 0)
-                        # Fewer than known: the package was unloaded and loaded again in between.
+                        now[bundle, event, tier] = number
+                        known = before.get((bundle, event, tier), 0)
+                        # Fewer than known: the bundle was unloaded and loaded again in between.
                         self._counters[event].labels(label, tier).inc(number - known if number >= known else number)
         while len(self._seen) > MAX_REPLICAS:
             del self._seen[next(iter(self._seen))]

@@ -244,7 +244,7 @@ class ModelList(Document):
 
 
 class RefusedBy(Document):
-    """Why a replica does not serve an adapter."""
+    """Why an adapter is not served."""
 
     code: str
     message: str
@@ -258,10 +258,16 @@ class AdapterCard(Document):
     version: str
     description: str
     digest: str
+    bundle: str
+    """Digest of the package and its signature."""
     weights_digest: str | None
     signer: str | None
     warnings: list[str]
     shipped: bool
+    alias_of: str | None
+    """The signed ``name@version``, where it is listed under another name."""
+    withheld: RefusedBy | None
+    """Why it answers nobody, whatever replicas hold."""
     loaded_at: int
     sampling: dict[str, SampledBy] | None
     """By parameter; null where no replica has verified it yet."""

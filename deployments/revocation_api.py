@@ -38,6 +38,7 @@ def revocation_endpoints(app: FastAPI, services: Services) -> None:
         services.keys.identify(request.headers.get("authorization")).require("admin")
         body = await read_document(request, services.settings.security, RevocationRequest)
         outcome = await services.store.revoke({REVOCATIONS_FILE: body.revocations, SIGNATURE_FILE: body.signature})
+        await services.store.refresh()  # names may mean other versions now
         return JSONResponse(
             {
                 "object": "adaptrix.revocations",

@@ -65,9 +65,9 @@ class RouterReplica:
             rows = self._embedder.known(turns, salt)
             if rows is None:
                 rows = await self._embed_together((turns, salt))
-            by_package = self._residency.packages
+            by_bundle = self._residency.bundles
             # Before the first answer of the store nothing is preferred to anything.
-            residency = {e.name: by_package.get(e.package, ABSENT) for e in self._entries} if by_package else {}
+            residency = {e.name: by_bundle.get(e.bundle, ABSENT) for e in self._entries} if by_bundle else {}
             answer = answer_of(self._router.decide_embedded(rows, residency=residency))
             span.set_attribute("adaptrix.route.score", answer.score)
             return answer
@@ -84,8 +84,8 @@ class RouterReplica:
         return await asyncio.to_thread(self._embedder.embed_groups, asked)
 
     async def _ask_residency(self) -> Mapping[str, str]:
-        packages: Mapping[str, str] = await self._follower.store.residency.options(max_task_retries=0).remote()
-        return packages
+        bundles: Mapping[str, str] = await self._follower.store.residency.options(max_task_retries=0).remote()
+        return bundles
 
     async def _on_catalogue(self, catalogue: Catalogue) -> None:
         from adaptrix_core.routing.catalogue import RouteCard

@@ -274,6 +274,7 @@ class LoadRequest(Body):
 
     lora_name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
     lora_path: str = Field(min_length=1, max_length=4096)
+    allow_downgrade: bool = False
 
     @field_validator("lora_name")
     @classmethod
@@ -294,6 +295,7 @@ class UnloadRequest(Body):
     """``POST /v1/unload_lora_adapter``: ``name`` (every version of it) or ``name@version``."""
 
     lora_name: str = Field(min_length=1, max_length=128)
+    allow_downgrade: bool = False
 
 
 class RevocationRequest(Body):

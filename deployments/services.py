@@ -47,16 +47,16 @@ class Store(Protocol):
     async def overview(self) -> tuple[Catalogue, list[Report]]:
         """The catalogue and the reports of live replicas."""
 
-    async def about(self, package: str) -> dict[str, Any]:
-        """What a package says about itself."""
+    async def about(self, bundle: str) -> dict[str, Any]:
+        """What a bundle says about itself."""
 
-    async def load(self, name: str, path: str) -> Entry:
+    async def load(self, name: str, path: str, allow_downgrade: bool) -> Entry:
         """Load an adapter on every replica."""
 
-    async def unload(self, name: str) -> list[Entry]:
+    async def unload(self, name: str, allow_downgrade: bool) -> list[Entry]:
         """Unload an adapter from every replica."""
 
-    async def publish(self, files: Mapping[str, bytes]) -> tuple[Entry, bool]:
+    async def publish(self, files: Mapping[str, bytes], allow_downgrade: bool) -> tuple[Entry, bool]:
         """Make the adapter in these files known to every replica; whether it is new."""
 
     async def revoke(self, files: SignedList) -> Revoked:

@@ -54,10 +54,10 @@ class ShippedAdapters:
         """One entry for each readable adapter, by directory name."""
         return [self._entries[name] for name in sorted(self._entries)]
 
-    def read(self, package: str) -> Snapshot | None:
-        """The files of the directory that had this package digest, as they are now; None where there is none."""
+    def read(self, bundle: str) -> Snapshot | None:
+        """The files of the directory that had this bundle digest, as they are now; None where there is none."""
         for name, entry in self._entries.items():
-            if entry.package == package:
+            if entry.bundle == bundle:
                 return self._read(name)
         return None
 
@@ -87,18 +87,18 @@ class ShippedAdapters:
         return {name: files for name, files in self._root.stamps().items() if any(f[0] == METADATA_FILE for f in files)}
 
 
-def read_shared(root: Path | str, packages_dir: Path, package: str) -> Snapshot:
-    """The files of a package without the store: from its own directory, or from among the shipped adapters.
+def read_shared(root: Path | str, packages_dir: Path, bundle: str) -> Snapshot:
+    """The files of a bundle without the store: from its own directory, or from among the shipped adapters.
 
     Raises AdapterNotFound, OSError.
     """
-    if (packages_dir / package).is_dir():
-        return read_directory(packages_dir / package)
+    if (packages_dir / bundle).is_dir():
+        return read_directory(packages_dir / bundle)
     shipped = ShippedAdapters(root)
     shipped.open()
-    snapshot = shipped.read(package)
+    snapshot = shipped.read(bundle)
     if snapshot is None:
-        raise AdapterNotFound(f"the shared directory holds no package {package}")
+        raise AdapterNotFound(f"the shared directory holds no bundle {bundle}")
     return snapshot
 
 

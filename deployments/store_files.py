@@ -1,51 +1,36 @@
 """The adapter store's disk: shipped adapters (only read) and those loaded at run time (kept across restarts).
 
-    <state_dir>/packages/<package digest>/...     files of an adapter loaded at run time
+    <state_dir>/packages/<bundle digest>/...      files of an adapter loaded at run time
     <state_dir>/catalogue/index.json              which of them count, and which shipped ones were unloaded
 
-A package counts once the index names it, so a crash before that leaves no trace. Nothing here is verified: replicas do
-that on the bytes they fetch. Knows no Ray.
+Kept by bundle digest, which covers the signature: a copy without one, or with another, never takes the place of the
+bundle that somebody verified. A bundle counts once the index names it, so a crash before that leaves no trace. Nothing
+here is verified: replicas do that on the bytes they fetch. Knows no Ray. Any thread may call any method.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
 from adaptrix_core.adapters import atomic
 from adaptrix_core.adapters.snapshot import Snapshot
-from adaptrix_core.errors import AdapterNotFound, AdapterRejected, AdaptrixError, ConfigError
+from adaptrix_core.errors import AdapterNotFound, AdapterRejected, AdaptrixError
 from deployments.package_files import describe, read_directory
 from deployments.shipped import ShippedAdapters
+from deployments.store_index import Index, Loaded, read_index, write_index
 from deployments.wire import Entry
 
 logger = logging.getLogger(__name__)
 
 
 def packages_directory(state_dir: Path) -> Path:
-    """Where a store with this state directory keeps packages, by digest."""
+    """Where a store with this state directory keeps packages, by bundle digest."""
     return state_dir / "packages"
-
-
-class _Loaded(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str
-    package: str
-    loaded_at: int
-
-
-class _Index(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    schema_version: int = 1
-    loaded: tuple[_Loaded, ...] = ()
-    unloaded: tuple[str, ...] = ()
-    """Package digests of shipped adapters that were unloaded."""
 
 
 class StoreFiles:
@@ -56,16 +41,19 @@ class StoreFiles:
         self._shipped = ShippedAdapters(shipped_dir)
         self._packages = packages_directory(state_dir)
         self._index_file = state_dir / "catalogue" / "index.json"
+        self._lock = threading.Lock()
         self._stored: set[str] = set()
-        """Digests of the packages that have files of their own under `packages/`."""
-        self._index = _Index()
+        """Digests of the bundles that have files of their own under `packages/`."""
+        self._staged: Counter[str] = Counter()
+        """By bundle, entries that were taken and neither committed nor discarded yet."""
+        self._index = Index()
 
     def open(self) -> tuple[Entry, ...]:
         """Recover from a crash, read everything, and return the catalogue's entries. Raises ConfigError."""
         self._packages.mkdir(parents=True, exist_ok=True)
         self._index_file.parent.mkdir(parents=True, exist_ok=True)
         atomic.recover(self._packages)
-        self._index = self._read_index()
+        self._index = read_index(self._index_file, self._packages)
         loaded = self._open_loaded()
         self._shipped.open()
         self._drop_unreferenced()
@@ -76,12 +64,9 @@ class StoreFiles:
         return self._shipped.look()
 
     def with_shipped(self, others: Iterable[Entry]) -> tuple[Entry, ...]:
-        """These entries and those of shipped adapters, by identity; of two with one identity the first counts."""
+        """These entries and those of shipped adapters, by identity, shipped ones first."""
         shipped = [entry for entry in self._shipped.entries() if entry.package not in self._index.unloaded]
-        unique: dict[str, Entry] = {}
-        for entry in (*others, *shipped):
-            unique.setdefault(entry.identity, entry)
-        return tuple(sorted(unique.values(), key=lambda entry: entry.identity))
+        return tuple(sorted((*shipped, *others), key=lambda entry: entry.identity))
 
     def take(self, name: str, directory: Path) -> Entry:
         """Copy ``directory`` into the store, staged: it does not count until `commit`. Raises AdapterRejected."""
@@ -90,64 +75,80 @@ class StoreFiles:
     def take_files(self, name: str, snapshot: Snapshot) -> Entry:
         """Write a package into the store, staged. Raises AdapterRejected."""
         entry = replace(describe(snapshot, name), staged=True)
-        # A shipped package is copied too: what is loaded stays loaded when the shipped directory is hidden or changes.
-        if entry.package not in self._stored:
-            atomic.write_directory(self._packages / entry.package, snapshot.files)
-            self._stored.add(entry.package)
+        with self._lock:
+            # A shipped one is copied too: under another name it stays loaded when the shipped directory changes.
+            if entry.bundle not in self._stored:
+                atomic.write_directory(self._packages / entry.bundle, snapshot.files)
+                self._stored.add(entry.bundle)
+            self._staged[entry.bundle] += 1
         return entry
 
     def commit(self, entry: Entry) -> Entry:
-        """Make a staged entry durable."""
-        loaded = _Loaded(name=entry.name, package=entry.package, loaded_at=entry.loaded_at)
-        self._write_index(self._index.model_copy(update={"loaded": (*self._index.loaded, loaded)}))
+        """Make a staged entry durable; a shipped adapter that was unloaded before is simply listed again."""
+        with self._lock:
+            for shipped in self._shipped.entries():
+                if (shipped.identity, shipped.bundle) == (entry.identity, entry.bundle):
+                    listed = tuple(package for package in self._index.unloaded if package != entry.package)
+                    self._write(self._index.model_copy(update={"unloaded": listed}))
+                    self._staged[entry.bundle] -= 1
+                    self._drop_unused(entry.bundle)
+                    return shipped
+            loaded = Loaded(name=entry.name, bundle=entry.bundle, loaded_at=entry.loaded_at)
+            self._write(self._index.model_copy(update={"loaded": (*self._index.loaded, loaded)}))
+            self._staged[entry.bundle] -= 1
         return replace(entry, staged=False)
 
-    def discard(self, package: str) -> None:
-        """Forget a staged package, unless something else in the store uses it."""
-        if package in self._stored and not self._is_loaded(package):
-            self._stored.remove(package)
-            atomic.remove_directory(self._packages / package)
+    def discard(self, entry: Entry) -> None:
+        """Forget a staged entry."""
+        with self._lock:
+            self._staged[entry.bundle] -= 1
+            self._drop_unused(entry.bundle)
 
     def remove(self, entries: Iterable[Entry]) -> None:
         """Make these entries vanish, durably. Files of shipped adapters stay; they are not listed again."""
         gone = list(entries)
-        gone_loaded = {(entry.name, entry.package) for entry in gone if not entry.shipped}
-        kept = tuple(item for item in self._index.loaded if (item.name, item.package) not in gone_loaded)
-        hidden = (*self._index.unloaded, *(entry.package for entry in gone if entry.shipped))
-        self._write_index(self._index.model_copy(update={"loaded": kept, "unloaded": hidden}))
-        for entry in gone:
-            self.discard(entry.package)
+        gone_loaded = {(entry.name, entry.bundle) for entry in gone if not entry.shipped}
+        with self._lock:
+            kept = tuple(item for item in self._index.loaded if (item.name, item.bundle) not in gone_loaded)
+            hidden = (*self._index.unloaded, *(entry.package for entry in gone if entry.shipped))
+            self._write(self._index.model_copy(update={"loaded": kept, "unloaded": hidden}))
+            for entry in gone:
+                self._drop_unused(entry.bundle)
 
-    def read(self, package: str) -> Snapshot:
-        """The files of a package. Raises AdapterNotFound, or AdapterRejected where they changed on disk."""
-        stored = package in self._stored
-        snapshot = read_directory(self._packages / package) if stored else self._shipped.read(package)
+    def read(self, bundle: str) -> Snapshot:
+        """The files of a bundle. Raises AdapterNotFound, or AdapterRejected where they changed on disk."""
+        stored = bundle in self._stored
+        snapshot = read_directory(self._packages / bundle) if stored else self._shipped.read(bundle)
         if snapshot is None:
-            raise AdapterNotFound(f"the store holds no package {package}")
-        if snapshot.package_digest != package:
+            raise AdapterNotFound(f"the store holds no bundle {bundle}")
+        if snapshot.bundle_digest != bundle:
             raise AdapterRejected(
-                f"{snapshot.origin}: changed on disk meanwhile (now {snapshot.package_digest}, then {package}); "
+                f"{snapshot.origin}: changed on disk meanwhile (now {snapshot.bundle_digest}, then {bundle}); "
                 "the new contents are listed once the files have come to rest",
                 code="changed_on_disk",
             )
         return snapshot
 
-    def _is_loaded(self, package: str) -> bool:
-        return any(item.package == package for item in self._index.loaded)
+    def _is_loaded(self, bundle: str) -> bool:
+        return any(item.bundle == bundle for item in self._index.loaded)
 
     def _open_loaded(self) -> list[Entry]:
         entries = []
         for item in self._index.loaded:
             try:
-                entry = replace(
-                    describe(read_directory(self._packages / item.package), item.name), loaded_at=item.loaded_at
-                )
+                described = describe(read_directory(self._packages / item.bundle), item.name)
             except AdaptrixError as error:
                 logger.error("adapter %s is listed but cannot be read: %s", item.name, error.message)
                 continue
-            self._stored.add(item.package)
-            entries.append(entry)
+            # By the index's digest, whatever the files are now: replicas then refuse what was changed.
+            entries.append(replace(described, bundle=item.bundle, loaded_at=item.loaded_at))
+            self._stored.add(item.bundle)
         return entries
+
+    def _drop_unused(self, bundle: str) -> None:
+        if bundle in self._stored and not self._is_loaded(bundle) and self._staged[bundle] <= 0:
+            self._stored.remove(bundle)
+            atomic.remove_directory(self._packages / bundle)
 
     def _drop_unreferenced(self) -> None:
         """Packages of loads that never ended."""
@@ -155,16 +156,6 @@ class StoreFiles:
             if not self._is_loaded(directory.name):
                 atomic.remove_directory(directory)
 
-    def _read_index(self) -> _Index:
-        if not self._index_file.exists():
-            return _Index()
-        try:
-            return _Index.model_validate_json(self._index_file.read_bytes())
-        except (OSError, ValidationError) as error:
-            raise ConfigError(
-                [f"{self._index_file} cannot be read: {error}; restore it, or delete it to forget loaded adapters"]
-            ) from error
-
-    def _write_index(self, index: _Index) -> None:
-        atomic.write_file(self._index_file, index.model_dump_json(indent=1).encode())
+    def _write(self, index: Index) -> None:
+        write_index(self._index_file, index)
         self._index = index

@@ -1,4 +1,4 @@
-"""Which running requests use which package, so that a revocation reaches them."""
+"""Which running requests use which bundle, so that a revocation reaches them."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from contextlib import contextmanager
 from adaptrix_core.errors import AdaptrixError
 
 
-class PackageUses:
-    """Running requests by package. One event loop."""
+class BundleUses:
+    """Running requests by bundle. One event loop."""
 
     def __init__(self) -> None:
         self._running: dict[str, set[asyncio.Future[None]]] = {}
 
     @contextmanager
-    def of(self, packages: Iterable[str]) -> Iterator[asyncio.Future[None]]:
-        """A request that uses these packages for as long as the context lasts; `end` sets its error on the future."""
-        used = set(packages)
+    def of(self, bundles: Iterable[str]) -> Iterator[asyncio.Future[None]]:
+        """A request that uses these bundles for as long as the context lasts; `end` sets its error on the future."""
+        used = set(bundles)
         ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        for package in used:
-            self._running.setdefault(package, set()).add(ended)
+        for bundle in used:
+            self._running.setdefault(bundle, set()).add(ended)
         try:
             yield ended
         finally:
             ended.cancel()
-            for package in used:
-                self._running[package].discard(ended)
-                if not self._running[package]:
-                    del self._running[package]
+            for bundle in used:
+                self._running[bundle].discard(ended)
+                if not self._running[bundle]:
+                    del self._running[bundle]
 
-    def end(self, package: str, error: AdaptrixError) -> None:
-        """Tell every running request that uses ``package`` that it is over."""
-        for ended in self._running.get(package, ()):
+    def end(self, bundle: str, error: AdaptrixError) -> None:
+        """Tell every running request that uses ``bundle`` that it is over."""
+        for ended in self._running.get(bundle, ()):
             if not ended.done():
                 ended.set_exception(error)

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from adaptrix_core.errors import AdaptrixError
 
-PackageMix = tuple[tuple[str, float], ...]
-"""A mix as the ingress resolved it: (package digest, weight) per term; ``()`` is the base model alone."""
+BundleMix = tuple[tuple[str, float], ...]
+"""A mix as the ingress resolved it: (bundle digest, weight) per term; ``()`` is the base model alone."""
 
 
 Sampling = Mapping[str, tuple[float, str]]
@@ -34,7 +34,7 @@ class GenerateCall:
     request_id: str
     prompt: str | tuple[int, ...] | tuple[Mapping[str, str], ...]
     """Raw text, token ids, or chat messages ``{"role", "content"}``."""
-    mixes: tuple[PackageMix, ...]
+    mixes: tuple[BundleMix, ...]
     """One mix per fork; one entry means no fork."""
     sampling: Mapping[str, Any]
     """Keyword arguments of ``SamplingParams``; the seed is already chosen."""
@@ -119,7 +119,9 @@ class Entry:
     name: str
     version: str
     package: str
-    """Package digest: what is signed, revoked, reported, and what replicas are asked for."""
+    """Package digest: what is signed, revoked and reported."""
+    bundle: str
+    """Digest of package and signature: what is stored, verified and held, and what replicas are asked for."""
     description: str = ""
     examples: tuple[str, ...] = ()
     shipped: bool = False
@@ -129,12 +131,28 @@ class Entry:
     loaded_at: int = 0
     """Seconds since the epoch."""
     revision: str = ""
-    """Changes whenever the same package is offered again, so that replicas try again what they refused."""
+    """Changes whenever the same bundle is offered again, so that replicas verify it again."""
+    signed_name: str = ""
+    """The name in the signed metadata; empty for a PEFT directory, which has none."""
+    withheld: Refusal | None = None
+    """Why nobody is served by this entry, whatever replicas hold: its name is another's."""
+    is_refused: bool = False
+    """Whether every replica refuses it: it gives way to other versions of its name."""
 
     @property
     def identity(self) -> str:
         """Public identity, ``name@version``."""
         return f"{self.name}@{self.version}"
+
+    @property
+    def is_alias(self) -> bool:
+        """Whether it is listed under another name than the signed one."""
+        return self.signed_name not in ("", self.name)
+
+    @property
+    def is_good(self) -> bool:
+        """Whether it can be served, as far as is known."""
+        return self.withheld is None and not self.is_refused
 
 
 @dataclass(frozen=True)
@@ -142,7 +160,8 @@ class Holding:
     """An adapter that a replica fetched, verified and can serve."""
 
     weights_digest: str
-    signer: str | None
+    signer: Signer | None
+    """None where nothing was verified."""
     residency: str
     """device, host or disk."""
     warnings: tuple[str, ...] = ()
@@ -151,15 +170,37 @@ class Holding:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a replica will not serve a package. It is not tried again until the catalogue changes it."""
+    """Why a replica will not serve a bundle. It is not tried again until the catalogue offers it anew."""
 
     code: str
     message: str
+    is_final: bool = True
+    """False where it is tried again without being asked, because nothing is known to be wrong with the bundle."""
+
+
+@dataclass(frozen=True)
+class Signer:
+    """A trusted key that a replica found to have signed something."""
+
+    key: str
+    """Fingerprint."""
+    name: str
+    """What the key is called where it is trusted."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a replica found when it verified the bundle that a staged entry offers."""
+
+    refusal: Refusal | None = None
+    """None: it is good."""
+    signer: Signer | None = None
+    """None where nothing was verified."""
 
 
 @dataclass(frozen=True)
 class AdapterNumbers:
-    """What one replica counts about one package, for /metrics."""
+    """What one replica counts about one bundle, for /metrics."""
 
     rows_running: int = 0
     rows_waiting: int = 0
@@ -177,13 +218,15 @@ class Report:
     catalogue_version: str
     """The catalogue that this replica has caught up with."""
     held: Mapping[str, Holding] = field(default_factory=dict)
-    """By package digest."""
+    """By bundle digest."""
     refused: Mapping[str, Refusal] = field(default_factory=dict)
-    """By package digest."""
+    """By bundle digest."""
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    """By revision, of the staged entries."""
     stats: Mapping[str, float] = field(default_factory=dict)
     """Numbers of the engine, for /metrics."""
     adapters: Mapping[str, AdapterNumbers] = field(default_factory=dict)
-    """By package digest, where there is something to say."""
+    """By bundle digest, where there is something to say."""
     revocations: int = 0
     """Number of the revocation list in force on this replica."""
     sampling: Sampling = field(default_factory=dict)

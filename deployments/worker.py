@@ -1,6 +1,6 @@
 """The engine side of a replica: an engine on its own thread and the packages it holds, without Ray.
 
-Thin: prompts become token ids, package digests become mixes, token events become pieces. Model work is the engine's.
+Thin: prompts become token ids, bundle digests become mixes, token events become pieces. Model work is the engine's.
 Importing this module loads torch, so only a replica does.
 """
 
@@ -176,6 +176,7 @@ class EngineWorker:
             catalogue_version=catalogue_version,
             held=held,
             refused=refused,
+            verdicts=self.holdings.verdicts(),
             stats={**engine_numbers(stats), "max_adapters": self._max_adapters(stats)},
             adapters=adapter_numbers(stats, held),
             revocations=self.lease.list.number,
@@ -250,14 +251,14 @@ def row_times(timings: Timings) -> RowTimes:
 
 
 def adapter_numbers(stats: Mapping[str, Any], held: Mapping[str, Holding]) -> dict[str, AdapterNumbers]:
-    """The engine's numbers by adapter, by package digest; packages of equal weights are counted as one of them."""
-    packages = {holding.weights_digest: package for package, holding in held.items()}
+    """The engine's numbers by adapter, by bundle digest; bundles of equal weights are counted as one of them."""
+    bundles = {holding.weights_digest: bundle for bundle, holding in held.items()}
     rows, counts = stats["adapter_rows"], stats["adapter_counts"]
     numbers = {}
-    for digest, package in packages.items():
+    for digest, bundle in bundles.items():
         if digest in rows or digest in counts:
             running, waiting = rows.get(digest, (0, 0))
-            numbers[package] = AdapterNumbers(running, waiting, counts.get(digest, {}))
+            numbers[bundle] = AdapterNumbers(running, waiting, counts.get(digest, {}))
     return numbers
 
 

@@ -58,10 +58,10 @@ def generate_key_pair(private: Path, public: Path) -> TrustedKey:
     return read_public_key(public)
 
 
-def check_private_key(path: Path) -> None:
+def check_private_key(path: Path) -> str:
     """Raise what signing with ``path`` would raise, before the work that is to be signed is done.
 
-    AdapterNotFound (key_not_found), AdapterRejected (bad_key).
+    Returns the fingerprint of the public half. AdapterNotFound (key_not_found), AdapterRejected (bad_key).
     """
     if not path.is_file():
         raise AdapterNotFound(
@@ -76,6 +76,7 @@ def check_private_key(path: Path) -> None:
         ) from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, _CURVES):
         raise AdapterRejected(f"{path.name}: not an elliptic-curve private key (P-256, P-384 or P-521)", code="bad_key")
+    return sha256(_public_pem(key.public_key())).hexdigest()
 
 
 def read_public_key(path: Path) -> TrustedKey:

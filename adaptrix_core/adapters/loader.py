@@ -1,13 +1,11 @@
 """Which adapters are in host memory and on the device: the one owner of residency.
 
 An adapter is loaded and verified first; only then is room made for it, so a failed load changes nothing. What runs is
-pinned and stays. Every adapter on the device is in host memory too, so a device slot can be refilled without the
-disk.
+pinned and stays. Every adapter on the device is in host memory too, so a slot can be refilled without the disk.
 
-Any thread may call any method. Reading and verifying happen outside the lock, once per name however many callers
-want it; a path is read for every caller, as its files may have been replaced since another began. What was read for a
-name that meanwhile means something else is dropped. The injector is written under the lock; a digest that a running
-step uses is pinned, hence never removed under it.
+Any thread may call any method. Reading and verifying happen outside the lock, once per name however many want it; a
+path is read for every caller, as its files may have been replaced since. What was read for a name that meanwhile means
+something else is dropped. The injector is written under the lock; what a running step uses is pinned, so it stays.
 """
 
 from __future__ import annotations
@@ -67,18 +65,22 @@ class DynamicLoader:
     def load(self, source: str | Path, alias: str | None = None) -> Adapter:
         """Make an adapter resident in host memory, verified, and usable by name; returns it.
 
-        A name that is loaded already is answered from memory. A path is read again, and is usable as ``alias``, or as
-        the name in its metadata. Raises AdapterNotFound, AdapterRejected, CacheFull, or AdapterExists where the name is
-        in use for other weights.
+        A name that is loaded already is answered from memory. A path is read again, usable as ``alias`` or by its own
+        name. Raises AdapterNotFound, AdapterRejected, CacheFull; for the name AdapterExists (in use), Conflict.
         """
         if is_path(source) or alias is not None:
             adapter = self._manager.load_adapter(source)
+            self._manager.check_name(alias or adapter.name, adapter)
             with self._lock:
                 self._register(alias or adapter.name, source, adapter)
             return adapter
         adapter = self._load_named(str(source))
         self._preloader.used(str(source))  # once it is known to exist: junk names must not fill the counts
         return adapter
+
+    def verify(self, source: str | Path) -> Adapter:
+        """Read and verify as `load` does, and change nothing. Raises AdapterNotFound or AdapterRejected."""
+        return self._manager.load_adapter(source)
 
     def pin(self, digest: str) -> None:
         """Keep an adapter in host memory until as many `unpin` calls; reads it again if it was evicted meanwhile.

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING
 
 from adaptrix_core.adapters.atomic import recover, remove_directory, write_directory
 from adaptrix_core.adapters.binding import BaseMatch
+from adaptrix_core.adapters.keys import check_private_key
 from adaptrix_core.adapters.limits import DEFAULT_LIMITS, Limits
 from adaptrix_core.adapters.metadata import NAME_PATTERN, VERSION_PATTERN, AdapterMetadata, parse_metadata
+from adaptrix_core.adapters.name_owners import NameOwners
 from adaptrix_core.adapters.package import METADATA_FILE, Adapter, read_package, snapshot_package, write_package
 from adaptrix_core.adapters.peft import base_warnings, import_peft, usable_name
 from adaptrix_core.adapters.peft_directory import is_peft_directory, peft_snapshot, unsigned_peft
@@ -26,7 +28,14 @@ from adaptrix_core.adapters.remote import RemoteDirectory, is_url
 from adaptrix_core.adapters.snapshot import Snapshot, read_file
 from adaptrix_core.adapters.trust import TrustPolicy
 from adaptrix_core.adapters.validation import ValidationReport, validate_snapshot
-from adaptrix_core.errors import AdapterExists, AdapterNotFound, AdapterRejected, BaseModelError, InvalidRequest
+from adaptrix_core.errors import (
+    AdapterExists,
+    AdapterNotFound,
+    AdapterRejected,
+    BaseModelError,
+    Conflict,
+    InvalidRequest,
+)
 from adaptrix_core.injection.lora import LoraWeights
 
 if TYPE_CHECKING:
@@ -104,10 +113,24 @@ class AdapterManager:
         directory = self._locate(source)
         if isinstance(directory, Path) and is_peft_directory(directory):
             return self._load_peft(directory)
-        adapter = self.read(snapshot_package(directory, self._limits))
-        if not is_path(source) and adapter.name != _split(str(source))[0]:
-            raise _misnamed(directory, adapter.metadata)
-        return adapter
+        if is_path(source):
+            return self.read(snapshot_package(directory, self._limits))
+        return self._load_named(str(source))
+
+    def check_name(self, name: str, adapter: Adapter) -> None:
+        """Raise Conflict where ``name`` must not come to mean an adapter that was loaded by path.
+
+        name_taken: it is the name of another package of the catalogue; name_owned: it is another signer's.
+        """
+        versions = self._versions(name)
+        if versions and name != adapter.name:
+            raise Conflict(
+                f"{name!r} is the name of another package, not of {adapter.name!r}; choose a name that is free",
+                code="name_taken",
+                param="name",
+            )
+        if versions:
+            self._owners(versions).require(adapter.signer_key)
 
     def read(self, snapshot: Snapshot) -> Adapter:
         """Verify and load an adapter from bytes. Raises AdapterRejected."""
@@ -126,15 +149,19 @@ class AdapterManager:
     ) -> AdapterMetadata:
         """Write an adapter under the root, signed if a key is given; returns the metadata as written.
 
-        Raises AdapterExists where this version is there with other weights, unless ``overwrite``.
+        Raises AdapterExists where this version is there with other weights, unless ``overwrite``, and Conflict
+        (name_owned) where the name is another signer's.
         """
         directory = self._directory_for(metadata, overwrite, weights.digest)
+        if private_key is not None:
+            self._owners(self._versions(metadata.name)).require(check_private_key(private_key))
         return write_package(directory, metadata, weights, private_key=private_key)
 
     def install(self, snapshot: Snapshot, *, overwrite: bool = False) -> AdapterMetadata:
         """Copy a package, its signature included, under the root, once it has passed every check that a load makes."""
         adapter = self.read(snapshot)
         directory = self._directory_for(adapter.metadata, overwrite, adapter.digest)
+        self._owners(self._versions(adapter.name)).require(adapter.signer_key)
         write_directory(directory, snapshot.files)
         return adapter.metadata
 
@@ -184,6 +211,42 @@ class AdapterManager:
         if self.root is None or not self.root.is_dir():
             return []
         return [d for d in self.root.iterdir() if not d.name.startswith(".") and (d / METADATA_FILE).exists()]
+
+    def _load_named(self, name: str) -> Adapter:
+        """What a bare name means is the newest version that is good and signed by the name's owner."""
+        wanted, version = _split(name)
+        versions = self._versions(wanted) if version is None else [self._find(name)]
+        owners = self._owners(versions) if len(versions) > 1 else None
+        faults: list[AdapterRejected | Conflict] = []
+        for place, (_, directory) in reversed(list(enumerate(versions))):
+            try:
+                if owners is not None:
+                    owners.require_counting(place)
+                adapter = self.read(snapshot_package(directory, self._limits))
+                if adapter.name != wanted:
+                    raise _misnamed(directory, adapter.metadata)
+            except (AdapterRejected, Conflict) as error:
+                faults.append(error)
+            else:
+                for fault in faults:
+                    log.warning("%s is loaded in place of a newer version: %s", adapter.identity, fault.message)
+                return adapter
+        raise faults[0]
+
+    def _owners(self, versions: Sequence[tuple[AdapterMetadata, Directory]]) -> NameOwners:
+        """Whose the name of these versions is, the lowest one first."""
+        signers = [self._signer(directory) for _, directory in versions]
+        return NameOwners.of(versions[0][0].name if versions else "", signers, self.trust.trusted_keys_dir)
+
+    def _signer(self, directory: Directory) -> str | None:
+        try:
+            return self.trust.check(snapshot_package(directory, self._limits)).signer_key
+        except AdapterRejected:
+            return None
+
+    def _versions(self, name: str) -> list[tuple[AdapterMetadata, Directory]]:
+        """Everything of this name in the catalogue, the lowest version first."""
+        return [entry for entry in self._catalogue() if entry[0].name == name]
 
     def _find(self, name: str) -> tuple[AdapterMetadata, Directory]:
         wanted, version = _split(name)

@@ -61,6 +61,8 @@ class Adapter:
     """Name of the trusted key that signed it, None where nothing was verified."""
     warnings: tuple[str, ...] = ()
     """What a user should know although the adapter loads, each beginning with a code and a colon."""
+    signer_key: str | None = None
+    """Fingerprint of that key."""
 
     @property
     def digest(self) -> str:
@@ -134,6 +136,7 @@ def read_package(
         package_digest=snapshot.package_digest,
         signer=trusted.signer,
         warnings=(*trusted.warnings, *warnings),
+        signer_key=trusted.signer_key,
     )
 
 

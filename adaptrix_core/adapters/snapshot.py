@@ -47,6 +47,13 @@ class Snapshot:
             digest.update(len(encoded).to_bytes(8, "little") + encoded + bytes.fromhex(file_digest))
         return digest.hexdigest()
 
+    @cached_property
+    def bundle_digest(self) -> str:
+        """SHA-256 over all files, the signature too: one package signed twice, or not at all, is several bundles."""
+        signature = self.files.get(SIGNATURE_FILE)
+        signed = b"unsigned" if signature is None else b"signed:" + sha256(signature).digest()
+        return sha256(b"adaptrix-bundle-v1" + bytes.fromhex(self.package_digest) + signed).hexdigest()
+
 
 def read_snapshot(
     directory: Path, max_bytes_of: Callable[[str], int | None], limits: Limits = DEFAULT_LIMITS

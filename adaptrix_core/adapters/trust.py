@@ -30,6 +30,8 @@ class TrustReport:
     signer: str | None
     """Name of the trusted key; None where nothing was verified."""
     warnings: tuple[str, ...] = ()
+    signer_key: str | None = None
+    """Fingerprint of that key: what a name's owner is known by."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class TrustPolicy:
             if self.policy == "require":
                 raise
             return TrustReport(signer=None, warnings=(f"{error.code}: {error.message}",))
-        return TrustReport(signer=key.name)
+        return TrustReport(signer=key.name, signer_key=key.fingerprint)
 
     def _keys_for(self, snapshot: Snapshot) -> tuple[TrustedKey, ...]:
         keys = read_trusted_keys(self.trusted_keys_dir)

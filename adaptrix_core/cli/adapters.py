@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 
 from adaptrix_core.cli.names import complete_adapters
-from adaptrix_core.cli.options import output_options, target_options
+from adaptrix_core.cli.options import downgrade_option, output_options, target_options
 from adaptrix_core.cli.output import table
 from adaptrix_core.cli.session import Session
 from adaptrix_core.cli.target import AdapterRow
@@ -20,11 +20,14 @@ DIGEST_SHOWN = 12
 @click.command()
 @click.argument("path")
 @click.option("--name", help="Name to serve it under (default: the directory's name).")
+@downgrade_option
 @target_options
 @output_options
 @click.pass_obj
-def load(session: Session, path: str, name: str | None) -> None:
+def load(session: Session, path: str, name: str | None, allow_downgrade: bool) -> None:
     """Load the adapter directory PATH, checked and verified, while requests go on.
+
+    A name that is not the signed one is another name for the adapter, and has to be free.
 
     A server reads PATH itself, and only below the directories that its settings allow. With --local the adapter is
     loaded into an engine that ends with this command: a check that it would load.
@@ -35,7 +38,7 @@ def load(session: Session, path: str, name: str | None) -> None:
     async def work() -> dict[str, object]:
         async with session.target() as target:
             with session.output.waiting(f"loading {path}"):
-                return await target.load(given, name)
+                return await target.load(given, name, allow_downgrade)
 
     loaded = asyncio.run(work())
     session.output.result(loaded, lambda out: out.print(loaded.get("message", f"loaded {name or path}"), markup=False))
@@ -43,10 +46,11 @@ def load(session: Session, path: str, name: str | None) -> None:
 
 @click.command()
 @click.argument("name", shell_complete=complete_adapters)
+@downgrade_option
 @target_options
 @output_options
 @click.pass_obj
-def unload(session: Session, name: str) -> None:
+def unload(session: Session, name: str, allow_downgrade: bool) -> None:
     """Unload adapter NAME: requests that use it end first, new ones are refused."""
     if session.local:
         raise click.UsageError("a local engine ends with its command, so there is nothing to unload; drop --local")
@@ -54,7 +58,7 @@ def unload(session: Session, name: str) -> None:
     async def work() -> dict[str, object]:
         async with session.target() as target:
             with session.output.waiting(f"unloading {name}"):
-                return await target.unload(name)
+                return await target.unload(name, allow_downgrade)
 
     unloaded = asyncio.run(work())
     session.output.result(unloaded, lambda out: out.print(unloaded.get("message", f"unloaded {name}"), markup=False))

@@ -139,8 +139,8 @@ class LocalTarget:
             embedder = TextEmbedder(source)
         return Embeddings(model=source, vectors=embedder.embed(list(texts)).tolist())
 
-    async def load(self, path: str, name: str | None) -> dict[str, Any]:
-        """Load into the engine, with every check that a server makes."""
+    async def load(self, path: str, name: str | None, allow_downgrade: bool = False) -> dict[str, Any]:
+        """Load into the engine, with every check that a server makes; here a name never meant anything before."""
         adapter = await self._started().load_adapter(path, name)
         return {
             "message": f"{adapter.identity} loads: rank {adapter.weights.max_rank}, "
@@ -154,7 +154,7 @@ class LocalTarget:
             "warnings": list(adapter.warnings),
         }
 
-    async def unload(self, name: str) -> dict[str, Any]:
+    async def unload(self, name: str, allow_downgrade: bool = False) -> dict[str, Any]:
         """Drain and forget ``name`` in this process's engine."""
         await self._started().call(Engine.unload_adapter, name)
         return {"message": f"unloaded {name}"}

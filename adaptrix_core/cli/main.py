@@ -24,7 +24,7 @@ from adaptrix_core.cli.session import Session
 from adaptrix_core.cli.show import show
 from adaptrix_core.cli.status import status
 from adaptrix_core.cli.training import train
-from adaptrix_core.cli.trust import sign, verify
+from adaptrix_core.cli.trust import sign, trust, verify
 
 
 @click.group(cls=ErrorEdge, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -58,6 +58,7 @@ for command in (
     export_adapter,
     sign,
     verify,
+    trust,
     publish,
     revoke,
     route,

@@ -66,6 +66,14 @@ def output_options(command: Command) -> Command:
     return _apply(command, decorators)
 
 
+def downgrade_option(command: Command) -> Command:
+    """--allow-downgrade: on commands after which a bare name may mean an older version than before."""
+    decorator = click.option(
+        "--allow-downgrade", is_flag=True, help="Let the bare name come to mean an older version than before."
+    )
+    return _apply(command, [decorator])
+
+
 def target_options(command: Command) -> Command:
     """--url, --api-key and --local: on commands that talk to a server or to a local engine."""
     decorators = [

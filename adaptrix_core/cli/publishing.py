@@ -11,17 +11,18 @@ from typing import Any
 
 import click
 
-from adaptrix_core.cli.options import output_options, target_options
+from adaptrix_core.cli.options import downgrade_option, output_options, target_options
 from adaptrix_core.cli.session import Session
 from adaptrix_core.cli.trust import Directory
 
 
 @click.command()
 @click.argument("directory", type=Directory)
+@downgrade_option
 @target_options
 @output_options
 @click.pass_obj
-def publish(session: Session, directory: Path) -> None:
+def publish(session: Session, directory: Path, allow_downgrade: bool) -> None:
     """Publish the signed adapter in DIRECTORY on a running server, under the name and version it gives itself.
 
     Every replica verifies it before anybody can ask for it. A version that is there stays as it is: the same contents
@@ -38,7 +39,7 @@ def publish(session: Session, directory: Path) -> None:
 
         async with RemoteTarget(session.url, session.api_key) as target:
             with session.output.waiting(f"publishing {directory}"):
-                return await target.publish(archive_of(snapshot.files))
+                return await target.publish(archive_of(snapshot.files), allow_downgrade)
 
     published = asyncio.run(work())
     session.output.result(

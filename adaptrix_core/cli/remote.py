@@ -109,18 +109,21 @@ class RemoteTarget:
         document = await self._json("POST", "/v1/embeddings", {"model": AUTO, "input": list(texts)})
         return Embeddings(model=document["model"], vectors=[entry["embedding"] for entry in document["data"]])
 
-    async def load(self, path: str, name: str | None) -> dict[str, Any]:
+    async def load(self, path: str, name: str | None, allow_downgrade: bool = False) -> dict[str, Any]:
         """``POST /v1/load_lora_adapter``; the server wants a name: without one, the directory's."""
         lora_name = name or path.rstrip("/").rsplit("/", 1)[-1].split("@")[0]
-        return await self._json("POST", "/v1/load_lora_adapter", {"lora_name": lora_name, "lora_path": path})
+        body = {"lora_name": lora_name, "lora_path": path, "allow_downgrade": allow_downgrade}
+        return await self._json("POST", "/v1/load_lora_adapter", body)
 
-    async def unload(self, name: str) -> dict[str, Any]:
+    async def unload(self, name: str, allow_downgrade: bool = False) -> dict[str, Any]:
         """``POST /v1/unload_lora_adapter``."""
-        return await self._json("POST", "/v1/unload_lora_adapter", {"lora_name": name})
+        body = {"lora_name": name, "allow_downgrade": allow_downgrade}
+        return await self._json("POST", "/v1/unload_lora_adapter", body)
 
-    async def publish(self, archive: bytes) -> dict[str, Any]:
+    async def publish(self, archive: bytes, allow_downgrade: bool = False) -> dict[str, Any]:
         """``POST /v1/adapters``: a plain tar archive of an adapter directory."""
-        return await self._json("POST", "/v1/adapters", content=archive)
+        query = "?allow_downgrade=true" if allow_downgrade else ""
+        return await self._json("POST", f"/v1/adapters{query}", content=archive)
 
     async def revocation_list(self) -> dict[str, bytes] | None:
         """``GET /v1/revocations``: the files of the list in force, unverified; None where there is none."""

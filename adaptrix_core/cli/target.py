@@ -167,12 +167,12 @@ class Target(Protocol):
         """One vector per text, by the router's embedder."""
         ...
 
-    async def load(self, path: str, name: str | None) -> dict[str, Any]:
-        """Make an adapter usable; returns what was loaded."""
+    async def load(self, path: str, name: str | None, allow_downgrade: bool = False) -> dict[str, Any]:
+        """Make an adapter usable; returns what was loaded. allow_downgrade: also where its name meant a newer one."""
         ...
 
-    async def unload(self, name: str) -> dict[str, Any]:
-        """Drain and forget an adapter."""
+    async def unload(self, name: str, allow_downgrade: bool = False) -> dict[str, Any]:
+        """Drain and forget an adapter. allow_downgrade: also where its name then means an older one."""
         ...
 
     async def route(self, messages: Sequence[Message]) -> dict[str, Any]:

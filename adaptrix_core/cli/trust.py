@@ -1,9 +1,13 @@
-"""`sign` and `verify`: who vouches for an adapter directory, and whether you believe them."""
+"""`sign`, `verify` and `trust`: who vouches for an adapter directory, whether you believe them, whose a name is."""
 
 from __future__ import annotations
 
+import getpass
+import os
+import re
 import shlex
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,12 +16,16 @@ from rich.console import Console
 
 from adaptrix_core.cli.options import output_options
 from adaptrix_core.cli.session import Session
+from adaptrix_core.errors import AdapterNotFound, InvalidRequest
 
 if TYPE_CHECKING:
+    from adaptrix_core.adapters.keys import TrustedKey
     from adaptrix_core.adapters.trust import TrustPolicy
     from adaptrix_core.adapters.validation import ValidationReport
 
 Directory = click.Path(exists=True, file_okay=False, path_type=Path)
+
+FINGERPRINT_SHOWN = 12
 
 
 @click.command()
@@ -120,6 +128,76 @@ def verify(session: Session, directory: Path, trusted_keys: Path | None, base_mo
     session.output.result(document, lambda out: _show(out, report, trust))
     if not report.ok:
         raise click.exceptions.Exit(1)
+
+
+@click.group()
+def trust() -> None:
+    """Whose adapters are trusted, and whose a name is."""
+
+
+@trust.command("transfer")
+@click.argument("name")
+@click.option(
+    "--to",
+    "wanted",
+    required=True,
+    metavar="KEY",
+    help="The trusted key that owns NAME from now on: its name, .pub file, or 12 or more digits of its fingerprint.",
+)
+@click.option("--trusted-keys", type=Directory, help="Directory of the server's public keys (*.pub).")
+@output_options
+@click.pass_obj
+def transfer(session: Session, name: str, wanted: str, trusted_keys: Path | None) -> None:
+    """Hand the adapter name NAME over to another signer.
+
+    A name belongs to the first key that signed it; other trusted keys cannot publish versions of it until this is done.
+    It is written beside the trusted keys (name_transfers.json), so only who decides which keys are trusted can do it. A
+    running server that reads them follows by itself within adapters.poll_s seconds, and logs it. What the earlier owner
+    had signed stays.
+    """
+    from adaptrix_core.adapters.metadata import NAME_PATTERN
+    from adaptrix_core.adapters.name_owners import TRANSFERS_FILE, Transfer, record_transfer
+
+    if re.match(NAME_PATTERN, name) is None:
+        raise InvalidRequest(f"{name!r} is not an adapter name; give the name without a version, e.g. math_reasoning")
+    directory = trust_policy(session, trusted_keys).trusted_keys_dir
+    key = _trusted_key(directory, wanted)
+    record = Transfer(
+        name=name, to=key.fingerprint, key=key.name, at=datetime.now(UTC).isoformat(timespec="seconds"), by=_user()
+    )
+    record_transfer(directory, record)
+    session.output.result(
+        {**record.model_dump(), "file": str(directory / TRANSFERS_FILE)},
+        lambda out: out.print(
+            f"{name} belongs to key {key.name} ({key.fingerprint[:12]}) from now on\nrecorded in "
+            f"{directory / TRANSFERS_FILE}",
+            markup=False,
+        ),
+    )
+
+
+def _trusted_key(directory: Path, wanted: str) -> TrustedKey:
+    """The trusted key that ``wanted`` names. Raises AdapterNotFound (key_not_found)."""
+    from adaptrix_core.adapters.keys import PUBLIC_KEY_SUFFIX, read_public_key, read_trusted_keys
+
+    keys = read_trusted_keys(directory)
+    given = read_public_key(Path(wanted)).fingerprint if wanted.endswith(PUBLIC_KEY_SUFFIX) else wanted.lower()
+    for key in keys:
+        if key.name == wanted or (len(given) >= FINGERPRINT_SHOWN and key.fingerprint.startswith(given)):
+            return key
+    known = ", ".join(f"{key.name} ({key.fingerprint[:FINGERPRINT_SHOWN]})" for key in keys) or "none"
+    raise AdapterNotFound(
+        f"{wanted!r} is not a key that {directory} trusts; there are: {known}. Copy its .pub file there first",
+        code="key_not_found",
+    )
+
+
+def _user() -> str:
+    """Who runs this command, as the system knows them."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user need not have a name
+        return str(os.getuid())
 
 
 def trust_policy(session: Session, trusted_keys: Path | None = None) -> TrustPolicy:

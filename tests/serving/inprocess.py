@@ -55,8 +55,8 @@ class LocalStore:
         self.catalogue = Catalogue("")
         self._following: asyncio.Task[None] | None = None
 
-    async def _fetch(self, package: str) -> Mapping[str, bytes]:
-        return (await self.actor.read(package)).files
+    async def _fetch(self, bundle: str) -> Mapping[str, bytes]:
+        return (await self.actor.read(bundle)).files
 
     async def start(self) -> None:
         await self.refresh()
@@ -84,17 +84,17 @@ class LocalStore:
     async def overview(self) -> tuple[Catalogue, list[Report]]:
         return await self.actor.overview()
 
-    async def about(self, package: str) -> dict[str, Any]:
-        return await self.actor.about(package)
+    async def about(self, bundle: str) -> dict[str, Any]:
+        return await self.actor.about(bundle)
 
-    async def load(self, name: str, path: str) -> Entry:
-        return await self.actor.load(name, path)
+    async def load(self, name: str, path: str, allow_downgrade: bool = False) -> Entry:
+        return await self.actor.load(name, path, allow_downgrade)
 
-    async def unload(self, name: str) -> list[Entry]:
-        return await self.actor.unload(name)
+    async def unload(self, name: str, allow_downgrade: bool = False) -> list[Entry]:
+        return await self.actor.unload(name, allow_downgrade)
 
-    async def publish(self, files: Mapping[str, bytes]) -> tuple[Entry, bool]:
-        return await self.actor.publish(files)
+    async def publish(self, files: Mapping[str, bytes], allow_downgrade: bool = False) -> tuple[Entry, bool]:
+        return await self.actor.publish(files, allow_downgrade)
 
     async def revoke(self, files: SignedList) -> Revoked:
         return await self.actor.revoke(files)
@@ -137,8 +137,8 @@ class LocalRouter:
     async def route(self, messages: Sequence[dict[str, str]], salt: bytes = b"") -> RouteAnswer:
         entries = self._store.catalogue.newest()
         self._router.update(RouteCard(e.name, e.description, e.examples) for e in entries)
-        packages = await self._store.actor.residency()
-        residency = {entry.name: packages.get(entry.package, "absent") for entry in entries}
+        bundles = await self._store.actor.residency()
+        residency = {entry.name: bundles.get(entry.bundle, "absent") for entry in entries}
         return answer_of(
             self._router.decide_embedded(self._embedder.embed(user_turns(messages), salt), None, residency)
         )

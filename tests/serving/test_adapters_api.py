@@ -27,8 +27,8 @@ async def load(http: httpx.AsyncClient, path: Path, name: str) -> httpx.Response
     return await http.post("/v1/load_lora_adapter", json={"lora_name": name, "lora_path": str(path)})
 
 
-async def unload(http: httpx.AsyncClient, name: str) -> httpx.Response:
-    return await http.post("/v1/unload_lora_adapter", json={"lora_name": name})
+async def unload(http: httpx.AsyncClient, name: str, **fields: object) -> httpx.Response:
+    return await http.post("/v1/unload_lora_adapter", json={"lora_name": name, **fields})
 
 
 async def ask(http: httpx.AsyncClient, model: str, **fields: object) -> httpx.Response:
@@ -64,7 +64,7 @@ async def test_the_newest_version_answers_and_each_can_be_named(local: Local) ->
     newest, old = await ask(local.http, "versioned"), await ask(local.http, "versioned@1.9.0")
     assert newest.json()["choices"] == (await ask(local.http, "versioned@1.10.0")).json()["choices"]
     assert newest.headers["x-adaptrix-digest"] != old.headers["x-adaptrix-digest"]
-    assert (await unload(local.http, "versioned@1.10.0")).status_code == 200
+    assert (await unload(local.http, "versioned@1.10.0", allow_downgrade=True)).status_code == 200
     assert (await ask(local.http, "versioned")).json()["choices"] == old.json()["choices"]
     assert (await unload(local.http, "versioned")).status_code == 200
 
@@ -87,7 +87,7 @@ async def test_unloading_waits_for_the_requests_that_use_it(local: Local) -> Non
     answer = await running_request
     assert answer.json()["usage"]["completion_tokens"] == 400
     assert (await unloading).status_code == 200
-    assert entry.package not in local.store.worker.holdings.report()[0]
+    assert entry.bundle not in local.store.worker.holdings.report()[0]
 
 
 async def test_loading_goes_on_while_requests_run(local: Local) -> None:

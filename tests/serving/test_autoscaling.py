@@ -13,7 +13,7 @@ from adaptrix_core.config import load_settings
 from adaptrix_core.errors import ConfigError
 from adaptrix_core.sections import ReplicaSettings
 from deployments.autoscaling import BACKLOG, TokenBacklogPolicy, autoscaling_config
-from deployments.hot import HALF_LIFE_S, MAX_PACKAGES, HotAdapters
+from deployments.hot import HALF_LIFE_S, MAX_BUNDLES, HotAdapters
 from deployments.wire import AdapterNumbers, Report
 from tests.serving.conftest import eventually
 from tests.serving.inprocess import running
@@ -117,8 +117,8 @@ def test_settings_that_cannot_work_are_named(tmp_path: Path, replicas: dict[str,
 
 def report(replica: str, **hits: int) -> Report:
     numbers = {
-        package: AdapterNumbers(counts={"hit": {"device": hit - hit // 2, "host": hit // 2, "disk": 9}})
-        for package, hit in hits.items()
+        bundle: AdapterNumbers(counts={"hit": {"device": hit - hit // 2, "host": hit // 2, "disk": 9}})
+        for bundle, hit in hits.items()
     }
     return Report(replica, "base", 100, "1", adapters=numbers)
 
@@ -154,28 +154,28 @@ def test_counts_that_begin_again_are_uses_too() -> None:
 
 def test_the_memory_of_uses_is_bounded() -> None:
     hot = HotAdapters(Clock())
-    for number in range(MAX_PACKAGES + 10):
+    for number in range(MAX_BUNDLES + 10):
         hot.note(report(f"r{number}", **{f"p{number}": 1}))
-    assert len(hot._uses) == MAX_PACKAGES
+    assert len(hot._uses) == MAX_BUNDLES
     assert len(hot._seen) <= 256
-    assert "p0" not in hot.top(MAX_PACKAGES)
+    assert "p0" not in hot.top(MAX_BUNDLES)
 
 
 async def test_the_store_knows_what_is_hot_and_a_replica_brings_it_to_its_device(world: World, tmp_path: Path) -> None:
     args = world.settings(adapters={"state_dir": str(tmp_path)}, router={"enabled": False})
     async with running(args) as (http, store):
-        package = {entry.name: entry.package for entry in store.catalogue.entries}
+        bundle = {entry.name: entry.bundle for entry in store.catalogue.entries}
         for model in ("code_generation", "math_reasoning", "math_reasoning"):
             answer = await http.post("/v1/completions", json={"model": model, "prompt": "one two", "max_tokens": 2})
             assert answer.status_code == 200
 
         async def is_known() -> bool:
             hot = await store.actor.hot(2)
-            return hot == [package["math_reasoning"], package["code_generation"]]
+            return hot == [bundle["math_reasoning"], bundle["code_generation"]]
 
         await eventually(is_known)
         holdings = store.worker.holdings
-        assert holdings.residency()[package["logical_reasoning"]] == "host"
-        await holdings.warm(["0" * 64, package["logical_reasoning"]])
-        assert holdings.residency()[package["logical_reasoning"]] == "device"
+        assert holdings.residency()[bundle["logical_reasoning"]] == "host"
+        await holdings.warm(["0" * 64, bundle["logical_reasoning"]])
+        assert holdings.residency()[bundle["logical_reasoning"]] == "device"
         assert await store.worker.backlog_tokens() == 0

@@ -324,9 +324,9 @@ async def test_two_loads_of_one_name_at_once(http: httpx.AsyncClient, world: Wor
             for path in (one, other)
         )
     )
-    assert sorted(answer.status_code for answer in answers) == [200, 400]
-    (loser,) = [answer for answer in answers if answer.status_code == 400]
-    refused(loser, 400, "adapter_exists", "twice")
+    assert sorted(answer.status_code for answer in answers) == [200, 409]
+    (loser,) = [answer for answer in answers if answer.status_code == 409]
+    refused(loser, 409, "adapter_busy", "twice")
     assert (await http.post(CHAT, json=chat(model="twice"))).status_code == 200
     assert (await http.post("/v1/unload_lora_adapter", json={"lora_name": "twice"})).status_code == 200
     shutil.rmtree(world.uploads / "more")

@@ -29,6 +29,8 @@ from tests.serving.inprocess import LocalStore, running
 from tests.serving.tiny import World
 
 ASK = [{"role": "user", "content": "What is 17 + 25?"}]
+LONG = 200
+"""Tokens that are not all computed before a publication ends."""
 SCHEMA = {
     "type": "object",
     "properties": {"name": {"type": "string", "maxLength": 12}},
@@ -81,8 +83,8 @@ async def server(
     def replicas_of(store: LocalStore) -> Replicas:
         tracing = start_tracing(settings.observe, "all", "spare")
 
-        async def fetch(package: str) -> Mapping[str, bytes]:
-            return (await store.actor.read(package)).files
+        async def fetch(bundle: str) -> Mapping[str, bytes]:
+            return (await store.actor.read(bundle)).files
 
         others = [EngineWorker(settings, fetch, tracing) for _ in range(spares)]
         made.append(Failing([*others, store.worker], after))
@@ -195,7 +197,7 @@ async def test_latest_that_moves_in_between_changes_nothing(world: World, tmp_pa
     old, new = packed("1.0.0", 61), packed("2.0.0", 62)
     async with server(world, tmp_path, after=10**9, spares=0) as (http, _, _):
         assert (await http.post("/v1/adapters", content=old)).status_code == 201
-        undisturbed = await streamed(http, model="moving@latest", max_tokens=600)
+        undisturbed = await streamed(http, model="moving@latest", max_tokens=LONG)
     async with server(world, tmp_path / "failing", after=6) as (http, store, failing):
         assert (await http.post("/v1/adapters", content=old)).status_code == 201
         await failing.workers[0].holdings.sync(await store.refresh())
@@ -204,9 +206,9 @@ async def test_latest_that_moves_in_between_changes_nothing(world: World, tmp_pa
             assert (await http.post("/v1/adapters", content=new)).status_code == 201
 
         failing.meanwhile = publish
-        assert await streamed(http, model="moving@latest", max_tokens=600) == undisturbed
+        assert await streamed(http, model="moving@latest", max_tokens=LONG) == undisturbed
         assert len(failing.calls) == 2
-        assert await streamed(http, model="moving@latest", max_tokens=600) != undisturbed
+        assert await streamed(http, model="moving@latest", max_tokens=LONG) != undisturbed
 
 
 async def test_the_prompt_is_what_the_first_replica_read(world: World, tmp_path: Path) -> None:

@@ -166,7 +166,7 @@ async def test_gateways_find_what_vllm_would_say(world: World, tmp_path: Path) -
 
 
 def test_counts_of_a_replica_that_is_silent_for_a_while_are_not_added_again() -> None:
-    catalogue = Catalogue("1", (Entry("math", "1.0.0", "digest"),))
+    catalogue = Catalogue("1", (Entry("math", "1.0.0", "package", "digest"),))
     numbers = AdapterNumbers(counts={"load": {"device": 3}})
     report = Report("replica-1", "base", 10, "1", adapters={"digest": numbers})
     metrics = Metrics()

@@ -13,17 +13,17 @@ BASE = "org/base"
 CATALOGUE = Catalogue(
     "1",
     (
-        Entry("math", "1.9", "a" * 64),
-        Entry("math", "1.10", "b" * 64),
-        Entry("logic", "1.0.0", "c" * 64),
-        Entry("pending", "1.0.0", "d" * 64, staged=True),
+        Entry("math", "1.9", "A" * 64, "a" * 64),
+        Entry("math", "1.10", "B" * 64, "b" * 64),
+        Entry("logic", "1.0.0", "C" * 64, "c" * 64),
+        Entry("pending", "1.0.0", "D" * 64, "d" * 64, staged=True),
     ),
 )
 
 
-def packages(model: str, **options: object) -> list[tuple[tuple[str, float], ...]]:
+def bundles(model: str, **options: object) -> list[tuple[tuple[str, float], ...]]:
     choice = choose(model, BASE, CATALOGUE, **options)  # type: ignore[arg-type]
-    return [tuple((package[0], weight) for package, weight in mix.packages) for mix in choice.mixes]
+    return [tuple((bundle[0], weight) for bundle, weight in mix.bundles) for mix in choice.mixes]
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def packages(model: str, **options: object) -> list[tuple[tuple[str, float], ...
     ],
 )
 def test_every_spelling_of_model(model: str, expected: tuple[tuple[str, float], ...]) -> None:
-    assert packages(model) == [expected]
+    assert bundles(model) == [expected]
 
 
 def test_auto_is_left_to_the_router_and_falls_back_while_names_do_not() -> None:
@@ -49,8 +49,8 @@ def test_auto_is_left_to_the_router_and_falls_back_while_names_do_not() -> None:
 
 
 def test_mix_and_fork_come_from_the_body() -> None:
-    assert packages("auto", mix={"math": 0.5, "logic": 2.0}) == [(("b", 0.5), ("c", 2.0))]
-    assert packages(BASE, fork=["math", None, "math*0.5+logic*0.5"]) == [
+    assert bundles("auto", mix={"math": 0.5, "logic": 2.0}) == [(("b", 0.5), ("c", 2.0))]
+    assert bundles(BASE, fork=["math", None, "math*0.5+logic*0.5"]) == [
         (("b", 1.0),),
         (),
         (("b", 0.5), ("c", 0.5)),
@@ -90,5 +90,5 @@ def test_contradictions_name_their_field(model: str, options: dict[str, object],
 def test_headers_say_who_answers() -> None:
     (mix,) = choose("math*0.7+logic*0.3", BASE, CATALOGUE).mixes
     assert mix.label == "math*0.7+logic*0.3"
-    assert mix.digests == "b" * 64 + "+" + "c" * 64
+    assert mix.digests == "B" * 64 + "+" + "C" * 64
     assert choose(BASE, BASE, CATALOGUE).mixes[0].label == "base"

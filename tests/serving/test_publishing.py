@@ -14,6 +14,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from deployments.package_files import read_directory
 from deployments.package_source import PackageSource
 from deployments.shipped import read_shared
 from deployments.store_files import packages_directory
@@ -68,7 +69,7 @@ async def test_versions_live_side_by_side_and_latest_moves(server: Server, world
     assert (await ask(http, "pushed@1.9.0")).headers["x-adaptrix-digest"] == digests[0]
     mixed = await ask(http, "pushed@latest*0.5+math_reasoning*0.5")
     assert mixed.headers["x-adaptrix-digest"].startswith(digests[1])
-    unloaded = await http.post("/v1/unload_lora_adapter", json={"lora_name": "pushed@latest"})
+    unloaded = await http.post("/v1/unload_lora_adapter", json={"lora_name": "pushed@latest", "allow_downgrade": True})
     assert unloaded.status_code == 200
     assert (await ask(http, "pushed@latest")).headers["x-adaptrix-digest"] == digests[0]
 
@@ -153,7 +154,7 @@ async def test_a_poisoned_adapter_in_the_shared_directory_is_listed_as_refused_a
 async def test_a_store_that_does_not_deliver_is_replaced_by_the_shared_directory(
     world: World, tmp_path: Path, fault: str
 ) -> None:
-    package = read_package_digest(world)
+    bundle = read_directory(world.shipped / "math_reasoning").bundle_digest
 
     async def ask_store(wanted: str) -> Mapping[str, bytes]:
         if fault == "lost":
@@ -163,14 +164,8 @@ async def test_a_store_that_does_not_deliver_is_replaced_by_the_shared_directory
         return files
 
     source = PackageSource(ask_store, lambda wanted: read_shared(world.shipped, tmp_path, wanted))
-    assert set(await source.fetch(package)) == {path.name for path in (world.shipped / "math_reasoning").iterdir()}
+    assert set(await source.fetch(bundle)) == {path.name for path in (world.shipped / "math_reasoning").iterdir()}
 
     nowhere = PackageSource(ask_store, lambda wanted: read_shared(tmp_path, tmp_path, wanted))
-    with pytest.raises(Exception, match="gone" if fault == "lost" else "asked for package"):
-        await nowhere.fetch(package)
-
-
-def read_package_digest(world: World) -> str:
-    from adaptrix_core.adapters import package_digest
-
-    return package_digest(world.shipped / "math_reasoning")
+    with pytest.raises(Exception, match="gone" if fault == "lost" else "asked for bundle"):
+        await nowhere.fetch(bundle)

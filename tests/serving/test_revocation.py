@@ -57,13 +57,20 @@ def package_of(store: LocalStore, name: str) -> str:
     return entry.package
 
 
+def bundle_of(store: LocalStore, name: str) -> str:
+    entry = store.catalogue.find(name)
+    assert entry is not None
+    return entry.bundle
+
+
 async def test_running_streams_end_and_nothing_of_the_adapter_stays(
     server: tuple[httpx.AsyncClient, LocalStore], world: World
 ) -> None:
     http, store = server
     before = await ask(http, "code_generation")
     package = package_of(store, "math_reasoning")
-    weights = store.worker.holdings.report()[0][package].weights_digest
+    bundle = bundle_of(store, "math_reasoning")
+    weights = store.worker.holdings.report()[0][bundle].weights_digest
     stream = asyncio.create_task(ask(http, "math_reasoning", **LONG, stream=True))
     whole = asyncio.create_task(ask(http, "math_reasoning", **LONG))
     other = asyncio.create_task(ask(http, "code_generation", max_tokens=150, ignore_eos=True))
@@ -89,11 +96,11 @@ async def test_running_streams_end_and_nothing_of_the_adapter_stays(
     assert (refused.status_code, refused.json()["error"]["code"]) == (422, "adapter_revoked")
     assert (await ask(http, "code_generation")).json()["choices"] == before.json()["choices"]
 
-    await eventually(lambda: package not in store.worker.holdings.report()[0])
+    await eventually(lambda: bundle not in store.worker.holdings.report()[0])
     engine = store.worker._engine
     assert weights not in engine.loader.get_memory_usage()["adapters"]
     assert [pool.forget(weights) for pool in engine.prefixes._cache.pools] == [0] * len(engine.prefixes._cache.pools)
-    assert not list((store.worker._private.path / "packages").glob(package))
+    assert not list((store.worker._private.path / "packages").glob(bundle))
     assert engine.check_integrity() == []
 
 
@@ -103,7 +110,7 @@ async def test_a_request_that_is_being_admitted_is_caught_too(
     _, store = server
     package = package_of(store, "math_reasoning")
     sampling = {"max_tokens": 3000, "temperature": 0.0, "ignore_eos": True}
-    call = GenerateCall("early", (5, 6, 7), (((package, 1.0),),), sampling, b"")
+    call = GenerateCall("early", (5, 6, 7), (((bundle_of(store, "math_reasoning"), 1.0),),), sampling, b"")
     stream = store.worker.generate(call)
     first = asyncio.ensure_future(anext(stream))
     await asyncio.sleep(0)  # it has begun, and nothing has been computed

@@ -25,8 +25,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SUMS = ("What is 17 + 25?", "Calculate 3 + 4 - 9.", "Solve 2x + 3 = 11 for x.", "How many legs do 3 dogs have?")
 TWINS = (
-    Entry("sums", "1.0.0", "package-sums", "Solves arithmetic.", SUMS),
-    Entry("maths", "1.0.0", "package-maths", "Solves arithmetic, too.", SUMS),
+    Entry("sums", "1.0.0", "package-sums", "bundle-sums", "Solves arithmetic.", SUMS),
+    Entry("maths", "1.0.0", "package-maths", "bundle-maths", "Solves arithmetic, too.", SUMS),
 )
 ASK = "What is 12 plus 30?"
 
@@ -56,12 +56,12 @@ class Where:
     """What the store says about residency; None while it is lost."""
 
     def __init__(self) -> None:
-        self.packages: Mapping[str, str] | None = {}
+        self.bundles: Mapping[str, str] | None = {}
 
     async def ask(self) -> Mapping[str, str]:
-        if self.packages is None:
+        if self.bundles is None:
             raise RayActorError
-        return self.packages
+        return self.bundles
 
 
 async def replica(embedder: TextEmbedder, where: Where, clock: list[float] | None = None) -> RouterReplica:
@@ -110,13 +110,13 @@ async def test_a_near_tie_goes_to_the_warm_adapter_and_says_so() -> None:
     router = await replica(TextEmbedder(), where)
     unaware = await chosen(router, ASK)
     other = next(entry for entry in TWINS if entry.name != unaware)
-    where.packages = {other.package: "device", f"package-{unaware}": "disk"}
+    where.bundles = {other.bundle: "device", f"bundle-{unaware}": "disk"}
     await router._residency.refresh()
     answer = await router.route(user(ASK))
     assert answer.mix == ((other.name, 1.0),)
     assert f"near-tie with {unaware}" in answer.reason
     assert f"{other.name} is on a device, {unaware} on disk" in answer.reason
-    where.packages = {}
+    where.bundles = {}
     await router._residency.refresh()
     assert await chosen(router, ASK) == unaware
 
@@ -124,24 +124,24 @@ async def test_a_near_tie_goes_to_the_warm_adapter_and_says_so() -> None:
 async def test_what_a_lost_store_said_is_forgotten_after_a_while() -> None:
     where, clock = Where(), [0.0]
     follower = ResidencyFollower(where.ask, lambda: clock[0])
-    where.packages = {"p": "device"}
+    where.bundles = {"p": "device"}
     await follower.refresh()
-    where.packages = None
+    where.bundles = None
     clock[0] = FORGET_S
     await follower.refresh()
-    assert follower.packages == {"p": "device"}
+    assert follower.bundles == {"p": "device"}
     clock[0] = FORGET_S + 1
     await follower.refresh()
-    assert follower.packages == {}
-    where.packages = {"p": "host"}
+    assert follower.bundles == {}
+    where.bundles = {"p": "host"}
     await follower.refresh()
-    assert follower.packages == {"p": "host"}
+    assert follower.bundles == {"p": "host"}
 
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_an_adapter_is_as_warm_as_on_its_warmest_replica(order: int) -> None:
     def report(replica_id: str, **residency: str) -> Report:
-        held = {package: Holding("w", None, place) for package, place in residency.items()}
+        held = {bundle: Holding("w", None, place) for bundle, place in residency.items()}
         return Report(replica_id, "base", 100, "", held)
 
     reports: Sequence[Report] = [report("a", x="disk", y="host"), report("b", x="device"), report("c", x="host")]

@@ -29,12 +29,12 @@ def cluster() -> Iterator[None]:
 async def test_a_hundred_that_ask_at_once_cost_one_disk_read(cluster: None, world: World, tmp_path: Path) -> None:
     settings = load_settings(world.settings(adapters={"state_dir": str(tmp_path / "state")}))
     store = await open_store(settings.adapters, "tests")
-    package = (await store.watch.remote(None)).entries[0].package
-    answers = await asyncio.gather(*(store.fetch.remote(package) for _ in range(ASKERS)))
+    bundle = (await store.watch.remote(None)).entries[0].bundle
+    answers = await asyncio.gather(*(store.fetch.remote(bundle) for _ in range(ASKERS)))
     references = {reference for (reference,) in answers}
     assert len(references) == 1
     files = await references.pop()
     assert {array.dtype.name for array in files.values()} == {"uint8"}
-    assert Snapshot("", {name: array.tobytes() for name, array in files.items()}).package_digest == package
-    await store.fetch.remote(package)
+    assert Snapshot("", {name: array.tobytes() for name, array in files.items()}).bundle_digest == bundle
+    await store.fetch.remote(bundle)
     assert await store.num_disk_reads.remote() == 1

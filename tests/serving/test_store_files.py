@@ -48,9 +48,9 @@ def test_a_shipped_directory_loaded_under_another_name_outlives_a_restart(world:
     alias = files.commit(files.take("sums", world.shipped / "math_reasoning"))
     again = StoreFiles(world.shipped, state)
     entries = {entry.name: entry for entry in again.open()}
-    assert entries["sums"].package == entries["math_reasoning"].package == alias.package
+    assert entries["sums"].bundle == entries["math_reasoning"].bundle == alias.bundle
     again.remove([entries["sums"]])
-    assert again.read(alias.package).files, "the shipped adapter lost its files with its other name"
+    assert again.read(alias.bundle).files, "the shipped adapter lost its files with its other name"
     assert "math_reasoning" in {entry.name for entry in StoreFiles(world.shipped, state).open()}
 
 
@@ -61,7 +61,7 @@ def test_a_shipped_adapter_that_was_unloaded_can_be_loaded_again_for_good(world:
     files.commit(files.take("math_reasoning", world.shipped / "math_reasoning"))
     again = StoreFiles(world.shipped, state)
     (loaded,) = [entry for entry in again.open() if entry.name == "math_reasoning"]
-    assert again.read(loaded.package).package_digest == shipped.package
+    assert again.read(loaded.bundle).package_digest == shipped.package
     again.remove([loaded])
     assert "math_reasoning" not in {entry.name for entry in StoreFiles(world.shipped, state).open()}
 
@@ -87,12 +87,12 @@ def test_a_load_that_was_cut_off_leaves_nothing(world: World, state: Path, packa
     files = StoreFiles(world.shipped, state)
     files.open()
     staged = files.take("extra", package)
-    assert (state / "packages" / staged.package).is_dir()
+    assert (state / "packages" / staged.bundle).is_dir()
     after = StoreFiles(world.shipped, state)
     assert "extra" not in {entry.name for entry in after.open()}
     assert list((state / "packages").iterdir()) == []
     with pytest.raises(AdapterNotFound):
-        after.read(staged.package)
+        after.read(staged.bundle)
 
 
 def test_unloading_a_shipped_adapter_is_durable_and_keeps_its_files(world: World, state: Path) -> None:
@@ -110,7 +110,7 @@ def test_a_package_that_changed_on_disk_is_not_handed_out(tmp_path: Path, world:
     entry = files.open()[0]
     (shipped / entry.name / "layer_1.safetensors").write_bytes(b"other")
     with pytest.raises(AdapterRejected, match="changed on disk"):
-        files.read(entry.package)
+        files.read(entry.bundle)
 
 
 def test_a_directory_that_is_no_adapter_is_refused(world: World, state: Path, tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from adaptrix_core.adapters import package_digest
 from adaptrix_core.adapters.snapshot import Snapshot
+from deployments.package_files import read_directory
 from deployments.package_source import PackageSource
 from deployments.shipped import read_shared
 from tests.serving.inprocess import LocalStore, running
@@ -41,13 +41,17 @@ async def ask(http: httpx.AsyncClient, model: str) -> httpx.Response:
     return await http.post("/v1/completions", json={"model": model, "prompt": "one two", "max_tokens": 2})
 
 
-def lie(store: LocalStore, package: str, fault: Callable[[Files, Files], Files], other: Files) -> None:
-    """From now on this store hands out something else for ``package``."""
+def bundle_of(directory: Path) -> str:
+    return read_directory(directory).bundle_digest
+
+
+def lie(store: LocalStore, bundle: str, fault: Callable[[Files, Files], Files], other: Files) -> None:
+    """From now on this store hands out something else for ``bundle``."""
     truth = store.actor.read
 
     async def read(wanted: str) -> Snapshot:
         snapshot = await truth(wanted)
-        return Snapshot(snapshot.origin, fault(snapshot.files, other)) if wanted == package else snapshot
+        return Snapshot(snapshot.origin, fault(snapshot.files, other)) if wanted == bundle else snapshot
 
     store.actor.read = read  # type: ignore[method-assign]
 
@@ -60,19 +64,19 @@ async def test_a_store_that_sends_wrong_bytes_publishes_nothing_and_harms_nobody
     good = world.write_adapter(tmp_path, "pushed", 91)
     other = {path.name: path.read_bytes() for path in (world.shipped / "code_generation").iterdir()}
     async with running(args) as (http, store):
-        lie(store, package_digest(good), FAULTS[what], other)
+        lie(store, bundle_of(good), FAULTS[what], other)
         refused = await http.post("/v1/adapters", content=packed(good))
         assert (refused.status_code, refused.json()["error"]["code"]) == (422, "wrong_package")
         assert (await ask(http, "pushed")).status_code == 404
         assert (await ask(http, "math_reasoning")).status_code == 200
-        assert not list((store.worker._private.path / "packages").glob(package_digest(good)))
+        assert not list((store.worker._private.path / "packages").glob(bundle_of(good)))
         del store.actor.read  # the store is itself again
         assert (await http.post("/v1/adapters", content=packed(good))).status_code == 201
         assert (await ask(http, "pushed")).status_code == 200
 
 
 async def test_a_poisoned_shared_directory_is_no_way_around_a_lost_store(world: World, tmp_path: Path) -> None:
-    package = package_digest(world.write_adapter(tmp_path, "poisoned", 92))
+    bundle = bundle_of(world.write_adapter(tmp_path, "poisoned", 92))
     weights = tmp_path / "poisoned" / WEIGHTS
     weights.write_bytes(weights.read_bytes()[:-4] + b"\x00\x00\x80\x7f")
 
@@ -81,8 +85,8 @@ async def test_a_poisoned_shared_directory_is_no_way_around_a_lost_store(world: 
 
     source = PackageSource(ask_store, lambda wanted: read_shared(tmp_path, tmp_path / "packages", wanted))
     with pytest.raises(ConnectionError, match="gone"):
-        await source.fetch(package)
+        await source.fetch(bundle)
     # whoever could make the directory answer to that digest still meets the check of the bytes
     careless = PackageSource(ask_store, lambda wanted: Snapshot("", {WEIGHTS: weights.read_bytes()}))
     with pytest.raises(ConnectionError, match="gone"):
-        await careless.fetch(package)
+        await careless.fetch(bundle)
