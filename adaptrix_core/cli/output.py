@@ -6,6 +6,7 @@ Knows nothing of adapters or servers.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,13 @@ Advance = Callable[[int], None]
 """Called with how many more steps of a progress bar are done."""
 
 PIPED_WIDTH = 200
+# C0 and C1 but tab and newline: what a terminal would obey instead of showing it.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def printable(text: str) -> str:
+    """``text`` as a terminal may show it: a model or an adapter's author never moves the cursor or sets a title."""
+    return _CONTROLS.sub("", text)
 
 
 class Output:
@@ -39,19 +47,19 @@ class Output:
             show(self.out)
 
     def text(self, piece: str) -> None:
-        """Print a piece of a streamed answer at once, as it is; nothing under ``--json``."""
+        """Print a piece of a streamed answer at once; as it is, but for a terminal. Nothing under ``--json``."""
         if not self.as_json:
-            click.echo(piece, nl=False)
+            click.echo(printable(piece) if self.out.is_terminal else piece, nl=False)
 
     def note(self, message: str) -> None:
         """Print one line that helps a person and that a program can do without."""
         if not (self.as_json or self.quiet):
-            self.err.print(message, style="dim", markup=False)
+            self.err.print(printable(message), style="dim", markup=False)
 
     def warn(self, message: str) -> None:
         """Print a warning; only ``--quiet`` silences it."""
         if not self.quiet:
-            self.err.print(f"warning: {message}", style="yellow", markup=False)
+            self.err.print(f"warning: {printable(message)}", style="yellow", markup=False)
 
     def progress_console(self) -> Console:
         """Where library code may show its own progress: stderr, or nowhere under ``--json`` and ``--quiet``."""
@@ -87,7 +95,7 @@ class Output:
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
     """A plain table; cells are shown as they are, never read as markup. Only the last column wraps."""
-    texts = [[click.unstyle(str(cell)) for cell in row] for row in rows]
+    texts = [[printable(click.unstyle(str(cell))) for cell in row] for row in rows]
     made = Table(box=None, pad_edge=False, header_style="bold")
     for index, column in enumerate(columns[:-1]):
         made.add_column(column, no_wrap=True, min_width=max(len(row[index]) for row in [columns, *texts]))

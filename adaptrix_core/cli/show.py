@@ -40,15 +40,15 @@ def show(session: Session, name: str) -> None:
 
 
 def _print(out: Console, document: Mapping[str, Any]) -> None:
-    from adaptrix_core.cli.output import table
+    from adaptrix_core.cli.output import printable, table
 
     said = document["metadata"] or {}
     out.print(f"{document['name']}@{document['version']}", style="bold", markup=False)
     if document["description"]:
-        out.print(document["description"], markup=False)
+        out.print(printable(document["description"]), markup=False)
     out.print()
     for label, value in _facts(document, said):
-        out.print(f"{label:<{LABEL_WIDTH}}{value}", markup=False)
+        out.print(printable(f"{label:<{LABEL_WIDTH}}{value}"), markup=False)
     measured = list(_scores(said.get("performance_metrics") or {}))
     if measured:
         out.print()
@@ -57,7 +57,7 @@ def _print(out: Console, document: Mapping[str, Any]) -> None:
     if examples:
         out.print(f"\n{len(examples)} routing examples" + (", such as" if len(examples) > EXAMPLES_SHOWN else ""))
     for example in examples[:EXAMPLES_SHOWN]:
-        out.print(f"  {example}", markup=False)
+        out.print(printable(f"  {example}"), markup=False)
 
 
 def _facts(document: Mapping[str, Any], said: Mapping[str, Any]) -> Iterator[tuple[str, object]]:

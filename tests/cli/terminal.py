@@ -44,6 +44,11 @@ class Terminal:
         os.write(self._master, keys)
 
     @property
+    def written(self) -> str:
+        """Everything that was written to the screen, control sequences and all."""
+        return self._raw.decode(errors="replace")
+
+    @property
     def shown(self) -> str:
         """Everything that was written to the screen, without control sequences."""
         self._read(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import stat
 from collections.abc import Callable, Iterator
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from adaptrix_core.cli.conversation.commands import COMMANDS
 from adaptrix_core.cli.conversation.sampling import NAMES
@@ -336,3 +339,24 @@ def test_help_and_the_documentation_name_every_command_and_setting(talk: Callabl
         assert f"`{command.name}" in page
     for name in NAMES:
         assert f"`{name}`" in page
+
+
+# No slashes: what /save writes stays in the working directory.
+ARGUMENTS = st.text(st.characters(exclude_characters="/\n\r", exclude_categories=["Cs"]), max_size=30)
+ENTRIES = st.tuples(st.sampled_from([c.name for c in COMMANDS if c.name not in ("/quit", "/exit")]), ARGUMENTS)
+SETTINGS = st.tuples(st.just("/set"), st.builds("{} {}".format, st.sampled_from(NAMES), ARGUMENTS))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(entries=st.lists(st.one_of(ENTRIES, SETTINGS), max_size=15))
+def test_no_command_ends_the_conversation_or_shows_a_traceback(
+    adaptrix: Adaptrix, server: StandIn, tmp_path_factory: pytest.TempPathFactory, entries: list[tuple[str, str]]
+) -> None:
+    lines = "".join(f"{name} {argument}\n" for name, argument in entries)
+    before = len(server.bodies)
+    with contextlib.chdir(tmp_path_factory.mktemp("talk")):
+        done = adaptrix("query", "--no-log", "--url", server.url, input=f"hello\n{lines}bye\n")
+    assert done.exit_code == 0, done.output
+    assert "Traceback" not in done.stderr
+    assert server.bodies[before]["messages"][-1]["content"] == "hello"
+    assert server.last_messages[-1] == ("user", "bye")

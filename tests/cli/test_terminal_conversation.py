@@ -101,6 +101,13 @@ def test_a_failed_answer_leaves_the_terminal_and_the_conversation_as_they_were(
     assert screen.echoes()
 
 
+def test_an_answer_cannot_command_the_terminal(screen: Terminal, server: StandIn) -> None:
+    server.pieces = ["safe\x1b", "]0;title\x07 \x9b2J", "end"]
+    screen.type("hi\r")
+    screen.expect("safe]0;title 2Jend")
+    assert "]0;title\x07" not in screen.written
+
+
 def test_typed_bytes_that_are_no_text_are_refused(screen: Terminal, server: StandIn) -> None:
     screen.press(b"\xff\xfe\r")
     screen.expect("warning: what was typed is not UTF-8 text")

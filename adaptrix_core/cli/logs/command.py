@@ -134,9 +134,10 @@ def _show_found(session: Session, found: Sequence[tuple[int, Turn]], search: str
 
 
 def _print_turn(out: Console, turn: Turn, heading: str) -> None:
+    from adaptrix_core.cli.output import printable
+
     out.print(f"[{heading} · {turn.adapter or turn.model}]", style="dim", markup=False)
-    out.print(f"> {turn.question}", markup=False)
-    out.print(f"{turn.answer}\n", markup=False)
+    out.print(printable(f"> {turn.question}\n{turn.answer}\n"), markup=False)
 
 
 def _local_time(moment: str) -> str:
