@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from tokenizers import pre_tokenizers
+from tokenizers import decoders, pre_tokenizers
 from transformers import PreTrainedTokenizerBase, TokenizersBackend
 from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKENIZER_SPLITS
 
@@ -34,7 +34,7 @@ _WHOLE_WORDS_FIRST = (
 )  # fmt: skip
 """Names under which a word that is a token is taken whole, whatever the merges say (`ignore_merges`)."""
 
-_USED = ("model", "pre", "tokens", "scores", "token_type", "merges", "unknown_token_id", "add_space_prefix",
+_USED = ("model", "pre", "tokens", "scores", "token_type", "merges", "unknown_token_id",
          "add_bos_token", "add_eos_token")  # fmt: skip
 _HARMLESS = (
     "fim_pre_token_id", "fim_suf_token_id", "fim_mid_token_id", "fim_pad_token_id", "fim_rep_token_id",
@@ -57,6 +57,10 @@ def read_tokenizer(file: GGUFFile, path: Path) -> PreTrainedTokenizerBase:
         backend.pre_tokenizer = pre_tokenizers.Sequence([digits, pre_tokenizers.ByteLevel(add_prefix_space=False)])
     if split in _WHOLE_WORDS_FIRST:
         backend.model.ignore_merges = True
+    if _begins_without_space(file):
+        backend.normalizer = None
+        backend.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="never", split=False)
+        backend.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
     return tokenizer
 
 
@@ -71,6 +75,17 @@ def end_tokens(file: GGUFFile) -> list[int]:
                 raise file.refused(f"{_T}{name} is {token}, the vocabulary has {size} tokens")
             ids.add(int(token))
     return sorted(ids)
+
+
+def _begins_without_space(file: GGUFFile) -> bool:
+    """Whether a SentencePiece vocabulary puts no space before a text although transformers would put one."""
+    prefix = file.get(_T + "add_space_prefix")
+    if prefix is None or file.get(_T + "model") != _SENTENCEPIECE:
+        return False
+    without = file.architecture.startswith("gemma")
+    if without and prefix:
+        raise file.refused(f"{_T}add_space_prefix is not supported for this architecture")
+    return not prefix and not without
 
 
 def _check(file: GGUFFile) -> str | None:

@@ -108,11 +108,13 @@ def require_present(name: str) -> None:
     path = Path(name).expanduser()
     if name in EMBEDDED:
         _package_file(EMBEDDED[name])
-    elif path.suffix == ".gguf" and not path.is_file():
-        raise BaseModelError(f"no GGUF file at {name!r}; check the path", code="base_not_found")
+    elif path.suffix == ".gguf":
+        if not path.is_file():
+            raise BaseModelError(f"no GGUF file at {name!r}; check the path", code="base_not_found")
+        _refuse_pointer(path)
     elif path.is_dir():
         _weight_files(name, path)
-    elif path.suffix != ".gguf" and not HUB_ID.fullmatch(name):
+    elif not HUB_ID.fullmatch(name):
         raise _unknown_source(name)
 
 
@@ -184,8 +186,7 @@ def _from_hub(name: str, lineage: str | None) -> Source:
 
 
 def _from_gguf(name: str, file: Path, dtype: torch.dtype, lineage: str | None, layout: Layout | None) -> Source:
-    if is_pointer_file(file):
-        raise BaseModelError(f"GGUF file {file.name!r} {ADVICE}", code="bad_base")
+    _refuse_pointer(file)
     with file.open("rb") as handle:
         digest = hashlib.file_digest(handle, "sha256").hexdigest()
     precision = layout or str(dtype).removeprefix("torch.")
@@ -194,6 +195,11 @@ def _from_gguf(name: str, file: Path, dtype: torch.dtype, lineage: str | None, l
     if not (directory / "config.json").is_file():
         _convert_gguf(file, directory, said, dtype, layout)
     return Source(name, directory, lineage or said, digest)
+
+
+def _refuse_pointer(file: Path) -> None:
+    if is_pointer_file(file):
+        raise BaseModelError(f"GGUF file {file.name!r} {ADVICE}", code="bad_base")
 
 
 def _gguf_lineage(file: Path, digest: str) -> str:

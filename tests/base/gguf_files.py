@@ -60,6 +60,24 @@ def write_gguf(
     return path
 
 
+def replacing(writer_change: Change) -> Change:
+    """A change that may also overwrite a key that is written already."""
+
+    def change(writer: GGUFWriter) -> None:
+        fresh = GGUFWriter(path=None, arch=writer.arch)
+        writer_change(fresh)
+        for key in fresh.kv_data[0]:
+            writer.kv_data[0].pop(key, None) if key != "general.architecture" else None
+        writer_change(writer)
+
+    return change
+
+
+def text(key: str, value: str) -> Change:
+    """A change that writes a key with text."""
+    return lambda writer: writer.add_string(key, value)
+
+
 def rope_factors(module: PreTrainedModel, rotary_dim: int, theta: float) -> NDArray[np.float32]:
     """What each frequency of ``module`` was divided by, as `rope_freqs.weight` has it."""
     plain = 1.0 / theta ** (np.arange(0, rotary_dim, 2) / rotary_dim)

@@ -15,6 +15,7 @@ from gguf import GGUFWriter
 from transformers import PreTrainedModel
 
 from adaptrix_core.base import BaseModelManager
+from adaptrix_core.base.packed_model import PackedModel
 from tests.base.gguf_files import rope_factors, write_gguf
 from tests.tiny_models import random_module
 
@@ -31,8 +32,7 @@ class Case:
     changes: dict[str, Any]
     extra: Callable[[GGUFWriter, PreTrainedModel], object] = lambda writer, module: None
     in_llama_cpp: bool = True
-    """Whether llama.cpp computes the same: it leaves out Phi-3's and Mistral's sliding windows and a Gemma's scale, and
-    takes another activation for GPT-NeoX."""
+    """Whether llama.cpp computes the same: it leaves out Mistral's and Phi-3's sliding windows, and a Gemma's scale."""
     told: dict[str, float] = field(default_factory=dict)
     """What llama.cpp does not read from the file."""
 
@@ -146,8 +146,8 @@ CASES = {
         long_and_short,
     ),
     "gpt2": Case("gpt2", {}),
-    "gptneox": Case("gpt_neox", {"use_parallel_residual": True}, in_llama_cpp=False),
-    "gptneox, one after the other": Case("gpt_neox-sequential", {}, in_llama_cpp=False),
+    "gptneox": Case("gpt_neox", {"use_parallel_residual": True}),
+    "gptneox, one after the other": Case("gpt_neox-sequential", {}),
 }
 
 
@@ -155,9 +155,13 @@ def tokens() -> list[int]:
     return torch.randint(2, VOCAB, (NUM_TOKENS,), generator=torch.Generator().manual_seed(1)).tolist()
 
 
+def module_of(case: Case) -> PreTrainedModel:
+    return random_module(case.variant, vocab_size=VOCAB, **case.changes)
+
+
 def made(case: Case, path: Path) -> tuple[Path, torch.Tensor]:
     """The file of a case, and transformers' logits ``(tokens, vocab)``."""
-    module = random_module(case.variant, vocab_size=VOCAB, **case.changes)
+    module = module_of(case)
     write_gguf(path, module, lambda writer: case.extra(writer, module))
     with torch.inference_mode():
         return path, module(torch.tensor([tokens()])).logits[0]
@@ -179,6 +183,23 @@ def test_a_file_computes_what_the_model_it_was_made_from_computes(tmp_path: Path
     with torch.inference_mode():
         logits = base.module(torch.tensor([tokens()])).logits[0]
     assert relative(logits, expected) < 1e-4
+
+
+PACKED = [name for name in CASES if name.split(",")[0].split(" ")[0] in ("llama", "mistral", "qwen2", "qwen3")]
+
+
+@pytest.mark.parametrize("name", [name for name in PACKED if "biases" not in name])
+def test_packed_weights_rotate_and_see_as_far_as_the_file_says(tmp_path: Path, name: str) -> None:
+    module = module_of(CASES[name])
+    path = write_gguf(tmp_path / "model.gguf", module, lambda writer: CASES[name].extra(writer, module))
+    base = BaseModelManager(str(path), device="cpu", precision="int8").load_model()
+    if not isinstance(base, PackedModel):
+        pytest.skip("no packed weights on this machine")
+    cosine, sine = module.model.rotary_emb(torch.empty(1, 1, 1), torch.arange(NUM_TOKENS)[None])
+    for ours, theirs in zip(base.rotary_table(NUM_TOKENS), (cosine[0], sine[0]), strict=True):
+        assert (ours - theirs).abs().max() < 1e-5
+    windows = [base.window(layer) for layer in range(base.info.num_layers)]
+    assert windows == [getattr(module.config, "sliding_window", None)] * base.info.num_layers
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,8 +13,8 @@ from gguf import GGUFWriter
 
 from adaptrix_core.base import BaseModelManager
 from adaptrix_core.errors import BaseModelError
-from tests.base.gguf_files import write_gguf
-from tests.tiny_models import byte_tokenizer, random_module
+from tests.base.gguf_files import replacing, text, write_gguf
+from tests.tiny_models import random_module
 
 VOCAB = 288
 
@@ -41,10 +40,6 @@ def number(key: str, value: float) -> Callable[[GGUFWriter], object]:
 
 def count(key: str, value: int) -> Callable[[GGUFWriter], object]:
     return lambda writer: writer.add_uint32(key, value)
-
-
-def text(key: str, value: str) -> Callable[[GGUFWriter], object]:
-    return lambda writer: writer.add_string(key, value)
 
 
 def values(name: str, size: int) -> Callable[[GGUFWriter], object]:
@@ -88,19 +83,6 @@ REFUSED: dict[str, tuple[Callable[[GGUFWriter], object], str]] = {
         "llama.attention.head_count_kv differs between layers",
     ),
 }
-
-
-def replacing(writer_change: Callable[[GGUFWriter], object]) -> Callable[[GGUFWriter], object]:
-    """A change that may also overwrite a key that is written already."""
-
-    def change(writer: GGUFWriter) -> None:
-        fresh = GGUFWriter(path=None, arch=writer.arch)
-        writer_change(fresh)
-        for key in fresh.kv_data[0]:
-            writer.kv_data[0].pop(key, None) if key != "general.architecture" else None
-        writer_change(writer)
-
-    return change
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
@@ -187,45 +169,3 @@ def test_a_pointer_in_place_of_the_file_is_called_so(tmp_path: Path) -> None:
     random_module().save_pretrained(tmp_path / "hub")
     (tmp_path / "hub" / "model.safetensors").write_text(pointer)
     assert "git lfs pull" in refusal(tmp_path / "hub").message
-
-
-# --- how text is split ------------------------------------------------------------------------------------------------
-
-SPLITS = ["gpt-2", "smollm", "llama-bpe", "tekken", "qwen2", "gpt-4o"]
-TEXTS = [
-    "Hello, world!  It's 12345 o'clock\n\n  now",
-    "x=1234;\ty += 56\r\n# don't  stop",
-    "Ünïcode — 日本語 12 ３４ 😀",
-]
-
-
-@pytest.mark.parametrize("split", SPLITS)
-def test_text_is_split_as_the_file_says_and_as_llama_cpp_does(tmp_path: Path, split: str) -> None:
-    llama_cpp = pytest.importorskip("llama_cpp", reason="the extra `peers` is not installed")
-    tokenizer = byte_tokenizer()
-    module = random_module(vocab_size=len(tokenizer))
-    path = write_gguf(tmp_path / "m.gguf", module, replacing(text("tokenizer.ggml.pre", split)), tokenizer=tokenizer)
-    base = BaseModelManager(str(path), device="cpu", precision="fp32").load_model()
-    theirs = llama_cpp.Llama(str(path), vocab_only=True, verbose=False)
-    for sentence in TEXTS:
-        assert base.encode(sentence) == theirs.tokenize(sentence.encode(), add_bos=False, special=True), sentence
-
-
-def test_digits_are_cut_apart_where_the_file_says_so(tmp_path: Path) -> None:
-    pieces = {}
-    for split in ("gpt-2", "smollm"):
-        path = write_gguf(
-            tmp_path / f"{split}.gguf",
-            random_module(vocab_size=VOCAB),
-            replacing(text("tokenizer.ggml.pre", split)),
-        )
-        tokenizer = BaseModelManager(str(path), device="cpu", precision="fp32").load_model().require_tokenizer()
-        pieces[split] = [piece for piece, _ in tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str("a 123")]
-    assert pieces == {"gpt-2": ["a", "Ġ123"], "smollm": ["a", "Ġ", "1", "2", "3"]}
-
-
-def test_a_file_that_does_not_say_how_text_is_split_is_warned_about(tmp_path: Path, caplog) -> None:
-    path = written(tmp_path, lambda writer: writer.kv_data[0].pop("tokenizer.ggml.pre"))
-    with caplog.at_level(logging.WARNING, logger="adaptrix_core"):
-        BaseModelManager(str(path), device="cpu", precision="fp32").load_model()
-    assert "tokenizer.ggml.pre" in caplog.text
