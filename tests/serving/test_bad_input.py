@@ -292,6 +292,18 @@ async def test_names_that_no_adapter_may_have(http: httpx.AsyncClient, world: Wo
     assert error["param"] == "lora_name"
 
 
+@pytest.mark.parametrize("sent", ["{uploads}/my lora", "my lora"])
+async def test_a_peft_directory_is_refused_by_the_path_that_was_sent(
+    http: httpx.AsyncClient, world: World, sent: str
+) -> None:
+    (world.uploads / "my lora").mkdir(exist_ok=True)
+    (world.uploads / "my lora" / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    path = sent.format(uploads=world.uploads)
+    answer = await http.post("/v1/load_lora_adapter", json={"lora_name": "lora", "lora_path": path})
+    error = refused(answer, 422, "signature_missing", f"adaptrix import '{path}' --sign")
+    assert error["message"].startswith(f"{path}: a PEFT directory")
+
+
 async def test_an_adapter_for_another_base(http: httpx.AsyncClient, world: World, tmp_path: Path) -> None:
     save_tiny_base(tmp_path / "other", seed=1)
     foreign = world.write_adapter(world.uploads, "foreign", 5, load_base(tmp_path / "other"))
