@@ -12,6 +12,7 @@ from rich.console import Console
 from adaptrix_core.cli.names import complete_adapters
 from adaptrix_core.cli.options import output_options
 from adaptrix_core.cli.session import Session
+from adaptrix_core.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -79,6 +80,8 @@ def evaluate(
         )
     if record:
         _require_key()
+    if replies is not None:
+        _require_writable(replies.parent, "--replies")
     with session.output.waiting("looking at the adapters"):
         from adaptrix_core.adapters import AdapterManager, TrustPolicy
 
@@ -87,6 +90,8 @@ def evaluate(
         manager = AdapterManager(wanted.dir, None, trust)
         for name in names:  # unknown and untrusted ones are refused before a model is loaded
             trust.check(manager.snapshot(name))
+            if record:
+                _require_writable(manager.path_of(name), "--record")
     if data is not None:
         _on_data(session, settings, manager, names, data, scorer or "exact", problems, max_tokens, replies, record)
     else:
@@ -101,6 +106,14 @@ def _require_key() -> None:
             f"--record signs, and there is no key at {default_private_key()}; `adaptrix sign --new-key` makes one"
         )
     check_private_key(default_private_key())
+
+
+def _require_writable(place: Path, option: str) -> None:
+    from adaptrix_core.writable import why_not_writable
+
+    fault = why_not_writable(place)
+    if fault is not None:
+        raise ConfigError([f"{option}: {fault}"])
 
 
 def _on_data(

@@ -16,7 +16,8 @@ from adaptrix_core.cli.options import output_options
 from adaptrix_core.cli.publication import require_publishable
 from adaptrix_core.cli.session import Session
 from adaptrix_core.cli.trust import trust_policy
-from adaptrix_core.errors import AdapterExists, AdapterNotFound, InvalidRequest
+from adaptrix_core.errors import AdapterExists, AdapterNotFound, ConfigError, InvalidRequest
+from adaptrix_core.writable import why_not_writable
 
 if TYPE_CHECKING:
     from adaptrix_core.adapters import Snapshot
@@ -145,6 +146,9 @@ def export_adapter(session: Session, adapter: str, output: Path, base_model: str
     """Write ADAPTER, a name, name@version or directory, as a PEFT directory OUTPUT. Its signature is checked first."""
     if output.exists() and any(output.iterdir()):
         raise AdapterExists(f"{output} is not empty; name a new directory")
+    unwritable = why_not_writable(output)
+    if unwritable is not None:
+        raise ConfigError([f"OUTPUT {output}: {unwritable}"])
     from adaptrix_core.adapters import AdapterManager
     from adaptrix_core.adapters.peft import export_peft
 

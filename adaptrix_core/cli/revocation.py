@@ -47,8 +47,12 @@ def revoke(
     if session.local:
         raise click.UsageError("a local engine ends with its command; revoke on a server, drop --local")
 
+    from adaptrix_core.adapters.keys import check_private_key, default_private_key
+
+    private = key or default_private_key()
+    check_private_key(private)
+
     async def work() -> dict[str, Any]:
-        from adaptrix_core.adapters.keys import default_private_key
         from adaptrix_core.adapters.revocation import sign_list
         from adaptrix_core.cli.remote import RemoteTarget
 
@@ -56,10 +60,11 @@ def revoke(
             current = await _list_in_force(target, trust_policy(session, trusted_keys).trusted_keys_dir)
             packages = await _packages(target, adapter)
             revoked = current.without(packages) if undo else current.with_packages(packages, reason)
-            outcome = await target.publish_revocations(sign_list(revoked, key or default_private_key()))
+            outcome = await target.publish_revocations(sign_list(revoked, private))
             return {**outcome, "packages": packages, "revoked": not undo}
 
-    outcome = asyncio.run(work())
+    with session.output.waiting(f"{'taking back the revocation of' if undo else 'revoking'} {adapter}"):
+        outcome = asyncio.run(work())
     session.output.result(outcome, lambda out: _show(out, outcome))
 
 

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from adaptrix_core.errors import DataError
 from adaptrix_core.training.prompting import Generator, Messages
 
 
@@ -23,11 +24,7 @@ class RememberedReplies:
         self, generator: Generator, path: Path, digest_of: Callable[[str | None], str], batch_size: int = 32
     ) -> None:
         self._generator, self._path, self._digest_of, self._batch_size = generator, path, digest_of, batch_size
-        self._known: dict[str, str] = {}
-        if path.exists():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                row = json.loads(line)
-                self._known[row["key"]] = row["reply"]
+        self._known = _read(path) if path.exists() else {}
 
     def generate(self, prompts: Sequence[Messages], adapter: str | None, max_tokens: int) -> list[str]:
         """One reply per conversation, in order; new ones are written to the file batch by batch."""
@@ -48,6 +45,24 @@ class RememberedReplies:
             for key, reply in zip(keys, replies, strict=True):
                 self._known[key] = reply
                 file.write(json.dumps({"key": key, "reply": reply}) + "\n")
+
+
+def _read(path: Path) -> dict[str, str]:
+    """Key to reply. A last line that was cut off, as a killed run leaves it, is dropped; another is a DataError."""
+    content = path.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    known: dict[str, str] = {}
+    for number, line in enumerate(whole.splitlines(), start=1):
+        try:
+            row = json.loads(line)
+            known[row["key"]] = row["reply"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                [f"{path} line {number} holds no reply; name another file, or delete this one to begin anew"]
+            ) from error
+    if len(whole) < len(content):
+        path.write_bytes(whole)  # the next reply begins a line of its own
+    return known
 
 
 def _key(prompt: Messages, digest: str, max_tokens: int) -> str:

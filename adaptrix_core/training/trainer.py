@@ -256,8 +256,16 @@ class _Run:
             "validation": [asdict(entry) for entry in self._validation],
         }
         # Written beside and moved over, so that a kill leaves the old checkpoint or the new one.
-        torch.save(state, path.with_suffix(".new"))
-        os.replace(path.with_suffix(".new"), path)
+        try:
+            torch.save(state, path.with_suffix(".new"))
+            os.replace(path.with_suffix(".new"), path)
+        except (OSError, RuntimeError) as error:  # torch says RuntimeError of a full disk
+            path.with_suffix(".new").unlink(missing_ok=True)
+            raise AdaptrixError(
+                f"no checkpoint could be written to {path.parent} after {self.next_step} steps ({error}); make room, "
+                "and give the same command again: it goes on from the checkpoint before",
+                code="checkpoint_failed",
+            ) from error
 
     def _resume(self) -> None:
         path = self._config.output_dir / CHECKPOINT

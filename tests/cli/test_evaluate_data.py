@@ -48,6 +48,7 @@ def test_an_adapter_of_no_task_family_is_measured_beside_the_base(
         (["math_reasonin"], 1, "did you mean"),
         (["--scorer", "fuzzy"], 2, "'fuzzy' is not one of"),
         (["--data", "nothing.jsonl"], 1, "cannot be read"),
+        (["--replies", "/proc/here/replies.jsonl"], 1, "--replies: /proc cannot be written to"),
     ],
 )
 def test_what_is_wrong_is_said_before_an_engine_starts(

@@ -156,3 +156,12 @@ def test_a_key_without_signing_is_wrong_usage(place: Path) -> None:
     done = run("import", place / "shouting", "--key", place / "alice.key")
     assert done.exit_code == 2
     assert "--key belongs to --sign" in done.output
+
+
+def test_an_export_to_a_place_that_cannot_be_written_is_refused_first(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forbid_loading(monkeypatch)
+    done = run("export", "shouting", "/proc/out", "--config", place / "settings.yaml")
+    assert done.exit_code == 1
+    assert "OUTPUT /proc/out: /proc cannot be written to" in done.stderr

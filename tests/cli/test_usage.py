@@ -130,3 +130,11 @@ def _cpu_seconds(command: list[str]) -> float:
     subprocess.run(command, check=True, capture_output=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+
+
+def test_a_key_that_is_not_there_is_missed_before_a_server_is_asked(closed_port: int, tmp_path: Path) -> None:
+    key = ["--key", str(tmp_path / "none.key"), "--url", f"http://127.0.0.1:{closed_port}"]
+    done = CliRunner().invoke(cli, ["revoke", "x", *key])
+    assert done.exit_code == 1
+    assert "[key_not_found]" in done.stderr
+    assert "adaptrix sign --new-key" in done.stderr

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from adaptrix_core.errors import ConfigError
+from adaptrix_core.errors import ConfigError, DataError
 from adaptrix_core.routing.prompts import paraphrases
 from adaptrix_core.training.evaluate import EvaluateConfig, Evaluation, as_problem, left_to_base
 from adaptrix_core.training.prompting import Messages, base_prompts
@@ -146,3 +146,23 @@ def test_all_faults_of_the_settings_are_named_at_once() -> None:
     assert "math_reasoning" in raised.value.faults[0]
     with pytest.raises(ConfigError, match="adapters is empty"):
         EvaluateConfig(adapters=())
+
+
+def test_a_reply_that_was_cut_off_is_made_again_and_a_foreign_file_is_refused(tmp_path: Path) -> None:
+    class Echo:
+        def generate(self, prompts: Sequence[Messages], adapter: str | None, max_tokens: int) -> list[str]:
+            return [prompt[-1]["content"] for prompt in prompts]
+
+    def remembered(path: Path) -> RememberedReplies:
+        return RememberedReplies(Echo(), path, lambda adapter: "digest")
+
+    path = tmp_path / "replies.jsonl"
+    prompts: list[Messages] = [[{"role": "user", "content": text}] for text in ("one", "two")]
+    remembered(path).generate(prompts, None, 4)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-9])
+    assert remembered(path).generate(prompts, None, 4) == ["one", "two"]
+    assert path.read_bytes() == whole
+    path.write_bytes(b"not a reply\n" + whole)
+    with pytest.raises(DataError, match="line 1 holds no reply"):
+        remembered(path)

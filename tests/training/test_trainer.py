@@ -155,6 +155,26 @@ def test_a_run_that_has_ended_is_not_trained_again(tmp_path: Path) -> None:
         train_examples(random_base(seed=1), examples[:8], tiny_config(tmp_path), forbidden, held_out=examples[8:])
 
 
+def test_a_full_disk_ends_the_run_and_leaves_the_last_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = torch.save
+
+    def full(state: dict[str, list[object]], path: Path) -> None:
+        if len(state["steps"]) > 2:
+            path.write_bytes(b"half a checkpoint")
+            raise RuntimeError("[enforce fail at inline_container.cc:603] . PytorchStreamWriter failed writing file")
+        save(state, path)
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(AdaptrixError, match=r"no checkpoint could be written.*after 4 steps") as raised:
+        train_examples(random_base(), tiny_examples(), tiny_config(tmp_path))
+    assert raised.value.code == "checkpoint_failed"
+    monkeypatch.setattr(torch, "save", save)
+    assert [path.name for path in tmp_path.glob("checkpoint*")] == ["checkpoint.pt"]
+    assert train_examples(random_base(), tiny_examples(), tiny_config(tmp_path)).first_step == 2
+
+
 def test_a_loss_that_is_not_a_number_ends_the_run_at_once(tmp_path: Path) -> None:
     base = random_base()
     with torch.no_grad():
