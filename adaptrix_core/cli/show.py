@@ -75,6 +75,10 @@ def _facts(document: Mapping[str, Any], said: Mapping[str, Any]) -> Iterator[tup
     yield "sampling", _sampling(document.get("sampling") or {})
     yield "signer", document.get("signer") or "nobody that is trusted"
     yield "digest", document["digest"]
+    if document.get("alias_of"):
+        yield "alias of", document["alias_of"]
+    if document.get("withheld"):
+        yield "withheld", f"{document['withheld']['message']}  [{document['withheld']['code']}]"
     for warning in document.get("warnings") or ():
         yield "warning", warning
     for replica, refusal in (document.get("refused") or {}).items():

@@ -145,6 +145,8 @@ async def test_a_transfer_reaches_a_running_server_by_itself_and_a_broken_file_c
     assert (await ask(http, OWNED)).headers["x-adaptrix-digest"] == before
     listed = {f"{a['name']}@{a['version']}": a for a in (await http.get("/v1/adapters")).json()["data"]}
     assert listed[f"{OWNED}@9.9.9"]["withheld"]["code"] == "name_owned"
+    shown = (await http.get(f"/v1/adapters/{OWNED}@9.9.9")).json()
+    assert (shown["withheld"]["code"], shown["metadata"]["version"]) == ("name_owned", "9.9.9")
     assert f"{OWNED}@9.9.9" not in {card["id"] for card in (await http.get("/v1/models")).json()["data"]}
     (setup.keys / TRANSFERS_FILE).write_text("{broken")
     assert refused(await publish(http, setup.write(OWNED, "9.9.10", 79, by_partner=True)), 409, "name_owned")
