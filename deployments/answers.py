@@ -10,10 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from adaptrix_core.errors import InvalidRequest
 from deployments.token_text import numbered
 from deployments.wire import Likely, Piece
 
 Kind = Literal["chat", "text"]
+
+MAX_LOGPROBS = 100_000
+"""Of an answer that is not streamed: 4000 tokens with 20 others each, and room. Writing them takes some 0.3 s."""
 
 
 @dataclass(frozen=True)
@@ -85,15 +89,24 @@ class WholeAnswer:
     def __init__(self, head: AnswerHead, num_rows: int) -> None:
         self._head = head
         self._rows = [_Row() for _ in range(num_rows)]
+        self._num_logprobs = 0
 
     def add(self, pieces: Iterable[Piece]) -> None:
-        """Append pieces, in any order of rows."""
+        """Append pieces, in any order of rows. Raises InvalidRequest where they hold more than one answer may."""
         for piece in pieces:
             row = self._rows[piece.row]
             row.text.append(piece.text)
             if piece.logprob is not None:
                 row.pieces.append(piece)
+                self._num_logprobs += 1 + len(piece.top)
             row.finish_reason = piece.finish_reason or row.finish_reason
+        if self._num_logprobs > MAX_LOGPROBS:
+            raise InvalidRequest(
+                f"the answer holds more than {MAX_LOGPROBS} log-probabilities (the tokens of all choices, and the "
+                "likeliest ones for each); stream it, or ask for fewer",
+                code="too_many_logprobs",
+                param="logprobs",
+            )
 
     def document(self, usage: Usage) -> dict[str, Any]:
         """The finished response."""

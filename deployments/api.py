@@ -6,12 +6,10 @@ Knows paths, headers and statuses. Who answers is found in `generation.py`; what
 
 from __future__ import annotations
 
-import base64
 import logging
 from contextlib import aclosing
 from typing import Any
 
-import numpy as np
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from ray.exceptions import RayError
@@ -25,6 +23,7 @@ from deployments.answers import ChunkedAnswer, Usage, WholeAnswer
 from deployments.bodies import read_body, read_document
 from deployments.catalogue import Catalogue, shortened
 from deployments.deadlines import Deadline
+from deployments.embedding_answer import embedding_answer
 from deployments.endpoints import (
     ADAPTER,
     ADAPTERS,
@@ -177,17 +176,8 @@ def _router_endpoints(app: FastAPI, services: Services) -> None:
                 f"embedding model {shortened(body.model)!r} does not exist; known: {model!r}", param="model"
             )
         vectors, tokens = await router().embed(body.texts(), body.dimensions, principal.salt)
-        data = [
-            {"object": "embedding", "index": index, "embedding": _encoded(vector, body.encoding_format)}
-            for index, vector in enumerate(vectors)
-        ]
-        usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-        return JSONResponse({"object": "list", "model": model, "data": data, "usage": usage})
-
-
-def _encoded(vector: list[float], encoding: str) -> list[float] | str:
-    """OpenAI's base64 form is little-endian float32; its client asks for that by default."""
-    return base64.b64encode(np.asarray(vector, "<f4").tobytes()).decode() if encoding == "base64" else vector
+        answer = await embedding_answer(model, vectors, tokens, body.encoding_format)
+        return Response(answer, media_type="application/json")
 
 
 def _adapter_endpoints(app: FastAPI, services: Services) -> None:

@@ -116,12 +116,18 @@ class TextEmbedder:
 
     def _run(self, texts: list[str]) -> Vectors:
         readable = [text.encode("utf-8", "replace").decode() for text in texts]  # lone surrogates stop the tokenizer
+        parts = [readable[start : start + self._batch_size] for start in range(0, len(texts), self._batch_size)]
+        return np.concatenate([self._run_part(part) for part in parts])
+
+    def _run_part(self, texts: list[str]) -> Vectors:
+        """One batch. The model is free between two of them: a few texts do not wait for somebody's thousands."""
+        if self._packed is not None:
+            token_ids = self._token_ids(texts)
+            with self._model_lock:
+                return np.asarray(self._packed(token_ids).numpy(), np.float32)
         with self._model_lock:
-            if self._packed is not None:
-                parts = [readable[start : start + self._batch_size] for start in range(0, len(texts), self._batch_size)]
-                return np.concatenate([self._packed(self._token_ids(part)).numpy() for part in parts])
             rows = self._model.encode(
-                readable,
+                texts,
                 batch_size=self._batch_size,
                 normalize_embeddings=True,
                 convert_to_numpy=True,

@@ -77,6 +77,18 @@ def test_threads_get_what_one_caller_gets(embedder: TextEmbedder) -> None:
     np.testing.assert_allclose(rows, embedder.embed(texts), atol=1e-5)
 
 
+def test_a_few_texts_do_not_wait_for_somebodys_thousands(embedder: TextEmbedder) -> None:
+    many = [f"{number} " + "many words in a row " * 20 for number in range(600)]
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(embedder.embed, many)
+        waited = 0
+        while not first.done():
+            embedder.embed([f"one text, {waited}"])
+            waited += 1
+    assert waited >= 5, "others had to wait for all of them"
+    assert first.result().shape == (600, embedder.dimension)
+
+
 def test_a_megabyte_is_cut_before_it_is_tokenised(embedder: TextEmbedder) -> None:
     started = time.perf_counter()
     rows = embedder.embed(["word " * 200_000])

@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from deployments.answers import AnswerHead, ChunkedAnswer, Kind, Offsets, WholeAnswer, chat_logprobs, text_logprobs
+from adaptrix_core.errors import InvalidRequest
+from deployments.answers import (
+    MAX_LOGPROBS,
+    AnswerHead,
+    ChunkedAnswer,
+    Kind,
+    Offsets,
+    WholeAnswer,
+    chat_logprobs,
+    text_logprobs,
+)
 from deployments.token_text import NEVER, TokenTexts, shown
 from deployments.wire import Likely, Piece
 from tests.serving.conftest import BASE_ID, Local
@@ -147,6 +157,16 @@ async def test_a_character_of_four_tokens_is_four_entries_whole_and_streamed(kin
         assert told is not None
         assert told["text_offset"] == [0, 1, 1, 1, 1]
         assert [offset for one in streamed for offset in one["text_offset"]] == told["text_offset"]
+
+
+async def test_more_log_probabilities_than_one_answer_may_hold_are_refused_not_gathered(local: Local) -> None:
+    top = tuple(Likely(str(n), n, -1.0) for n in range(20))
+    answer = WholeAnswer(AnswerHead("text", "id", 0, "m"), 1)
+    with pytest.raises(InvalidRequest, match=str(MAX_LOGPROBS)):
+        answer.add([piece("a", b"a", top)] * (MAX_LOGPROBS // 20))
+    asked = body(local, prompt=["one"] * 8, n=4, max_tokens=300, logprobs=20, logit_bias={})
+    refused = await local.http.post(TEXT, json=asked)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "too_many_logprobs")
 
 
 async def test_tokens_that_look_alike_keep_their_own_entries() -> None:
