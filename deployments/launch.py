@@ -188,8 +188,9 @@ def _application_status(name: str) -> Any:
 
 
 def _missing(response: httpx.Response) -> str:
-    if response.headers.get("content-type", "").startswith("application/json"):
-        return "waiting: " + "; ".join(response.json().get("missing", ["the application"]))
+    is_json = response.headers.get("content-type", "").startswith("application/json")
+    if is_json and (missing := response.json().get("missing")):
+        return "waiting: " + "; ".join(missing)
     return "loading the base model, the adapters and the router"
 
 

@@ -145,6 +145,11 @@ async def test_headers_that_change_nothing(local: Local, headers: dict[str, Any]
     assert answer.status_code == 200, answer.text
 
 
+async def test_of_a_field_that_comes_twice_the_last_counts(local: Local) -> None:
+    body = f'{{"model": "nobody", "prompt": "a", "max_tokens": 1, "model": "{BASE_ID}"}}'
+    assert (await local.http.post(TEXT, content=body)).status_code == 200
+
+
 async def test_a_message_is_cut_and_made_whole_characters() -> None:
     answer = error_response(OSError(2, "No such file", "/secret/place/" + "\udce9" * 50_000))
     assert answer.status_code == 507

@@ -52,7 +52,7 @@ def test_headers_that_a_proxy_stumbles_over(server: Server, header: bytes, statu
     assert ask(server).status_code == 200
 
 
-@pytest.mark.parametrize("line", [b"GET /nowhere", b"PUT /v1/models", b"BREW /v1/models", b"GET /v1/models/%00%ff"])
+@pytest.mark.parametrize("line", [b"GET /nowhere", b"PUT /v1/models", b"TRACE /v1/models", b"GET /v1/models/%00%ff"])
 def test_paths_and_methods_that_are_no_endpoints(server: Server, line: bytes) -> None:
     got, headers, body = sent(server, line + b" HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
     assert got in (404, 405)

@@ -22,7 +22,7 @@ PAUSE_S = 0.5
 """What the other client may add to the longest pause between two events of a stream."""
 SIZE = (1 << 20) - 1000
 """The server of these tests takes bodies of 1 MiB."""
-TIMES = 3
+TIMES, TRIES = 3, 3
 
 
 def filled(pattern: bytes) -> bytes:
@@ -79,6 +79,16 @@ def longest_pause_s(server: Server, meanwhile: Callable[[], object]) -> float:
     return max(later - earlier for earlier, later in zip([began, *during], during, strict=False))
 
 
+def assert_undisturbed(server: Server, undisturbed_s: float, meanwhile: Callable[[], object]) -> None:
+    """What pauses a stream does so every time; what a busy machine does, it does not."""
+    pauses: list[float] = []
+    while len(pauses) < TRIES:
+        pauses.append(longest_pause_s(server, meanwhile))
+        if pauses[-1] < undisturbed_s + PAUSE_S:
+            return
+    raise AssertionError(f"pauses of {pauses} s, undisturbed {undisturbed_s:.2f} s")
+
+
 @pytest.fixture(scope="module")
 def undisturbed_s(server: Server) -> float:
     """The longest pause of a stream beside which nothing happens."""
@@ -88,17 +98,15 @@ def undisturbed_s(server: Server) -> float:
 @pytest.mark.parametrize("what", COSTLY)
 def test_a_stream_does_not_pause_for_anothers_costly_request(server: Server, undisturbed_s: float, what: str) -> None:
     body, code = COSTLY[what]
-    answers: list[httpx.Response] = []
 
     def send() -> None:
         for _ in range(TIMES):
             headers = {"content-type": "application/json"}
-            answers.append(httpx.post(f"{server.url}{TEXT}", content=body, headers=headers, timeout=120))
+            answer = httpx.post(f"{server.url}{TEXT}", content=body, headers=headers, timeout=120)
+            assert answer.json()["error"]["code"] == code, answer.text
+            assert len(answer.content) < 32_000
 
-    pause_s = longest_pause_s(server, send)
-    assert [answer.json()["error"]["code"] for answer in answers] == [code] * TIMES
-    assert max(len(answer.content) for answer in answers) < 32_000
-    assert pause_s < undisturbed_s + PAUSE_S, f"{pause_s:.2f} s, undisturbed {undisturbed_s:.2f} s"
+    assert_undisturbed(server, undisturbed_s, send)
 
 
 def test_a_stream_does_not_pause_for_anothers_long_conversation(server: Server, undisturbed_s: float) -> None:
@@ -109,5 +117,13 @@ def test_a_stream_does_not_pause_for_anothers_long_conversation(server: Server, 
         answer = httpx.post(f"{server.url}{CHAT}", json=body, timeout=120)
         assert answer.json()["error"]["code"] == "context_length_exceeded", answer.text
 
-    pause_s = longest_pause_s(server, send)
-    assert pause_s < undisturbed_s + PAUSE_S, f"{pause_s:.2f} s, undisturbed {undisturbed_s:.2f} s"
+    assert_undisturbed(server, undisturbed_s, send)
+
+
+def test_a_stream_does_not_pause_for_anothers_thousand_embeddings(server: Server, undisturbed_s: float) -> None:
+    body = {"model": "auto", "input": [f"{number} a few words" for number in range(1000)], "encoding_format": "float"}
+
+    def send() -> None:
+        assert httpx.post(f"{server.url}/v1/embeddings", json=body, timeout=120).status_code == 200
+
+    assert_undisturbed(server, undisturbed_s, send)
