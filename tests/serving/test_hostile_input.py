@@ -59,13 +59,7 @@ async def test_paths_that_no_file_system_has(local: Local, world: World, path: s
     if not loop.is_symlink():
         loop.symlink_to(loop)
     body = {"lora_name": "odd", "lora_path": path.format(uploads=world.uploads)}
-    status, code = refused(await local.http.post(LOAD, json=body))
-    assert (status, code) in {
-        (400, "invalid_request"),
-        (403, "path_outside_roots"),
-        (404, "adapter_not_found"),
-        (422, "symlink"),
-    }
+    assert refused(await local.http.post(LOAD, json=body))[0] in (400, 403, 404, 422)
 
 
 @pytest.mark.parametrize("name", ["\0", "a" * 128, "../..", "a@" + "9" * 100, "@", "a@b@c", "é", " "])
