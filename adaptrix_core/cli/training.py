@@ -20,6 +20,7 @@ from adaptrix_core.cli.session import Session
 if TYPE_CHECKING:
     from adaptrix_core.training.result import TrainResult
 
+DEFAULT_BASE = "smollm2-135m"
 OF_PUBLISH = "--version, --description, --route-example, --license, --overwrite and --sign belong to --publish"
 
 
@@ -30,7 +31,7 @@ OF_PUBLISH = "--version, --description, --route-example, --license, --overwrite 
     required=True,
     help="A task family, a JSONL file, or gsm8k, code-alpaca, reclor (also as NAME:PATH of a local copy).",
 )
-@click.option("--base", "base_model", default="smollm2-135m", show_default=True, help="Base model to train on.")
+@click.option("--base", "base_model", help="Base model to train on [default: the one of --config, smollm2-135m].")
 @click.option(
     "--output", type=click.Path(file_okay=False, path_type=Path), help="Working directory [default: runs/NAME]."
 )
@@ -80,7 +81,7 @@ def train(
     session: Session,
     name: str,
     output: Path | None,
-    base_model: str,
+    base_model: str | None,
     modules: str | None,
     publish: Path | None,
     version: str | None,
@@ -104,10 +105,13 @@ def train(
         raise click.UsageError("--key belongs to --sign")
     from adaptrix_core.training.config import TrainConfig
 
+    configured = session.settings.base
+    base_name = base_model or (configured.model if session.config is not None else DEFAULT_BASE)
+    lineage = configured.lineage if base_model is None and session.config is not None else None
     given = {key: value for key, value in options.items() if value is not None}
     if modules is not None:
         given["modules"] = tuple(module.strip() for module in modules.split(","))
-    config = TrainConfig(name=name, output_dir=output or Path("runs") / name, base_model=base_model, **given)
+    config = TrainConfig(name=name, output_dir=output or Path("runs") / name, base_model=base_name, **given)
     publication = None
     if publish is not None:
         publication = Publication.of(
@@ -122,8 +126,8 @@ def train(
         from adaptrix_core.training.run import train as run_training
         from adaptrix_core.training.run_report import verdict
     pairs = read_data(config, console)
-    with session.output.waiting(f"loading {base_model}"):
-        base = BaseModelManager(base_model, precision="fp32").load_model()
+    with session.output.waiting(f"loading {base_name}"):
+        base = BaseModelManager(base_name, precision="fp32", lineage=lineage).load_model()
     session.output.note(
         f"a checkpoint every {config.checkpoint_every} steps in {config.output_dir}; the same command resumes the run"
     )

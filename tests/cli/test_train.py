@@ -14,6 +14,8 @@ import pytest
 from click.testing import Result
 
 from adaptrix_core.adapters import generate_key_pair
+from adaptrix_core.base import BaseModelManager
+from adaptrix_core.errors import BaseModelError
 from tests.serving.tiny import save_tiny_base
 
 Adaptrix = Callable[..., Result]
@@ -104,6 +106,27 @@ def test_a_bad_line_is_named_at_once(adaptrix: Adaptrix, place: Path, tmp_path: 
     assert done.exit_code == 1
     assert "bad.jsonl line 41" in done.stderr
     assert "[invalid_data]" in done.stderr
+
+
+@pytest.mark.parametrize(("option", "loaded"), [(True, "base"), (False, "other")])
+def test_the_base_is_that_of_the_settings_unless_one_is_named(
+    adaptrix: Adaptrix, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: bool, loaded: str
+) -> None:
+    asked: list[str] = []
+
+    def load(manager: BaseModelManager) -> None:
+        asked.append(manager.model_name)
+        raise BaseModelError("enough")
+
+    monkeypatch.setattr("adaptrix_core.base.manager.BaseModelManager.load_model", load)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "adapters").mkdir()
+    settings = tmp_path / "settings.yaml"
+    adapters = f"{{dir: {tmp_path}/adapters, trusted_keys_dir: {place}/trusted}}"
+    settings.write_text(f"base: {{model: {tmp_path}/other}}\nadapters: {adapters}\n")
+    command = ["train", "sums", "--data", place / "pairs.jsonl", "--output", tmp_path / "run", "--config", settings]
+    assert adaptrix(*command, *(["--base", place / "base"] if option else [])).exit_code == 1
+    assert [Path(name).name for name in asked] == [loaded]
 
 
 @pytest.mark.integration
