@@ -43,7 +43,7 @@ async def publish(services: Services, archive: bytes, allow_downgrade: bool = Fa
     Raises AdapterRejected (the archive, or the adapter), Conflict (that version exists with other contents).
     """
     files = await asyncio.to_thread(files_in, archive)
-    name = describe(Snapshot("upload", files)).name
+    name = (await asyncio.to_thread(describe, Snapshot("upload", files))).name  # hashes all of it
     if name in RESERVED or name == await services.store.base_id():
         raise InvalidRequest(f"the archive's adapter is called {name!r}, which is reserved; give it another name")
     published = await services.store.publish(files, allow_downgrade)

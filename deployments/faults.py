@@ -35,7 +35,6 @@ def invalid_body(error: ValidationError, model: type[BaseModel] | None) -> Inval
 
 
 def _code(details: Sequence[ErrorDetails]) -> str:
-    """The code of pydantic's custom errors is ours; its own kinds are told by the message."""
     if all(detail["type"] == "extra_forbidden" for detail in details):
         return "unsupported_field"
     return "invalid_request"

@@ -177,7 +177,7 @@ class AdapterStore:
         Raises Conflict where that version has other contents.
         """
         snapshot = Snapshot("upload", files)
-        wanted = describe(snapshot)
+        wanted = await asyncio.to_thread(describe, snapshot)  # hashes all of it
         await self._presence.until(lambda: wanted.name not in self._busy, SETTLE_TIMEOUT_S)
         if wanted.name in self._busy:
             raise _busy(wanted.name)
