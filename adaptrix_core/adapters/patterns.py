@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from adaptrix_core.errors import AdapterRejected
+from adaptrix_core.errors import AdapterRejected, AdapterUnavailable
 
 SECONDS = 2
 """Processor time for all expressions of one adapter. The 560 modules of 80 layers against 560 alternatives take 0.1."""
@@ -43,7 +43,10 @@ Matches = Mapping[Pattern, Mapping[str, str | None]]
 
 
 def match_names(patterns: Sequence[Pattern], names: Sequence[str], origin: str) -> Matches:
-    """Match every pattern with every name. AdapterRejected (bad_peft): not an expression, or too costly to match."""
+    """Match every pattern with every name. AdapterRejected (bad_peft): not an expression, or too costly to match.
+
+    AdapterUnavailable: the system starts no more processes.
+    """
     if not patterns:
         return {}
     if len(patterns) > MAX_PATTERNS:
@@ -79,6 +82,8 @@ def _run(patterns: Sequence[Pattern], names: Sequence[str]) -> list[dict]:
         output = done.stdout
     except subprocess.TimeoutExpired as error:
         output = error.stdout or b""
+    except OSError as error:
+        raise AdapterUnavailable(f"no process can be started to match an adapter's patterns: {error}") from error
     return [json.loads(line) for line in output.splitlines(keepends=True) if line.endswith(b"\n")]
 
 

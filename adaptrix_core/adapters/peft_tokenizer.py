@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adaptrix_core.adapters.limits import MIB
-from adaptrix_core.adapters.snapshot import read_file
+from adaptrix_core.adapters.snapshot import beginning_of_file, read_file
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 SUMMARY_FILE = "adapter_tokenizer.json"
 _MAX_TEXT_BYTES = 1 * MIB
-_MAX_TOKENIZER_BYTES = 64 * MIB
 _MAX_TOKENS = 1000
 _SHOWN = 3
 
@@ -82,11 +81,24 @@ def _template(directory: Path, config: Mapping[str, Any]) -> str | None:
 
 def _added(directory: Path, config: Mapping[str, Any]) -> list[str]:
     decoder = config.get("added_tokens_decoder")
-    entries = list(decoder.values()) if isinstance(decoder, dict) else []
-    more = _object(directory, "tokenizer.json", _MAX_TOKENIZER_BYTES).get("added_tokens")
-    entries += more if isinstance(more, list) else []
+    entries = [*decoder.values()] if isinstance(decoder, dict) else []
+    entries += _added_tokens_of(beginning_of_file(directory, "tokenizer.json", _MAX_TEXT_BYTES))
     tokens = {token for entry in entries if (token := _token(entry))}
     return sorted(tokens | set(_object(directory, "added_tokens.json")))
+
+
+def _added_tokens_of(beginning: bytes) -> list[Any]:
+    """The added tokens in a tokenizer.json, which stand before its vocabulary; that may be tens of megabytes long."""
+    text = beginning.decode("utf-8", "replace")
+    key = text.find('"added_tokens"')
+    start = text.find("[", key)
+    if key < 0 or start < 0:
+        return []
+    try:
+        entries, _ = json.JSONDecoder().raw_decode(text, start)
+    except (ValueError, RecursionError):
+        return []
+    return entries if isinstance(entries, list) else []
 
 
 def _token(value: Any) -> str:
@@ -109,8 +121,8 @@ def _shown(tokens: list[str]) -> str:
     return ", ".join(token[:40] for token in tokens[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def _object(directory: Path, name: str, max_bytes: int = _MAX_TEXT_BYTES) -> dict[str, Any]:
-    data = _text(directory, name, max_bytes)
+def _object(directory: Path, name: str) -> dict[str, Any]:
+    data = _text(directory, name)
     return {} if data is None else _loads(data)
 
 
@@ -122,9 +134,9 @@ def _loads(data: bytes) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _text(directory: Path, name: str, max_bytes: int = _MAX_TEXT_BYTES) -> bytes | None:
+def _text(directory: Path, name: str) -> bytes | None:
     """A file that may be missing; one that an adapter must not have (a link, an outsize one) counts as missing."""
     try:
-        return read_file(directory, name, max_bytes)
+        return read_file(directory, name, _MAX_TEXT_BYTES)
     except (AdapterRejected, AdapterNotFound):
         return None

@@ -92,6 +92,16 @@ def read_file(directory: Path, name: str, max_bytes: int) -> bytes:
         os.close(fd)
 
 
+def beginning_of_file(directory: Path, name: str, max_bytes: int) -> bytes:
+    """The first bytes of a plain file of ``directory``; none where there is no such file."""
+    try:
+        fd = os.open(directory / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return b""
+    with os.fdopen(fd, "rb") as file:
+        return file.read(max_bytes) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
+
+
 def _open_directory(directory: Path) -> int:
     try:
         return os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -198,9 +199,23 @@ def test_the_bases_own_tokenizer_beside_an_adapter_is_no_cause_to_warn(spoken) -
     assert told(directory, base) == []
 
 
-@pytest.mark.parametrize("name", ["tokenizer_config.json", "generation_config.json", "adapter_tokenizer.json"])
+def test_a_vocabulary_of_any_size_is_not_read_for_its_added_tokens(spoken) -> None:
+    directory, base = spoken
+    added = [{"id": 9, "content": "<|new|>", "special": True}]
+    head = json.dumps({"version": "1.0", "added_tokens": added})[:-1]
+    (directory / "tokenizer.json").write_text(head + ', "model": ' + "[" * 50_000_000)
+    before = time.process_time()
+    (warning,) = told(directory, base)
+    assert "added tokens (<|new|>)" in warning
+    assert time.process_time() - before < 0.5
+
+
 @pytest.mark.parametrize(
-    "content", ["[" * 50_000, "[1]", '{"eos_token_id": "x", "eos_token": 3, "chat_template": 3}', ""]
+    "name", ["tokenizer_config.json", "tokenizer.json", "generation_config.json", "adapter_tokenizer.json"]
+)
+@pytest.mark.parametrize(
+    "content",
+    ["[" * 50_000, "[1]", '"added_tokens": [', '{"eos_token_id": "x", "eos_token": 3, "chat_template": 3}', ""],
 )
 def test_no_content_of_these_files_stops_a_load(spoken, name: str, content: str) -> None:
     directory, base = spoken

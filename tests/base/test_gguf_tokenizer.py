@@ -9,6 +9,7 @@ import pytest
 from gguf import GGUFWriter
 
 from adaptrix_core.base import BaseModel, BaseModelManager
+from adaptrix_core.base.source import gguf_file_of
 from adaptrix_core.errors import BaseModelError
 from tests.base.gguf_files import replacing, text, write_gguf
 from tests.tiny_models import byte_tokenizer, random_module
@@ -17,8 +18,9 @@ VOCAB = 288
 
 
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ADAPTRIX_CACHE", str(tmp_path / "cache"))
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    if "embedded" not in request.node.name:  # its conversion is the user's own, made once
+        monkeypatch.setenv("ADAPTRIX_CACHE", str(tmp_path / "cache"))
 
 
 def load(path: Path) -> BaseModel:
@@ -42,6 +44,16 @@ def test_text_is_split_as_the_file_says_and_as_llama_cpp_does(tmp_path: Path, sp
     base = load(path)
     theirs = llama_cpp.Llama(str(path), vocab_only=True, verbose=False)
     for sentence in TEXTS:
+        assert base.encode(sentence) == theirs.tokenize(sentence.encode(), add_bos=False, special=True), sentence
+
+
+@pytest.mark.slow
+def test_the_embedded_default_makes_the_tokens_that_llama_cpp_makes() -> None:
+    llama_cpp = pytest.importorskip("llama_cpp", reason="the extra `peers` is not installed")
+    file = gguf_file_of("smollm2-135m")
+    theirs = llama_cpp.Llama(str(file), vocab_only=True, verbose=False)
+    base = BaseModelManager("smollm2-135m", device="cpu", precision="fp32").load_model()
+    for sentence in (*TEXTS, "a list\n\n1. one\n\n2. two", "x  =  12", "½ cup", Path(__file__).read_text()):
         assert base.encode(sentence) == theirs.tokenize(sentence.encode(), add_bos=False, special=True), sentence
 
 
