@@ -165,3 +165,28 @@ def test_an_export_to_a_place_that_cannot_be_written_is_refused_first(
     done = run("export", "shouting", "/proc/out", "--config", place / "settings.yaml")
     assert done.exit_code == 1
     assert "OUTPUT /proc/out: /proc cannot be written to" in done.stderr
+
+
+def test_a_parent_of_checkpoints_is_called_so_and_one_of_them_is_named(place: Path, tmp_path: Path) -> None:
+    for step in (50, 100):
+        shutil.copytree(place / "shouting", tmp_path / "run" / f"checkpoint-{step}")
+    refused = run("import", tmp_path / "run", "--config", place / "settings.yaml", "--name", "steps")
+    said = refused.stderr.replace("\n", "")
+    assert refused.exit_code == 1
+    assert "it holds 2 adapters" in said
+    assert "checkpoint-100" in said
+
+
+def test_a_refusal_of_what_the_hub_sent_names_the_id_that_was_asked_for(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fetched(_repository: str, directory: Path) -> Path:
+        shutil.copytree(place / "shouting", directory, dirs_exist_ok=True)
+        config = json.loads((directory / "adapter_config.json").read_text())
+        (directory / "adapter_config.json").write_text(json.dumps({**config, "use_dora": True}))
+        return directory
+
+    monkeypatch.setattr("adaptrix_core.adapters.peft_hub.download_peft", fetched)
+    refused = run("import", "org/dora@v2", "--config", place / "settings.yaml")
+    assert refused.exit_code == 1
+    assert "org/dora@v2: PEFT features" in refused.stderr.replace("\n", " ")
