@@ -112,7 +112,7 @@ class JsonSchema(Body):
 class ResponseFormat(Body):
     """The form that the answer must have."""
 
-    type: Literal["text", "json_object", "json_schema"]
+    type: Literal["text", "json_object", "json_schema"] = "text"
     json_schema: JsonSchema | None = None
 
     @model_validator(mode="after")

@@ -117,6 +117,7 @@ def said(answer: dict[str, Any]) -> Any:
         {"reasoning_effort": "low", "verbosity": "high", "parallel_tool_calls": False, "modalities": ["text"]},
         {"stream_options": {"include_usage": False}, "logprobs": False, "top_logprobs": 0},
         {"stop": "", "logit_bias": {}, "response_format": {"type": "text", "json_schema": None}},
+        {"stop": [], "response_format": {}, "stream_options": {}},
         {"max_completion_tokens": 1},
         {"adaptrix": {"mix": None, "fork": None, "fallback": None}},
     ],
