@@ -225,5 +225,18 @@ REVOKE = _described(
     errors=CHANGING,
 )
 HEALTH = _described("Whether requests can be served", gives=answers.Health)
+HEALTH["openapi_extra"]["parameters"] = [
+    {
+        "name": name,
+        "in": "query",
+        "allowEmptyValue": True,
+        "schema": {"type": "string", "maxLength": 0},
+        "description": meaning,
+    }
+    for name, meaning in (
+        ("live", "Whether this ingress answers at all; asks nobody else. For liveness probes."),
+        ("ready", "Whether requests can be served, as without it. For load balancers."),
+    )
+]
 HEALTH["responses"][503] = {**HEALTH["responses"][200], "description": "Not ready; what is missing."}
 METRICS = _described("Prometheus text", scope="generate", errors=(401,))

@@ -30,6 +30,7 @@ from deployments.errors import NotReady, as_core_error
 from deployments.follow import StoreFollower
 from deployments.garbage import spare_what_is_loaded
 from deployments.generation import Batches
+from deployments.living import living
 from deployments.metrics import Metrics
 from deployments.names import public_id
 from deployments.principals import KeyRing
@@ -127,8 +128,8 @@ class HandleStore:
 
     async def overview(self) -> tuple[Catalogue, list[Report]]:
         """The catalogue and the reports of live replicas."""
-        overview: tuple[Catalogue, list[Report]] = await self._ask("overview")
-        return overview
+        catalogue, reports = await self._ask("overview")
+        return catalogue, await living(reports)
 
     async def about(self, bundle: str) -> dict[str, Any]:
         """What a bundle says about itself."""

@@ -24,7 +24,7 @@ async def readiness(services: Services) -> list[str]:
     try:
         _, reports = await services.store.overview()
         if not reports and not await services.store.is_asleep():
-            missing.append("no model replica has reported yet")
+            missing.append("no model replica is there yet")
     except AdaptrixError as error:
         missing.append(error.message)
     if services.router is not None:

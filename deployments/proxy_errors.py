@@ -1,8 +1,9 @@
 """What Ray Serve's HTTP proxy says of its own accord, in the shape that all our errors have.
 
 The proxy answers for itself where there is no application yet, where the ingress is lost, full or silent, and where it
-cannot read a header; then with plain text, or with nothing, which its server makes a plain 500. An ASGI middleware of
-the proxies, beside `proxy_refusals.py`. Answers of the application pass through untouched.
+cannot read a header; then with plain text, or with nothing, which its server makes a plain 500. Where the ingress is
+lost in mid-stream it just stops: the stream gets its last event here, so that no reader takes a part for the whole. An
+ASGI middleware of the proxies, beside `proxy_refusals.py`. Answers of the application pass through untouched.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adaptrix_core.errors import AdaptrixError, Overloaded, RequestTimeout
 from deployments.deadlines import Deadline
-from deployments.errors import NotReady, error_response
+from deployments.errors import NotReady, error_document, error_response
 from deployments.guard import refuse_control_headers
 from deployments.request_id import REQUEST_ID, cleaned_id
+from deployments.streaming import DONE, MEDIA_TYPE, events
 
 logger = logging.getLogger(__name__)
 
@@ -44,13 +46,20 @@ class ProxyErrors:
             answer.trouble = answer.trouble or error
         except Exception as error:
             logger.exception("%s %s failed in the proxy", scope["method"], scope["path"])
-            if answer.has_begun:
+            if answer.has_begun and not answer.is_cut_off:
                 raise
             answer.trouble = error
         if not answer.has_begun:
             await error_response(answer.trouble or _LOST)(scope, receive, send)
+        elif answer.is_cut_off:
+            logger.warning("the ingress of a stream was lost: %s", scope["path"])
+            await answer.end_stream(_LOST_MIDWAY)
 
 
+_LOST_MIDWAY = NotReady(
+    "the part of the server that held this stream was lost; what came is good, but not all: send the request again",
+    code="ingress_lost",
+)
 _LOST = NotReady("the part of the server that took this request was lost; send it again", code="ingress_lost")
 
 
@@ -61,6 +70,14 @@ class _Answer:
         self._send = send
         self.has_begun = False
         self.trouble: BaseException | None = None
+        self._is_stream = False
+        self._is_complete = False
+        self._tail = b""
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether a stream of events has begun, and not ended as ours do."""
+        return self._is_stream and not (self._is_complete and self._tail == DONE)
 
     async def send(self, message: Message) -> None:
         """Pass on what the application says; of what the proxy says, only remember that it did."""
@@ -71,7 +88,23 @@ class _Answer:
             if self.trouble is not None:
                 return
         self.has_begun = True
+        self._note(message)
+        if self.is_cut_off and self._is_complete:
+            return  # `end_stream` says so, and ends it
         await self._send(message)
+
+    async def end_stream(self, error: AdaptrixError) -> None:
+        """Give a stream that was cut off the end that our streams have."""
+        body = events([error_document(error)]) + DONE
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+    def _note(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._is_stream = Headers(raw=message["headers"]).get("content-type", "").startswith(MEDIA_TYPE)
+        elif message["type"] == "http.response.body":
+            self._is_complete = not message.get("more_body", False)
+            if self._is_stream:
+                self._tail = (self._tail + message.get("body", b""))[-len(DONE) :]
 
 
 def _own_trouble(status: int, headers: Headers) -> AdaptrixError | None:

@@ -11,6 +11,7 @@ import logging
 import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 
 import ray
@@ -59,6 +60,7 @@ class ModelReplica:
 
         context = serve.get_replica_context()
         self._replica_id = context.replica_id.unique_id
+        self._actor_id = ray.get_runtime_context().get_actor_id()
         self._synced = ""
         self._follower = StoreFollower(settings.adapters, namespace_of(context.app_name), self._on_catalogue)
         start_logging(settings.observe)
@@ -149,7 +151,7 @@ class ModelReplica:
 
     async def _report(self) -> None:
         report = await self._worker.report(self._replica_id, self._synced)
-        await self._follower.store.report.remote(report)
+        await self._follower.store.report.remote(replace(report, actor_id=self._actor_id))
 
     async def _keep_reporting(self) -> None:
         while True:

@@ -26,6 +26,9 @@ SERVE_ENVIRONMENT = {
 }
 
 LOCAL_ENVIRONMENT = {
+    # All of Ray's processes listen on loopback alone: who reaches one of them can run code here. The name is Ray's, of
+    # the systems on which that is its default.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     # Beside these, where a cluster is this machine alone and has no dashboard: no notes on handlers and tasks (and
     # nothing in `ray list tasks`), Ray's own figures of the node once a minute, and a rare look for new log files,
     # whose lines nobody wants printed. `benchmarks.idle` shows what it saves.

@@ -42,15 +42,15 @@ async def server_sent_events(
                 usage.count(pieces, rows_per_prompt)
                 documents += answer.chunks([piece for piece in pieces if not broke_off(piece)])
                 if documents:
-                    yield _events(documents)
+                    yield events(documents)
                 documents = []
                 raise_if_broken(pieces)
         if include_usage:
-            yield _events([answer.usage(usage)])
+            yield events([answer.usage(usage)])
     except Exception as error:
         shown = as_core_error(error)
         logger.warning("stream ended by an error: %s", shown.message)
-        yield _events([error_document(shown)])
+        yield events([error_document(shown)])
     yield DONE
 
 
@@ -70,7 +70,8 @@ def raise_if_broken(pieces: Iterable[Piece]) -> None:
             raise RequestTimeout(f"{piece.error}; allow more time, or ask for fewer tokens", code="deadline_exceeded")
 
 
-def _events(documents: Iterable[dict[str, Any]]) -> bytes:
+def events(documents: Iterable[dict[str, Any]]) -> bytes:
+    """One event for each document."""
     return b"".join(
         b"data: " + json.dumps(d, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n" for d in documents
     )

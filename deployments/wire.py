@@ -229,6 +229,8 @@ class Report:
     """By bundle digest, where there is something to say."""
     revocations: int = 0
     """Number of the revocation list in force on this replica."""
+    actor_id: str | None = None
+    """Ray's id of the replica's process; None where it is no actor."""
     sampling: Sampling = field(default_factory=dict)
     """Of the base model alone."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 
 import httpx
@@ -66,10 +67,15 @@ async def test_the_proxys_own_answers_take_the_shape_of_ours(
     assert ("retry-after" in got.headers) == (told[0] in (429, 503))
 
 
+WHOLE = b"data: 0\n\ndata: 1\n\ndata: 2\n\ndata: [DONE]\n\n"
+
+
 async def parts() -> Awaitable[None]:  # type: ignore[misc]
     for number in range(3):
         yield b"data: %d\n\n" % number  # type: ignore[misc]
         await asyncio.sleep(0)
+    yield b"data: [DONE]\n"  # type: ignore[misc]
+    yield b"\n"  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +93,32 @@ async def test_the_applications_answers_pass_through(answer: Callable[[], Respon
     got, plain = await asked(proxy(answer)), answer()
     assert got.status_code == plain.status_code
     assert {**plain.headers, "date": ""}.items() <= {**got.headers, "date": ""}.items()
-    assert got.content == (b"data: 0\n\ndata: 1\n\ndata: 2\n\n" if isinstance(plain, StreamingResponse) else plain.body)
+    assert got.content == (WHOLE if isinstance(plain, StreamingResponse) else plain.body)
+
+
+def cut_off(how: str) -> ASGIApp:
+    """A proxy whose ingress is lost after two events."""
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        for number in range(2):
+            await send({"type": "http.response.body", "body": b"data: %d\n\n" % number, "more_body": True})
+        if how == "ended":
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        if how == "raised":
+            raise RuntimeError("the ingress is gone")
+
+    return serve
+
+
+@pytest.mark.parametrize("how", ["returned", "ended", "raised"])
+async def test_a_stream_whose_ingress_is_lost_ends_with_an_error_event(how: str) -> None:
+    got = await asked(cut_off(how))
+    *parts, error, done, rest = got.text.split("\n\n")
+    assert (parts, done, rest) == (["data: 0", "data: 1"], "data: [DONE]", "")
+    told = json.loads(error.removeprefix("data: "))["error"]
+    assert (told["code"], told["type"]) == ("ingress_lost", "server_error")
 
 
 async def test_what_operators_ask_ray_serve_itself_stays_as_it_is() -> None:
