@@ -24,7 +24,8 @@ from adaptrix_core.engine.constraint import json_grammar
 from adaptrix_core.engine.mailbox import Mailbox
 from adaptrix_core.engine.request import RowProgress, Timings
 from adaptrix_core.engine.sampler import as_row_error
-from adaptrix_core.errors import EngineStopped, InvalidRequest
+from adaptrix_core.engine.tenant_queue import TenantQueue
+from adaptrix_core.errors import ContextLengthExceeded, EngineStopped, InvalidRequest
 from adaptrix_core.injection.mix import constant
 from adaptrix_core.observe.tracing import Tracing
 from adaptrix_core.sampling import explained
@@ -39,6 +40,11 @@ from deployments.wire import AdapterNumbers, GenerateCall, Holding, Piece, Repor
 QUICK_CHARACTERS = 1000
 """Text up to here is encoded where it is, in some tenths of a millisecond; longer text must not hold up the streams."""
 
+PROBE_CHARACTERS = 8
+"""Characters by token of the context in the beginning of a long text that is encoded first. Most texts have 3 to 5."""
+TEXTS_WAITING = 256
+"""Long texts of one tenant that may wait to be encoded."""
+
 TEMPLATE_CHARACTERS = 40
 
 
@@ -50,6 +56,7 @@ class EngineWorker:
         if threads is not None:
             torch.set_num_threads(threads)
         self._tracing = tracing
+        self._encoding = TenantQueue("texts", threads=4, at_once=2, max_waiting=TEXTS_WAITING)
         self._pace = Pace(settings.replicas.messages_per_s)
         self._private = PrivateDirectory()
         # The engine's own catalogue stays empty: packages are loaded by path, as `Holdings` brings them.
@@ -111,7 +118,9 @@ class EngineWorker:
         params = SamplingParams(**sampling_arguments(call))
         encoding = spans.begin("encode")
         slow = num_characters(call.prompt) > QUICK_CHARACTERS
-        token_ids = await asyncio.to_thread(self._encode, call.prompt) if slow else self._encode(call.prompt)
+        token_ids = (
+            await self._encoding.run(call.salt, self._encode_long, call.prompt) if slow else self._encode(call.prompt)
+        )
         encoding.end()
         pinning = spans.begin("adapter.pin")
         async with self.holdings.pinned(call.mixes) as pinned:
@@ -186,6 +195,19 @@ class EngineWorker:
     async def _forget_prefixes(self, weights_digest: str) -> int:
         return await self._loop.call(lambda engine: engine.prefixes.forget(weights_digest))
 
+    def _encode_long(self, prompt: Any) -> tuple[int, ...]:
+        """As `_encode`; what is far too long is refused by its beginning, in a part of the time."""
+        limit = self._engine.max_row_tokens
+        length = PROBE_CHARACTERS * limit
+        for text in texts_of(prompt):
+            if len(text) > length and len(self._engine.base.encode(text[:length])) > limit:
+                raise ContextLengthExceeded(
+                    f"a text of {len(text)} characters has more than {limit} tokens, which is what the context holds; "
+                    "shorten it",
+                    param="messages" if isinstance(prompt, tuple) else "prompt",
+                )
+        return self._encode(prompt)
+
     def _encode(self, prompt: Any) -> tuple[int, ...]:
         token_ids = self._engine.encode(prompt)
         if not token_ids:
@@ -227,7 +249,14 @@ def num_characters(prompt: str | tuple[int, ...] | tuple[Mapping[str, str], ...]
     """Characters of text to encode, about `TEMPLATE_CHARACTERS` of them around each message; token ids have none."""
     if isinstance(prompt, str):
         return len(prompt)
-    return sum(len(part["content"]) + TEMPLATE_CHARACTERS for part in prompt if not isinstance(part, int))
+    return sum(len(text) + TEMPLATE_CHARACTERS for text in texts_of(prompt))
+
+
+def texts_of(prompt: str | tuple[int, ...] | tuple[Mapping[str, str], ...]) -> list[str]:
+    """The texts of a prompt; token ids have none."""
+    if isinstance(prompt, str):
+        return [prompt]
+    return [part["content"] for part in prompt if not isinstance(part, int)]
 
 
 def sampling_arguments(call: GenerateCall) -> dict[str, Any]:

@@ -24,16 +24,18 @@ from weakref import WeakKeyDictionary
 from adaptrix_core.adapters import Adapter
 from adaptrix_core.engine.constraint import Constraint
 from adaptrix_core.engine.engine import AdapterChoice, Engine
-from adaptrix_core.engine.grammar_queue import GrammarQueue
 from adaptrix_core.engine.heartbeat import FIRST_STEPS, STUCK_S, Heartbeat
 from adaptrix_core.engine.mailbox import Mailbox
 from adaptrix_core.engine.request import GenerationRequest, SamplingParams, TokenEvent
+from adaptrix_core.engine.tenant_queue import TenantQueue
 from adaptrix_core.errors import EngineHung, EngineStopped
 from adaptrix_core.injection.mix import Mix
 
 log = logging.getLogger(__name__)
 
 WARM_UP_TOKENS = 64
+GRAMMARS_WAITING = 16
+"""Grammars of one tenant that may wait to be built."""
 
 T = TypeVar("T")
 _Command = tuple[Callable[..., Any], tuple[Any, ...], "Future[Any]"]
@@ -48,7 +50,7 @@ class EngineLoop:
         self.heartbeat = Heartbeat(lambda: engine.is_compiling, stuck_s, num_tokens=lambda: engine.num_step_tokens)
         self._commands: queue.SimpleQueue[_Command | None] = queue.SimpleQueue()
         self._mailboxes: dict[str, Mailbox] = {}
-        self._grammar_queues: WeakKeyDictionary[asyncio.AbstractEventLoop, GrammarQueue] = WeakKeyDictionary()
+        self._grammar_queues: WeakKeyDictionary[asyncio.AbstractEventLoop, TenantQueue] = WeakKeyDictionary()
         self._undelivered: list[TokenEvent] = []
         """Of the last step."""
         self._thread = threading.Thread(target=self._run, name="adaptrix-engine", daemon=True)
@@ -121,7 +123,9 @@ class EngineLoop:
     async def generate_groups(self, request: GenerationRequest, mailbox: Mailbox) -> AsyncGenerator[list[TokenEvent]]:
         """As `generate`, in the groups in which ``mailbox`` hands the events out. Raises what it is told to, too."""
         grammar = request.params.grammar
-        constraint = None if grammar is None else await self._grammars.compile(grammar, request.salt)
+        constraint = (
+            None if grammar is None else await self._grammars.run(request.salt, self.engine.compile_grammar, grammar)
+        )
         unfinished = 1  # until told otherwise: it may be added while its caller goes away
         try:
             unfinished = await self.call(self._add, request, mailbox, constraint)
@@ -148,11 +152,11 @@ class EngineLoop:
         return future
 
     @property
-    def _grammars(self) -> GrammarQueue:
-        """The queue of the event loop that asks."""
+    def _grammars(self) -> TenantQueue:
+        """Builds grammars for the event loop that asks."""
         loop = asyncio.get_running_loop()
         if loop not in self._grammar_queues:
-            self._grammar_queues[loop] = GrammarQueue(self.engine.compile_grammar)
+            self._grammar_queues[loop] = TenantQueue("schemas", threads=2, at_once=1, max_waiting=GRAMMARS_WAITING)
         return self._grammar_queues[loop]
 
     def _add(

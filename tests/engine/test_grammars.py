@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-import threading
 from typing import Any
 
 import pytest
 from transformers import PreTrainedTokenizerFast
 
 from adaptrix_core.engine import EngineLoop, SamplingParams
-from adaptrix_core.engine.constraint import MAX_GRAMMAR_CHARACTERS, Constraint, GrammarCompiler, json_grammar
-from adaptrix_core.engine.grammar_queue import MAX_WAITING, GrammarQueue
+from adaptrix_core.engine.constraint import MAX_GRAMMAR_CHARACTERS, GrammarCompiler, json_grammar
 from adaptrix_core.engine.grammar_trial import GrammarTrial
 from adaptrix_core.errors import InvalidRequest, Overloaded
 from tests.engine.conftest import MakeEngine
@@ -108,26 +106,6 @@ async def test_streams_go_on_while_a_grammar_is_built(
             await refused
     finally:
         loop.stop()
-
-
-async def test_a_tenant_does_not_wait_for_the_grammars_of_another() -> None:
-    release = threading.Event()
-
-    def compile_grammar(grammar: str) -> Constraint:
-        if grammar == "slow":
-            release.wait(30)
-        return grammar  # type: ignore[return-value]
-
-    queue = GrammarQueue(compile_grammar)
-    waiting = [asyncio.create_task(queue.compile("slow", b"one")) for _ in range(MAX_WAITING)]
-    await asyncio.sleep(0)
-    assert str(await queue.compile("quick", b"two")) == "quick"
-    with pytest.raises(Overloaded, match="waiting to be prepared"):
-        await queue.compile("slow", b"one")
-    release.set()
-    await asyncio.gather(*waiting)
-    assert not queue._turns
-    assert not queue._waiting
 
 
 def test_a_grammar_that_exceeds_its_limits_midway_ends_its_own_row(
