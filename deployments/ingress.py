@@ -31,6 +31,7 @@ from deployments.follow import StoreFollower
 from deployments.garbage import spare_what_is_loaded
 from deployments.generation import Batches
 from deployments.living import living
+from deployments.loopback import keep_to_loopback
 from deployments.metrics import Metrics
 from deployments.names import public_id
 from deployments.principals import KeyRing
@@ -201,6 +202,7 @@ class Ingress:
         """url: where clients find the service, to be said once it is ready."""
         context = serve.get_replica_context()
         app_name = context.app_name
+        keep_to_loopback()
         start_logging(settings.observe)
         self._follower = StoreFollower(settings.adapters, namespace_of(app_name))
         metrics = Metrics(settings.observe.metrics_adapters)

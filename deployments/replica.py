@@ -28,6 +28,7 @@ from deployments.catalogue import Catalogue
 from deployments.errors import as_core_error
 from deployments.follow import StoreFollower
 from deployments.garbage import spare_what_is_loaded
+from deployments.loopback import keep_to_loopback
 from deployments.package_source import PackageSource
 from deployments.residency import ResidencyPublisher, push_to_controller
 from deployments.revocation_board import read_shared_list
@@ -58,6 +59,7 @@ class ModelReplica:
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]  # Serve awaits it
         from deployments.worker import EngineWorker
 
+        keep_to_loopback()
         context = serve.get_replica_context()
         self._replica_id = context.replica_id.unique_id
         self._actor_id = ray.get_runtime_context().get_actor_id()

