@@ -6,8 +6,9 @@ torch.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from adaptrix_core.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from adaptrix_core.adapters.keys import default_private_key, generate_key_pair
@@ -55,38 +56,35 @@ __all__ = [
     "write_package",
 ]
 
-_HOMES = {
-    "Adapter": "adaptrix_core.adapters.package",
-    "AdapterManager": "adaptrix_core.adapters.manager",
-    "AdapterMetadata": "adaptrix_core.adapters.metadata",
-    "DynamicLoader": "adaptrix_core.adapters.loader",
-    "Limits": "adaptrix_core.adapters.limits",
-    "RedistributionCost": "adaptrix_core.adapters.redistribution",
-    "Residency": "adaptrix_core.adapters.loader",
-    "Snapshot": "adaptrix_core.adapters.snapshot",
-    "TrustPolicy": "adaptrix_core.adapters.trust",
-    "TrustReport": "adaptrix_core.adapters.trust",
-    "ValidationReport": "adaptrix_core.adapters.validation",
-    "base_warnings": "adaptrix_core.adapters.peft",
-    "default_private_key": "adaptrix_core.adapters.keys",
-    "default_trusted_keys": "adaptrix_core.places",
-    "describe": "adaptrix_core.adapters.metadata",
-    "download_peft": "adaptrix_core.adapters.peft_hub",
-    "export_peft": "adaptrix_core.adapters.peft",
-    "generate_key_pair": "adaptrix_core.adapters.keys",
-    "import_peft": "adaptrix_core.adapters.peft",
-    "is_peft_directory": "adaptrix_core.adapters.peft_directory",
-    "measure_cost": "adaptrix_core.adapters.redistribution",
-    "package_digest": "adaptrix_core.adapters.package",
-    "read_package": "adaptrix_core.adapters.package",
-    "redistribute": "adaptrix_core.adapters.redistribution",
-    "sign_package": "adaptrix_core.adapters.package",
-    "usable_name": "adaptrix_core.adapters.peft",
-    "write_package": "adaptrix_core.adapters.package",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "Adapter": "adaptrix_core.adapters.package",
+        "AdapterManager": "adaptrix_core.adapters.manager",
+        "AdapterMetadata": "adaptrix_core.adapters.metadata",
+        "DynamicLoader": "adaptrix_core.adapters.loader",
+        "Limits": "adaptrix_core.adapters.limits",
+        "RedistributionCost": "adaptrix_core.adapters.redistribution",
+        "Residency": "adaptrix_core.adapters.loader",
+        "Snapshot": "adaptrix_core.adapters.snapshot",
+        "TrustPolicy": "adaptrix_core.adapters.trust",
+        "TrustReport": "adaptrix_core.adapters.trust",
+        "ValidationReport": "adaptrix_core.adapters.validation",
+        "base_warnings": "adaptrix_core.adapters.peft",
+        "default_private_key": "adaptrix_core.adapters.keys",
+        "default_trusted_keys": "adaptrix_core.places",
+        "describe": "adaptrix_core.adapters.metadata",
+        "download_peft": "adaptrix_core.adapters.peft_hub",
+        "export_peft": "adaptrix_core.adapters.peft",
+        "generate_key_pair": "adaptrix_core.adapters.keys",
+        "import_peft": "adaptrix_core.adapters.peft",
+        "is_peft_directory": "adaptrix_core.adapters.peft_directory",
+        "measure_cost": "adaptrix_core.adapters.redistribution",
+        "package_digest": "adaptrix_core.adapters.package",
+        "read_package": "adaptrix_core.adapters.package",
+        "redistribute": "adaptrix_core.adapters.redistribution",
+        "sign_package": "adaptrix_core.adapters.package",
+        "usable_name": "adaptrix_core.adapters.peft",
+        "write_package": "adaptrix_core.adapters.package",
+    },
+)

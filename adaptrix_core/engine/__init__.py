@@ -1,13 +1,13 @@
 """Tokens in, tokens out: continuous batching of rows under different mixes.
 
-Importing this package is cheap: the names below load torch on first use, and who only wants the ranges of sampling
-parameters (`sampling_limits.py`) never does.
+Importing this package is cheap: the names below load torch and transformers on first use.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from adaptrix_core.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from adaptrix_core.engine.engine import Engine
@@ -25,22 +25,15 @@ __all__ = [
     "TokenEvent",
 ]
 
-_MODULES = {
-    "Completion": "request",
-    "Engine": "engine",
-    "EngineLoop": "loop",
-    "EngineOptions": "options",
-    "GenerationRequest": "request",
-    "SamplingParams": "request",
-    "TokenEvent": "request",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name in _MODULES:
-        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "Completion": "adaptrix_core.engine.request",
+        "Engine": "adaptrix_core.engine.engine",
+        "EngineLoop": "adaptrix_core.engine.loop",
+        "EngineOptions": "adaptrix_core.engine.options",
+        "GenerationRequest": "adaptrix_core.engine.request",
+        "SamplingParams": "adaptrix_core.engine.request",
+        "TokenEvent": "adaptrix_core.engine.request",
+    },
+)

@@ -1,7 +1,29 @@
-"""Adapters meet the model: mixes, the LoRA sum, and the hooks that apply it."""
+"""Adapters meet the model: mixes, the LoRA sum, and the hooks that apply it.
 
-from adaptrix_core.injection.injector import LayerInjector
-from adaptrix_core.injection.lora import LoraWeights, PointWeights
-from adaptrix_core.injection.mix import Mix, MixSchedule, Term
+Importing this package is cheap: the names below are loaded on first use.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from adaptrix_core.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from adaptrix_core.injection.injector import LayerInjector
+    from adaptrix_core.injection.lora import LoraWeights, PointWeights
+    from adaptrix_core.injection.mix import Mix, MixSchedule, Term
 
 __all__ = ["LayerInjector", "LoraWeights", "Mix", "MixSchedule", "PointWeights", "Term"]
+
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "LayerInjector": "adaptrix_core.injection.injector",
+        "LoraWeights": "adaptrix_core.injection.lora",
+        "Mix": "adaptrix_core.injection.mix",
+        "MixSchedule": "adaptrix_core.injection.mix",
+        "PointWeights": "adaptrix_core.injection.lora",
+        "Term": "adaptrix_core.injection.mix",
+    },
+)

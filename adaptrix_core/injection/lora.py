@@ -12,11 +12,13 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from adaptrix_core.base.families import Point
+if TYPE_CHECKING:
+    from adaptrix_core.base.families import Point
 
 
 @dataclass(frozen=True)
