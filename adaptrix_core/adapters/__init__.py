@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from adaptrix_core.adapters.loader import DynamicLoader, Residency
     from adaptrix_core.adapters.manager import AdapterManager
     from adaptrix_core.adapters.metadata import AdapterMetadata, describe
-    from adaptrix_core.adapters.package import Adapter, package_digest, read_package, sign_package, write_package
+    from adaptrix_core.adapters.package import Adapter, read_package, write_package
+    from adaptrix_core.adapters.package_contents import package_digest, sign_package
     from adaptrix_core.adapters.peft import base_warnings, export_peft, import_peft, usable_name
     from adaptrix_core.adapters.peft_directory import is_peft_directory
     from adaptrix_core.adapters.peft_hub import download_peft
@@ -80,10 +81,10 @@ __getattr__ = lazy_exports(
         "import_peft": "adaptrix_core.adapters.peft",
         "is_peft_directory": "adaptrix_core.adapters.peft_directory",
         "measure_cost": "adaptrix_core.adapters.redistribution",
-        "package_digest": "adaptrix_core.adapters.package",
+        "package_digest": "adaptrix_core.adapters.package_contents",
         "read_package": "adaptrix_core.adapters.package",
         "redistribute": "adaptrix_core.adapters.redistribution",
-        "sign_package": "adaptrix_core.adapters.package",
+        "sign_package": "adaptrix_core.adapters.package_contents",
         "usable_name": "adaptrix_core.adapters.peft",
         "write_package": "adaptrix_core.adapters.package",
     },

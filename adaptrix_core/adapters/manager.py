@@ -21,13 +21,12 @@ from adaptrix_core.adapters.keys import check_private_key
 from adaptrix_core.adapters.limits import DEFAULT_LIMITS, Limits
 from adaptrix_core.adapters.metadata import NAME_PATTERN, VERSION_PATTERN, AdapterMetadata, parse_metadata
 from adaptrix_core.adapters.name_owners import NameOwners
-from adaptrix_core.adapters.package import METADATA_FILE, Adapter, read_package, snapshot_package, write_package
-from adaptrix_core.adapters.peft import base_warnings, import_peft, usable_name
+from adaptrix_core.adapters.package_contents import snapshot_package
+from adaptrix_core.adapters.package_names import METADATA_FILE
 from adaptrix_core.adapters.peft_directory import is_peft_directory, peft_snapshot, unsigned_peft
 from adaptrix_core.adapters.remote import RemoteDirectory, is_url
 from adaptrix_core.adapters.snapshot import Snapshot, read_file
 from adaptrix_core.adapters.trust import TrustPolicy
-from adaptrix_core.adapters.validation import ValidationReport, validate_snapshot
 from adaptrix_core.errors import (
     AdapterExists,
     AdapterNotFound,
@@ -36,10 +35,12 @@ from adaptrix_core.errors import (
     Conflict,
     InvalidRequest,
 )
-from adaptrix_core.injection.lora import LoraWeights
 
 if TYPE_CHECKING:
+    from adaptrix_core.adapters.package import Adapter
+    from adaptrix_core.adapters.validation import ValidationReport
     from adaptrix_core.base import BaseModel
+    from adaptrix_core.injection.lora import LoraWeights
 
 log = logging.getLogger(__name__)
 
@@ -134,6 +135,8 @@ class AdapterManager:
 
     def read(self, snapshot: Snapshot) -> Adapter:
         """Verify and load an adapter from bytes. Raises AdapterRejected."""
+        from adaptrix_core.adapters.package import read_package  # tensors need torch, listing does not
+
         base = self.require_base()
         return read_package(
             snapshot, base.info, base.points, trust=self.trust, limits=self._limits, base_match=self._base_match
@@ -153,6 +156,8 @@ class AdapterManager:
         (name_owned) where the name is another signer's.
         """
         directory = self._directory_for(metadata, overwrite, weights.digest)
+        from adaptrix_core.adapters.package import write_package
+
         if private_key is not None:
             self._owners(self._versions(metadata.name)).require(check_private_key(private_key))
         return write_package(directory, metadata, weights, private_key=private_key)
@@ -180,6 +185,8 @@ class AdapterManager:
 
     def validate_adapter(self, source: str | Path) -> ValidationReport:
         """Run every check, keep going after a fault where that makes sense. Raises AdapterNotFound only."""
+        from adaptrix_core.adapters.validation import ValidationReport, validate_snapshot
+
         directory = self._locate(source)
         try:
             snapshot = snapshot_package(directory, self._limits)
@@ -280,6 +287,9 @@ class AdapterManager:
 
     def _load_peft(self, directory: Path) -> Adapter:
         """A PEFT directory as it stands: never signed, so only where the policy lets unsigned adapters pass."""
+        from adaptrix_core.adapters.package import Adapter
+        from adaptrix_core.adapters.peft import base_warnings, import_peft, usable_name
+
         snapshot = peft_snapshot(directory, self._limits)
         try:
             trusted = self.trust.check(snapshot)

@@ -16,7 +16,7 @@ the same bytes, and their values and digest checked. The first fault raises Adap
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,25 +26,22 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from adaptrix_core.adapters.atomic import refuse_foreign_files, write_directory, write_file
-from adaptrix_core.adapters.binding import Announced, BaseMatch, check_base, check_points, check_ranks, check_shapes
+from adaptrix_core.adapters.atomic import refuse_foreign_files, write_directory
+from adaptrix_core.adapters.binding import BaseMatch, check_base, check_points, check_ranks, check_shapes
 from adaptrix_core.adapters.limits import DEFAULT_LIMITS, Limits
 from adaptrix_core.adapters.magnitudes import check_values
-from adaptrix_core.adapters.metadata import AdapterMetadata, parse_metadata, parse_point, point_key, with_weights
-from adaptrix_core.adapters.package_names import LAYER_FILE, METADATA_FILE, TEXT_FILES, is_package_file
-from adaptrix_core.adapters.peft_directory import foreign_kind
-from adaptrix_core.adapters.remote import RemoteDirectory
-from adaptrix_core.adapters.safetensors_header import TensorEntry, malformed, read_header
+from adaptrix_core.adapters.metadata import AdapterMetadata, point_key, with_weights
+from adaptrix_core.adapters.package_contents import SUFFIX_A, SUFFIX_B, announced_tensors, metadata_of, snapshot_package
+from adaptrix_core.adapters.package_names import METADATA_FILE, is_package_file
+from adaptrix_core.adapters.safetensors_header import malformed
 from adaptrix_core.adapters.signing import sign_snapshot
-from adaptrix_core.adapters.snapshot import SIGNATURE_FILE, Snapshot, read_snapshot
+from adaptrix_core.adapters.snapshot import SIGNATURE_FILE, Snapshot
 from adaptrix_core.adapters.trust import TrustPolicy
 from adaptrix_core.errors import AdapterRejected
 from adaptrix_core.injection.lora import LoraWeights, PointWeights
 
 if TYPE_CHECKING:
     from adaptrix_core.base import BaseModelInfo, Point, PointSpec
-
-_A, _B = ".lora_A", ".lora_B"
 
 
 @dataclass(frozen=True)
@@ -95,20 +92,6 @@ def write_package(
     return metadata
 
 
-def sign_package(directory: Path, private_key: Path, limits: Limits = DEFAULT_LIMITS) -> str:
-    """Sign (or re-sign) an adapter directory; returns its package digest. Raises AdapterRejected if malformed."""
-    snapshot = snapshot_package(directory, limits)
-    metadata = metadata_of(snapshot)
-    check_ranks(metadata, announced_tensors(snapshot, metadata, limits))
-    write_file(directory / SIGNATURE_FILE, sign_snapshot(snapshot, private_key))
-    return snapshot.package_digest
-
-
-def package_digest(directory: Path, limits: Limits = DEFAULT_LIMITS) -> str:
-    """SHA-256 (hex) over names and contents of all files but the signature."""
-    return snapshot_package(directory, limits).package_digest
-
-
 def read_package(
     source: Path | Snapshot,
     base: BaseModelInfo,
@@ -140,63 +123,15 @@ def read_package(
     )
 
 
-def snapshot_package(directory: Path | RemoteDirectory, limits: Limits = DEFAULT_LIMITS) -> Snapshot:
-    """The directory's bytes; only the file names that an adapter has are let in."""
-
-    def max_bytes_of(name: str) -> int | None:
-        if not is_package_file(name):
-            return None
-        return limits.max_metadata_bytes if name in TEXT_FILES else limits.max_file_bytes
-
-    if isinstance(directory, RemoteDirectory):
-        return directory.read_snapshot(max_bytes_of, limits)
-    foreign = foreign_kind(directory)
-    if foreign is not None:
-        raise AdapterRejected(f"{directory.name}: {foreign}", code="not_an_adapter")
-    return read_snapshot(directory, max_bytes_of, limits)
-
-
-def metadata_of(snapshot: Snapshot) -> AdapterMetadata:
-    """Parse the snapshot's metadata.json. AdapterRejected: missing_file, bad_metadata."""
-    if METADATA_FILE not in snapshot.files:
-        raise AdapterRejected(f"{snapshot.origin}: no {METADATA_FILE}; not an adapter directory", code="missing_file")
-    return parse_metadata(snapshot.files[METADATA_FILE], snapshot.origin)
-
-
-def announced_tensors(snapshot: Snapshot, metadata: AdapterMetadata, limits: Limits) -> Announced:
-    """What the layer files' headers announce, exactly one A and one B for every point of the metadata.
-
-    AdapterRejected: missing_file, unexpected_file, missing_tensor, unexpected_tensor, no_tensors, and `read_header`'s.
-    """
-    wanted = {f"layer_{layer}.safetensors": layer for layer in metadata.target_layers}
-    present = {name for name in snapshot.files if LAYER_FILE.match(name)}
-    if not present:
-        raise AdapterRejected(f"{snapshot.origin}: no layer_N.safetensors, so nothing to load", code="no_tensors")
-    for code, names in (("missing_file", wanted.keys() - present), ("unexpected_file", present - wanted.keys())):
-        if names:
-            raise AdapterRejected(
-                f"{snapshot.origin}: {METADATA_FILE} lists layers {list(metadata.target_layers)}; "
-                f"{'missing' if code == 'missing_file' else 'not listed'}: {', '.join(sorted(names))}",
-                code=code,
-            )
-    announced: dict[Point, tuple[TensorEntry, TensorEntry]] = {}
-    for name, layer in wanted.items():
-        header = read_header(snapshot.files[name], f"{snapshot.origin}/{name}", limits.max_header_bytes)
-        modules = [module for at, module in map(parse_point, metadata.points) if at == layer]
-        _check_names(f"{snapshot.origin}/{name}", header.keys(), modules)
-        announced.update({(layer, module): (header[module + _A], header[module + _B]) for module in modules})
-    return announced
-
-
 def map_weights(snapshot: Snapshot, metadata: AdapterMetadata, dtype: torch.dtype = torch.float32) -> LoraWeights:
     """Tensors from checked bytes, to be computed with in ``dtype``. AdapterRejected: non_finite, digest_mismatch."""
     tensors: dict[Point, tuple[Tensor, Tensor]] = {}
     for layer in metadata.target_layers:
         stored = load_tensors(snapshot, f"layer_{layer}.safetensors")
         for name, tensor in stored.items():
-            if name.endswith(_A):
-                module = name.removesuffix(_A)
-                tensors[layer, module] = (tensor, stored[module + _B])
+            if name.endswith(SUFFIX_A):
+                module = name.removesuffix(SUFFIX_A)
+                tensors[layer, module] = (tensor, stored[module + SUFFIX_B])
     weights = LoraWeights(
         points={
             point: PointWeights(lora_a=a, lora_b=b, scaling=metadata.points[point_key(point)].scaling)
@@ -222,21 +157,13 @@ def load_tensors(snapshot: Snapshot, file_name: str) -> dict[str, Tensor]:
         raise malformed(f"{snapshot.origin}/{file_name}", str(error)) from error
 
 
-def _check_names(origin: str, names: Set[str], modules: list[str]) -> None:
-    wanted = {module + suffix for module in modules for suffix in (_A, _B)}
-    for code, faults in (("missing_tensor", wanted - names), ("unexpected_tensor", names - wanted)):
-        if faults:
-            what = "lacks tensors that metadata.json lists" if code == "missing_tensor" else "has tensors not listed"
-            raise AdapterRejected(f"{origin}: {what}: {', '.join(sorted(faults)[:5])}", code=code)
-
-
 def _layer_files(weights: LoraWeights) -> dict[str, bytes]:
     by_layer: dict[int, dict[str, Tensor]] = {}
     for (layer, module), point in sorted(weights.points.items()):
         tensors = by_layer.setdefault(layer, {})
         # Copies: safetensors refuses tensors that share memory, as tied points or views of one tensor do.
-        tensors[module + _A] = point.lora_a.detach().cpu().clone(memory_format=torch.contiguous_format)
-        tensors[module + _B] = point.lora_b.detach().cpu().clone(memory_format=torch.contiguous_format)
+        tensors[module + SUFFIX_A] = point.lora_a.detach().cpu().clone(memory_format=torch.contiguous_format)
+        tensors[module + SUFFIX_B] = point.lora_b.detach().cpu().clone(memory_format=torch.contiguous_format)
     return {f"layer_{layer}.safetensors": safetensors.torch.save(tensors) for layer, tensors in by_layer.items()}
 
 

@@ -11,7 +11,8 @@ import torch
 from adaptrix_core.adapters.binding import BaseMatch, check_base, check_points, check_ranks, check_shapes
 from adaptrix_core.adapters.limits import Limits
 from adaptrix_core.adapters.metadata import AdapterMetadata
-from adaptrix_core.adapters.package import announced_tensors, map_weights, metadata_of
+from adaptrix_core.adapters.package import map_weights
+from adaptrix_core.adapters.package_contents import announced_tensors, metadata_of
 from adaptrix_core.adapters.snapshot import Snapshot
 from adaptrix_core.adapters.trust import TrustPolicy, TrustReport
 from adaptrix_core.errors import AdapterRejected

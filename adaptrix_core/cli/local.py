@@ -5,33 +5,27 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from transformers.utils import logging as transformers_logging
-
-from adaptrix_core.adapters import AdapterManager, AdapterMetadata, TrustPolicy
 from adaptrix_core.adapters.about import about_package
+from adaptrix_core.adapters.manager import AdapterManager
+from adaptrix_core.adapters.metadata import AdapterMetadata
 from adaptrix_core.adapters.mix_names import BASE, mix_label, parse_mix
-from adaptrix_core.adapters.package import metadata_of
+from adaptrix_core.adapters.package_contents import metadata_of
+from adaptrix_core.adapters.trust import TrustPolicy
 from adaptrix_core.cli.output import Output
 from adaptrix_core.cli.target import AUTO, AdapterRow, Answer, ChatRequest, Embeddings, Message, OnText
 from adaptrix_core.config import Settings
-from adaptrix_core.engine import Engine, EngineLoop, GenerationRequest, SamplingParams
-from adaptrix_core.engine.build import build_engine
 from adaptrix_core.errors import AdapterRejected, EngineStopped
-from adaptrix_core.injection.mix import constant
-from adaptrix_core.routing.calibration import Calibration, load_calibration
-from adaptrix_core.routing.catalogue import cards_in
-from adaptrix_core.routing.embedder import TextEmbedder
 from adaptrix_core.routing.policy import Resolved
-from adaptrix_core.routing.semantic import SemanticRouter
 from adaptrix_core.sampling import asked_for
+
+if TYPE_CHECKING:
+    from adaptrix_core.engine.loop import EngineLoop
+    from adaptrix_core.routing.semantic import SemanticRouter
 
 HERE = "local"
 """What this process is called where a server lists its replicas."""
-
-# Progress is ours to show.
-transformers_logging.disable_progress_bar()
 
 
 class LocalTarget:
@@ -55,6 +49,9 @@ class LocalTarget:
 
     async def chat(self, request: ChatRequest, on_text: OnText | None = None) -> Answer:
         """Answer one request in the engine's running batch; cancelling aborts it there."""
+        from adaptrix_core.engine.request import GenerationRequest, SamplingParams
+        from adaptrix_core.injection.mix import constant
+
         loop = self._started()
         if request.model == AUTO:
             self._routing()
@@ -134,6 +131,8 @@ class LocalTarget:
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
         """By the router's embedder, which needs no base model."""
+        from adaptrix_core.routing.embedder import TextEmbedder
+
         source = self._settings.router.embedder
         with self._output.waiting("loading the embedder"):
             embedder = TextEmbedder(source)
@@ -156,7 +155,7 @@ class LocalTarget:
 
     async def unload(self, name: str, allow_downgrade: bool = False) -> dict[str, Any]:
         """Drain and forget ``name`` in this process's engine."""
-        await self._started().call(Engine.unload_adapter, name)
+        await self._started().call(lambda engine: engine.unload_adapter(name))
         return {"message": f"unloaded {name}"}
 
     async def route(self, messages: Sequence[Message]) -> dict[str, Any]:
@@ -174,12 +173,18 @@ class LocalTarget:
 
     async def status(self) -> dict[str, Any]:
         """The base model's facts, the engine's counters, and the adapter directory."""
-        stats = await self._started().call(Engine.stats)
+        stats = await self._started().call(lambda engine: engine.stats())
         return {**stats, "adapters": [row.as_dict() for row in await self.adapters()]}
 
     def _started(self) -> EngineLoop:
         if self._loop is None:
             with self._output.waiting(f"loading {self._settings.base.model}"):
+                from transformers.utils import logging as transformers_logging
+
+                from adaptrix_core.engine.build import build_engine
+                from adaptrix_core.engine.loop import EngineLoop
+
+                transformers_logging.disable_progress_bar()  # progress is ours to show
                 self._loop = EngineLoop(build_engine(self._settings))
                 self._loop.start()
         return self._loop
@@ -235,6 +240,11 @@ def _grammar(request: ChatRequest) -> str | None:
 
 def build_router(settings: Settings) -> SemanticRouter:
     """The router over the adapter directory, with the thresholds that the settings ask for."""
+    from adaptrix_core.routing.calibration import Calibration, load_calibration
+    from adaptrix_core.routing.catalogue import cards_in
+    from adaptrix_core.routing.embedder import TextEmbedder
+    from adaptrix_core.routing.semantic import SemanticRouter
+
     wanted = settings.router
     calibration = load_calibration(wanted.calibration_file) if wanted.calibration_file else Calibration()
     if wanted.threshold is not None:

@@ -30,7 +30,7 @@ def publish(session: Session, directory: Path, allow_downgrade: bool) -> None:
     """
     if session.local:
         raise click.UsageError("a local engine ends with its command; publish on a server, drop --local")
-    from adaptrix_core.adapters.package import snapshot_package
+    from adaptrix_core.adapters.package_contents import snapshot_package
 
     snapshot = snapshot_package(directory)
 

@@ -46,7 +46,7 @@ def sign(session: Session, directory: Path | None, key: Path | None, new_key: bo
     if directory is None and not new_key:
         raise click.UsageError("name the DIRECTORY of an adapter, or make a key pair with --new-key")
     from adaptrix_core.adapters.keys import check_private_key, default_private_key
-    from adaptrix_core.adapters.package import sign_package
+    from adaptrix_core.adapters.package_contents import sign_package
 
     private = key or default_private_key()
     lines = []

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from adaptrix_core.adapters import AdapterManager, TrustPolicy, describe, read_package, write_package
 from adaptrix_core.adapters.magnitudes import check_values, largest_allowed, largest_output
-from adaptrix_core.adapters.package import map_weights, metadata_of
+from adaptrix_core.adapters.package import map_weights
+from adaptrix_core.adapters.package_contents import metadata_of
 from adaptrix_core.errors import AdapterRejected
 from adaptrix_core.injection.lora import LoraWeights, PointWeights, TermTokens, apply_terms
 
