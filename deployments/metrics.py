@@ -16,7 +16,7 @@ from adaptrix_core.adapters.mix_names import BASE
 from adaptrix_core.observe.top_labels import TopLabels
 from deployments.catalogue import Catalogue
 from deployments.names import FORK, MIX
-from deployments.replica_metrics import AdapterCounters, ReplicaGauges, VllmGauges
+from deployments.replica_metrics import AdapterCounters, ReplicaNumbers, VllmGauges
 from deployments.wire import Report, RowTimes
 
 __all__ = ["CONTENT_TYPE", "Metrics"]
@@ -114,7 +114,7 @@ class Metrics:
         names = {entry.bundle: entry.name for entry in catalogue.entries}
         self._replicas.take(reports, names)
         replicas = CollectorRegistry()
-        replicas.register(ReplicaGauges(reports, names, self._labels))
+        replicas.register(ReplicaNumbers(reports, names, self._labels))
         replicas.register(VllmGauges(reports, names))
         return generate_latest(self._registry) + generate_latest(replicas)
 

@@ -29,6 +29,10 @@ class ProxyMetrics:
         """The proxy refuses a request itself."""
         self._refusals.labels(path).inc()
 
+    def text(self) -> bytes:
+        """All counters in Prometheus' text form."""
+        return generate_latest(self._registry)
+
     def appending(self, send: Send) -> Send:
         """``send`` for an answer to `GET /metrics`, which the proxy's own counts are added to."""
         start: Message = {}
@@ -42,7 +46,7 @@ class ProxyMetrics:
             if message.get("more_body", False):
                 return
             if start["status"] == HTTPStatus.OK:
-                parts.append(generate_latest(self._registry))
+                parts.append(self.text())
             body = b"".join(parts)
             MutableHeaders(scope=start)["content-length"] = str(len(body))
             await send(start)

@@ -1,4 +1,4 @@
-"""What replicas report, as Prometheus metrics: gauges as they are, counts by adapter, and the names that gateways read.
+"""What replicas report, as Prometheus metrics: their numbers, counts by adapter, and the names that gateways read.
 
 The `vllm:` names are those of the Gateway API Inference Extension's model server protocol. A gateway takes this server
 for one model server, so they are sums over the replicas behind it.
@@ -15,6 +15,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from adaptrix_core.observe.top_labels import OTHER, TopLabels
+from deployments.replica_numbers import replica_numbers
 from deployments.wire import Report
 
 MAX_REPLICAS = 256
@@ -24,7 +25,7 @@ Names = Mapping[str, str]
 """Package digest to public name."""
 
 
-class ReplicaGauges(Collector):
+class ReplicaNumbers(Collector):
     """Each replica's numbers as it last reported them."""
 
     def __init__(self, reports: Sequence[Report], names: Names, labels: TopLabels) -> None:
@@ -34,12 +35,7 @@ class ReplicaGauges(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """One metric per number, one for residency, one for rows by adapter."""
-        for name in sorted({name for report in self._reports for name in report.stats}):
-            gauge = GaugeMetricFamily(f"adaptrix_replica_{name}", "As the replica last reported it", labels=["replica"])
-            for report in self._reports:
-                if name in report.stats:
-                    gauge.add_metric([report.replica_id], report.stats[name])
-            yield gauge
+        yield from replica_numbers(self._reports)
         held = GaugeMetricFamily("adaptrix_replica_adapters", "Adapters by residency", labels=["replica", "residency"])
         for report in self._reports:
             places = [holding.residency for holding in report.held.values()]

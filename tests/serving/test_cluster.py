@@ -136,7 +136,7 @@ def test_a_client_that_goes_away_ends_its_request(server: Server, stream: bool) 
     else:
         with pytest.raises(httpx.ReadTimeout):
             httpx.post(f"{server.url}{CHAT}", json=body, timeout=httpx.Timeout(60, read=0.5))
-    wait_for(lambda: (rows_running(server), reported(server, "kv_cache_usage")) == (0, 0))
+    wait_for(lambda: (rows_running(server), reported(server, "kv_cache_usage_ratio")) == (0, 0))
     assert ask(server).status_code == 200
 
 

@@ -40,7 +40,7 @@ def have_both_answered(server: Server) -> bool:
     """Ask once more, and see by the metrics whether either replica has generated something: both are in service."""
     assert httpx.post(f"{server.url}{TEXT}", json=BODY, timeout=60).status_code == 200
     metrics = httpx.get(f"{server.url}/metrics", timeout=30).text
-    counts = re.findall(r"^adaptrix_replica_tokens_generated\{.*\} (\S+)$", metrics, re.MULTILINE)
+    counts = re.findall(r"^adaptrix_replica_tokens_generated_total\{.*\} (\S+)$", metrics, re.MULTILINE)
     return len(counts) == 2 and min(map(float, counts)) > 0
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import subprocess
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
 
 import httpx
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from adaptrix_core.observe.tracing import Tracing
@@ -18,13 +21,17 @@ from deployments.catalogue import Catalogue
 from deployments.generation import Resolved, Running
 from deployments.metrics import Metrics
 from deployments.names import NamedMix
+from deployments.proxy_metrics import ProxyMetrics
+from deployments.replica_numbers import NUMBERS
 from deployments.watch import RequestWatch
 from deployments.wire import AdapterNumbers, Entry, Piece, Report
+from deployments.worker import engine_numbers
 from tests.serving.conftest import BASE_ID, eventually
 from tests.serving.inprocess import running
 from tests.serving.tiny import World
 
 Labels = frozenset[tuple[str, str]]
+PROMTOOL = shutil.which("promtool")
 
 
 def parsed(text: str) -> dict[str, dict[Labels, float]]:
@@ -116,6 +123,38 @@ async def test_labels_stay_as_few_as_the_settings_say(world: World, tmp_path: Pa
         metrics = await scrape(http)
     labels = {value for samples in metrics.values() for key in samples for name, value in key if name == "adapter"}
     assert labels == {"base", "other", "code_generation"}
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed (Debian's package prometheus)")
+async def test_promtool_finds_nothing_in_a_scrape(world: World, tmp_path: Path) -> None:
+    """But colons in names that others prescribe."""
+    args = world.settings(adapters={"state_dir": str(tmp_path)}, router={"enabled": False})
+    async with running(args) as (http, _):
+        for model in ("math_reasoning", BASE_ID):
+            await http.post("/v1/completions", json=body(model))
+        text = (await http.get("/metrics")).text + ProxyMetrics(("/v1/completions",)).text().decode()
+    assert PROMTOOL is not None
+    done = subprocess.run([PROMTOOL, "check", "metrics"], input=text, capture_output=True, text=True, check=False)
+    findings = (done.stdout + done.stderr).splitlines()
+    assert [line for line in findings if not line.startswith("vllm:")] == []
+    assert all(line.endswith("metric names should not contain ':'") for line in findings)
+
+
+def test_every_number_that_replicas_report_has_a_name() -> None:
+    stats = engine_numbers(
+        {
+            "rows": {"running": 1, "waiting": 0},
+            "longest_wait_s": 0.0,
+            "backlog_tokens": 3,
+            "kv_blocks": {"total": 8, "used": 2, "block_size": 16},
+            "steps": 5,
+            "tokens_generated": 5,
+            "preemptions": 0,
+            "layer_tokens": [{"computed": 5, "taken_over": 0}],
+            "cut": None,
+        }
+    )
+    assert {*stats, "max_adapters"} == set(NUMBERS)
 
 
 async def test_a_client_that_leaves_is_counted_as_an_abort() -> None:

@@ -54,7 +54,7 @@ def settled(server: Server, name: str, total: int) -> Counter[str]:
 
 
 def test_one_adapters_requests_stay_together_and_spread_under_load(pair: Server) -> None:
-    name = "tokens_generated"
+    name = "tokens_generated_total"
     before = by_replica(pair, name)
     for number in range(10):
         ask(pair, "math_reasoning", f"question {number}")
@@ -79,12 +79,12 @@ def test_prompts_of_one_request_are_placed_each_by_itself(pair: Server) -> None:
 
 def test_the_next_turn_finds_its_keys_and_values(pair: Server) -> None:
     """Conversations that began on both replicas: each next turn takes over what the one before it has computed."""
-    name = "layer_tokens_taken_over"
+    name = "layer_tokens_taken_over_total"
     talks = [[f"{number}: {'What is seventeen plus twenty five? ' * 12}"] for number in range(24)]
     with ThreadPoolExecutor(len(talks)) as pool:
-        before = by_replica(pair, "tokens_generated")
+        before = by_replica(pair, "tokens_generated_total")
         answers = list(pool.map(lambda said: ask(pair, BASE_ID, *said, max_tokens=40), talks))
-    assert len(settled(pair, "tokens_generated", before.total() + 960) - before) == 2
+    assert len(settled(pair, "tokens_generated_total", before.total() + 960) - before) == 2
     for said, answer in zip(talks[:6], answers[:6], strict=True):
         before = by_replica(pair, name)
         ask(pair, BASE_ID, *said, answer, "And then?")
