@@ -29,6 +29,8 @@ _NEUTRAL: Mapping[str, tuple[Any, ...]] = {
 _NOTES = ("vocab_size", "tensor_data_layout")
 """Keys that change nothing: the vocabulary's size is the embedding's, and the layout is of training checkpoints."""
 
+_UNGROUPED = ("gpt2", "gptneox")
+"""Architectures in which every head has keys of its own."""
 _SCALE_TOLERANCE = 1e-3
 _GEMMA_WINDOW = 4096
 _GEMMA_LARGE = {"gemma2": 46, "gemma3": 62}
@@ -257,5 +259,7 @@ def _check_neutral(file: GGUFFile, keys: _Keys) -> None:
         and abs(float(scale) * keys.head_dim**0.5 - 1) > _SCALE_TOLERANCE
     ):
         raise file.refused(f"{keys.prefix}attention.scale = {scale} is not supported for this architecture")
+    if file.architecture in _UNGROUPED and keys.number("attention.head_count_kv", keys.heads) != keys.heads:
+        raise file.refused(f"{keys.prefix}attention.head_count_kv is not the number of heads, {keys.heads}")
     if keys.number("embedding_length_out", keys.hidden) not in (0, keys.hidden):
         raise file.refused(f"{keys.prefix}embedding_length_out is not the states' size, {keys.hidden}")

@@ -12,6 +12,8 @@ import torch
 from gguf import GGUFWriter
 
 from adaptrix_core.base import BaseModelManager
+from adaptrix_core.base.gguf_config import read_config
+from adaptrix_core.base.gguf_file import GGUFFile
 from adaptrix_core.errors import BaseModelError
 from tests.base.gguf_files import replacing, text, write_gguf
 from tests.tiny_models import random_module
@@ -100,7 +102,7 @@ OTHERS = {
     "qwen3": (count("qwen3.expert_count", 128), "qwen3.expert_count = 128"),
     "gemma2": (number("gemma2.attention.scale", 0.2222), "gemma2.attention.scale"),
     "phi3": (text("phi3.rope.scaling.type", "yarn"), "phi3.rope.scaling.type = yarn"),
-    "gpt2": (number("gpt2.attention.clamp_kqv", 8.0), "gpt2.attention.clamp_kqv = 8"),
+    "gpt2": (count("gpt2.attention.head_count_kv", 2), "gpt2.attention.head_count_kv"),
     "gpt_neox": (number("gptneox.attention.max_alibi_bias", 8.0), "gptneox.attention.max_alibi_bias = 8"),
 }
 
@@ -169,3 +171,41 @@ def test_a_pointer_in_place_of_the_file_is_called_so(tmp_path: Path) -> None:
     random_module().save_pretrained(tmp_path / "hub")
     (tmp_path / "hub" / "model.safetensors").write_text(pointer)
     assert "git lfs pull" in refusal(tmp_path / "hub").message
+
+
+@pytest.mark.parametrize(("architecture", "layers"), [("gemma2", 46), ("gemma3", 62)])
+def test_the_largest_gemma_scales_attention_by_a_share_of_the_states(
+    tmp_path: Path, architecture: str, layers: int
+) -> None:
+    """Google's 27B sizes (llama.cpp's `gemma2.cpp`, `gemma3.cpp`); the file does not say so, its depth does."""
+    scalars = {}
+    for depth in (layers, layers - 1):
+        writer = GGUFWriter(tmp_path / f"{depth}.gguf", architecture)
+        writer.add_block_count(depth)
+        writer.add_context_length(64)
+        writer.add_embedding_length(96)
+        writer.add_feed_forward_length(64)
+        writer.add_head_count(4)
+        writer.add_key_length(16)
+        writer.add_value_length(16)
+        writer.add_sliding_window(8)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        scalars[depth] = read_config(GGUFFile(tmp_path / f"{depth}.gguf")).query_pre_attn_scalar
+    assert scalars == {layers: 24, layers - 1: 16}
+
+
+def test_a_pattern_of_windows_may_be_a_period_or_a_list(tmp_path: Path) -> None:
+    module = random_module("gemma2", vocab_size=VOCAB, query_pre_attn_scalar=16)
+    pattern = [True, True, False, True]
+    for number, change in enumerate(
+        (
+            lambda writer: writer.add_array("gemma2.attention.sliding_window_pattern", pattern),
+            count("gemma2.attention.sliding_window_pattern", 3),
+        )
+    ):
+        path = write_gguf(tmp_path / f"{number}.gguf", module, change)
+        config = BaseModelManager(str(path), device="cpu", precision="fp32").load_model().module.config
+        assert [kind == "sliding_attention" for kind in config.layer_types] == pattern
