@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from adaptrix_core.adapters.name_owners import counting
-from adaptrix_core.errors import AdapterExists, Conflict
+from adaptrix_core.errors import AdapterExists, AdapterUnavailable, Conflict
 from deployments.catalogue import Catalogue, version_key
 from deployments.wire import Entry, Refusal, Signer
 
@@ -126,11 +126,24 @@ def refuse_conflicting(entry: Entry, entries: Sequence[Entry], names: Names, all
         )
 
 
-def refuse_foreign(entry: Entry, signer: str | None, names: Names) -> None:
-    """Raise Conflict where a new entry bears a name that is not its signer's (``signer``: the key's fingerprint)."""
+def refuse_foreign(entry: Entry, signer: Signer | None, entries: Sequence[Entry], names: Names) -> None:
+    """Raise Conflict where a new entry bears a name that is not its signer's.
+
+    Raises AdapterUnavailable where the name may be that of a shipped package whose signer nobody has told yet.
+    """
+    if entry.is_alias:
+        return
     owners = names.owners(entry.name)
-    if owners and not entry.is_alias and signer != owners[-1]:
+    if owners and _key(signer) != owners[-1]:
         raise Conflict(_foreign(entry.name, names), code="name_owned", param="lora_name")
+    shipped = [other for other in entries if other.shipped and other.name == entry.name and not other.is_refused]
+    if not owners and any(not names.knows(other.bundle) for other in shipped):
+        raise AdapterUnavailable(
+            f"{entry.name!r} is the name of a shipped adapter, and no replica has verified yet whose that is; send the "
+            "request again in a moment",
+            code="name_unconfirmed",
+            param="lora_name",
+        )
 
 
 def refuse_downgrade(gone: Sequence[Entry], entries: Sequence[Entry], allow_downgrade: bool) -> None:

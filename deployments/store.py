@@ -245,7 +245,7 @@ class AdapterStore:
     def _register(self, entry: Entry, signer: Signer | None, allow_downgrade: bool) -> None:
         """Write down who signed a new entry; a name that nobody owns is its signer's from now on. Raises Conflict."""
         if self._is_owned:
-            refuse_foreign(entry, None if signer is None else signer.key, self._names)
+            refuse_foreign(entry, signer, self._entries, self._names)
         first = {entry.name: signer} if signer is not None and not entry.is_alias else None
         # A lower version than before was asked for in so many words; a higher one is noted when it is served.
         newest = {entry.name: entry.version} if allow_downgrade and not entry.is_alias else None
@@ -256,7 +256,7 @@ class AdapterStore:
         try:
             signer = await self._offer(entry)
             if self._is_owned:
-                refuse_foreign(entry, None if signer is None else signer.key, self._names)
+                refuse_foreign(entry, signer, self._entries, self._names)
         finally:
             await self._withdraw(entry)
 

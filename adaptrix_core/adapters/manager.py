@@ -131,7 +131,11 @@ class AdapterManager:
                 param="name",
             )
         if versions:
-            self._owners(versions).require(adapter.signer_key)
+            self._owners(name).require(adapter.signer_key)
+
+    def check_signer(self, name: str, version: str, private_key: Path) -> None:
+        """Raise Conflict (name_owned) where a version signed with this key would not count beside the others there."""
+        self._owners(name, version).require(check_private_key(private_key))
 
     def read(self, snapshot: Snapshot) -> Adapter:
         """Verify and load an adapter from bytes. Raises AdapterRejected."""
@@ -159,14 +163,14 @@ class AdapterManager:
         from adaptrix_core.adapters.package import write_package
 
         if private_key is not None:
-            self._owners(self._versions(metadata.name)).require(check_private_key(private_key))
+            self.check_signer(metadata.name, metadata.version, private_key)
         return write_package(directory, metadata, weights, private_key=private_key)
 
     def install(self, snapshot: Snapshot, *, overwrite: bool = False) -> AdapterMetadata:
         """Copy a package, its signature included, under the root, once it has passed every check that a load makes."""
         adapter = self.read(snapshot)
         directory = self._directory_for(adapter.metadata, overwrite, adapter.digest)
-        self._owners(self._versions(adapter.name)).require(adapter.signer_key)
+        self._owners(adapter.name, adapter.version).require(adapter.signer_key)
         write_directory(directory, snapshot.files)
         return adapter.metadata
 
@@ -194,10 +198,13 @@ class AdapterManager:
             return ValidationReport(directory.name, ((error.code, error.message),))
         return validate_snapshot(snapshot, self.base, self.trust, self._limits, self._base_match)
 
-    def _catalogue(self) -> list[tuple[AdapterMetadata, Directory]]:
+    def _catalogue(self, name: str | None = None) -> list[tuple[AdapterMetadata, Directory]]:
+        """Everything, or everything whose directory may be an adapter of this name."""
         found: list[tuple[AdapterMetadata, Directory]] = []
         limit = self._limits.max_metadata_bytes
         for directory in self._directories():
+            if name not in (None, directory.name.partition("@")[0]):
+                continue
             try:
                 if isinstance(directory, RemoteDirectory):
                     data = directory.read_file(METADATA_FILE, limit)
@@ -223,7 +230,7 @@ class AdapterManager:
         """What a bare name means is the newest version that is good and signed by the name's owner."""
         wanted, version = _split(name)
         versions = self._versions(wanted) if version is None else [self._find(name)]
-        owners = self._owners(versions) if len(versions) > 1 else None
+        owners = self._owners(wanted) if len(versions) > 1 else None
         faults: list[AdapterRejected | Conflict] = []
         for place, (_, directory) in reversed(list(enumerate(versions))):
             try:
@@ -240,10 +247,12 @@ class AdapterManager:
                 return adapter
         raise faults[0]
 
-    def _owners(self, versions: Sequence[tuple[AdapterMetadata, Directory]]) -> NameOwners:
-        """Whose the name of these versions is, the lowest one first."""
-        signers = [self._signer(directory) for _, directory in versions]
-        return NameOwners.of(versions[0][0].name if versions else "", signers, self.trust.trusted_keys_dir)
+    def _owners(self, name: str, replaced: str | None = None) -> NameOwners:
+        """Whose ``name`` is, by the versions that lie here, without the one that is being replaced."""
+        if self.trust.policy == "off":
+            return NameOwners(name)
+        versions = [entry for entry in self._versions(name) if entry[0].version != replaced]
+        return NameOwners.of(name, [self._signer(directory) for _, directory in versions], self.trust.trusted_keys_dir)
 
     def _signer(self, directory: Directory) -> str | None:
         try:
@@ -253,7 +262,7 @@ class AdapterManager:
 
     def _versions(self, name: str) -> list[tuple[AdapterMetadata, Directory]]:
         """Everything of this name in the catalogue, the lowest version first."""
-        return [entry for entry in self._catalogue() if entry[0].name == name]
+        return [entry for entry in self._catalogue(name) if entry[0].name == name]
 
     def _find(self, name: str) -> tuple[AdapterMetadata, Directory]:
         wanted, version = _split(name)

@@ -82,8 +82,8 @@ class NameOwners:
     """Whose a name of a catalogue on disk is, which remembers nothing but what lies there."""
 
     name: str
-    owners: tuple[str, ...]
-    counting: tuple[bool, ...]
+    owners: tuple[str, ...] = ()
+    counting: tuple[bool, ...] = ()
     """Of each version in the catalogue, the lowest one first, whether it counts."""
 
     @classmethod

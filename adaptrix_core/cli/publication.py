@@ -63,8 +63,9 @@ class Publication:
         """Find out now what would go wrong after the training.
 
         Raises ConfigError (version, licence, a directory that cannot be written), AdapterExists (that version, or
-        other files), and what `check_private_key` raises.
+        other files), Conflict (another signer's name), and what `check_private_key` raises.
         """
+        from adaptrix_core.adapters import AdapterManager
         from adaptrix_core.adapters.atomic import refuse_foreign_files
         from adaptrix_core.adapters.package_names import is_package_file
         from adaptrix_core.training.publish import taken, target_of
@@ -73,6 +74,8 @@ class Publication:
         fields = {"version": self.version, "description": self.description, "license": self.license_name}
         require_publishable(fields, self.target, self.private_key)
         refuse_foreign_files(self.target, is_package_file)
+        if self.private_key is not None:
+            AdapterManager(self.target.parent).check_signer(self.name, self.version, self.private_key)
         there = target_of(self.target.parent, self.name, self.version)[1]
         # A run that has ended may be the very one that was published, which only its weights can tell.
         if there is not None and not self.overwrite and read_history(run_dir) is None:

@@ -112,6 +112,25 @@ def test_a_name_is_not_written_to_by_another_signer(catalogue, keys, base, make_
     manager.save_adapter(later, weights, private_key=partner.private)
 
 
+def test_the_only_version_may_be_replaced_by_anybody_and_without_signatures_nobody_owns(
+    keys, base, make_weights, tmp_path
+):
+    release, partner, policy = keys
+    manager = AdapterManager(tmp_path / "alone", base, policy)
+    weights = make_weights(base, seed=9)
+    metadata = describe(weights, base.info, "maths")
+    manager.save_adapter(metadata, weights, private_key=release.private)
+    manager.save_adapter(metadata, weights, private_key=partner.private, overwrite=True)
+    assert manager.load_adapter("maths").signer == "partner"
+    later = describe(weights, base.info, "maths", version="2.0.0")
+    with pytest.raises(Conflict):
+        manager.save_adapter(later, weights, private_key=release.private)
+    off = AdapterManager(tmp_path / "alone", base, TrustPolicy("off", policy.trusted_keys_dir))
+    off.save_adapter(later, weights, private_key=release.private)
+    assert off.load_adapter("maths").version == "2.0.0"
+    assert manager.load_adapter("maths").version == "1.0.0"
+
+
 def test_what_is_loaded_by_path_takes_no_name_of_the_catalogue(catalogue, keys, base, make_weights, tmp_path):
     manager, _ = catalogue
     release, partner, _ = keys

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from click.testing import Result
 from adaptrix_core.adapters import generate_key_pair
 from adaptrix_core.base import BaseModelManager
 from adaptrix_core.errors import BaseModelError
+from adaptrix_core.places import shipped_adapters
 from tests.serving.tiny import save_tiny_base
 
 Adaptrix = Callable[..., Result]
@@ -96,6 +98,15 @@ def test_a_name_that_cannot_be_served_is_refused_at_once(
     done = adaptrix("train", name, *arguments(place, tmp_path / "run")[2:])
     assert done.exit_code == 1
     assert f"name is {name!r}" in done.stderr
+
+
+@pytest.mark.usefixtures("no_base_is_loaded")
+def test_another_signers_name_is_refused_at_once(adaptrix: Adaptrix, place: Path, tmp_path: Path) -> None:
+    shutil.copytree(shipped_adapters() / "math_reasoning", tmp_path / "out" / "math_reasoning")
+    sign = ("--publish", tmp_path / "out", "--version", "9.9.9", "--sign", "--key", place / "me.key")
+    done = adaptrix("train", "math_reasoning", *arguments(place, tmp_path / "run", *sign)[2:])
+    assert done.exit_code == 1
+    assert "the name 'math_reasoning' belongs to key" in done.stderr
 
 
 @pytest.mark.usefixtures("no_base_is_loaded")

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from adaptrix_core.errors import AdapterRejected, AdapterUnavailable, ConfigError
+from adaptrix_core.errors import AdapterRejected, AdapterUnavailable, ConfigError, Conflict
 from deployments.catalogue import Catalogue
 from deployments.name_book import NameBook
-from deployments.standing import first_signed, newest_verified, refused_by_all, with_standing
+from deployments.standing import first_signed, newest_verified, refuse_foreign, refused_by_all, with_standing
 from deployments.wire import Entry, Refusal, Signer
 
 OURS, THEIRS = Signer("a" * 64, "ours"), Signer("b" * 64, "theirs")
@@ -58,6 +58,18 @@ def test_a_name_is_given_to_the_signer_of_its_lowest_version_shipped_ones_first(
     known.owned["x"] = (OURS.key,)
     assert first_signed([stored, shipped], known) == {}
     assert first_signed([entry("nick", "1", "stored", signed_name="x")], known) == {}, "an alias gives nobody a name"
+
+
+def test_nobody_is_first_to_sign_a_shipped_name_while_its_own_signer_is_not_known() -> None:
+    shipped, new = entry("x", "1.0", "shipped", shipped=True), entry("x", "9.9", "new", staged=True)
+    known = Known()
+    with pytest.raises(AdapterUnavailable):
+        refuse_foreign(new, THEIRS, [shipped, new], known)
+    refuse_foreign(entry("nick", "9.9", "new", signed_name="x"), THEIRS, [shipped, new], known)
+    known.signers["shipped"], known.owned["x"] = OURS, (OURS.key,)
+    with pytest.raises(Conflict):
+        refuse_foreign(new, THEIRS, [shipped, new], known)
+    refuse_foreign(new, OURS, [shipped, new], known)
 
 
 def test_versions_of_another_signer_or_of_nobody_known_are_withheld() -> None:
