@@ -22,17 +22,21 @@ from deployments.wire import Entry
 async def load(services: Services, body: LoadRequest) -> Entry:
     """Load an adapter: durable, and usable on every replica and through this ingress, when this returns.
 
-    A name that is not the signed one is another name for the adapter. Raises Forbidden (path outside the roots),
+    The path may be the name of a shipped adapter that was unloaded, wherever its files are. A name that is not the
+    signed one is another name for the adapter. Raises Forbidden (path outside the roots),
     AdapterNotFound (no such directory), AdapterRejected (a PEFT directory where signatures are required), and what the
     store raises.
     """
     if body.lora_name == await services.store.base_id():
         raise InvalidRequest(f"{body.lora_name!r} is the base model's id; choose another name", param="lora_name")
-    directory = inside_roots(body.lora_path, services.settings.security.load_roots)
-    # Replicas would refuse it too, by the name of a copy of their own.
-    if services.settings.adapters.trust == "require" and await asyncio.to_thread(is_peft_directory, directory):
-        raise unsigned_peft(body.lora_path)
-    entry = await services.store.load(body.lora_name, str(directory), body.allow_downgrade)
+    place = body.lora_path
+    if place not in (await services.store.refresh()).unloaded:
+        directory = inside_roots(place, services.settings.security.load_roots)
+        # Replicas would refuse it too, by the name of a copy of their own.
+        if services.settings.adapters.trust == "require" and await asyncio.to_thread(is_peft_directory, directory):
+            raise unsigned_peft(body.lora_path)
+        place = str(directory)
+    entry = await services.store.load(body.lora_name, place, body.allow_downgrade)
     await services.store.refresh()
     return entry
 
@@ -56,6 +60,18 @@ async def unload(services: Services, body: UnloadRequest) -> list[Entry]:
     gone = await services.store.unload(body.lora_name, body.allow_downgrade)
     await services.store.refresh()
     return gone
+
+
+def unloaded_in_words(wanted: str, gone: Sequence[Entry]) -> str:
+    """What the client is told: vLLM's sentence and, of a shipped adapter, that and how it comes back."""
+    said = f"Success: LoRA adapter '{wanted}' removed successfully."
+    shipped = next((entry for entry in gone if entry.shipped), None)
+    if shipped is None:
+        return said
+    return (
+        f"{said} It is shipped, so its files stay, but it is not served again, not even after a restart, and `auto` "
+        f"does without it, until it is loaded: `adaptrix load {shipped.name}`."
+    )
 
 
 def flag(query: Mapping[str, str], name: str) -> bool:

@@ -190,8 +190,8 @@ def _adapter_endpoints(app: FastAPI, services: Services) -> None:
     async def unload(request: Request) -> Response:
         await _authorized(request, services, "admin")
         body: UnloadRequest = await _body(request, services, UnloadRequest)
-        await admin.unload(services, body)
-        return PlainTextResponse(f"Success: LoRA adapter '{body.lora_name}' removed successfully.")
+        gone = await admin.unload(services, body)
+        return PlainTextResponse(admin.unloaded_in_words(body.lora_name, gone))
 
     @app.post("/v1/adapters", **PUBLISH)
     async def publish(request: Request) -> Response:

@@ -22,6 +22,8 @@ class Catalogue:
 
     version: str
     entries: tuple[Entry, ...] = ()
+    unloaded: tuple[str, ...] = ()
+    """Names of shipped adapters that were unloaded: their files are there, and a load of the name brings them back."""
 
     def listed(self) -> Iterator[Entry]:
         """Entries that were taken in, those included that nobody may ask for."""
@@ -58,6 +60,13 @@ class Catalogue:
             if not withheld.withheld.is_final:
                 return AdapterUnavailable(withheld.withheld.message, code=withheld.withheld.code, param=param)
             return AdapterRejected(withheld.withheld.message, code=withheld.withheld.code, param=param)
+        if wanted in self.unloaded:
+            return AdapterNotFound(
+                f"the adapter {wanted!r} was unloaded; it is shipped, so `adaptrix load {wanted}` (POST "
+                f"/v1/load_lora_adapter with lora_path {wanted!r}) brings it back",
+                code="model_not_found",
+                param=param,
+            )
         names = [entry.name for entry in self.newest()]
         known = [*others, *([e.identity for e in self.servable()] if "@" in wanted else names)]
         near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)

@@ -86,10 +86,14 @@ class ModelCards:
 
 
 def adapter_list(catalogue: Catalogue, reports: Sequence[Report]) -> dict[str, Any]:
-    """``GET /v1/adapters``: every adapter, where it is on each replica, and each replica's cut (0: it has none)."""
+    """``GET /v1/adapters``: every adapter, where it is on each replica, and each replica's cut (0: it has none).
+
+    ``unloaded``: shipped adapters that are not served because they were unloaded.
+    """
     data = [adapter_entry(entry, reports) for entry in catalogue.listed()]
     cuts = {report.replica_id: int(report.stats["cut"]) for report in reports}
-    return {"object": "list", "data": data, "replicas": sorted(cuts), "cut": cuts}
+    documents = {"object": "list", "data": data, "replicas": sorted(cuts), "cut": cuts}
+    return {**documents, "unloaded": list(catalogue.unloaded)}
 
 
 def adapter_entry(entry: Entry, reports: Sequence[Report]) -> dict[str, Any]:

@@ -294,6 +294,8 @@ class AdapterList(Document):
     replicas: list[str]
     cut: dict[str, int]
     """By replica: the first layer that adapters change; 0 where there is no cut."""
+    unloaded: list[str]
+    """Shipped adapters that are not served because they were unloaded; a load of the name brings one back."""
 
 
 class Published(Document):

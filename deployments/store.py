@@ -98,7 +98,7 @@ class AdapterStore:
         if self._looking is None:
             self._looking = asyncio.create_task(self._keep_looking())
         await self._presence.until(lambda: self._version() != known_version, WATCH_S)
-        return Catalogue(self._version(), self._entries)
+        return self._catalogue()
 
     async def watch_revocations(self, known_number: int, wait_s: float) -> SignedList | None:
         """The revocation list, as soon as its number is another one; the same after ``wait_s``. None: there is none."""
@@ -152,7 +152,7 @@ class AdapterStore:
 
     async def overview(self) -> tuple[Catalogue, list[Report]]:
         """The catalogue and the last report of each live replica."""
-        return Catalogue(self._version(), self._entries), self._presence.live()
+        return self._catalogue(), self._presence.live()
 
     async def residency(self) -> dict[str, str]:
         """By bundle, where it is nearest to running on any live replica (`residency.warmest`)."""
@@ -161,6 +161,7 @@ class AdapterStore:
     async def load(self, name: str, path: str, allow_downgrade: bool = False) -> Entry:
         """Offer the adapter at ``path`` to every replica; durable and usable on all of them when this returns.
 
+        path: a directory, or the name of a shipped adapter that was unloaded.
         Raises AdapterExists (that version is there), AdapterBusy (the name is being loaded or unloaded), Conflict (the
         name is another's, or an older version would take it), AdapterRejected (a replica refused it), RequestTimeout.
         A load that fails leaves nothing behind.
@@ -168,7 +169,8 @@ class AdapterStore:
         if name in self._busy:
             raise _busy(name)
         async with self._alone(name):
-            return await self._admit(await asyncio.to_thread(self._files.take, name, Path(path)), allow_downgrade)
+            take = self._files.take_shipped if path in self._catalogue().unloaded else self._files.take
+            return await self._admit(await asyncio.to_thread(take, name, Path(path)), allow_downgrade)
 
     async def publish(self, files: Mapping[str, bytes], allow_downgrade: bool = False) -> tuple[Entry, bool]:
         """As `load`, from the files themselves, under the name they give; whether it is new.
@@ -203,7 +205,7 @@ class AdapterStore:
         name = wanted.partition("@")[0]
         if name in self._busy:
             raise _busy(name)
-        catalogue = Catalogue("", self._entries)
+        catalogue = self._catalogue()
         newest = catalogue.find(wanted)
         gone = [newest] if newest is not None and wanted.endswith(f"@{LATEST}") else catalogue.called(wanted)
         if not gone:
@@ -344,6 +346,9 @@ class AdapterStore:
 
     def _judged(self, entries: Iterable[Entry]) -> tuple[Entry, ...]:
         return with_standing(entries, self._names, self._refused, self._board.list.revoked.keys(), self._is_owned)
+
+    def _catalogue(self) -> Catalogue:
+        return Catalogue(self._version(), self._entries, self._files.unloaded({entry.name for entry in self._entries}))
 
     def _version(self) -> str:
         return f"{self._life}:{self._count}"

@@ -13,13 +13,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import replace
 from pathlib import Path
 
 from adaptrix_core.adapters import atomic
 from adaptrix_core.adapters.snapshot import Snapshot
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected, AdaptrixError
+from deployments.catalogue import version_key
 from deployments.package_files import describe, read_directory
 from deployments.shipped import ShippedAdapters
 from deployments.store_index import Index, Loaded, read_index, write_index
@@ -68,6 +69,11 @@ class StoreFiles:
         shipped = [entry for entry in self._shipped.entries() if entry.package not in self._index.unloaded]
         return tuple(sorted((*shipped, *others), key=lambda entry: entry.identity))
 
+    def unloaded(self, present: Set[str]) -> tuple[str, ...]:
+        """Names of shipped adapters that were unloaded, those left out that are there by another version."""
+        hidden = {entry.name for entry in self._shipped.entries() if entry.package in self._index.unloaded}
+        return tuple(sorted(hidden - present))
+
     def take(self, name: str, directory: Path) -> Entry:
         """Copy ``directory`` into the store, staged: it does not count until `commit`. Raises AdapterRejected."""
         return self.take_files(name, read_directory(directory))
@@ -82,6 +88,15 @@ class StoreFiles:
                 self._stored.add(entry.bundle)
             self._staged[entry.bundle] += 1
         return entry
+
+    def take_shipped(self, name: str, shipped: Path) -> Entry:
+        """As `take`, of the newest version of the shipped adapter called ``shipped``. Raises AdapterNotFound."""
+        versions = [entry for entry in self._shipped.entries() if entry.name == str(shipped)]
+        newest = max(versions, key=lambda entry: version_key(entry.version), default=None)
+        snapshot = None if newest is None else self._shipped.read(newest.bundle)
+        if snapshot is None:
+            raise AdapterNotFound(f"no shipped adapter is called {str(shipped)!r} any more", param="lora_path")
+        return self.take_files(name, snapshot)
 
     def commit(self, entry: Entry) -> Entry:
         """Make a staged entry durable; a shipped adapter that was unloaded before is simply listed again."""

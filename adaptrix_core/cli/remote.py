@@ -154,6 +154,8 @@ class RemoteTarget:
             "models": [model["id"] for model in models["data"]],
             "cut": listing["cut"],
             "adapters": [adapter_row(entry).as_dict() for entry in listing["data"]],
+            # An older server does not say.
+            "unloaded": listing.get("unloaded", []),
         }
 
     async def _model_id(self, model: str) -> str:

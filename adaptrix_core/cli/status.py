@@ -27,7 +27,10 @@ def status(session: Session) -> None:
 
     def show(out: Console) -> None:
         for key, value in document.items():
-            _print_entry(out, key, value)
+            if key != "unloaded":
+                _print_entry(out, key, value)
+        for name in document.get("unloaded", ()):
+            out.print(f"unloaded: {name}, which is shipped; `adaptrix load {name}` brings it back", markup=False)
 
     session.output.result(document, show)
 

@@ -257,6 +257,32 @@ async def test_loaded_adapters_are_there_after_a_restart(world: World, tmp_path:
         assert (await ask(http, "logical_reasoning")).status_code == 404
 
 
+async def test_a_shipped_adapter_that_was_unloaded_says_how_it_comes_back_and_does(
+    world: World, tmp_path: Path
+) -> None:
+    args = world.settings(adapters={"state_dir": str(tmp_path / "state")}, router={"enabled": False})
+    name = "logical_reasoning"
+    async with running(args) as (http, _):
+        before = await ask(http, name)
+        told = await unload(http, name)
+        assert told.status_code == 200
+        assert "`adaptrix load logical_reasoning`" in told.text
+        assert (await http.get("/v1/adapters")).json()["unloaded"] == [name]
+    async with running(args) as (http, _):  # unloading outlives a restart
+        missing = await ask(http, name)
+        assert missing.status_code == 404
+        assert "was unloaded" in missing.json()["error"]["message"]
+        restored = await load(http, Path(name), name)  # by its name: the shipped directory is no load root here
+        assert restored.status_code == 200, restored.text
+        after = await ask(http, name)
+        assert after.json()["choices"] == before.json()["choices"]
+        assert after.headers["x-adaptrix-digest"] == before.headers["x-adaptrix-digest"]
+        assert (await http.get("/v1/adapters")).json()["unloaded"] == []
+        assert (await load(http, Path(name), name)).status_code in (403, 404), "a name is a path again"
+    async with running(args) as (http, _):
+        assert (await ask(http, name)).status_code == 200
+
+
 async def test_more_adapters_than_host_memory_all_answer_in_turn(world: World, tmp_path: Path) -> None:
     args = world.settings(
         adapters={"state_dir": str(tmp_path / "state")},
