@@ -20,6 +20,7 @@ Generated from `adaptrix --help` by `make docs`; `make check` fails when it is o
 
 Every command takes `--json` (one JSON document on stdout; errors as JSON on stderr), `--config`, `-v` and `-q`.
 Relative paths in a settings file start from the project's root, wherever the file lies.
+A file given with `--config` is read and checked whole by every command, even by those that need nothing of it.
 Exit codes: 0 done, 1 failed, 2 wrong usage.
 """
 

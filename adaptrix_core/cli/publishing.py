@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import io
+import shlex
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from adaptrix_core.cli.options import downgrade_option, output_options, target_options
 from adaptrix_core.cli.session import Session
 from adaptrix_core.cli.trust import Directory
+from adaptrix_core.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from adaptrix_core.adapters import Snapshot
 
 
 @click.command()
@@ -30,9 +35,7 @@ def publish(session: Session, directory: Path, allow_downgrade: bool) -> None:
     """
     if session.local:
         raise click.UsageError("a local engine ends with its command; publish on a server, drop --local")
-    from adaptrix_core.adapters.package_contents import snapshot_package
-
-    snapshot = snapshot_package(directory)
+    snapshot = _checked(session, directory)
 
     async def work() -> dict[str, Any]:
         from adaptrix_core.cli.remote import RemoteTarget
@@ -48,6 +51,25 @@ def publish(session: Session, directory: Path, allow_downgrade: bool) -> None:
             f"published {published['name']}@{published['version']}\npackage digest {published['digest']}", markup=False
         ),
     )
+
+
+def _checked(session: Session, directory: Path) -> Snapshot:
+    """The files, once what a server would refuse whatever its keys are has been looked for here."""
+    from adaptrix_core.adapters.package_contents import metadata_of, snapshot_package
+    from adaptrix_core.adapters.peft_directory import is_peft_directory
+    from adaptrix_core.adapters.snapshot import SIGNATURE_FILE
+
+    if is_peft_directory(directory):
+        raise InvalidRequest(
+            f"{directory} is a PEFT directory, which no server takes; import it first: "
+            f"{shlex.join(['adaptrix', 'import', str(directory), '--sign'])}"
+        )
+    snapshot = snapshot_package(directory)
+    metadata_of(snapshot)
+    if SIGNATURE_FILE not in snapshot.files:
+        sign = shlex.join(["adaptrix", "sign", str(directory)])
+        session.output.warn(f"{directory} is not signed, which most servers require; sign it first: {sign}")
+    return snapshot
 
 
 def archive_of(files: Mapping[str, bytes]) -> bytes:

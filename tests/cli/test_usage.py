@@ -7,10 +7,11 @@ import resource
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from adaptrix_core.cli.main import cli
 
@@ -138,3 +139,22 @@ def test_a_key_that_is_not_there_is_missed_before_a_server_is_asked(closed_port:
     assert done.exit_code == 1
     assert "[key_not_found]" in done.stderr
     assert "adaptrix sign --new-key" in done.stderr
+
+
+def test_what_no_server_takes_is_not_sent(
+    make_package: Callable[[str], Path], closed_port: int, tmp_path: Path
+) -> None:
+    def publish(directory: Path) -> Result:
+        return CliRunner().invoke(cli, ["publish", str(directory), "--url", f"http://127.0.0.1:{closed_port}"])
+
+    unsigned = publish(make_package("spelling"))
+    assert f"adaptrix sign {tmp_path / 'spelling'}" in unsigned.stderr
+    assert "[server_unavailable]" in unsigned.stderr
+    peft = tmp_path / "peft"
+    peft.mkdir()
+    (peft / "adapter_config.json").write_text("{}")
+    refused = publish(peft)
+    assert f"adaptrix import {peft} --sign" in refused.stderr
+    assert "[invalid_request]" in refused.stderr
+    (tmp_path / "spelling" / "metadata.json").write_text("{}")
+    assert "[bad_metadata]" in publish(tmp_path / "spelling").stderr
