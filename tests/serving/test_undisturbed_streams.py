@@ -33,6 +33,13 @@ def text(prompt: Any, **fields: Any) -> bytes:
     return json.dumps({"model": BASE_ID, "prompt": prompt, "max_tokens": 1, **fields}).encode()
 
 
+def answer_like(schema: dict[str, Any]) -> bytes:
+    return text("a", response_format={"type": "json_schema", "json_schema": {"name": "a", "schema": schema}})
+
+
+PATTERNS = {"allOf": [{"type": "string", "pattern": f".*a.{{{number}}}b.*"} for number in range(5, 40)]}
+PROPERTIES = {"type": "object", "properties": {f"property {n}": {"type": "string"} for n in range(20_000)}}
+
 COSTLY: dict[str, tuple[bytes, str]] = {
     "many faults": (text([1.5] * 20_000), "invalid_request"),
     "faults in every list": (text([[1.5] * 100] * 1000), "invalid_request"),
@@ -44,6 +51,8 @@ COSTLY: dict[str, tuple[bytes, str]] = {
     "escapes": (b'{"prompt":"' + filled(b"\\u00e9") + b'"', "invalid_json"),
     "text over the limit": (text("word " * 150_000), "text_too_long"),
     "text up to the limit": (text("word " * 100_000), "context_length_exceeded"),
+    "patterns in a schema": (answer_like(PATTERNS), "grammar_too_costly"),
+    "a large schema": (answer_like(PROPERTIES), "grammar_too_large"),
     "many texts": (text(["a b c " * 1000] * 64), "context_length_exceeded"),
 }
 
