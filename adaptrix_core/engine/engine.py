@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +25,7 @@ from adaptrix_core.engine.core import EngineCore, History, raise_failure
 from adaptrix_core.engine.cut import catalogue_cut
 from adaptrix_core.engine.options import EngineOptions
 from adaptrix_core.engine.outcome import Outcome
-from adaptrix_core.engine.request import Completion, GenerationRequest, SamplingParams
+from adaptrix_core.engine.request import Completion, GenerationRequest, SamplingParams, TokenEvent
 from adaptrix_core.engine.row import Row
 from adaptrix_core.engine.spans import ModuleSpans
 from adaptrix_core.errors import InvalidRequest, Overloaded
@@ -67,6 +68,8 @@ class Engine(EngineCore):
         super().__init__(base, injector, DynamicLoader(manager, injector, **loader_options), options)
         self.manager = manager
         self._request_numbers = itertools.count()
+        self._inboxes: dict[str, deque[TokenEvent]] = {}
+        """Events of running streams that their readers have not taken yet, by request."""
 
     @classmethod
     def from_pretrained(
@@ -150,36 +153,66 @@ class Engine(EngineCore):
         if isinstance(prompts, str):
             raise InvalidRequest("prompts is one text; give a list of prompts", param="prompt")
         choices = self._choices(adapters, len(prompts))
-        requests = []
-        for prompt, choice in zip(prompts, choices, strict=True):
-            under = fork if fork is not None else [choice]
-            mixes = [self.resolve_mix(c) for c in under]
-            requests.append(
-                GenerationRequest(
-                    request_id=f"generate-{next(self._request_numbers)}",
-                    prompt_token_ids=self.encode(prompt),
-                    params=(params or SamplingParams()).with_defaults(self._asked_for(under), self.base.sampling),
-                    schedules=tuple(constant(mix) for mix in mixes),
-                )
-            )
+        requests = [
+            self._request("generate", prompt, fork if fork is not None else [choice], params)
+            for prompt, choice in zip(prompts, choices, strict=True)
+        ]
         return self._run(requests)
+
+    def stream(
+        self, prompt: Prompt, adapter: AdapterChoice = None, params: SamplingParams | None = None
+    ) -> Iterator[TokenEvent]:
+        """Generate for one prompt and hand its tokens out as they come; leaving early ends the request.
+
+        Between two events its adapter may be changed: ``engine.switch(event.request_id, other)``. Several streams may
+        be read in turns. The last event of each row has a ``finish_reason``. Raises what a row failed with.
+        """
+        request = self._request("stream", prompt, [adapter], params)
+        inbox = self._inboxes[request.request_id] = deque[TokenEvent]()
+        try:
+            unfinished = len(self.add(request))
+            while unfinished:
+                while not inbox:
+                    self._step_into({})
+                event = inbox.popleft()
+                raise_failure([event])
+                unfinished -= event.finish_reason is not None
+                yield event
+        finally:
+            self.abort(request.request_id)
+            del self._inboxes[request.request_id]
+
+    def _request(
+        self, kind: str, prompt: Prompt, under: Sequence[AdapterChoice], params: SamplingParams | None
+    ) -> GenerationRequest:
+        """A request for ``prompt`` under each of these choices."""
+        mixes = [self.resolve_mix(choice) for choice in under]
+        return GenerationRequest(
+            request_id=f"{kind}-{next(self._request_numbers)}",
+            prompt_token_ids=self.encode(prompt),
+            params=(params or SamplingParams()).with_defaults(self._asked_for(under), self.base.sampling),
+            schedules=tuple(constant(mix) for mix in mixes),
+        )
 
     def logits(
         self,
-        batch: Sequence[Sequence[int]],
+        batch: Sequence[Prompt],
         adapters: AdapterChoice | Sequence[AdapterChoice] = None,
         schedule: LogitsSchedule = "one_shot",
     ) -> list[Tensor]:
         """Logits of every token of every row, ``(tokens, vocab)`` float32, all rows in one running batch.
 
+        batch: prompts of any kind; `encode` says which tokens text and messages become.
         They pass through the scheduler, KV cache and hooks that serving uses. schedule: ``one_shot`` computes a row in
         one step, ``chunked`` in chunks of a few tokens, ``stepwise`` token by token.
         """
+        if isinstance(batch, str):
+            raise InvalidRequest("batch is one text; give a list of prompts", param="prompt")
         choices = self._choices(adapters, len(batch))
         requests = [
             GenerationRequest(
                 f"logits-{next(self._request_numbers)}",
-                tuple(row),
+                self.encode(row),
                 SamplingParams(max_tokens=0),
                 (constant(self.resolve_mix(choice)),),
             )
@@ -236,7 +269,10 @@ class Engine(EngineCore):
 
     def _step_into(self, outcomes: Outcomes) -> None:
         events = self.step()
-        raise_failure(events)
+        for event in events:
+            if (inbox := self._inboxes.get(event.request_id)) is not None:
+                inbox.append(event)
+        raise_failure(event for event in events if event.request_id not in self._inboxes)
         for event in events:
             if (event.request_id, event.index) in outcomes:
                 outcomes[event.request_id, event.index].take(event)
