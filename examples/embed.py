@@ -5,23 +5,15 @@ python examples/embed.py
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from adaptrix_core import Engine, SamplingParams
-from adaptrix_core.adapters import TrustPolicy
-
-ADAPTERS = Path(__file__).resolve().parents[1] / "adapters"
 
 
 def main() -> None:
     """Answer one question three times in one running batch: base model, one adapter, a mix of two."""
-    trust = TrustPolicy("require", trusted_keys_dir=ADAPTERS / "trusted_keys")
-    engine = Engine.from_pretrained("smollm2-135m", adapters_dir=ADAPTERS, trust=trust)
+    engine = Engine.from_pretrained("smollm2-135m")
     question = [{"role": "user", "content": "What is 14 + 5 - 6?"}]
     choices = (None, "math_reasoning", {"math_reasoning": 0.7, "logical_reasoning": 0.3})
-    answers = engine.generate(
-        [question] * len(choices), adapters=choices, params=SamplingParams(max_tokens=64, temperature=0.0)
-    )
+    answers = engine.generate([question] * len(choices), adapters=choices, params=SamplingParams(max_tokens=64))
     for choice, answer in zip(choices, answers, strict=True):
         print(f"{choice or 'base'}: {answer.text!r} ({answer.finish_reason}, {len(answer.token_ids)} tokens)")
 

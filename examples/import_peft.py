@@ -23,7 +23,7 @@ def main() -> None:
     """From a PEFT directory to an answer."""
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
-        manager = BaseModelManager("smollm2-135m")
+        manager = BaseModelManager("smollm2-135m", optimize="exactness")  # PEFT needs weights as numbers
         base = manager.load_model()
         config = LoraConfig(
             r=8, target_modules=["q_proj", "up_proj"], layers_to_transform=[10, 14, 18], init_lora_weights=False

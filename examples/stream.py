@@ -1,7 +1,7 @@
 """Watch tokens come: the same request as `chat.py`, streamed.
 
 make serve            # in another terminal
-python examples/stream.py "Write a Python function that doubles every number of a list."
+python examples/stream.py "Write a Python function that returns the sum of a list of numbers."
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 
 from openai import OpenAI
 
-QUESTION = "Write a Python function that doubles every number of a list."
+QUESTION = "Write a Python function that returns the sum of a list of numbers."
 
 
 def main() -> None:
@@ -21,7 +21,6 @@ def main() -> None:
     stream = client.chat.completions.create(
         model="auto",
         messages=[{"role": "user", "content": sys.argv[1] if len(sys.argv) > 1 else QUESTION}],
-        temperature=0.0,
         max_tokens=128,
         stream=True,
         stream_options={"include_usage": True},
