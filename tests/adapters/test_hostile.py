@@ -116,14 +116,15 @@ def test_a_signature_that_claims_a_trusted_key_is_refused(base, make_weights, ma
 
 
 def test_without_a_key_hint_the_signature_itself_decides(base, make_weights, make_signer, signer, good):
-    for private, code in ((signer.private, None), (make_signer("stranger").private, "untrusted_key")):
+    strange = make_signer("stranger").private
+    for name, private, code in (("mine", signer.private, None), ("bad", strange, "untrusted_key")):
         weights = make_weights(base, seed=1)
-        good.save_adapter(describe(weights, base.info, "bad"), weights, private_key=private)
-        edit_bundle(good.root / "bad", lambda b: b["verificationMaterial"]["publicKey"].pop("hint"))
+        good.save_adapter(describe(weights, base.info, name), weights, private_key=private)
+        edit_bundle(good.root / name, lambda b: b["verificationMaterial"]["publicKey"].pop("hint"))
         if code is None:
-            assert good.load_adapter("bad").signer == "release"
+            assert good.load_adapter(name).signer == "release"
         else:
-            assert_refused_and_harmless(good, good.root / "bad", code)
+            assert_refused_and_harmless(good, good.root / name, code)
 
 
 @pytest.mark.parametrize("policy", ["require", "warn", "off"])
