@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import sysconfig
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -129,3 +131,16 @@ def test_a_quantised_file_is_computed_in_its_own_form_unless_exactness_is_asked_
     else:
         assert base.layout in ("float32", "bfloat16")
         assert "optimize is exactness" in line
+
+
+def test_an_installed_package_keeps_its_things_in_the_environment(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wheel brings every shipped adapter to where an installation looks for it."""
+    project = tomllib.loads((places.project_root() / "pyproject.toml").read_text())
+    monkeypatch.setattr(places, "project_root", lambda: elsewhere / "site-packages")
+    monkeypatch.setenv("XDG_STATE_HOME", str(elsewhere / "state"))
+    installed = places.shipped_adapters().relative_to(sysconfig.get_path("data"))
+    brought = project["tool"]["setuptools"]["data-files"]
+    assert {str(installed / name) for name in (*NAMES, "trusted_keys")} <= set(brought)
+    assert places.default_state_dir() == elsewhere / "state" / "adaptrix" / "adapter-store"
