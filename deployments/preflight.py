@@ -56,7 +56,8 @@ def read_config(path: Path, host: str | None, port: int | None) -> dict[str, Any
     http = document.get("http_options") or {}
     given = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
     if isinstance(http, dict):
-        document["http_options"] = http = {**http, **given}
+        # Said outright: what Ray Serve takes for a host that a file leaves out is every interface.
+        document["http_options"] = http = {"host": DEFAULT_HOST, "port": DEFAULT_PORT, **http, **given}
         try:
             ServeDeploySchema.model_validate(document)
         except ValidationError as error:
@@ -64,7 +65,7 @@ def read_config(path: Path, host: str | None, port: int | None) -> dict[str, Any
     try:
         settings = load_settings(args)
         if not KeyRing.read(settings.security.api_keys_file).enabled and isinstance(http, dict):
-            require_loopback(str(http.get("host", DEFAULT_HOST)))
+            require_loopback(str(http["host"]))
     except ConfigError as error:
         faults += error.faults
     if faults:
@@ -107,8 +108,8 @@ def examine(config: Mapping[str, Any]) -> Examined:
 
 def address_of(config: Mapping[str, Any]) -> tuple[str, int]:
     """Host and port that the HTTP server of ``config`` listens on."""
-    http = config.get("http_options") or {}
-    return str(http.get("host", DEFAULT_HOST)), int(http.get("port", DEFAULT_PORT))
+    http = config["http_options"]
+    return str(http["host"]), int(http["port"])
 
 
 def _address_faults(host: str, port: int) -> Iterator[str]:

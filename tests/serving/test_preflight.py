@@ -51,6 +51,11 @@ def test_a_port_that_is_in_use_is_named(world: World, tmp_path: Path, taken: int
     assert f"http_options.port = {taken}: in use on 127.0.0.1" in faults_of(world, tmp_path, {"port": taken})
 
 
+def test_a_file_that_names_no_host_means_loopback(world: World, tmp_path: Path) -> None:
+    config = read_config(config_file(world, tmp_path / "serve.yaml", {"request_timeout_s": 60}), None, None)
+    assert config["http_options"] == {"host": "127.0.0.1", "port": 8000, "request_timeout_s": 60}
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1.example.invalid", "no host"])
 def test_a_host_that_is_none_is_named(host: str, world: World, tmp_path: Path) -> None:
     (tmp_path / "keys.json").write_text(
