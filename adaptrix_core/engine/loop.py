@@ -82,8 +82,15 @@ class EngineLoop:
             continue
 
     def give_up(self, message: str) -> None:
-        """Tell every reader that the engine hangs, whatever its thread does: it is beyond help, its process ends."""
+        """Tell every reader, and whoever waits to be heard, that the engine hangs; it takes no more work.
+
+        Whatever its thread does: it is beyond help, its process ends.
+        """
         in_step = self.engine.in_step
+        with self._lock:
+            self._stopping = True
+        self._refuse_queued(EngineHung(message))
+        self._commands.put(None)  # should it ever go on
         for request_id, mailbox in list(self._mailboxes.items()):
             error = EngineHung(message, was_in_step=request_id in in_step)
             with suppress(RuntimeError):  # its event loop has closed
@@ -185,7 +192,7 @@ class EngineLoop:
         finally:
             with self._lock:
                 self._stopping = True
-            self._refuse_queued()
+            self._refuse_queued(EngineStopped("the engine is stopping"))
             for request_id in list(self._mailboxes):
                 self._deliver(self.engine.abort(request_id))
 
@@ -225,14 +232,14 @@ class EngineLoop:
             except Exception as error:  # handed to the caller, who awaits it
                 future.set_exception(error)
 
-    def _refuse_queued(self) -> None:
+    def _refuse_queued(self, error: EngineStopped) -> None:
         while True:
             try:
                 command = self._commands.get_nowait()
             except queue.Empty:
                 return
             if command is not None and command[2].set_running_or_notify_cancel():
-                command[2].set_exception(EngineStopped("the engine is stopping"))
+                command[2].set_exception(error)
 
     def _deliver(self, more: Iterable[TokenEvent] = ()) -> None:
         """Hand out what is undelivered, and these."""
