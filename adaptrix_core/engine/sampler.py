@@ -60,15 +60,15 @@ def sample(logits: Tensor, rows: Sequence[Row]) -> list[Sampled | Unsampled]:
         adjusted = _choose(logits[others] if untouched else logits, [rows[i] for i in others])
         for i, token in zip(others, adjusted, strict=True):
             chosen[i] = token
-    return [_told(values, row, token) for values, row, token in zip(logits, rows, chosen, strict=True)]
+    return [_told(logits, i, row, token) for i, (row, token) in enumerate(zip(rows, chosen, strict=True))]
 
 
-def _told(logits: Tensor, row: Row, token: int | Unsampled) -> Sampled | Unsampled:
-    """What was chosen for a row, with log-probabilities where it asks for them."""
+def _told(logits: Tensor, index: int, row: Row, token: int | Unsampled) -> Sampled | Unsampled:
+    """What was chosen for the row at ``index`` of ``logits``, with log-probabilities where it asks for them."""
     if isinstance(token, Unsampled):
         return token
     count = row.request.params.logprobs
-    return Sampled(token) if count is None else _with_logprobs(logits, token, count)
+    return Sampled(token) if count is None else _with_logprobs(logits[index], token, count)
 
 
 def _not_finite() -> Unsampled:
