@@ -38,10 +38,10 @@ class ProxyErrors:
         if scope["type"] != "http" or scope["path"].startswith(SERVES_OWN):
             await self._app(scope, receive, send)
             return
-        answer = _Answer(send)
+        answer = _Answer(receive, send)
         try:
             _make_readable(scope)
-            await self._app(scope, receive, answer.send)
+            await self._app(scope, answer.receive, answer.send)
         except AdaptrixError as error:
             answer.trouble = answer.trouble or error
         except Exception as error:
@@ -66,8 +66,10 @@ _LOST = NotReady("the part of the server that took this request was lost; send i
 class _Answer:
     """What goes out for one request, until it is known whose answer it is."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
         self._send = send
+        self._is_left = False
         self.has_begun = False
         self.trouble: BaseException | None = None
         self._is_stream = False
@@ -76,8 +78,14 @@ class _Answer:
 
     @property
     def is_cut_off(self) -> bool:
-        """Whether a stream of events has begun, and not ended as ours do."""
-        return self._is_stream and not (self._is_complete and self._tail == DONE)
+        """Whether a stream of events has begun, and not ended as ours do, though somebody still reads it."""
+        return self._is_stream and not self._is_left and not (self._is_complete and self._tail == DONE)
+
+    async def receive(self) -> Message:
+        """What the client sends; whether it has left is remembered."""
+        message = await self._receive()
+        self._is_left = self._is_left or message["type"] == "http.disconnect"
+        return message
 
     async def send(self, message: Message) -> None:
         """Pass on what the application says; of what the proxy says, only remember that it did."""

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import httpx
 import pytest
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments.proxy_errors import ProxyErrors
 from tests.serving.inprocess import listening
@@ -119,6 +119,25 @@ async def test_a_stream_whose_ingress_is_lost_ends_with_an_error_event(how: str)
     assert (parts, done, rest) == (["data: 0", "data: 1"], "data: [DONE]", "")
     told = json.loads(error.removeprefix("data: "))["error"]
     assert (told["code"], told["type"]) == ("ingress_lost", "server_error")
+
+
+async def test_a_client_that_leaves_in_mid_stream_is_no_lost_ingress(caplog: pytest.LogCaptureFixture) -> None:
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        await cut_off("returned")(scope, receive, send)
+        assert (await receive())["type"] == "http.disconnect"
+
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": PATH, "headers": []}
+    await ProxyErrors(serve)(scope, receive, send)
+    assert all(b"error" not in message.get("body", b"") for message in sent)
+    assert "was lost" not in caplog.text
 
 
 async def test_what_operators_ask_ray_serve_itself_stays_as_it_is() -> None:
