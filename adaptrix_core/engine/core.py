@@ -92,6 +92,13 @@ class EngineCore:
         """Seconds spent computing steps."""
         self.num_tokens_generated = 0
 
+    def count_anew(self) -> None:
+        """Count steps, tokens and seconds from zero: what was computed so far was nobody's request."""
+        self.num_steps = self.num_tokens_generated = 0
+        self.compute_s = 0.0
+        self.runner.layer_tokens = [0 for _ in self.runner.layer_tokens]
+        self.prefixes.hit_tokens = [0 for _ in self.prefixes.hit_tokens]
+
     @property
     def max_row_tokens(self) -> int:
         """Longest prompt plus output that one row can have."""

@@ -69,7 +69,10 @@ class EngineLoop:
             self.heartbeat.watch(self._thread.ident)
 
     def warm_up(self) -> None:
-        """Compute a few steps, so that what the first steps build is there before the first request. Blocks."""
+        """Compute a few steps, so that what the first steps build is there before the first request. Blocks.
+
+        The engine's counts begin after it.
+        """
         thread = threading.Thread(target=asyncio.run, args=(self._warm_up(),), name="adaptrix-warm-up")
         thread.start()  # a thread of its own, as the caller's may have an event loop
         thread.join()
@@ -80,6 +83,7 @@ class EngineLoop:
         request = GenerationRequest("warm-up", (0,) * length, params, salt=b"warm-up")
         async for _ in self.generate(request):
             continue
+        await self.call(Engine.count_anew)
 
     def give_up(self, message: str) -> None:
         """Tell every reader, and whoever waits to be heard, that the engine hangs; it takes no more work.

@@ -154,6 +154,21 @@ async def test_warming_up_ends_the_grace_of_the_first_steps(make_engine: MakeEng
         loop.stop()
 
 
+async def test_the_counts_begin_after_warming_up(make_engine: MakeEngine) -> None:
+    loop = EngineLoop(make_engine())
+    loop.start()
+    try:
+        await asyncio.to_thread(loop.warm_up)
+        stats = loop.engine.stats()
+        assert (stats["steps"], stats["compute_s"], stats["tokens_generated"]) == (0, 0.0, 0)
+        assert all(span["computed"] == span["taken_over"] == 0 for span in stats["layer_tokens"])
+        async for _ in loop.generate(request("first", random_prompts([3])[0], max_tokens=5)):
+            pass
+        assert loop.engine.stats()["tokens_generated"] == 5
+    finally:
+        loop.stop()
+
+
 async def test_a_loop_whose_thread_hangs_is_stuck_and_well_again_when_it_goes_on(make_engine: MakeEngine) -> None:
     loop = EngineLoop(make_engine(), stuck_s=0.05)
     loop.start()
