@@ -7,10 +7,14 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from adaptrix_core.engine import Completion, Engine, GenerationRequest, SamplingParams, TokenEvent
+from adaptrix_core.engine.engine import AdapterChoice
 from adaptrix_core.injection.mix import Mix, constant
 
 SAFE_GAP = 1e-3
 """Where the two likeliest tokens are nearer than this, batches of other composition may choose differently."""
+
+SAFE_DRAW = 1e-4
+"""Where a number is drawn nearer than this to the border of two tokens' shares, other batches may draw the other."""
 
 
 def request(
@@ -61,3 +65,30 @@ def assert_same_where_safe(actual: Sequence[int], alone: Completion) -> None:
     safe = min(safe_length(alone), len(actual))
     assert safe >= len(actual) // 2, "the model's choices are too close for this test to say anything"
     assert list(actual[:safe]) == list(alone.token_ids[:safe])
+
+
+def assert_drawn_alike(
+    engine: Engine,
+    prompt: Sequence[int],
+    choice: AdapterChoice,
+    seed: int,
+    actual: Sequence[int],
+    expected: Sequence[int],
+) -> None:
+    """Tokens drawn at temperature 1 are equal up to the first draw that was too close to call, which is looked up.
+
+    The cumulative probabilities are those of the text before that draw, computed anew; both tokens must border on the
+    number drawn.
+    """
+    assert len(actual) == len(expected)
+    split = next((i for i, pair in enumerate(zip(actual, expected, strict=True)) if pair[0] != pair[1]), None)
+    if split is None:
+        return
+    text = [*prompt, *expected[:split]]
+    drawn = engine.add(request("drawn", text, engine.resolve_mix(choice), seed=seed, temperature=1.0))[0].uniform()
+    engine.abort("drawn")
+    shares = engine.logits([text], [choice])[0][-1].double().softmax(-1)
+    upper = shares.cumsum(-1)
+    for token in (actual[split], expected[split]):
+        reach = (upper[token] - shares[token] - SAFE_DRAW, upper[token] + SAFE_DRAW)
+        assert reach[0] <= drawn <= reach[1], f"{drawn} at {split} is not token {token}'s, which has {reach}"

@@ -8,7 +8,7 @@ import torch
 from adaptrix_core.engine import Engine, SamplingParams
 from adaptrix_core.errors import AdapterNotFound, CacheFull
 from tests.engine.conftest import MakeEngine
-from tests.engine.driving import assert_same_where_safe, drain, request, tokens_of
+from tests.engine.driving import assert_drawn_alike, assert_same_where_safe, drain, request, tokens_of
 from tests.tiny_models import CONTEXT, NUM_LAYERS, random_base, random_prompts, random_weights
 
 GREEDY = SamplingParams(max_tokens=12, temperature=0.0, ignore_eos=True, logprobs=2)
@@ -93,9 +93,11 @@ def test_preemption_changes_no_token(make_engine: MakeEngine) -> None:
 def test_preemption_changes_no_sampled_token(make_engine: MakeEngine) -> None:
     params = SamplingParams(max_tokens=12, temperature=1.0, seed=7, ignore_eos=True)
     roomy, cramped = make_engine(), make_engine(kv_cache_tokens=72, max_batch_tokens=24)
-    expected = [completion.token_ids for completion in roomy.generate(PROMPTS, CHOICES, params)]
-    assert [completion.token_ids for completion in cramped.generate(PROMPTS, CHOICES, params)] == expected
+    expected = roomy.generate(PROMPTS, CHOICES, params)
+    actual = cramped.generate(PROMPTS, CHOICES, params)
     assert cramped.scheduler.num_preemptions > 0
+    for prompt, choice, here, there in zip(PROMPTS, CHOICES, actual, expected, strict=True):
+        assert_drawn_alike(roomy, prompt, choice, 7, here.token_ids, there.token_ids)
 
 
 def test_a_row_that_is_preempted_once_its_chunk_is_planned_is_left_out_of_the_step(make_engine: MakeEngine) -> None:
@@ -157,7 +159,9 @@ def test_sampled_tokens_depend_on_the_seed_and_not_on_the_company(make_engine: M
     engine = make_engine()
     seeded = SamplingParams(max_tokens=10, seed=11, ignore_eos=True)
     single = [engine.generate([p], [c], seeded)[0].token_ids for p, c in zip(PROMPTS, CHOICES, strict=True)]
-    assert [c.token_ids for c in engine.generate(PROMPTS, CHOICES, seeded)] == single
+    together = [completion.token_ids for completion in engine.generate(PROMPTS, CHOICES, seeded)]
+    for prompt, choice, here, there in zip(PROMPTS, CHOICES, together, single, strict=True):
+        assert_drawn_alike(engine, prompt, choice, 11, here, there)
     other = SamplingParams(max_tokens=10, seed=12, ignore_eos=True)
     assert [c.token_ids for c in engine.generate(PROMPTS, CHOICES, other)] != single
 
