@@ -20,13 +20,13 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import peers, report
-from benchmarks.engines import ADAPTERS, NO_ADAPTER, ON_BAND, case_name, engine_system
-from benchmarks.interleave import interleave
-from benchmarks.intervals import Interval, Timing, of_rates, of_speedup
-from benchmarks.report import Check
-from benchmarks.workers import Absent, Rows, System, Worker
-from benchmarks.workload import (
+from benchmarks.harness import peers, report
+from benchmarks.harness.engines import ADAPTERS, NO_ADAPTER, ON_BAND, case_name, engine_system
+from benchmarks.harness.interleave import interleave
+from benchmarks.harness.intervals import Interval, Timing, of_rates, of_speedup
+from benchmarks.harness.report import Check
+from benchmarks.harness.workers import Absent, Rows, System, Worker
+from benchmarks.harness.workload import (
     BAND,
     CONFIG,
     NUM_ADAPTERS,

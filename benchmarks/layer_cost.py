@@ -31,13 +31,13 @@ from rich.progress import Progress
 from adaptrix_core.config import load_settings, project_root
 from adaptrix_core.engine import Engine
 from adaptrix_core.engine.build import build_engine
-from benchmarks import report
-from benchmarks.intervals import Interval, Timing, of_rates, of_speedup, of_values
-from benchmarks.report import Check
-from benchmarks.streams import StreamTimes, stream, streams
-from benchmarks.workload import GREEDY, OUTPUT_TOKENS, PROMPT_TOKENS, random_tokens
-from cluster.experiments.system import serving
-from deployments.principals import hash_key
+from benchmarks.harness import report
+from benchmarks.harness.intervals import Interval, Timing, of_rates, of_speedup, of_values
+from benchmarks.harness.report import Check
+from benchmarks.harness.streams import StreamTimes, stream, streams
+from benchmarks.harness.workload import GREEDY, OUTPUT_TOKENS, PROMPT_TOKENS, random_tokens
+from deployments.shared.principals import hash_key
+from loadtest.system import serving
 
 STREAMS, ROUNDS, LONE, ROUTED = 32, 4, 6, 8
 """Streams at once, requests of each where they are kept up, and single requests per repeat: to a named adapter, and

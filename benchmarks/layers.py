@@ -26,9 +26,9 @@ from rich.table import Table
 
 from adaptrix_core.base import BaseModel, BaseModelManager
 from adaptrix_core.training.config import TrainConfig
-from adaptrix_core.training.datasets import load_pairs
-from adaptrix_core.training.encoding import encode_examples
-from adaptrix_core.training.packing import Example, pack
+from adaptrix_core.training.examples.datasets import load_pairs
+from adaptrix_core.training.examples.encoding import encode_examples
+from adaptrix_core.training.examples.packing import Example, pack
 from adaptrix_core.training.tasks.families import FAMILIES
 from adaptrix_core.training.trainer import answer_loss, train_examples
 

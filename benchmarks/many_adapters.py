@@ -22,14 +22,22 @@ from rich.progress import track
 from adaptrix_core.base import BaseModel
 from adaptrix_core.engine import Engine, EngineOptions, SamplingParams
 from adaptrix_core.engine.request import GenerationRequest
+from adaptrix_core.injection.backends.native import injector_for
 from adaptrix_core.injection.mix import constant
-from adaptrix_core.injection.native import injector_for
-from benchmarks import report
-from benchmarks.interleave import interleave
-from benchmarks.intervals import Interval, of_rates, of_speedup
-from benchmarks.report import Check
-from benchmarks.trace import Request, generate
-from benchmarks.workload import CONFIG, load_base, make_engine, name, random_adapters, random_tokens, write_adapters
+from benchmarks.harness import report
+from benchmarks.harness.interleave import interleave
+from benchmarks.harness.intervals import Interval, of_rates, of_speedup
+from benchmarks.harness.report import Check
+from benchmarks.harness.trace import Request, generate
+from benchmarks.harness.workload import (
+    CONFIG,
+    load_base,
+    make_engine,
+    name,
+    random_adapters,
+    random_tokens,
+    write_adapters,
+)
 
 SHORTEST, FEW = 8, 5
 TARGET, TARGET_ALPHA = 0.90, 0.3

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from adaptrix_core.engine import EngineOptions
-from benchmarks import report
-from benchmarks.interleave import interleave, timed
-from benchmarks.intervals import Interval, of_rates, of_speedup
-from benchmarks.workload import (
+from benchmarks.harness import report
+from benchmarks.harness.interleave import interleave, timed
+from benchmarks.harness.intervals import Interval, of_rates, of_speedup
+from benchmarks.harness.workload import (
     CONFIG,
     GREEDY,
     MAX_STEP_TOKENS,

@@ -28,10 +28,10 @@ from transformers import AutoModelForCausalLM
 from adaptrix_core.base.manager import DTYPES
 from adaptrix_core.base.source import resolve
 from adaptrix_core.engine import EngineOptions
-from benchmarks import report
-from benchmarks.intervals import Interval
-from benchmarks.report import Check
-from benchmarks.workload import BASE, known_precisions, load_base, make_engine
+from benchmarks.harness import report
+from benchmarks.harness.intervals import Interval
+from benchmarks.harness.report import Check
+from benchmarks.harness.workload import BASE, known_precisions, load_base, make_engine
 
 WINDOW = 512
 TARGET = 1.01

@@ -29,10 +29,17 @@ from adaptrix_core.base.layouts import PackedMatrix, QuantizedRows, pack, quanti
 from adaptrix_core.base.manager import DTYPES
 from adaptrix_core.base.packed_model import PackedModel, matrix_struct
 from adaptrix_core.native import library
-from benchmarks import report
-from benchmarks.interleave import interleave, timed
-from benchmarks.intervals import Interval, of_rates
-from benchmarks.workload import CONFIG, MAX_STEP_TOKENS, OUTPUT_TOKENS, PROMPT_TOKENS, known_precisions, load_base
+from benchmarks.harness import report
+from benchmarks.harness.interleave import interleave, timed
+from benchmarks.harness.intervals import Interval, of_rates
+from benchmarks.harness.workload import (
+    CONFIG,
+    MAX_STEP_TOKENS,
+    OUTPUT_TOKENS,
+    PROMPT_TOKENS,
+    known_precisions,
+    load_base,
+)
 
 STREAM_BYTES = 512 * 1024 * 1024
 MATRIX_SIZE = 1536

@@ -20,10 +20,10 @@ from rich.progress import Progress
 
 from adaptrix_core.base import BaseModel
 from adaptrix_core.engine import EngineOptions, SamplingParams
-from benchmarks import report
-from benchmarks.intervals import Interval, Timing, of_speedup, of_values
-from benchmarks.report import Check
-from benchmarks.workload import NUM_ADAPTERS, load_base, make_engine, name, random_tokens, write_adapters
+from benchmarks.harness import report
+from benchmarks.harness.intervals import Interval, Timing, of_speedup, of_values
+from benchmarks.harness.report import Check
+from benchmarks.harness.workload import NUM_ADAPTERS, load_base, make_engine, name, random_tokens, write_adapters
 
 PROMPT_TOKENS, TURN_TOKENS, TURNS = 512, 24, 20
 FIRST = SamplingParams(max_tokens=1, temperature=0.0, ignore_eos=True)

@@ -21,10 +21,18 @@ from rich.progress import Progress
 from adaptrix_core.engine import Engine, EngineOptions, SamplingParams
 from adaptrix_core.engine.request import GenerationRequest
 from adaptrix_core.injection.mix import constant
-from benchmarks import report
-from benchmarks.intervals import Interval, of_values
-from benchmarks.report import Check
-from benchmarks.workload import NUM_ADAPTERS, assignment, load_base, make_engine, prompts, random_tokens, write_adapters
+from benchmarks.harness import report
+from benchmarks.harness.intervals import Interval, of_values
+from benchmarks.harness.report import Check
+from benchmarks.harness.workload import (
+    NUM_ADAPTERS,
+    assignment,
+    load_base,
+    make_engine,
+    prompts,
+    random_tokens,
+    write_adapters,
+)
 
 PROMPT_TOKENS, STEADY_STEPS = 2000, 300
 TARGET = 3.0

@@ -17,9 +17,9 @@ import time
 
 from rich.progress import track
 
-from benchmarks import report
-from benchmarks.intervals import of_values
-from benchmarks.report import Check
+from benchmarks.harness import report
+from benchmarks.harness.intervals import of_values
+from benchmarks.harness.report import Check
 
 TARGET_S = 8.0
 STEPS = ("interpreter and imports", "model loaded", "first token")

@@ -21,11 +21,11 @@ from rich.progress import track
 from adaptrix_core.adapters import TrustPolicy, describe, generate_key_pair, write_package
 from adaptrix_core.base import BaseModel
 from adaptrix_core.engine import Engine, EngineOptions
-from adaptrix_core.injection.native import injector_for
-from benchmarks import report
-from benchmarks.intervals import Interval, of_values
-from benchmarks.report import Check
-from benchmarks.workload import load_base, random_adapters
+from adaptrix_core.injection.backends.native import injector_for
+from benchmarks.harness import report
+from benchmarks.harness.intervals import Interval, of_values
+from benchmarks.harness.report import Check
+from benchmarks.harness.workload import load_base, random_adapters
 
 ADAPTER_BYTES = 1024 * 1024
 SWAP_MS, COLD_LOAD_MS = 2.0, 60.0

@@ -30,9 +30,9 @@ import httpx
 
 from adaptrix_core.config import project_root
 from adaptrix_core.errors import ConfigError
-from cluster.experiments.system import free_port
-from deployments.launch import DEFAULT_CONFIG, read_config
-from deployments.serve_environment import SERVE_ENVIRONMENT
+from deployments.launch.environment import SERVE_ENVIRONMENT
+from deployments.launch.local import DEFAULT_CONFIG, read_config
+from loadtest.system import free_port
 
 NODES = 2
 NODE_CPUS = 1

@@ -16,11 +16,11 @@ from ray.serve.context import _get_global_client
 from ray.serve.exceptions import RayServeException
 
 from adaptrix_core.config import Settings, load_settings, project_root
-from deployments.autoscaling import autoscaling_config
-from deployments.ingress import Ingress
-from deployments.principals import KeyRing, require_loopback, url_of
-from deployments.replica import ModelReplica
-from deployments.router import RouterReplica
+from deployments.ingress.deployment import Ingress
+from deployments.launch.autoscaling import autoscaling_config
+from deployments.replica.deployment import ModelReplica
+from deployments.router.deployment import RouterReplica
+from deployments.shared.principals import KeyRing, require_loopback, url_of
 
 INGRESS_CPUS = 0.1
 ROUTER_CPUS = 0.2
@@ -68,7 +68,7 @@ def bind(settings: Settings, url: str | None = None) -> Application:
             max_ongoing_requests=2 * (settings.engine.max_queue + settings.engine.max_rows),
             ray_actor_options={"num_cpus": replicas.cpus, "num_gpus": replicas.gpus},
             request_router_config=RequestRouterConfig(
-                request_router_class="deployments.affinity:AffinityRouter",
+                request_router_class="deployments.placement.request_router:AffinityRouter",
                 request_routing_stats_period_s=ROUTING_STATS_PERIOD_S,
             ),
             graceful_shutdown_timeout_s=replicas.drain_timeout_s,

@@ -15,7 +15,7 @@ from peft import LoraConfig, get_peft_model
 
 from adaptrix_core import Engine, SamplingParams
 from adaptrix_core.adapters import AdapterManager, TrustPolicy, generate_key_pair
-from adaptrix_core.adapters.peft import import_peft
+from adaptrix_core.adapters.peft.conversion import import_peft
 from adaptrix_core.base import BaseModelManager
 
 

@@ -15,7 +15,7 @@ from adaptrix_core.base import BaseModelManager
 from adaptrix_core.base.source import EMBEDDED
 from adaptrix_core.config import load_settings
 from adaptrix_core.engine import Engine, SamplingParams
-from adaptrix_core.engine.cut import catalogue_cut
+from adaptrix_core.engine.cache.cut import catalogue_cut
 from adaptrix_core.errors import AdapterRejected
 from adaptrix_core.native import why_not
 from adaptrix_core.routing.embedder import PACKAGED

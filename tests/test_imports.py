@@ -135,7 +135,7 @@ def test_using_the_engine_loads_no_edge() -> None:
 
 
 def test_an_ingress_and_a_proxy_load_no_torch() -> None:
-    for module in ("deployments.ingress", "deployments.proxy_refusals"):
+    for module in ("deployments.ingress.deployment", "deployments.proxy.refusals"):
         assert not loaded_after(f"import {module}") & {"torch", "transformers", "sentence_transformers"}
 
 

@@ -8,7 +8,7 @@ import logging
 import pytest
 from transformers import GenerationConfig
 
-from adaptrix_core.adapters.metadata import parse_metadata
+from adaptrix_core.adapters.package.metadata import parse_metadata
 from adaptrix_core.engine import GenerationRequest, SamplingParams
 from adaptrix_core.errors import AdapterRejected
 from adaptrix_core.sampling import OURS, SamplingDefaults, asked_for, explained, first_opinions, from_generation_config

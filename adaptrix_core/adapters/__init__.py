@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING
 from adaptrix_core.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from adaptrix_core.adapters.keys import default_private_key, generate_key_pair
-    from adaptrix_core.adapters.limits import Limits
-    from adaptrix_core.adapters.loader import DynamicLoader, Residency
     from adaptrix_core.adapters.manager import AdapterManager
-    from adaptrix_core.adapters.metadata import AdapterMetadata, describe
-    from adaptrix_core.adapters.package import Adapter, read_package, write_package
-    from adaptrix_core.adapters.package_contents import package_digest, sign_package
-    from adaptrix_core.adapters.peft import base_warnings, export_peft, import_peft, usable_name
-    from adaptrix_core.adapters.peft_directory import is_peft_directory
-    from adaptrix_core.adapters.peft_hub import download_peft
+    from adaptrix_core.adapters.package.contents import package_digest, sign_package
+    from adaptrix_core.adapters.package.format import Adapter, read_package, write_package
+    from adaptrix_core.adapters.package.limits import Limits
+    from adaptrix_core.adapters.package.metadata import AdapterMetadata, describe
+    from adaptrix_core.adapters.package.snapshot import Snapshot
+    from adaptrix_core.adapters.package.validation import ValidationReport
+    from adaptrix_core.adapters.peft.conversion import base_warnings, export_peft, import_peft, usable_name
+    from adaptrix_core.adapters.peft.directory import is_peft_directory
+    from adaptrix_core.adapters.peft.hub import download_peft
     from adaptrix_core.adapters.redistribution import RedistributionCost, measure_cost, redistribute
-    from adaptrix_core.adapters.snapshot import Snapshot
-    from adaptrix_core.adapters.trust import TrustPolicy, TrustReport
-    from adaptrix_core.adapters.validation import ValidationReport
+    from adaptrix_core.adapters.residency.loader import DynamicLoader, Residency
+    from adaptrix_core.adapters.trust.keys import default_private_key, generate_key_pair
+    from adaptrix_core.adapters.trust.policy import TrustPolicy, TrustReport
     from adaptrix_core.places import default_trusted_keys
 
 __all__ = [
@@ -60,32 +60,32 @@ __all__ = [
 __getattr__ = lazy_exports(
     __name__,
     {
-        "Adapter": "adaptrix_core.adapters.package",
+        "Adapter": "adaptrix_core.adapters.package.format",
         "AdapterManager": "adaptrix_core.adapters.manager",
-        "AdapterMetadata": "adaptrix_core.adapters.metadata",
-        "DynamicLoader": "adaptrix_core.adapters.loader",
-        "Limits": "adaptrix_core.adapters.limits",
+        "AdapterMetadata": "adaptrix_core.adapters.package.metadata",
+        "DynamicLoader": "adaptrix_core.adapters.residency.loader",
+        "Limits": "adaptrix_core.adapters.package.limits",
         "RedistributionCost": "adaptrix_core.adapters.redistribution",
-        "Residency": "adaptrix_core.adapters.loader",
-        "Snapshot": "adaptrix_core.adapters.snapshot",
-        "TrustPolicy": "adaptrix_core.adapters.trust",
-        "TrustReport": "adaptrix_core.adapters.trust",
-        "ValidationReport": "adaptrix_core.adapters.validation",
-        "base_warnings": "adaptrix_core.adapters.peft",
-        "default_private_key": "adaptrix_core.adapters.keys",
+        "Residency": "adaptrix_core.adapters.residency.loader",
+        "Snapshot": "adaptrix_core.adapters.package.snapshot",
+        "TrustPolicy": "adaptrix_core.adapters.trust.policy",
+        "TrustReport": "adaptrix_core.adapters.trust.policy",
+        "ValidationReport": "adaptrix_core.adapters.package.validation",
+        "base_warnings": "adaptrix_core.adapters.peft.conversion",
+        "default_private_key": "adaptrix_core.adapters.trust.keys",
         "default_trusted_keys": "adaptrix_core.places",
-        "describe": "adaptrix_core.adapters.metadata",
-        "download_peft": "adaptrix_core.adapters.peft_hub",
-        "export_peft": "adaptrix_core.adapters.peft",
-        "generate_key_pair": "adaptrix_core.adapters.keys",
-        "import_peft": "adaptrix_core.adapters.peft",
-        "is_peft_directory": "adaptrix_core.adapters.peft_directory",
+        "describe": "adaptrix_core.adapters.package.metadata",
+        "download_peft": "adaptrix_core.adapters.peft.hub",
+        "export_peft": "adaptrix_core.adapters.peft.conversion",
+        "generate_key_pair": "adaptrix_core.adapters.trust.keys",
+        "import_peft": "adaptrix_core.adapters.peft.conversion",
+        "is_peft_directory": "adaptrix_core.adapters.peft.directory",
         "measure_cost": "adaptrix_core.adapters.redistribution",
-        "package_digest": "adaptrix_core.adapters.package_contents",
-        "read_package": "adaptrix_core.adapters.package",
+        "package_digest": "adaptrix_core.adapters.package.contents",
+        "read_package": "adaptrix_core.adapters.package.format",
         "redistribute": "adaptrix_core.adapters.redistribution",
-        "sign_package": "adaptrix_core.adapters.package_contents",
-        "usable_name": "adaptrix_core.adapters.peft",
-        "write_package": "adaptrix_core.adapters.package",
+        "sign_package": "adaptrix_core.adapters.package.contents",
+        "usable_name": "adaptrix_core.adapters.peft.conversion",
+        "write_package": "adaptrix_core.adapters.package.format",
     },
 )

@@ -2,8 +2,8 @@
 
 A root, a local directory or a URL (read-only), holds one directory per adapter and version, called ``name`` or
 ``name@version``. The manager owns no memory:
-whoever calls `load_adapter` owns the result (see `loader.py`). Listing reads metadata only and verifies nothing; a
-load verifies everything.
+whoever calls `load_adapter` owns the result (see `adapters/residency/loader.py`). Listing reads metadata only and
+verifies nothing; a load verifies everything.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adaptrix_core.adapters.atomic import recover, remove_directory, write_directory
-from adaptrix_core.adapters.binding import BaseMatch
-from adaptrix_core.adapters.keys import check_private_key
-from adaptrix_core.adapters.limits import DEFAULT_LIMITS, Limits
-from adaptrix_core.adapters.metadata import NAME_PATTERN, VERSION_PATTERN, AdapterMetadata, parse_metadata
-from adaptrix_core.adapters.name_owners import NameOwners
-from adaptrix_core.adapters.package_contents import snapshot_package
-from adaptrix_core.adapters.package_names import METADATA_FILE
-from adaptrix_core.adapters.peft_directory import is_peft_directory, peft_snapshot, unsigned_peft
+from adaptrix_core.adapters.package.atomic import recover, remove_directory, write_directory
+from adaptrix_core.adapters.package.contents import snapshot_package
+from adaptrix_core.adapters.package.file_names import METADATA_FILE
+from adaptrix_core.adapters.package.fit import BaseMatch
+from adaptrix_core.adapters.package.limits import DEFAULT_LIMITS, Limits
+from adaptrix_core.adapters.package.metadata import NAME_PATTERN, VERSION_PATTERN, AdapterMetadata, parse_metadata
+from adaptrix_core.adapters.package.snapshot import Snapshot, read_file
+from adaptrix_core.adapters.peft.directory import is_peft_directory, peft_snapshot, unsigned_peft
 from adaptrix_core.adapters.remote import RemoteDirectory, is_url
-from adaptrix_core.adapters.snapshot import Snapshot, read_file
-from adaptrix_core.adapters.trust import TrustPolicy
+from adaptrix_core.adapters.trust.keys import check_private_key
+from adaptrix_core.adapters.trust.name_owners import NameOwners
+from adaptrix_core.adapters.trust.policy import TrustPolicy
 from adaptrix_core.errors import (
     AdapterExists,
     AdapterNotFound,
@@ -37,8 +37,8 @@ from adaptrix_core.errors import (
 )
 
 if TYPE_CHECKING:
-    from adaptrix_core.adapters.package import Adapter
-    from adaptrix_core.adapters.validation import ValidationReport
+    from adaptrix_core.adapters.package.format import Adapter
+    from adaptrix_core.adapters.package.validation import ValidationReport
     from adaptrix_core.base import BaseModel
     from adaptrix_core.injection.lora import LoraWeights
 
@@ -109,7 +109,7 @@ class AdapterManager:
     def load_adapter(self, source: str | Path) -> Adapter:
         """Load and verify ``name``, ``name@version``, or a directory (a Path, a string with a path separator, a URL).
 
-        Raises AdapterNotFound, or AdapterRejected with a code of `package.py`.
+        Raises AdapterNotFound, or AdapterRejected with a code of `adapters/package/format.py`.
         """
         directory = self._locate(source)
         if isinstance(directory, Path) and is_peft_directory(directory):
@@ -139,7 +139,7 @@ class AdapterManager:
 
     def read(self, snapshot: Snapshot) -> Adapter:
         """Verify and load an adapter from bytes. Raises AdapterRejected."""
-        from adaptrix_core.adapters.package import read_package  # tensors need torch, listing does not
+        from adaptrix_core.adapters.package.format import read_package  # tensors need torch, listing does not
 
         base = self.require_base()
         return read_package(
@@ -160,7 +160,7 @@ class AdapterManager:
         (name_owned) where the name is another signer's.
         """
         directory = self._directory_for(metadata, overwrite, weights.digest)
-        from adaptrix_core.adapters.package import write_package
+        from adaptrix_core.adapters.package.format import write_package
 
         if private_key is not None:
             self.check_signer(metadata.name, metadata.version, private_key)
@@ -189,7 +189,7 @@ class AdapterManager:
 
     def validate_adapter(self, source: str | Path) -> ValidationReport:
         """Run every check, keep going after a fault where that makes sense. Raises AdapterNotFound only."""
-        from adaptrix_core.adapters.validation import ValidationReport, validate_snapshot
+        from adaptrix_core.adapters.package.validation import ValidationReport, validate_snapshot
 
         directory = self._locate(source)
         try:
@@ -296,8 +296,8 @@ class AdapterManager:
 
     def _load_peft(self, directory: Path) -> Adapter:
         """A PEFT directory as it stands: never signed, so only where the policy lets unsigned adapters pass."""
-        from adaptrix_core.adapters.package import Adapter
-        from adaptrix_core.adapters.peft import base_warnings, import_peft, usable_name
+        from adaptrix_core.adapters.package.format import Adapter
+        from adaptrix_core.adapters.peft.conversion import base_warnings, import_peft, usable_name
 
         snapshot = peft_snapshot(directory, self._limits)
         try:

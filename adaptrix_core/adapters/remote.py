@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from posixpath import basename
 from typing import TYPE_CHECKING, Any
 
-from adaptrix_core.adapters.limits import Limits
-from adaptrix_core.adapters.snapshot import Snapshot
+from adaptrix_core.adapters.package.limits import Limits
+from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected
 
 if TYPE_CHECKING:

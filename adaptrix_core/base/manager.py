@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 from transformers.utils import logging as transformers_logging
 
 from adaptrix_core.base.families import family_of
-from adaptrix_core.base.gguf_scan import GGUFScan, scan_gguf
+from adaptrix_core.base.gguf.scan import GGUFScan, scan_gguf
 from adaptrix_core.base.layouts import KEPT_TYPES, Layout
 from adaptrix_core.base.model import BaseModel, BaseModelInfo
 from adaptrix_core.base.packed import PACKED_FILE, ModuleTensors, PackedWeights, pack_weights

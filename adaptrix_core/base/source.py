@@ -21,8 +21,8 @@ import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-from adaptrix_core.base.gguf_conversion import CONVERSION, convert_gguf
-from adaptrix_core.base.gguf_header import general_texts
+from adaptrix_core.base.gguf.conversion import CONVERSION, convert_gguf
+from adaptrix_core.base.gguf.header import general_texts
 from adaptrix_core.base.layouts import Layout
 from adaptrix_core.cache_dir import cache_root
 from adaptrix_core.errors import BaseModelError

@@ -7,12 +7,12 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from adaptrix_core.adapters.about import about_package
 from adaptrix_core.adapters.manager import AdapterManager
-from adaptrix_core.adapters.metadata import AdapterMetadata
 from adaptrix_core.adapters.mix_names import BASE, mix_label, parse_mix
-from adaptrix_core.adapters.package_contents import metadata_of
-from adaptrix_core.adapters.trust import TrustPolicy
+from adaptrix_core.adapters.package.about import about_package
+from adaptrix_core.adapters.package.contents import metadata_of
+from adaptrix_core.adapters.package.metadata import AdapterMetadata
+from adaptrix_core.adapters.trust.policy import TrustPolicy
 from adaptrix_core.cli.output import Output
 from adaptrix_core.cli.target import AUTO, AdapterRow, Answer, ChatRequest, Embeddings, Message, OnText
 from adaptrix_core.config import Settings
@@ -233,7 +233,7 @@ class LocalTarget:
 
 
 def _grammar(request: ChatRequest) -> str | None:
-    from adaptrix_core.engine.constraint import json_grammar
+    from adaptrix_core.engine.rows.constraint import json_grammar
 
     return None if request.schema is None else json_grammar(request.schema)
 

@@ -7,24 +7,24 @@ import logging
 import click
 
 from adaptrix_core import __version__
-from adaptrix_core.cli.adapters import active, list_adapters, load, unload
-from adaptrix_core.cli.benchmark import benchmark
-from adaptrix_core.cli.completion import completion
-from adaptrix_core.cli.embedding import embed
+from adaptrix_core.cli.authoring.evaluation import evaluate
+from adaptrix_core.cli.authoring.exchange import export_adapter, import_adapter
+from adaptrix_core.cli.authoring.training import train
+from adaptrix_core.cli.commands.adapters import active, list_adapters, load, unload
+from adaptrix_core.cli.commands.benchmark import benchmark
+from adaptrix_core.cli.commands.completion import completion
+from adaptrix_core.cli.commands.embedding import embed
+from adaptrix_core.cli.commands.publishing import publish
+from adaptrix_core.cli.commands.query import query
+from adaptrix_core.cli.commands.revocation import revoke
+from adaptrix_core.cli.commands.routing import route
+from adaptrix_core.cli.commands.serve import serve
+from adaptrix_core.cli.commands.show import show
+from adaptrix_core.cli.commands.status import status
+from adaptrix_core.cli.commands.trust import sign, trust, verify
 from adaptrix_core.cli.errors import ErrorEdge
-from adaptrix_core.cli.evaluation import evaluate
-from adaptrix_core.cli.exchange import export_adapter, import_adapter
 from adaptrix_core.cli.logs.command import logs
-from adaptrix_core.cli.publishing import publish
-from adaptrix_core.cli.query import query
-from adaptrix_core.cli.revocation import revoke
-from adaptrix_core.cli.routing import route
-from adaptrix_core.cli.serve import serve
 from adaptrix_core.cli.session import Session
-from adaptrix_core.cli.show import show
-from adaptrix_core.cli.status import status
-from adaptrix_core.cli.training import train
-from adaptrix_core.cli.trust import sign, trust, verify
 
 
 @click.group(cls=ErrorEdge, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

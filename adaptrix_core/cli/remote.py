@@ -13,7 +13,7 @@ from urllib.parse import quote
 import httpx
 
 from adaptrix_core.adapters.mix_names import BASE, parse_mix
-from adaptrix_core.adapters.snapshot import REVOCATIONS_FILE, SIGNATURE_FILE
+from adaptrix_core.adapters.package.snapshot import REVOCATIONS_FILE, SIGNATURE_FILE
 from adaptrix_core.cli.target import AUTO, AdapterRow, Answer, ChatRequest, Embeddings, Message, OnText
 from adaptrix_core.errors import AdaptrixError, ServerUnavailable
 

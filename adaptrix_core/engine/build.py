@@ -7,7 +7,7 @@ from pathlib import Path
 from adaptrix_core.adapters import TrustPolicy
 from adaptrix_core.base import BaseModelManager
 from adaptrix_core.config import Settings
-from adaptrix_core.engine.cut import catalogue_cut
+from adaptrix_core.engine.cache.cut import catalogue_cut
 from adaptrix_core.engine.engine import Engine
 from adaptrix_core.engine.options import EngineOptions
 

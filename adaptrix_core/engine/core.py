@@ -14,31 +14,31 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from adaptrix_core.adapters.loader import DynamicLoader
+from adaptrix_core.adapters.residency.loader import DynamicLoader
 from adaptrix_core.base.model import BaseModel, BaseModelInfo
 from adaptrix_core.base.packed_model import PackedModel
 from adaptrix_core.base.running import LayerCall, call_directly
-from adaptrix_core.engine.advance import fail, finish
-from adaptrix_core.engine.compiled import CompiledLayers
-from adaptrix_core.engine.constraint import Constraint, GrammarCompiler
-from adaptrix_core.engine.deadlines import Deadlines
-from adaptrix_core.engine.detokenizer import TextStream
-from adaptrix_core.engine.kv_cache import KVCache
-from adaptrix_core.engine.native import NativeSpans
+from adaptrix_core.engine.cache.kv_cache import KVCache
+from adaptrix_core.engine.cache.prefix import PrefixCache
+from adaptrix_core.engine.compute.compiled import CompiledLayers
+from adaptrix_core.engine.compute.native import NativeSpans
+from adaptrix_core.engine.compute.runner import Runner, nothing
+from adaptrix_core.engine.compute.spans import ModuleSpans, Spans
 from adaptrix_core.engine.options import EngineOptions
-from adaptrix_core.engine.prefix import PrefixCache
-from adaptrix_core.engine.replay import replay
 from adaptrix_core.engine.request import FinishReason, GenerationRequest, TokenEvent
-from adaptrix_core.engine.row import Row
-from adaptrix_core.engine.runner import Runner, nothing
-from adaptrix_core.engine.scheduler import Batch, Scheduler
-from adaptrix_core.engine.spans import ModuleSpans, Spans
-from adaptrix_core.engine.token_bytes import TokenBytes
+from adaptrix_core.engine.rows.advance import fail, finish
+from adaptrix_core.engine.rows.constraint import Constraint, GrammarCompiler
+from adaptrix_core.engine.rows.detokenizer import TextStream
+from adaptrix_core.engine.rows.replay import replay
+from adaptrix_core.engine.rows.row import Row
+from adaptrix_core.engine.rows.token_bytes import TokenBytes
+from adaptrix_core.engine.scheduling.deadlines import Deadlines
+from adaptrix_core.engine.scheduling.scheduler import Batch, Scheduler
 from adaptrix_core.errors import ContextLengthExceeded, InvalidRequest, RequestNotFound
 from adaptrix_core.injection.activation import activated
+from adaptrix_core.injection.backends.native import NativeInjector
 from adaptrix_core.injection.injector import LayerInjector
 from adaptrix_core.injection.mix import Mix, MixSchedule, check_mix, constant, digests_of, switched
-from adaptrix_core.injection.native import NativeInjector
 
 log = logging.getLogger(__name__)
 

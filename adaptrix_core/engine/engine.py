@@ -17,20 +17,20 @@ from typing import Any, Literal
 from torch import Tensor
 
 from adaptrix_core.adapters import Adapter, AdapterManager, DynamicLoader, TrustPolicy
-from adaptrix_core.adapters.binding import BaseMatch
-from adaptrix_core.adapters.trust import Policy
+from adaptrix_core.adapters.package.fit import BaseMatch
+from adaptrix_core.adapters.trust.policy import Policy
 from adaptrix_core.base import BaseModel, BaseModelManager
 from adaptrix_core.base.manager import Optimize
+from adaptrix_core.engine.cache.cut import catalogue_cut
+from adaptrix_core.engine.compute.spans import ModuleSpans
 from adaptrix_core.engine.core import EngineCore, History, raise_failure
-from adaptrix_core.engine.cut import catalogue_cut
 from adaptrix_core.engine.options import EngineOptions
-from adaptrix_core.engine.outcome import Outcome
 from adaptrix_core.engine.request import Completion, GenerationRequest, SamplingParams, TokenEvent
-from adaptrix_core.engine.row import Row
-from adaptrix_core.engine.spans import ModuleSpans
+from adaptrix_core.engine.rows.outcome import Outcome
+from adaptrix_core.engine.rows.row import Row
 from adaptrix_core.errors import InvalidRequest, Overloaded
+from adaptrix_core.injection.backends.native import injector_for
 from adaptrix_core.injection.mix import Mix, Term, constant
-from adaptrix_core.injection.native import injector_for
 from adaptrix_core.places import shipped_adapters
 from adaptrix_core.sampling import OURS, SamplingDefaults, asked_for, first_opinions
 

@@ -1,9 +1,10 @@
 """Whether the engine's thread gets on: it says when it turns to a step or a command, anybody may ask how long ago.
 
 A step takes milliseconds to a few seconds. One that never ends (in a driver, in a library) keeps what waits behind it
-for ever; only a new process helps (`deployments/watchdog.py`). A machine that is slow, or busy with others' work, must
-not be taken for that. So what counts is the processor time that the thread itself has used, against what a step of its
-size has cost before; and a thread that uses none at all for `STUCK_S` waits for something that does not come.
+for ever; only a new process helps (`deployments/replica/watchdog.py`). A machine that is slow, or busy with others'
+work, must not be taken for that. So what counts is the processor time that the thread itself has used, against what
+a step of its size has cost before; and a thread that uses none at all for `STUCK_S` waits for something that does
+not come.
 
 Two things may take longer: the first steps, in which kernels are built, and a step while layers are being compiled.
 """

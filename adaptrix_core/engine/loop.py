@@ -22,11 +22,11 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from adaptrix_core.adapters import Adapter
-from adaptrix_core.engine.constraint import Constraint
 from adaptrix_core.engine.engine import AdapterChoice, Engine
 from adaptrix_core.engine.heartbeat import FIRST_STEPS, STUCK_S, Heartbeat
 from adaptrix_core.engine.mailbox import Mailbox
 from adaptrix_core.engine.request import GenerationRequest, SamplingParams, TokenEvent
+from adaptrix_core.engine.rows.constraint import Constraint
 from adaptrix_core.engine.tenant_queue import TenantQueue
 from adaptrix_core.errors import EngineHung, EngineStopped
 from adaptrix_core.injection.mix import Mix

@@ -32,15 +32,17 @@ class EngineOptions:
     kv_cache_tokens: int = 16384
     """Tokens whose keys and values fit."""
     cut: int | None = None
-    """First layer of the branch span; None keeps all layers in one span. `cut.py` chooses one from a catalogue."""
+    """First layer of the branch span; None keeps all layers in one span. `engine/cache/cut.py` chooses one from a
+    catalogue."""
     prefix_cache: bool = True
     """Whether rows take over blocks that earlier rows have computed."""
     bank: Bank = "half"
     """Precision in which adapters are kept for the native kernels; others keep the base model's."""
     compile: bool = False
-    """Whether layers are compiled, in the background; see `compiled.py`."""
+    """Whether layers are compiled, in the background; see `engine/compute/compiled.py`."""
     cuda_graphs: bool | None = None
-    """Whether decode steps are replayed as CUDA graphs, see `graphed.py`; None: where the device is a CUDA device."""
+    """Whether decode steps are replayed as CUDA graphs, see `engine/compute/graphed.py`; None: where the device is a
+    CUDA device."""
 
     def __post_init__(self) -> None:
         for name in (

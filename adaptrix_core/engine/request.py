@@ -45,7 +45,7 @@ class SamplingParams:
     n: int = 1
     logit_bias: Mapping[int, float] | None = None
     grammar: str | None = None
-    """A grammar in llguidance's serialised form that the text must match (see `constraint.py`)."""
+    """A grammar in llguidance's serialised form that the text must match (see `engine/rows/constraint.py`)."""
 
     def __post_init__(self) -> None:
         for entry in fields(self):

@@ -21,7 +21,7 @@ from adaptrix_core.base.families import Part, Point, canonical_name
 from adaptrix_core.base.model import BaseModel
 from adaptrix_core.base.running import running
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected, InvalidRequest
-from adaptrix_core.injection.backend import LoraBackend, backend_for
+from adaptrix_core.injection.backends.protocol import LoraBackend, backend_for
 from adaptrix_core.injection.lora import LoraWeights, PointWeights
 from adaptrix_core.injection.mix import Mix
 

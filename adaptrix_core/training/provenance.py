@@ -10,7 +10,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from adaptrix_core.training.datasets import NAMED
+from adaptrix_core.training.examples.datasets import NAMED
 
 
 def described_data(data: str) -> dict[str, Any]:

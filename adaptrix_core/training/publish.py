@@ -1,7 +1,7 @@
 """Turn a finished run into the adapter directory that is served: bf16 weights, metadata, signature.
 
 Knows the adapter format through `adaptrix_core.adapters`. Does not know how the weights were trained, nor how good they
-are (`evaluate.py` measures that; the numbers are handed in).
+are (`training/evaluation/evaluate.py` measures that; the numbers are handed in).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 import torch
 
 from adaptrix_core.adapters import AdapterManager, AdapterMetadata, import_peft, write_package
-from adaptrix_core.adapters.metadata import parse_metadata
-from adaptrix_core.adapters.package_names import METADATA_FILE
+from adaptrix_core.adapters.package.file_names import METADATA_FILE
+from adaptrix_core.adapters.package.metadata import parse_metadata
 from adaptrix_core.base import BaseModel
 from adaptrix_core.errors import AdapterExists
 from adaptrix_core.injection.lora import LoraWeights

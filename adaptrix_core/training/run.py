@@ -16,10 +16,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from adaptrix_core.base import BaseModel, BaseModelManager
 from adaptrix_core.errors import ConfigError
 from adaptrix_core.training.config import TrainConfig
-from adaptrix_core.training.datasets import load_pairs
-from adaptrix_core.training.encoding import encode_examples
-from adaptrix_core.training.held_out import split
-from adaptrix_core.training.jsonl import Pair
+from adaptrix_core.training.examples.datasets import load_pairs
+from adaptrix_core.training.examples.encoding import encode_examples
+from adaptrix_core.training.examples.held_out import split
+from adaptrix_core.training.examples.jsonl import Pair
 from adaptrix_core.training.provenance import described_data
 from adaptrix_core.training.run_report import write_report
 from adaptrix_core.training.trainer import Step, TrainResult, train_examples

@@ -2,11 +2,11 @@
 
 PEFT holds the adapters, transformers runs the layers; the loss covers answer tokens only, logits are computed for those
 tokens only, the frozen trunk runs once per example (`trunk.py`), and examples are packed without padding
-(`packing.py`). A run that is killed resumes from its last checkpoint and takes the steps that it would have taken, up
-to rounding.
+(`training/examples/packing.py`). A run that is killed resumes from its last checkpoint and takes the steps that it
+would have taken, up to rounding.
 
-Knows examples, steps and checkpoints. Does not know tasks (see `tasks/`), files of examples (see `datasets.py`), or the
-adapter directory (see `publish.py`).
+Knows examples, steps and checkpoints. Does not know tasks (see `tasks/`), files of examples (see
+`training/examples/datasets.py`), or the adapter directory (see `publish.py`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from adaptrix_core.base import BaseModel
 from adaptrix_core.errors import AdaptrixError, ConfigError, TrainingStopped
 from adaptrix_core.training.config import TrainConfig, resolve_layers
-from adaptrix_core.training.packing import Example, Pack, batches, common_prefix, micro_batches, pack
+from adaptrix_core.training.examples.packing import Example, Pack, batches, common_prefix, micro_batches, pack
 from adaptrix_core.training.result import WEIGHTS, Step, TrainResult, Validation, finished_run, write_history
 from adaptrix_core.training.trunk import TrunkCache
 from adaptrix_core.writable import why_not_writable

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from adaptrix_core.training.packing import Pack
+from adaptrix_core.training.examples.packing import Pack
 
 
 class _Passthrough(nn.Module):

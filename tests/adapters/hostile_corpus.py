@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 
 from adaptrix_core.adapters import Limits
-from adaptrix_core.adapters.snapshot import Snapshot
+from adaptrix_core.adapters.package.snapshot import Snapshot
 
 LAYER = "layer_1.safetensors"
 A, B = "self_attn.q_proj.lora_A", "self_attn.q_proj.lora_B"

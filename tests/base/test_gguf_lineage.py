@@ -10,7 +10,7 @@ import pytest
 import torch
 from gguf import GGUFWriter
 
-from adaptrix_core.base.gguf_header import general_texts
+from adaptrix_core.base.gguf.header import general_texts
 from adaptrix_core.base.source import resolve
 
 

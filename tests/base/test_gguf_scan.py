@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from gguf import GGMLQuantizationType as GGML
 
-from adaptrix_core.base.gguf_scan import GGUFScan, scan_gguf
+from adaptrix_core.base.gguf.scan import GGUFScan, scan_gguf
 
 
 def write(file: Path, *kinds: GGML) -> Path:

@@ -12,8 +12,8 @@ import torch
 from gguf import GGUFWriter
 
 from adaptrix_core.base import BaseModelManager
-from adaptrix_core.base.gguf_config import read_config
-from adaptrix_core.base.gguf_file import GGUFFile
+from adaptrix_core.base.gguf.config import read_config
+from adaptrix_core.base.gguf.file import GGUFFile
 from adaptrix_core.errors import BaseModelError
 from tests.base.gguf_files import replacing, text, write_gguf
 from tests.tiny_models import random_module

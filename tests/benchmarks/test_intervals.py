@@ -6,9 +6,9 @@ import random
 
 import pytest
 
-from benchmarks.interleave import interleave
-from benchmarks.intervals import Timing, of_speedup, of_values
-from benchmarks.report import Check
+from benchmarks.harness.interleave import interleave
+from benchmarks.harness.intervals import Timing, of_speedup, of_values
+from benchmarks.harness.report import Check
 
 
 @pytest.mark.parametrize("count", [6, 9, 20])

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from benchmarks.trace import generate
+from benchmarks.harness.trace import generate
 
 LENGTHS = (8, 64)
 

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from benchmarks.workers import Absent, System, Worker
+from benchmarks.harness.workers import Absent, System, Worker
 
 
 def working(token: int) -> System:

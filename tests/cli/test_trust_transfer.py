@@ -10,8 +10,8 @@ import pytest
 from click.testing import Result
 
 from adaptrix_core.adapters import generate_key_pair
-from adaptrix_core.adapters.keys import read_public_key
-from adaptrix_core.adapters.name_owners import TRANSFERS_FILE, read_transfers
+from adaptrix_core.adapters.trust.keys import read_public_key
+from adaptrix_core.adapters.trust.name_owners import TRANSFERS_FILE, read_transfers
 
 Cli = Callable[..., Result]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cluster.experiments.engine_model import EngineModel
-from cluster.experiments.workload import Arrival
+from cluster.simulation.engine_model import EngineModel
+from loadtest.workload import Arrival
 
 
 def naive_run(engine: EngineModel, arrivals: list[Arrival]) -> list[tuple[float, float]]:

@@ -13,11 +13,11 @@ import pytest
 import yaml
 
 from adaptrix_core.config import project_root
-from deployments.catalogue import Catalogue
-from deployments.metrics import Metrics
-from deployments.proxy_metrics import ProxyMetrics
-from deployments.replica_numbers import NUMBERS
-from deployments.wire import Report
+from deployments.http.observe.metrics import Metrics
+from deployments.http.observe.replica_numbers import NUMBERS
+from deployments.proxy.metrics import ProxyMetrics
+from deployments.shared.catalogue import Catalogue
+from deployments.shared.wire import Report
 
 RULES = project_root() / "cluster" / "rules" / "alerts.yaml"
 SERIES = Path(__file__).with_name("alerts_test.yaml")

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from adaptrix_core.errors import InvalidRequest
-from cluster.experiments.cases import AXES, Case, on_axis, product, star
-from cluster.experiments.engine_model import EngineModel, MeasuredStep, StepCost, fit_steps, load_model, median_error
-from cluster.experiments.plots import draw
-from cluster.experiments.policies import RoundRobin
-from cluster.experiments.simulate import simulate
-from cluster.experiments.sweep import Conditions, run_case, workload_of
-from cluster.experiments.workload import WorkloadSpec, generate
+from cluster.simulation.cases import AXES, Case, on_axis, product, star
+from cluster.simulation.engine_model import EngineModel, MeasuredStep, StepCost, fit_steps, load_model, median_error
+from cluster.simulation.plots import draw
+from cluster.simulation.policies import RoundRobin
+from cluster.simulation.simulate import simulate
+from cluster.simulation.sweep import Conditions, run_case, workload_of
+from loadtest.workload import WorkloadSpec, generate
 from tests.serving.servers import PROJECT
 
 COST = StepCost(0.005, 0.003, 0.002)
@@ -52,7 +52,7 @@ def test_the_engine_model_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_the_calibration_in_the_repository_is_one() -> None:
-    engine = load_model(PROJECT / "cluster" / "experiments" / "calibration.json")
+    engine = load_model(PROJECT / "cluster" / "simulation" / "calibration.json")
     assert 0 < engine.step.seconds(1, 0) < engine.step.seconds(32, 0) < 1
 
 

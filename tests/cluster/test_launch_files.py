@@ -18,9 +18,9 @@ from ray.serve.schema import ServeDeploySchema
 from adaptrix_core.config import Settings, load_settings, project_root
 from adaptrix_core.errors import ConfigError
 from deployments.app import INGRESS_CPUS, ROUTER_CPUS
-from deployments.preflight import read_config
-from deployments.principals import KeyRing
-from deployments.serve_environment import SERVE_ENVIRONMENT
+from deployments.launch.environment import SERVE_ENVIRONMENT
+from deployments.launch.preflight import read_config
+from deployments.shared.principals import KeyRing
 from tests.cluster.kuberay_schema import RAY_SERVICE
 
 CLUSTER = project_root() / "cluster"
@@ -81,7 +81,7 @@ def test_ray_up_starts_the_ray_of_the_checkout_that_it_copies_and_sets_up() -> N
     assert document["setup_commands"] == ["make -C ~/adaptrix setup"]
     for command in document["head_start_ray_commands"] + document["worker_start_ray_commands"]:
         assert "~/adaptrix/.venv/bin/ray st" in command
-        assert ("python -m deployments.serve_environment" in command) == (" start " in command)
+        assert ("python -m deployments.launch.environment" in command) == (" start " in command)
     assert set(document["rsync_exclude"]) >= {".git", ".venv", "runs"}
 
 

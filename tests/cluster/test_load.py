@@ -13,9 +13,9 @@ import pytest
 
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.routing.embedder import TextEmbedder
-from cluster.experiments.load import open_client, request_body, run_load
-from cluster.experiments.records import Record, read_jsonl, summarise, write_jsonl
-from cluster.experiments.workload import Arrival
+from loadtest.load import open_client, request_body, run_load
+from loadtest.records import Record, read_jsonl, summarise, write_jsonl
+from loadtest.workload import Arrival
 from tests.serving.inprocess import application, listening
 from tests.serving.tiny import make_world
 

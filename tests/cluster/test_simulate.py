@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 
-from adaptrix_core.engine import scheduler
-from cluster.experiments import engine_model
-from cluster.experiments.engine_model import EngineModel, StepCost
-from cluster.experiments.policies import POLICIES, Affinity, ConsistentHash, PowerOfTwo, RoundRobin
-from cluster.experiments.records import Record
-from cluster.experiments.simulate import Simulation, simulate
-from cluster.experiments.workload import Arrival, WorkloadSpec, generate, shares
+from adaptrix_core.engine.scheduling import scheduler
+from cluster.simulation import engine_model
+from cluster.simulation.engine_model import EngineModel, StepCost
+from cluster.simulation.policies import POLICIES, Affinity, ConsistentHash, PowerOfTwo, RoundRobin
+from cluster.simulation.simulate import Simulation, simulate
+from loadtest.records import Record
+from loadtest.workload import Arrival, WorkloadSpec, generate, shares
 from tests.cluster.naive import naive_run
 
 COST = StepCost(base_s=1.0, row_s=0.1, prefill_token_s=0.01)

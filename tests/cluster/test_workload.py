@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from adaptrix_core.errors import InvalidRequest
-from cluster.experiments.workload import POPULARITIES, Popularity, WorkloadSpec, chosen_adapters, generate, shares
+from loadtest.workload import POPULARITIES, Popularity, WorkloadSpec, chosen_adapters, generate, shares
 
 MANY = WorkloadSpec(requests=40_000, rate=5.0, adapters=200)
 

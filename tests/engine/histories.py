@@ -13,7 +13,7 @@ import torch
 
 from adaptrix_core.engine import Engine, GenerationRequest, SamplingParams, TokenEvent
 from adaptrix_core.engine.core import History
-from adaptrix_core.engine.row import Row
+from adaptrix_core.engine.rows.row import Row
 from adaptrix_core.injection.mix import MixSchedule, constant, switched
 from tests.engine.driving import request
 

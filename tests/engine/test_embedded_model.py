@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from adaptrix_core.engine import Engine, EngineOptions, SamplingParams
-from adaptrix_core.engine.constraint import json_grammar
-from adaptrix_core.engine.detokenizer import TextStream
+from adaptrix_core.engine.rows.constraint import json_grammar
+from adaptrix_core.engine.rows.detokenizer import TextStream
 
 pytestmark = pytest.mark.slow
 

@@ -1,4 +1,5 @@
-"""Faults that another server (vLLM) was reported for, each under its number; more of them are in `test_prefix.py`."""
+"""Faults that another server (vLLM) was reported for, each under its number; more of them are in
+`engine/cache/test_prefix.py`."""
 
 from __future__ import annotations
 

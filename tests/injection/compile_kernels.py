@@ -12,7 +12,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from adaptrix_core.injection import lora_triton
+from adaptrix_core.injection.backends import triton_kernels
 
 TARGET = GPUTarget("cuda", 80, 32)
 CONSTANTS = {"TILE": 16, "RANK_BLOCK": 16, "BLOCK": 64}
@@ -38,7 +38,7 @@ def compile_kernel(kernel: Any, dtype: str) -> str:
 
 
 if __name__ == "__main__":
-    for kernel in (lora_triton._shrink, lora_triton._expand):
+    for kernel in (triton_kernels._shrink, triton_kernels._expand):
         for dtype in ("bf16", "fp16", "fp32"):
             products = "tensor-cores" if "mma.sync" in compile_kernel(kernel, dtype) else "ordinary"
             sys.stdout.write(f"{kernel.fn.__name__} {dtype} {products}\n")

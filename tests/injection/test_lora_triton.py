@@ -18,8 +18,8 @@ if not torch.cuda.is_available() and os.environ.get("TRITON_INTERPRET") != "1":
 
 from adaptrix_core.base import BaseModel, Point
 from adaptrix_core.injection import LayerInjector, LoraWeights, Mix, Term
-from adaptrix_core.injection.plain import PlainLora
-from adaptrix_core.injection.triton_lora import TritonLora
+from adaptrix_core.injection.backends.plain import PlainLora
+from adaptrix_core.injection.backends.triton import TritonLora
 from tests.tiny_models import random_base, random_weights
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"

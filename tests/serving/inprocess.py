@@ -17,7 +17,7 @@ import httpx
 import uvicorn
 from starlette.types import ASGIApp
 
-from adaptrix_core.adapters.revocation import SignedList
+from adaptrix_core.adapters.trust.revocation import SignedList
 from adaptrix_core.config import Settings, load_settings
 from adaptrix_core.observe.logs import start_logging, stop_logging
 from adaptrix_core.observe.tracing import Tracing, start_tracing
@@ -25,19 +25,19 @@ from adaptrix_core.routing.catalogue import RouteCard
 from adaptrix_core.routing.conversation import user_turns
 from adaptrix_core.routing.embedder import TextEmbedder
 from adaptrix_core.routing.semantic import SemanticRouter
-from deployments.api import build_api
-from deployments.catalogue import Catalogue
-from deployments.continuation import ContinuedReplicas
-from deployments.generation import Replicas
-from deployments.metrics import Metrics
-from deployments.principals import KeyRing
-from deployments.revocation_board import read_shared_list
-from deployments.revocation_follower import RevocationFollower
-from deployments.router import answer_of, embedded
-from deployments.services import Services
-from deployments.store import AdapterStore
-from deployments.wire import Entry, Report, Revoked, RouteAnswer
-from deployments.worker import EngineWorker
+from deployments.generation.continue_elsewhere import ContinuedReplicas
+from deployments.generation.generation import Replicas
+from deployments.http.app import build_api
+from deployments.http.observe.metrics import Metrics
+from deployments.http.services import Services
+from deployments.replica.revocation_follower import RevocationFollower
+from deployments.replica.worker import EngineWorker
+from deployments.router.deployment import answer_of, embedded
+from deployments.shared.catalogue import Catalogue
+from deployments.shared.principals import KeyRing
+from deployments.shared.wire import Entry, Report, Revoked, RouteAnswer
+from deployments.store.actor import AdapterStore
+from deployments.store.revocation_list import read_shared_list
 
 
 class LocalStore:

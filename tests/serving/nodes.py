@@ -19,7 +19,7 @@ import httpx
 import psutil
 import yaml
 
-from deployments.serve_environment import SERVE_ENVIRONMENT
+from deployments.launch.environment import SERVE_ENVIRONMENT
 from tests.serving.conftest import serve_config
 from tests.serving.servers import PROJECT, free_port
 

@@ -11,11 +11,11 @@ from peft import PeftModel
 
 from adaptrix_core.adapters import TrustPolicy, describe, export_peft, write_package
 from adaptrix_core.engine import Engine
-from adaptrix_core.training.data_evaluation import evaluate_data, reply_loss
-from adaptrix_core.training.encoding import encode_examples
-from adaptrix_core.training.packing import Example
-from adaptrix_core.training.prompting import EngineGenerator
-from adaptrix_core.training.scorers import SCORERS
+from adaptrix_core.training.evaluation.data_evaluation import evaluate_data, reply_loss
+from adaptrix_core.training.evaluation.prompting import EngineGenerator
+from adaptrix_core.training.evaluation.scorers import SCORERS
+from adaptrix_core.training.examples.encoding import encode_examples
+from adaptrix_core.training.examples.packing import Example
 from tests.tiny_models import byte_tokenizer, random_base, random_weights
 
 PAIRS = [(f"Say {c}.", c * 3) for c in "abcdef"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from adaptrix_core.errors import ConfigError, DataError
-from adaptrix_core.training.datasets import load_pairs
+from adaptrix_core.training.examples.datasets import load_pairs
 
 
 def jsonl(path: Path, rows: list[object]) -> Path:

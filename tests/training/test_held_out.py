@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from adaptrix_core.training.held_out import split
+from adaptrix_core.training.examples.held_out import split
 from adaptrix_core.training.trainer import train_examples
 from tests.tiny_models import random_base
 from tests.training.test_trainer import tiny_config, tiny_examples, weights_in

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adaptrix_core.training.packing import Example, batches, common_prefix, micro_batches, pack
+from adaptrix_core.training.examples.packing import Example, batches, common_prefix, micro_batches, pack
 from tests.tiny_models import random_base, random_prompts
 
 PREFIX = (5, 6, 7)

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from adaptrix_core.training.sandbox import Call, Outcome, run
+from adaptrix_core.training.evaluation.sandbox import Call, Outcome, run
 
 
 def outcome_of(source: str, *arguments: object, seconds: float = 5.0) -> Outcome:

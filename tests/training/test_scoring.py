@@ -11,11 +11,11 @@ from rich.console import Console
 
 from adaptrix_core.errors import ConfigError, DataError
 from adaptrix_core.routing.prompts import paraphrases
-from adaptrix_core.training.evaluate import EvaluateConfig, Evaluation, as_problem, left_to_base
-from adaptrix_core.training.prompting import Messages, base_prompts
-from adaptrix_core.training.remembered import RememberedReplies
-from adaptrix_core.training.report import as_json, tables
-from adaptrix_core.training.scoring import FEW_SHOT, ROUTED, ZERO_SHOT, FamilyResult, Score, measure, wilson
+from adaptrix_core.training.evaluation.evaluate import EvaluateConfig, Evaluation, as_problem, left_to_base
+from adaptrix_core.training.evaluation.prompting import Messages, base_prompts
+from adaptrix_core.training.evaluation.remembered import RememberedReplies
+from adaptrix_core.training.evaluation.report import as_json, tables
+from adaptrix_core.training.evaluation.scoring import FEW_SHOT, ROUTED, ZERO_SHOT, FamilyResult, Score, measure, wilson
 from adaptrix_core.training.tasks.families import FAMILIES
 
 MATH = FAMILIES["math_reasoning"]

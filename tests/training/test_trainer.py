@@ -17,8 +17,8 @@ from safetensors.torch import load_file
 from adaptrix_core.adapters import base_warnings, import_peft
 from adaptrix_core.errors import AdaptrixError, ConfigError, TrainingStopped
 from adaptrix_core.training.config import TrainConfig
-from adaptrix_core.training.encoding import encode_examples
-from adaptrix_core.training.packing import Example
+from adaptrix_core.training.examples.encoding import encode_examples
+from adaptrix_core.training.examples.packing import Example
 from adaptrix_core.training.trainer import Step, train_examples
 from tests.tiny_models import byte_tokenizer, random_base, random_prompts
 

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from typing import cast
 
-from adaptrix_core.training.sandbox import Arguments, Call, Outcome, run
+from adaptrix_core.training.evaluation.sandbox import Arguments, Call, Outcome, run
 from adaptrix_core.training.tasks.code_grammar import Draft, pipeline, text_steps, two_formulas, two_numbers
 from adaptrix_core.training.tasks.problem import Problem
 

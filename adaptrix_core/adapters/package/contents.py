@@ -1,0 +1,98 @@
+"""What an adapter directory holds and says of itself, before any tensor is made: nothing here needs torch.
+
+Errors and their codes are those of `format.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adaptrix_core.adapters.package.atomic import write_file
+from adaptrix_core.adapters.package.file_names import LAYER_FILE, METADATA_FILE, TEXT_FILES, is_package_file
+from adaptrix_core.adapters.package.fit import Announced, check_ranks
+from adaptrix_core.adapters.package.limits import DEFAULT_LIMITS, Limits
+from adaptrix_core.adapters.package.metadata import AdapterMetadata, parse_metadata, parse_point
+from adaptrix_core.adapters.package.safetensors_header import TensorEntry, read_header
+from adaptrix_core.adapters.package.snapshot import SIGNATURE_FILE, Snapshot, read_snapshot
+from adaptrix_core.adapters.peft.directory import foreign_kind
+from adaptrix_core.adapters.remote import RemoteDirectory
+from adaptrix_core.adapters.trust.signing import sign_snapshot
+from adaptrix_core.errors import AdapterRejected
+
+if TYPE_CHECKING:
+    from adaptrix_core.base import Point
+
+SUFFIX_A, SUFFIX_B = ".lora_A", ".lora_B"
+
+
+def snapshot_package(directory: Path | RemoteDirectory, limits: Limits = DEFAULT_LIMITS) -> Snapshot:
+    """The directory's bytes; only the file names that an adapter has are let in."""
+
+    def max_bytes_of(name: str) -> int | None:
+        if not is_package_file(name):
+            return None
+        return limits.max_metadata_bytes if name in TEXT_FILES else limits.max_file_bytes
+
+    if isinstance(directory, RemoteDirectory):
+        return directory.read_snapshot(max_bytes_of, limits)
+    foreign = foreign_kind(directory)
+    if foreign is not None:
+        raise AdapterRejected(f"{directory.name}: {foreign}", code="not_an_adapter")
+    return read_snapshot(directory, max_bytes_of, limits)
+
+
+def metadata_of(snapshot: Snapshot) -> AdapterMetadata:
+    """Parse the snapshot's metadata.json. AdapterRejected: missing_file, bad_metadata."""
+    if METADATA_FILE not in snapshot.files:
+        raise AdapterRejected(f"{snapshot.origin}: no {METADATA_FILE}; not an adapter directory", code="missing_file")
+    return parse_metadata(snapshot.files[METADATA_FILE], snapshot.origin)
+
+
+def announced_tensors(snapshot: Snapshot, metadata: AdapterMetadata, limits: Limits) -> Announced:
+    """What the layer files' headers announce, exactly one A and one B for every point of the metadata.
+
+    AdapterRejected: missing_file, unexpected_file, missing_tensor, unexpected_tensor, no_tensors, and `read_header`'s.
+    """
+    wanted = {f"layer_{layer}.safetensors": layer for layer in metadata.target_layers}
+    present = {name for name in snapshot.files if LAYER_FILE.match(name)}
+    if not present:
+        raise AdapterRejected(f"{snapshot.origin}: no layer_N.safetensors, so nothing to load", code="no_tensors")
+    for code, names in (("missing_file", wanted.keys() - present), ("unexpected_file", present - wanted.keys())):
+        if names:
+            raise AdapterRejected(
+                f"{snapshot.origin}: {METADATA_FILE} lists layers {list(metadata.target_layers)}; "
+                f"{'missing' if code == 'missing_file' else 'not listed'}: {', '.join(sorted(names))}",
+                code=code,
+            )
+    announced: dict[Point, tuple[TensorEntry, TensorEntry]] = {}
+    for name, layer in wanted.items():
+        header = read_header(snapshot.files[name], f"{snapshot.origin}/{name}", limits.max_header_bytes)
+        modules = [module for at, module in map(parse_point, metadata.points) if at == layer]
+        _check_names(f"{snapshot.origin}/{name}", header.keys(), modules)
+        for module in modules:
+            announced[layer, module] = (header[module + SUFFIX_A], header[module + SUFFIX_B])
+    return announced
+
+
+def sign_package(directory: Path, private_key: Path, limits: Limits = DEFAULT_LIMITS) -> str:
+    """Sign (or re-sign) an adapter directory; returns its package digest. Raises AdapterRejected if malformed."""
+    snapshot = snapshot_package(directory, limits)
+    metadata = metadata_of(snapshot)
+    check_ranks(metadata, announced_tensors(snapshot, metadata, limits))
+    write_file(directory / SIGNATURE_FILE, sign_snapshot(snapshot, private_key))
+    return snapshot.package_digest
+
+
+def package_digest(directory: Path, limits: Limits = DEFAULT_LIMITS) -> str:
+    """SHA-256 (hex) over names and contents of all files but the signature."""
+    return snapshot_package(directory, limits).package_digest
+
+
+def _check_names(origin: str, names: Set[str], modules: list[str]) -> None:
+    wanted = {module + suffix for module in modules for suffix in (SUFFIX_A, SUFFIX_B)}
+    for code, faults in (("missing_tensor", wanted - names), ("unexpected_tensor", names - wanted)):
+        if faults:
+            what = "lacks tensors that metadata.json lists" if code == "missing_tensor" else "has tensors not listed"
+            raise AdapterRejected(f"{origin}: {what}: {', '.join(sorted(faults)[:5])}", code=code)

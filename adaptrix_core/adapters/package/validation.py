@@ -1,0 +1,84 @@
+"""Checks an adapter without loading it into anything, and reports all that it finds instead of the first fault."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import torch
+
+from adaptrix_core.adapters.package.contents import announced_tensors, metadata_of
+from adaptrix_core.adapters.package.fit import BaseMatch, check_base, check_points, check_ranks, check_shapes
+from adaptrix_core.adapters.package.format import map_weights
+from adaptrix_core.adapters.package.limits import Limits
+from adaptrix_core.adapters.package.metadata import AdapterMetadata
+from adaptrix_core.adapters.package.snapshot import Snapshot
+from adaptrix_core.adapters.trust.policy import TrustPolicy, TrustReport
+from adaptrix_core.errors import AdapterRejected
+
+if TYPE_CHECKING:
+    from adaptrix_core.base import BaseModel
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class ValidationReport:
+    """What a validation found."""
+
+    identity: str
+    faults: tuple[tuple[str, str], ...]
+    """(code, message) pairs; empty means that the adapter would load."""
+    warnings: tuple[str, ...] = ()
+    signer: str | None = None
+    package_digest: str | None = None
+    weights_digest: str | None = None
+    checked_against_base: str | None = None
+    """Name of the base model it was compared with; None where there was none to compare with."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the adapter would load."""
+        return not self.faults
+
+
+def validate_snapshot(
+    snapshot: Snapshot, base: BaseModel | None, trust: TrustPolicy, limits: Limits, base_match: BaseMatch
+) -> ValidationReport:
+    """Every check that a load makes, each on its own where it can be. Raises nothing that an adapter can cause."""
+    faults: list[tuple[str, str]] = []
+    trusted = _attempt(lambda: trust.check(snapshot), faults) or TrustReport(signer=None)
+    metadata = _attempt(lambda: metadata_of(snapshot), faults)
+    warnings = list(trusted.warnings)
+    if metadata is not None:
+        if base is not None:
+            warnings += _attempt(lambda: check_base(metadata, base.info, base_match), faults) or ()
+        _attempt(lambda: _check_tensors(snapshot, metadata, base, limits), faults)
+    return ValidationReport(
+        identity=metadata.identity if metadata else snapshot.origin,
+        faults=tuple(faults),
+        warnings=tuple(warnings),
+        signer=trusted.signer,
+        package_digest=snapshot.package_digest,
+        weights_digest=metadata.weights_digest if metadata else None,
+        checked_against_base=base.info.name if base else None,
+    )
+
+
+def _check_tensors(snapshot: Snapshot, metadata: AdapterMetadata, base: BaseModel | None, limits: Limits) -> None:
+    specs = None if base is None else check_points(metadata, base.info.num_layers, base.points, limits)
+    announced = announced_tensors(snapshot, metadata, limits)
+    check_ranks(metadata, announced)
+    if specs is not None:
+        check_shapes(metadata, announced, specs)
+    map_weights(snapshot, metadata, torch.float32 if base is None else base.dtype)
+
+
+def _attempt(check: Callable[[], T], faults: list[tuple[str, str]]) -> T | None:
+    try:
+        return check()
+    except AdapterRejected as error:
+        faults.append((error.code, error.message))
+        return None

@@ -1,0 +1,400 @@
+"""Which adapters are in host memory and on the device: the one owner of residency.
+
+An adapter is loaded and verified first; only then is room made for it, so a failed load changes nothing. What runs is
+pinned and stays. Every adapter on the device is in host memory too, so a slot can be refilled without the disk.
+
+Any thread may call any method. Reading and verifying happen outside the lock, once per name however many want it; a
+path is read for every caller, as its files may have been replaced since. What was read for a name that meanwhile means
+something else is dropped. The injector is written under the lock; what a running step uses is pinned, so it stays.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+
+from adaptrix_core.adapters.manager import AdapterManager, is_path
+from adaptrix_core.adapters.package.format import Adapter
+from adaptrix_core.adapters.residency.byte_lru import ByteLRU
+from adaptrix_core.adapters.residency.counts import Counts, ResidencyCounts
+from adaptrix_core.adapters.residency.device_slots import DeviceSlots
+from adaptrix_core.adapters.residency.preload import Preloader
+from adaptrix_core.adapters.residency.registrations import Registration, Registrations
+from adaptrix_core.errors import AdapterNotFound, CacheFull
+from adaptrix_core.injection.injector import LayerInjector
+
+Residency = Literal["device", "host", "disk", "absent"]
+
+HOST_SHARE = 0.25
+"""Share of host memory for adapters where no budget is given."""
+
+
+class DynamicLoader:
+    """Loads adapters when they are asked for, keeps the recently used ones, and makes room by evicting the others."""
+
+    def __init__(
+        self,
+        manager: AdapterManager,
+        injector: LayerInjector,
+        *,
+        host_budget_bytes: int | None = None,
+        device_budget_bytes: int | None = None,
+        preload: bool = True,
+    ) -> None:
+        """preload: load the adapters that are likely next in the background, into free memory only."""
+        self._manager = manager
+        self._lock = threading.RLock()
+        if host_budget_bytes is None:
+            host_budget_bytes = int(psutil.virtual_memory().total * HOST_SHARE)
+        self._watchers: list[Callable[[], None]] = []
+        self._host: ByteLRU[Adapter] = ByteLRU("host memory for adapters", host_budget_bytes, self._tell_watchers)
+        base = manager.require_base()
+        self._counts = ResidencyCounts()
+        self._device = DeviceSlots(injector, base.device, device_budget_bytes, self._counts, self._tell_watchers)
+        self._names = Registrations()
+        self._flights: dict[str, Future[Adapter]] = {}
+        self._retired: set[str] = set()
+        """Unloaded, but pinned by running requests: freed with the last pin, refused to new ones."""
+        self._preloader: Preloader[Adapter] = Preloader(self._load_named, self._load_if_free, enabled=preload)
+
+    def load(self, source: str | Path, alias: str | None = None) -> Adapter:
+        """Make an adapter resident in host memory, verified, and usable by name; returns it.
+
+        A name that is loaded already is answered from memory. A path is read again, usable as ``alias`` or by its own
+        name. Raises AdapterNotFound, AdapterRejected, CacheFull; for the name AdapterExists (in use), Conflict.
+        """
+        if is_path(source) or alias is not None:
+            adapter = self._manager.load_adapter(source)
+            self._manager.check_name(alias or adapter.name, adapter)
+            with self._lock:
+                self._register(alias or adapter.name, source, adapter)
+            return adapter
+        adapter = self._load_named(str(source))
+        self._preloader.used(str(source))  # once it is known to exist: junk names must not fill the counts
+        return adapter
+
+    def verify(self, source: str | Path) -> Adapter:
+        """Read and verify as `load` does, and change nothing. Raises AdapterNotFound or AdapterRejected."""
+        return self._manager.load_adapter(source)
+
+    def pin(self, digest: str) -> None:
+        """Keep an adapter in host memory until as many `unpin` calls; reads it again if it was evicted meanwhile.
+
+        Raises AdapterNotFound where no loaded name has this digest (any more).
+        """
+        with self._lock:
+            if self._pin_resident(digest):
+                return
+            known = self._names.of(digest)
+        for name, entry in known.items():
+            adapter = self._read_named(name, entry)
+            with self._lock:
+                if adapter.digest == digest and self._names.has(digest):
+                    self._keep(adapter)
+                    self._host.pin(digest)
+                    self._counts.count("hit", "disk", [digest])
+                    return
+        raise AdapterNotFound(f"no loaded adapter has weights digest {digest[:12]}…; it was unloaded or replaced")
+
+    def pin_at_once(self, digest: str) -> bool:
+        """As `pin`, where nothing has to be read or waited for; False, keeping nothing, where something has."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            return self._pin_resident(digest)
+        finally:
+            self._lock.release()
+
+    def unpin(self, digest: str) -> None:
+        """Take back one `pin`; an adapter that was unloaded meanwhile is freed with the last one."""
+        with self._lock:
+            if self._host.unpin(digest) == 0 and digest in self._retired:
+                self._free(digest)
+
+    def check_fits(self, digests: Iterable[str]) -> None:
+        """Raise CacheFull, naming both numbers, where these adapters together can never be on the device at once."""
+        with self._lock:
+            self._device.check_fits({digest: self._resident(digest).weights for digest in digests})
+
+    def acquire_slots(self, digests: Iterable[str]) -> bool:
+        """Put all these on the device and keep them there; False, keeping nothing, if there is no room now.
+
+        Raises CacheFull where they can never fit, AdapterNotFound where one is not in host memory (pin it first).
+        """
+        with self._lock:
+            adapters = {digest: self._resident(digest).weights for digest in digests}
+            if not self._device.acquire(adapters):
+                return False
+            for digest in adapters:
+                self._host.pin(digest)
+            return True
+
+    def release_slots(self, digests: Iterable[str]) -> None:
+        """Undo one `acquire_slots`; the adapters stay on the device until the room is needed."""
+        with self._lock:
+            released = set(digests)
+            self._device.release(released)
+            for digest in released:
+                self.unpin(digest)
+
+    def layers_of(self, digest: str) -> tuple[int, ...]:
+        """Layers that an adapter in host memory has weights for. Raises AdapterNotFound."""
+        with self._lock:
+            return self._resident(digest).weights.layers
+
+    def invocation_of(self, digest: str) -> tuple[int, ...] | None:
+        """Tokens that switch an activated LoRA in host memory on; None for an ordinary one. Raises AdapterNotFound."""
+        with self._lock:
+            return self._resident(digest).weights.invocation_tokens
+
+    def prefetch(self, name: str) -> Future[Adapter]:
+        """Load a named adapter into host memory in the background; the future has it, or the error."""
+        return self._preloader.submit(name)
+
+    def preload_adapters(self, names: Iterable[str]) -> list[Adapter]:
+        """Load these into host memory, and onto the device as far as there is room. Raises what `load` raises."""
+        adapters = [self.load(name) for name in names]
+        for adapter in adapters:
+            self._warm(adapter)
+        return adapters
+
+    def switch_adapter(self, name: str, replaces: str) -> Adapter:
+        """Put ``name`` on the device, then take ``replaces`` off it unless it is in use. A failure changes nothing."""
+        with self._lock:
+            old = self._names.find(replaces)
+        if old is None:
+            raise AdapterNotFound(f"adapter {replaces!r} is not loaded; there is nothing to switch from")
+        adapter = self.load(name)
+        if not self._warm(adapter):
+            raise CacheFull(f"no room on the device for {name!r}: all adapters there are in use; retry later")
+        with self._lock:
+            digest = old[1].digest
+            if digest != adapter.digest and not self._device.is_pinned(digest):
+                self._device.evict(digest)
+        return adapter
+
+    def cleanup_unused_adapters(self) -> list[str]:
+        """Free every adapter that nothing uses, on the device and in host memory; returns their identities."""
+        with self._lock:
+            unused = [digest for digest in self._host if not self._host.pins_of(digest)]
+            identities = [self._resident(digest).identity for digest in unused]
+            for digest in unused:
+                self._free(digest)
+        return identities
+
+    def unload(self, name: str) -> bool:
+        """Forget a name at once; True if its memory is free now, False if a running request still uses it.
+
+        Memory in use is freed when its last pin goes; memory that another name shares stays. Raises AdapterNotFound.
+        """
+        with self._lock:
+            key, known = self._names.require(name)
+            self._names.remove(key)
+            return self._let_go(known.digest)
+
+    def residency(self, name: str) -> Residency:
+        """Where a named adapter's weights are now."""
+        with self._lock:
+            known = self._names.find(name)
+            if known is not None:
+                digest = known[1].digest
+                return "device" if digest in self._device else "host" if digest in self._host else "disk"
+        try:
+            self._manager.get_adapter_metadata(name)
+        except AdapterNotFound:
+            return "absent"
+        return "disk"
+
+    def loaded_names(self) -> dict[str, str]:
+        """Every name that was loaded and not unloaded -> weights digest."""
+        with self._lock:
+            return self._names.digests()
+
+    def get_memory_usage(self) -> dict[str, Any]:
+        """Bytes used, pinned and allowed on host and device, and every resident adapter with its place and pins."""
+        with self._lock:
+            return {
+                "host": self._host.usage,
+                "device": self._device.usage,
+                "adapters": {
+                    digest: {
+                        "identity": self._resident(digest).identity,
+                        "residency": "device" if digest in self._device else "host",
+                        "host_bytes": self._host.nbytes_of(digest),
+                        "device_bytes": self._device.nbytes_of(digest),
+                        "pins": self._host.pins_of(digest),
+                    }
+                    for digest in self._host
+                },
+            }
+
+    def residency_counts(self) -> dict[str, Counts]:
+        """Hits, loads and evictions so far, by weights digest."""
+        with self._lock:
+            return self._counts.by_digest()
+
+    def watch_residency(self, watcher: Callable[[], None]) -> None:
+        """Call ``watcher`` in the very call in which an adapter comes to or leaves host memory or the device.
+
+        It is called by any thread and under the loader's lock, so it may only take note.
+        """
+        with self._lock:
+            self._watchers.append(watcher)
+
+    def close(self) -> None:
+        """Stop background loading. Adapters stay where they are."""
+        self._preloader.close()
+
+    def _tell_watchers(self) -> None:
+        for watcher in self._watchers:
+            watcher()
+
+    def _pin_resident(self, digest: str) -> bool:
+        if not self._names.of(digest) or digest not in self._host:
+            return False
+        self._host.pin(digest)
+        return True
+
+    def _load_named(self, name: str) -> Adapter:
+        """From memory; else from where it was loaded before; else from the catalogue.
+
+        Tried again where the name was unloaded or given to other weights meanwhile, and where ``name@version`` was
+        loaded as the newest of its name and a newer one has come.
+        """
+        while True:
+            with self._lock:
+                key, known = self._names.find(name) or (name, None)
+            adapter = self._read_named(key, known)
+            with self._lock:
+                current = self._names.get(key)
+            if current is not None and current.digest == adapter.digest and name in (key, current.identity):
+                return adapter
+
+    def _read_named(self, key: str, known: Registration | None) -> Adapter:
+        """The adapter that ``key`` means, from memory or from where ``known`` says; without it, from the catalogue."""
+        source = key if known is None else known.source
+
+        def resident() -> Adapter | None:
+            entry = self._names.get(key)
+            return None if entry is None else self._host.get(entry.digest)
+
+        return self._read(source, lambda adapter: self._reregister(key, known, source, adapter), resident)
+
+    def _read(
+        self,
+        source: str | Path,
+        keep: Callable[[Adapter], None],
+        resident: Callable[[], Adapter | None] = lambda: None,
+    ) -> Adapter:
+        """Read and verify, then ``keep`` it under the lock. Who wants the same source meanwhile shares the read."""
+        with self._lock:
+            found = resident()
+            if found is not None:
+                return found
+            flight = self._flights.get(str(source))
+            if flight is None:
+                mine = self._flights[str(source)] = Future()
+        if flight is not None:
+            adapter = flight.result()
+            with self._lock:
+                keep(adapter)
+            return adapter
+        try:
+            adapter = self._manager.load_adapter(source)
+        except BaseException as error:
+            self._land(source, mine)
+            mine.set_exception(error)
+            raise
+        try:
+            with self._lock:
+                keep(adapter)
+        finally:
+            self._land(source, mine)
+            mine.set_result(adapter)
+        return adapter
+
+    def _land(self, source: str | Path, flight: Future[Adapter]) -> None:
+        with self._lock:
+            if self._flights.get(str(source)) is flight:
+                del self._flights[str(source)]
+
+    def _register(self, name: str, source: str | Path, adapter: Adapter) -> None:
+        """For a load by path or alias: a name in use for other weights stays what it is."""
+        self._names.check_free(name, adapter)
+        self._keep(adapter)
+        self._names.set(name, source, adapter)
+
+    def _reregister(self, name: str, known: Registration | None, source: str | Path, adapter: Adapter) -> None:
+        """For a load by name: after an eviction the files may be newer, then the name means the new weights.
+
+        Nothing happens where the name no longer means what it meant when the read began (``known``).
+        """
+        if self._names.get(name) != known:
+            return
+        self._keep(adapter)
+        self._names.set(name, source, adapter)
+        if known is not None and known.digest != adapter.digest:
+            self._let_go(known.digest)
+
+    def _keep(self, adapter: Adapter) -> None:
+        """Into host memory; whatever that evicts leaves the device as well."""
+        is_new = adapter.digest not in self._host
+        evicted = self._host.put(adapter.digest, adapter, adapter.weights.nbytes)
+        self._counts.count("load", "host", [adapter.digest] if is_new else [])
+        self._counts.count("eviction", "host", evicted)
+        self._counts.count("eviction", "device", [digest for digest in evicted if digest in self._device])
+        for digest in evicted:
+            self._device.evict(digest)
+        self._retired.discard(adapter.digest)
+
+    def _load_if_free(self, name: str) -> None:
+        """For guesses: keep it only if that displaces nothing."""
+        with self._lock:
+            key, known = self._names.find(name) or (name, None)
+            if known is not None and known.digest in self._host:
+                return
+        source = key if known is None else known.source
+
+        def keep(adapter: Adapter) -> None:
+            usage = self._host.usage
+            if usage["used_bytes"] + adapter.weights.nbytes <= usage["budget_bytes"]:
+                self._reregister(key, known, source, adapter)
+
+        self._read(source, keep)
+
+    def _warm(self, adapter: Adapter) -> bool:
+        """Onto the device without keeping it there; False if there is no room."""
+        with self._lock:
+            self._keep(adapter)
+            placed = self.acquire_slots([adapter.digest])
+            if placed:
+                self.release_slots([adapter.digest])
+            return placed
+
+    def _resident(self, digest: str) -> Adapter:
+        adapter = self._host.get(digest)
+        if adapter is None:
+            raise AdapterNotFound(f"adapter with weights {digest[:12]}… is not in host memory; pin it first")
+        return adapter
+
+    def _let_go(self, digest: str) -> bool:
+        """A name left these weights: free them unless another name or a running request uses them (then False)."""
+        if digest not in self._host or self._names.has(digest):
+            return True
+        if self._host.pins_of(digest):
+            self._retired.add(digest)
+            return False
+        self._free(digest)
+        return True
+
+    def _free(self, digest: str) -> None:
+        self._retired.discard(digest)
+        self._device.evict(digest)
+        self._host.remove(digest)
+        if not self._names.has(digest):
+            self._counts.forget(digest)

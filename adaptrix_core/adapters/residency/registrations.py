@@ -1,0 +1,72 @@
+"""The names under which adapters can be asked for, and which weights each one means. No locks: `loader.py` has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from adaptrix_core.adapters.package.format import Adapter
+from adaptrix_core.errors import AdapterExists, AdapterNotFound
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What a name means, and where to read it again once it is evicted."""
+
+    source: str | Path
+    digest: str
+    identity: str
+
+
+class Registrations:
+    """Every name that was loaded and not unloaded."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, Registration] = {}
+
+    def get(self, name: str) -> Registration | None:
+        """What exactly this name means."""
+        return self._names.get(name)
+
+    def find(self, name: str) -> tuple[str, Registration] | None:
+        """The registration under ``name``, or the one whose ``name@version`` it is."""
+        if name in self._names:
+            return name, self._names[name]
+        return next(((key, entry) for key, entry in self._names.items() if entry.identity == name), None)
+
+    def require(self, name: str) -> tuple[str, Registration]:
+        """As `find`. Raises AdapterNotFound, with the names that there are."""
+        known = self.find(name)
+        if known is None:
+            loaded = ", ".join(sorted(self._names)) or "none"
+            raise AdapterNotFound(f"adapter {name!r} is not loaded; loaded: {loaded}")
+        return known
+
+    def of(self, digest: str) -> dict[str, Registration]:
+        """All names of these weights."""
+        return {name: entry for name, entry in self._names.items() if entry.digest == digest}
+
+    def has(self, digest: str) -> bool:
+        """Whether these weights have a name."""
+        return any(entry.digest == digest for entry in self._names.values())
+
+    def digests(self) -> dict[str, str]:
+        """Name to weights digest."""
+        return {name: entry.digest for name, entry in self._names.items()}
+
+    def check_free(self, name: str, adapter: Adapter) -> None:
+        """Raise AdapterExists where ``name`` is in use for other weights than these."""
+        existing = self._names.get(name)
+        if existing is not None and existing.digest != adapter.digest:
+            raise AdapterExists(
+                f"name {name!r} is in use for {existing.identity} with weights {existing.digest[:12]}; unload it first "
+                "or choose another name"
+            )
+
+    def set(self, name: str, source: str | Path, adapter: Adapter) -> None:
+        """Let ``name`` mean these weights from now on."""
+        self._names[name] = Registration(source, adapter.digest, adapter.identity)
+
+    def remove(self, name: str) -> None:
+        """Forget a name that there is."""
+        del self._names[name]

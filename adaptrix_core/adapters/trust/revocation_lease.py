@@ -1,0 +1,72 @@
+"""What a replica knows about revocations, and how long it may rely on it.
+
+Whoever tells a replica about revocations is not trusted: a list counts if a trusted key signed it, and only if it is no
+older than the one held. Silence is not consent either: unless somebody confirms the list in force within the lease, no
+adapter is confirmed any more. Time is a clock that no one can set, and that goes on while the machine sleeps.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from adaptrix_core.adapters.trust.keys import read_trusted_keys
+from adaptrix_core.adapters.trust.revocation import RevocationList, SignedList, verify_list
+from adaptrix_core.errors import AdapterRejected
+
+
+def steady_clock() -> float:
+    """Seconds since the machine started, suspended time included where the system can tell."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
+class RevocationLease:
+    """The list in force here. Not confirmed by anybody at first."""
+
+    def __init__(self, trusted_keys_dir: Path, max_age_s: float, clock: Callable[[], float] = steady_clock) -> None:
+        self._trusted_keys_dir = trusted_keys_dir
+        self.max_age_s = max_age_s
+        self._clock = clock
+        self._confirmed_at: float | None = None
+        self.list = RevocationList()
+
+    def now(self) -> float:
+        """The lease's time, in seconds."""
+        return self._clock()
+
+    def confirm(self, files: SignedList | None, asked_at: float) -> bool:
+        """Take ``files`` as the list that was in force at ``asked_at``; whether it is another one than before.
+
+        None says that no list was ever published, which counts only where none is held. Raises AdapterRejected (not
+        signed by a trusted key, malformed) or Conflict (older than the list held), and then nothing is confirmed.
+        """
+        told = RevocationList() if files is None else verify_list(files, read_trusted_keys(self._trusted_keys_dir))
+        self.list.require_successor(told)
+        changed = told.number != self.list.number
+        self.list = told
+        self._confirmed_at = asked_at if self._confirmed_at is None else max(asked_at, self._confirmed_at)
+        return changed
+
+    def is_revoked(self, package: str) -> bool:
+        """Whether the list in force names this package."""
+        return package in self.list.revoked
+
+    def check(self, package: str) -> None:
+        """Raise AdapterRejected: adapter_revoked, or adapter_unconfirmed past the lease."""
+        if self.is_revoked(package):
+            raise AdapterRejected(self.reason(package), code="adapter_revoked")
+        age = None if self._confirmed_at is None else self._clock() - self._confirmed_at
+        if age is None or age > self.max_age_s:
+            silence = "nobody has told" if age is None else f"{age:.0f} s ago somebody last told"
+            raise AdapterRejected(
+                f"{silence} this replica which adapters are revoked, limit {self.max_age_s:.0f} s "
+                "(adapters.revocation_max_age_s), so it serves the base model only; see whether the adapter store "
+                "runs and can be reached",
+                code="adapter_unconfirmed",
+            )
+
+    def reason(self, package: str) -> str:
+        """Why a revoked package is not served, for messages."""
+        why = self.list.revoked[package] or "no reason given"
+        return f"package {package} is revoked by list {self.list.number} ({why}); use another version"

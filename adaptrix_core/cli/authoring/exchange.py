@@ -1,0 +1,210 @@
+"""`import` and `export`: PEFT directories in and out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+
+from adaptrix_core.cli.authoring.layers import LayerList
+from adaptrix_core.cli.authoring.publication import require_publishable
+from adaptrix_core.cli.commands.benchmark import PROMPTS
+from adaptrix_core.cli.commands.trust import trust_policy
+from adaptrix_core.cli.names import complete_adapters
+from adaptrix_core.cli.options import output_options
+from adaptrix_core.cli.session import Session
+from adaptrix_core.errors import AdapterExists, AdapterNotFound, ConfigError, InvalidRequest
+from adaptrix_core.writable import why_not_writable
+
+if TYPE_CHECKING:
+    from adaptrix_core.adapters import Snapshot
+    from adaptrix_core.adapters.redistribution import RedistributionCost
+    from adaptrix_core.base import BaseModel
+
+DEFAULT_BASE = "smollm2-135m"
+base_option = click.option(
+    "--base", "base_model", help="Base model of the adapter [default: the settings', smollm2-135m]."
+)
+adapters_option = click.option(
+    "--adapters",
+    type=click.Path(file_okay=False, path_type=Path),
+    callback=lambda ctx, _param, value: value or _configured_adapters(ctx),
+    help="Directory of adapters [default: the settings', the shipped one].",
+)
+
+
+@click.command("import")
+@click.argument("source")
+@click.option("--name", help="Name of the adapter [default: the directory's].")
+@click.option("--version", default="1.0.0", show_default=True)
+@click.option("--description", default="", help="What it is for; the router reads this.")
+@click.option("--route-example", "examples", multiple=True, help="A prompt it is for; may be given several times.")
+@click.option("--license", "license_name", default="unspecified", show_default=True)
+@click.option("--sign", is_flag=True, help="Sign it with your key.")
+@click.option("--key", type=click.Path(dir_okay=False, path_type=Path), help="Private key for --sign.")
+@click.option("--overwrite", is_flag=True, help="Replace this version if it is there with other weights.")
+@click.option(
+    "--to-layers",
+    type=LayerList(fractions=False),
+    help="Move the weights to the nearest of these layers; prints what that costs.",
+)
+@base_option
+@adapters_option
+@output_options
+@click.pass_obj
+def import_adapter(
+    session: Session,
+    source: str,
+    name: str | None,
+    version: str,
+    description: str,
+    examples: tuple[str, ...],
+    license_name: str,
+    sign: bool,
+    key: Path | None,
+    overwrite: bool,
+    to_layers: tuple[int, ...] | None,
+    base_model: str | None,
+    adapters: Path,
+) -> None:
+    """Import the PEFT adapter SOURCE, a directory or org/name[@revision] on the hub, as an adapter directory."""
+    if key is not None and not sign:
+        raise click.UsageError("--key belongs to --sign")
+    from adaptrix_core.adapters.trust.keys import default_private_key
+
+    wanted = name or _name_of(source)
+    private = (key or default_private_key()) if sign else None
+    fields = {"name": wanted, "version": version, "description": description, "license": license_name}
+    here = _snapshot(session, source) if Path(source).is_dir() else None
+    require_publishable(fields, Path(adapters) / wanted, private)
+    snapshot = here or _snapshot(session, source)
+    with session.output.waiting("checking the files"):
+        from adaptrix_core.adapters import AdapterManager
+        from adaptrix_core.adapters.peft.conversion import base_warnings, check_peft, import_peft
+
+        check_peft(snapshot)
+    base = _load_base(session, base_model)
+    warnings = base_warnings(snapshot, base)
+    metadata, weights = import_peft(
+        snapshot,
+        base,
+        wanted,
+        version=version,
+        description=description,
+        routing_examples=examples,
+        license=license_name,
+    )
+    cost = None
+    if to_layers is not None:
+        from adaptrix_core.adapters.redistribution import measure_cost, redistribute
+        from adaptrix_core.injection.injector import LayerInjector
+
+        moved = redistribute(weights, to_layers, base)
+        injector = LayerInjector(base)
+        injector.register_all()
+        with session.output.waiting("measuring what moving the layers costs"):
+            cost = measure_cost(weights, moved, base, injector, examples or PROMPTS)
+        weights = moved
+    manager = AdapterManager(adapters)
+    saved = manager.save_adapter(metadata, weights, private_key=private, overwrite=overwrite)
+    directory = manager.path_of(saved.identity)
+    for warning in warnings:
+        session.output.warn(warning)
+    payload = {
+        "identity": saved.identity,
+        "directory": str(directory),
+        "layers": list(saved.target_layers),
+        "modules": list(saved.target_modules),
+        "rank": saved.rank,
+        "signed": sign,
+        "warnings": list(warnings),
+        "moved": None if cost is None else cost.to_json(),
+    }
+
+    def show(out: Console) -> None:
+        layers = ", ".join(map(str, saved.target_layers))
+        out.print(f"imported {saved.identity} into {adapters}: layers {layers}, rank {saved.rank}", markup=False)
+        if cost is not None:
+            out.print(_cost_in_words(cost), markup=False)
+        if not sign:
+            out.print(f"not signed: `adaptrix sign {directory}` before a server that requires it", markup=False)
+
+    session.output.result(payload, show)
+
+
+@click.command("export")
+@click.argument("adapter", shell_complete=complete_adapters)
+@click.argument("output", type=click.Path(file_okay=False, path_type=Path))
+@base_option
+@adapters_option
+@output_options
+@click.pass_obj
+def export_adapter(session: Session, adapter: str, output: Path, base_model: str | None, adapters: Path) -> None:
+    """Write ADAPTER, a name, name@version or directory, as a PEFT directory OUTPUT. Its signature is checked first."""
+    if output.exists() and any(output.iterdir()):
+        raise AdapterExists(f"{output} is not empty; name a new directory")
+    unwritable = why_not_writable(output)
+    if unwritable is not None:
+        raise ConfigError([f"OUTPUT {output}: {unwritable}"])
+    from adaptrix_core.adapters import AdapterManager
+    from adaptrix_core.adapters.peft.conversion import export_peft
+
+    base = _load_base(session, base_model)
+    source = Path(adapter) if Path(adapter).is_dir() else adapter
+    loaded = AdapterManager(adapters, base, trust_policy(session)).load_adapter(source)
+    for warning in loaded.warnings:
+        session.output.warn(warning)
+    export_peft(loaded.weights, base, output)
+    session.output.result(
+        {"identity": loaded.identity, "directory": str(output), "package_digest": loaded.package_digest},
+        lambda out: out.print(f"exported {loaded.identity} to {output}", markup=False),
+    )
+
+
+def _configured_adapters(ctx: click.Context) -> Path | str:
+    return ctx.ensure_object(Session).settings.adapters.dir
+
+
+def _load_base(session: Session, base_model: str | None) -> BaseModel:
+    from adaptrix_core.base import BaseModelManager
+
+    if base_model is None and session.config is not None:
+        wanted = session.settings.base
+        manager = BaseModelManager(wanted.model, wanted.device, wanted.precision, wanted.lineage, "exactness")
+    else:
+        manager = BaseModelManager(base_model or DEFAULT_BASE, optimize="exactness")
+    with session.output.waiting(f"loading {manager.model_name}"):
+        return manager.load_model()
+
+
+def _name_of(source: str) -> str:
+    """The last part of a path or of a hub id, in small letters."""
+    path = Path(source)
+    return (path.resolve().name if path.is_dir() else path.name.partition("@")[0]).lower()
+
+
+def _snapshot(session: Session, source: str) -> Snapshot:
+    """The two files of the PEFT adapter ``source``; an org/name[@revision] that is no directory comes from the hub."""
+    from adaptrix_core.adapters.peft.directory import CONFIG_FILE, foreign_kind, is_peft_directory, peft_snapshot
+    from adaptrix_core.adapters.peft.hub import download_peft
+
+    if Path(source).is_dir():
+        if not is_peft_directory(Path(source)):
+            why = foreign_kind(Path(source)) or f"it has no {CONFIG_FILE}, or is one of ours already"
+            raise InvalidRequest(f"{source} is not a PEFT adapter: {why}")
+        return peft_snapshot(Path(source), origin=source)
+    if source.partition("@")[0].count("/") != 1:
+        raise AdapterNotFound(f"no directory {source!r}, and it is not org/name[@revision] on the hub either")
+    with TemporaryDirectory(prefix="adaptrix-import-") as scratch, session.output.waiting(f"fetching {source}"):
+        return peft_snapshot(download_peft(source, Path(scratch)), origin=source)
+
+
+def _cost_in_words(cost: RedistributionCost) -> str:
+    return (
+        f"moving the layers was not free: perplexity {cost.perplexity_before:.2f} became {cost.perplexity_after:.2f} "
+        f"(without the adapter {cost.base_perplexity:.2f}); the most likely token stayed the same in "
+        f"{cost.top_token_agreement:.0%} of {cost.num_tokens} places"
+    )

@@ -1,0 +1,197 @@
+"""`train`: an adapter from examples."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+
+from adaptrix_core.cli.authoring.layers import LayerList
+from adaptrix_core.cli.authoring.publication import Publication
+from adaptrix_core.cli.options import output_options
+from adaptrix_core.cli.session import Session
+
+if TYPE_CHECKING:
+    from adaptrix_core.training.result import TrainResult
+
+DEFAULT_BASE = "smollm2-135m"
+OF_PUBLISH = "--version, --description, --route-example, --license, --overwrite and --sign belong to --publish"
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--data",
+    required=True,
+    help="A task family, a JSONL file, or gsm8k, code-alpaca, reclor (also as NAME:PATH of a local copy).",
+)
+@click.option("--base", "base_model", help="Base model to train on [default: the one of --config, smollm2-135m].")
+@click.option(
+    "--output", type=click.Path(file_okay=False, path_type=Path), help="Working directory [default: runs/NAME]."
+)
+@click.option("--layers", type=LayerList(fractions=True), help="Indices or fractions of the depth, such as 10,14,18.")
+@click.option("--modules", help="Comma-separated canonical names [default: all seven].")
+@click.option("--rank", type=int, help="Rank of every point.")
+@click.option("--alpha", type=float, help="LoRA alpha; the scaling is alpha / rank [default: twice the rank].")
+@click.option("--examples", type=int, help="Examples at most.")
+@click.option(
+    "--held-out",
+    type=click.FloatRange(0, 1, max_open=True),
+    help="Share of the examples that is not trained on, to report the loss on [default: 0.05].",
+)
+@click.option("--epochs", type=float)
+@click.option("--batch-size", type=int)
+@click.option("--learning-rate", type=float)
+@click.option("--seed", type=int)
+@click.option(
+    "--init-from",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Working directory of an earlier run to start from (same layers, modules and rank).",
+)
+@click.option("--checkpoint-every", type=int, help="Steps between checkpoints; a killed run resumes from the last one.")
+@click.option("--threads", type=int, help="CPU threads [default: torch's choice].")
+@click.option("--gradient-checkpointing", is_flag=True, default=None, help="Less memory, more time.")
+@click.option("--reuse-trunk/--no-reuse-trunk", default=None, help="Compute the frozen layers once per example.")
+@click.option(
+    "--publish",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Also write the adapter directory that is served to PUBLISH/NAME, with the run's settings in its metadata.",
+)
+@click.option("--version", help="With --publish [default: 1.0.0].")
+@click.option("--description", help="With --publish: what it is for; the router reads this [task family: its own].")
+@click.option(
+    "--route-example",
+    "examples_of_use",
+    multiple=True,
+    help="With --publish: a prompt it is for; repeatable [task family: its own].",
+)
+@click.option("--license", "license_name", help="With --publish: SPDX id of the adapter's licence [unspecified].")
+@click.option("--overwrite", is_flag=True, help="With --publish: replace this version if it is there.")
+@click.option("--sign", is_flag=True, help="With --publish: sign it with your key (--key names another).")
+@click.option("--key", type=click.Path(dir_okay=False, path_type=Path), help="Private key for --sign.")
+@output_options
+@click.pass_obj
+def train(
+    session: Session,
+    name: str,
+    output: Path | None,
+    base_model: str | None,
+    modules: str | None,
+    publish: Path | None,
+    version: str | None,
+    description: str | None,
+    examples_of_use: tuple[str, ...],
+    license_name: str | None,
+    overwrite: bool,
+    sign: bool,
+    key: Path | None,
+    **options: Any,
+) -> None:
+    """Train adapter NAME on chosen layers of a frozen base model.
+
+    The working directory gets a PEFT adapter, a report with the loss curve, and the examples that were held out. A run
+    that is cut off (Ctrl-C too) goes on when the same command is given again; one that has ended is not trained again,
+    so adding --publish to its command publishes it.
+    """
+    if publish is None and (version or description or examples_of_use or license_name or overwrite or sign):
+        raise click.UsageError(OF_PUBLISH)
+    if key is not None and not sign:
+        raise click.UsageError("--key belongs to --sign")
+    from adaptrix_core.training.config import TrainConfig
+
+    configured = session.settings.base
+    base_name = base_model or (configured.model if session.config is not None else DEFAULT_BASE)
+    lineage = configured.lineage if base_model is None and session.config is not None else None
+    given = {key: value for key, value in options.items() if value is not None}
+    if modules is not None:
+        given["modules"] = tuple(module.strip() for module in modules.split(","))
+    config = TrainConfig(name=name, output_dir=output or Path("runs") / name, base_model=base_name, **given)
+    publication = None
+    if publish is not None:
+        publication = Publication.of(
+            name, config.data, publish, version, description, examples_of_use, license_name, overwrite, sign, key
+        )
+        publication.check(config.output_dir)
+
+    console = session.output.progress_console()
+    with session.output.waiting("starting"):
+        from adaptrix_core.base import BaseModelManager
+        from adaptrix_core.training.run import read_data
+        from adaptrix_core.training.run import train as run_training
+        from adaptrix_core.training.run_report import verdict
+    pairs = read_data(config, console)
+    with session.output.waiting(f"loading {base_name}"):
+        base = BaseModelManager(base_name, precision="fp32", lineage=lineage).load_model()
+    session.output.note(
+        f"a checkpoint every {config.checkpoint_every} steps in {config.output_dir}; the same command resumes the run"
+    )
+    with _one_interrupt_stops() as should_stop:
+        result = run_training(config, base, console, pairs=pairs, should_stop=should_stop)
+    if publication is not None:
+        with session.output.waiting(f"publishing {name}"):
+            publication.write(result.directory, base, config)
+    summary = {key: value for key, value in asdict(result).items() if key not in ("steps", "validation")}
+    summary |= {"directory": str(result.directory), "num_steps": len(result.steps), "final_loss": result.final_loss}
+    summary["validation"] = [{"steps": entry.steps, "loss": entry.loss} for entry in result.validation]
+    summary["published"] = None if publication is None else str(publication.target)
+
+    def show(out: Console) -> None:
+        out.print(_headline(name, result), markup=False)
+        if verdict(result):
+            out.print(verdict(result), markup=False)
+        out.print(
+            f"layers {', '.join(map(str, result.layers))}, {result.trainable_parameters} parameters", markup=False
+        )
+        reused = result.trunk_layer_tokens_reused
+        out.print(f"trunk: {reused} layer-tokens reused, about {result.trunk_seconds_saved:.0f} s saved", markup=False)
+        out.print(f"PEFT directory, report and loss curve: {result.directory}", markup=False)
+        for line in _next_steps(name, result, publication, sign):
+            out.print(line, markup=False)
+
+    session.output.result(summary, show)
+
+
+def _headline(name: str, result: TrainResult) -> str:
+    total = len(result.steps)
+    trained = f"{name}: {total} steps, final loss {result.final_loss:.4f}"
+    if result.first_step == total:
+        return f"{trained}; this run had ended before, so nothing was trained (other settings, or --output, train anew)"
+    return f"{trained}; resumed after step {result.first_step}" if result.first_step else trained
+
+
+def _next_steps(name: str, result: TrainResult, publication: Publication | None, signed: bool) -> Iterator[str]:
+    if publication is None:
+        yield "publish it: the same command with --publish adapters --sign; nothing is trained again"
+        return
+    yield f"adapter directory: {publication.target}"
+    if not signed:
+        yield f"not signed: `adaptrix sign {publication.target}` before a server that requires it"
+    held_out = result.directory / "held_out.jsonl"
+    if result.num_held_out:
+        yield f"measure it: adaptrix evaluate {name} --data {held_out} --adapters {publication.target.parent}"
+    yield f"serve it: adaptrix publish {publication.target} (a running server, which has to trust your public key)"
+
+
+@contextmanager
+def _one_interrupt_stops() -> Iterator[Callable[[], bool]]:
+    """The first SIGINT or SIGTERM lets the step end and keeps it; a second one ends at once."""
+    asked: list[int] = []
+
+    def ask(number: int, _frame: object) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+        click.echo("stopping after this step; once more ends at once", err=True)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,199 @@
+"""`query`: ask once, ask a file of prompts, or hold a conversation."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from adaptrix_core.cli.names import complete_models
+from adaptrix_core.cli.options import output_options, target_options
+from adaptrix_core.cli.session import Session
+
+if TYPE_CHECKING:
+    from adaptrix_core.cli.conversation.dialogue import Dialogue
+    from adaptrix_core.cli.conversation.log_keeper import LogKeeper
+    from adaptrix_core.cli.target import ChatRequest
+
+MAX_TOKENS = 256
+LAST = "last"
+"""The conversation that was last added to."""
+
+
+class _ContinueTakesAnId(click.Command):
+    """``--continue`` takes the word after it only if that is an ID: `--continue "and now?"` asks a question."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Write the default out where no ID follows."""
+        written: list[str] = []
+        for place, argument in enumerate(args):
+            if argument == "--":
+                written += args[place:]
+                break
+            follows = args[place + 1] if place + 1 < len(args) else ""
+            is_alone = argument in ("--continue", "-c") and not (follows.isdecimal() or follows == LAST)
+            written.append(f"--continue={LAST}" if is_alone else argument)
+        return super().parse_args(ctx, written)
+
+
+@click.command(cls=_ContinueTakesAnId)
+@click.argument("text", required=False)
+@click.option(
+    "--model",
+    default="auto",
+    show_default=True,
+    shell_complete=complete_models,
+    help="auto, base, an adapter, or a mix such as a*0.7+b*0.3.",
+)
+@click.option("--system", help="System message before the conversation.")
+@click.option("--max-tokens", type=click.IntRange(min=1), default=MAX_TOKENS, show_default=True)
+@click.option(
+    "--temperature", type=click.FloatRange(min=0.0), help="0 is greedy [default: the adapter's, then the model's]."
+)
+@click.option("--top-p", type=click.FloatRange(min=0.0, max=1.0, min_open=True))
+@click.option("--seed", type=int)
+@click.option("--stop", multiple=True, help="Stop at this text; may be given several times.")
+@click.option(
+    "--schema",
+    "schema_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Answer in JSON that satisfies the JSON schema of this file.",
+)
+@click.option(
+    "--continue",
+    "-c",
+    "continued",
+    metavar="[ID]",
+    help="Go on with a logged conversation (see adaptrix logs); without ID, with the last one.",
+)
+@click.option("--no-log", is_flag=True, help="Keep questions and answers out of the log.")
+@click.option(
+    "--file",
+    "prompts",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Ask every prompt of a file: one a line (.txt), or JSON objects with prompt or messages (.jsonl).",
+)
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="With --file: write answers here.")
+@click.option(
+    "--concurrency",
+    type=click.IntRange(min=1, max=1024),
+    default=8,
+    show_default=True,
+    help="With --file: requests under way at once.",
+)
+@target_options
+@output_options
+@click.pass_obj
+def query(
+    session: Session,
+    text: str | None,
+    system: str | None,
+    schema_file: Path | None,
+    continued: str | None,
+    no_log: bool,
+    prompts: Path | None,
+    output: Path | None,
+    concurrency: int,
+    **sampling: Any,
+) -> None:
+    """Ask TEXT and stream the answer; without TEXT, hold a conversation (/help lists its commands).
+
+    A conversation at a terminal has history, completion and questions of several lines; from a pipe, every line is one
+    question. With --file, answers are JSON lines, in the order of the prompts.
+    """
+    if prompts is not None and text is not None:
+        raise click.UsageError("give TEXT or --file, not both")
+    if prompts is not None and continued is not None:
+        raise click.UsageError("give --continue or --file, not both")
+    if output is not None and prompts is None:
+        raise click.UsageError("--output belongs to --file")
+    if session.as_json and text is None and prompts is None:
+        raise click.UsageError("--json needs TEXT or --file; a conversation is for people")
+    if text is not None and not text.strip():
+        raise click.UsageError("TEXT is empty; write a question, or leave TEXT out for a conversation")
+    from adaptrix_core.cli.target import ChatRequest
+
+    schema = None if schema_file is None else read_schema(schema_file)
+    template = ChatRequest(messages=(), schema=schema, **sampling)
+    if prompts is not None:
+        from adaptrix_core.cli.commands.batch import run_batch
+
+        opening = ({"role": "system", "content": system},) if system else ()
+        run_batch(session, ChatRequest(messages=opening, schema=schema, **sampling), prompts, output, concurrency)
+        return
+    dialogue, log = _opened(session, template, system, continued, no_log)
+    if text is not None:
+        _ask_once(session, dialogue, log, text)
+    else:
+        from adaptrix_core.cli.conversation.talk import converse
+
+        converse(session, dialogue, log)
+
+
+def read_schema(path: Path) -> dict[str, Any]:
+    """The JSON schema in a file. Raises UsageError where it is not a JSON object."""
+    try:
+        schema = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise click.BadParameter(f"{path} is not JSON: {error}", param_hint="--schema") from error
+    if not isinstance(schema, dict):
+        kind = type(schema).__name__
+        raise click.BadParameter(f"{path} holds a {kind}; a JSON schema is an object", param_hint="--schema")
+    return schema
+
+
+def _opened(
+    session: Session, template: ChatRequest, system: str | None, continued: str | None, no_log: bool
+) -> tuple[Dialogue, LogKeeper]:
+    """The conversation to begin or to go on with, and who logs it."""
+    from adaptrix_core.cli.conversation.dialogue import Dialogue
+    from adaptrix_core.cli.conversation.log_keeper import LogKeeper
+    from adaptrix_core.cli.logs.command import open_log
+    from adaptrix_core.cli.logs.logbook import Logbook
+    from adaptrix_core.cli.logs.place import log_file
+
+    if continued is not None:
+        logged = open_log().conversation(_number(continued))
+        dialogue = Dialogue(template, logged.system if system is None else system, list(logged.turns))
+        dialogue.use(**_not_given({"model": logged.model, **logged.sampling}))
+    else:
+        logged, dialogue = None, Dialogue(template, system)
+    path = None if no_log else log_file()
+    book = None if path is None else Logbook(path)
+    return dialogue, LogKeeper(book, session.output, logged.id if logged else None)
+
+
+def _not_given(fields: dict[str, Any]) -> dict[str, Any]:
+    """Those of ``fields`` that the command line does not say itself."""
+    ctx = click.get_current_context()
+    given = (click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.ENVIRONMENT)
+    return {name: value for name, value in fields.items() if ctx.get_parameter_source(name) not in given}
+
+
+def _number(text: str) -> int | None:
+    if text == LAST:
+        return None
+    if not text.isdecimal():
+        raise click.BadParameter(f"{text!r} is not the number of a conversation", param_hint="--continue")
+    return int(text)
+
+
+def _ask_once(session: Session, dialogue: Dialogue, log: LogKeeper, text: str) -> None:
+    from adaptrix_core.cli.logs.turn import Turn
+    from adaptrix_core.cli.target import Answer
+
+    async def work(request: ChatRequest) -> Answer:
+        async with session.target() as target:
+            return await target.chat(request, on_text=session.output.text)
+
+    request = dialogue.asking(text)
+    answer = asyncio.run(work(request))
+    session.output.result(answer.as_dict(), lambda out: out.print())
+    session.output.note(answer.footer())
+    if request.schema is not None and answer.finish_reason == "length":
+        session.output.warn("the answer was cut off, so it is no whole JSON document; raise --max-tokens")
+    dialogue.turns.append(Turn.of(text, request.model, answer))
+    log.add(dialogue)

@@ -1,0 +1,226 @@
+"""`sign`, `verify` and `trust`: who vouches for an adapter directory, whether you believe them, whose a name is."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import shlex
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+
+from adaptrix_core.cli.options import output_options
+from adaptrix_core.cli.session import Session
+from adaptrix_core.errors import AdapterNotFound, InvalidRequest
+
+if TYPE_CHECKING:
+    from adaptrix_core.adapters.package.validation import ValidationReport
+    from adaptrix_core.adapters.trust.keys import TrustedKey
+    from adaptrix_core.adapters.trust.policy import TrustPolicy
+
+Directory = click.Path(exists=True, file_okay=False, path_type=Path)
+
+FINGERPRINT_SHOWN = 12
+
+
+@click.command()
+@click.argument("directory", type=Directory, required=False)
+@click.option(
+    "--key",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Private key, PEM, elliptic curve (default: keys/signing.key in the user's adaptrix configuration).",
+)
+@click.option("--new-key", is_flag=True, help="Make the key pair first; the public half is written beside it as .pub.")
+@output_options
+@click.pass_obj
+def sign(session: Session, directory: Path | None, key: Path | None, new_key: bool) -> None:
+    """Sign (or re-sign) the adapter in DIRECTORY with OpenSSF Model Signing; --new-key alone makes a key pair.
+
+    Whoever shall load it under the policy `require` needs the public key in a trusted-keys directory.
+    """
+    if directory is None and not new_key:
+        raise click.UsageError("name the DIRECTORY of an adapter, or make a key pair with --new-key")
+    from adaptrix_core.adapters.package.contents import sign_package
+    from adaptrix_core.adapters.trust.keys import check_private_key, default_private_key
+
+    private = key or default_private_key()
+    lines = []
+    document: dict[str, object] = {"key": str(private)}
+    if new_key:
+        public, places = make_key_pair(session, private)
+        document |= {"public_key": str(public), "trusted_keys": {who: str(place) for who, place in places.items()}}
+        lines.append(f"made {private} and {public}")
+    check_private_key(private)
+    if directory is not None:
+        digest = sign_package(directory, private)
+        document |= {"directory": str(directory), "package_digest": digest}
+        lines += [f"signed {directory}", f"package digest {digest}"]
+    session.output.result(document, lambda out: out.print("\n".join(lines), markup=False))
+
+
+def make_key_pair(session: Session, private: Path) -> tuple[Path, dict[str, Path]]:
+    """Write a new pair at ``private`` and ``private`` with the suffix .pub, and say what to do with each.
+
+    Returns the public half, and where on this machine it would be trusted.
+    """
+    from adaptrix_core.adapters.trust.keys import PUBLIC_KEY_SUFFIX, generate_key_pair
+
+    public = private.with_suffix(PUBLIC_KEY_SUFFIX)
+    generate_key_pair(private, public)
+    places = trusting_places(session)
+    session.output.note(f"private key {private}: keep it out of every repository")
+    session.output.note(f"public key {public}: whoever loads your adapters copies it, under your name; on this machine")
+    for who, place in places.items():
+        copied = shlex.quote(str(place / f"YOUR_NAME{PUBLIC_KEY_SUFFIX}"))
+        session.output.note(
+            f"  for {who}: mkdir -p {shlex.quote(str(place))} && cp {shlex.quote(str(public))} {copied}"
+        )
+    return public, places
+
+
+def trusting_places(session: Session) -> dict[str, Path]:
+    """Who loads adapters on this machine, and where each of them keeps the public keys that it trusts."""
+    from adaptrix_core.cli.settings_file import read_settings
+    from adaptrix_core.places import CONFIG_FILE, project_root
+
+    served = session.config or project_root() / CONFIG_FILE
+    places = {"the library and --local": trust_policy(session).trusted_keys_dir}
+    if served.is_file():
+        places[f"a server with {served}"] = read_settings(served).adapters.trusted_keys_dir
+    return places
+
+
+@click.command()
+@click.argument("directory", type=Directory)
+@click.option("--trusted-keys", type=Directory, help="Directory of public keys (*.pub) whose signatures are accepted.")
+@click.option("--base", "base_model", help="Also check layers and shapes against this base model (loads it).")
+@output_options
+@click.pass_obj
+def verify(session: Session, directory: Path, trusted_keys: Path | None, base_model: str | None) -> None:
+    """Check the adapter in DIRECTORY as a load would: files, signature, revocation, metadata, tensors.
+
+    Prints every fault, not only the first, and exits 1 if there is one. Trusted keys are those of --trusted-keys, of
+    --config, or of the user, whichever comes first; without the first two, the project's key counts for the adapters
+    that it ships.
+    """
+    from adaptrix_core.adapters.manager import AdapterManager
+
+    trust = trust_policy(session, trusted_keys)
+    base = None
+    if base_model is not None:
+        from adaptrix_core.base import BaseModelManager
+
+        with session.output.waiting(f"loading {base_model}"):
+            base = BaseModelManager(base_model, device="cpu").load_model()
+    report = AdapterManager(directory.parent, base, trust).validate_adapter(directory)
+    document = {
+        **asdict(report),
+        "faults": [{"code": code, "message": message} for code, message in report.faults],
+        "ok": report.ok,
+        "policy": trust.policy,
+        "trusted_keys_dir": str(trust.trusted_keys_dir),
+    }
+    session.output.result(document, lambda out: _show(out, report, trust))
+    if not report.ok:
+        raise click.exceptions.Exit(1)
+
+
+@click.group()
+def trust() -> None:
+    """Whose adapters are trusted, and whose a name is."""
+
+
+@trust.command("transfer")
+@click.argument("name")
+@click.option(
+    "--to",
+    "wanted",
+    required=True,
+    metavar="KEY",
+    help="The trusted key that owns NAME from now on: its name, .pub file, or 12 or more digits of its fingerprint.",
+)
+@click.option("--trusted-keys", type=Directory, help="Directory of the server's public keys (*.pub).")
+@output_options
+@click.pass_obj
+def transfer(session: Session, name: str, wanted: str, trusted_keys: Path | None) -> None:
+    """Hand the adapter name NAME over to another signer.
+
+    A name belongs to the first key that signed it; other trusted keys cannot publish versions of it until this is done.
+    It is written beside the trusted keys (name_transfers.json), so only who decides which keys are trusted can do it. A
+    running server that reads them follows by itself within adapters.poll_s seconds, and logs it. What the earlier owner
+    had signed stays.
+    """
+    from adaptrix_core.adapters.package.metadata import NAME_PATTERN
+    from adaptrix_core.adapters.trust.name_owners import TRANSFERS_FILE, Transfer, record_transfer
+
+    if re.match(NAME_PATTERN, name) is None:
+        raise InvalidRequest(f"{name!r} is not an adapter name; give the name without a version, e.g. math_reasoning")
+    directory = trust_policy(session, trusted_keys).trusted_keys_dir
+    key = _trusted_key(directory, wanted)
+    record = Transfer(
+        name=name, to=key.fingerprint, key=key.name, at=datetime.now(UTC).isoformat(timespec="seconds"), by=_user()
+    )
+    record_transfer(directory, record)
+    session.output.result(
+        {**record.model_dump(), "file": str(directory / TRANSFERS_FILE)},
+        lambda out: out.print(
+            f"{name} belongs to key {key.name} ({key.fingerprint[:12]}) from now on\nrecorded in "
+            f"{directory / TRANSFERS_FILE}",
+            markup=False,
+        ),
+    )
+
+
+def _trusted_key(directory: Path, wanted: str) -> TrustedKey:
+    """The trusted key that ``wanted`` names. Raises AdapterNotFound (key_not_found)."""
+    from adaptrix_core.adapters.trust.keys import PUBLIC_KEY_SUFFIX, read_public_key, read_trusted_keys
+
+    keys = read_trusted_keys(directory)
+    given = read_public_key(Path(wanted)).fingerprint if wanted.endswith(PUBLIC_KEY_SUFFIX) else wanted.lower()
+    for key in keys:
+        if key.name == wanted or (len(given) >= FINGERPRINT_SHOWN and key.fingerprint.startswith(given)):
+            return key
+    known = ", ".join(f"{key.name} ({key.fingerprint[:FINGERPRINT_SHOWN]})" for key in keys) or "none"
+    raise AdapterNotFound(
+        f"{wanted!r} is not a key that {directory} trusts; there are: {known}. Copy its .pub file there first",
+        code="key_not_found",
+    )
+
+
+def _user() -> str:
+    """Who runs this command, as the system knows them."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user need not have a name
+        return str(os.getuid())
+
+
+def trust_policy(session: Session, trusted_keys: Path | None = None) -> TrustPolicy:
+    """The policy of --config, or ``require`` with the keys of --trusted-keys or, without them, the user's."""
+    from adaptrix_core.adapters.trust.policy import TrustPolicy
+
+    if session.config is not None:
+        configured = session.settings.adapters
+        keys = trusted_keys or configured.trusted_keys_dir
+        return TrustPolicy(configured.trust, keys, configured.revocation_file)
+    return TrustPolicy("require", trusted_keys) if trusted_keys is not None else TrustPolicy("require")
+
+
+def _show(out: Console, report: ValidationReport, trust: TrustPolicy) -> None:
+    lines = [
+        f"adapter         {report.identity}",
+        f"package digest  {report.package_digest or 'unreadable'}",
+        f"weights digest  {report.weights_digest or 'unreadable'}",
+        f"signer          {report.signer or 'none that is trusted'}",
+        f"policy          {trust.policy}, trusted keys in {trust.trusted_keys_dir}",
+        f"checked against {report.checked_against_base or 'no base model (--base does)'}",
+        *(f"warning         {warning}" for warning in report.warnings),
+        *(f"fault           {message}  [{code}]" for code, message in report.faults),
+        "verdict         " + ("would load" if report.ok else "would be refused"),
+    ]
+    out.print("\n".join(lines), markup=False)

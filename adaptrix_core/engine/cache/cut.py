@@ -1,0 +1,31 @@
+"""Where the trunk ends and the branch begins, chosen from the adapters that will be served."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from adaptrix_core.adapters import AdapterManager
+from adaptrix_core.adapters.package.fit import is_made_for
+from adaptrix_core.base import BaseModel
+
+_LEAST_SHARE = 6
+"""A trunk of less than a sixth of the layers saves too little to be worth a cut for one adapter that begins there."""
+
+
+def choose_cut(first_layers: Iterable[int], num_layers: int) -> int | None:
+    """The lowest layer that some adapter begins at, so that all of them share the layers below it.
+
+    Adapters that begin in the lowest sixth are left out: they are served all the same, and share nothing. Without
+    adapters, a third of the depth, where training places them by default. None for a model of a single layer.
+    """
+    if num_layers < 2:
+        return None
+    least = max(1, num_layers // _LEAST_SHARE)
+    return min((layer for layer in first_layers if least <= layer < num_layers), default=max(1, num_layers // 3))
+
+
+def catalogue_cut(directory: Path | str, base: BaseModel) -> int | None:
+    """`choose_cut` for those adapters of a catalogue that are made for ``base``, as their metadata describe them."""
+    own = [metadata for metadata in AdapterManager(directory).list_adapters() if is_made_for(metadata, base.info)]
+    return choose_cut([min(metadata.target_layers) for metadata in own], base.info.num_layers)

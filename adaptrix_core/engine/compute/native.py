@@ -1,0 +1,149 @@
+"""Spans of layers over packed weights: one call of the kernels for all of a step's spans that compute the same tokens.
+
+Geometry (rows, positions, block tables) and adapters reach the kernels as arrays that are made once per step; nothing
+here is done per token or per layer.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Sequence
+from itertools import chain
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from adaptrix_core.base.packed_model import PackedModel, matrix_struct
+from adaptrix_core.engine.cache.kv_cache import KVCache
+from adaptrix_core.engine.scheduling.scheduler import Chunk
+from adaptrix_core.injection.backends.native import MixRun, NativeInjector
+from adaptrix_core.injection.mix import mix_runs
+from adaptrix_core.native import library, structs
+
+_VECTORS = ("input_norm", "post_norm", "qkv_bias", "q_norm", "k_norm")
+
+
+class NativeSpans:
+    """See `Spans` in `spans.py`."""
+
+    def __init__(self, base: PackedModel, cache: KVCache, injector: NativeInjector) -> None:
+        self._base = base
+        self._cache = cache
+        self._injector = injector
+        self._library = library()
+        self._layers = (structs.Layer * base.info.num_layers)(
+            *(_layer(base, cache, index) for index in range(base.info.num_layers))
+        )
+        self._stack = self._library.adaptrix_stack_new(ctypes.byref(_model(base, cache, self._layers)))
+        self._cosine, self._sine = base.rotary_table(256)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_stack"):
+            self._library.adaptrix_stack_free(self._stack)
+
+    def run(self, chunks: Sequence[Chunk], spans: Sequence[int], meanwhile: Callable[[], None]) -> Tensor:
+        """See `Spans.run`."""
+        counts = [chunk.count for chunk in chunks]
+        positions = np.concatenate([np.arange(c.start, c.start + c.count, dtype=np.int32) for c in chunks])
+        rows = np.repeat(np.arange(len(chunks), dtype=np.int32), counts)
+        longest = max(chunk.start + chunk.count for chunk in chunks)
+        cosine, sine = self._rotary(longest)
+        plan = self._injector.plan(_mix_runs(chunks))
+        if spans[0] == 0:
+            hidden = self._base.embed(_token_ids(chunks), torch.from_numpy(positions))
+        else:
+            below = self._slots(spans[0] - 1, chunks, rows, positions)
+            hidden = self._cache.states[spans[0] - 1].index_select(0, below)[None]
+        tables = [_tables(chunks, number) for number in spans]
+        places = (structs.Places * len(spans))(*(self._places(*pair) for pair in zip(spans, tables, strict=True)))
+        step = structs.Step(
+            len(positions),
+            self._cache.spans[spans[0]].start,
+            self._cache.spans[spans[-1]].stop,
+            torch.get_num_threads(),
+            hidden.data_ptr(),
+            cosine.data_ptr(),
+            sine.data_ptr(),
+            rows.ctypes.data,
+            positions.ctypes.data,
+            places,
+            longest,
+            plan.terms.ctypes.data,
+            plan.starts.ctypes.data,
+        )
+        meanwhile()
+        self._library.adaptrix_stack_run(self._stack, ctypes.byref(step))
+        return hidden
+
+    def _places(self, span: int, tables: NDArray[np.int32]) -> structs.Places:
+        states = self._cache.states[span].data_ptr() if span < len(self._cache.states) else None
+        return structs.Places(self._cache.spans[span].stop, 0, tables.ctypes.data, tables.shape[1], states)
+
+    def _rotary(self, length: int) -> tuple[Tensor, Tensor]:
+        if length > len(self._cosine):
+            wanted = min(2 * length, self._base.info.context_length)
+            self._cosine, self._sine = self._base.rotary_table(max(length, wanted))
+        return self._cosine, self._sine
+
+    def _slots(
+        self, span: int, chunks: Sequence[Chunk], rows: NDArray[np.int32], positions: NDArray[np.int32]
+    ) -> Tensor:
+        """Where the tokens lie in a span's pool, ``(tokens,)`` int64."""
+        size = self._cache.block_size
+        blocks = _tables(chunks, span)[rows, positions // size].astype(np.int64)
+        return torch.from_numpy(blocks * size + positions % size)
+
+
+def _token_ids(chunks: Sequence[Chunk]) -> Tensor:
+    return torch.tensor(list(chain.from_iterable(c.row.tokens[c.start : c.start + c.count] for c in chunks)))
+
+
+def _mix_runs(chunks: Sequence[Chunk]) -> list[MixRun]:
+    runs, at = [], 0
+    for chunk in chunks:
+        for mix, count in mix_runs(chunk.row.schedule, chunk.start, chunk.start + chunk.count):
+            if mix:
+                runs.append(MixRun(mix, at, count))
+            at += count
+    return runs
+
+
+def _tables(chunks: Sequence[Chunk], span: int) -> NDArray[np.int32]:
+    """Block ids of every chunk's row, ``(chunks, longest table)``."""
+    tables = [chunk.row.tables[span] for chunk in chunks]
+    lengths = np.array([len(table) for table in tables])
+    made = np.zeros((len(tables), lengths.max()), np.int32)
+    made[np.arange(made.shape[1]) < lengths[:, None]] = list(chain.from_iterable(tables))
+    return made
+
+
+def _layer(base: PackedModel, cache: KVCache, index: int) -> structs.Layer:
+    weights = base.weights
+    matrices = [matrix_struct(weights.matrices[f"layers.{index}.{name}"]) for name in ("qkv", "o", "gate_up", "down")]
+    vectors = [weights.vectors.get(f"layers.{index}.{name}") for name in _VECTORS]
+    return structs.Layer(
+        *matrices,
+        *(None if vector is None else vector.data_ptr() for vector in vectors),
+        cache.keys[index].data_ptr(),
+        cache.values[index].data_ptr(),
+        base.window(index) or 0,
+    )
+
+
+def _model(base: PackedModel, cache: KVCache, layers: ctypes.Array[structs.Layer]) -> structs.Model:
+    info, config = base.info, base.module.config
+    return structs.Model(
+        info.hidden_size,
+        info.num_heads,
+        info.num_kv_heads,
+        info.head_dim,
+        config.intermediate_size,
+        info.num_layers,
+        config.rms_norm_eps,
+        info.head_dim**-0.5,
+        layers,
+        cache.block_size,
+        0,
+    )

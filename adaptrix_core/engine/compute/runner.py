@@ -1,0 +1,97 @@
+"""One step of computation: a batch of chunks in, the next token of every row that reached its end out.
+
+The runner has a backend (`spans.py`) run the base model's spans on the chunks that need them, and samples. It keeps no
+state between steps beyond counters. Engine thread only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import groupby
+
+import torch
+from torch import Tensor
+
+from adaptrix_core.base.model import BaseModel
+from adaptrix_core.engine.cache.kv_cache import KVCache
+from adaptrix_core.engine.compute.spans import Spans
+from adaptrix_core.engine.rows.sampler import Sampled, Unsampled, sample
+from adaptrix_core.engine.scheduling.scheduler import Batch, Chunk
+
+
+class Runner:
+    """Runs batches on one base model with one cache."""
+
+    def __init__(self, base: BaseModel, cache: KVCache, spans: Spans) -> None:
+        self._base = base
+        self._cache = cache
+        self.spans = spans
+        self.layer_tokens = [0 for _ in cache.spans]
+        """Layers times tokens computed so far, by span."""
+
+    @torch.inference_mode()
+    def run(self, batch: Batch, meanwhile: Callable[[], None]) -> list[Sampled | Unsampled | None]:
+        """Compute a batch; for each chunk the sampled token, or None where the row's end is not reached.
+
+        Where it raises, nothing has changed that computing the same chunks again would not write anew.
+        meanwhile: called once, when the layers are to be computed.
+        """
+        hidden = self._forward(batch, meanwhile)
+        sampled: list[Sampled | Unsampled | None] = [None] * len(batch.chunks)
+        ends = _last_positions(batch)
+        wanted = [i for i, chunk in enumerate(batch.chunks) if chunk.reaches_end and chunk.row.max_tokens > 0]
+        if wanted:
+            # In most steps every token is a row's last one.
+            states = hidden if len(wanted) == len(hidden) else hidden[[ends[i] for i in wanted]]
+            logits = self._base.head(states)
+            for i, result in zip(wanted, sample(logits, [batch.chunks[i].row for i in wanted]), strict=True):
+                sampled[i] = result
+        self._collect_prompt_logits(batch, hidden)
+        return sampled
+
+    def _forward(self, batch: Batch, meanwhile: Callable[[], None]) -> Tensor:
+        """States leaving the last layer, ``(tokens, hidden)``."""
+        hidden = torch.empty(0)
+        for chunks, spans in _passes(batch, len(self._cache.spans)):
+            hidden = self.spans.run(chunks, spans, meanwhile)
+            meanwhile = nothing
+            for number in spans:
+                self.layer_tokens[number] += len(self._cache.spans[number]) * hidden.shape[1]
+        return hidden[0]
+
+    def _collect_prompt_logits(self, batch: Batch, hidden: Tensor) -> None:
+        offset = 0
+        for chunk in batch.chunks:
+            if chunk.row.prompt_logits is not None:
+                states = hidden[offset : offset + chunk.count]
+                chunk.row.prompt_logits.append(self._base.head(states).float())
+            offset += chunk.count
+
+
+def nothing() -> None:
+    """What a caller of a step does meanwhile, if it has nothing to do."""
+
+
+def _passes(batch: Batch, num_spans: int) -> list[tuple[tuple[Chunk, ...], list[int]]]:
+    """What each span computes, and which consecutive spans compute the same.
+
+    A row whose lower spans were taken over from another row computes more tokens in the upper ones.
+    """
+    work = [tuple(part for chunk in batch.chunks if (part := _uncomputed(chunk, span))) for span in range(num_spans)]
+    passes = [(chunks, list(spans)) for chunks, spans in groupby(range(num_spans), key=lambda span: work[span])]
+    return [(chunks, spans) for chunks, spans in passes if chunks]
+
+
+def _uncomputed(chunk: Chunk, span: int) -> Chunk | None:
+    """The part of a chunk that a span has not computed yet."""
+    start, end = max(chunk.start, chunk.row.computed[span]), chunk.start + chunk.count
+    return Chunk(chunk.row, start, end - start) if end > start else None
+
+
+def _last_positions(batch: Batch) -> list[int]:
+    """Index in the packed batch of each chunk's last token."""
+    ends, offset = [], 0
+    for chunk in batch.chunks:
+        offset += chunk.count
+        ends.append(offset - 1)
+    return ends

@@ -1,0 +1,82 @@
+"""What a row becomes with its next token: longer, and perhaps finished."""
+
+from __future__ import annotations
+
+from adaptrix_core.engine.request import FinishReason, TokenEvent
+from adaptrix_core.engine.rows.row import Row
+from adaptrix_core.engine.rows.sampler import Sampled, Unsampled, as_row_error
+from adaptrix_core.errors import InvalidRequest
+
+
+def advance(row: Row, sampled: Sampled | Unsampled | None, eos_token_ids: frozenset[int]) -> TokenEvent | None:
+    """Append the sampled token and decide whether the row ends; None while its prompt is still being computed."""
+    if isinstance(sampled, Unsampled):
+        return fail(row, sampled.error)
+    if sampled is None:
+        return finish(row, "length") if row.max_tokens == 0 and row.num_uncomputed == 0 else None
+    position = len(row.tokens)
+    failure: InvalidRequest | None = None
+    row.append(sampled.token_id)
+    ends = sampled.token_id in eos_token_ids and not row.request.params.ignore_eos
+    text = "" if ends else row.text.push(sampled.token_id)
+    row.finish_reason = _finish_reason(row, sampled.token_id, ends)
+    if row.finish_reason is not None:
+        text += row.text.finish()
+    if row.finish_reason == "error" and row.constraint is not None:
+        failure = row.constraint.failure
+    return TokenEvent(
+        request_id=row.request.request_id,
+        index=row.index,
+        token_id=sampled.token_id,
+        position=position,
+        text=text,
+        logprob=sampled.logprob,
+        top_logprobs=sampled.top_logprobs,
+        finish_reason=row.finish_reason,
+        error=None if failure is None else failure.message,
+        failure=failure,
+        num_prompt_tokens=row.num_prompt,
+        timings=None if row.finish_reason is None else row.timings(),
+    )
+
+
+def finish(row: Row, reason: FinishReason, error: str | None = None) -> TokenEvent:
+    """End a row without a further token."""
+    row.finish_reason = reason
+    return TokenEvent(
+        request_id=row.request.request_id,
+        index=row.index,
+        position=len(row.tokens),
+        text=row.text.finish(),
+        finish_reason=reason,
+        error=error,
+        num_prompt_tokens=row.num_prompt,
+        timings=row.timings(),
+    )
+
+
+def fail(row: Row, error: BaseException) -> TokenEvent:
+    """End a row that raised ``error``, which its reader is told and a caller in this process may raise."""
+    row.finish_reason = "error"
+    return TokenEvent(
+        request_id=row.request.request_id,
+        index=row.index,
+        position=len(row.tokens),
+        finish_reason="error",
+        error=as_row_error(error).message,
+        num_prompt_tokens=row.num_prompt,
+        timings=row.timings(),
+        failure=error,
+    )
+
+
+def _finish_reason(row: Row, token_id: int, is_end_of_text: bool) -> FinishReason | None:
+    if row.constraint is not None:
+        row.constraint.accept(token_id)
+        if row.constraint.failure is not None:
+            return "error"
+        if row.constraint.is_complete:
+            return "stop"
+    if is_end_of_text or row.text.stopped:
+        return "stop"
+    return "length" if row.num_output >= row.max_tokens else None

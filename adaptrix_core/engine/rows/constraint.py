@@ -1,0 +1,123 @@
+"""Constrained output: which tokens a grammar allows next, by the llguidance library.
+
+What a caller may make it cost is bounded: the size of a grammar, the time to build it (`grammar_trial.py`), and, by the
+library's own limits, the work for each token, of which some tens of milliseconds are the most that was seen.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import llguidance
+import llguidance.hf
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from adaptrix_core.engine.rows.grammar_trial import GrammarTrial
+from adaptrix_core.errors import InvalidRequest
+
+MAX_GRAMMAR_CHARACTERS = 256 << 10
+"""Of a grammar in llguidance's form, which is about as long as the JSON schema that it was made from."""
+MAX_LEXER_STATES = 25_000
+"""Of one grammar. The library's own default would let it take hundreds of megabytes."""
+MAX_KEPT = 16
+"""Grammars that are kept built."""
+
+
+def json_grammar(schema: Mapping[str, Any] | None) -> str:
+    """The grammar of JSON texts that satisfy ``schema`` (any JSON object where it is None)."""
+    wanted = json.dumps(schema if schema is not None else {"type": "object"})
+    return str(llguidance.LLMatcher.grammar_from_json_schema(wanted))
+
+
+class GrammarCompiler:
+    """Makes constraints for one tokenizer; its tables are built once, on first use if not before. Thread-safe."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, vocab_size: int) -> None:
+        self._tokenizer = tokenizer
+        self._vocab_size = vocab_size
+        self._tables: llguidance.LLTokenizer | None = None
+        self._lock = threading.Lock()
+        self._trial = GrammarTrial(MAX_LEXER_STATES)
+        self._built = lru_cache(MAX_KEPT)(self._build)
+
+    def build_tables(self) -> llguidance.LLTokenizer:
+        """The vocabulary as the library wants it; about half a second of one core for 49 000 tokens, once."""
+        with self._lock:
+            if self._tables is None:
+                self._tables = llguidance.hf.from_tokenizer(self._tokenizer, n_vocab=self._vocab_size)
+            return self._tables
+
+    def compile(self, grammar: str) -> Constraint:
+        """A constraint at its beginning; quick for a grammar that was compiled lately.
+
+        Raises InvalidRequest for a grammar or schema that cannot be used, or takes too long to build.
+        """
+        if len(grammar) > MAX_GRAMMAR_CHARACTERS:
+            raise InvalidRequest(
+                f"the schema in response_format has {len(grammar)} characters; the limit is {MAX_GRAMMAR_CHARACTERS}",
+                code="grammar_too_large",
+                param="response_format",
+            )
+        built = self._built(grammar)
+        if isinstance(built, InvalidRequest):
+            raise InvalidRequest(built.message, code=built.code, param=built.param)
+        return built.copy()
+
+    def _build(self, grammar: str) -> Constraint | InvalidRequest:
+        """Refusals are remembered too."""
+        try:
+            self._trial.check(grammar)
+        except InvalidRequest as refusal:
+            return refusal
+        limits = llguidance.LLParserLimits(max_lexer_states=MAX_LEXER_STATES)
+        matcher = llguidance.LLMatcher(self.build_tables(), grammar, limits=limits)
+        if matcher.is_error():
+            message = f"response_format cannot be used: {matcher.get_error()[:500]}"
+            return InvalidRequest(message, param="response_format")
+        return Constraint(matcher)
+
+
+class Constraint:
+    """Progress of one row through its grammar."""
+
+    def __init__(self, matcher: llguidance.LLMatcher) -> None:
+        self._matcher = matcher
+
+    def mask(self, logits: Tensor) -> None:
+        """Set logits ``(vocab,)`` of forbidden tokens to -inf, in place.
+
+        Raises InvalidRequest (code grammar_failed) where the work for one token goes beyond the library's limits.
+        """
+        # The library's own helper for torch compiles a kernel on first use: seconds, and a C++ compiler.
+        allowed = torch.frombuffer(bytearray(self._matcher.compute_logit_bias()), dtype=torch.uint8)
+        if (failure := self.failure) is not None:
+            raise failure
+        logits.masked_fill_(allowed.to(logits.device) == 0, float("-inf"))
+
+    def copy(self) -> Constraint:
+        """The same grammar with the same progress, for another row."""
+        return Constraint(self._matcher.deep_copy())
+
+    def accept(self, token_id: int) -> None:
+        """Advance by the chosen token."""
+        self._matcher.consume_token(token_id)
+
+    @property
+    def failure(self) -> InvalidRequest | None:
+        """Why the grammar cannot be followed any further, if it can't."""
+        if not self._matcher.is_error():
+            return None
+        reason = self._matcher.get_error()[:300]
+        message = f"the schema in response_format cannot be followed any further: {reason}"
+        return InvalidRequest(message, code="grammar_failed", param="response_format")
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing may follow."""
+        return bool(self._matcher.is_stopped())

@@ -1,0 +1,185 @@
+"""A row: one sequence being generated, with everything that is its own. Engine thread only."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from adaptrix_core.engine.cache.kv_cache import BlockTables
+from adaptrix_core.engine.request import FinishReason, GenerationRequest, Timings
+from adaptrix_core.engine.rows.constraint import Constraint
+from adaptrix_core.engine.rows.detokenizer import TextStream
+from adaptrix_core.engine.scheduling.quarantine import Suspicion
+from adaptrix_core.injection.mix import Mix, MixSchedule, digests_of, mix_at
+
+EXPECTED_OUTPUT = 256
+"""Tokens that an answer without a limit is taken to go on for, however long it is already."""
+
+
+@dataclass(eq=False)
+class Row:
+    """State of one sequence: ``tokens`` holds prompt and output, ``computed`` says how many have keys and values."""
+
+    request: GenerationRequest
+    index: int
+    schedule: MixSchedule
+    max_tokens: int
+    tables: BlockTables
+    text: TextStream
+    constraint: Constraint | None = None
+    chunk_limit: int | None = None
+    """Tokens computed per step at most; None leaves it to the step's budget."""
+    prompt_logits: list[Tensor] | None = None
+    """Where to collect logits of every prompt token, for rows that ask for them."""
+    leader: Row | None = None
+    """A row with the same prompt that computes it first (the first one of a fork)."""
+    number: int = 0
+    """Place in the order of arrival, from 1 on; 0 until the row is queued."""
+    num_overtaken: int = 0
+    """Rows that joined while this one, though before them, could not get its device slots."""
+    tokens: list[int] = field(default_factory=list)
+    held_slots: frozenset[str] | None = None
+    """Adapters whose device slots the row holds; None while it holds nothing."""
+    finish_reason: FinishReason | None = None
+    arrived: float = field(default_factory=time.perf_counter)
+    started: float | None = None
+    first_token: float | None = None
+    load_s: float = 0.0
+    """Seconds that putting its adapters on the device took, the last time before it began."""
+    num_preemptions: int = 0
+    output_counts: Counter[int] = field(default_factory=Counter)
+    suspicion: Suspicion | None = None
+    """Set while the row may be what breaks steps (`engine/scheduling/quarantine.py`)."""
+
+    def __post_init__(self) -> None:
+        if not self.tokens:
+            self.tokens = list(self.request.prompt_token_ids)
+        self.flow = (self.request.salt, digests_of(self.schedule))
+        """Tenant and adapters that the row was queued for: whose share of the engine it uses."""
+        self.computed = [0 for _ in self.tables]
+        """Tokens computed, by span; never more in a span than in the one below it."""
+        self.keys: list[list[bytes]] = [[] for _ in self.tables]
+        """Keys of the first full blocks, by span (`engine/cache/prefix.py`)."""
+        self.taken_over = [0 for _ in self.tables]
+        """Tokens found in the cache, by span; counted again where the row was preempted."""
+        self.num_named = [0 for _ in self.tables]
+        """Blocks that others can find, by span."""
+        seed = self.request.params.seed
+        self._seed = secrets.randbits(62) if seed is None else seed
+
+    @property
+    def deadline(self) -> float | None:
+        """When the row ends, done or not, by `time.perf_counter`; None for never."""
+        timeout_s = self.request.timeout_s
+        return None if timeout_s is None else self.arrived + timeout_s
+
+    @property
+    def num_computed(self) -> int:
+        """Tokens computed in every layer."""
+        return self.computed[-1]
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the row need not wait for a leader that is still computing the prompt."""
+        leader = self.leader
+        return leader is None or leader.finish_reason is not None or leader.num_computed >= self.num_prompt
+
+    @property
+    def priority(self) -> int:
+        """Lower is more urgent."""
+        return self.request.priority
+
+    @property
+    def is_decoding(self) -> bool:
+        """Whether the row's stream has begun and goes on with its next step."""
+        return self.num_output > 0 and self.num_uncomputed == 1
+
+    @property
+    def num_prompt(self) -> int:
+        """Length of the prompt in tokens."""
+        return len(self.request.prompt_token_ids)
+
+    @property
+    def num_output(self) -> int:
+        """Tokens generated so far."""
+        return len(self.tokens) - self.num_prompt
+
+    @property
+    def num_uncomputed(self) -> int:
+        """Known tokens without keys and values; one during decode."""
+        return len(self.tokens) - self.num_computed
+
+    @property
+    def num_pending(self) -> int:
+        """Tokens still to compute; an answer without a limit is expected to go on for `EXPECTED_OUTPUT` more."""
+        left = self.max_tokens - self.num_output
+        return self.num_uncomputed + (
+            left if self.request.params.max_tokens is not None else min(left, EXPECTED_OUTPUT)
+        )
+
+    @property
+    def num_settled(self) -> int:
+        """Tokens that a switch with kept history leaves under their mixes: all that the output was computed from.
+
+        After a preemption these are more than have keys and values; they are computed again as they were.
+        """
+        return len(self.tokens) - 1 if self.num_output else self.num_computed
+
+    @property
+    def needed_adapters(self) -> frozenset[str]:
+        """Adapters that some token still to be computed is under."""
+        coming = tuple(entry for entry in self.schedule if entry[0] > self.num_computed)
+        return digests_of(((0, self.mix_at(self.num_computed)), *coming))
+
+    @property
+    def mix(self) -> Mix:
+        """The mix that the next token is computed under."""
+        return self.mix_at(len(self.tokens))
+
+    def mix_at(self, position: int) -> Mix:
+        """The mix of the token at ``position``."""
+        return mix_at(self.schedule, position)
+
+    def uniform(self) -> float:
+        """A number in [0, 1) for the next token: a function of seed, choice and position only."""
+        choice = self.index % self.request.params.n
+        key = f"{self._seed}|{choice}|{len(self.tokens)}".encode()
+        return (int.from_bytes(hashlib.sha256(key).digest()[:8], "big") >> 11) / 2**53
+
+    def timings(self) -> Timings:
+        """How the row went, told at its end."""
+        now = time.perf_counter()
+        return Timings(
+            queued_s=(now if self.started is None else self.started) - self.arrived,
+            first_token_s=0.0 if self.first_token is None else self.first_token - self.arrived,
+            total_s=now - self.arrived,
+            load_s=self.load_s,
+            arrived_at=time.time() - (now - self.arrived),
+            taken_over=tuple(self.taken_over),
+            num_preemptions=self.num_preemptions,
+        )
+
+    def restart(self) -> None:
+        """Forget what was computed, but not the tokens: all of them will be computed again."""
+        self.computed = [0 for _ in self.tables]
+        self.num_named = [0 for _ in self.tables]
+        if self.prompt_logits is not None:
+            self.prompt_logits.clear()
+
+    def change_schedule(self, schedule: MixSchedule, kept_blocks: int) -> None:
+        """Compute tokens under another schedule, which is the same for the first ``kept_blocks`` blocks."""
+        self.schedule = schedule
+        for keys in self.keys:
+            del keys[kept_blocks:]
+
+    def append(self, token_id: int) -> None:
+        """Add a generated token."""
+        self.tokens.append(token_id)
+        self.output_counts[token_id] += 1
+        if self.first_token is None:
+            self.first_token = time.perf_counter()

@@ -1,0 +1,104 @@
+"""How long a new row would wait for its place: tokens that come before it, over the measured rate. Engine thread only.
+
+A row in the batch advances by so many tokens per second, measured over the last steps. A waiting row gets the first
+place that becomes free once everything before it has one. Answers often end before `max_tokens`, so how much is left of
+a row is taken from how long the answers to similar limits were.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterable, Sequence
+
+from adaptrix_core.engine.rows.row import Row
+
+MEASURED_STEPS = 64
+LEAST_STEPS = 8
+"""Nothing is said about a rate that was measured over fewer steps."""
+FIRST_GUESS = 256
+"""Tokens of an answer where none of a similar limit has ended yet."""
+LEARNING_RATE = 0.1
+
+
+class Backlog:
+    """What has been measured, and what follows from it."""
+
+    def __init__(self, max_rows: int) -> None:
+        self._max_rows = max_rows
+        self._places = max_rows
+        self._steps: deque[tuple[float, int, float]] = deque(maxlen=MEASURED_STEPS)
+        """(seconds, tokens, seconds times rows in the batch) of each step."""
+        self._lengths: dict[int, float] = {}
+        """Mean length of answers by the number of bits of their ``max_tokens``."""
+
+    def stepped(self, seconds: float, tokens: int, rows: int) -> None:
+        """Count a step that ``rows`` rows held places in."""
+        self._steps.append((seconds, tokens, seconds * rows))
+
+    def planned(self, running: int, is_memory_short: bool) -> None:
+        """Note how many rows there is room for: those that run, where memory is short, else `max_rows`."""
+        self._places = running if is_memory_short and running else self._max_rows
+
+    def ended(self, row: Row) -> None:
+        """Learn from an answer that the model ended."""
+        bits = row.max_tokens.bit_length()
+        known = self._lengths.get(bits)
+        self._lengths[bits] = row.num_output if known is None else known + LEARNING_RATE * (row.num_output - known)
+
+    @property
+    def row_rate(self) -> float | None:
+        """Tokens per second that one row in the batch advances by; None before enough was measured.
+
+        The slowest step is left out: the machine may have slept through it.
+        """
+        if len(self._steps) < LEAST_STEPS:
+            return None
+        counted = sorted(self._steps)[:-1]
+        row_seconds = sum(step[2] for step in counted)
+        return sum(step[1] for step in counted) / row_seconds if row_seconds > 0 else None
+
+    def tokens_left(self, row: Row) -> float:
+        """Tokens that are still to be computed for a row, as far as one can tell."""
+        answer = min(float(row.max_tokens), self._lengths.get(row.max_tokens.bit_length(), FIRST_GUESS))
+        return row.num_uncomputed + max(0.0, answer - row.num_output)
+
+    def wait_s(self, row: Row, running: Sequence[Row], waiting: Iterable[Row]) -> float | None:
+        """Seconds until ``row``, if it began to wait now, would have a place; None where no rate was measured."""
+        rate = self.row_rate
+        if rate is None:
+            return None
+        # A less urgent row gives its place at once.
+        left = [self.tokens_left(other) if other.priority <= row.priority else 0.0 for other in running]
+        if len(running) + sum(other.priority <= row.priority for other in waiting) < self._places:
+            return 0.0  # there is a place for everyone before it, and for itself
+        left += [0.0] * (self._places - len(left))
+        return first_free(left, self._before(row, waiting)) / rate
+
+    def _before(self, row: Row, waiting: Iterable[Row]) -> float:
+        """Tokens that are computed before ``row``: its own flow's, and no more than that of every other flow."""
+        flows: defaultdict[object, float] = defaultdict(float)
+        urgent = 0.0
+        for other in waiting:
+            if other.priority < row.priority:
+                urgent += self.tokens_left(other)
+            elif other.priority == row.priority:
+                flows[other.flow] += self.tokens_left(other)
+        own = flows.pop(row.flow, 0.0)
+        fair = own + self.tokens_left(row)
+        return urgent + own + sum(min(tokens, fair) for tokens in flows.values())
+
+
+def first_free(left: Sequence[float], before: float) -> float:
+    """How far every place advances until one is free for a row that ``before`` tokens come before.
+
+    ``left``: tokens that each place is still taken for. The level ``t`` at which ``sum(max(0, t - left)) = before``,
+    as water fills a vessel; all tokens before the row are shared out without gaps.
+    """
+    filled = 0.0
+    heights = sorted(left)
+    for count, height in enumerate(heights, start=1):
+        filled += height
+        level = (before + filled) / count
+        if count == len(heights) or level <= heights[count]:
+            return level
+    return 0.0

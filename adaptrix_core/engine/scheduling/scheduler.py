@@ -1,0 +1,350 @@
+"""Which rows run in the next step, and with which tokens.
+
+Rows join and leave between steps. A step has a token budget. Every decoding row gets its token first; beside them only
+so much of prompts is computed that their streams keep flowing, for running and waiting rows in the order of
+`waiting.py`; but a short prompt whole. A row runs while it holds both KV blocks and device slots; when blocks run out,
+the least urgent row, the last to join among equals, gives both back and is recomputed later under the same mix
+schedule. Engine thread only.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from adaptrix_core.engine.cache.kv_cache import KVCache
+from adaptrix_core.engine.cache.prefix import PrefixCache
+from adaptrix_core.engine.request import TokenEvent
+from adaptrix_core.engine.rows.advance import advance, fail
+from adaptrix_core.engine.rows.row import Row
+from adaptrix_core.engine.rows.sampler import Sampled, Unsampled
+from adaptrix_core.engine.scheduling.admission import Admission
+from adaptrix_core.engine.scheduling.backlog import Backlog
+from adaptrix_core.engine.scheduling.quarantine import Quarantine
+from adaptrix_core.engine.scheduling.waiting import WaitingRows
+from adaptrix_core.injection.mix import digests_of
+
+SHORT_TOGETHER = 2
+"""Short prompts that wait join in one step while they are at most so many times as long together as one of them may be:
+each step more costs the reading of the weights, and one for each prompt makes bursts begin slowly."""
+
+
+class AdapterSlots(Protocol):
+    """Device residency of adapters, all or nothing (`DynamicLoader` in `adapters/loader.py`)."""
+
+    def acquire_slots(self, digests: Iterable[str]) -> bool:
+        """Make all of them resident and keep them so; False, holding nothing, if there is no room now."""
+
+    def release_slots(self, digests: Iterable[str]) -> None:
+        """Undo one `acquire_slots`."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Tokens ``start … start + count`` of one row, computed in one step."""
+
+    row: Row
+    start: int
+    count: int
+
+    @property
+    def reaches_end(self) -> bool:
+        """Whether the row's next token can be sampled after this chunk."""
+        return self.start + self.count == len(self.row.tokens)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The work of one step."""
+
+    chunks: tuple[Chunk, ...]
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens computed."""
+        return sum(chunk.count for chunk in self.chunks)
+
+    @property
+    def request_ids(self) -> frozenset[str]:
+        """Requests that some chunk is of."""
+        return frozenset(chunk.row.request.request_id for chunk in self.chunks)
+
+
+class Scheduler:
+    """Owns the queues of waiting and running rows."""
+
+    def __init__(
+        self,
+        cache: KVCache,
+        prefixes: PrefixCache,
+        slots: AdapterSlots,
+        max_rows: int,
+        max_batch_tokens: int,
+        mixed_prefill_tokens: int,
+        short_prompt_tokens: int,
+        context_per_token: int,
+        max_waiting: int,
+        max_wait_s: float | None,
+        eos_token_ids: frozenset[int],
+    ) -> None:
+        """Attention to ``context_per_token`` tokens costs as much as a token's matrix products."""
+        self._cache = cache
+        self._prefixes = prefixes
+        self._slots = slots
+        self._max_rows = max_rows
+        self._max_batch_tokens = max_batch_tokens
+        self._mixed_prefill_tokens = mixed_prefill_tokens
+        self._short_prompt_tokens = short_prompt_tokens
+        self._context_per_token = context_per_token
+        self._eos_token_ids = eos_token_ids
+        self._waiting = WaitingRows()
+        self._running: list[Row] = []
+        self.backlog = Backlog(max_rows)
+        self._admission = Admission(self.backlog, max_waiting, max_wait_s)
+        self.num_preemptions = 0
+        self.quarantine = Quarantine()
+        self.planning: Row | None = None
+        """The row being planned; still there after a step that failed at planning it."""
+
+    @property
+    def rows(self) -> list[Row]:
+        """Every unfinished row."""
+        return [*self._running, *self._waiting]
+
+    @property
+    def num_running(self) -> int:
+        """Rows that hold blocks."""
+        return len(self._running)
+
+    @property
+    def num_waiting(self) -> int:
+        """Rows that hold nothing."""
+        return len(self._waiting)
+
+    def rows_by_adapter(self) -> dict[str, tuple[int, int]]:
+        """How many rows run and wait under each adapter, by weights digest."""
+        running, waiting = (
+            Counter(digest for row in rows for digest in digests_of(row.schedule))
+            for rows in (self._running, self._waiting)
+        )
+        return {digest: (running[digest], waiting[digest]) for digest in {*running, *waiting}}
+
+    @property
+    def backlog_tokens(self) -> int:
+        """Tokens promised and not computed yet: of prompts, and of answers up to their limits."""
+        return sum(row.num_pending for row in self.rows)
+
+    @property
+    def longest_wait_s(self) -> float:
+        """Seconds since the arrival of the oldest row that has not begun; 0.0 where there is none."""
+        arrivals = [row.arrived for row in self._waiting if row.started is None]
+        return time.perf_counter() - min(arrivals) if arrivals else 0.0
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Queue the rows of a request, all or none.
+
+        Raises what `Admission.check` raises.
+        """
+        self._admission.check(rows, self._running, self._waiting)
+        for row in rows:
+            self._waiting.add(row)
+
+    def next_batch(self) -> Batch | None:
+        """The next step's work, or None when no row can run."""
+        preemptions_before = self.num_preemptions
+        chunks: list[Chunk] = []
+        for row in [row for row in self._running if row.is_decoding][: self._max_batch_tokens]:
+            if row in self._running:
+                self._continue(row, 1, chunks)
+        room = self._max_batch_tokens - len(chunks)
+        mixed = bool(chunks)
+        if mixed:
+            room = min(room, self._mixed_prefill_tokens + len(chunks))
+        is_short = self._fill(room, mixed, chunks, preemptions_before)
+        self.planning = None
+        self.backlog.planned(len(self._running), is_short)
+        live = [chunk for chunk in chunks if chunk.row in self._running]
+        return Batch(tuple(sorted(self.quarantine.apart(live), key=lambda chunk: chunk.row.number))) if live else None
+
+    def commit(self, batch: Batch, sampled: Sequence[Sampled | Unsampled | None]) -> list[TokenEvent]:
+        """Record a step's outcome; rows that ended leave and free what they held. A fault of one row ends it alone."""
+        events = []
+        self.quarantine.passed(batch.chunks)
+        for chunk, result in zip(batch.chunks, sampled, strict=True):
+            try:
+                event = self._settle(chunk, result)
+            except Exception as error:  # of its text or its grammar; the other rows have nothing to do with it
+                event = fail(chunk.row, error)
+            if event is not None:
+                events.append(event)
+            if chunk.row.finish_reason is not None:
+                self.backlog.ended(chunk.row)
+                self.remove(chunk.row)
+        return events
+
+    def _settle(self, chunk: Chunk, result: Sampled | Unsampled | None) -> TokenEvent | None:
+        row, end = chunk.row, chunk.start + chunk.count
+        row.computed = [max(computed, end) for computed in row.computed]
+        if not isinstance(result, Unsampled):  # what led to no token is not for others to take over
+            self._prefixes.name_new(row)
+        return advance(row, result, self._eos_token_ids)
+
+    def remove(self, row: Row) -> None:
+        """Take a row out of its queue and free what it holds (idempotent)."""
+        self._free(row)
+        if row in self._running:
+            self._running.remove(row)
+        elif row in self._waiting:
+            self._waiting.remove(row)
+
+    def reset(self, row: Row) -> None:
+        """Make a row compute all its tokens again: free what it holds and let it wait in its place of old."""
+        self.remove(row)
+        row.restart()
+        self._waiting.add(row)
+
+    def release_adapters(self, row: Row) -> None:
+        """Let go of a row's device slots; it acquires what it then needs before its next step."""
+        if row.held_slots is not None:
+            self._slots.release_slots(row.held_slots)
+            row.held_slots = None
+
+    def check_integrity(self) -> list[str]:
+        """Faults in the accounting of blocks and slots; an empty list is good."""
+        faults = self._cache.check_integrity(row.tables for row in self._running)
+        faults += [f"waiting row {r.request.request_id} holds blocks" for r in self._waiting if any(r.tables)]
+        faults += [f"waiting row {r.request.request_id} holds slots" for r in self._waiting if r.held_slots is not None]
+        return faults
+
+    def _fill(self, room: float, mixed: bool, chunks: list[Chunk], preemptions_before: int) -> bool:
+        """Plan ``room`` tokens of prompts, and of rows that are computed again: running rows and waiting ones.
+
+        Beside decoding rows (``mixed``), a token with much context counts for more than one. Returns whether rows wait
+        because blocks or slots are short.
+        """
+        running = [row for row in self._running if not row.is_decoding]
+        without_slots: list[Row] = []
+        admitting, is_short = True, False
+        joined = 0  # tokens of short prompts
+        while True:
+            candidates = [row for row in running if row in self._running]
+            # What was just taken back is not handed out again in the same step.
+            if admitting and self.num_preemptions == preemptions_before and self._has_place(self._waiting.top_priority):
+                candidates += [row for row in self._waiting.heads() if row not in without_slots]
+            row = min(candidates, key=self._waiting.rank, default=None)
+            if row is None or (room < 1 and (row in running or not self._joins_beyond(row, joined, chunks))):
+                break
+            if row in running:
+                running.remove(row)
+                room -= self._prefill(row, room, mixed, chunks)
+            elif not self._has_place(row.priority):
+                admitting = False
+            elif not self._hold(row):
+                without_slots.append(row)
+                is_short = True
+                admitting = row.num_overtaken < self._max_rows
+            elif self._admit(row):
+                for other in without_slots:
+                    other.num_overtaken += 1
+                joined += row.num_uncomputed if self._is_short(row) else 0
+                room -= self._prefill(row, self._room_to_join(row, room, chunks), mixed, chunks)
+            else:
+                admitting, is_short = False, True
+        return is_short or self.num_preemptions > preemptions_before
+
+    def _joins_beyond(self, row: Row, joined: int, chunks: Iterable[Chunk]) -> bool:
+        """Whether a waiting row joins another short one though no room is left, as they are short together."""
+        left = self._max_batch_tokens - sum(chunk.count for chunk in chunks)
+        together = SHORT_TOGETHER * self._short_prompt_tokens
+        return 0 < joined <= together - row.num_uncomputed and self._is_short(row) and row.num_uncomputed <= left
+
+    def _is_short(self, row: Row) -> bool:
+        return row.num_uncomputed <= self._short_prompt_tokens
+
+    def _room_to_join(self, row: Row, room: float, chunks: Iterable[Chunk]) -> float:
+        """What a row may compute in the step in which it joins: ``room``, or all of its tokens if they are few.
+
+        In parts, a few beside each step of the decoding rows, it would take many steps that cost almost as much as one.
+        """
+        if not self._is_short(row):
+            return room
+        return max(room, self._max_batch_tokens - sum(chunk.count for chunk in chunks))
+
+    def _prefill(self, row: Row, room: float, mixed: bool, chunks: list[Chunk]) -> float:
+        """Plan a chunk of a row that is worth at most ``room``, or a single token; returns what it is worth."""
+        weight = 1 + row.num_computed / self._context_per_token if mixed else 1.0
+        return weight * self._continue(row, max(1, int(room / weight)), chunks)
+
+    def _continue(self, row: Row, room: int, chunks: list[Chunk]) -> int:
+        """Plan a chunk of at most ``room`` tokens for a running row; returns its tokens, 0 if the row waits again."""
+        if not self._hold(row):
+            self._preempt(row)
+            return 0
+        count = min(row.num_uncomputed, room, row.chunk_limit or room)
+        while not self._cache.extend(row.tables, row.num_computed + count):
+            victim = self._least_urgent()
+            self._preempt(victim)
+            if victim is row:
+                return 0
+        self._waiting.charge(row, count)
+        chunks.append(Chunk(row, row.num_computed, count))
+        return count
+
+    def _has_place(self, priority: int | None) -> bool:
+        """Whether a waiting row of this priority could join: a place is free, or a less urgent row has one."""
+        if priority is None:
+            return False
+        return len(self._running) < self._max_rows or self._least_urgent().priority > priority
+
+    def _admit(self, row: Row) -> bool:
+        """Let a row that holds its slots join, with blocks for all tokens it has; less urgent rows give way."""
+        while len(self._running) >= self._max_rows or not self._attach(row):
+            victim = self._least_urgent() if self._running else row
+            if victim.priority <= row.priority:
+                self.release_adapters(row)
+                return False
+            self._preempt(victim)
+        self._waiting.remove(row)
+        self._running.append(row)
+        self._prefixes.count_hits(row)
+        if row.started is None:
+            row.started = time.perf_counter()
+        return True
+
+    def _attach(self, row: Row) -> bool:
+        """Take over blocks that match and take the missing ones. A prompt half held would only be in others' way."""
+        self._prefixes.attach(row)
+        if self._cache.extend(row.tables, len(row.tokens)):
+            return True
+        self._cache.release(row.tables)
+        row.restart()
+        return False
+
+    def _hold(self, row: Row) -> bool:
+        """Make the adapters of the row's coming tokens resident, if there is room now."""
+        self.planning = row
+        if row.held_slots is None:
+            needed = row.needed_adapters
+            began = time.perf_counter()
+            if not self._slots.acquire_slots(needed):
+                return False
+            row.held_slots = needed
+            if row.started is None and needed:
+                row.load_s = time.perf_counter() - began
+        return True
+
+    def _least_urgent(self) -> Row:
+        """The running row that gives way first: the least urgent, among equals the one that joined last."""
+        return max(reversed(self._running), key=lambda row: row.priority)
+
+    def _preempt(self, row: Row) -> None:
+        self.num_preemptions += 1
+        row.num_preemptions += 1
+        self.reset(row)
+
+    def _free(self, row: Row) -> None:
+        self._cache.release(row.tables)
+        self.release_adapters(row)

@@ -1,0 +1,69 @@
+"""Replies kept in a file, so that an evaluation that is cut off, or repeated, asks no question twice.
+
+A reply is kept under what determines a greedy reply: the conversation, the weights digest, the length limit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from adaptrix_core.errors import DataError
+from adaptrix_core.training.evaluation.prompting import Generator, Messages
+
+
+class RememberedReplies:
+    """A `Generator` that asks another one only what the file at ``path`` does not answer yet.
+
+    ``digest_of`` names the weights behind an adapter name (or None, the base): other weights, other replies.
+    """
+
+    def __init__(
+        self, generator: Generator, path: Path, digest_of: Callable[[str | None], str], batch_size: int = 32
+    ) -> None:
+        self._generator, self._path, self._digest_of, self._batch_size = generator, path, digest_of, batch_size
+        self._known = _read(path) if path.exists() else {}
+
+    def generate(self, prompts: Sequence[Messages], adapter: str | None, max_tokens: int) -> list[str]:
+        """One reply per conversation, in order; new ones are written to the file batch by batch."""
+        digest = self._digest_of(adapter)
+        keys = [_key(prompt, digest, max_tokens) for prompt in prompts]
+        unknown = list(
+            {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in self._known}.items()
+        )
+        for start in range(0, len(unknown), self._batch_size):
+            batch = unknown[start : start + self._batch_size]
+            replies = self._generator.generate([prompt for _, prompt in batch], adapter, max_tokens)
+            self._keep([key for key, _ in batch], replies)
+        return [self._known[key] for key in keys]
+
+    def _keep(self, keys: Sequence[str], replies: Sequence[str]) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("a", encoding="utf-8") as file:
+            for key, reply in zip(keys, replies, strict=True):
+                self._known[key] = reply
+                file.write(json.dumps({"key": key, "reply": reply}) + "\n")
+
+
+def _read(path: Path) -> dict[str, str]:
+    """Key to reply. A last line that was cut off, as a killed run leaves it, is dropped; another is a DataError."""
+    content = path.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    known: dict[str, str] = {}
+    for number, line in enumerate(whole.splitlines(), start=1):
+        try:
+            row = json.loads(line)
+            known[row["key"]] = row["reply"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                [f"{path} line {number} holds no reply; name another file, or delete this one to begin anew"]
+            ) from error
+    if len(whole) < len(content):
+        path.write_bytes(whole)  # the next reply begins a line of its own
+    return known
+
+
+def _key(prompt: Messages, digest: str, max_tokens: int) -> str:
+    return hashlib.sha256(json.dumps([prompt, digest, max_tokens]).encode()).hexdigest()

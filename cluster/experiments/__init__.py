@@ -1,1 +1,0 @@
-"""Scaling experiments: workloads, an open-loop HTTP load generator, a simulator, and the sweeps that compare them."""

@@ -1,0 +1,188 @@
+"""A stream outlives its replica: what a lost one had begun, another one goes on with, and the client sees no seam.
+
+For every row, the token ids that went to the client are kept. When a replica is lost, the same call goes out again with
+them, so that the engine takes them as context and tells only of what follows (`engine/replay.py`). Names, digests and
+seed are in the call since the ingress resolved them; the prompt goes out as the token ids that the first replica read,
+because a chat template may tell the date. Knows no Ray: a replica is lost where `ReplicaLost` or `EngineStopped` is
+raised, where it aborts a row that nobody gave up, or where its stream ends before its rows have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Iterable
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+
+from adaptrix_core.errors import AdaptrixError, EngineHung, EngineStopped, InvalidRequest, Overloaded
+from deployments.generation.generation import Batches, Replicas
+from deployments.shared.errors import ReplicaLost, as_core_error
+from deployments.shared.wire import GenerateCall, Piece, RowSoFar, RowTimes
+
+logger = logging.getLogger(__name__)
+
+MAX_LOSSES = 5
+"""Replicas that one call may lose. A call that ends whatever computes it must not take the whole cluster down."""
+MAX_HANGS = 1
+"""Replicas that may hang in a step with the call in it. It may have been a neighbour the first time; after that it is
+computed apart from others (`is_suspect`)."""
+SUSPECT_LOSSES = 2
+"""After so many losses of any kind a call is computed apart."""
+FIRST_PAUSE_S = 0.05
+LONGEST_PAUSE_S = 1.0
+PATIENCE_S = 60.0
+"""How long a call that has begun waits for a place on replicas that are full, as they are after a loss."""
+
+
+class ContinuedReplicas:
+    """Replicas whose calls survive the loss of one of them."""
+
+    def __init__(self, replicas: Replicas, on_loss: Callable[[], object]) -> None:
+        """on_loss: called for each call that is handed on."""
+        self._replicas = replicas
+        self._on_loss = on_loss
+
+    async def generate(self, call: GenerateCall) -> Batches:
+        """What each engine step produced for ``call``, whichever replica computed it; closing the iterator aborts it.
+
+        Raises ReplicaLost where a call has lost too many, InvalidRequest (code request_hung) where replicas hang with
+        it, and what replicas raise.
+        """
+        progress = _Progress(call)
+        while True:
+            trouble: AdaptrixError = ReplicaLost("the replica ended the request without an answer; send it again")
+            try:
+                async with aclosing(self._replicas.generate(progress.call())) as batches:
+                    async for pieces in batches:
+                        fresh = progress.take(pieces)
+                        if fresh:
+                            yield fresh
+                        if len(fresh) < len(pieces):
+                            break
+            except Exception as raised:
+                trouble = as_core_error(raised)
+                if not progress.may_go_on_after(trouble):
+                    raise
+            if progress.is_finished:
+                return
+            await self._pause(progress, trouble)
+
+    async def _pause(self, progress: _Progress, trouble: AdaptrixError) -> None:
+        """Wait a little before the call goes out again; raises where it has been lost too often."""
+        if isinstance(trouble, Overloaded):
+            await asyncio.sleep(random.uniform(FIRST_PAUSE_S, LONGEST_PAUSE_S))
+            return
+        progress.lost(trouble)
+        if progress.hangs > MAX_HANGS:
+            raise InvalidRequest(
+                f"{progress.hangs} replicas hung while they computed this request, so it is not tried again; change "
+                "it, and report it",
+                code="request_hung",
+            ) from trouble
+        if progress.losses > MAX_LOSSES:
+            raise ReplicaLost(
+                f"this request lost {progress.losses} replicas, and no more are tried; if it happens again, "
+                "the request itself may be what ends them"
+            ) from trouble
+        self._on_loss()
+        logger.warning(
+            "call %s goes on on another replica from %d tokens: %s",
+            progress.call().request_id,
+            progress.num_tokens,
+            trouble.message,
+        )
+        longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**progress.losses)
+        # Spread out: the calls of one lost replica should not come all at once.
+        await asyncio.sleep(random.uniform(0.0, longest))
+
+
+@dataclass
+class _Row:
+    token_ids: list[int] = field(default_factory=list)
+    first_token: float | None = None
+    is_finished: bool = False
+
+    def take(self, piece: Piece) -> None:
+        if piece.token_id is not None:
+            self.token_ids.append(piece.token_id)
+            self.first_token = self.first_token or time.perf_counter()
+        self.is_finished = piece.finish_reason is not None
+
+
+class _Progress:
+    """What the client has of one call."""
+
+    def __init__(self, call: GenerateCall) -> None:
+        self._call = call
+        self._rows = [_Row() for _ in range(len(call.mixes) * int(call.sampling.get("n", 1)))]
+        self._prompt_token_ids: tuple[int, ...] = ()
+        self._began = time.perf_counter()
+        self._lost_at = 0.0
+        self.losses = 0
+        self.hangs = 0
+
+    @property
+    def num_tokens(self) -> int:
+        """In all rows."""
+        return sum(len(row.token_ids) for row in self._rows)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether every row has ended."""
+        return all(row.is_finished for row in self._rows)
+
+    def call(self) -> GenerateCall:
+        """The call as the next replica gets it, under an id that the last one may still be busy with."""
+        if not self.losses:
+            return self._call
+        again = replace(
+            self._call,
+            request_id=f"{self._call.request_id}.{self.losses}",
+            timeout_s=self._time_left(self._call.timeout_s),
+            is_suspect=self.hangs > 0 or self.losses >= SUSPECT_LOSSES,
+        )
+        if not any(row.token_ids or row.is_finished for row in self._rows):
+            return again
+        resume = tuple(RowSoFar(tuple(row.token_ids), row.is_finished) for row in self._rows)
+        return replace(again, prompt=self._prompt_token_ids or self._call.prompt, resume=resume)
+
+    def take(self, pieces: Iterable[Piece]) -> list[Piece]:
+        """Note what goes to the client; returns it, without rows' ends that were only their engine's own."""
+        kept = []
+        for piece in pieces:
+            self._prompt_token_ids = self._prompt_token_ids or piece.prompt_token_ids
+            if piece.finish_reason != "abort" or piece.error is not None:
+                self._rows[piece.row].take(piece)
+                kept.append(self._timed(piece))
+        return kept
+
+    def may_go_on_after(self, trouble: AdaptrixError) -> bool:
+        """Whether ``trouble`` says something of the replica and nothing of the call."""
+        if isinstance(trouble, Overloaded):
+            return self.losses > 0 and time.perf_counter() - self._lost_at < PATIENCE_S
+        return isinstance(trouble, ReplicaLost | EngineStopped)
+
+    def lost(self, trouble: AdaptrixError) -> None:
+        """The call's replica is gone."""
+        self.losses += 1
+        self.hangs += isinstance(trouble, EngineHung) and trouble.was_in_step
+        self._lost_at = time.perf_counter()
+
+    def _time_left(self, timeout_s: float | None) -> float | None:
+        """What the lost replicas have used of the deadline is gone."""
+        return None if timeout_s is None else max(1e-3, timeout_s - (time.perf_counter() - self._began))
+
+    def _timed(self, piece: Piece) -> Piece:
+        """The piece, with times that tell of the whole row where the last replica knows only its own part."""
+        if piece.times is None or not self.losses:
+            return piece
+        now, row = time.perf_counter(), self._rows[piece.row]
+        begun = now if row.first_token is None else row.first_token
+        return piece._replace(times=_with(piece.times, decode_s=now - begun, total_s=now - self._began))
+
+
+def _with(times: RowTimes, decode_s: float, total_s: float) -> RowTimes:
+    return replace(times, decode_s=decode_s, total_s=total_s, prefill_s=max(0.0, total_s - decode_s - times.queued_s))

@@ -1,0 +1,89 @@
+"""The deadline that a client sets with ``x-request-timeout-seconds``, as the ingress keeps it.
+
+The engine keeps it too, where it frees what the request holds. Here it holds for everything else: routing, a replica
+that says nothing, a step that takes long. Ray Serve's proxy reads the same header and would cut the connection without
+a word, so ours is a little earlier.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+
+from adaptrix_core.errors import InvalidRequest, RequestTimeout
+from deployments.shared.wire import Piece
+
+HEADER = "x-request-timeout-seconds"
+MAX_TIMEOUT_S = 86_400.0
+MARGIN_S = 0.25
+MARGIN_SHARE = 0.25
+"""A deadline is earlier by the smaller one of the two."""
+
+
+class Deadline:
+    """A moment at which a request ends, or none."""
+
+    def __init__(self, timeout_s: float | None) -> None:
+        self._timeout_s = timeout_s
+        self._at = math.inf if timeout_s is None else time.monotonic() + timeout_s - margin_s(timeout_s)
+
+    @classmethod
+    def of(cls, headers: Mapping[str, str]) -> Deadline:
+        """As the request's headers say. Raises InvalidRequest."""
+        text = headers.get(HEADER)
+        if text is None:
+            return cls(None)
+        try:
+            timeout_s = float(text)
+        except ValueError:
+            timeout_s = math.nan
+        if not 0 < timeout_s <= MAX_TIMEOUT_S:
+            raise InvalidRequest(
+                f"header {HEADER} is {text[:40]!r}; it must be a number of seconds above 0 and at most "
+                f"{MAX_TIMEOUT_S:.0f}, or left out",
+                param=HEADER,
+            )
+        return cls(timeout_s)
+
+    @property
+    def remaining_s(self) -> float | None:
+        """Seconds left, never 0 or less; None without a deadline."""
+        return None if self._timeout_s is None else max(1e-3, self._at - time.monotonic())
+
+    @asynccontextmanager
+    async def limit(self) -> AsyncIterator[None]:
+        """Raise RequestTimeout where the body takes longer than is left."""
+        try:
+            async with asyncio.timeout(self.remaining_s) as scope:
+                yield
+        except TimeoutError:
+            if not scope.expired():
+                raise
+            raise RequestTimeout(
+                f"the request did not end within the {self._timeout_s:g} s that its header {HEADER} allows; allow "
+                "more, or ask for fewer tokens",
+                code="deadline_exceeded",
+            ) from None
+
+    async def over(self, batches: AsyncGenerator[list[Piece]]) -> AsyncGenerator[list[Piece]]:
+        """``batches``, ended by RequestTimeout at the deadline. Closing this closes them."""
+        async with aclosing(batches):
+            if self._timeout_s is None:
+                async for pieces in batches:
+                    yield pieces
+                return
+            while True:
+                try:
+                    async with self.limit():
+                        pieces = await anext(batches)
+                except StopAsyncIteration:
+                    return
+                yield pieces
+
+
+def margin_s(timeout_s: float) -> float:
+    """How much earlier than the client asked for a request ends."""
+    return min(MARGIN_S, MARGIN_SHARE * timeout_s)

@@ -1,0 +1,145 @@
+"""What the ``model`` field and the ``adaptrix`` field of a request ask for.
+
+Turns ``auto``, the base id, ``adapter``, ``base:adapter``, ``name@version`` and ``name*0.7+other*0.3`` into a Choice.
+Knows the catalogue; does not route, and does not know whether a replica can serve what was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from adaptrix_core.adapters.mix_names import BASE, check_mix, mix_label, parse_mix
+from adaptrix_core.errors import InvalidRequest
+from deployments.shared.catalogue import Catalogue
+from deployments.shared.wire import BundleMix, Entry
+
+AUTO = "auto"
+MIX, FORK = "mix", "fork"
+"""How requests are counted that several adapters answer."""
+RESERVED = frozenset({AUTO, BASE})
+
+
+def public_id(source: str) -> str:
+    """The id that clients see of a model: a file or directory by its last part, anything else as it is."""
+    path = Path(source)
+    return path.stem if source.endswith(".gguf") else path.name if path.is_absolute() else source
+
+
+@dataclass(frozen=True)
+class NamedMix:
+    """A mix whose names were found in the catalogue."""
+
+    terms: tuple[tuple[Entry, float], ...] = ()
+
+    @property
+    def bundles(self) -> BundleMix:
+        """The mix by bundle digest, for a replica."""
+        return tuple((entry.bundle, weight) for entry, weight in self.terms)
+
+    @property
+    def label(self) -> str:
+        """For people and headers: ``base``, ``name`` or ``a*0.7+b*0.3``; the digests say which version."""
+        return mix_label((entry.name, weight) for entry, weight in self.terms)
+
+    @property
+    def kind(self) -> str:
+        """For counting: an adapter's name, ``base`` or ``mix``; callers cannot make up more."""
+        if len(self.terms) > 1:
+            return MIX
+        return self.terms[0][0].name if self.terms else BASE
+
+    @property
+    def digests(self) -> str:
+        """Package digests in the order of the label, joined by ``+``; empty for the base model."""
+        return "+".join(entry.package for entry, _ in self.terms)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Who answers: the router decides (``auto``), or these mixes do, one per fork."""
+
+    auto: bool
+    mixes: tuple[NamedMix, ...] = ()
+    fallback: Literal["base", "error"] = "error"
+
+
+def choose(
+    model: str,
+    base_id: str,
+    catalogue: Catalogue,
+    mix: Mapping[str, float] | None = None,
+    fork: Sequence[str | None] | None = None,
+    fallback: Literal["base", "error"] | None = None,
+) -> Choice:
+    """Who is asked to answer. ``mix`` and ``fork`` come from the ``adaptrix`` body field and want ``auto`` or the base.
+
+    Raises InvalidRequest for contradictions, AdapterNotFound (with near names) for unknown names.
+    """
+    named = _parse(model, base_id, catalogue, allow_auto=True)
+    if mix is not None and fork is not None:
+        raise InvalidRequest("adaptrix.mix and adaptrix.fork are both set; send one of them", param="adaptrix")
+    if (mix is not None or fork is not None) and named is not None and named.terms:
+        field = "mix" if mix is not None else "fork"
+        raise InvalidRequest(
+            f"model {model!r} names an adapter and adaptrix.{field} names others; set model to {base_id!r}",
+            param=f"adaptrix.{field}",
+        )
+    if mix is not None:
+        terms = tuple((_entry(name, base_id, catalogue, "adaptrix.mix"), weight) for name, weight in mix.items())
+        return Choice(False, (_checked(terms, "adaptrix.mix"),), fallback or "error")
+    if fork is not None:
+        if not fork:
+            raise InvalidRequest(
+                "adaptrix.fork is empty; name at least one adapter, or null for the base", param="adaptrix.fork"
+            )
+        mixes = tuple(_fork_mix(name, base_id, catalogue) for name in fork)
+        return Choice(False, mixes, fallback or "error")
+    if named is None:
+        return Choice(True, (), fallback or "base")
+    return Choice(False, (named,), fallback or "error")
+
+
+def _fork_mix(name: str | None, base_id: str, catalogue: Catalogue) -> NamedMix:
+    if name is None:
+        return NamedMix()
+    parsed = _parse(name, base_id, catalogue, allow_auto=False)
+    if parsed is None:
+        raise InvalidRequest(
+            "adaptrix.fork cannot contain 'auto'; name adapters, or null for the base", param="adaptrix.fork"
+        )
+    return parsed
+
+
+def _parse(model: str, base_id: str, catalogue: Catalogue, allow_auto: bool) -> NamedMix | None:
+    """The mix that ``model`` names, or None for ``auto``."""
+    if model == AUTO:
+        return None
+    if model == base_id:
+        return NamedMix()
+    names = model.removeprefix(f"{base_id}:")
+    others = (AUTO, base_id) if allow_auto else (base_id,)
+    if "*" not in names and "+" not in names:
+        entry = catalogue.find(names)
+        if entry is None:
+            raise catalogue.not_found(model, others)
+        return NamedMix(((entry, 1.0),))
+    parsed = parse_mix(model, base_id)
+    return _checked(tuple((_entry(name, base_id, catalogue, "model"), weight) for name, weight in parsed), "model")
+
+
+def _entry(name: str, base_id: str, catalogue: Catalogue, param: str) -> Entry:
+    entry = catalogue.find(name)
+    if entry is None:
+        raise catalogue.not_found(name, (base_id,), param)
+    return entry
+
+
+def _checked(terms: tuple[tuple[Entry, float], ...], param: str) -> NamedMix:
+    check_mix([(entry.name, weight) for entry, weight in terms], param)
+    packages = [entry.package for entry, _ in terms]
+    if len(set(packages)) < len(packages):
+        raise InvalidRequest(f"{param} names one adapter twice; add its weights together", param=param)
+    return NamedMix(terms)

@@ -1,0 +1,116 @@
+"""Loading and unloading adapters at run time: where they may come from, and what is said when it went wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from adaptrix_core.adapters.package.snapshot import Snapshot
+from adaptrix_core.adapters.peft.directory import is_peft_directory, unsigned_peft
+from adaptrix_core.errors import AdapterNotFound, Forbidden, InvalidRequest
+from deployments.generation.model_names import RESERVED
+from deployments.http.services import Services
+from deployments.http.tar_upload import files_in
+from deployments.openai.schemas import LoadRequest, UnloadRequest
+from deployments.shared.catalogue import shortened
+from deployments.shared.wire import Entry
+from deployments.store.package_files import describe
+
+
+async def load(services: Services, body: LoadRequest) -> Entry:
+    """Load an adapter: durable, and usable on every replica and through this ingress, when this returns.
+
+    The path may be the name of a shipped adapter that was unloaded, wherever its files are. A name that is not the
+    signed one is another name for the adapter. Raises Forbidden (path outside the roots),
+    AdapterNotFound (no such directory), AdapterRejected (a PEFT directory where signatures are required), and what the
+    store raises.
+    """
+    if body.lora_name == await services.store.base_id():
+        raise InvalidRequest(f"{body.lora_name!r} is the base model's id; choose another name", param="lora_name")
+    place = body.lora_path
+    if place not in (await services.store.refresh()).unloaded:
+        directory = inside_roots(place, services.settings.security.load_roots)
+        # Replicas would refuse it too, by the name of a copy of their own.
+        if services.settings.adapters.trust == "require" and await asyncio.to_thread(is_peft_directory, directory):
+            raise unsigned_peft(body.lora_path)
+        place = str(directory)
+    entry = await services.store.load(body.lora_name, place, body.allow_downgrade)
+    await services.store.refresh()
+    return entry
+
+
+async def publish(services: Services, archive: bytes, allow_downgrade: bool = False) -> tuple[Entry, bool]:
+    """Publish the adapter in a tar archive: verified by every replica before anybody can ask for it; whether it is new.
+
+    Raises AdapterRejected (the archive, or the adapter), Conflict (that version exists with other contents).
+    """
+    files = await asyncio.to_thread(files_in, archive)
+    name = (await asyncio.to_thread(describe, Snapshot("upload", files))).name  # hashes all of it
+    if name in RESERVED or name == await services.store.base_id():
+        raise InvalidRequest(f"the archive's adapter is called {name!r}, which is reserved; give it another name")
+    published = await services.store.publish(files, allow_downgrade)
+    await services.store.refresh()
+    return published
+
+
+async def unload(services: Services, body: UnloadRequest) -> list[Entry]:
+    """Unload an adapter: new requests are refused at once, running ones end first, gone when this returns."""
+    gone = await services.store.unload(body.lora_name, body.allow_downgrade)
+    await services.store.refresh()
+    return gone
+
+
+def unloaded_in_words(wanted: str, gone: Sequence[Entry]) -> str:
+    """What the client is told: vLLM's sentence and, of a shipped adapter, that and how it comes back."""
+    said = f"Success: LoRA adapter '{wanted}' removed successfully."
+    shipped = next((entry for entry in gone if entry.shipped), None)
+    if shipped is None:
+        return said
+    return (
+        f"{said} It is shipped, so its files stay, but it is not served again, not even after a restart, and `auto` "
+        f"does without it, until it is loaded: `adaptrix load {shipped.name}`."
+    )
+
+
+def flag(query: Mapping[str, str], name: str) -> bool:
+    """A switch in a query string, off where it is not there. Raises InvalidRequest for anything but true or false."""
+    value = query.get(name, "false").lower()
+    if value not in ("true", "false"):
+        raise InvalidRequest(f"{name} is {value[:80]!r}; send true or false", param=name)
+    return value == "true"
+
+
+def inside_roots(path: str, roots: Sequence[Path]) -> Path:
+    """``path`` with links resolved, if it lies under one of ``roots``; relative paths are tried under each root.
+
+    Raises Forbidden for a path outside, whether or not it exists, and AdapterNotFound for one inside that doesn't.
+    """
+    wanted = Path(path)
+    allowed = []
+    for root in roots:
+        candidates = [wanted] if wanted.is_absolute() else [root / wanted, root.parent / wanted]
+        allowed += [c for c in map(_resolved, candidates) if c is not None and c.is_relative_to(root.resolve())]
+    for candidate in allowed:
+        if os.path.isdir(candidate):
+            return candidate
+    if not allowed:
+        names = ", ".join(repr(root.name) for root in roots) or "none is configured"
+        raise Forbidden(
+            f"lora_path {shortened(path)!r} is outside the directories that adapters may be loaded from ({names}; "
+            "setting security.load_roots); move the adapter there",
+            code="path_outside_roots",
+            param="lora_path",
+        )
+    raise AdapterNotFound(
+        f"lora_path {shortened(path)!r} is not a directory; give the directory of one adapter", param="lora_path"
+    )
+
+
+def _resolved(path: Path) -> Path | None:
+    """``path`` with links resolved; None for what no file system can have (a link to itself, say)."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError):
+        return None

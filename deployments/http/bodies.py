@@ -1,0 +1,88 @@
+"""Request bodies: bytes into a checked document, with an error that says what is wrong and where.
+
+Knows sizes and whose time the work takes. JSON is the business of `json_body.py`, what a document may say that of
+`openai/schemas.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, NoReturn, TypeVar
+
+from pydantic import ValidationError
+from starlette.requests import ClientDisconnect, Request
+
+from adaptrix_core.errors import InvalidRequest
+from adaptrix_core.sections import SecuritySettings
+from deployments.http.faults import invalid_body
+from deployments.http.json_body import parse_json
+from deployments.openai.body import Body
+from deployments.shared.errors import BodyTooLarge, UnsupportedEncoding
+
+Model = TypeVar("Model", bound=Body)
+
+QUICK_BYTES = 32 << 10
+"""A body up to here is parsed and checked where it is, in about a millisecond."""
+_LARGE_BODIES = ThreadPoolExecutor(1, "adaptrix-large-bodies")
+"""Others are, one after the other, beside the event loop, which must not wait for them."""
+
+
+async def read_body(request: Request, limit: int, setting: str = "security.max_body_bytes") -> bytes:
+    """The whole body. Raises UnsupportedEncoding, and BodyTooLarge (it names ``setting``) as early as that is known."""
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        raise UnsupportedEncoding(f"content-encoding is {encoding[:40]!r}; send the body as it is, without one")
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > limit:
+        _too_large(int(announced), limit, setting)
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > limit:
+                _too_large(size, limit, setting)
+            parts.append(part)
+    except ClientDisconnect as error:
+        raise InvalidRequest("the client went away while it sent the body") from error
+    return b"".join(parts)
+
+
+async def read_document(request: Request, settings: SecuritySettings, model: type[Model]) -> Model:
+    """The checked document in the body. Raises InvalidRequest that says what is wrong, BodyTooLarge."""
+    data = await read_body(request, settings.max_body_bytes)
+    if len(data) <= QUICK_BYTES:
+        return parse_body(data, model, settings.max_text_characters)
+    work = partial(parse_body, data, model, settings.max_text_characters)
+    return await asyncio.get_running_loop().run_in_executor(_LARGE_BODIES, work)
+
+
+def parse_body(data: bytes, model: type[Model], max_characters: int) -> Model:
+    """The document in ``data``. Raises InvalidRequest, also where it holds too much text to be tokenised."""
+    document = parse_json(data)
+    if not isinstance(document, dict):
+        raise InvalidRequest(f"the body is a JSON {_kind(document)}; send an object", code="invalid_json")
+    try:
+        body = model.model_validate(document)
+    except ValidationError as error:
+        raise invalid_body(error, model) from None
+    if (num_characters := body.num_characters()) > max_characters:
+        raise InvalidRequest(
+            f"the request holds {num_characters} characters of text; at most {max_characters} are accepted "
+            "(setting security.max_text_characters): send less, or several requests",
+            code="text_too_long",
+        )
+    return body
+
+
+def _kind(document: Any) -> str:
+    names = {list: "array", str: "string", bool: "boolean", int: "number", float: "number", type(None): "null"}
+    return names.get(type(document), "value")
+
+
+def _too_large(size: int, limit: int, setting: str) -> NoReturn:
+    raise BodyTooLarge(
+        f"the body has {size} bytes or more; at most {limit} are accepted (setting {setting}): send less"
+    )

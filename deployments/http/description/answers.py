@@ -1,0 +1,336 @@
+"""What the endpoints answer, for the OpenAPI document. A test holds real answers against it.
+
+Answers are made elsewhere (`openai/documents.py`, `http/listings.py`, `shared/errors.py`), without these models:
+they cost time per token.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Document(BaseModel):
+    """Base of all answers: nothing is in them that isn't described."""
+
+    model_config = ConfigDict(
+        extra="forbid", use_attribute_docstrings=True, json_schema_serialization_defaults_required=True
+    )
+
+
+class ErrorBody(Document):
+    """What went wrong."""
+
+    message: str
+    """What, the value, the limit and the next step."""
+    type: str
+    code: str
+    """Stable, for programs."""
+    param: str | None
+    """The field at fault, if one is."""
+
+
+class ErrorDocument(Document):
+    """Every error of every endpoint."""
+
+    error: ErrorBody
+
+
+class Usage(Document):
+    """Tokens; prompts count once each."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class Answered(Document):
+    """Who gave a choice, where the request forked."""
+
+    adapter: str
+    digest: str
+
+
+class Fallback(Document):
+    """Why the base model answers in place of what was asked for."""
+
+    fallback: str
+
+
+class LikelyToken(Document):
+    """A token that could have been chosen."""
+
+    token: str
+    logprob: float
+    bytes: list[int] | None
+    """The token's own bytes; null where it is no part of the text."""
+
+
+class ChosenToken(LikelyToken):
+    """A token that was chosen, and the likeliest ones in its place."""
+
+    top_logprobs: list[LikelyToken]
+
+
+class ChatLogprobs(Document):
+    """One entry per token."""
+
+    content: list[ChosenToken]
+    refusal: None
+
+
+class TextLogprobs(Document):
+    """Four lists of one entry per token."""
+
+    tokens: list[str]
+    token_logprobs: list[float]
+    top_logprobs: list[dict[str, float]]
+    """The chosen token and the likeliest ones."""
+    text_offset: list[int]
+    """Characters before the token in the text."""
+
+
+FinishReason = Literal["stop", "length"]
+
+
+class AssistantMessage(Document):
+    """May be sent back as it is."""
+
+    role: Literal["assistant"]
+    content: str
+    refusal: None
+
+
+class ChatChoice(Document):
+    """One answer."""
+
+    index: int
+    finish_reason: FinishReason
+    message: AssistantMessage
+    logprobs: ChatLogprobs | None
+    adaptrix: Answered | None = None
+
+
+class ChatCompletion(Document):
+    """The answer of ``POST /v1/chat/completions``."""
+
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    """Who answered: the base model's id, an adapter or a mix."""
+    choices: list[ChatChoice]
+    usage: Usage
+    adaptrix: Fallback | None = None
+
+
+class Delta(Document):
+    """What an event adds to a message."""
+
+    role: Literal["assistant"] | None = None
+    content: str | None = None
+
+
+class ChunkChoice(Document):
+    """What an event adds to a choice."""
+
+    index: int
+    delta: Delta
+    finish_reason: FinishReason | None
+    logprobs: ChatLogprobs | None = None
+    adaptrix: Answered | None = None
+
+
+class ChatCompletionChunk(Document):
+    """One event of a streamed chat answer. The last one before ``[DONE]`` holds ``usage``, where it was asked for."""
+
+    id: str
+    object: Literal["chat.completion.chunk"]
+    created: int
+    model: str
+    choices: list[ChunkChoice]
+    usage: Usage | None = None
+    adaptrix: Fallback | None = None
+
+
+class TextChoice(Document):
+    """One answer, or what an event adds to it: then ``finish_reason`` is null until the last one."""
+
+    index: int
+    finish_reason: FinishReason | None
+    text: str
+    logprobs: TextLogprobs | None
+    adaptrix: Answered | None = None
+
+
+class TextCompletion(Document):
+    """The answer of ``POST /v1/completions``, and one event of a streamed one."""
+
+    id: str
+    object: Literal["text_completion"]
+    created: int
+    model: str
+    choices: list[TextChoice]
+    usage: Usage | None = None
+    """Of a stream, in the last event before ``[DONE]`` where it was asked for."""
+    adaptrix: Fallback | None = None
+
+
+class Embedding(Document):
+    """One text's vector."""
+
+    object: Literal["embedding"]
+    index: int
+    embedding: list[float] | str
+    """Numbers, or base64 of little-endian float32."""
+
+
+class EmbeddingUsage(Document):
+    """Tokens read."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class EmbeddingList(Document):
+    """The answer of ``POST /v1/embeddings``."""
+
+    object: Literal["list"]
+    model: str
+    data: list[Embedding]
+    usage: EmbeddingUsage
+
+
+class Route(Document):
+    """What ``auto`` would do."""
+
+    object: Literal["adaptrix.route"]
+    adapter: str
+    mix: dict[str, float]
+    scores: dict[str, float]
+    score: float
+    confidence: float
+    reason: str
+    previous: str | None
+
+
+class SampledBy(Document):
+    """What a request that leaves a value open is sampled by."""
+
+    value: float
+    from_: str = Field(alias="from")
+    """Who asks for it: the adapter, the model or the server."""
+
+
+class ModelCard(Document):
+    """A model that may be asked for."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+    root: str
+    parent: str | None
+    permission: list[Any]
+    sampling: dict[str, SampledBy] | None
+    """By parameter; null where it is not known yet, and for ``auto``, where whoever is chosen decides."""
+
+
+class ModelList(Document):
+    """The base model, ``auto`` and every adapter."""
+
+    object: Literal["list"]
+    data: list[ModelCard]
+
+
+class RefusedBy(Document):
+    """Why an adapter is not served."""
+
+    code: str
+    message: str
+
+
+class AdapterCard(Document):
+    """An adapter, and where it is."""
+
+    object: Literal["adaptrix.adapter"]
+    name: str
+    version: str
+    description: str
+    digest: str
+    bundle: str
+    """Digest of the package and its signature."""
+    weights_digest: str | None
+    signer: str | None
+    warnings: list[str]
+    shipped: bool
+    alias_of: str | None
+    """The signed ``name@version``, where it is listed under another name."""
+    withheld: RefusedBy | None
+    """Why it answers nobody, whatever replicas hold."""
+    loaded_at: int
+    sampling: dict[str, SampledBy] | None
+    """By parameter; null where no replica has verified it yet."""
+    residency: dict[str, str]
+    """By replica: device, host, disk or absent."""
+    refused: dict[str, RefusedBy]
+    """By replica."""
+
+
+class AdapterInFull(AdapterCard):
+    """An adapter, where it is, and what it says about itself."""
+
+    size_bytes: int
+    num_points: int | None
+    metadata: dict[str, Any] | None
+    """metadata.json without its points; null for a PEFT directory."""
+
+
+class AdapterList(Document):
+    """Every adapter."""
+
+    object: Literal["list"]
+    data: list[AdapterCard]
+    replicas: list[str]
+    cut: dict[str, int]
+    """By replica: the first layer that adapters change; 0 where there is no cut."""
+    unloaded: list[str]
+    """Shipped adapters that are not served because they were unloaded; a load of the name brings one back."""
+
+
+class Published(Document):
+    """An adapter that every replica has verified."""
+
+    object: Literal["adaptrix.adapter"]
+    name: str
+    version: str
+    digest: str
+
+
+class Revocations(Document):
+    """The list in force."""
+
+    object: Literal["adaptrix.revocations"]
+    number: int
+    revoked: dict[str, Any]
+    revocations: str | None
+    """The signed file, base64."""
+    signature: str | None
+
+
+class RevocationsPut(Document):
+    """A list that was put in force, and which replicas have it."""
+
+    object: Literal["adaptrix.revocations"]
+    number: int
+    confirmed: list[str]
+    waiting: list[str]
+
+
+class Health(Document):
+    """Whether requests can be served."""
+
+    status: Literal["ok", "starting"]
+    missing: list[str] | None = None
+    """What is waited for."""

@@ -1,0 +1,242 @@
+"""What each endpoint takes, gives and refuses, for the OpenAPI document: keyword arguments of its decorator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi.responses import Response
+
+from deployments.http.description import answers
+from deployments.http.description.answers import Document, ErrorDocument
+from deployments.openai import schemas
+from deployments.openai.body import Body
+from deployments.shared.principals import Scope
+
+REF = "#/components/schemas/{model}"
+"""Where the document has a model's schema."""
+BODIES: tuple[type[Body], ...] = (
+    schemas.ChatRequest,
+    schemas.CompletionRequest,
+    schemas.EmbeddingRequest,
+    schemas.RouteRequest,
+    schemas.LoadRequest,
+    schemas.UnloadRequest,
+    schemas.RevocationRequest,
+)
+ANSWERS: tuple[type[Document], ...] = (
+    ErrorDocument,
+    answers.ChatCompletion,
+    answers.ChatCompletionChunk,
+    answers.TextCompletion,
+    answers.EmbeddingList,
+    answers.Route,
+    answers.ModelList,
+    answers.AdapterList,
+    answers.AdapterInFull,
+    answers.Published,
+    answers.Revocations,
+    answers.RevocationsPut,
+    answers.Health,
+)
+
+_ERRORS = {
+    400: "The request cannot be used as it stands; `param` names the field.",
+    401: "No API key, or an unknown one.",
+    403: "The key lacks the scope, or what was asked for is not allowed.",
+    404: "No such model or adapter.",
+    409: "It contradicts what is in force or under way.",
+    413: "The body is too large.",
+    415: "The body is in another encoding.",
+    422: "The adapter was refused.",
+    429: "Every queue is full, or the deadline cannot be kept.",
+    503: "Not ready, or a part of the server was lost.",
+    504: "The deadline passed.",
+    507: "The server's own disk takes nothing.",
+}
+READING = (401, 403, 503)
+TAKING = (400, *READING, 413, 415)
+GENERATING = (*TAKING, 404, 422, 429, 504)
+CHANGING = (*TAKING, 404, 409, 422, 504, 507)
+"""Errors by what an endpoint does."""
+
+_TIMEOUT = {
+    "name": "x-request-timeout-seconds",
+    "in": "header",
+    "description": "Seconds after which the request ends everywhere, done or not.",
+    "schema": {"type": "number", "exclusiveMinimum": 0, "maximum": 86400},
+}
+_ALLOW_DOWNGRADE = {
+    "name": "allow_downgrade",
+    "in": "query",
+    "description": "Whether the bare name may come to mean an older version than before.",
+    "schema": {"type": "boolean", "default": False},
+}
+_REQUEST_ID = {
+    "name": "x-request-id",
+    "in": "header",
+    "description": "Goes into logs and traces: 128 characters of visible ASCII.",
+    "schema": {"type": "string"},
+}
+_ANSWER_HEADERS = {
+    "x-adaptrix-adapter": "Who answers: `base`, a name or a mix; forks separated by commas.",
+    "x-adaptrix-digest": "Package digest of each adapter, in the same order.",
+    "x-adaptrix-route-score": "Where the router decided: the score.",
+    "x-adaptrix-fallback": "Why the base model answers in place of an adapter.",
+}
+
+
+def _described(
+    summary: str,
+    *,
+    scope: Scope | None = None,
+    takes: type[Body] | None = None,
+    example: dict[str, Any] | None = None,
+    takes_file: str | None = None,
+    gives: type[Document] | str = "text/plain",
+    events: type[Document] | None = None,
+    status: int = 200,
+    errors: Sequence[int] = (),
+) -> dict[str, Any]:
+    """Keyword arguments for an endpoint's decorator.
+
+    takes, takes_file: the JSON body (with an example), or the media type of another one. gives: the document, or the
+    media type of a text. events: the document of a stream's events, for endpoints that stream. scope: what a key
+    needs; None: no key.
+    """
+    extra: dict[str, Any] = {"security": [{"key": []}, {}] if scope else []}
+    if takes is not None:
+        schema = {"$ref": REF.format(model=takes.__name__)}
+        content = {"schema": schema, **({} if example is None else {"example": example})}
+        extra["requestBody"] = {"required": True, "content": {"application/json": content}}
+    if takes_file is not None:
+        binary = {"schema": {"type": "string", "format": "binary"}}
+        extra["requestBody"] = {"required": True, "content": {takes_file: binary}}
+    if events is not None:
+        extra["parameters"] = [_TIMEOUT, _REQUEST_ID]
+    answer = _answer(gives, events)
+    told = {code: {"description": _ERRORS[code], "content": _json(ErrorDocument)} for code in sorted(errors)}
+    return {
+        "summary": summary,
+        "tags": [{"admin": "operate", "generate": "use"}.get(scope or "", "status")],
+        "responses": {status: answer, **told},
+        "openapi_extra": extra,
+        "response_class": Response,
+        "status_code": status,
+    }
+
+
+def _answer(gives: type[Document] | str, events: type[Document] | None) -> dict[str, Any]:
+    content = {gives: {"schema": {"type": "string"}}} if isinstance(gives, str) else _json(gives)
+    answer: dict[str, Any] = {"description": "The answer.", "content": content}
+    if events is not None:
+        name = events.__name__
+        text = f"Server-sent events: `data:` and one `{name}`, or one `ErrorDocument`, each; then `data: [DONE]`."
+        content["text/event-stream"] = {"schema": {"type": "string", "description": text}}
+        answer["headers"] = {
+            header: {"description": about, "schema": {"type": "string"}} for header, about in _ANSWER_HEADERS.items()
+        }
+    return answer
+
+
+def _json(model: type[Document]) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": REF.format(model=model.__name__)}}}
+
+
+CHAT = _described(
+    "Chat, streamed or not",
+    scope="generate",
+    takes=schemas.ChatRequest,
+    example={"model": "auto", "messages": [{"role": "user", "content": "What is 12 + 30 - 5?"}], "max_tokens": 32},
+    gives=answers.ChatCompletion,
+    events=answers.ChatCompletionChunk,
+    errors=GENERATING,
+)
+COMPLETION = _described(
+    "Raw text or token ids, one prompt or several",
+    scope="generate",
+    takes=schemas.CompletionRequest,
+    example={"model": "smollm2-135m", "prompt": "Once upon a time", "max_tokens": 16, "temperature": 0},
+    gives=answers.TextCompletion,
+    events=answers.TextCompletion,
+    errors=GENERATING,
+)
+EMBEDDINGS = _described(
+    "Vectors of the router's embedder",
+    scope="generate",
+    takes=schemas.EmbeddingRequest,
+    example={"model": "auto", "input": ["one text", "another one"]},
+    gives=answers.EmbeddingList,
+    errors=TAKING,
+)
+ROUTE = _described(
+    "Explain a routing decision without generating",
+    scope="generate",
+    takes=schemas.RouteRequest,
+    example={"messages": [{"role": "user", "content": "Write a function that reverses a list."}]},
+    gives=answers.Route,
+    errors=TAKING,
+)
+MODELS = _described(
+    "The base model, auto, and every adapter", scope="generate", gives=answers.ModelList, errors=READING
+)
+MODEL = _described("One of the models", scope="generate", gives=answers.ModelCard, errors=(*READING, 404))
+ADAPTERS = _described(
+    "Every adapter: digest, signer, residency", scope="generate", gives=answers.AdapterList, errors=READING
+)
+ADAPTER = _described(
+    "One of the adapters, with what it says about itself",
+    scope="generate",
+    gives=answers.AdapterInFull,
+    errors=(*READING, 404),
+)
+LOAD = _described(
+    "Load an adapter from a directory; 200 means durable and usable on every replica",
+    scope="admin",
+    takes=schemas.LoadRequest,
+    example={"lora_name": "my_adapter", "lora_path": "adapters/my_adapter"},
+    errors=CHANGING,
+)
+UNLOAD = _described(
+    "Unload an adapter; running requests end first",
+    scope="admin",
+    takes=schemas.UnloadRequest,
+    example={"lora_name": "my_adapter"},
+    errors=CHANGING,
+)
+PUBLISH = _described(
+    "Publish a signed adapter: a plain tar of its directory; 201 where it is new, 200 where it was there",
+    scope="admin",
+    takes_file="application/x-tar",
+    gives=answers.Published,
+    status=201,
+    errors=CHANGING,
+)
+PUBLISH["responses"][200] = PUBLISH["responses"][201]
+PUBLISH["openapi_extra"]["parameters"] = [_ALLOW_DOWNGRADE]
+REVOCATIONS = _described(
+    "The signed revocation list in force", scope="generate", gives=answers.Revocations, errors=READING
+)
+REVOKE = _described(
+    "Put the next revocation list in force",
+    scope="admin",
+    takes=schemas.RevocationRequest,
+    gives=answers.RevocationsPut,
+    errors=CHANGING,
+)
+HEALTH = _described("Whether requests can be served", gives=answers.Health)
+HEALTH["openapi_extra"]["parameters"] = [
+    {
+        "name": name,
+        "in": "query",
+        "allowEmptyValue": True,
+        "schema": {"type": "string", "maxLength": 0},
+        "description": meaning,
+    }
+    for name, meaning in (
+        ("live", "Whether this ingress answers at all; asks nobody else. For liveness probes."),
+        ("ready", "Whether requests can be served, as without it. For load balancers."),
+    )
+]
+HEALTH["responses"][503] = {**HEALTH["responses"][200], "description": "Not ready; what is missing."}
+METRICS = _described("Prometheus text", scope="generate", errors=(401,))

@@ -1,0 +1,49 @@
+"""``/v1/revocations``: the signed list in force, and the next one. Translates only; the store decides."""
+
+from __future__ import annotations
+
+import base64
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+
+from adaptrix_core.adapters.package.snapshot import REVOCATIONS_FILE, SIGNATURE_FILE
+from adaptrix_core.adapters.trust.revocation import RevocationList, parse_list
+from deployments.http.bodies import read_document
+from deployments.http.description.endpoints import REVOCATIONS, REVOKE
+from deployments.http.services import Services
+from deployments.openai.schemas import RevocationRequest
+
+
+def revocation_endpoints(app: FastAPI, services: Services) -> None:
+    """Add the endpoints to ``app``."""
+
+    @app.get("/v1/revocations", **REVOCATIONS)
+    async def current(request: Request) -> Response:
+        services.keys.identify(request.headers.get("authorization")).require("generate")
+        files = await services.store.revocation_list()
+        known = RevocationList() if files is None else parse_list(files)
+        return JSONResponse(
+            {
+                "object": "adaptrix.revocations",
+                "number": known.number,
+                "revoked": dict(known.revoked),
+                "revocations": None if files is None else base64.b64encode(files[REVOCATIONS_FILE]).decode(),
+                "signature": None if files is None else base64.b64encode(files[SIGNATURE_FILE]).decode(),
+            }
+        )
+
+    @app.post("/v1/revocations", **REVOKE)
+    async def publish(request: Request) -> Response:
+        services.keys.identify(request.headers.get("authorization")).require("admin")
+        body = await read_document(request, services.settings.security, RevocationRequest)
+        outcome = await services.store.revoke({REVOCATIONS_FILE: body.revocations, SIGNATURE_FILE: body.signature})
+        await services.store.refresh()  # names may mean other versions now
+        return JSONResponse(
+            {
+                "object": "adaptrix.revocations",
+                "number": outcome.number,
+                "confirmed": list(outcome.confirmed),
+                "waiting": list(outcome.waiting),
+            }
+        )

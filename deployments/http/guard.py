@@ -1,0 +1,101 @@
+"""What every HTTP request passes first: headers that only our own parts may send, and callers that may not call at all.
+
+A server without keys trusts whoever runs programs on this machine, and a browser runs programs of strangers. So such a
+server also asks that `Host` is a loopback name (a foreign name that was pointed at this machine is not), and that
+`Origin`, which browsers add, is a loopback page.
+
+A plain ASGI wrapper, so that streams pass through untouched. Counts requests by path and status, and closes the watch
+of a request (`http/observe/request_watch.py`) when its connection is done with.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from adaptrix_core.errors import AdaptrixError, Forbidden, InvalidRequest
+from deployments.http.observe.metrics import Metrics
+from deployments.shared.errors import error_response
+from deployments.shared.principals import is_loopback
+
+WATCH = "adaptrix.watch"
+"""Where a connection's scope has the `RequestWatch` of its request."""
+
+CONTROL_HEADERS = ("serve-multiplexed-model-id", "serve-session-id", "x-serve-", "x-request-disconnect-disabled")
+"""Headers by which Ray Serve's parts steer requests; from outside they would let a caller choose replicas, or keep a
+request running that nobody reads."""
+
+
+class Guard:
+    """Wraps the application."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, keys_enabled: bool) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._keys_enabled = keys_enabled
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def counting_send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._metrics.requests.labels(_path_label(scope), str(message["status"])).inc()
+                if (watch := scope.get(WATCH)) is not None:
+                    watch.status = message["status"]
+                    MutableHeaders(scope=message).update(watch.headers)
+            await send(message)
+
+        try:
+            refuse_control_headers(Headers(scope=scope))
+            if not self._keys_enabled:
+                _refuse_strangers(scope, Headers(scope=scope))
+        except AdaptrixError as error:
+            await error_response(error)(scope, receive, counting_send)
+            return
+        try:
+            await self._app(scope, receive, counting_send)
+        finally:
+            if (watch := scope.get(WATCH)) is not None:
+                watch.close()
+
+
+def refuse_control_headers(headers: Headers) -> None:
+    """Raise InvalidRequest for headers that only our own parts may send."""
+    for name in headers:
+        if name.replace("_", "-").startswith(CONTROL_HEADERS):
+            raise InvalidRequest(f"header {name!r} is for use inside the server; remove it", param=name)
+
+
+def _refuse_strangers(scope: Scope, headers: Headers) -> None:
+    """Without keys only this machine may call, even if the server was made to listen elsewhere."""
+    address = (scope.get("server") or ("",))[0]
+    if address and not is_loopback(address):
+        raise Forbidden(
+            f"this server has no API keys, so it answers on loopback only, not on {address}; set security.api_keys_file"
+        )
+    for name, required in (("host", True), ("origin", False)):
+        value = headers.get(name)
+        if (required or value is not None) and not is_loopback(_host_in(value or "")):
+            raise Forbidden(
+                f"header {name!r} is {(value or '')[:80]!r}: without keys only this machine's names and pages may "
+                "call; use http://127.0.0.1, or set security.api_keys_file",
+                code=f"foreign_{name}",
+            )
+
+
+def _host_in(value: str) -> str:
+    """The host name in ``host:port`` or in an origin; empty where there is none."""
+    try:
+        return urlsplit(value if "://" in value else f"//{value}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _path_label(scope: Scope) -> str:
+    """The route's path: bounded, whatever paths callers try."""
+    return getattr(scope.get("route"), "path", "other")

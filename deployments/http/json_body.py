@@ -1,0 +1,98 @@
+"""Bytes become a JSON document, at a cost that their sender cannot choose.
+
+A body of some megabytes can hold a million empty lists, nest as deep as it is long, or be one number; each would take
+the event loop, or Python itself, far longer than its size suggests. So what a document may hold is counted before it is
+parsed, by passes over bytes that take some milliseconds per megabyte. Knows JSON; what a document may say is the
+business of `openai/schemas.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NoReturn
+
+from pydantic_core import from_json
+
+from adaptrix_core.errors import InvalidRequest
+
+MAX_VALUES = 150_000
+"""Values, keys of objects counted too: 64 prompts of 2048 token ids, with room. Parsing them takes about 30 ms."""
+MAX_DIGITS = 128
+"""In a row. The largest integer that a field takes has 19; a float written with all its digits has up to 17."""
+MAX_DEPTH = 200
+"""The parser's own limit, here to be told. Arrays and objects inside of one another."""
+
+_DIGITS_ALONE = bytes(ord("0") if chr(byte).isdigit() and byte < 128 else ord(" ") for byte in range(256))
+_PLACE = re.compile(r"line (\d+) column (\d+)")
+_SHOWN = 24
+
+
+def parse_json(data: bytes) -> Any:
+    """The document in ``data``.
+
+    Raises InvalidRequest: invalid_utf8, invalid_json, json_too_many_values, json_too_deep, number_too_long.
+    """
+    _require_utf8(data)
+    _refuse_costly(data)
+    try:
+        return from_json(data, allow_inf_nan=False, cache_strings="keys")
+    except ValueError as error:
+        _refuse(str(error), data)
+
+
+def _require_utf8(data: bytes) -> None:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(
+            f"the body is not UTF-8: byte {error.start} is 0x{data[error.start]:02x}; encode it as UTF-8",
+            code="invalid_utf8",
+        ) from None
+
+
+def _refuse_costly(data: bytes) -> None:
+    """Count first with the text in it, which is quick and nearly always enough; then without."""
+    may_be_long = b"0" * (MAX_DIGITS + 1) in data.translate(_DIGITS_ALONE)
+    if num_values(data) <= MAX_VALUES and not may_be_long:
+        return
+    plain = data.replace(b"\\\\", b"").replace(b'\\"', b"")
+    num_strings = plain.count(b'"') // 2
+    structure = b'""'.join(plain.split(b'"')[::2]) if num_strings <= MAX_VALUES else b""
+    if num_strings > MAX_VALUES or num_values(structure) > MAX_VALUES:
+        raise InvalidRequest(
+            f"the body holds more than {MAX_VALUES} values (numbers, strings, keys, arrays and objects); send several "
+            "smaller requests",
+            code="json_too_many_values",
+        )
+    if b"0" * (MAX_DIGITS + 1) in structure.translate(_DIGITS_ALONE):
+        raise InvalidRequest(
+            f"the body holds a number of more than {MAX_DIGITS} digits; send a shorter one", code="number_too_long"
+        )
+
+
+def num_values(data: bytes) -> int:
+    """The most values and keys that a document with these bytes outside of its strings can hold."""
+    return 1 + sum(data.count(mark) for mark in (b",", b"[", b"{", b":"))
+
+
+def _refuse(reason: str, data: bytes) -> NoReturn:
+    if "recursion limit" in reason:
+        raise InvalidRequest(
+            f"the body is nested more than {MAX_DEPTH} levels deep; flatten it", code="json_too_deep"
+        ) from None
+    if "surrogate" in reason or "unexpected end of hex escape" in reason:
+        raise InvalidRequest(
+            f"the body holds half of a surrogate pair without its other half ({reason}); send whole characters",
+            code="invalid_utf8",
+        ) from None
+    raise InvalidRequest(f"the body is not JSON: {reason}{_near(reason, data)}", code="invalid_json") from None
+
+
+def _near(reason: str, data: bytes) -> str:
+    """What the parser stumbled upon."""
+    place = _PLACE.search(reason)
+    if place is None:
+        return ""
+    line, column = int(place[1]), int(place[2])
+    text = (data.split(b"\n", line)[line - 1])[max(column - 1, 0) :][:_SHOWN].decode("utf-8", "replace")
+    return f", at {text!r}" if text else ""

@@ -1,0 +1,65 @@
+"""What the log says about one finished request. Prompts only where they were asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from deployments.openai.schemas import ChatRequest
+
+if TYPE_CHECKING:
+    from deployments.http.observe.request_watch import RequestWatch
+
+
+def request_line(watch: RequestWatch, with_prompt: bool) -> dict[str, Any]:
+    """The fields of the line; those that the request never got to are missing. Times in seconds."""
+    line: dict[str, Any] = {"request_id": watch.request_id, "path": watch.path, "status": watch.status}
+    if watch.trace_id is not None:
+        line["trace_id"] = watch.trace_id
+    if watch.error is not None:
+        line["error"] = watch.error
+    if watch.principal is not None and watch.body is not None:
+        line |= {"tenant": watch.principal.tenant, "key_id": watch.principal.key_id, "stream": watch.body.stream}
+        if with_prompt:
+            line["prompt"] = _prompt(watch)
+    if watch.running is not None:
+        line |= _answer(watch)
+    return line | {"total_s": _seconds(watch.total_s)}
+
+
+def _answer(watch: RequestWatch) -> dict[str, Any]:
+    running, rows = watch.running, watch.rows
+    assert running is not None
+    resolved = running.resolved
+    prompts = {index // running.rows_per_prompt: row.num_prompt_tokens for index, row in enumerate(rows)}
+    line: dict[str, Any] = {
+        "response_id": running.head.response_id,
+        "adapter": resolved.label,
+        "digest": ",".join(mix.digests for mix in resolved.mixes),
+        "prompt_tokens": sum(prompts.values()),
+        "completion_tokens": sum(row.num_tokens for row in rows),
+        "finish_reasons": [row.finish_reason for row in rows],
+        "first_token_s": _seconds(watch.first_token_s or 0.0),
+    }
+    if resolved.route is not None:
+        line["route_score"] = round(resolved.route.score, 4)
+    if resolved.troubles:
+        line["fallback"] = True
+    measured = [row.times for row in rows if row.times is not None]
+    if measured:
+        # Rows of one request run side by side: the slowest is what the client waited for.
+        for name in ("queued_s", "load_s", "prefill_s", "decode_s"):
+            line[name] = _seconds(max(getattr(times, name) for times in measured))
+        line["cached_tokens"] = [sum(spans) for spans in zip(*(times.taken_over for times in measured), strict=True)]
+        line["preemptions"] = sum(times.num_preemptions for times in measured)
+    return line
+
+
+def _prompt(watch: RequestWatch) -> Any:
+    body = watch.body
+    if isinstance(body, ChatRequest):
+        return [message.plain() for message in body.messages]
+    return None if body is None else body.prompts()
+
+
+def _seconds(value: float) -> float:
+    return round(value, 6)

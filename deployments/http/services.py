@@ -1,0 +1,80 @@
+"""What the HTTP endpoints work with: the catalogue, the replicas, the router, the store, and who may call.
+
+The protocols here are all that `app.py` knows of the cluster; `ingress/deployment.py` fills them with Ray handles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from adaptrix_core.adapters.trust.revocation import SignedList
+from adaptrix_core.config import Settings
+from adaptrix_core.observe.tracing import Tracing
+from deployments.generation.generation import Replicas, Router
+from deployments.http.observe.metrics import Metrics
+from deployments.shared.catalogue import Catalogue
+from deployments.shared.principals import KeyRing
+from deployments.shared.wire import Entry, Report, Revoked
+
+
+class Embedder(Router, Protocol):
+    """The router deployment: decides, and embeds texts with the model that it decides by."""
+
+    async def embed(
+        self, texts: Sequence[str], dimensions: int | None, salt: bytes = b""
+    ) -> tuple[list[list[float]], int]:
+        """One vector per text, and how many tokens were read. Raises InvalidRequest for other ``dimensions``."""
+
+
+class Store(Protocol):
+    """The adapter store, as the ingress reaches it. Methods raise the project's errors."""
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The newest catalogue seen here."""
+
+    async def refresh(self) -> Catalogue:
+        """The catalogue as the store has it now."""
+
+    async def base_id(self) -> str:
+        """The base model's id, as replicas report it. Raises NotReady before the first has."""
+
+    async def is_asleep(self) -> bool:
+        """Whether there may be no replica now, because the first request makes one."""
+
+    async def overview(self) -> tuple[Catalogue, list[Report]]:
+        """The catalogue and the reports of live replicas."""
+
+    async def about(self, bundle: str) -> dict[str, Any]:
+        """What a bundle says about itself."""
+
+    async def load(self, name: str, path: str, allow_downgrade: bool) -> Entry:
+        """Load an adapter on every replica."""
+
+    async def unload(self, name: str, allow_downgrade: bool) -> list[Entry]:
+        """Unload an adapter from every replica."""
+
+    async def publish(self, files: Mapping[str, bytes], allow_downgrade: bool) -> tuple[Entry, bool]:
+        """Make the adapter in these files known to every replica; whether it is new."""
+
+    async def revoke(self, files: SignedList) -> Revoked:
+        """Put a signed revocation list in force on every replica."""
+
+    async def revocation_list(self) -> SignedList | None:
+        """The revocation list in force; None where none was ever published."""
+
+
+@dataclass
+class Services:
+    """Everything an endpoint may use."""
+
+    settings: Settings
+    keys: KeyRing
+    replicas: Replicas
+    router: Embedder | None
+    """None where the router is switched off."""
+    store: Store
+    metrics: Metrics
+    tracing: Tracing

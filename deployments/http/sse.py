@@ -1,0 +1,77 @@
+"""Server-sent events: documents become `data:` lines, the first one at once, and an error becomes one last event.
+
+Knows the framing and what must never happen to a stream (ending without saying why). Does not know the documents.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
+from typing import Any
+
+from adaptrix_core.errors import AdaptrixError, RequestTimeout
+from deployments.openai.documents import ChunkedAnswer, Usage
+from deployments.shared.errors import as_core_error, error_document
+from deployments.shared.wire import Piece
+
+logger = logging.getLogger(__name__)
+
+DONE = b"data: [DONE]\n\n"
+MEDIA_TYPE = "text/event-stream"
+HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+"""Proxies must not hold events back."""
+
+
+async def server_sent_events(
+    batches: AsyncGenerator[list[Piece]], answer: ChunkedAnswer, rows_per_prompt: int, include_usage: bool
+) -> AsyncGenerator[bytes]:
+    """The body of a streamed response; ``batches`` holds what each engine step produced.
+
+    An error after the first byte cannot change the status any more, so it is sent as an ``{"error": …}`` event. Closing
+    this generator closes ``batches``, which aborts the request in the engine.
+    """
+    usage = Usage()
+    documents = answer.opening()
+    try:
+        async with aclosing(batches):
+            # The opening goes out with the first pieces, not before: closing a generator that has not begun would not
+            # reach those behind it.
+            async for pieces in batches:
+                usage.count(pieces, rows_per_prompt)
+                documents += answer.chunks([piece for piece in pieces if not broke_off(piece)])
+                if documents:
+                    yield events(documents)
+                documents = []
+                raise_if_broken(pieces)
+        if include_usage:
+            yield events([answer.usage(usage)])
+    except Exception as error:
+        shown = as_core_error(error)
+        logger.warning("stream ended by an error: %s", shown.message)
+        yield events([error_document(shown)])
+    yield DONE
+
+
+def broke_off(piece: Piece) -> bool:
+    """Whether this piece ends its row in another way than the model ending it."""
+    return piece.finish_reason in ("error", "abort", "deadline_exceeded")
+
+
+def raise_if_broken(pieces: Iterable[Piece]) -> None:
+    """Raise for a row that ended in an error, was aborted by the engine, or ran out of time."""
+    for piece in pieces:
+        if piece.finish_reason == "error":
+            raise piece.failure or AdaptrixError(piece.error or "the engine failed on this request; see the log")
+        if piece.finish_reason == "abort":
+            raise AdaptrixError("the request was aborted by the server; send it again", code="aborted")
+        if piece.finish_reason == "deadline_exceeded":
+            raise RequestTimeout(f"{piece.error}; allow more time, or ask for fewer tokens", code="deadline_exceeded")
+
+
+def events(documents: Iterable[dict[str, Any]]) -> bytes:
+    """One event for each document."""
+    return b"".join(
+        b"data: " + json.dumps(d, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n" for d in documents
+    )

@@ -1,0 +1,43 @@
+"""What Adaptrix sets of Ray Serve's own settings, in the environment of every node's processes.
+
+env $(python -m deployments.launch.environment) ray start …
+"""
+
+from __future__ import annotations
+
+SERVE_ENVIRONMENT = {
+    # A replica that does not answer cannot end in good order: waiting for it keeps its clients, and its GPU, waiting.
+    "RAY_SERVE_FORCE_STOP_UNHEALTHY_REPLICAS": "1",
+    # Tokens go straight from process to process, by gRPC, and from no thread to another one on the way. Ray Serve's
+    # default, objects in shared memory, costs more than twice the time for each.
+    "RAY_SERVE_USE_GRPC_BY_DEFAULT": "1",
+    # `security.max_body_bytes` and `security.max_upload_bytes` are the limits, not a message's size.
+    "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(2**31 - 1),
+    "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
+    "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
+    "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1000",
+    # Refusing in the proxy is much cheaper than behind it.
+    "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "deployments.proxy.refusals:middlewares",
+    # How often the controller looks at everything: ten times a second by default, which an idle system pays for.
+    "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
+    # How often each process hands its counts to Ray, ten times a second by default; Ray sends them every ten seconds. A
+    # replica that ends loses what it has counted since, of `ray_serve_*`, not of ours.
+    "RAY_SERVE_METRICS_EXPORT_INTERVAL_MS": "5000",
+}
+
+LOCAL_ENVIRONMENT = {
+    # All of Ray's processes listen on loopback alone: who reaches one of them can run code here. The name is Ray's, of
+    # the systems on which that is its default.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    # Beside these, where a cluster is this machine alone and has no dashboard: no notes on handlers and tasks (and
+    # nothing in `ray list tasks`), Ray's own figures of the node once a minute, and a rare look for new log files,
+    # whose lines nobody wants printed. `benchmarks.service.idle` shows what it saves.
+    "RAY_event_stats": "0",
+    "RAY_task_events_report_interval_ms": "0",
+    "REPORTER_UPDATE_INTERVAL_MS": "60000",
+    "RAY_LOG_MONITOR_MANY_FILES_THRESHOLD": "0",
+    "LOG_NAME_UPDATE_INTERVAL_S": "10",
+}
+
+if __name__ == "__main__":
+    print(" ".join(f"{name}={value}" for name, value in SERVE_ENVIRONMENT.items()))

@@ -1,0 +1,224 @@
+"""Pieces of text become OpenAI's response documents: chat or text completions, whole or as chunks of a stream.
+
+Knows the documents' shapes. Does not know HTTP, SSE framing or where the pieces come from.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from adaptrix_core.errors import InvalidRequest
+from deployments.replica.token_text import numbered
+from deployments.shared.wire import Likely, Piece
+
+Kind = Literal["chat", "text"]
+
+MAX_LOGPROBS = 100_000
+"""Of an answer that is not streamed: 4000 tokens with 20 others each, and room. Writing them takes some 0.3 s."""
+
+
+@dataclass(frozen=True)
+class AnswerHead:
+    """What every document of one response repeats."""
+
+    kind: Kind
+    response_id: str
+    created: int
+    model: str
+    answered_by: tuple[Mapping[str, Any], ...] = ()
+    """Per fork, which adapter answered; empty where the request did not fork."""
+    rows_per_fork: int = 1
+    fallback: str = ""
+    """Why the base model answers in place of what was asked for."""
+
+    def extra(self, index: int) -> dict[str, Any]:
+        """The ``adaptrix`` member of a choice, where the request forked."""
+        if not self.answered_by:
+            return {}
+        return {"adaptrix": self.answered_by[(index // self.rows_per_fork) % len(self.answered_by)]}
+
+    def document(self, name: str, choices: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """A response document called ``name``."""
+        return {
+            "id": self.response_id,
+            "object": name,
+            "created": self.created,
+            "model": self.model,
+            "choices": list(choices),
+            **({"adaptrix": {"fallback": self.fallback}} if self.fallback else {}),
+        }
+
+
+@dataclass
+class Usage:
+    """Counts tokens. Prompts count once each, however many choices were made from them."""
+
+    completion: int = 0
+    prompts: dict[int, int] = field(default_factory=dict)
+    """Prompt number to its tokens."""
+
+    def count(self, pieces: Iterable[Piece], rows_per_prompt: int) -> None:
+        """Add what these pieces used."""
+        for piece in pieces:
+            self.completion += piece.token_id is not None
+            self.prompts[piece.row // rows_per_prompt] = piece.prompt_tokens
+
+    def document(self) -> dict[str, int]:
+        """OpenAI's usage document."""
+        prompt = sum(self.prompts.values())
+        return {
+            "prompt_tokens": prompt,
+            "completion_tokens": self.completion,
+            "total_tokens": prompt + self.completion,
+        }
+
+
+@dataclass
+class _Row:
+    text: list[str] = field(default_factory=list)
+    pieces: list[Piece] = field(default_factory=list)
+    finish_reason: str | None = None
+
+
+class WholeAnswer:
+    """Gathers all pieces of a response that is not streamed."""
+
+    def __init__(self, head: AnswerHead, num_rows: int) -> None:
+        self._head = head
+        self._rows = [_Row() for _ in range(num_rows)]
+        self._num_logprobs = 0
+
+    def add(self, pieces: Iterable[Piece]) -> None:
+        """Append pieces, in any order of rows. Raises InvalidRequest where they hold more than one answer may."""
+        for piece in pieces:
+            row = self._rows[piece.row]
+            row.text.append(piece.text)
+            if piece.logprob is not None:
+                row.pieces.append(piece)
+                self._num_logprobs += 1 + len(piece.top)
+            row.finish_reason = piece.finish_reason or row.finish_reason
+        if self._num_logprobs > MAX_LOGPROBS:
+            raise InvalidRequest(
+                f"the answer holds more than {MAX_LOGPROBS} log-probabilities (the tokens of all choices, and the "
+                "likeliest ones for each); stream it, or ask for fewer",
+                code="too_many_logprobs",
+                param="logprobs",
+            )
+
+    def document(self, usage: Usage) -> dict[str, Any]:
+        """The finished response."""
+        name = "chat.completion" if self._head.kind == "chat" else "text_completion"
+        choices = [self._choice(index, row) for index, row in enumerate(self._rows)]
+        return {**self._head.document(name, choices), "usage": usage.document()}
+
+    def _choice(self, index: int, row: _Row) -> dict[str, Any]:
+        text = "".join(row.text)
+        shared = {"index": index, "finish_reason": row.finish_reason, **self._head.extra(index)}
+        if self._head.kind == "chat":
+            message = {"role": "assistant", "content": text, "refusal": None}
+            return {**shared, "message": message, "logprobs": chat_logprobs(row.pieces)}
+        return {**shared, "text": text, "logprobs": text_logprobs(row.pieces, Offsets())}
+
+
+class ChunkedAnswer:
+    """Turns pieces into the documents of a stream, in order."""
+
+    def __init__(self, head: AnswerHead, num_rows: int) -> None:
+        self._head = head
+        self._offsets = [Offsets() for _ in range(num_rows)]
+
+    def opening(self) -> list[dict[str, Any]]:
+        """Chat streams begin by saying who speaks."""
+        if self._head.kind == "text":
+            return []
+        return [
+            self._chunk({"index": i, "delta": {"role": "assistant", "content": ""}, "finish_reason": None})
+            for i in range(len(self._offsets))
+        ]
+
+    def chunks(self, pieces: Iterable[Piece]) -> list[dict[str, Any]]:
+        """One document for what each row says, rows in the order in which they do."""
+        rows: dict[int, list[Piece]] = {}
+        for piece in pieces:
+            if piece.text or piece.finish_reason or piece.logprob:
+                rows.setdefault(piece.row, []).append(piece)
+        return [self._of(index, said) for index, said in rows.items()]
+
+    def usage(self, usage: Usage) -> dict[str, Any]:
+        """The document before the end, for clients that asked for it."""
+        return {**self._head.document(self._name, []), "usage": usage.document()}
+
+    @property
+    def _name(self) -> str:
+        return "chat.completion.chunk" if self._head.kind == "chat" else "text_completion"
+
+    def _of(self, index: int, said: Sequence[Piece]) -> dict[str, Any]:
+        shared = {"index": index, "finish_reason": said[-1].finish_reason, **self._head.extra(index)}
+        text = "".join(piece.text for piece in said)
+        if self._head.kind == "chat":
+            delta = {"content": text} if text else {}
+            return self._chunk({**shared, "delta": delta, "logprobs": chat_logprobs(said)})
+        return self._chunk({**shared, "text": text, "logprobs": text_logprobs(said, self._offsets[index])})
+
+    def _chunk(self, choice: Mapping[str, Any]) -> dict[str, Any]:
+        return self._head.document(self._name, [choice])
+
+
+def chat_logprobs(pieces: Sequence[Piece]) -> dict[str, Any] | None:
+    """The ``logprobs`` member of a chat choice; None where none were asked for."""
+    scored = [(piece.logprob, piece.top) for piece in pieces if piece.logprob is not None]
+    if not scored:
+        return None
+    content = [{**_chat_token(one), "top_logprobs": [_chat_token(likely) for likely in top]} for one, top in scored]
+    return {"content": content, "refusal": None}
+
+
+class Offsets:
+    """Where in a row's text each of its tokens begins, in characters; a token within a character where that does."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._num_characters = 0
+
+    def next(self, data: bytes | None) -> int:
+        """Of the next token, which has these bytes."""
+        if data and not _continues(data[0]):
+            self._num_characters += len(self._decoder.decode(b"", final=True))  # a character that was given up
+        begins = self._num_characters
+        self._num_characters += len(self._decoder.decode(data or b""))
+        return begins
+
+
+def _continues(byte: int) -> bool:
+    """Whether a byte of UTF-8 belongs to a character that has begun."""
+    return byte & 0b1100_0000 == 0b1000_0000
+
+
+def text_logprobs(pieces: Iterable[Piece], offsets: Offsets) -> dict[str, Any] | None:
+    """The ``logprobs`` member of a text choice; None where none were asked for. offsets: kept from piece to piece."""
+    scored = [(piece.logprob, piece.top) for piece in pieces if piece.logprob is not None]
+    if not scored:
+        return None
+    return {
+        "tokens": [chosen.token for chosen, _ in scored],
+        "token_logprobs": [chosen.logprob for chosen, _ in scored],
+        "top_logprobs": [_by_text(chosen, top) for chosen, top in scored],
+        "text_offset": [offsets.next(chosen.data) for chosen, _ in scored],
+    }
+
+
+def _by_text(chosen: Likely, top: Iterable[Likely]) -> dict[str, float]:
+    """The chosen token and the likeliest ones. Tokens may look alike: later ones go by their number, none is lost."""
+    others = [likely for likely in top if likely.token_id != chosen.token_id]
+    named: dict[str, float] = {}
+    for likely in sorted([chosen, *others], key=lambda likely: (likely is not chosen, -likely.logprob)):
+        named[numbered(likely.token_id) if likely.token in named else likely.token] = likely.logprob
+    return dict(sorted(named.items(), key=lambda entry: -entry[1]))
+
+
+def _chat_token(likely: Likely) -> dict[str, Any]:
+    data = None if likely.data is None else list(likely.data)
+    return {"token": likely.token, "logprob": likely.logprob, "bytes": data}

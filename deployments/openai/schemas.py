@@ -1,0 +1,315 @@
+"""The bodies that the HTTP API accepts, and nothing else: an unknown or unsupported field is refused by name.
+
+Knows types and ranges. Does not know models, adapters or the length of a context.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, Self
+
+from annotated_types import Interval
+from pydantic import Field, Tag, ValidationInfo, field_validator, model_validator
+
+from adaptrix_core.sampling_limits import LIMITS
+from deployments.generation.model_names import RESERVED
+from deployments.openai.body import Body
+from deployments.openai.field_types import (
+    MAX_BIASES,
+    MAX_FORKS,
+    MAX_MESSAGES,
+    MAX_NAME,
+    MAX_PARTS,
+    Base64,
+    Count,
+    Input,
+    LogitBias,
+    Name,
+    Prompt,
+    Stop,
+    Weight,
+    by_kind,
+    no_larger,
+    text_or_parts,
+    within,
+)
+from deployments.openai.neutral_fields import CHAT, COMPLETION, EMBEDDING, MESSAGE, PART, STREAM_OPTIONS
+
+
+class TextPart(Body):
+    """One part of a message's content; only text is supported."""
+
+    neutral = PART
+    type: Literal["text"]
+    text: str
+
+
+Content = Annotated[
+    Annotated[str, Tag("str")]
+    | Annotated[list[TextPart], Field(max_length=MAX_PARTS, fail_fast=True), Tag("list[part]")],
+    by_kind(text_or_parts, "should be text or a list of parts"),
+]
+
+
+class Message(Body):
+    """One chat message. An answer's message can be sent back as it came."""
+
+    neutral = MESSAGE
+    role: Literal["system", "developer", "user", "assistant"]
+    content: Content | None
+    """Null, or left out, in an assistant's message: it said nothing."""
+    name: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _assistant_may_say_nothing(cls, document: object) -> object:
+        if isinstance(document, dict) and document.get("role") == "assistant":
+            return {"content": None, **document}
+        return document
+
+    @field_validator("content")
+    @classmethod
+    def _others_say_something(cls, content: object, info: ValidationInfo) -> object:
+        if content is None and info.data.get("role", "assistant") != "assistant":
+            raise ValueError("should be text or a list of parts; only an assistant's message may hold none")
+        return content
+
+    @property
+    def text(self) -> str:
+        """All parts in one."""
+        if isinstance(self.content, list):
+            return "".join(part.text for part in self.content)
+        return self.content or ""
+
+    def plain(self) -> dict[str, str]:
+        """``{"role", "content"}`` as chat templates take it."""
+        return {"role": "system" if self.role == "developer" else self.role, "content": self.text}
+
+
+Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)]
+
+
+def _characters(messages: Sequence[Message]) -> int:
+    return sum(len(message.text) for message in messages)
+
+
+class StreamOptions(Body):
+    """What a stream carries beside the text."""
+
+    neutral = STREAM_OPTIONS
+    include_usage: bool = False
+
+
+class JsonSchema(Body):
+    """A named JSON schema, as in OpenAI's structured outputs."""
+
+    name: str = Field(min_length=1, max_length=64)
+    schema_: dict[str, Any] = Field(alias="schema")
+    description: str | None = None
+    strict: bool | None = None
+
+
+class ResponseFormat(Body):
+    """The form that the answer must have."""
+
+    type: Literal["text", "json_object", "json_schema"] = "text"
+    json_schema: JsonSchema | None = None
+
+    @model_validator(mode="after")
+    def _schema_where_needed(self) -> Self:
+        if (self.type == "json_schema") != (self.json_schema is not None):
+            raise ValueError("json_schema must be there exactly when type is 'json_schema'")
+        return self
+
+    def grammar_schema(self) -> dict[str, Any] | None:
+        """The JSON schema that the text must satisfy; None for free text."""
+        if self.type == "text":
+            return None
+        return self.json_schema.schema_ if self.json_schema is not None else {"type": "object"}
+
+
+class AdaptrixOptions(Body):
+    """What the ``model`` field cannot say."""
+
+    mix: Annotated[dict[Name, Weight], Field(min_length=1), no_larger(MAX_BIASES)] | None = None
+    """Adapter name to weight."""
+    fork: Annotated[list[Name | None], Field(max_length=MAX_FORKS, fail_fast=True)] | None = None
+    """One choice (times n) per entry; null is the base model."""
+    fallback: Literal["base", "error"] | None = None
+    """What to do when an adapter cannot be used; default: base for ``auto``, error for a named adapter."""
+
+
+class _Generation(Body):
+    """What chat and text completions share. Names and ranges are OpenAI's, then vLLM's."""
+
+    model: str = Field(min_length=1, max_length=MAX_NAME)
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    n: Annotated[int, within("n")] = 1
+    # Null here is left to the adapter, then the model, then our defaults: the replica knows them.
+    temperature: Annotated[float | None, within("temperature")] = None
+    top_p: Annotated[float | None, within("top_p")] = None
+    top_k: Annotated[int | None, Interval(ge=-1, le=LIMITS["top_k"].high)] = None
+    """-1 and 0 both keep the whole vocabulary."""
+    min_p: Annotated[float | None, within("min_p")] = None
+    seed: Annotated[int | None, within("seed")] = None
+    stop: Stop | None = None
+    ignore_eos: bool = False
+    presence_penalty: Annotated[float, within("presence_penalty")] = 0.0
+    frequency_penalty: Annotated[float, within("frequency_penalty")] = 0.0
+    repetition_penalty: Annotated[float | None, within("repetition_penalty")] = None
+    logit_bias: LogitBias | None = None
+    response_format: ResponseFormat | None = None
+    priority: Annotated[int, within("priority")] = 0
+    """Lower is more urgent; below 0 is for principals with the scope ``admin``."""
+    adaptrix: AdaptrixOptions | None = None
+
+    @model_validator(mode="after")
+    def _options_need_a_stream(self) -> Self:
+        if self.stream_options is not None and self.stream_options.include_usage and not self.stream:
+            raise ValueError("stream_options.include_usage needs stream: true")
+        return self
+
+    def shared_sampling(self) -> dict[str, Any]:
+        """Keyword arguments of ``SamplingParams`` that both endpoints spell alike."""
+        return {
+            "n": self.n,
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "top_k": None if self.top_k is None else max(self.top_k, 0),
+            "min_p": self.min_p,
+            "stop": tuple([self.stop] if isinstance(self.stop, str) and self.stop else self.stop or ()),
+            "ignore_eos": self.ignore_eos,
+            "presence_penalty": self.presence_penalty,
+            "frequency_penalty": self.frequency_penalty,
+            "repetition_penalty": self.repetition_penalty,
+            "logit_bias": dict(self.logit_bias) if self.logit_bias else None,
+        }
+
+
+class ChatRequest(_Generation):
+    """``POST /v1/chat/completions``."""
+
+    neutral = CHAT
+    messages: Messages
+    max_tokens: Count | None = None
+    max_completion_tokens: Count | None = None
+    logprobs: bool = False
+    top_logprobs: Annotated[int | None, within("logprobs")] = None
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if None not in (self.max_tokens, self.max_completion_tokens) and self.max_tokens != self.max_completion_tokens:
+            raise ValueError("max_tokens and max_completion_tokens are both set; send one of them")
+        if self.top_logprobs and not self.logprobs:
+            raise ValueError("top_logprobs needs logprobs: true")
+        if not any(message.text.strip() for message in self.messages):
+            raise ValueError("messages hold no text; send at least one message with content")
+        return self
+
+    def num_characters(self) -> int:
+        """Characters of all messages."""
+        return _characters(self.messages)
+
+    def sampling(self) -> dict[str, Any]:
+        """Keyword arguments of ``SamplingParams``, without the seed."""
+        return {
+            **self.shared_sampling(),
+            "max_tokens": self.max_completion_tokens if self.max_tokens is None else self.max_tokens,
+            "logprobs": (self.top_logprobs or 0) if self.logprobs else None,
+        }
+
+
+class CompletionRequest(_Generation):
+    """``POST /v1/completions``: raw text or token ids, one prompt or several."""
+
+    neutral = COMPLETION
+    prompt: Prompt
+    max_tokens: Count | None = 16
+    logprobs: Annotated[int | None, within("logprobs")] = None
+
+    def num_characters(self) -> int:
+        """Characters of all prompts that are text."""
+        return sum(len(prompt) for prompt in self.prompts() if isinstance(prompt, str))
+
+    def prompts(self) -> list[str | tuple[int, ...]]:
+        """Each prompt as text or as token ids."""
+        if isinstance(self.prompt, str):
+            return [self.prompt]
+        if self.prompt and isinstance(self.prompt[0], int):
+            return [tuple(token for token in self.prompt if isinstance(token, int))]
+        return [p if isinstance(p, str) else tuple(p) for p in self.prompt if not isinstance(p, int)]
+
+    def sampling(self) -> dict[str, Any]:
+        """Keyword arguments of ``SamplingParams``, without the seed."""
+        return {**self.shared_sampling(), "max_tokens": self.max_tokens, "logprobs": self.logprobs}
+
+
+class EmbeddingRequest(Body):
+    """``POST /v1/embeddings``."""
+
+    model: str = Field(min_length=1, max_length=MAX_NAME)
+    neutral = EMBEDDING
+    input: Input
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: Count | None = None
+
+    @model_validator(mode="after")
+    def _texts_hold_something(self) -> Self:
+        if not all(text.strip() for text in self.texts()):
+            raise ValueError("input holds an empty text; send text")
+        return self
+
+    def num_characters(self) -> int:
+        """Characters of all texts."""
+        return sum(map(len, self.texts()))
+
+    def texts(self) -> list[str]:
+        """The texts to embed, in order."""
+        return [self.input] if isinstance(self.input, str) else list(self.input)
+
+
+class LoadRequest(Body):
+    """``POST /v1/load_lora_adapter``, vLLM's names."""
+
+    lora_name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
+    lora_path: str = Field(min_length=1, max_length=4096)
+    allow_downgrade: bool = False
+
+    @field_validator("lora_name")
+    @classmethod
+    def _not_reserved(cls, name: str) -> str:
+        if name in RESERVED:
+            raise ValueError(f"{name!r} is reserved; choose another name")
+        return name
+
+    @field_validator("lora_path")
+    @classmethod
+    def _can_be_a_path(cls, path: str) -> str:
+        if "\0" in path:
+            raise ValueError("holds a NUL character, which no path has")
+        return path
+
+
+class UnloadRequest(Body):
+    """``POST /v1/unload_lora_adapter``: ``name`` (every version of it) or ``name@version``."""
+
+    lora_name: str = Field(min_length=1, max_length=128)
+    allow_downgrade: bool = False
+
+
+class RevocationRequest(Body):
+    """``POST /v1/revocations``: a signed list, both files in base64."""
+
+    revocations: Base64
+    signature: Base64
+
+
+class RouteRequest(Body):
+    """``POST /v1/route``."""
+
+    messages: Messages
+
+    def num_characters(self) -> int:
+        """Characters of all messages."""
+        return _characters(self.messages)

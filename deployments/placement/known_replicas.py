@@ -1,0 +1,33 @@
+"""Which replicas a call may go to after some have just refused it (see `generation/ask_another.py`).
+
+Ray Serve makes the request router, which knows the replicas, out of reach of those who call through it. Both are in one
+process, so what the router saw last is kept here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from deployments.shared.wire import GenerateCall
+
+_known: frozenset[str] = frozenset()
+
+
+def saw(candidates: Iterable[Any]) -> None:
+    """These are all replicas that there are, says the router."""
+    global _known
+    _known = frozenset(replica.replica_id.unique_id for replica in candidates)
+
+
+def all_have_refused(refused_by: Iterable[str]) -> bool:
+    """Whether no replica is left to ask, as far as this process knows."""
+    known = _known
+    return bool(known) and known.issubset(refused_by)
+
+
+def willing(candidates: list[Any], pending_request: Any) -> list[Any]:
+    """The replicas that have not refused this call; all of them where each one has."""
+    call = pending_request.args[0] if pending_request is not None and pending_request.args else None
+    refused_by = call.refused_by if isinstance(call, GenerateCall) else ()
+    return [replica for replica in candidates if replica.replica_id.unique_id not in refused_by] or candidates

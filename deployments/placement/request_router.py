@@ -1,0 +1,90 @@
+"""The request router of the model deployment: a request goes where its adapters are, and what it goes on from.
+
+The decision is `rule.py`'s. Runs inside every process that has a handle to the model, so each ingress has its own
+view: what replicas publish reaches all of them, what was sent where each knows for itself. The request is read from the
+call's own argument; `multiplexed_model_id` and the session id, which clients could set by headers, are not looked at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+from ray.serve.request_router import PendingRequest, ReplicaID, RequestRouter, RunningReplica
+
+from deployments.placement.known_replicas import saw, willing
+from deployments.placement.prompt_prefixes import prefix_names
+from deployments.placement.rule import Placement, Seen, Wish
+from deployments.shared.residency_facts import places_of, short
+from deployments.shared.wire import GenerateCall
+
+
+class AffinityRouter(RequestRouter):
+    """Ray Serve's extension point. One event loop."""
+
+    queue_len_response_deadline_s = 0.5
+    """Time to say how long its queue is, for a replica that was sent nothing for a while; then another one is taken."""
+
+    def initialize_state(self, **kwargs: Any) -> None:
+        """Called once by Ray Serve; there is nothing to configure."""
+        self._placement: Placement[ReplicaID] = Placement()
+        self._in_flight: Counter[ReplicaID] = Counter()
+        """Requests of this process that a replica has accepted and not ended."""
+        self._unsent: dict[asyncio.Future[Any], ReplicaID] = {}
+        """Choices that Ray has not acted on yet; many are made in one go under a burst."""
+
+    async def choose_replicas(
+        self, candidate_replicas: list[RunningReplica], pending_request: PendingRequest | None = None
+    ) -> list[list[RunningReplica]]:
+        """The chosen replica, then the others that have not refused the call: that one may be full or out of reach."""
+        if pending_request is None or not candidate_replicas:
+            return [candidate_replicas]
+        pending_request.routing_context.should_backoff = True  # else a pass in which all are full is repeated at once
+        saw(candidate_replicas)
+        candidate_replicas = willing(candidate_replicas, pending_request)
+        available = self.select_available_replicas(candidate_replicas) or candidate_replicas
+        wish = wish_of(pending_request)
+        unsent = Counter(self._unsent.values())
+        chosen = self._placement.choose(
+            wish, {replica.replica_id: self._seen(replica, unsent[replica.replica_id]) for replica in available}
+        )
+        self._placement.sent(wish, chosen)
+        self._count_until_sent(pending_request.future, chosen)
+        first = [replica for replica in candidate_replicas if replica.replica_id == chosen]
+        others = [replica for replica in candidate_replicas if replica.replica_id != chosen]
+        return [first, others] if others else [first]
+
+    def on_request_routed(self, pending_request: PendingRequest, replica_id: ReplicaID, result: Any) -> None:
+        """A replica has accepted the request, the chosen one or another."""
+        self._placement.sent(wish_of(pending_request), replica_id)
+        self._in_flight[replica_id] += 1
+        loop = asyncio.get_running_loop()
+        result.add_done_callback(lambda _: loop.call_soon_threadsafe(self._ended, replica_id))
+
+    def _seen(self, replica: RunningReplica, unsent: int) -> Seen:
+        # Ray's count includes other processes' requests, but is forgotten where nothing begins or ends for 10 s.
+        known = self.replica_queue_len_cache.get(replica.replica_id) or 0
+        load = max(known, self._in_flight[replica.replica_id]) + unsent
+        device, disk = places_of(replica.multiplexed_model_ids, replica.routing_stats)
+        return Seen(load, device, disk)
+
+    def _count_until_sent(self, choice: asyncio.Future[Any], replica_id: ReplicaID) -> None:
+        """Ray counts a request once it is sent, which is right before the callbacks of its future run."""
+        if choice not in self._unsent:
+            choice.add_done_callback(self._unsent.pop)
+        self._unsent[choice] = replica_id
+
+    def _ended(self, replica_id: ReplicaID) -> None:
+        self._in_flight[replica_id] -= 1
+        if not self._in_flight[replica_id]:
+            del self._in_flight[replica_id]
+
+
+def wish_of(pending_request: PendingRequest) -> Wish:
+    """What the request's own argument asks for; nothing where it is not a generation request."""
+    call = pending_request.args[0] if pending_request.args else None
+    if not isinstance(call, GenerateCall):
+        return Wish()
+    adapters = {short(bundle) for mix in call.mixes for bundle, _ in mix}
+    return Wish(tuple(sorted(adapters)), prefix_names(call))

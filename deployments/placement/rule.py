@@ -1,0 +1,126 @@
+"""Which replica a request goes to. A pure decision over what is known of the replicas; knows no Ray and no clock.
+
+A replica that is warm for the request is taken unless it is busy: that has at least `SPILL` unfinished requests and
+`BOUND` times the mean, while another one has fewer. Under backlog every replica has more than any fixed number, and a
+fixed number alone would then send nobody where the adapter is; `cluster/simulation` measured both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Hashable, Mapping, Set
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+SPILL = 8
+"""Unfinished requests from which a warm replica may be passed over."""
+BOUND = 1.25
+"""Times the mean number of unfinished requests from which it may be."""
+BRIDGE_S = 5.0
+"""How long a replica counts as having an adapter because a request for it was sent there: until it has said so."""
+MAX_SENT = 8192
+"""Pairs of adapter and replica that are remembered for that."""
+
+MAX_HOMES = 32_768
+"""Beginnings of prompts of which is remembered where they were computed; a turn of a conversation adds two or so."""
+
+R = TypeVar("R", bound=Hashable)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is known of one replica."""
+
+    load: int = 0
+    """Unfinished requests."""
+    device: Set[str] = frozenset()
+    """Adapters on its device."""
+    disk: Set[str] = frozenset()
+    """Adapters that it would have to read from its disk; the others are in host memory."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a request would like to find on a replica."""
+
+    adapters: tuple[str, ...] = ()
+    prefixes: tuple[int, ...] = ()
+    """Names of its prompt's beginnings, longest first (`prompt_prefixes.py`)."""
+
+
+def busy_from(loads: Collection[int], spill: float = SPILL, bound: float = BOUND) -> float:
+    """Unfinished requests from which a warm replica counts as busy."""
+    return max(spill, bound * (sum(loads) + 1) / len(loads))
+
+
+class Placement(Generic[R]):
+    """Chooses replicas, and remembers in bounded memory what was sent where."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._sent: OrderedDict[tuple[str, R], float] = OrderedDict()
+        self._homes: OrderedDict[int, R] = OrderedDict()
+
+    def choose(self, wish: Wish, replicas: Mapping[R, Seen]) -> R:
+        """Where the longest known beginning of the prompt was computed, unless that one of ``replicas`` is busy.
+
+        Else the warmest of ``replicas`` (at least one) that is not busy; of equally warm ones the least loaded.
+        Of those that are equal in this too, the same one each time for the same adapters: what needs only one replica
+        is not kept warm on several.
+        """
+        loads = [seen.load for seen in replicas.values()]
+        limit, least = busy_from(loads), min(loads)
+        home = self._home(wish, replicas)
+        if home is not None and (replicas[home].load < limit or replicas[home].load == least):
+            return home
+        groups: dict[tuple[int, int], list[R]] = {}
+        for replica, seen in replicas.items():
+            groups.setdefault(self._missing(wish, replica, seen), []).append(replica)
+        for missing in sorted(groups):
+            best = min(replicas[replica].load for replica in groups[missing])
+            if best < limit or best == least:
+                return _one_of([replica for replica in groups[missing] if replicas[replica].load == best], wish)
+        raise AssertionError("the least loaded replica is in some group")
+
+    def sent(self, wish: Wish, replica: R) -> None:
+        """Take note that a request went to ``replica``."""
+        now = self._clock()
+        for adapter in wish.adapters:
+            self._sent[adapter, replica] = now
+            self._sent.move_to_end((adapter, replica))
+        for name in wish.prefixes:
+            self._homes[name] = replica
+            self._homes.move_to_end(name)
+        _shorten(self._sent, MAX_SENT)
+        _shorten(self._homes, MAX_HOMES)
+
+    def _home(self, wish: Wish, replicas: Mapping[R, Seen]) -> R | None:
+        homes = (self._homes.get(name) for name in wish.prefixes)
+        return next((home for home in homes if home is not None and home in replicas), None)
+
+    def _missing(self, wish: Wish, replica: R, seen: Seen) -> tuple[int, int]:
+        """How many of the adapters are not on the device, and how many not in host memory either."""
+        away = [
+            adapter for adapter in wish.adapters if adapter not in seen.device and not self._bridged(adapter, replica)
+        ]
+        return len(away), sum(adapter in seen.disk for adapter in away)
+
+    def _bridged(self, adapter: str, replica: R) -> bool:
+        sent = self._sent.get((adapter, replica))
+        return sent is not None and self._clock() - sent < BRIDGE_S
+
+
+def _shorten(memory: OrderedDict[Any, Any], most: int) -> None:
+    while len(memory) > most:
+        memory.popitem(last=False)
+
+
+def _one_of(replicas: list[R], wish: Wish) -> R:
+    """By rendezvous hashing (Thaler, Ravishankar 1996), so that every process agrees; at random without adapters."""
+    if len(replicas) == 1 or not wish.adapters:
+        return random.choice(replicas)
+    key = "+".join(sorted(wish.adapters))
+    return max(replicas, key=lambda replica: hashlib.blake2b(f"{key}|{replica}".encode(), digest_size=8).digest())

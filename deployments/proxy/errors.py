@@ -1,0 +1,146 @@
+"""What Ray Serve's HTTP proxy says of its own accord, in the shape that all our errors have.
+
+The proxy answers for itself where there is no application yet, where the ingress is lost, full or silent, and where it
+cannot read a header; then with plain text, or with nothing, which its server makes a plain 500. Where the ingress is
+lost in mid-stream it just stops: the stream gets its last event here, so that no reader takes a part for the whole. An
+ASGI middleware of the proxies, beside `refusals.py`. Answers of the application pass through untouched.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from adaptrix_core.errors import AdaptrixError, Overloaded, RequestTimeout
+from deployments.generation.deadline import Deadline
+from deployments.http.guard import refuse_control_headers
+from deployments.http.sse import DONE, MEDIA_TYPE, events
+from deployments.shared.errors import NotReady, error_document, error_response
+from deployments.shared.request_id import REQUEST_ID, cleaned_id
+
+logger = logging.getLogger(__name__)
+
+SERVES_OWN = "/-/"
+"""Ray Serve's own endpoints, for those who operate it."""
+TRACE_CONTEXT = "traceparent"
+
+
+class ProxyErrors:
+    """Wraps a proxy."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+        if scope["type"] != "http" or scope["path"].startswith(SERVES_OWN):
+            await self._app(scope, receive, send)
+            return
+        answer = _Answer(receive, send)
+        try:
+            _make_readable(scope)
+            await self._app(scope, answer.receive, answer.send)
+        except AdaptrixError as error:
+            answer.trouble = answer.trouble or error
+        except Exception as error:
+            logger.exception("%s %s failed in the proxy", scope["method"], scope["path"])
+            if answer.has_begun and not answer.is_cut_off:
+                raise
+            answer.trouble = error
+        if not answer.has_begun:
+            await error_response(answer.trouble or _LOST)(scope, receive, send)
+        elif answer.is_cut_off:
+            logger.warning("the ingress of a stream was lost: %s", scope["path"])
+            await answer.end_stream(_LOST_MIDWAY)
+
+
+_LOST_MIDWAY = NotReady(
+    "the part of the server that held this stream was lost; what came is good, but not all: send the request again",
+    code="ingress_lost",
+)
+_LOST = NotReady("the part of the server that took this request was lost; send it again", code="ingress_lost")
+
+
+class _Answer:
+    """What goes out for one request, until it is known whose answer it is."""
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self._is_left = False
+        self.has_begun = False
+        self.trouble: BaseException | None = None
+        self._is_stream = False
+        self._is_complete = False
+        self._tail = b""
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether a stream of events has begun, and not ended as ours do, though somebody still reads it."""
+        return self._is_stream and not self._is_left and not (self._is_complete and self._tail == DONE)
+
+    async def receive(self) -> Message:
+        """What the client sends; whether it has left is remembered."""
+        message = await self._receive()
+        self._is_left = self._is_left or message["type"] == "http.disconnect"
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Pass on what the application says; of what the proxy says, only remember that it did."""
+        if self.trouble is not None:
+            return
+        if message["type"] == "http.response.start" and not self.has_begun:
+            self.trouble = _own_trouble(message["status"], Headers(raw=message["headers"]))
+            if self.trouble is not None:
+                return
+        self.has_begun = True
+        self._note(message)
+        if self.is_cut_off and self._is_complete:
+            return  # `end_stream` says so, and ends it
+        await self._send(message)
+
+    async def end_stream(self, error: AdaptrixError) -> None:
+        """Give a stream that was cut off the end that our streams have."""
+        body = events([error_document(error)]) + DONE
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+    def _note(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._is_stream = Headers(raw=message["headers"]).get("content-type", "").startswith(MEDIA_TYPE)
+        elif message["type"] == "http.response.body":
+            self._is_complete = not message.get("more_body", False)
+            if self._is_stream:
+                self._tail = (self._tail + message.get("body", b""))[-len(DONE) :]
+
+
+def _own_trouble(status: int, headers: Headers) -> AdaptrixError | None:
+    """What a proxy means by an answer of its own; None where the answer is the application's."""
+    if status < 400 or headers.get("content-type", "").startswith("application/json"):
+        return None
+    if status in (408, 504):
+        return RequestTimeout("the request did not end in time; allow more time", code="deadline_exceeded")
+    if status == 429:
+        return Overloaded("every ingress has a full queue; send the request again in a moment")
+    if status == 404:  # ours match every path
+        return NotReady("nothing is deployed here yet; see GET /health", code="not_ready")
+    return NotReady(f"no ingress could take the request (status {status}); send it again in a moment")
+
+
+def _make_readable(scope: Scope) -> None:
+    """The proxy reads some headers as UTF-8, and fails where they are not. Raises InvalidRequest."""
+    headers = MutableHeaders(scope=scope)
+    refuse_control_headers(headers)
+    Deadline.of(headers)
+    for name, cleaned in ((REQUEST_ID, cleaned_id), (TRACE_CONTEXT, _only_ascii)):
+        if (given := headers.get(name)) is None:
+            continue
+        if kept := cleaned(given):
+            headers[name] = kept
+        else:
+            del headers[name]
+
+
+def _only_ascii(value: str) -> str:
+    return value if value.isascii() else ""

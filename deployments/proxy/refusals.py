@@ -1,0 +1,184 @@
+"""Refusing in Ray Serve's own HTTP proxy what the ingress has just refused, so that refusals take little from answers.
+
+A request costs its way through proxy and ingress about the same whether it is answered or refused, and under overload
+most are refused. So where the ingress says for how long it would refuse requests like this one
+(`generation/overload_memory.py`), the proxy gives the same answer to the next ones itself.
+
+An ASGI middleware of Ray Serve's proxies, loaded by RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH. Where Serve's HAProxy
+forwards straight to the ingress, it is before the application there. Without refusals it parses no body.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Hashable
+from http import HTTPStatus
+from typing import Any
+
+from starlette.datastructures import Headers
+from starlette.middleware import Middleware
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from deployments.generation.model_names import AUTO
+from deployments.proxy.errors import ProxyErrors
+from deployments.proxy.metrics import ProxyMetrics
+from deployments.shared.errors import ALIKE_HEADER, whole_seconds
+
+METRICS = "/metrics"
+PATHS = ("/v1/chat/completions", "/v1/completions")
+LONGEST_BODY = 64 << 10
+"""Bytes. A longer one is not read here, and its request goes on to the ingress."""
+MOST_PARTS = 256
+"""That a body may come in, to be read here."""
+MOST_KINDS = 256
+"""Kinds of requests that are remembered at once; nothing is remembered beyond."""
+
+
+def middlewares() -> list[Middleware]:
+    """What Ray Serve's proxies put around themselves."""
+    return [Middleware(ProxyErrors), Middleware(ProxyRefusals)]
+
+
+class ProxyRefusals:
+    """One proxy's memory of refusals."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._refused: dict[Hashable, _Refusal] = {}
+        self._metrics = ProxyMetrics(PATHS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+        path = scope["path"] if scope["type"] == "http" else None
+        if path == METRICS:
+            send = self._metrics.appending(send)
+        if path not in PATHS:
+            await self._app(scope, receive, send)
+            return
+        body = _Body(receive)
+        if self._remembers():
+            refusal = self._refused.get(kind_of(scope, await body.read()))
+            if refusal is not None and refusal.left_s > 0:
+                self._metrics.refused(path)
+                await refusal.response()(scope, body.receive, send)
+                return
+        noticed = _Noticed()
+
+        async def noticing_send(message: Message) -> None:
+            noticed.see(message)
+            if message["type"] == "http.response.start" and message["status"] != HTTPStatus.TOO_MANY_REQUESTS:
+                body.forget()
+            if noticed.refusal is not None:
+                self._note(kind_of(scope, await body.read()), noticed.refusal)
+                noticed.refusal = None
+            await send(message)
+
+        await self._app(scope, body.receive, noticing_send)
+
+    def _remembers(self) -> bool:
+        if self._refused and max(refusal.left_s for refusal in self._refused.values()) <= 0:
+            self._refused.clear()
+        return bool(self._refused)
+
+    def _note(self, kind: Hashable, refusal: _Refusal) -> None:
+        if len(self._refused) >= MOST_KINDS:
+            self._refused = {known: other for known, other in self._refused.items() if other.left_s > 0}
+        if kind is not None and (kind in self._refused or len(self._refused) < MOST_KINDS):
+            self._refused[kind] = refusal
+
+
+class _Refusal:
+    """An answer of the ingress, and until when requests of its kind get the same one."""
+
+    def __init__(self, alike_s: float, retry_after_s: float, content: bytes) -> None:
+        now = time.monotonic()
+        self._until, self._again = now + alike_s, now + retry_after_s
+        self._content = content
+
+    @property
+    def left_s(self) -> float:
+        return self._until - time.monotonic()
+
+    def response(self) -> Response:
+        headers = {"retry-after": str(whole_seconds(self._again - time.monotonic()))}
+        return Response(self._content, HTTPStatus.TOO_MANY_REQUESTS, headers, "application/json")
+
+
+class _Noticed:
+    """What a response's messages say of other requests."""
+
+    def __init__(self) -> None:
+        self.refusal: _Refusal | None = None
+        self._alike_s = self._retry_after_s = 0.0
+
+    def see(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and message["status"] == HTTPStatus.TOO_MANY_REQUESTS:
+            headers = Headers(raw=message["headers"])
+            self._alike_s = float(headers.get(ALIKE_HEADER, "0"))
+            self._retry_after_s = float(headers.get("retry-after", "1"))
+        elif message["type"] == "http.response.body" and self._alike_s and not message.get("more_body", False):
+            self.refusal = _Refusal(self._alike_s, self._retry_after_s, message["body"])
+
+
+class _Body:
+    """A request's body, which may be looked at before it is passed on."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._seen: list[Message] = []
+        self._num_passed_on = 0
+        self._size = 0
+        self._is_wanted = True
+
+    async def receive(self) -> Message:
+        """The next message, for whoever serves the request."""
+        if self._num_passed_on == len(self._seen):
+            if not self._is_wanted or self._is_complete:
+                return await self._receive()
+            await self._see()
+        self._num_passed_on += 1
+        return self._seen[self._num_passed_on - 1]
+
+    async def read(self) -> bytes | None:
+        """The whole body; None where it is too long, in too many parts, or was cut off."""
+        while self._is_wanted and not self._is_complete:
+            await self._see()
+        if not self._is_wanted or self._seen[-1]["type"] != "http.request":
+            return None
+        return b"".join(message.get("body", b"") for message in self._seen)
+
+    async def _see(self) -> None:
+        self._seen.append(await self._receive())
+        self._size += len(self._seen[-1].get("body", b""))
+        if self._size > LONGEST_BODY or len(self._seen) > MOST_PARTS:
+            self.forget()
+
+    def forget(self) -> None:
+        """Nobody will look at it any more."""
+        self._is_wanted = False
+        del self._seen[: self._num_passed_on]
+        self._num_passed_on = 0
+
+    @property
+    def _is_complete(self) -> bool:
+        return bool(self._seen) and not self._seen[-1].get("more_body", False)
+
+
+def kind_of(scope: Scope, body: bytes | None) -> Hashable:
+    """What requests are told apart by: caller, endpoint, who is to answer, urgency and number of choices.
+
+    None for one that nothing can be said about: `auto` may be answered by another adapter each time, and of several
+    prompts one may be refused because of the others.
+    """
+    try:
+        document: Any = json.loads(body or b"")
+        asked = {name: document.get(name) for name in ("model", "priority", "n", "adaptrix")}
+        told_apart_by = json.dumps(asked, sort_keys=True)
+    except (ValueError, RecursionError, AttributeError):
+        return None
+    prompt = document.get("prompt")
+    if asked["model"] == AUTO or (isinstance(prompt, list) and any(isinstance(part, str | list) for part in prompt)):
+        return None
+    return Headers(scope=scope).get("authorization"), scope["path"], told_apart_by

@@ -1,0 +1,92 @@
+"""Circuit breakers, one per bundle: what keeps failing is left alone for a while, and said to be unavailable at once.
+
+Closed until `FAILURES_TO_OPEN` failures in a row; then open for a time that doubles with every further one. When it is
+over, one more try is made by whoever brings bundles (`tasks.py`); requests are refused until that succeeds. Knows
+time and counts, nothing of loading.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from adaptrix_core.errors import AdapterUnavailable, AdaptrixError
+
+FAILURES_TO_OPEN = 3
+PAUSE_S = 0.5
+"""Between two tries while the circuit is closed."""
+OPEN_S = 5.0
+MAX_OPEN_S = 300.0
+
+
+@dataclass
+class _Circuit:
+    failures: int = 0
+    retry_at: float = 0.0
+    reason: str = ""
+    code: str = AdapterUnavailable.code
+
+
+class Breakers:
+    """The circuits of one replica."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._circuits: dict[str, _Circuit] = {}
+
+    def failed(self, bundle: str, error: BaseException) -> None:
+        """Count a failure."""
+        circuit = self._circuits.setdefault(bundle, _Circuit())
+        circuit.failures += 1
+        if isinstance(error, AdaptrixError):
+            circuit.reason, circuit.code = error.message, error.code
+        else:
+            circuit.reason, circuit.code = f"{type(error).__name__}: {error}", AdapterUnavailable.code
+        circuit.retry_at = self._clock() + self._pause_s(circuit.failures)
+
+    def forget(self, bundle: str) -> None:
+        """Close the circuit: a try has succeeded, or nobody wants the bundle any more."""
+        self._circuits.pop(bundle, None)
+
+    def has_failed(self, bundle: str) -> bool:
+        """Whether the last try failed."""
+        return bundle in self._circuits
+
+    def is_open(self, bundle: str) -> bool:
+        """Whether requests are refused without a look."""
+        return bundle in self._circuits and self._circuits[bundle].failures >= FAILURES_TO_OPEN
+
+    def retry_in_s(self, bundle: str) -> float:
+        """Seconds until the next try."""
+        circuit = self._circuits.get(bundle)
+        return 0.0 if circuit is None else max(0.0, circuit.retry_at - self._clock())
+
+    def check(self, bundle: str) -> None:
+        """Raise AdapterUnavailable where the circuit is open."""
+        if self.is_open(bundle):
+            raise self.unavailable(bundle)
+
+    def unavailable(self, bundle: str) -> AdapterUnavailable:
+        """Why, and when it is tried again."""
+        circuit = self._circuits[bundle]
+        seconds = self.retry_in_s(bundle)
+        return AdapterUnavailable(
+            f"bundle {bundle} could not be loaded, {circuit.failures} times in a row; the last time: "
+            f"{circuit.reason or 'it took too long'}. It is tried again in {seconds:.0f} s",
+            retry_after_s=seconds,
+        )
+
+    def cause(self, bundle: str) -> str:
+        """Code of the error that it failed with last."""
+        return self._circuits[bundle].code
+
+    def open_circuits(self) -> list[str]:
+        """Packages whose circuit is open."""
+        return [bundle for bundle in self._circuits if self.is_open(bundle)]
+
+    @staticmethod
+    def _pause_s(failures: int) -> float:
+        if failures < FAILURES_TO_OPEN:
+            return PAUSE_S
+        return min(MAX_OPEN_S, OPEN_S * 2.0 ** min(failures - FAILURES_TO_OPEN, 16))

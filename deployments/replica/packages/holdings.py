@@ -1,0 +1,354 @@
+"""What a replica holds: bundles fetched from the store, verified here, and handed to the engine's loader.
+
+The store is not trusted. Bytes are copied into a private directory, checked there against the bundle digest, the trust
+policy and the base model, and only then mapped. Held by bundle, as one package may come with several signatures or with
+none, and each is judged for itself. A bundle that was refused is not tried again until the catalogue offers it anew;
+one that could not be brought is (`tasks.py`). What is revoked is refused whatever the catalogue says, and the
+requests that run on it end. Knows no HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from adaptrix_core.adapters import Adapter
+from adaptrix_core.adapters.package.atomic import write_directory
+from adaptrix_core.adapters.package.snapshot import Snapshot
+from adaptrix_core.adapters.residency.loader import DynamicLoader
+from adaptrix_core.adapters.trust.revocation_lease import RevocationLease
+from adaptrix_core.errors import AdapterNotFound, AdapterRejected, AdapterUnavailable, AdaptrixError, CacheFull
+from adaptrix_core.injection.mix import Mix, Term
+from adaptrix_core.sampling import SamplingDefaults, asked_for, explained
+from deployments.replica.packages.circuit_breakers import Breakers
+from deployments.replica.packages.offers import Offers, signer_of
+from deployments.replica.packages.tasks import TRY_LIMIT_S, Arrivals
+from deployments.replica.packages.users import BundleUses
+from deployments.shared.catalogue import Catalogue
+from deployments.shared.own_thread import in_own_thread
+from deployments.shared.wire import BundleMix, Entry, Holding, Refusal, Verdict
+
+logger = logging.getLogger(__name__)
+
+DRAIN_POLL_S = 0.05
+PATIENCE_S = 5.0
+"""So long a new catalogue waits for what it lists; the rest arrives while the replica serves."""
+WARM_PATIENCE_S = 15.0
+"""So long a new replica waits for adapters that were used lately before it takes its first request."""
+NOT_ITS_FAULT = ("wrong_package",)
+"""Codes of refusals that say nothing about the bundle itself: other bytes came than were asked for."""
+
+Fetch = Callable[[str], Awaitable[Mapping[str, bytes]]]
+"""Bundle digest to its files, from the store."""
+
+Forget = Callable[[str], Awaitable[object]]
+"""Lets no request take over what was computed under these weights (a weights digest)."""
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """What one request computes under."""
+
+    mixes: tuple[Mix, ...]
+    asked: SamplingDefaults | None
+    """What its adapters ask to be sampled by, as their verified metadata say."""
+    ended: asyncio.Future[None]
+    """Gets an AdapterRejected (adapter_revoked) where the request must not go on."""
+
+
+class Holdings:
+    """The bundles of one replica. All methods run in the replica's event loop; slow work goes to threads."""
+
+    def __init__(
+        self,
+        loader: DynamicLoader,
+        private_dir: Path,
+        fetch: Fetch,
+        lease: RevocationLease,
+        forget: Forget,
+        base_sampling: SamplingDefaults,
+        try_limit_s: float = TRY_LIMIT_S,
+    ) -> None:
+        self._loader = loader
+        self._base_sampling = base_sampling
+        self._dir = private_dir
+        self._fetch = fetch
+        self._lease = lease
+        self._forget = forget
+        self._uses = BundleUses()
+        self._held: dict[str, Adapter] = {}
+        self._refused: dict[str, Refusal] = {}
+        self._tried: set[str] = set()
+        """Revisions of entries whose bundle was refused."""
+        self._draining: dict[str, asyncio.Task[None]] = {}
+        self._breakers = Breakers()
+        self._arrivals = Arrivals(self._bring, self._breakers, try_limit_s)
+        self._offers = Offers(self._verify_again)
+        self._loading: dict[str, asyncio.Future[Adapter]] = {}
+        """Loads under way, those included that their try did not wait for to the end."""
+        self._wanted: dict[str, list[Entry]] = {}
+        """The entries of each bundle that is to be held."""
+        self._revisions: set[str] = set()
+        """Those of the catalogue that was last synced."""
+        self._packages: dict[str, str] = {}
+        """Package digest of each bundle of that catalogue."""
+
+    async def sync(self, catalogue: Catalogue) -> None:
+        """Hold what the catalogue lists, and let go of the rest once no request uses it.
+
+        Bundles that are no good are noted as refused. Returns when each was tried; those that take long come later.
+        """
+        self._packages = {entry.bundle: entry.package for entry in catalogue.entries}
+        wanted: dict[str, list[Entry]] = {}
+        for entry in catalogue.entries:
+            if not self._lease.is_revoked(entry.package):
+                wanted.setdefault(entry.bundle, []).append(entry)
+        for bundle in self._held.keys() - wanted.keys():
+            self._let_go(bundle)
+        self._refused = {bundle: why for bundle, why in self._refused.items() if bundle in wanted}
+        self._tried &= {entry.revision for entries in wanted.values() for entry in entries}
+        for bundle in set(self._arrivals.bundles()) - wanted.keys():
+            self._arrivals.stop(bundle)
+            self._abandon(bundle)
+        news = [entry for entries in wanted.values() for entry in entries if self._is_news(entry)]
+        self._wanted = wanted
+        self._revisions = {entry.revision for entry in catalogue.entries}
+        self._offers.sync(catalogue.entries)
+        for entry in news:
+            self._arrivals.start(entry)
+        self._offers.judge(self._is_at_hand)
+        await self._arrivals.tried([entry.bundle for entry in news], PATIENCE_S)
+
+    def let_go_revoked(self) -> None:
+        """End every request that runs on a revoked bundle, and drop its files, weights, keys and values."""
+        for bundle, adapter in list(self._held.items()):
+            if self._lease.is_revoked(adapter.package_digest):
+                self._uses.end(bundle, _about(_revoked(self._lease, adapter.package_digest), bundle))
+                self._let_go(bundle)
+
+    @asynccontextmanager
+    async def pinned(self, mixes: Sequence[BundleMix]) -> AsyncIterator[Pinned]:
+        """The mixes to compute under, their adapters kept in host memory for as long as the context lasts.
+
+        Raises AdapterRejected (refused here, and why), AdapterNotFound, AdapterUnavailable or CacheFull, with the
+        bundle in ``.bundle``.
+        """
+        digests: dict[str, str] = {}
+        bundles = dict.fromkeys(bundle for mix in mixes for bundle, _ in mix)
+        with self._uses.of(bundles) as ended:
+            try:
+                for bundle in bundles:
+                    await self._require(bundle)
+                    digests[bundle] = await self._pin(bundle)
+                terms = tuple(tuple(Term(digests[bundle], weight) for bundle, weight in mix) for mix in mixes)
+                yield Pinned(terms, asked_for(map(self._wishes, mixes)), ended)
+            finally:
+                for digest in digests.values():
+                    self._loader.unpin(digest)
+
+    async def warm(self, bundles: Sequence[str]) -> None:
+        """Bring bundles to the device as far as there is room, the first of them last, so that it stays.
+
+        Those that are on their way are waited for, for a while.
+        """
+        await self._arrivals.tried(bundles, WARM_PATIENCE_S)
+        for bundle in reversed([bundle for bundle in bundles if bundle in self._held]):
+            try:
+                await asyncio.to_thread(self._loader.preload_adapters, [bundle])
+            except AdaptrixError as error:
+                logger.info("bundle %s was not brought to the device ahead: %s", bundle, error.message)
+
+    def residency(self) -> dict[str, str]:
+        """Where the weights of each held bundle are: device, host or disk."""
+        return {bundle: self._loader.residency(bundle) for bundle in self._held}
+
+    def report(self) -> tuple[dict[str, Holding], dict[str, Refusal]]:
+        """What is held and what was refused, by bundle."""
+        held = {
+            bundle: Holding(
+                adapter.digest,
+                signer_of(adapter),
+                self._loader.residency(bundle),
+                adapter.warnings,
+                explained(adapter.metadata.sampling, self._base_sampling),
+            )
+            for bundle, adapter in self._held.items()
+        }
+        refused = dict(self._refused)
+        for bundle in self._breakers.open_circuits():
+            refused[bundle] = self._unavailable(bundle)
+        for bundle, package in self._packages.items():
+            if self._lease.is_revoked(package):
+                refused[bundle] = Refusal("adapter_revoked", self._lease.reason(package))
+        return held, refused
+
+    def verdicts(self) -> Mapping[str, Verdict]:
+        """What was found of each staged entry, by revision; nothing yet of those that are missing."""
+        return self._offers.verdicts(self._objection)
+
+    def _objection(self, entry: Entry) -> Refusal | None:
+        if self._lease.is_revoked(entry.package):
+            return Refusal("adapter_revoked", self._lease.reason(entry.package))
+        return self._unavailable(entry.bundle) if self._breakers.is_open(entry.bundle) else None
+
+    def _unavailable(self, bundle: str) -> Refusal:
+        return Refusal(self._breakers.cause(bundle), self._breakers.unavailable(bundle).message, is_final=False)
+
+    def _is_at_hand(self, bundle: str) -> bool:
+        return bundle in self._held and bundle not in self._draining
+
+    def _wishes(self, mix: BundleMix) -> list[tuple[SamplingDefaults | None, float]]:
+        return [(self._held[bundle].metadata.sampling, weight) for bundle, weight in mix]
+
+    def _is_news(self, entry: Entry) -> bool:
+        if self._is_at_hand(entry.bundle):
+            return False
+        if entry.bundle in self._arrivals.bundles():
+            return entry.revision not in self._revisions
+        return entry.revision not in self._tried
+
+    async def _require(self, bundle: str) -> None:
+        try:
+            await self._arrivals.landed(bundle)
+        except AdapterUnavailable as error:
+            raise _about(error, bundle) from None
+        try:
+            self._lease.check(self._packages.get(bundle, ""))
+        except AdapterRejected as error:
+            raise _about(error, bundle) from None
+        if bundle in self._refused:
+            refusal = self._refused[bundle]
+            raise _about(AdapterRejected(refusal.message, code=refusal.code), bundle)
+        if not self._is_at_hand(bundle):
+            raise _about(AdapterNotFound(f"this replica does not hold bundle {bundle}; it was unloaded"), bundle)
+
+    async def _pin(self, bundle: str) -> str:
+        """Pin a held bundle and return its weights digest; it is read from disk again if it was evicted."""
+        digest = self._held[bundle].digest
+        if self._loader.pin_at_once(digest):
+            self._breakers.forget(bundle)
+            return digest
+        pinning = asyncio.ensure_future(in_own_thread(self._loader.pin, digest))
+        try:
+            await asyncio.shield(pinning)
+        except asyncio.CancelledError:
+            # The thread cannot be stopped; what it pins must not stay pinned.
+            pinning.add_done_callback(lambda done: None if done.exception() else self._loader.unpin(digest))
+            raise
+        except (AdapterNotFound, CacheFull) as error:
+            raise _about(error, bundle) from error
+        except (AdaptrixError, OSError) as error:  # our own copy cannot be read any more
+            self._breakers.failed(bundle, error)
+            if self._breakers.is_open(bundle) and bundle in self._wanted:
+                self._let_go(bundle)
+                self._arrivals.start(self._wanted[bundle][0])
+            raise _about(AdapterUnavailable(f"bundle {bundle} cannot be read again: {error}"), bundle) from error
+        self._breakers.forget(bundle)
+        return digest
+
+    async def _bring(self, entry: Entry) -> None:
+        """Fetch, verify and load one bundle; what is wrong with the bundle itself is kept as a refusal.
+
+        Raises what may be better the next time.
+        """
+        if (draining := self._draining.get(entry.bundle)) is not None:
+            await draining
+        try:
+            adapter = await self._loaded(entry)
+        except AdapterRejected as error:
+            if error.code in NOT_ITS_FAULT:
+                raise
+            logger.warning("adapter %s refused: %s: %s", entry.identity, error.code, error.message)
+            refusal = self._refused[entry.bundle] = Refusal(error.code, error.message)
+            self._tried |= {entry.revision, *(other.revision for other in self._wanted.get(entry.bundle, ()))}
+            self._offers.refused(entry.bundle, refusal)
+            return
+        self._refused.pop(entry.bundle, None)
+        self._held[entry.bundle] = adapter
+        self._offers.accepted(entry, adapter)
+        logger.info("adapter %s held, bundle %s", entry.identity, entry.bundle)
+        self._offers.judge(self._is_at_hand)
+        self.let_go_revoked()  # it may have been revoked while it was on its way
+
+    async def _loaded(self, entry: Entry) -> Adapter:
+        """What was begun before is waited for: a directory must not be written by two threads."""
+        loading = self._loading.get(entry.bundle)
+        if loading is None:
+            files = await self._fetch(entry.bundle)
+            loading = asyncio.ensure_future(in_own_thread(self._accept, entry, files))
+            self._loading[entry.bundle] = loading
+        try:
+            return await asyncio.shield(loading)
+        finally:
+            if loading.done():
+                self._loading.pop(entry.bundle, None)
+
+    def _abandon(self, bundle: str) -> None:
+        """Undo a load that is still under way, when it ends."""
+        loading = self._loading.pop(bundle, None)
+        if loading is not None:
+            loading.add_done_callback(lambda done: None if done.exception() else self._discard(bundle))
+
+    def _discard(self, bundle: str) -> None:
+        if bundle not in self._held and bundle not in self._wanted:
+            self._loader.unload(bundle)
+            shutil.rmtree(self._dir / bundle)
+
+    def _accept(self, entry: Entry, files: Mapping[str, bytes]) -> Adapter:
+        snapshot = Snapshot(entry.name, files)
+        if (snapshot.bundle_digest, snapshot.package_digest) != (entry.bundle, entry.package):
+            raise AdapterRejected(
+                f"{entry.identity}: the store sent bundle {snapshot.bundle_digest} of package "
+                f"{snapshot.package_digest}, not {entry.bundle} of {entry.package}",
+                code="wrong_package",
+            )
+        # The directory bears the adapter's name because messages about it do.
+        directory = self._dir / entry.bundle / entry.name
+        write_directory(directory, files)
+        try:
+            return self._loader.load(directory, alias=entry.bundle)
+        except BaseException:
+            shutil.rmtree(directory.parent)
+            raise
+
+    def _verify_again(self, entry: Entry) -> Adapter:
+        """The replica's own copy, by today's keys."""
+        (directory,) = (self._dir / entry.bundle).iterdir()
+        return self._loader.verify(directory)
+
+    def _let_go(self, bundle: str) -> None:
+        if bundle not in self._draining:
+            self._draining[bundle] = asyncio.create_task(self._drain(bundle))
+
+    async def _drain(self, bundle: str) -> None:
+        """Refuse new requests, wait until the running ones have ended, then forget the files."""
+        digest, package = self._held[bundle].digest, self._held[bundle].package_digest
+        try:
+            self._loader.unload(bundle)
+            while not _is_gone(self._loader, digest):
+                await asyncio.sleep(DRAIN_POLL_S)
+            if self._lease.is_revoked(package) and digest not in self._loader.loaded_names().values():
+                await self._forget(digest)
+            await in_own_thread(shutil.rmtree, self._dir / bundle, True)
+        finally:
+            del self._held[bundle], self._draining[bundle]
+
+
+def _is_gone(loader: DynamicLoader, digest: str) -> bool:
+    """Whether an unloaded adapter is freed, or another bundle of equal weights keeps it."""
+    return digest not in loader.get_memory_usage()["adapters"] or digest in loader.loaded_names().values()
+
+
+def _revoked(lease: RevocationLease, bundle: str) -> AdapterRejected:
+    return AdapterRejected(lease.reason(bundle), code="adapter_revoked")
+
+
+def _about(error: AdaptrixError, bundle: str) -> AdaptrixError:
+    """The same error, saying which bundle it is about (see `generation/generation.py`)."""
+    error.bundle = bundle  # type: ignore[attr-defined]
+    return error

@@ -1,0 +1,81 @@
+"""What this replica found of the bundles that staged entries offer.
+
+Every offer is judged by today's keys, also where its very bytes are held already: a key may have been taken away since.
+Knows when an offer has to be verified, not how (`holdings.py`). One event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+
+from adaptrix_core.adapters import Adapter
+from adaptrix_core.errors import AdaptrixError
+from deployments.shared.own_thread import in_own_thread
+from deployments.shared.wire import Entry, Refusal, Signer, Verdict
+
+logger = logging.getLogger(__name__)
+
+
+def signer_of(adapter: Adapter) -> Signer | None:
+    """Who signed an adapter; None where nothing was verified."""
+    if adapter.signer is None or adapter.signer_key is None:
+        return None
+    return Signer(adapter.signer_key, adapter.signer)
+
+
+class Offers:
+    """The staged entries of the catalogue, and the verdict on each that has one."""
+
+    def __init__(self, verify: Callable[[Entry], Adapter]) -> None:
+        """verify: reads and verifies an entry's bundle again, in any thread. Raises AdaptrixError or OSError."""
+        self._verify = verify
+        self._staged: dict[str, Entry] = {}
+        self._verdicts: dict[str, Verdict] = {}
+        self._judging: dict[str, asyncio.Task[None]] = {}
+
+    def sync(self, entries: Iterable[Entry]) -> None:
+        """These are staged now; what is known of others is forgotten."""
+        self._staged = {entry.revision: entry for entry in entries if entry.staged}
+        self._verdicts = {key: verdict for key, verdict in self._verdicts.items() if key in self._staged}
+        for revision in self._judging.keys() - self._staged.keys():
+            self._judging.pop(revision).cancel()
+
+    def accepted(self, entry: Entry, adapter: Adapter) -> None:
+        """This offer's bundle was just verified, and is good."""
+        self._verdicts[entry.revision] = Verdict(None, signer_of(adapter))
+
+    def refused(self, bundle: str, refusal: Refusal) -> None:
+        """A bundle was just verified, and is not good, whoever offers it."""
+        for entry in self._staged.values():
+            if entry.bundle == bundle:
+                self._verdicts[entry.revision] = Verdict(refusal)
+
+    def judge(self, is_held: Callable[[str], bool]) -> None:
+        """Begin to verify again what is held already and still has no verdict."""
+        for revision, entry in self._staged.items():
+            if revision not in self._verdicts and revision not in self._judging and is_held(entry.bundle):
+                self._judging[revision] = asyncio.create_task(self._judge(entry))
+
+    def verdicts(self, refusal_of: Callable[[Entry], Refusal | None]) -> Mapping[str, Verdict]:
+        """By revision. refusal_of: what stands against an entry whatever its bundle is like."""
+        found = {}
+        for revision, entry in self._staged.items():
+            refusal = refusal_of(entry)
+            verdict = self._verdicts.get(revision) if refusal is None else Verdict(refusal)
+            if verdict is not None:
+                found[revision] = verdict
+        return found
+
+    async def _judge(self, entry: Entry) -> None:
+        try:
+            adapter = await in_own_thread(self._verify, entry)
+        except (AdaptrixError, OSError) as error:
+            code = error.code if isinstance(error, AdaptrixError) else "unreadable"
+            logger.warning("adapter %s refused, though its bundle is held: %s: %s", entry.identity, code, error)
+            self._verdicts[entry.revision] = Verdict(Refusal(code, str(error)))
+        else:
+            self.accepted(entry, adapter)
+        finally:
+            self._judging.pop(entry.revision, None)

@@ -1,0 +1,55 @@
+"""Where a replica gets bundles: from the store, and from the shared directory where the store cannot deliver.
+
+Neither is trusted: `Holdings` verifies whatever comes. Here only the digest is looked at, to know when to try
+the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+
+from adaptrix_core.adapters.package.snapshot import Snapshot
+from adaptrix_core.errors import AdapterRejected
+from deployments.shared.own_thread import in_own_thread
+
+logger = logging.getLogger(__name__)
+
+Files = Mapping[str, bytes]
+
+
+class PackageSource:
+    """The store first, then the shared directory."""
+
+    def __init__(self, ask_store: Callable[[str], Awaitable[Files]], ask_directory: Callable[[str], Snapshot]) -> None:
+        self._ask_store = ask_store
+        self._ask_directory = ask_directory
+        self._reading: dict[str, asyncio.Task[Snapshot]] = {}
+        """Reads of the shared directory; one that hangs is waited for again, not begun again."""
+
+    async def fetch(self, bundle: str) -> Files:
+        """The files of a bundle. Raises what the store raised, where the shared directory has no better answer."""
+        try:
+            return await self._checked(await self._ask_store(bundle), bundle)
+        except Exception as error:  # lost, or wrong in any way: the directory is asked in its place
+            logger.warning("the adapter store did not deliver bundle %s: %s", bundle, error)
+            try:
+                snapshot = await self._read(bundle)
+                return await self._checked(snapshot.files, bundle)
+            except Exception as other:
+                logger.warning("nor did the shared directory: %s", other)
+            raise
+
+    async def _read(self, bundle: str) -> Snapshot:
+        reading = self._reading.get(bundle)
+        if reading is None:
+            reading = self._reading[bundle] = asyncio.create_task(in_own_thread(self._ask_directory, bundle))
+            reading.add_done_callback(lambda _: self._reading.pop(bundle))
+        return await asyncio.shield(reading)
+
+    async def _checked(self, files: Files, bundle: str) -> Files:
+        digest = await in_own_thread(lambda: Snapshot("", files).bundle_digest)
+        if digest != bundle:
+            raise AdapterRejected(f"asked for bundle {bundle}, got {digest}", code="wrong_package")
+        return files

@@ -1,0 +1,111 @@
+"""Bundles on their way into a replica: each in a task of its own, so that one that is slow or fails delays no other.
+
+A try has a time limit. What fails is tried again, soon at first, then as its circuit breaker allows. Knows when to try,
+not how (`holdings.py`). One event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+
+from adaptrix_core.errors import AdapterUnavailable
+from deployments.replica.packages.circuit_breakers import Breakers
+from deployments.shared.wire import Entry
+
+logger = logging.getLogger(__name__)
+
+TRY_LIMIT_S = 30.0
+"""Time for fetching, verifying and loading one bundle once."""
+REQUEST_WAIT_S = 10.0
+"""A request for a bundle that is on its way waits so long."""
+TRIES_AT_ONCE = 8
+
+
+class Arrivals:
+    """What is being brought."""
+
+    def __init__(
+        self, bring: Callable[[Entry], Awaitable[None]], breakers: Breakers, try_limit_s: float = TRY_LIMIT_S
+    ) -> None:
+        """bring: fetch, verify and load once; returns where it is settled, well or not, raises to be called again."""
+        self._bring = bring
+        self._breakers = breakers
+        self._try_limit_s = try_limit_s
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._room = asyncio.Semaphore(TRIES_AT_ONCE)
+        self._changed = asyncio.Event()
+
+    def start(self, entry: Entry) -> None:
+        """Begin to bring a bundle."""
+        self.stop(entry.bundle)
+        self._tasks[entry.bundle] = asyncio.create_task(self._keep_trying(entry))
+
+    def stop(self, bundle: str) -> None:
+        """Nobody wants it any more."""
+        task = self._tasks.pop(bundle, None)
+        if task is not None:
+            task.cancel()
+        self._breakers.forget(bundle)
+        self._notify()
+
+    def bundles(self) -> list[str]:
+        """What is on its way."""
+        return list(self._tasks)
+
+    async def tried(self, bundles: Iterable[str], timeout_s: float) -> None:
+        """Return once each of these was settled or has failed once, or after ``timeout_s``."""
+        wanted = set(bundles)
+        await self._until(
+            lambda: not any(p in self._tasks and not self._breakers.has_failed(p) for p in wanted), timeout_s
+        )
+
+    async def landed(self, bundle: str) -> None:
+        """Return once a bundle is settled, at once where it is not on its way. Raises AdapterUnavailable."""
+        self._breakers.check(bundle)
+        if bundle not in self._tasks:
+            return
+        is_settled = await self._until(
+            lambda: bundle not in self._tasks or self._breakers.is_open(bundle), REQUEST_WAIT_S
+        )
+        self._breakers.check(bundle)
+        if not is_settled:
+            raise AdapterUnavailable(
+                f"bundle {bundle} is still being loaded after {REQUEST_WAIT_S:.0f} s; send the request again later",
+                retry_after_s=REQUEST_WAIT_S,
+            )
+
+    async def _keep_trying(self, entry: Entry) -> None:
+        bundle = entry.bundle
+        while True:
+            try:
+                async with self._room, asyncio.timeout(self._try_limit_s):
+                    await self._bring(entry)
+            except Exception as error:  # whatever it was, it may be gone the next time
+                shown = self._late(error)
+                self._breakers.failed(bundle, shown)
+                logger.warning("adapter %s could not be loaded: %s", entry.identity, shown)
+            else:
+                self._breakers.forget(bundle)
+                del self._tasks[bundle]
+                self._notify()
+                return
+            self._notify()
+            await asyncio.sleep(self._breakers.retry_in_s(bundle))
+
+    def _late(self, error: Exception) -> Exception:
+        return TimeoutError(f"no result within {self._try_limit_s:g} s") if isinstance(error, TimeoutError) else error
+
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def _until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not condition():
+                    await self._changed.wait()
+        except TimeoutError:
+            return False
+        return True

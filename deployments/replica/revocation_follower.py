@@ -1,0 +1,83 @@
+"""Keeps a replica's revocation list in force and its lease renewed.
+
+Asks the store and waits there for news, so a revocation arrives at once; asks again well before the lease ends. While
+the store does not answer, the list in the shared directory counts: it is signed and numbered all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from adaptrix_core.adapters.trust.revocation import SignedList
+from adaptrix_core.adapters.trust.revocation_lease import RevocationLease
+
+logger = logging.getLogger(__name__)
+
+LONGEST_WAIT_S = 20.0
+RETRY_S = 0.5
+
+Ask = Callable[[int, float], Awaitable[SignedList | None]]
+"""(number known, seconds to wait for another one) -> the list, None where none was ever published."""
+
+
+class RevocationFollower:
+    """Follows one store for one lease."""
+
+    def __init__(
+        self,
+        lease: RevocationLease,
+        ask: Ask,
+        ask_directory: Callable[[], SignedList | None],
+        on_change: Callable[[], Awaitable[None]],
+    ) -> None:
+        """ask_directory: the list in the shared directory; raises OSError where that cannot be reached.
+
+        on_change: called after another list came into force.
+        """
+        self._lease = lease
+        self._ask = ask
+        self._ask_directory = ask_directory
+        self._on_change = on_change
+        self._task: asyncio.Task[None] | None = None
+        self._wait_s = min(LONGEST_WAIT_S, lease.max_age_s / 4)
+
+    async def start(self) -> None:
+        """Confirm the list once, if anybody can, and follow it from now on."""
+        await self.refresh()
+        self._task = asyncio.create_task(self._follow())
+
+    def stop(self) -> None:
+        """Stop following."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def refresh(self) -> None:
+        """Ask now."""
+        await self._renew(0.0)
+
+    async def _follow(self) -> None:
+        while True:
+            if not await self._renew(self._wait_s):
+                await asyncio.sleep(RETRY_S)
+
+    async def _renew(self, wait_s: float) -> bool:
+        """Ask the store, or the shared directory in its place; whether the store had an answer that counts."""
+        asked_at = self._lease.now()
+        try:
+            await self._take(await self._ask(self._lease.list.number, wait_s), asked_at)
+            return True
+        except Exception as error:  # a store may be lost, or say anything: none of it may end the following
+            logger.warning("the adapter store confirms no revocation list: %s", error)
+        asked_at = self._lease.now()
+        try:
+            await self._take(await asyncio.to_thread(self._ask_directory), asked_at)
+        except Exception as error:
+            logger.warning("the shared directory confirms no revocation list: %s", error)
+        return False
+
+    async def _take(self, files: SignedList | None, asked_at: float) -> None:
+        if self._lease.confirm(files, asked_at):
+            logger.info("revocation list %d in force", self._lease.list.number)
+            await self._on_change()

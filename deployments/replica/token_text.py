@@ -1,0 +1,45 @@
+"""What clients are shown of a token: a text of its own, and its bytes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from deployments.shared.wire import Likely
+
+if TYPE_CHECKING:  # loads torch, and only replicas need it
+    from adaptrix_core.engine.rows.token_bytes import TokenBytes
+
+NEVER = -9999.0
+"""In place of minus infinity, which JSON has not; OpenAI's API does the same."""
+
+
+class TokenTexts:
+    """Names the tokens of one base model."""
+
+    def __init__(self, tokenizer: Any, token_bytes: TokenBytes | None) -> None:
+        """Both None for a base without a tokenizer, whose tokens are numbers."""
+        self._tokenizer = tokenizer
+        self._bytes = token_bytes
+
+    def likely(self, token_id: int, logprob: float) -> Likely:
+        """A token that was chosen, or could have been, as clients are told of it."""
+        logprob = max(logprob, NEVER)
+        if self._bytes is None:
+            return Likely(numbered(token_id), token_id, logprob)
+        data = self._bytes.of(token_id)
+        if data is None:
+            return Likely(str(self._tokenizer.convert_ids_to_tokens(token_id)), token_id, logprob)
+        return Likely(shown(data), token_id, logprob, data)
+
+
+def shown(data: bytes) -> str:
+    """The text of these bytes; where they are a part of a character, the bytes, as OpenAI writes them."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return "bytes:" + "".join(f"\\x{byte:02x}" for byte in data)
+
+
+def numbered(token_id: int) -> str:
+    """A token by its number, as vLLM writes it."""
+    return f"token_id:{token_id}"

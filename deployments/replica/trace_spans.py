@@ -1,0 +1,68 @@
+"""The spans of one call in a replica: pinning its adapters, and each row's way through the engine.
+
+The engine measures a row and tells at its end, so the spans of its phases are made then, all at once.
+"""
+
+from __future__ import annotations
+
+from opentelemetry.trace import Span, SpanKind, StatusCode
+
+from adaptrix_core.engine.request import Timings, TokenEvent
+from adaptrix_core.observe.tracing import Tracing, child_of, nanoseconds
+from deployments.shared.wire import GenerateCall
+
+
+class CallSpans:
+    """Made when the call arrives."""
+
+    def __init__(self, tracing: Tracing, call: GenerateCall) -> None:
+        self._tracer = tracing.tracer
+        self._span = self._tracer.start_span("replica", tracing.parent(call.trace), SpanKind.SERVER)
+        self._span.set_attribute("adaptrix.call", call.request_id)
+        if call.resume:
+            self._span.set_attribute("adaptrix.resumed_tokens", sum(len(row.token_ids) for row in call.resume))
+        self._context = child_of(self._span)
+
+    def begin(self, name: str) -> Span:
+        """Something that the replica does for the call; whoever begins it ends it."""
+        return self._tracer.start_span(name, self._context)
+
+    def row_ended(self, event: TokenEvent, timings: Timings) -> None:
+        """A row's last event has come."""
+        start, end = timings.arrived_at, timings.arrived_at + timings.total_s
+        attributes: dict[str, str | int | list[int]] = {
+            "adaptrix.row": event.index,
+            "adaptrix.finish_reason": str(event.finish_reason),
+            "adaptrix.preemptions": timings.num_preemptions,
+            "adaptrix.taken_over_tokens": list(timings.taken_over),
+            "gen_ai.usage.input_tokens": event.num_prompt_tokens,
+            "gen_ai.usage.output_tokens": event.position + (event.token_id is not None) - event.num_prompt_tokens,
+        }
+        row = self._tracer.start_span("engine", self._context, attributes=attributes, start_time=nanoseconds(start))
+        if event.error is not None:
+            row.set_status(StatusCode.ERROR)
+        phases = child_of(row)
+        for name, began, ended in _phases(timings):
+            span = self._tracer.start_span(name, phases, start_time=nanoseconds(start + began))
+            span.end(nanoseconds(start + ended))
+        row.end(nanoseconds(end))
+
+    def end(self, error: BaseException | None) -> None:
+        """The call is over; ``error`` where it did not get to its end: failed, or given up by its caller."""
+        if isinstance(error, Exception):
+            self._span.set_status(StatusCode.ERROR, type(error).__name__)
+        elif error is not None:
+            self._span.set_attribute("adaptrix.given_up", True)
+        self._span.end()
+
+
+def _phases(timings: Timings) -> list[tuple[str, float, float]]:
+    """Name, begin and end of what a row went through, in seconds since its arrival."""
+    loading = timings.queued_s - timings.load_s
+    phases = [("queue", 0.0, loading)]
+    if timings.load_s:
+        phases.append(("adapter.load", loading, timings.queued_s))
+    if timings.first_token_s:
+        phases.append(("prefill", timings.queued_s, timings.first_token_s))
+        phases.append(("decode", timings.first_token_s, timings.total_s))
+    return phases

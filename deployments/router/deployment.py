@@ -1,0 +1,138 @@
+"""The router deployment: decides who answers, from the text alone, and steps out of the way.
+
+Follows the store's catalogue, and where the replicas have the adapters. What it reads there is unverified text, so it
+can choose badly but never load anything. Nothing is remembered of a conversation: `SemanticRouter` finds the previous
+adapter again by deciding over the earlier user turns that the client sends, so routers that know the same give the same
+answer. Embeddings of recent texts are cached, each tenant's for itself; texts that arrive while others are being
+embedded are embedded together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ray import serve
+
+from adaptrix_core.config import Settings
+from adaptrix_core.engine.tenant_queue import TenantQueue
+from adaptrix_core.errors import InvalidRequest
+from adaptrix_core.observe.logs import start_logging
+from adaptrix_core.observe.tracing import current_span, start_tracing
+from adaptrix_core.routing.conversation import user_turns
+from adaptrix_core.routing.near_tie import ABSENT
+from adaptrix_core.sections import RouterSettings
+from deployments.router.residency_follower import ResidencyFollower
+from deployments.shared.catalogue import Catalogue
+from deployments.shared.loopback import keep_to_loopback
+from deployments.shared.wire import Entry, RouteAnswer
+from deployments.store.catalogue_follower import StoreFollower
+from deployments.store.handle import namespace_of
+
+if TYPE_CHECKING:
+    from adaptrix_core.routing.calibration import Calibration
+    from adaptrix_core.routing.embedder import TextEmbedder, Vectors
+    from adaptrix_core.routing.policy import Decision
+
+BATCH = 32
+"""Requests whose texts are embedded together."""
+
+EMBEDDINGS_WAITING = 64
+"""Requests for embeddings of one tenant that may wait."""
+
+
+class RouterReplica:
+    """Serves decisions and embeddings."""
+
+    async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]  # Serve awaits it
+        # Seconds of imports (torch, sentence-transformers): only a router replica pays for them.
+        from adaptrix_core.routing.embedder import TextEmbedder
+        from adaptrix_core.routing.semantic import SemanticRouter
+
+        keep_to_loopback()
+        self._embedder = await asyncio.to_thread(TextEmbedder, settings.router.embedder)
+        self._router = await asyncio.to_thread(SemanticRouter, self._embedder, (), calibration_of(settings.router))
+        self._embedding = TenantQueue("inputs", threads=4, at_once=1, max_waiting=EMBEDDINGS_WAITING)
+        self._entries: list[Entry] = []
+        context = serve.get_replica_context()
+        start_logging(settings.observe)
+        self._tracing = start_tracing(settings.observe, "router", context.replica_id.unique_id)
+        self._follower = StoreFollower(settings.adapters, namespace_of(context.app_name), self._on_catalogue)
+        await self._follower.start()
+        self._residency = ResidencyFollower(self._ask_residency)
+        self._residency.start()
+
+    async def route(
+        self, messages: list[dict[str, str]], salt: bytes = b"", trace: Mapping[str, str] | None = None
+    ) -> RouteAnswer:
+        """Who should answer ``messages``. ``salt``: the tenant's. ``trace``: W3C headers. Raises InvalidRequest."""
+        with current_span(self._tracing.tracer, "router.decide", self._tracing.parent(trace or {})) as span:
+            turns = user_turns(messages)
+            rows = self._embedder.known(turns, salt)
+            if rows is None:
+                rows = await self._embed_together((turns, salt))
+            by_bundle = self._residency.bundles
+            # Before the first answer of the store nothing is preferred to anything.
+            residency = {e.name: by_bundle.get(e.bundle, ABSENT) for e in self._entries} if by_bundle else {}
+            answer = answer_of(self._router.decide_embedded(rows, residency=residency))
+            span.set_attribute("adaptrix.route.score", answer.score)
+            return answer
+
+    async def embed(
+        self, texts: Sequence[str], dimensions: int | None, salt: bytes = b""
+    ) -> tuple[list[list[float]], int]:
+        """One vector per text, and how many tokens were read. Raises InvalidRequest for other ``dimensions``."""
+        return await self._embedding.run(salt, embedded, self._embedder, texts, dimensions, salt)
+
+    # No wait: a request that finds the model idle goes at once, and those that come meanwhile make the next batch.
+    @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=0.0)
+    async def _embed_together(self, asked: list[tuple[list[str], bytes]]) -> list[Vectors]:
+        return await asyncio.to_thread(self._embedder.embed_groups, asked)
+
+    async def _ask_residency(self) -> Mapping[str, str]:
+        bundles: Mapping[str, str] = await self._follower.store.residency.options(max_task_retries=0).remote()
+        return bundles
+
+    async def _on_catalogue(self, catalogue: Catalogue) -> None:
+        from adaptrix_core.routing.catalogue import RouteCard
+
+        entries = catalogue.newest()
+        cards = [RouteCard(entry.name, entry.description, entry.examples) for entry in entries]
+        await asyncio.to_thread(self._router.update, cards)
+        self._entries = entries
+
+
+def embedded(
+    embedder: TextEmbedder, texts: Sequence[str], dimensions: int | None, salt: bytes = b""
+) -> tuple[list[list[float]], int]:
+    """One vector per text, and how many tokens were read. Raises InvalidRequest for other ``dimensions``."""
+    if dimensions not in (None, embedder.dimension):
+        raise InvalidRequest(
+            f"dimensions is {dimensions}; the embedding model has {embedder.dimension}: leave it out",
+            param="dimensions",
+        )
+    return embedder.embed(texts, salt).tolist(), embedder.num_tokens(texts)
+
+
+def answer_of(decision: Decision) -> RouteAnswer:
+    """The decision in plain data, for other processes."""
+    from adaptrix_core.routing.policy import Resolved
+
+    assert isinstance(decision, Resolved), "semantic routing settles every decision itself"
+    return RouteAnswer(
+        mix=tuple(decision.mix_names.items()),
+        scores=dict(decision.scores),
+        score=decision.score,
+        confidence=decision.confidence,
+        reason=decision.reason,
+        previous=decision.previous,
+    )
+
+
+def calibration_of(settings: RouterSettings) -> Calibration:
+    """The thresholds that the settings ask for. Raises ConfigError."""
+    from adaptrix_core.routing.calibration import Calibration, load_calibration
+
+    calibration = Calibration() if settings.calibration_file is None else load_calibration(settings.calibration_file)
+    return calibration if settings.threshold is None else calibration.with_threshold(settings.threshold)

@@ -1,0 +1,74 @@
+"""Where adapters' weights are in the whole cluster, as the router knows it: a little late, and cheap to know.
+
+The replicas' reports are the truth; the store keeps the last of each. Knows no names of adapters, only bundles.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+from ray.exceptions import RayError
+
+from adaptrix_core.routing.near_tie import LOAD_COST
+from deployments.shared.wire import Report
+
+logger = logging.getLogger(__name__)
+
+POLL_S = 1.0
+"""As often as replicas report."""
+ANSWER_S = 5.0
+"""A store that says nothing for so long is taken for lost."""
+FORGET_S = 15.0
+"""What was known is forgotten after so long without an answer: a router that knows nothing prefers nobody."""
+
+
+def warmest(reports: Iterable[Report]) -> dict[str, str]:
+    """By bundle, the residency (device, host or disk) where it is cheapest to load; others are on no replica."""
+    best: dict[str, str] = {}
+    for report in reports:
+        for bundle, holding in report.held.items():
+            if bundle not in best or LOAD_COST[holding.residency] < LOAD_COST[best[bundle]]:
+                best[bundle] = holding.residency
+    return best
+
+
+class ResidencyFollower:
+    """Asks about once a second; readers never wait."""
+
+    def __init__(
+        self, ask: Callable[[], Awaitable[Mapping[str, str]]], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._ask = ask
+        self._clock = clock
+        self._known_at = clock()
+        self._task: asyncio.Task[None] | None = None
+        self.bundles: Mapping[str, str] = {}
+        """Residency by bundle, as `warmest` gives it."""
+
+    def start(self) -> None:
+        """Ask from now on."""
+        self._task = asyncio.create_task(self._follow())
+
+    def stop(self) -> None:
+        """Ask no more."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def refresh(self) -> None:
+        """Ask now."""
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                self.bundles = await self._ask()
+            self._known_at = self._clock()
+        except (RayError, TimeoutError) as error:
+            logger.warning("the adapter store does not say where adapters are: %s", error)
+            if self._clock() - self._known_at > FORGET_S:
+                self.bundles = {}
+
+    async def _follow(self) -> None:
+        while True:
+            await self.refresh()
+            await asyncio.sleep(POLL_S)

@@ -1,0 +1,93 @@
+"""The catalogue of adapters, as everybody but the store sees it: immutable, versioned, searchable by name.
+
+Knows names and versions. Does not know files, replicas or whether an adapter is any good.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from adaptrix_core.errors import AdapterNotFound, AdapterRejected, AdapterUnavailable
+from deployments.shared.wire import Entry
+
+MAX_SHOWN = 80
+LATEST = "latest"
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All entries at one moment. ``version`` changes with every change; versions are equal or not, never ordered."""
+
+    version: str
+    entries: tuple[Entry, ...] = ()
+    unloaded: tuple[str, ...] = ()
+    """Names of shipped adapters that were unloaded: their files are there, and a load of the name brings them back."""
+
+    def listed(self) -> Iterator[Entry]:
+        """Entries that were taken in, those included that nobody may ask for."""
+        return (entry for entry in self.entries if not entry.staged)
+
+    def servable(self) -> Iterator[Entry]:
+        """Entries that may be asked for by name."""
+        return (entry for entry in self.listed() if entry.withheld is None)
+
+    def newest(self) -> list[Entry]:
+        """What each bare name means, by name: the newest good version, or the newest where none is good."""
+        best: dict[str, Entry] = {}
+        for entry in self.servable():
+            held = best.get(entry.name)
+            if held is None or _preference(entry) > _preference(held):
+                best[entry.name] = entry
+        return [best[name] for name in sorted(best)]
+
+    def find(self, wanted: str) -> Entry | None:
+        """The entry called ``name`` or ``name@latest`` (what the bare name means) or ``name@version``, or None."""
+        return max((entry for entry in self.called(wanted) if entry.withheld is None), key=_preference, default=None)
+
+    def called(self, wanted: str) -> list[Entry]:
+        """All entries called ``name`` (or ``name@latest``) or ``name@version``, withheld ones included."""
+        name, _, version = wanted.removesuffix(f"@{LATEST}").partition("@")
+        return [entry for entry in self.listed() if entry.name == name and version in ("", entry.version)]
+
+    def not_found(
+        self, wanted: str, others: tuple[str, ...] = (), param: str | None = "model"
+    ) -> AdapterNotFound | AdapterRejected | AdapterUnavailable:
+        """The error for a name that `find` does not find: why it is withheld; or the nearest names, or all names."""
+        withheld = max(self.called(wanted), key=_preference, default=None)
+        if withheld is not None and withheld.withheld is not None:
+            if not withheld.withheld.is_final:
+                return AdapterUnavailable(withheld.withheld.message, code=withheld.withheld.code, param=param)
+            return AdapterRejected(withheld.withheld.message, code=withheld.withheld.code, param=param)
+        if wanted in self.unloaded:
+            return AdapterNotFound(
+                f"the adapter {wanted!r} was unloaded; it is shipped, so `adaptrix load {wanted}` (POST "
+                f"/v1/load_lora_adapter with lora_path {wanted!r}) brings it back",
+                code="model_not_found",
+                param=param,
+            )
+        names = [entry.name for entry in self.newest()]
+        known = [*others, *([e.identity for e in self.servable()] if "@" in wanted else names)]
+        near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(known) or 'none'}"
+        return AdapterNotFound(
+            f"the model {shortened(wanted)!r} does not exist; {hint} (GET /v1/models lists all)",
+            code="model_not_found",
+            param=param,
+        )
+
+
+def _preference(entry: Entry) -> tuple[bool, tuple[int, ...]]:
+    return not entry.is_refused, version_key(entry.version)
+
+
+def shortened(name: str) -> str:
+    """A name that a caller made up, short enough to be shown again."""
+    return name if len(name) <= MAX_SHOWN else f"{name[:MAX_SHOWN]}…"
+
+
+def version_key(version: str) -> tuple[int, ...]:
+    """Sort key of ``1``, ``1.2`` or ``1.2.3``; missing parts count as 0."""
+    parts = [int(part) for part in version.split(".")]
+    return (*parts, *[0] * (3 - len(parts)))

@@ -1,0 +1,262 @@
+"""What ingress, replicas and store say to each other.
+
+Plain frozen data that pickles quickly and means the same in every process. Knows no Ray, no HTTP and no tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from adaptrix_core.errors import AdaptrixError
+
+BundleMix = tuple[tuple[str, float], ...]
+"""A mix as the ingress resolved it: (bundle digest, weight) per term; ``()`` is the base model alone."""
+
+
+Sampling = Mapping[str, tuple[float, str]]
+"""By name, what a request that leaves a value open is sampled by, and who asks for it (`explained` in the core)."""
+
+
+@dataclass(frozen=True)
+class RowSoFar:
+    """What the client has of one row."""
+
+    token_ids: tuple[int, ...] = ()
+    is_finished: bool = False
+
+
+@dataclass(frozen=True)
+class GenerateCall:
+    """One prompt for one replica, resolved once at the ingress so that any replica could serve it."""
+
+    request_id: str
+    prompt: str | tuple[int, ...] | tuple[Mapping[str, str], ...]
+    """Raw text, token ids, or chat messages ``{"role", "content"}``."""
+    mixes: tuple[BundleMix, ...]
+    """One mix per fork; one entry means no fork."""
+    sampling: Mapping[str, Any]
+    """Keyword arguments of ``SamplingParams``; the seed is already chosen."""
+    salt: bytes
+    """Keeps the caches of tenants apart."""
+    response_format: Mapping[str, Any] | None = None
+    """The JSON schema that the text must satisfy; None for free text."""
+    priority: int = 0
+    """Lower is more urgent."""
+    timeout_s: float | None = None
+    """Seconds after its arrival at the replica at which the call ends, done or not; None for never."""
+    is_streamed: bool = True
+    """Whether somebody reads the answer while it is written."""
+    is_alone: bool = True
+    """Whether its request has no other prompts."""
+    refused_by: tuple[str, ...] = ()
+    """Replicas that could not take this call a moment ago."""
+    trace: Mapping[str, str] = field(default_factory=dict)
+    """W3C trace context headers of the request; empty where it is not traced."""
+    resume: tuple[RowSoFar, ...] = ()
+    """One entry per row where another replica began with the call; this one goes on
+    (`generation/continue_elsewhere.py`)."""
+    is_suspect: bool = False
+    """Whether the call may be what ended the replicas that it has lost."""
+
+
+@dataclass(frozen=True)
+class Likely:
+    """One candidate of a token position, with its natural-log probability."""
+
+    token: str
+    token_id: int
+    logprob: float
+    data: bytes | None = None
+    """The token's own bytes, maybe a part of a character; None where it is no part of the text."""
+
+
+@dataclass(frozen=True)
+class RowTimes:
+    """How a row went, as its engine measured it (`Timings` in the core); seconds."""
+
+    queued_s: float
+    load_s: float
+    """The last part of ``queued_s``: putting adapters on the device."""
+    prefill_s: float
+    """From joining the batch to the first token; 0.0 where there was none."""
+    decode_s: float
+    """From the first token to the end."""
+    total_s: float
+    taken_over: tuple[int, ...]
+    """Tokens found in the cache, by span."""
+    num_preemptions: int
+
+
+class Piece(NamedTuple):
+    """One token of one row. Every row ends in exactly one piece with ``finish_reason``.
+
+    A tuple, as there is one for every token: it is made and unpickled in a fraction of a dataclass's time.
+    """
+
+    row: int
+    token_id: int | None
+    position: int
+    text: str
+    """Whole characters only; may be empty while a character is incomplete."""
+    logprob: Likely | None
+    top: tuple[Likely, ...]
+    finish_reason: str | None
+    error: str | None
+    prompt_tokens: int
+    times: RowTimes | None = None
+    """On a row's last piece only."""
+    prompt_token_ids: tuple[int, ...] = ()
+    """On a call's first piece only: the prompt as the replica read it."""
+    failure: AdaptrixError | None = None
+    """With ``error`` where the row ended in one."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One adapter in the catalogue. The text in it is not verified: only replicas verify packages."""
+
+    name: str
+    version: str
+    package: str
+    """Package digest: what is signed, revoked and reported."""
+    bundle: str
+    """Digest of package and signature: what is stored, verified and held, and what replicas are asked for."""
+    description: str = ""
+    examples: tuple[str, ...] = ()
+    shipped: bool = False
+    """True when it lies in the shipped directory, False when it was loaded at run time."""
+    staged: bool = False
+    """True while replicas are still trying it out: they hold it, nobody can ask for it by name."""
+    loaded_at: int = 0
+    """Seconds since the epoch."""
+    revision: str = ""
+    """Changes whenever the same bundle is offered again, so that replicas verify it again."""
+    signed_name: str = ""
+    """The name in the signed metadata; empty for a PEFT directory, which has none."""
+    withheld: Refusal | None = None
+    """Why nobody is served by this entry, whatever replicas hold: its name is another's."""
+    is_refused: bool = False
+    """Whether every replica refuses it: it gives way to other versions of its name."""
+
+    @property
+    def identity(self) -> str:
+        """Public identity, ``name@version``."""
+        return f"{self.name}@{self.version}"
+
+    @property
+    def is_alias(self) -> bool:
+        """Whether it is listed under another name than the signed one."""
+        return self.signed_name not in ("", self.name)
+
+    @property
+    def is_good(self) -> bool:
+        """Whether it can be served, as far as is known."""
+        return self.withheld is None and not self.is_refused
+
+
+@dataclass(frozen=True)
+class Holding:
+    """An adapter that a replica fetched, verified and can serve."""
+
+    weights_digest: str
+    signer: Signer | None
+    """None where nothing was verified."""
+    residency: str
+    """device, host or disk."""
+    warnings: tuple[str, ...] = ()
+    sampling: Sampling = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a replica will not serve a bundle. It is not tried again until the catalogue offers it anew."""
+
+    code: str
+    message: str
+    is_final: bool = True
+    """False where it is tried again without being asked, because nothing is known to be wrong with the bundle."""
+
+
+@dataclass(frozen=True)
+class Signer:
+    """A trusted key that a replica found to have signed something."""
+
+    key: str
+    """Fingerprint."""
+    name: str
+    """What the key is called where it is trusted."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a replica found when it verified the bundle that a staged entry offers."""
+
+    refusal: Refusal | None = None
+    """None: it is good."""
+    signer: Signer | None = None
+    """None where nothing was verified."""
+
+
+@dataclass(frozen=True)
+class AdapterNumbers:
+    """What one replica counts about one bundle, for /metrics."""
+
+    rows_running: int = 0
+    rows_waiting: int = 0
+    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """``hit | load | eviction`` to tier (``device | host | disk``) to how often since the replica started."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one replica says about itself, about once a second."""
+
+    replica_id: str
+    base_id: str
+    context_length: int
+    catalogue_version: str
+    """The catalogue that this replica has caught up with."""
+    held: Mapping[str, Holding] = field(default_factory=dict)
+    """By bundle digest."""
+    refused: Mapping[str, Refusal] = field(default_factory=dict)
+    """By bundle digest."""
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    """By revision, of the staged entries."""
+    stats: Mapping[str, float] = field(default_factory=dict)
+    """Numbers of the engine, for /metrics."""
+    adapters: Mapping[str, AdapterNumbers] = field(default_factory=dict)
+    """By bundle digest, where there is something to say."""
+    revocations: int = 0
+    """Number of the revocation list in force on this replica."""
+    actor_id: str | None = None
+    """Ray's id of the replica's process; None where it is no actor."""
+    sampling: Sampling = field(default_factory=dict)
+    """Of the base model alone."""
+
+
+@dataclass(frozen=True)
+class Revoked:
+    """What became of a revocation list that was put in force."""
+
+    number: int
+    confirmed: tuple[str, ...]
+    """Replicas that have it."""
+    waiting: tuple[str, ...]
+    """Live replicas that have not said so yet; each refuses all adapters once its lease ends."""
+
+
+@dataclass(frozen=True)
+class RouteAnswer:
+    """What the router decided, ready for headers and for /v1/route."""
+
+    mix: tuple[tuple[str, float], ...]
+    """(adapter name, weight); ``()`` is the base model."""
+    scores: Mapping[str, float]
+    score: float
+    """The chosen adapter's; where the base was chosen, the best, which was not enough."""
+    confidence: float
+    reason: str
+    previous: str | None = None
+    """Adapter that the earlier turns of this conversation were routed to."""

@@ -1,0 +1,369 @@
+"""The adapter store: one named, detached actor that owns the catalogue and hands out package files.
+
+It survives replicas and redeployments, restarts from disk (`disk.py`), and is asked to retire when its settings
+change. Nobody trusts it: replicas check every byte they fetch, and every revocation list. Loading and unloading are
+decided here, once, by what the live replicas report. Everybody else follows the catalogue with `watch`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray
+
+from adaptrix_core.adapters.package.about import about_package
+from adaptrix_core.adapters.package.snapshot import Snapshot
+from adaptrix_core.adapters.trust.revocation import SignedList
+from adaptrix_core.errors import (
+    AdapterBusy,
+    AdapterRejected,
+    AdapterUnavailable,
+    Conflict,
+    RequestTimeout,
+)
+from adaptrix_core.sections import AdapterSettings
+from deployments.router.residency_follower import warmest
+from deployments.shared.catalogue import LATEST, Catalogue
+from deployments.shared.own_thread import in_own_thread
+from deployments.shared.wire import Entry, Report, Revoked, Signer
+from deployments.store.adapter_usage import HotAdapters
+from deployments.store.disk import StoreFiles
+from deployments.store.handle import fingerprint
+from deployments.store.name_book import NameBook
+from deployments.store.package_cache import Shelf
+from deployments.store.package_files import describe
+from deployments.store.replica_reports import Presence
+from deployments.store.revocation_list import RevocationBoard
+from deployments.store.standing import (
+    first_signed,
+    newest_verified,
+    refuse_conflicting,
+    refuse_downgrade,
+    refuse_foreign,
+    refused_by_all,
+    with_standing,
+)
+
+logger = logging.getLogger(__name__)
+
+SETTLE_TIMEOUT_S = 300.0
+REVOKE_TIMEOUT_S = 10.0
+WATCH_S = 20.0
+SHELF_BYTES = 256 * 1024 * 1024
+"""Packages that were asked for stay in shared memory, for other replicas to ask."""
+
+
+class AdapterStore:
+    """The actor's class. All methods run in one event loop, so state between two awaits is consistent."""
+
+    def __init__(self, settings: AdapterSettings) -> None:
+        self._fingerprint = fingerprint(settings)
+        self._files = StoreFiles(settings.dir, settings.state_dir)
+        self._board = RevocationBoard(settings.state_dir, settings.trusted_keys_dir)
+        self._names = NameBook(settings.state_dir, settings.trusted_keys_dir)
+        self._is_owned = settings.trust != "off"
+        self._refused: set[str] = set()
+        """Bundles that no live replica accepts."""
+        self._presence = Presence()
+        self._hot = HotAdapters()
+        # Versions of two lives of the store never look alike, so followers notice a restart.
+        self._life = secrets.token_hex(4)
+        self._count = 0
+        entries = self._files.open()
+        self._board.open()
+        self._names.open({entry.bundle for entry in entries})
+        self._entries = self._judged(entries)
+        self._busy: set[str] = set()
+        self._shelf = Shelf(self._put, SHELF_BYTES)
+        self._about: dict[str, dict[str, Any]] = {}
+        self._poll_s = settings.poll_s
+        self._looking: asyncio.Task[None] | None = None
+        logger.info("adapter store holds %d adapters", len(self._entries))
+
+    async def retire_unless(self, wanted: str) -> None:
+        """End this actor for good if it was made with other settings; the next to ask makes a new one."""
+        if wanted != self._fingerprint:
+            ray.actor.exit_actor()
+
+    async def watch(self, known_version: str | None) -> Catalogue:
+        """The catalogue, as soon as it differs from ``known_version``; unchanged after `WATCH_S`."""
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._keep_looking())
+        await self._presence.until(lambda: self._version() != known_version, WATCH_S)
+        return self._catalogue()
+
+    async def watch_revocations(self, known_number: int, wait_s: float) -> SignedList | None:
+        """The revocation list, as soon as its number is another one; the same after ``wait_s``. None: there is none."""
+        await self._presence.until(lambda: self._board.list.number != known_number, wait_s)
+        return self._board.files
+
+    async def revoke(self, files: SignedList) -> Revoked:
+        """Put a signed revocation list in force; returns once every live replica has it, or after a few seconds.
+
+        Raises AdapterRejected (not signed by a trusted key, malformed) or Conflict (not newer than the one in force).
+        """
+        later = await asyncio.to_thread(self._board.publish, files)
+        # A new version of the catalogue, too: what is revoked no more has to be fetched again.
+        await self._publish(self._entries)
+        done, waiting = await self._presence.settle(lambda r: r.revocations >= later.number, REVOKE_TIMEOUT_S)
+        logger.info("revocation list %d in force, %d packages", later.number, len(later.revoked))
+        return Revoked(later.number, tuple(r.replica_id for r in done), tuple(r.replica_id for r in waiting))
+
+    async def fetch(self, bundle: str) -> list[ray.ObjectRef]:
+        """``[reference to {file name: uint8 array}]``: in a list, so that the bytes do not pass through this reply."""
+        return [await self._shelf.get(bundle)]
+
+    async def num_disk_reads(self) -> int:
+        """How often a bundle was read to be handed out."""
+        return self._shelf.num_reads
+
+    async def read(self, bundle: str) -> Snapshot:
+        """The files of a bundle, as they are on disk. Raises AdapterNotFound or AdapterRejected."""
+        return await in_own_thread(self._files.read, bundle)
+
+    async def about(self, bundle: str) -> dict[str, Any]:
+        """What a bundle says about itself (`about_package`). Raises AdapterNotFound or AdapterRejected."""
+        if bundle not in self._about:
+            self._about[bundle] = about_package(await self.read(bundle))
+        return self._about[bundle]
+
+    async def report(self, report: Report) -> None:
+        """Take note of what a replica holds, refuses and has found out about signers."""
+        self._hot.note(report)
+        await self._note_signers(report)
+        await self._presence.note(report)  # wakes those who wait for it, so signers are known by then
+        live = self._presence.live()
+        refused = refused_by_all((r.held for r in live), (r.refused for r in live))
+        if refused != self._refused:
+            self._refused = refused
+            await self._publish(self._entries)
+
+    async def hot(self, count: int) -> list[str]:
+        """The bundles used most lately over all replicas, most used first."""
+        return self._hot.top(count)
+
+    async def overview(self) -> tuple[Catalogue, list[Report]]:
+        """The catalogue and the last report of each live replica."""
+        return self._catalogue(), self._presence.live()
+
+    async def residency(self) -> dict[str, str]:
+        """By bundle, where it is nearest to running on any live replica (`residency.warmest`)."""
+        return warmest(self._presence.live())
+
+    async def load(self, name: str, path: str, allow_downgrade: bool = False) -> Entry:
+        """Offer the adapter at ``path`` to every replica; durable and usable on all of them when this returns.
+
+        path: a directory, or the name of a shipped adapter that was unloaded.
+        Raises AdapterExists (that version is there), AdapterBusy (the name is being loaded or unloaded), Conflict (the
+        name is another's, or an older version would take it), AdapterRejected (a replica refused it), RequestTimeout.
+        A load that fails leaves nothing behind.
+        """
+        if name in self._busy:
+            raise _busy(name)
+        async with self._alone(name):
+            take = self._files.take_shipped if path in self._catalogue().unloaded else self._files.take
+            return await self._admit(await asyncio.to_thread(take, name, Path(path)), allow_downgrade)
+
+    async def publish(self, files: Mapping[str, bytes], allow_downgrade: bool = False) -> tuple[Entry, bool]:
+        """As `load`, from the files themselves, under the name they give; whether it is new.
+
+        Publishing the same contents again changes nothing, but what was sent has to pass every check all the same.
+        Raises Conflict where that version has other contents.
+        """
+        snapshot = Snapshot("upload", files)
+        wanted = await asyncio.to_thread(describe, snapshot)  # hashes all of it
+        await self._presence.until(lambda: wanted.name not in self._busy, SETTLE_TIMEOUT_S)
+        if wanted.name in self._busy:
+            raise _busy(wanted.name)
+        async with self._alone(wanted.name):
+            there = Catalogue("", self._entries).find(wanted.identity)
+            if there is None or there.package == wanted.package:
+                staged = await asyncio.to_thread(self._files.take_files, wanted.name, snapshot)
+                if there is None:
+                    return await self._admit(staged, allow_downgrade), True
+                await self._verify(staged)
+                return there, False
+            raise Conflict(
+                f"adapter {there.identity!r} is published already with other contents (package {there.package}, sent "
+                f"{wanted.package}); give yours another version",
+                code="version_conflict",
+            )
+
+    async def unload(self, wanted: str, allow_downgrade: bool = False) -> list[Entry]:
+        """Remove ``name`` or ``name@version``; returns once no live replica holds it any more (they drain first).
+
+        Raises AdapterNotFound, AdapterBusy, Conflict (the name would mean an older version), RequestTimeout.
+        """
+        name = wanted.partition("@")[0]
+        if name in self._busy:
+            raise _busy(name)
+        catalogue = self._catalogue()
+        newest = catalogue.find(wanted)
+        gone = [newest] if newest is not None and wanted.endswith(f"@{LATEST}") else catalogue.called(wanted)
+        if not gone:
+            raise catalogue.not_found(wanted, param="lora_name")
+        refuse_downgrade(gone, self._entries, allow_downgrade)
+        async with self._alone(name):
+            await asyncio.to_thread(self._files.remove, gone)
+            revisions = {entry.revision for entry in gone}
+            await self._publish(tuple(entry for entry in self._entries if entry.revision not in revisions))
+            left = Catalogue("", self._entries).find(name)
+            if left is not None and not left.is_alias:
+                await self._remember(newest={name: left.version})
+            bundles = {entry.bundle for entry in gone}
+            # Another name may come to mean the same bundle meanwhile: then it is not waited for.
+            await self._settle(
+                lambda report: not (bundles & report.held.keys()) - {entry.bundle for entry in self._entries},
+                f"unloading {wanted!r}",
+            )
+        for bundle in bundles - {entry.bundle for entry in self._entries}:
+            self._shelf.drop(bundle)
+            self._about.pop(bundle, None)
+        return gone
+
+    async def _admit(self, entry: Entry, allow_downgrade: bool) -> Entry:
+        """Take a staged entry in once every replica has verified it; what is refused leaves nothing behind."""
+        try:
+            await asyncio.to_thread(self._names.look)
+            refuse_conflicting(entry, self._entries, self._names, allow_downgrade)
+            signer = await self._offer(entry)
+            await asyncio.to_thread(self._register, entry, signer, allow_downgrade)
+            committed = await asyncio.to_thread(self._files.commit, entry)
+        except BaseException:
+            await self._withdraw(entry)
+            raise
+        await self._publish(tuple(committed if e.revision == entry.revision else e for e in self._entries))
+        logger.info("adapter %s loaded, package %s", committed.identity, committed.package)
+        return committed
+
+    def _register(self, entry: Entry, signer: Signer | None, allow_downgrade: bool) -> None:
+        """Write down who signed a new entry; a name that nobody owns is its signer's from now on. Raises Conflict."""
+        if self._is_owned:
+            refuse_foreign(entry, signer, self._entries, self._names)
+        first = {entry.name: signer} if signer is not None and not entry.is_alias else None
+        # A lower version than before was asked for in so many words; a higher one is noted when it is served.
+        newest = {entry.name: entry.version} if allow_downgrade and not entry.is_alias else None
+        self._names.note({entry.bundle: signer}, first, newest)
+
+    async def _verify(self, entry: Entry) -> None:
+        """Have a staged entry verified by every replica, and forget it. Raises as `_admit`."""
+        try:
+            signer = await self._offer(entry)
+            if self._is_owned:
+                refuse_foreign(entry, signer, self._entries, self._names)
+        finally:
+            await self._withdraw(entry)
+
+    async def _withdraw(self, entry: Entry) -> None:
+        await self._publish(tuple(other for other in self._entries if other.revision != entry.revision))
+        await asyncio.to_thread(self._files.discard, entry)
+
+    @asynccontextmanager
+    async def _alone(self, name: str) -> AsyncIterator[None]:
+        """Nobody else loads, publishes or unloads ``name`` meanwhile."""
+        self._busy.add(name)
+        try:
+            yield
+        finally:
+            self._busy.discard(name)
+            await self._presence.wake()
+
+    async def _put(self, bundle: str) -> tuple[ray.ObjectRef, int]:
+        files = (await self.read(bundle)).files
+        reference = ray.put({name: np.frombuffer(data, np.uint8) for name, data in files.items()})
+        return reference, sum(map(len, files.values()))
+
+    async def _keep_looking(self) -> None:
+        """Follow the shipped adapters' files."""
+        while True:
+            await asyncio.sleep(self._poll_s)
+            try:
+                transferred = await asyncio.to_thread(self._names.look)
+                if await asyncio.to_thread(self._files.look) or transferred:
+                    await self._publish(self._files.with_shipped(e for e in self._entries if not e.shipped))
+            except Exception as error:  # a directory or bucket that cannot be listed now may be there again later
+                logger.warning("could not look for new adapters: %s", error)
+
+    async def _offer(self, entry: Entry) -> Signer | None:
+        """Have every replica verify a staged entry's bundle; who signed it. Raises AdapterRejected, AdapterUnavailable.
+
+        None where the policy lets bundles pass whose signature is not verified.
+        """
+        await self._publish((*self._entries, entry))
+        reports = await self._settle(lambda r: entry.revision in r.verdicts, f"loading {entry.identity!r}")
+        refusals = [(r, refusal) for r in reports if (refusal := r.verdicts[entry.revision].refusal) is not None]
+        if refusals:
+            report, refusal = refusals[0]
+            shown = (
+                f"{refusal.message} (refused by {len(refusals)} of {len(reports)} replicas, first {report.replica_id})"
+            )
+            if refusal.code == AdapterUnavailable.code:
+                raise AdapterUnavailable(shown)
+            raise AdapterRejected(shown, code=refusal.code)
+        return reports[0].verdicts[entry.revision].signer
+
+    async def _settle(self, done: Callable[[Report], bool], what: str) -> list[Report]:
+        """Wait until every live replica has caught up and is ``done``; at least one must be live."""
+        count = self._count
+        settled, waiting = await self._presence.settle(
+            lambda report: self._caught_up(report, count) and done(report), SETTLE_TIMEOUT_S
+        )
+        if waiting or not settled:
+            raise RequestTimeout(
+                f"{what} took more than {SETTLE_TIMEOUT_S:.0f} s; waiting for "
+                f"{', '.join(r.replica_id for r in waiting) or 'any replica to report'}; see GET /v1/adapters, then "
+                "try again"
+            )
+        return settled
+
+    def _caught_up(self, report: Report, count: int) -> bool:
+        life, _, number = report.catalogue_version.partition(":")
+        return life == self._life and int(number) >= count
+
+    async def _note_signers(self, report: Report) -> None:
+        """Who signed what this replica holds; names that nobody owned get an owner by it."""
+        new = {bundle: held.signer for bundle, held in report.held.items() if not self._names.knows(bundle)}
+        if not new:
+            return
+        await self._remember(signers=new)
+        await self._remember(first=first_signed(self._entries, self._names))
+        await self._publish(self._entries)
+
+    async def _remember(self, **facts: Any) -> None:
+        """Write facts about names down (`NameBook.note`); a full disk costs what could not be written, no more."""
+        try:
+            await asyncio.to_thread(partial(self._names.note, **facts))
+        except OSError as error:
+            logger.error("what replicas found out about names cannot be written down: %s", error)
+
+    def _judged(self, entries: Iterable[Entry]) -> tuple[Entry, ...]:
+        return with_standing(entries, self._names, self._refused, self._board.list.revoked.keys(), self._is_owned)
+
+    def _catalogue(self) -> Catalogue:
+        return Catalogue(self._version(), self._entries, self._files.unloaded({entry.name for entry in self._entries}))
+
+    def _version(self) -> str:
+        return f"{self._life}:{self._count}"
+
+    async def _publish(self, entries: tuple[Entry, ...]) -> None:
+        self._entries = self._judged(entries)
+        self._count += 1
+        newest = newest_verified(self._entries, self._names)
+        if newest:
+            await self._remember(newest=newest)
+        await self._presence.wake()
+
+
+def _busy(name: str) -> AdapterBusy:
+    return AdapterBusy(
+        f"adapter {name!r} is being loaded or unloaded by another request; send this one again when that has ended",
+        param="lora_name",
+    )

@@ -1,0 +1,80 @@
+"""Keeps a process up to date with the store's catalogue, through restarts of the store.
+
+Knows how to wait and retry. What a change means is the business of whoever follows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ray.exceptions import RayError
+
+from adaptrix_core.sections import AdapterSettings
+from deployments.shared.catalogue import Catalogue
+from deployments.store.handle import open_store
+
+logger = logging.getLogger(__name__)
+
+RETRY_S = 0.5
+
+
+class StoreFollower:
+    """Holds the newest catalogue this process has seen, and tells ``on_change`` about each new one."""
+
+    def __init__(
+        self,
+        settings: AdapterSettings,
+        namespace: str,
+        on_change: Callable[[Catalogue], Awaitable[None]] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._namespace = namespace
+        self._on_change = on_change
+        self._task: asyncio.Task[None] | None = None
+        self.catalogue = Catalogue("")
+        self.store: Any = None
+
+    async def start(self) -> None:
+        """Open the store, take over its catalogue (``on_change`` included), and follow it from now on."""
+        self.store = await open_store(self._settings, self._namespace)
+        await self._take(await self.store.watch.remote(None))
+        self._task = asyncio.create_task(self._follow())
+
+    def stop(self) -> None:
+        """Stop following."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def refresh(self) -> Catalogue:
+        """Ask the store now. For names that are not known yet. Raises RayError while the store is down."""
+        await self._take(await self.store.watch.remote(None))
+        return self.catalogue
+
+    async def _take(self, catalogue: Catalogue) -> None:
+        if catalogue.version == self.catalogue.version:
+            return
+        if self._on_change is not None:
+            await self._on_change(catalogue)
+        self.catalogue = catalogue
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                await self._take(await self.store.watch.remote(self.catalogue.version))
+            except RayError as error:
+                logger.warning("the adapter store does not answer (%s); what is loaded keeps serving", error)
+                await asyncio.sleep(RETRY_S)
+                self.store = await self._reopened()
+            except Exception:
+                logger.exception("could not follow the catalogue to its newest version; trying again")
+                await asyncio.sleep(RETRY_S)
+
+    async def _reopened(self) -> Any:
+        try:
+            return await open_store(self._settings, self._namespace)
+        except RayError:
+            logger.warning("the adapter store cannot be opened yet")
+            return self.store

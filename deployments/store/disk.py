@@ -1,0 +1,176 @@
+"""The adapter store's disk: shipped adapters (only read) and those loaded at run time (kept across restarts).
+
+    <state_dir>/packages/<bundle digest>/...      files of an adapter loaded at run time
+    <state_dir>/catalogue/index.json              which of them count, and which shipped ones were unloaded
+
+Kept by bundle digest, which covers the signature: a copy without one, or with another, never takes the place of the
+bundle that somebody verified. A bundle counts once the index names it, so a crash before that leaves no trace. Nothing
+here is verified: replicas do that on the bytes they fetch. Knows no Ray. Any thread may call any method.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Iterable, Set
+from dataclasses import replace
+from pathlib import Path
+
+from adaptrix_core.adapters.package import atomic
+from adaptrix_core.adapters.package.snapshot import Snapshot
+from adaptrix_core.errors import AdapterNotFound, AdapterRejected, AdaptrixError
+from deployments.shared.catalogue import version_key
+from deployments.shared.wire import Entry
+from deployments.store.index import Index, Loaded, read_index, write_index
+from deployments.store.package_files import describe, read_directory
+from deployments.store.shipped import ShippedAdapters
+
+logger = logging.getLogger(__name__)
+
+
+def packages_directory(state_dir: Path) -> Path:
+    """Where a store with this state directory keeps packages, by bundle digest."""
+    return state_dir / "packages"
+
+
+class StoreFiles:
+    """Reads and writes the store's directories. One process uses a state directory at a time."""
+
+    def __init__(self, shipped_dir: Path | str, state_dir: Path) -> None:
+        """shipped_dir: a directory, or an fsspec URL."""
+        self._shipped = ShippedAdapters(shipped_dir)
+        self._packages = packages_directory(state_dir)
+        self._index_file = state_dir / "catalogue" / "index.json"
+        self._lock = threading.Lock()
+        self._stored: set[str] = set()
+        """Digests of the bundles that have files of their own under `packages/`."""
+        self._staged: Counter[str] = Counter()
+        """By bundle, entries that were taken and neither committed nor discarded yet."""
+        self._index = Index()
+
+    def open(self) -> tuple[Entry, ...]:
+        """Recover from a crash, read everything, and return the catalogue's entries. Raises ConfigError."""
+        self._packages.mkdir(parents=True, exist_ok=True)
+        self._index_file.parent.mkdir(parents=True, exist_ok=True)
+        atomic.recover(self._packages)
+        self._index = read_index(self._index_file, self._packages)
+        loaded = self._open_loaded()
+        self._shipped.open()
+        self._drop_unreferenced()
+        return self.with_shipped(loaded)
+
+    def look(self) -> bool:
+        """Whether shipped adapters have come, changed or gone since last time. Raises OSError."""
+        return self._shipped.look()
+
+    def with_shipped(self, others: Iterable[Entry]) -> tuple[Entry, ...]:
+        """These entries and those of shipped adapters, by identity, shipped ones first."""
+        shipped = [entry for entry in self._shipped.entries() if entry.package not in self._index.unloaded]
+        return tuple(sorted((*shipped, *others), key=lambda entry: entry.identity))
+
+    def unloaded(self, present: Set[str]) -> tuple[str, ...]:
+        """Names of shipped adapters that were unloaded, those left out that are there by another version."""
+        hidden = {entry.name for entry in self._shipped.entries() if entry.package in self._index.unloaded}
+        return tuple(sorted(hidden - present))
+
+    def take(self, name: str, directory: Path) -> Entry:
+        """Copy ``directory`` into the store, staged: it does not count until `commit`. Raises AdapterRejected."""
+        return self.take_files(name, read_directory(directory))
+
+    def take_files(self, name: str, snapshot: Snapshot) -> Entry:
+        """Write a package into the store, staged. Raises AdapterRejected."""
+        entry = replace(describe(snapshot, name), staged=True)
+        with self._lock:
+            # A shipped one is copied too: under another name it stays loaded when the shipped directory changes.
+            if entry.bundle not in self._stored:
+                atomic.write_directory(self._packages / entry.bundle, snapshot.files)
+                self._stored.add(entry.bundle)
+            self._staged[entry.bundle] += 1
+        return entry
+
+    def take_shipped(self, name: str, shipped: Path) -> Entry:
+        """As `take`, of the newest version of the shipped adapter called ``shipped``. Raises AdapterNotFound."""
+        versions = [entry for entry in self._shipped.entries() if entry.name == str(shipped)]
+        newest = max(versions, key=lambda entry: version_key(entry.version), default=None)
+        snapshot = None if newest is None else self._shipped.read(newest.bundle)
+        if snapshot is None:
+            raise AdapterNotFound(f"no shipped adapter is called {str(shipped)!r} any more", param="lora_path")
+        return self.take_files(name, snapshot)
+
+    def commit(self, entry: Entry) -> Entry:
+        """Make a staged entry durable; a shipped adapter that was unloaded before is simply listed again."""
+        with self._lock:
+            for shipped in self._shipped.entries():
+                if (shipped.identity, shipped.bundle) == (entry.identity, entry.bundle):
+                    listed = tuple(package for package in self._index.unloaded if package != entry.package)
+                    self._write(self._index.model_copy(update={"unloaded": listed}))
+                    self._staged[entry.bundle] -= 1
+                    self._drop_unused(entry.bundle)
+                    return shipped
+            loaded = Loaded(name=entry.name, bundle=entry.bundle, loaded_at=entry.loaded_at)
+            self._write(self._index.model_copy(update={"loaded": (*self._index.loaded, loaded)}))
+            self._staged[entry.bundle] -= 1
+        return replace(entry, staged=False)
+
+    def discard(self, entry: Entry) -> None:
+        """Forget a staged entry."""
+        with self._lock:
+            self._staged[entry.bundle] -= 1
+            self._drop_unused(entry.bundle)
+
+    def remove(self, entries: Iterable[Entry]) -> None:
+        """Make these entries vanish, durably. Files of shipped adapters stay; they are not listed again."""
+        gone = list(entries)
+        gone_loaded = {(entry.name, entry.bundle) for entry in gone if not entry.shipped}
+        with self._lock:
+            kept = tuple(item for item in self._index.loaded if (item.name, item.bundle) not in gone_loaded)
+            hidden = (*self._index.unloaded, *(entry.package for entry in gone if entry.shipped))
+            self._write(self._index.model_copy(update={"loaded": kept, "unloaded": hidden}))
+            for entry in gone:
+                self._drop_unused(entry.bundle)
+
+    def read(self, bundle: str) -> Snapshot:
+        """The files of a bundle. Raises AdapterNotFound, or AdapterRejected where they changed on disk."""
+        stored = bundle in self._stored
+        snapshot = read_directory(self._packages / bundle) if stored else self._shipped.read(bundle)
+        if snapshot is None:
+            raise AdapterNotFound(f"the store holds no bundle {bundle}")
+        if snapshot.bundle_digest != bundle:
+            raise AdapterRejected(
+                f"{snapshot.origin}: changed on disk meanwhile (now {snapshot.bundle_digest}, then {bundle}); "
+                "the new contents are listed once the files have come to rest",
+                code="changed_on_disk",
+            )
+        return snapshot
+
+    def _is_loaded(self, bundle: str) -> bool:
+        return any(item.bundle == bundle for item in self._index.loaded)
+
+    def _open_loaded(self) -> list[Entry]:
+        entries = []
+        for item in self._index.loaded:
+            try:
+                described = describe(read_directory(self._packages / item.bundle), item.name)
+            except AdaptrixError as error:
+                logger.error("adapter %s is listed but cannot be read: %s", item.name, error.message)
+                continue
+            # By the index's digest, whatever the files are now: replicas then refuse what was changed.
+            entries.append(replace(described, bundle=item.bundle, loaded_at=item.loaded_at))
+            self._stored.add(item.bundle)
+        return entries
+
+    def _drop_unused(self, bundle: str) -> None:
+        if bundle in self._stored and not self._is_loaded(bundle) and self._staged[bundle] <= 0:
+            self._stored.remove(bundle)
+            atomic.remove_directory(self._packages / bundle)
+
+    def _drop_unreferenced(self) -> None:
+        """Packages of loads that never ended."""
+        for directory in self._packages.iterdir():
+            if not self._is_loaded(directory.name):
+                atomic.remove_directory(directory)
+
+    def _write(self, index: Index) -> None:
+        write_index(self._index_file, index)
+        self._index = index

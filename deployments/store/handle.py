@@ -1,0 +1,56 @@
+"""Finding the adapter store's actor, or making it: any process may, at any time."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError
+
+from adaptrix_core.sections import AdapterSettings
+
+logger = logging.getLogger(__name__)
+
+STORE_NAME = "adaptrix-store"
+_CODE_VERSION = "store-4"
+"""Changes with what the actor's methods take and return, so that an upgrade replaces a running store."""
+
+
+def fingerprint(settings: AdapterSettings) -> str:
+    """Changes with anything that a running store cannot change: its code's version and its settings."""
+    return hashlib.sha256(f"{_CODE_VERSION}\0{settings.model_dump_json()}".encode()).hexdigest()
+
+
+async def open_store(settings: AdapterSettings, namespace: str) -> Any:
+    """The store's handle; makes the actor if there is none, and replaces one that was made with other settings.
+
+    ``namespace`` is the Serve application's, so that two applications on one cluster have a store each. Any process may
+    call this at any time: an actor leaves only if its own settings are not the ones that were asked for.
+    """
+    from deployments.store.actor import AdapterStore
+
+    remote_class = ray.remote(AdapterStore)
+    while True:
+        handle = remote_class.options(
+            name=STORE_NAME,
+            namespace=namespace,
+            lifetime="detached",
+            get_if_exists=True,
+            max_restarts=-1,
+            max_task_retries=3,
+            num_cpus=0.1,
+        ).remote(settings)
+        try:
+            await handle.retire_unless.options(max_task_retries=0).remote(fingerprint(settings))
+            return handle
+        except RayActorError:
+            logger.info("the adapter store's settings changed; starting a new one")
+            await asyncio.sleep(0.2)
+
+
+def namespace_of(app_name: str) -> str:
+    """Where the store of a Serve application lives."""
+    return f"adaptrix-{app_name}"

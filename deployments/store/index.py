@@ -1,0 +1,86 @@
+"""The store's index on disk: which adapters were loaded at run time, and which shipped ones were unloaded.
+
+Schema 1 knew packages by their package digest, which leaves the signature out, so that a copy without one could stand
+for the shipped package itself. It is read once more: each directory is kept under the digest of what it really holds.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from adaptrix_core.adapters.package import atomic
+from adaptrix_core.errors import AdaptrixError, ConfigError
+from deployments.store.package_files import read_directory
+
+logger = logging.getLogger(__name__)
+
+SCHEMA_VERSION = 2
+
+
+class Loaded(BaseModel):
+    """One adapter that was loaded at run time."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    bundle: str
+    loaded_at: int
+
+
+class Index(BaseModel):
+    """What counts."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: int = SCHEMA_VERSION
+    loaded: tuple[Loaded, ...] = ()
+    unloaded: tuple[str, ...] = ()
+    """Package digests of shipped adapters that were unloaded."""
+
+
+def read_index(file: Path, packages: Path) -> Index:
+    """The index in ``file``, empty where there is none. packages: the files of what it names. Raises ConfigError."""
+    if not file.exists():
+        return Index()
+    try:
+        document = json.loads(file.read_bytes())
+        if isinstance(document, dict) and document.get("schema_version") == 1:
+            document = _by_bundle(document, packages)
+            write_index(file, Index.model_validate(document))
+        return Index.model_validate(document)
+    except (OSError, ValueError, ValidationError, KeyError, TypeError) as error:
+        raise ConfigError(
+            [f"{file} cannot be read: {error}; restore it, or delete it to forget loaded adapters"]
+        ) from error
+
+
+def write_index(file: Path, index: Index) -> None:
+    """Put ``index`` in the place of what was there, in one step."""
+    atomic.write_file(file, index.model_dump_json(indent=1).encode())
+
+
+def _by_bundle(document: dict[str, Any], packages: Path) -> dict[str, Any]:
+    """Schema 1 in the form of schema 2. Cut off half-way, it can be done again."""
+    bundles: dict[str, str] = {}
+    for directory in list(packages.iterdir()):
+        try:
+            snapshot = read_directory(directory)
+        except AdaptrixError as error:
+            logger.error("%s cannot be read and is left out: %s", directory, error.message)
+            continue
+        if not (packages / snapshot.bundle_digest).exists():
+            directory.rename(packages / snapshot.bundle_digest)
+        bundles[snapshot.package_digest] = snapshot.bundle_digest
+    loaded = []
+    for item in document.get("loaded", ()):
+        if item["package"] in bundles:
+            kept = {"name": item["name"], "bundle": bundles[item["package"]], "loaded_at": item["loaded_at"]}
+            loaded.append(kept)
+        else:
+            logger.error("adapter %s is forgotten: package %s is not there any more", item["name"], item["package"])
+    return {"schema_version": SCHEMA_VERSION, "loaded": loaded, "unloaded": document.get("unloaded", ())}

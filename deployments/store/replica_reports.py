@@ -1,0 +1,66 @@
+"""Which replicas live, what they last said, and waiting until they have all said something.
+
+One event loop. Owns the condition that everything in the store wakes: reports, and changes of what the store holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from deployments.shared.wire import Report
+
+LIVE_S = 15.0
+"""A replica that has not reported for so long counts as gone; reports come about once a second."""
+PAUSE_S = 1.0
+"""A silent replica stops counting without saying so."""
+
+
+class Presence:
+    """The last report of each replica."""
+
+    def __init__(self) -> None:
+        self._reports: dict[str, tuple[float, Report]] = {}
+        self._changed = asyncio.Condition()
+
+    async def note(self, report: Report) -> None:
+        """Take note of what a replica says."""
+        self._reports[report.replica_id] = (time.monotonic(), report)
+        await self.wake()
+
+    def live(self) -> list[Report]:
+        """The last report of each live replica, by replica id."""
+        oldest = time.monotonic() - LIVE_S
+        self._reports = {key: (seen, report) for key, (seen, report) in self._reports.items() if seen >= oldest}
+        return [report for _, (_, report) in sorted(self._reports.items())]
+
+    async def wake(self) -> None:
+        """Let everybody who waits look again."""
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait until ``condition``; whether it came true in time."""
+        deadline = time.monotonic() + timeout_s
+        async with self._changed:
+            while not condition():
+                if (left := deadline - time.monotonic()) <= 0:
+                    return False
+                try:
+                    async with asyncio.timeout(min(left, PAUSE_S)):
+                        await self._changed.wait()
+                except TimeoutError:
+                    continue
+            return True
+
+    async def settle(self, done: Callable[[Report], bool], timeout_s: float) -> tuple[list[Report], list[Report]]:
+        """Wait until every live replica, at least one, is ``done``: those that are, and those not (after a timeout)."""
+
+        def settled() -> bool:
+            live = self.live()
+            return bool(live) and all(map(done, live))
+
+        await self.until(settled, timeout_s)
+        live = self.live()
+        return [report for report in live if done(report)], [report for report in live if not done(report)]

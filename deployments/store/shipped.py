@@ -1,0 +1,117 @@
+"""The shipped adapters: one directory per adapter under a local directory or an fsspec URL, only ever read.
+
+Files may come and go there at any time. A directory counts as it is once it has looked the same twice in a row, so a
+copy under way is not taken for an adapter.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Hashable
+from dataclasses import replace
+from pathlib import Path
+
+from adaptrix_core.adapters.package.file_names import METADATA_FILE
+from adaptrix_core.adapters.package.limits import DEFAULT_LIMITS
+from adaptrix_core.adapters.package.snapshot import Snapshot
+from adaptrix_core.adapters.remote import RemoteDirectory
+from adaptrix_core.errors import AdapterNotFound, AdaptrixError
+from deployments.shared.wire import Entry
+from deployments.store.package_files import PEFT_FILE, describe, read_directory
+
+logger = logging.getLogger(__name__)
+
+Stamps = dict[str, Hashable]
+"""Directory name to something that changes with its files."""
+
+
+class ShippedAdapters:
+    """What lies under one root, and what of it counts."""
+
+    def __init__(self, root: Path | str) -> None:
+        self._root = RemoteDirectory.from_url(root) if isinstance(root, str) else root
+        self._entries: dict[str, Entry] = {}
+        """Directory name to its entry; directories that cannot be read have none."""
+        self._seen: Stamps = {}
+        self._accepted: Stamps = {}
+
+    def open(self) -> None:
+        """Take everything as it is now."""
+        self._accept(self._stamps())
+
+    def look(self) -> bool:
+        """Take over what has changed and come to rest; whether the entries are others now. Raises OSError."""
+        stamps = self._stamps()
+        resting = {name: stamp for name, stamp in stamps.items() if self._seen.get(name) == stamp}
+        self._seen = stamps
+        kept = {name: stamp for name, stamp in self._accepted.items() if name in stamps and name not in resting}
+        before = dict(self._entries)
+        self._accept({**kept, **resting})
+        return before != self._entries
+
+    def entries(self) -> list[Entry]:
+        """One entry for each readable adapter, by directory name."""
+        return [self._entries[name] for name in sorted(self._entries)]
+
+    def read(self, bundle: str) -> Snapshot | None:
+        """The files of the directory that had this bundle digest, as they are now; None where there is none."""
+        for name, entry in self._entries.items():
+            if entry.bundle == bundle:
+                return self._read(name)
+        return None
+
+    def _accept(self, stamps: Stamps) -> None:
+        for name in self._entries.keys() - stamps.keys():
+            del self._entries[name]
+        for name, stamp in stamps.items():
+            if self._accepted.get(name) != stamp:
+                self._describe(name)
+        self._accepted = stamps
+
+    def _describe(self, name: str) -> None:
+        try:
+            self._entries[name] = replace(describe(self._read(name)), shipped=True)
+        except AdaptrixError as error:
+            self._entries.pop(name, None)
+            logger.error("shipped adapter %s cannot be read: %s", name, error.message)
+
+    def _read(self, name: str) -> Snapshot:
+        if isinstance(self._root, Path):
+            return read_directory(self._root / name)
+        return (self._root / name).read_snapshot(lambda _name: DEFAULT_LIMITS.max_file_bytes, DEFAULT_LIMITS)
+
+    def _stamps(self) -> Stamps:
+        if isinstance(self._root, Path):
+            return _local_stamps(self._root)
+        return {name: files for name, files in self._root.stamps().items() if any(f[0] == METADATA_FILE for f in files)}
+
+
+def read_shared(root: Path | str, packages_dir: Path, bundle: str) -> Snapshot:
+    """The files of a bundle without the store: from its own directory, or from among the shipped adapters.
+
+    Raises AdapterNotFound, OSError.
+    """
+    if (packages_dir / bundle).is_dir():
+        return read_directory(packages_dir / bundle)
+    shipped = ShippedAdapters(root)
+    shipped.open()
+    snapshot = shipped.read(bundle)
+    if snapshot is None:
+        raise AdapterNotFound(f"the shared directory holds no bundle {bundle}")
+    return snapshot
+
+
+def _local_stamps(root: Path) -> Stamps:
+    stamps: Stamps = {}
+    for directory in os.scandir(root):
+        try:
+            if directory.name.startswith(".") or not directory.is_dir(follow_symlinks=False):
+                continue
+            files = sorted(os.scandir(directory), key=lambda file: file.name)
+            if {METADATA_FILE, PEFT_FILE} & {file.name for file in files}:
+                facts = [(file.name, file.stat(follow_symlinks=False)) for file in files]
+                stamps[directory.name] = tuple((n, s.st_size, s.st_mtime_ns, s.st_ino) for n, s in facts)
+        except FileNotFoundError:  # it went away meanwhile
+            continue
+    return stamps

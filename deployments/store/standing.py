@@ -1,0 +1,208 @@
+"""Which entries of the catalogue count, and what a new one may not do: pure decisions over names, signers and versions.
+
+A name is its owner's: other signers' versions are withheld. An alias, a name that is not the signed one, never takes
+the name of a package. A version that is revoked, or that no replica accepts, gives way to the newest good one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+from typing import Protocol
+
+from adaptrix_core.adapters.trust.name_owners import counting
+from adaptrix_core.errors import AdapterExists, AdapterUnavailable, Conflict
+from deployments.shared.catalogue import Catalogue, version_key
+from deployments.shared.wire import Entry, Refusal, Signer
+
+DOWNGRADE_HINT = "send allow_downgrade: true (--allow-downgrade) if that is meant"
+
+
+class Names(Protocol):
+    """What is remembered of names (`name_book.py`)."""
+
+    def owners(self, name: str) -> tuple[str, ...]:
+        """Fingerprints of all keys that ever owned ``name``, the present owner last."""
+
+    def owner_shown(self, name: str) -> str:
+        """The present owner, for messages."""
+
+    def newest(self, name: str) -> str | None:
+        """The highest version that the bare name has meant."""
+
+    def knows(self, bundle: str) -> bool:
+        """Whether a replica has said who signed a bundle."""
+
+    def signer(self, bundle: str) -> Signer | None:
+        """Who signed a bundle, if that was verified."""
+
+
+def with_standing(
+    entries: Iterable[Entry], names: Names, refused: AbstractSet[str], revoked: AbstractSet[str], is_owned: bool
+) -> tuple[Entry, ...]:
+    """The same entries, each saying whether it counts.
+
+    refused: bundles that no live replica accepts. revoked: package digests. is_owned: whether signatures are looked at.
+    """
+    fresh = [
+        replace(entry, is_refused=entry.bundle in refused or entry.package in revoked, withheld=None)
+        for entry in entries
+    ]
+    by_name: dict[str, list[Entry]] = {}
+    for entry in fresh:
+        if not entry.staged:
+            by_name.setdefault(entry.name, []).append(entry)
+    withheld = {
+        id(entry): why for name, group in by_name.items() for entry, why in _withheld(name, group, names, is_owned)
+    }
+    return tuple(replace(entry, withheld=withheld.get(id(entry))) for entry in fresh)
+
+
+def first_signed(entries: Iterable[Entry], names: Names) -> dict[str, Signer]:
+    """By name that nobody owns yet, who is to own it: who signed the lowest version, of shipped ones if there are any.
+
+    A shipped package whose signer is not known yet is waited for.
+    """
+    found: dict[str, Signer] = {}
+    by_name: dict[str, list[Entry]] = {}
+    for entry in entries:
+        if not entry.staged and not entry.is_alias and not entry.is_refused:
+            by_name.setdefault(entry.name, []).append(entry)
+    for name, group in by_name.items():
+        shipped = [entry for entry in group if entry.shipped]
+        signers = [names.signer(entry.bundle) for entry in sorted(shipped or group, key=_version)]
+        signer = next((signer for signer in signers if signer is not None), None)
+        if signer is not None and not names.owners(name):
+            found[name] = signer
+    return found
+
+
+def newest_verified(entries: Sequence[Entry], names: Names) -> dict[str, str]:
+    """By name, the version that the bare name means, where it is higher than what is remembered."""
+    higher = {}
+    for entry in Catalogue("", tuple(entries)).newest():
+        if entry.is_good and not entry.is_alias and names.knows(entry.bundle):
+            known = names.newest(entry.name)
+            if known is None or version_key(known) < version_key(entry.version):
+                higher[entry.name] = entry.version
+    return higher
+
+
+def refuse_conflicting(entry: Entry, entries: Sequence[Entry], names: Names, allow_downgrade: bool) -> None:
+    """Raise AdapterExists or Conflict where a new entry must not come beside these, whoever signed it."""
+    same_name = [other for other in entries if other.name == entry.name and other.withheld is None]
+    if entry.is_alias and (names.owners(entry.name) or any(not other.is_alias for other in same_name)):
+        raise Conflict(
+            f"{entry.name!r} is the name of another package, not of {entry.signed_name!r}; load it under "
+            f"{entry.signed_name!r}, or under a name that is free",
+            code="name_taken",
+            param="lora_name",
+        )
+    for other in same_name:
+        if other.is_alias and other.signed_name != entry.signed_name:
+            raise Conflict(
+                f"{entry.name!r} is at present another name for {other.signed_name!r}; unload it first",
+                code="name_taken",
+                param="lora_name",
+            )
+    for other in same_name:
+        if other.identity == entry.identity:
+            same = "with the same contents" if other.package == entry.package else "with other contents"
+            raise AdapterExists(
+                f"adapter {entry.identity!r} is there already, {same}; unload it first, or give the new one another "
+                "version",
+                param="lora_name",
+            )
+    known = names.newest(entry.name)
+    if allow_downgrade or entry.is_alias or known is None or any(other.is_good for other in same_name):
+        return
+    if version_key(entry.version) < version_key(known):
+        raise Conflict(
+            f"{entry.name!r} meant version {known} before; loading {entry.version} would make it mean an older one: "
+            f"{DOWNGRADE_HINT}",
+            code="downgrade",
+            param="allow_downgrade",
+        )
+
+
+def refuse_foreign(entry: Entry, signer: Signer | None, entries: Sequence[Entry], names: Names) -> None:
+    """Raise Conflict where a new entry bears a name that is not its signer's.
+
+    Raises AdapterUnavailable where the name may be that of a shipped package whose signer nobody has told yet.
+    """
+    if entry.is_alias:
+        return
+    owners = names.owners(entry.name)
+    if owners and _key(signer) != owners[-1]:
+        raise Conflict(_foreign(entry.name, names), code="name_owned", param="lora_name")
+    shipped = [other for other in entries if other.shipped and other.name == entry.name and not other.is_refused]
+    if not owners and any(not names.knows(other.bundle) for other in shipped):
+        raise AdapterUnavailable(
+            f"{entry.name!r} is the name of a shipped adapter, and no replica has verified yet whose that is; send the "
+            "request again in a moment",
+            code="name_unconfirmed",
+            param="lora_name",
+        )
+
+
+def refuse_downgrade(gone: Sequence[Entry], entries: Sequence[Entry], allow_downgrade: bool) -> None:
+    """Raise Conflict where removing ``gone`` would let their bare name mean an older version."""
+    name = gone[0].name
+    before = Catalogue("", tuple(entries)).find(name)
+    after = Catalogue("", tuple(entry for entry in entries if entry not in gone)).find(name)
+    if before is None or after is None or not before.is_good or allow_downgrade:
+        return
+    if version_key(after.version) < version_key(before.version):
+        raise Conflict(
+            f"without {before.identity!r}, {name!r} would mean version {after.version}: {DOWNGRADE_HINT}, or unload "
+            f"{name!r} to remove every version",
+            code="downgrade",
+            param="allow_downgrade",
+        )
+
+
+def _withheld(name: str, group: Sequence[Entry], names: Names, is_owned: bool) -> Iterable[tuple[Entry, Refusal]]:
+    good = sorted((entry for entry in group if not entry.is_refused and not entry.is_alias), key=_version)
+    owners = names.owners(name) if is_owned else ()
+    if owners:
+        known = [entry for entry in good if names.knows(entry.bundle)]
+        counts = counting(owners, [_key(names.signer(entry.bundle)) for entry in known])
+        counted = [entry for entry, counts_here in zip(known, counts, strict=True) if counts_here]
+        for entry in good:
+            if entry not in known:
+                why = f"no replica has verified yet who signed {entry.identity!r}; send the request again in a moment"
+                yield entry, Refusal("name_unconfirmed", why, is_final=False)
+            elif entry not in counted:
+                yield entry, Refusal("name_owned", _foreign(name, names))
+        good = counted
+    seen: dict[str, Entry] = {}
+    for entry in sorted(good, key=lambda entry: not entry.shipped):
+        if seen.setdefault(entry.identity, entry) is not entry:
+            yield entry, Refusal("shadowed", f"the shipped adapter {entry.identity!r} counts, not this copy")
+    if good:
+        for entry in group:
+            if entry.is_alias:
+                why = f"{name!r} is the name of a package, no longer another name for {entry.signed_name!r}"
+                yield entry, Refusal("name_taken", why)
+
+
+def _foreign(name: str, names: Names) -> str:
+    return (
+        f"the name {name!r} belongs to key {names.owner_shown(name)}, and another one signed this; give the adapter "
+        f"a name of its own, or have an operator hand the name over: adaptrix trust transfer {name} --to KEY"
+    )
+
+
+def _key(signer: Signer | None) -> str | None:
+    return None if signer is None else signer.key
+
+
+def _version(entry: Entry) -> tuple[int, ...]:
+    return version_key(entry.version)
+
+
+def refused_by_all(held: Iterable[Mapping[str, object]], refused: Iterable[Mapping[str, Refusal]]) -> set[str]:
+    """Bundles that some replica refuses for good, and none holds."""
+    somewhere = {bundle for bundles in held for bundle in bundles}
+    return {bundle for refusals in refused for bundle, refusal in refusals.items() if refusal.is_final} - somewhere

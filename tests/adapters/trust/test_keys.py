@@ -1,0 +1,75 @@
+"""Keys: private stays private, public is told apart, nothing is overwritten."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+from adaptrix_core.adapters import TrustPolicy, default_private_key, default_trusted_keys, generate_key_pair
+from adaptrix_core.adapters.trust.keys import read_trusted_keys
+from adaptrix_core.adapters.trust.policy import read_revocations
+from adaptrix_core.errors import AdaptrixError, ConfigError
+
+
+def test_the_private_key_is_readable_by_its_owner_only(tmp_path):
+    generate_key_pair(tmp_path / "keys" / "signing.key", tmp_path / "signing.pub")
+    assert stat.S_IMODE((tmp_path / "keys" / "signing.key").stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "keys").stat().st_mode) == 0o700
+
+
+def test_an_existing_key_is_never_overwritten(tmp_path):
+    generate_key_pair(tmp_path / "a.key", tmp_path / "a.pub")
+    before = (tmp_path / "a.key").read_bytes()
+    for private, public in (("a.key", "b.pub"), ("b.key", "a.pub")):
+        with pytest.raises(AdaptrixError) as refused:
+            generate_key_pair(tmp_path / private, tmp_path / public)
+        assert refused.value.code == "key_exists"
+    assert (tmp_path / "a.key").read_bytes() == before
+    assert not (tmp_path / "b.key").exists()
+
+
+def test_keys_live_in_the_config_directory_and_outside_the_repository(own_config_home):
+    assert default_private_key().is_relative_to(own_config_home)
+    assert default_trusted_keys().is_relative_to(own_config_home)
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
+    assert not [name for name in tracked.stdout.splitlines() if name.endswith(".key")]
+
+
+def test_no_trusted_keys_directory_means_no_trusted_keys(tmp_path):
+    assert read_trusted_keys(tmp_path / "nowhere") == ()
+
+
+def test_a_key_of_another_kind_is_named(tmp_path):
+    key = ed25519.Ed25519PrivateKey.generate().public_key()
+    pem = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    (tmp_path / "ed.pub").write_bytes(pem)
+    with pytest.raises(ConfigError, match=r"ed\.pub"):
+        read_trusted_keys(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a key", b"\xff\xfe"])
+def test_a_broken_key_file_is_an_error_not_a_missing_key(tmp_path, content):
+    (tmp_path / "broken.pub").write_bytes(content)
+    with pytest.raises(ConfigError, match="broken"):
+        read_trusted_keys(tmp_path)
+
+
+def test_a_missing_or_broken_revocation_list_is_an_error_not_an_empty_list(tmp_path):
+    with pytest.raises(ConfigError, match=r"revoked\.txt"):
+        read_revocations(tmp_path / "revoked.txt")
+    (tmp_path / "revoked.txt").write_text("# fine\n\nnot-a-digest\nalso bad\n")
+    with pytest.raises(ConfigError) as refused:
+        read_revocations(tmp_path / "revoked.txt")
+    assert len(refused.value.faults) == 2
+
+
+def test_an_unknown_policy_is_refused():
+    with pytest.raises(ConfigError, match="sometimes"):
+        TrustPolicy("sometimes")  # type: ignore[arg-type]

@@ -1,0 +1,166 @@
+"""Revocation lists: only signed ones count, none is ever taken back to an older one, and silence ends confidence."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from adaptrix_core.adapters.package.snapshot import REVOCATIONS_FILE, SIGNATURE_FILE, Snapshot
+from adaptrix_core.adapters.trust.keys import read_trusted_keys
+from adaptrix_core.adapters.trust.revocation import (
+    RevocationList,
+    parse_list,
+    read_list,
+    sign_list,
+    verify_list,
+)
+from adaptrix_core.adapters.trust.revocation_lease import RevocationLease
+from adaptrix_core.adapters.trust.signing import sign_snapshot
+from adaptrix_core.errors import AdapterNotFound, AdapterRejected, Conflict
+
+BAD, GOOD = "a" * 64, "b" * 64
+LEASE_S = 300.0
+
+
+class Clock:
+    """A clock that tests set."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def lease(signer: Any, clock: Clock) -> RevocationLease:
+    return RevocationLease(signer.trust.trusted_keys_dir, LEASE_S, clock)
+
+
+def refusal(lease: RevocationLease, package: str) -> str | None:
+    """The code with which the lease refuses a package, or None."""
+    try:
+        lease.check(package)
+    except AdapterRejected as error:
+        return error.code
+    return None
+
+
+def test_a_signed_list_says_what_was_signed(signer: Any) -> None:
+    wanted = RevocationList().with_packages([BAD], "leaks")
+    read = verify_list(sign_list(wanted, signer.private), read_trusted_keys(signer.trust.trusted_keys_dir))
+    assert (read.number, read.revoked) == (1, {BAD: "leaks"})
+    assert read.with_packages([GOOD]).without([BAD]) == RevocationList(3, {GOOD: ""})
+    with pytest.raises(AdapterNotFound):
+        read.without([GOOD])
+
+
+def test_a_list_on_disk_passes_the_signature_tool_s_own_rules(signer: Any, tmp_path: Any) -> None:
+    from model_signing import hashing, verifying
+
+    files = sign_list(RevocationList(1, {BAD: ""}), signer.private)
+    directory = tmp_path / "revocations"
+    directory.mkdir()
+    for name, data in files.items():
+        (directory / name).write_bytes(data)
+    config = verifying.Config().use_elliptic_key_verifier(public_key=signer.public)
+    hashed = hashing.Config().set_ignored_paths(paths=[directory / SIGNATURE_FILE])
+    config.set_hashing_config(hashed).verify(directory, directory / SIGNATURE_FILE)
+    assert read_list(directory) == files
+    assert read_list(tmp_path / "nowhere") is None
+
+
+def changed(files: dict[str, bytes], **fields: object) -> dict[str, bytes]:
+    document = {**json.loads(files[REVOCATIONS_FILE]), **fields}
+    return {**files, REVOCATIONS_FILE: json.dumps(document).encode()}
+
+
+@pytest.mark.parametrize(
+    ("damage", "code"),
+    [
+        (lambda files: changed(files, revoked={}), "tampered"),
+        (lambda files: changed(files, number=7), "tampered"),
+        (lambda files: changed(files, number=0), "bad_revocations"),
+        (lambda files: changed(files, number=2**53), "bad_revocations"),
+        (lambda files: changed(files, revoked={"short": ""}), "bad_revocations"),
+        (lambda files: changed(files, other=1), "bad_revocations"),
+        (lambda files: {**files, REVOCATIONS_FILE: b"{"}, "bad_revocations"),
+        (lambda files: {REVOCATIONS_FILE: files[REVOCATIONS_FILE]}, "bad_revocations"),
+        (lambda files: {**files, "more": b""}, "bad_revocations"),
+        (lambda files: {**files, SIGNATURE_FILE: b"{}"}, "bad_signature"),
+    ],
+)
+def test_a_list_that_was_touched_is_refused_and_confirms_nothing(
+    lease: RevocationLease, signer: Any, damage: Callable[[dict[str, bytes]], dict[str, bytes]], code: str
+) -> None:
+    files = sign_list(RevocationList(3, {BAD: ""}), signer.private)
+    with pytest.raises(AdapterRejected) as refused:
+        lease.confirm(damage(files), lease.now())
+    assert refused.value.code == code
+    assert refusal(lease, GOOD) == "adapter_unconfirmed"
+
+
+def test_a_list_of_a_stranger_and_a_signature_over_something_else_are_refused(
+    lease: RevocationLease, signer: Any, make_signer: Any
+) -> None:
+    with pytest.raises(AdapterRejected) as refused:
+        lease.confirm(sign_list(RevocationList(1, {GOOD: ""}), make_signer("stranger").private), lease.now())
+    assert refused.value.code == "untrusted_key"
+    files = sign_list(RevocationList(1, {BAD: ""}), signer.private)
+    adapter_signature = sign_snapshot(Snapshot("adapter", {"metadata.json": files[REVOCATIONS_FILE]}), signer.private)
+    with pytest.raises(AdapterRejected):
+        lease.confirm({**files, SIGNATURE_FILE: adapter_signature}, lease.now())
+
+
+def test_an_older_list_never_comes_back(lease: RevocationLease, signer: Any, clock: Clock) -> None:
+    old, new = (
+        sign_list(RevocationList(number, {BAD: ""} if number == 2 else {}), signer.private) for number in (1, 2)
+    )
+    assert lease.confirm(new, clock.now)
+    for stale in (old, None, sign_list(RevocationList(2, {}), signer.private)):
+        clock.now += 1
+        with pytest.raises(Conflict):
+            lease.confirm(stale, clock.now)
+    assert refusal(lease, BAD) == "adapter_revoked"
+    clock.now = 1000.0 + LEASE_S + 1  # what was refused has not renewed the lease
+    assert refusal(lease, GOOD) == "adapter_unconfirmed"
+    assert refusal(lease, BAD) == "adapter_revoked"
+
+
+def test_the_same_list_again_renews_the_lease_from_when_it_was_asked_for(
+    lease: RevocationLease, signer: Any, clock: Clock
+) -> None:
+    files = sign_list(RevocationList(1, {BAD: ""}), signer.private)
+    assert refusal(lease, GOOD) == "adapter_unconfirmed"
+    assert lease.confirm(files, clock.now)
+    clock.now += LEASE_S
+    assert refusal(lease, GOOD) is None
+    assert not lease.confirm(files, asked_at=clock.now - 100)
+    clock.now += LEASE_S - 100
+    assert refusal(lease, GOOD) is None
+    clock.now += 1
+    assert refusal(lease, GOOD) == "adapter_unconfirmed"
+
+
+def test_a_wall_clock_that_jumps_changes_nothing(signer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    lease = RevocationLease(signer.trust.trusted_keys_dir, LEASE_S)
+    lease.confirm(None, lease.now())
+    for jump in (10 * 365 * 86400.0, -10 * 365 * 86400.0):
+        real = time.time
+        monkeypatch.setattr(time, "time", lambda jump=jump, real=real: real() + jump)
+        assert refusal(lease, GOOD) is None
+        assert not lease.confirm(None, lease.now())
+
+
+def test_a_huge_list_is_refused_before_it_is_parsed() -> None:
+    with pytest.raises(AdapterRejected, match="limit"):
+        parse_list({REVOCATIONS_FILE: b" " * (5 << 20), SIGNATURE_FILE: b"{}"})

@@ -1,0 +1,186 @@
+"""What every replica has just refused is not asked of them again before it can have changed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from adaptrix_core.errors import Overloaded
+from deployments.generation import overload_memory
+from deployments.generation.ask_another import SecondChoice
+from deployments.placement import known_replicas
+from deployments.shared.errors import AllBusy
+from deployments.shared.wire import GenerateCall, Piece, RowSoFar
+
+CALL = GenerateCall("a", (5, 6), ((("digest", 1.0),),), {"n": 1}, b"tenant")
+
+
+class Full:
+    """Stands for the Ray handle: one replica that refuses everything, and asks for so many seconds."""
+
+    def __init__(self, retry_after_s: float | None, code: str = "overloaded") -> None:
+        self.retry_after_s, self.code, self.asked = retry_after_s, code, 0
+
+    async def generate(self, call: GenerateCall) -> AsyncGenerator[list[Piece]]:
+        self.asked += 1
+        error = Overloaded("full", code=self.code, retry_after_s=self.retry_after_s)
+        error.replica_id = "only"
+        raise error
+        yield []
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [100.0]
+    monkeypatch.setattr(overload_memory.time, "monotonic", lambda: now[0])
+    return now
+
+
+async def refused(replicas: SecondChoice, call: GenerateCall) -> Overloaded:
+    with pytest.raises(Overloaded) as caught:
+        await anext(replicas.generate(call))
+    return caught.value
+
+
+async def asks(handle: Full, replicas: SecondChoice, call: GenerateCall) -> bool:
+    before = handle.asked
+    await refused(replicas, call)
+    return handle.asked > before
+
+
+async def test_a_call_like_a_refused_one_is_refused_until_the_wait_is_over(clock: list[float]) -> None:
+    handle = Full(0.4)
+    replicas = SecondChoice(handle)
+    assert await asks(handle, replicas, CALL)
+    clock[0] += 0.3
+    assert not await asks(handle, replicas, replace(CALL, request_id="b", prompt=(7,)))
+    assert (await refused(replicas, CALL)).retry_after_s == pytest.approx(0.1)
+    clock[0] += 0.11
+    assert await asks(handle, replicas, CALL)
+
+
+async def test_the_wait_is_not_believed_for_long(clock: list[float]) -> None:
+    handle = Full(60.0)
+    replicas = SecondChoice(handle)
+    await refused(replicas, CALL)
+    clock[0] += overload_memory.LONGEST_S + 0.01
+    assert await asks(handle, replicas, CALL)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"salt": b"another"},
+        {"mixes": ((),)},
+        {"priority": -1},
+        {"sampling": {"n": 2}},
+        {"resume": (RowSoFar((1,)),)},
+    ],
+    ids=["tenant", "adapters", "urgency", "rows", "already-begun"],
+)
+async def test_other_calls_are_asked_of_the_replicas(clock: list[float], other: dict[str, object]) -> None:
+    handle = Full(0.5)
+    replicas = SecondChoice(handle)
+    await refused(replicas, CALL)
+    assert await asks(handle, replicas, replace(CALL, **other))
+
+
+async def test_nothing_is_asked_again_while_a_long_queue_cannot_run_empty(clock: list[float]) -> None:
+    class LongQueue(Full):
+        async def generate(self, call: GenerateCall) -> AsyncGenerator[list[Piece]]:
+            try:
+                async for pieces in super().generate(call):
+                    yield pieces
+            except Overloaded as error:
+                error.wait_s = 8.0
+                raise
+
+    handle = LongQueue(0.01)
+    replicas = SecondChoice(handle)
+    assert (await refused(replicas, CALL)).retry_after_s == 0.01
+    clock[0] += 8.0 * overload_memory.QUEUED_SHARE - 0.01
+    assert not await asks(handle, replicas, CALL)
+    clock[0] += 0.02
+    assert await asks(handle, replicas, CALL)
+
+
+async def test_the_only_replica_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    handle = Full(0.5)
+    await refused(SecondChoice(handle), CALL)
+    assert handle.asked == 2  # nothing is known of the others
+    monkeypatch.setattr(known_replicas, "_known", {"only"})
+    await refused(SecondChoice(handle), CALL)
+    assert handle.asked == 3
+    monkeypatch.setattr(known_replicas, "_known", {"only", "another"})
+    await refused(SecondChoice(handle), CALL)
+    assert handle.asked == 5
+
+
+def test_the_router_tells_which_replicas_are_left() -> None:
+    class Candidate:
+        def __init__(self, name: str) -> None:
+            self.replica_id = SimpleNamespace(unique_id=name)
+
+    pending = SimpleNamespace(args=(replace(CALL, refused_by=("one",)),))
+    one, two = Candidate("one"), Candidate("two")
+    known_replicas.saw([one, two])
+    assert known_replicas.willing([one, two], pending) == [two]
+    assert not known_replicas.all_have_refused(["one"])
+    assert known_replicas.all_have_refused(["one", "two"])
+    known_replicas.saw([one])
+    assert known_replicas.willing([one], pending) == [one]
+    assert known_replicas.all_have_refused(["one"])
+
+
+@pytest.fixture(autouse=True)
+def _forgotten() -> Iterator[None]:
+    """No replicas are known before and after a test."""
+    known_replicas.saw([])
+    yield
+    known_replicas.saw([])
+
+
+async def test_a_few_replicas_do_not_speak_for_all(clock: list[float]) -> None:
+    class FullOnes(Full):
+        async def generate(self, call: GenerateCall) -> AsyncGenerator[list[Piece]]:
+            try:
+                async for pieces in super().generate(call):
+                    yield pieces
+            except Overloaded as error:
+                error.replica_id = str(self.asked)  # another one each time
+                raise
+
+    handle = FullOnes(0.5)
+    replicas = SecondChoice(handle)
+    await refused(replicas, CALL)
+    assert await asks(handle, replicas, CALL)
+
+
+async def test_one_of_several_prompts_says_nothing_of_others(clock: list[float]) -> None:
+    handle = Full(0.5)
+    replicas = SecondChoice(handle)
+    await refused(replicas, replace(CALL, is_alone=False))
+    assert await asks(handle, replicas, CALL)
+
+
+async def test_who_is_refused_without_being_asked_for_hears_the_whole_wait(clock: list[float]) -> None:
+    replicas = SecondChoice(Full(60.0))
+    await refused(replicas, CALL)
+    clock[0] += 0.5
+    again = await refused(replicas, CALL)
+    assert again.retry_after_s == 59.5
+    assert isinstance(again, AllBusy)
+    assert again.alike_s == overload_memory.LONGEST_S - 0.5
+
+
+@pytest.mark.parametrize(("retry_after_s", "code"), [(None, "overloaded"), (0.5, "deadline_unreachable")])
+async def test_what_says_nothing_of_the_next_call_is_not_remembered(
+    clock: list[float], retry_after_s: float | None, code: str
+) -> None:
+    handle = Full(retry_after_s, code)
+    replicas = SecondChoice(handle)
+    await refused(replicas, CALL)
+    assert await asks(handle, replicas, CALL)

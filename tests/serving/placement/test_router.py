@@ -1,0 +1,148 @@
+"""The router deployment's own work: texts embedded together, near-ties to the warm adapter, nothing stale for long."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
+
+import pytest
+from ray import serve
+from ray.exceptions import RayActorError
+
+from adaptrix_core.config import Settings
+from adaptrix_core.observe.tracing import start_tracing
+from adaptrix_core.routing.embedder import TextEmbedder
+from adaptrix_core.routing.semantic import SemanticRouter
+from deployments.router.deployment import RouterReplica
+from deployments.router.residency_follower import FORGET_S, ResidencyFollower, warmest
+from deployments.shared.catalogue import Catalogue
+from deployments.shared.wire import Entry, Holding, Report, RouteAnswer
+
+# `serve.batch` keeps one queue per process, in the event loop that asked first.
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+SUMS = ("What is 17 + 25?", "Calculate 3 + 4 - 9.", "Solve 2x + 3 = 11 for x.", "How many legs do 3 dogs have?")
+TWINS = (
+    Entry("sums", "1.0.0", "package-sums", "bundle-sums", "Solves arithmetic.", SUMS),
+    Entry("maths", "1.0.0", "package-maths", "bundle-maths", "Solves arithmetic, too.", SUMS),
+)
+ASK = "What is 12 plus 30?"
+
+
+@pytest.fixture(autouse=True)
+def in_a_replica(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`serve.batch` asks the replica it runs in how many requests it takes."""
+    context = SimpleNamespace(_deployment_config=SimpleNamespace(max_ongoing_requests=256))
+    monkeypatch.setattr(serve, "get_replica_context", lambda: context)
+
+
+class Counted(TextEmbedder):
+    """Counts runs of the model, and lets them begin once it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[list[str]] = []
+        self.may_run = threading.Event()
+
+    def _run(self, texts: list[str]):  # type: ignore[no-untyped-def]
+        self.batches.append(texts)
+        assert self.may_run.wait(60)
+        return super()._run(texts)
+
+
+class Where:
+    """What the store says about residency; None while it is lost."""
+
+    def __init__(self) -> None:
+        self.bundles: Mapping[str, str] | None = {}
+
+    async def ask(self) -> Mapping[str, str]:
+        if self.bundles is None:
+            raise RayActorError
+        return self.bundles
+
+
+async def replica(embedder: TextEmbedder, where: Where, clock: list[float] | None = None) -> RouterReplica:
+    """A router replica without Ray: the same methods, the store's answers by hand."""
+    made = RouterReplica.__new__(RouterReplica)
+    made._embedder = embedder
+    made._router = await asyncio.to_thread(SemanticRouter, embedder)
+    made._tracing = start_tracing(Settings().observe, "router", "test")
+    made._residency = ResidencyFollower(where.ask, (lambda: clock[0]) if clock else (lambda: 0.0))
+    await made._on_catalogue(Catalogue("1", TWINS))
+    return made
+
+
+def user(*texts: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": text} for text in texts]
+
+
+async def chosen(router: RouterReplica, *texts: str, salt: bytes = b"") -> str:
+    answer: RouteAnswer = await router.route(user(*texts), salt)
+    return answer.mix[0][0]
+
+
+async def test_texts_that_come_while_others_are_embedded_are_embedded_together() -> None:
+    embedder = Counted()
+    embedder.may_run.set()
+    router = await replica(embedder, Where())
+    alone = [await chosen(router, f"What is {n} plus {n}?", salt=b"before") for n in range(9)]
+    embedder.batches.clear()
+    embedder.may_run.clear()
+    asking = [asyncio.create_task(chosen(router, "What is 0 plus 0?"))]
+    while not embedder.batches:  # nothing keeps the first one waiting
+        await asyncio.sleep(0.001)
+    asking += [asyncio.create_task(chosen(router, f"What is {n} plus {n}?")) for n in range(1, 9)]
+    await asyncio.sleep(0)
+    embedder.may_run.set()
+    assert await asyncio.gather(*asking) == alone
+    assert [len(batch) for batch in embedder.batches] == [1, 8]
+    await chosen(router, "What is 5 plus 5?")
+    assert len(embedder.batches) == 2, "a known text was embedded again"
+    await chosen(router, "What is 5 plus 5?", salt=b"another tenant")
+    assert len(embedder.batches) == 3, "one tenant's text was known to another"
+
+
+async def test_a_near_tie_goes_to_the_warm_adapter_and_says_so() -> None:
+    where = Where()
+    router = await replica(TextEmbedder(), where)
+    unaware = await chosen(router, ASK)
+    other = next(entry for entry in TWINS if entry.name != unaware)
+    where.bundles = {other.bundle: "device", f"bundle-{unaware}": "disk"}
+    await router._residency.refresh()
+    answer = await router.route(user(ASK))
+    assert answer.mix == ((other.name, 1.0),)
+    assert f"near-tie with {unaware}" in answer.reason
+    assert f"{other.name} is on a device, {unaware} on disk" in answer.reason
+    where.bundles = {}
+    await router._residency.refresh()
+    assert await chosen(router, ASK) == unaware
+
+
+async def test_what_a_lost_store_said_is_forgotten_after_a_while() -> None:
+    where, clock = Where(), [0.0]
+    follower = ResidencyFollower(where.ask, lambda: clock[0])
+    where.bundles = {"p": "device"}
+    await follower.refresh()
+    where.bundles = None
+    clock[0] = FORGET_S
+    await follower.refresh()
+    assert follower.bundles == {"p": "device"}
+    clock[0] = FORGET_S + 1
+    await follower.refresh()
+    assert follower.bundles == {}
+    where.bundles = {"p": "host"}
+    await follower.refresh()
+    assert follower.bundles == {"p": "host"}
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_an_adapter_is_as_warm_as_on_its_warmest_replica(order: int) -> None:
+    def report(replica_id: str, **residency: str) -> Report:
+        held = {bundle: Holding("w", None, place) for bundle, place in residency.items()}
+        return Report(replica_id, "base", 100, "", held)
+
+    reports: Sequence[Report] = [report("a", x="disk", y="host"), report("b", x="device"), report("c", x="host")]
+    assert warmest(reports[::order]) == {"x": "device", "y": "host"}
