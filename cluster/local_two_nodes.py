@@ -30,8 +30,10 @@ import httpx
 
 from adaptrix_core.config import project_root
 from adaptrix_core.errors import ConfigError
+from deployments import ray_seam
 from deployments.launch.environment import SERVE_ENVIRONMENT
-from deployments.launch.local import DEFAULT_CONFIG, read_config
+from deployments.launch.local import DEFAULT_CONFIG
+from deployments.launch.preflight import address_of, read_config
 from loadtest.system import free_port
 
 NODES = 2
@@ -116,19 +118,15 @@ def _deploy(
     """Connect to the cluster, deploy ``config`` once both nodes are there, and wait until it answers."""
     import ray
     from ray import serve
-    from ray.serve._private import api as serve_api
-    from ray.serve.schema import ServeDeploySchema
 
     stack.callback(ray.shutdown)
     ray.init(address=address, namespace="serve", log_to_driver=False, logging_level=logging.ERROR)
     _heed_signals(stop)  # Ray has put its own handlers in place, which end the process at once
     _wait(lambda: sum(node["Alive"] for node in ray.nodes()) == NODES, processes, stop, "the second node")
     print("deploying", flush=True)
-    schema = ServeDeploySchema.model_validate(config)
     stack.callback(serve.shutdown)
-    client = serve_api.serve_start(http_options=schema.http_options.model_dump(), proxy_location=schema.proxy_location)
-    client.deploy_apps(schema, _blocking=False)
-    _wait(lambda: _healthy(f"http://127.0.0.1:{schema.http_options.port}"), processes, stop, "answer to GET /health")
+    ray_seam.deploy(config)
+    _wait(lambda: _healthy(f"http://127.0.0.1:{address_of(config)[1]}"), processes, stop, "answer to GET /health")
 
 
 def _wait(condition: Callable[[], bool], processes: Sequence[_Process], stop: threading.Event, what: str) -> None:

@@ -8,22 +8,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import ray
 from ray import serve
 from ray.serve import Application
 from ray.serve.config import RequestRouterConfig
-from ray.serve.context import _get_global_client
-from ray.serve.exceptions import RayServeException
 
 from adaptrix_core.config import Settings, load_settings, project_root
+from deployments import ray_seam
 from deployments.ingress.deployment import Ingress
 from deployments.launch.autoscaling import autoscaling_config
+from deployments.launch.reserved_cpus import INGRESS_CPUS, ROUTER_CPUS
 from deployments.replica.deployment import ModelReplica
 from deployments.router.deployment import RouterReplica
 from deployments.shared.principals import KeyRing, require_loopback, url_of
 
-INGRESS_CPUS = 0.1
-ROUTER_CPUS = 0.2
 HEALTH_CHECK_PERIOD_S = 3.0
 HEALTH_CHECK_TIMEOUT_S = 30.0
 ROUTING_STATS_PERIOD_S = 2.0
@@ -46,7 +43,7 @@ def build(args: dict[str, Any]) -> Application:
     """
     settings = load_settings(args, root=project_root())
     keys = KeyRing.read(settings.security.api_keys_file)
-    address = _http_address()
+    address = ray_seam.http_address()
     if not keys.enabled and address is not None:
         require_loopback(address[0])
     return bind(settings, None if address is None else url_of(*address))
@@ -98,14 +95,3 @@ def bind(settings: Settings, url: str | None = None) -> Application:
         .bind(settings)
     )
     return ingress.bind(settings, model, router, url)
-
-
-def _http_address() -> tuple[str, int] | None:
-    """Where this cluster's HTTP proxies listen; None where Serve does not run yet."""
-    if not ray.is_initialized():
-        return None
-    try:
-        http = _get_global_client().http_config
-    except RayServeException:
-        return None
-    return str(http.host), int(http.port)

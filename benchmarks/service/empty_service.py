@@ -20,7 +20,7 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp
 
-from deployments.ingress.deployment import PLAIN
+from deployments.ingress.handles import PLAIN
 from deployments.shared.gc_tuning import spare_what_is_loaded
 
 MESSAGE = "x" * 300

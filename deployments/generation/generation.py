@@ -25,12 +25,13 @@ from adaptrix_core.errors import (
 from adaptrix_core.observe.tracing import carrier
 from deployments.generation.deadline import Deadline
 from deployments.generation.merge_streams import merged
-from deployments.generation.model_names import FORK, Choice, NamedMix, choose
-from deployments.http.sse import raise_if_broken
+from deployments.generation.model_names import Choice, NamedMix, choose
+from deployments.generation.row_ends import raise_if_broken
 from deployments.openai.documents import AnswerHead
 from deployments.openai.schemas import ChatRequest, CompletionRequest
 from deployments.shared.catalogue import Catalogue
 from deployments.shared.errors import NotReady, as_core_error
+from deployments.shared.model_ids import FORK
 from deployments.shared.principals import Principal
 from deployments.shared.wire import GenerateCall, Piece, RouteAnswer
 

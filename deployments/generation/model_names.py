@@ -8,24 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from adaptrix_core.adapters.mix_names import BASE, check_mix, mix_label, parse_mix
 from adaptrix_core.errors import InvalidRequest
 from deployments.shared.catalogue import Catalogue
+from deployments.shared.model_ids import AUTO, MIX
 from deployments.shared.wire import BundleMix, Entry
-
-AUTO = "auto"
-MIX, FORK = "mix", "fork"
-"""How requests are counted that several adapters answer."""
-RESERVED = frozenset({AUTO, BASE})
-
-
-def public_id(source: str) -> str:
-    """The id that clients see of a model: a file or directory by its last part, anything else as it is."""
-    path = Path(source)
-    return path.stem if source.endswith(".gguf") else path.name if path.is_absolute() else source
 
 
 @dataclass(frozen=True)

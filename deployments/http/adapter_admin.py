@@ -10,11 +10,11 @@ from pathlib import Path
 from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.adapters.peft.directory import is_peft_directory, unsigned_peft
 from adaptrix_core.errors import AdapterNotFound, Forbidden, InvalidRequest
-from deployments.generation.model_names import RESERVED
 from deployments.http.services import Services
 from deployments.http.tar_upload import files_in
 from deployments.openai.schemas import LoadRequest, UnloadRequest
 from deployments.shared.catalogue import shortened
+from deployments.shared.model_ids import RESERVED
 from deployments.shared.wire import Entry
 from deployments.store.package_files import describe
 

@@ -16,8 +16,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adaptrix_core.errors import AdaptrixError, Forbidden, InvalidRequest
+from deployments.http.errors import error_response
 from deployments.http.observe.metrics import Metrics
-from deployments.shared.errors import error_response
 from deployments.shared.principals import is_loopback
 
 WATCH = "adaptrix.watch"
@@ -46,7 +46,7 @@ class Guard:
             if message["type"] == "http.response.start":
                 self._metrics.requests.labels(_path_label(scope), str(message["status"])).inc()
                 if (watch := scope.get(WATCH)) is not None:
-                    watch.status = message["status"]
+                    watch.record.status = message["status"]
                     MutableHeaders(scope=message).update(watch.headers)
             await send(message)
 

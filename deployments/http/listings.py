@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from adaptrix_core.errors import AdaptrixError
-from deployments.generation.model_names import AUTO
 from deployments.http.services import Services
 from deployments.shared.catalogue import Catalogue
 from deployments.shared.errors import as_core_error
+from deployments.shared.model_ids import AUTO
 from deployments.shared.wire import Entry, Report, Sampling
 
 PROBE_S = 2.0

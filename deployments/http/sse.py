@@ -11,9 +11,10 @@ from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from typing import Any
 
-from adaptrix_core.errors import AdaptrixError, RequestTimeout
+from deployments.generation.row_ends import broke_off, raise_if_broken
+from deployments.http.errors import error_document
 from deployments.openai.documents import ChunkedAnswer, Usage
-from deployments.shared.errors import as_core_error, error_document
+from deployments.shared.errors import as_core_error
 from deployments.shared.wire import Piece
 
 logger = logging.getLogger(__name__)
@@ -52,22 +53,6 @@ async def server_sent_events(
         logger.warning("stream ended by an error: %s", shown.message)
         yield events([error_document(shown)])
     yield DONE
-
-
-def broke_off(piece: Piece) -> bool:
-    """Whether this piece ends its row in another way than the model ending it."""
-    return piece.finish_reason in ("error", "abort", "deadline_exceeded")
-
-
-def raise_if_broken(pieces: Iterable[Piece]) -> None:
-    """Raise for a row that ended in an error, was aborted by the engine, or ran out of time."""
-    for piece in pieces:
-        if piece.finish_reason == "error":
-            raise piece.failure or AdaptrixError(piece.error or "the engine failed on this request; see the log")
-        if piece.finish_reason == "abort":
-            raise AdaptrixError("the request was aborted by the server; send it again", code="aborted")
-        if piece.finish_reason == "deadline_exceeded":
-            raise RequestTimeout(f"{piece.error}; allow more time, or ask for fewer tokens", code="deadline_exceeded")
 
 
 def events(documents: Iterable[dict[str, Any]]) -> bytes:

@@ -21,6 +21,7 @@ import httpx
 from adaptrix_core.config import load_settings, project_root
 from adaptrix_core.errors import ConfigError
 from adaptrix_core.serve_file import application_args
+from deployments import ray_seam
 from deployments.launch.environment import LOCAL_ENVIRONMENT, SERVE_ENVIRONMENT
 from deployments.launch.preflight import (
     address_of,
@@ -80,22 +81,16 @@ def _serve(config: dict[str, Any], stop: threading.Event) -> int:
     progress.say("starting Ray")
     import ray
     from ray import serve
-    from ray.serve._private import api as serve_api
-    from ray.serve.schema import ServeDeploySchema
 
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
-    schema = ServeDeploySchema.model_validate(config)
     session = _start_ray(progress, stop)
     if session is None:
         return 1
     logs = Path(session) / "logs" / "serve"
     try:
-        client = serve_api.serve_start(
-            http_options=schema.http_options.model_dump(), proxy_location=schema.proxy_location
-        )
-        client.deploy_apps(schema, _blocking=False)
+        ray_seam.deploy(config)
         url = url_of(*address_of(config))
-        failure = _wait_until_ready(url, schema.applications[0].name, progress, stop)
+        failure = _wait_until_ready(url, str(config["applications"][0]["name"]), progress, stop)
         if failure is not None:
             progress.say(f"{failure}\nlogs: {logs}")
             return 1

@@ -156,7 +156,7 @@ def _directory_faults(settings: Settings) -> Iterator[str]:
 
 
 def _processor_faults(settings: Settings) -> Iterator[str]:
-    from deployments.app import INGRESS_CPUS, ROUTER_CPUS
+    from deployments.launch.reserved_cpus import INGRESS_CPUS, ROUTER_CPUS
 
     replicas = settings.replicas
     count = max(replicas.num_replicas, replicas.fewest)

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from adaptrix_core.errors import InvalidRequest
-from deployments.replica.token_text import numbered
-from deployments.shared.wire import Likely, Piece
+from deployments.shared.wire import Likely, Piece, numbered_token
 
 Kind = Literal["chat", "text"]
 
@@ -215,7 +214,7 @@ def _by_text(chosen: Likely, top: Iterable[Likely]) -> dict[str, float]:
     others = [likely for likely in top if likely.token_id != chosen.token_id]
     named: dict[str, float] = {}
     for likely in sorted([chosen, *others], key=lambda likely: (likely is not chosen, -likely.logprob)):
-        named[numbered(likely.token_id) if likely.token in named else likely.token] = likely.logprob
+        named[numbered_token(likely.token_id) if likely.token in named else likely.token] = likely.logprob
     return dict(sorted(named.items(), key=lambda entry: -entry[1]))
 
 

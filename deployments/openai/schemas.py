@@ -12,7 +12,6 @@ from annotated_types import Interval
 from pydantic import Field, Tag, ValidationInfo, field_validator, model_validator
 
 from adaptrix_core.sampling_limits import LIMITS
-from deployments.generation.model_names import RESERVED
 from deployments.openai.body import Body
 from deployments.openai.field_types import (
     MAX_BIASES,
@@ -34,6 +33,7 @@ from deployments.openai.field_types import (
     within,
 )
 from deployments.openai.neutral_fields import CHAT, COMPLETION, EMBEDDING, MESSAGE, PART, STREAM_OPTIONS
+from deployments.shared.model_ids import RESERVED
 
 
 class TextPart(Body):

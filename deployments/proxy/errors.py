@@ -15,9 +15,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adaptrix_core.errors import AdaptrixError, Overloaded, RequestTimeout
 from deployments.generation.deadline import Deadline
+from deployments.http.errors import error_document, error_response
 from deployments.http.guard import refuse_control_headers
 from deployments.http.sse import DONE, MEDIA_TYPE, events
-from deployments.shared.errors import NotReady, error_document, error_response
+from deployments.shared.errors import NotReady
 from deployments.shared.request_id import REQUEST_ID, cleaned_id
 
 logger = logging.getLogger(__name__)

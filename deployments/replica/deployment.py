@@ -24,6 +24,7 @@ from adaptrix_core.errors import EngineStopped, RetryLater
 from adaptrix_core.observe.logs import start_logging
 from adaptrix_core.observe.tracing import start_tracing
 from deployments.launch.autoscaling import BACKLOG
+from deployments.ray_seam import push_routing_info
 from deployments.replica.cpu_threads import num_threads
 from deployments.replica.packages.source import PackageSource
 from deployments.replica.revocation_follower import RevocationFollower
@@ -32,7 +33,7 @@ from deployments.shared.catalogue import Catalogue
 from deployments.shared.errors import as_core_error
 from deployments.shared.gc_tuning import spare_what_is_loaded
 from deployments.shared.loopback import keep_to_loopback
-from deployments.shared.residency_facts import ResidencyPublisher, push_to_controller
+from deployments.shared.residency_facts import ResidencyPublisher
 from deployments.shared.wire import GenerateCall, Piece
 from deployments.store.catalogue_follower import StoreFollower
 from deployments.store.disk import packages_directory
@@ -79,7 +80,7 @@ class ModelReplica:
             partial(read_shared_list, adapters.state_dir),
             self._on_revocations,
         )
-        self._publisher = ResidencyPublisher(self._worker.holdings.residency, push_to_controller)
+        self._publisher = ResidencyPublisher(self._worker.holdings.residency, push_routing_info)
         self._worker.watch_residency(self._publisher.changed)
         self._watchdog = Watchdog(self._worker.check_health, self._worker.give_up)
         self._watchdog.start()

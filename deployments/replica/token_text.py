@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from deployments.shared.wire import Likely
+from deployments.shared.wire import Likely, numbered_token
 
 if TYPE_CHECKING:  # loads torch, and only replicas need it
     from adaptrix_core.engine.rows.token_bytes import TokenBytes
@@ -25,7 +25,7 @@ class TokenTexts:
         """A token that was chosen, or could have been, as clients are told of it."""
         logprob = max(logprob, NEVER)
         if self._bytes is None:
-            return Likely(numbered(token_id), token_id, logprob)
+            return Likely(numbered_token(token_id), token_id, logprob)
         data = self._bytes.of(token_id)
         if data is None:
             return Likely(str(self._tokenizer.convert_ids_to_tokens(token_id)), token_id, logprob)
@@ -38,8 +38,3 @@ def shown(data: bytes) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError:
         return "bytes:" + "".join(f"\\x{byte:02x}" for byte in data)
-
-
-def numbered(token_id: int) -> str:
-    """A token by its number, as vLLM writes it."""
-    return f"token_id:{token_id}"

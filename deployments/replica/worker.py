@@ -29,12 +29,12 @@ from adaptrix_core.errors import ContextLengthExceeded, EngineStopped, InvalidRe
 from adaptrix_core.injection.mix import constant
 from adaptrix_core.observe.tracing import Tracing
 from adaptrix_core.sampling import explained
-from deployments.generation.model_names import public_id
 from deployments.replica.packages.holdings import Fetch, Holdings
 from deployments.replica.scratch_directory import PrivateDirectory
 from deployments.replica.token_pacing import Pace
 from deployments.replica.token_text import TokenTexts
 from deployments.replica.trace_spans import CallSpans
+from deployments.shared.model_ids import public_id
 from deployments.shared.wire import AdapterNumbers, GenerateCall, Holding, Piece, Report, RowTimes
 
 QUICK_CHARACTERS = 1000

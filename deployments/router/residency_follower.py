@@ -8,12 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from ray.exceptions import RayError
-
-from adaptrix_core.routing.near_tie import LOAD_COST
-from deployments.shared.wire import Report
 
 logger = logging.getLogger(__name__)
 
@@ -23,16 +20,6 @@ ANSWER_S = 5.0
 """A store that says nothing for so long is taken for lost."""
 FORGET_S = 15.0
 """What was known is forgotten after so long without an answer: a router that knows nothing prefers nobody."""
-
-
-def warmest(reports: Iterable[Report]) -> dict[str, str]:
-    """By bundle, the residency (device, host or disk) where it is cheapest to load; others are on no replica."""
-    best: dict[str, str] = {}
-    for report in reports:
-        for bundle, holding in report.held.items():
-            if bundle not in best or LOAD_COST[holding.residency] < LOAD_COST[best[bundle]]:
-                best[bundle] = holding.residency
-    return best
 
 
 class ResidencyFollower:

@@ -9,11 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from ray._private.state import actors
-
+from deployments import ray_seam
 from deployments.shared.wire import Report
-
-DEAD = "DEAD"
 
 
 async def living(reports: Iterable[Report]) -> list[Report]:
@@ -22,4 +19,4 @@ async def living(reports: Iterable[Report]) -> list[Report]:
 
 
 def _is_dead(actor_id: str | None) -> bool:
-    return actor_id is not None and actors(actor_id).get("State") == DEAD
+    return actor_id is not None and ray_seam.is_dead(actor_id)

@@ -6,11 +6,13 @@ whoever reaches it can have code run. It is bound after a deployment has been ma
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Any
 
 import ray
-from ray.serve._private import replica
+
+from deployments import ray_seam
 
 ANYWHERE = "[::]"
 
@@ -18,12 +20,10 @@ ANYWHERE = "[::]"
 def keep_to_loopback() -> None:
     """Have this process's replica listen on loopback alone, if its node does; call it while a deployment is made."""
     host = ray.util.get_node_ip_address()
-    if not ip_address(host).is_loopback or getattr(replica.add_port_to_grpc_server, "is_kept", False):
+    if not ip_address(host).is_loopback:
         return
-    add_port = replica.add_port_to_grpc_server
 
-    def add_loopback_port(server: Any, address: str) -> int:
-        return int(add_port(server, address.replace(ANYWHERE, host)))
+    def on_loopback(add_port: Callable[[Any, str], int]) -> Callable[[Any, str], int]:
+        return lambda server, address: int(add_port(server, address.replace(ANYWHERE, host)))
 
-    add_loopback_port.is_kept = True  # type: ignore[attr-defined]
-    replica.add_port_to_grpc_server = add_loopback_port
+    ray_seam.wrap_grpc_port(on_loopback)

@@ -111,14 +111,3 @@ class ResidencyPublisher:
         except Exception:  # an interface that may change in any way; polling takes over
             logger.exception("Ray Serve takes no pushed routing information; it polls for it from now on")
             self._pushes = False
-
-
-def push_to_controller(facts: str) -> None:
-    """Hand facts about this replica to the Serve controller, which tells every router."""
-    from ray import serve
-    from ray.serve._private.common import RequestRoutingInfo
-    from ray.serve.context import _get_global_client
-
-    replica_id = serve.get_replica_context().replica_id
-    info = RequestRoutingInfo(replica_id=replica_id, multiplexed_model_ids=[facts])
-    _get_global_client().record_request_routing_info(info)

@@ -72,6 +72,11 @@ class Likely:
     """The token's own bytes, maybe a part of a character; None where it is no part of the text."""
 
 
+def numbered_token(token_id: int) -> str:
+    """A token by its number, as vLLM writes it: for tokens that have no text of their own."""
+    return f"token_id:{token_id}"
+
+
 @dataclass(frozen=True)
 class RowTimes:
     """How a row went, as its engine measured it (`Timings` in the core); seconds."""

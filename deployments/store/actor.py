@@ -30,13 +30,12 @@ from adaptrix_core.errors import (
     RequestTimeout,
 )
 from adaptrix_core.sections import AdapterSettings
-from deployments.router.residency_follower import warmest
 from deployments.shared.catalogue import LATEST, Catalogue
 from deployments.shared.own_thread import in_own_thread
 from deployments.shared.wire import Entry, Report, Revoked, Signer
 from deployments.store.adapter_usage import HotAdapters
 from deployments.store.disk import StoreFiles
-from deployments.store.handle import fingerprint
+from deployments.store.fingerprint import fingerprint
 from deployments.store.name_book import NameBook
 from deployments.store.package_cache import Shelf
 from deployments.store.package_files import describe
@@ -51,6 +50,7 @@ from deployments.store.standing import (
     refused_by_all,
     with_standing,
 )
+from deployments.store.warmest import warmest
 
 logger = logging.getLogger(__name__)
 

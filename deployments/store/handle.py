@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from typing import Any
 
@@ -11,17 +10,12 @@ import ray
 from ray.exceptions import RayActorError
 
 from adaptrix_core.sections import AdapterSettings
+from deployments.store.actor import AdapterStore
+from deployments.store.fingerprint import fingerprint
 
 logger = logging.getLogger(__name__)
 
 STORE_NAME = "adaptrix-store"
-_CODE_VERSION = "store-4"
-"""Changes with what the actor's methods take and return, so that an upgrade replaces a running store."""
-
-
-def fingerprint(settings: AdapterSettings) -> str:
-    """Changes with anything that a running store cannot change: its code's version and its settings."""
-    return hashlib.sha256(f"{_CODE_VERSION}\0{settings.model_dump_json()}".encode()).hexdigest()
 
 
 async def open_store(settings: AdapterSettings, namespace: str) -> Any:
@@ -30,8 +24,6 @@ async def open_store(settings: AdapterSettings, namespace: str) -> Any:
     ``namespace`` is the Serve application's, so that two applications on one cluster have a store each. Any process may
     call this at any time: an actor leaves only if its own settings are not the ones that were asked for.
     """
-    from deployments.store.actor import AdapterStore
-
     remote_class = ray.remote(AdapterStore)
     while True:
         handle = remote_class.options(

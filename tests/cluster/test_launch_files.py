@@ -17,9 +17,9 @@ from ray.serve.schema import ServeDeploySchema
 
 from adaptrix_core.config import Settings, load_settings, project_root
 from adaptrix_core.errors import ConfigError
-from deployments.app import INGRESS_CPUS, ROUTER_CPUS
 from deployments.launch.environment import SERVE_ENVIRONMENT
 from deployments.launch.preflight import read_config
+from deployments.launch.reserved_cpus import INGRESS_CPUS, ROUTER_CPUS
 from deployments.shared.principals import KeyRing
 from tests.cluster.kuberay_schema import RAY_SERVICE
 

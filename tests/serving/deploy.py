@@ -10,15 +10,15 @@ from pathlib import Path
 import ray
 import yaml
 from ray import serve
-from ray.serve._private import api as serve_api
-from ray.serve.schema import ServeDeploySchema
+
+from deployments import ray_seam
 
 DEADLINE_S = 500.0
 
 
 def main(address: str, config: Path) -> None:
     deadline = time.monotonic() + DEADLINE_S
-    schema = ServeDeploySchema.model_validate(yaml.safe_load(config.read_text()))
+    wanted = yaml.safe_load(config.read_text())
     while True:
         try:
             ray.init(address=address, namespace="serve", log_to_driver=False, logging_level=logging.ERROR)
@@ -26,10 +26,9 @@ def main(address: str, config: Path) -> None:
         except ConnectionError:
             assert time.monotonic() < deadline, "no cluster"
             time.sleep(0.2)
-    client = serve_api.serve_start(http_options=schema.http_options.model_dump(), proxy_location=schema.proxy_location)
-    client.deploy_apps(schema, _blocking=False)
+    ray_seam.deploy(wanted)
     while True:
-        status = serve.status().applications.get(schema.applications[0].name)
+        status = serve.status().applications.get(wanted["applications"][0]["name"])
         if status is not None and status.status == "RUNNING":
             return
         assert status is None or status.status != "DEPLOY_FAILED", status

@@ -9,8 +9,8 @@ from fastapi.responses import JSONResponse, Response
 
 from adaptrix_core.adapters.package.snapshot import REVOCATIONS_FILE, SIGNATURE_FILE
 from adaptrix_core.adapters.trust.revocation import RevocationList, parse_list
-from deployments.http.bodies import read_document
 from deployments.http.description.endpoints import REVOCATIONS, REVOKE
+from deployments.http.endpoint import authorized, body_of
 from deployments.http.services import Services
 from deployments.openai.schemas import RevocationRequest
 
@@ -20,7 +20,7 @@ def revocation_endpoints(app: FastAPI, services: Services) -> None:
 
     @app.get("/v1/revocations", **REVOCATIONS)
     async def current(request: Request) -> Response:
-        services.keys.identify(request.headers.get("authorization")).require("generate")
+        authorized(request, services, "generate")
         files = await services.store.revocation_list()
         known = RevocationList() if files is None else parse_list(files)
         return JSONResponse(
@@ -35,8 +35,8 @@ def revocation_endpoints(app: FastAPI, services: Services) -> None:
 
     @app.post("/v1/revocations", **REVOKE)
     async def publish(request: Request) -> Response:
-        services.keys.identify(request.headers.get("authorization")).require("admin")
-        body = await read_document(request, services.settings.security, RevocationRequest)
+        authorized(request, services, "admin")
+        body = await body_of(request, services, RevocationRequest)
         outcome = await services.store.revoke({REVOCATIONS_FILE: body.revocations, SIGNATURE_FILE: body.signature})
         await services.store.refresh()  # names may mean other versions now
         return JSONResponse(

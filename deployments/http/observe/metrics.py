@@ -14,9 +14,9 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from adaptrix_core.adapters.mix_names import BASE
 from adaptrix_core.observe.top_labels import TopLabels
-from deployments.generation.model_names import FORK, MIX
 from deployments.http.observe.replica_metrics import AdapterCounters, ReplicaNumbers, VllmGauges
 from deployments.shared.catalogue import Catalogue
+from deployments.shared.model_ids import FORK, MIX
 from deployments.shared.wire import Report, RowTimes
 
 __all__ = ["CONTENT_TYPE", "Metrics"]

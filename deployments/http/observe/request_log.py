@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from deployments.http.observe.request_record import RequestRecord
 from deployments.openai.schemas import ChatRequest
 
-if TYPE_CHECKING:
-    from deployments.http.observe.request_watch import RequestWatch
 
-
-def request_line(watch: RequestWatch, with_prompt: bool) -> dict[str, Any]:
+def request_line(record: RequestRecord, with_prompt: bool) -> dict[str, Any]:
     """The fields of the line; those that the request never got to are missing. Times in seconds."""
-    line: dict[str, Any] = {"request_id": watch.request_id, "path": watch.path, "status": watch.status}
-    if watch.trace_id is not None:
-        line["trace_id"] = watch.trace_id
-    if watch.error is not None:
-        line["error"] = watch.error
-    if watch.principal is not None and watch.body is not None:
-        line |= {"tenant": watch.principal.tenant, "key_id": watch.principal.key_id, "stream": watch.body.stream}
+    line: dict[str, Any] = {"request_id": record.request_id, "path": record.path, "status": record.status}
+    if record.trace_id is not None:
+        line["trace_id"] = record.trace_id
+    if record.error is not None:
+        line["error"] = record.error
+    if record.principal is not None and record.body is not None:
+        line |= {"tenant": record.principal.tenant, "key_id": record.principal.key_id, "stream": record.body.stream}
         if with_prompt:
-            line["prompt"] = _prompt(watch)
-    if watch.running is not None:
-        line |= _answer(watch)
-    return line | {"total_s": _seconds(watch.total_s)}
+            line["prompt"] = _prompt(record)
+    if record.running is not None:
+        line |= _answer(record)
+    return line | {"total_s": _seconds(record.total_s)}
 
 
-def _answer(watch: RequestWatch) -> dict[str, Any]:
-    running, rows = watch.running, watch.rows
+def _answer(record: RequestRecord) -> dict[str, Any]:
+    running, rows = record.running, record.rows
     assert running is not None
     resolved = running.resolved
     prompts = {index // running.rows_per_prompt: row.num_prompt_tokens for index, row in enumerate(rows)}
@@ -38,7 +36,7 @@ def _answer(watch: RequestWatch) -> dict[str, Any]:
         "prompt_tokens": sum(prompts.values()),
         "completion_tokens": sum(row.num_tokens for row in rows),
         "finish_reasons": [row.finish_reason for row in rows],
-        "first_token_s": _seconds(watch.first_token_s or 0.0),
+        "first_token_s": _seconds(record.first_token_s or 0.0),
     }
     if resolved.route is not None:
         line["route_score"] = round(resolved.route.score, 4)
@@ -54,8 +52,8 @@ def _answer(watch: RequestWatch) -> dict[str, Any]:
     return line
 
 
-def _prompt(watch: RequestWatch) -> Any:
-    body = watch.body
+def _prompt(record: RequestRecord) -> Any:
+    body = record.body
     if isinstance(body, ChatRequest):
         return [message.plain() for message in body.messages]
     return None if body is None else body.prompts()

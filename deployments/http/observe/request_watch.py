@@ -12,7 +12,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass
 
 from opentelemetry.trace import SpanKind, StatusCode, use_span
 
@@ -22,32 +21,14 @@ from adaptrix_core.sections import ObserveSettings
 from deployments.generation.generation import Batches, Running
 from deployments.http.observe.metrics import Metrics
 from deployments.http.observe.request_log import request_line
+from deployments.http.observe.request_record import RequestRecord, RowSummary
 from deployments.openai.schemas import ChatRequest, CompletionRequest
 from deployments.shared.errors import as_core_error
 from deployments.shared.principals import Principal
 from deployments.shared.request_id import REQUEST_ID, cleaned_id
-from deployments.shared.wire import Piece, RowTimes
+from deployments.shared.wire import Piece
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass
-class RowSummary:
-    """What has come of one row so far."""
-
-    kind: str
-    """Who answers it, for counting."""
-    num_tokens: int = 0
-    num_prompt_tokens: int = 0
-    finish_reason: str | None = None
-    times: RowTimes | None = None
-
-    def add(self, piece: Piece) -> None:
-        """Take in the row's next piece."""
-        self.num_tokens += piece.token_id is not None
-        self.num_prompt_tokens = piece.prompt_tokens
-        if piece.finish_reason is not None:
-            self.finish_reason, self.times = piece.finish_reason, piece.times
 
 
 class RequestWatch:
@@ -67,39 +48,27 @@ class RequestWatch:
             {"http.request.method": "POST", "http.route": path},
         )
         self._is_closed = False
-        self.path = path
-        self.request_id = cleaned_id(headers.get(REQUEST_ID, "")) or secrets.token_hex(16)
-        self.status: int | None = None
-        """As it was sent; None while nothing was."""
-        self.error: str | None = None
-        """Code of the error that it ended with."""
-        self.principal: Principal | None = None
-        self.body: ChatRequest | CompletionRequest | None = None
-        self.running: Running | None = None
-        self.rows: list[RowSummary] = []
-        self.first_token_s: float | None = None
-        self.total_s = 0.0
+        context = self._span.get_span_context()
+        self.record = RequestRecord(
+            cleaned_id(headers.get(REQUEST_ID, "")) or secrets.token_hex(16),
+            path,
+            f"{context.trace_id:032x}" if context.is_valid else None,
+        )
 
     @property
     def headers(self) -> dict[str, str]:
         """Response headers: the W3C context of this request's span, where it is traced."""
         return carrier(self._span)
 
-    @property
-    def trace_id(self) -> str | None:
-        """Of this request's trace, where it is traced."""
-        context = self._span.get_span_context()
-        return f"{context.trace_id:032x}" if context.is_valid else None
-
     @contextmanager
     def accepting(self) -> Iterator[None]:
         """While the request is read, routed and handed to a replica: everything in here belongs to it."""
-        token = request_id.set(self.request_id)
+        token = request_id.set(self.record.request_id)
         try:
             with use_span(self._span, end_on_exit=False, record_exception=False, set_status_on_exception=False):
                 yield
         except Exception as error:
-            self.error = as_core_error(error).code
+            self.record.error = as_core_error(error).code
             raise
         finally:
             request_id.reset(token)
@@ -114,14 +83,14 @@ class RequestWatch:
 
     def identified(self, principal: Principal, body: ChatRequest | CompletionRequest) -> None:
         """It is known who asks, and for what."""
-        self.principal, self.body = principal, body
+        self.record.principal, self.record.body = principal, body
 
     def to_the_end(self, running: Running) -> Batches:
         """``running``'s batches, counted as they pass. Their first token is there."""
-        self.running = running
-        self.rows = [RowSummary(running.kind_of(index)) for index in range(running.num_rows)]
-        self.first_token_s = time.perf_counter() - self._arrived
-        self._metrics.begun(running.resolved.kind, self.first_token_s)
+        self.record.running = running
+        self.record.rows = [RowSummary(running.kind_of(index)) for index in range(running.num_rows)]
+        self.record.first_token_s = time.perf_counter() - self._arrived
+        self._metrics.begun(running.resolved.kind, self.record.first_token_s)
         if running.resolved.troubles:
             self._metrics.fallbacks.inc()
         return self._counted(running)
@@ -131,24 +100,24 @@ class RequestWatch:
         if self._is_closed:
             return
         self._is_closed = True
-        self.total_s = time.perf_counter() - self._arrived
-        for row in self.rows:
+        self.record.total_s = time.perf_counter() - self._arrived
+        for row in self.record.rows:
             row.finish_reason = row.finish_reason or self._why_ended
             self._metrics.row_ended(row.kind, row.num_prompt_tokens, row.finish_reason)
             if row.times is not None:
                 self._metrics.row_measured(row.kind, row.num_tokens, row.times)
-        if self.running is not None:
-            self._metrics.ended(self.running.resolved.kind, self.total_s)
+        if self.record.running is not None:
+            self._metrics.ended(self.record.running.resolved.kind, self.record.total_s)
         if self._settings.logs == "json":
-            logger.info("request", extra={"fields": request_line(self, self._settings.log_prompts)})
+            logger.info("request", extra={"fields": request_line(self.record, self._settings.log_prompts)})
         self._end_span()
 
     @property
     def _why_ended(self) -> str:
         """For rows that were ended from here."""
-        if self.error == "deadline_exceeded":
-            return self.error
-        return "abort" if self.error is None else "error"
+        if self.record.error == "deadline_exceeded":
+            return self.record.error
+        return "abort" if self.record.error is None else "error"
 
     async def _counted(self, running: Running) -> Batches:
         try:
@@ -157,33 +126,33 @@ class RequestWatch:
                     self._count(pieces)
                     yield pieces
         except Exception as error:
-            self.error = as_core_error(error).code
+            self.record.error = as_core_error(error).code
             raise
 
     def _count(self, pieces: list[Piece]) -> None:
         for piece in pieces:
-            self.rows[piece.row].add(piece)
-        sent = Counter(self.rows[piece.row].kind for piece in pieces if piece.token_id is not None)
+            self.record.rows[piece.row].add(piece)
+        sent = Counter(self.record.rows[piece.row].kind for piece in pieces if piece.token_id is not None)
         for kind, number in sent.items():
             self._metrics.tokens_sent(kind, number)
 
     def _end_span(self) -> None:
         if self._span.is_recording():
-            self._span.set_attributes({"adaptrix.request_id": self.request_id, **self._outcome()})
-            if self.error is not None or any(row.finish_reason == "error" for row in self.rows):
-                self._span.set_status(StatusCode.ERROR, self.error or "engine_failed")
+            self._span.set_attributes({"adaptrix.request_id": self.record.request_id, **self._outcome()})
+            if self.record.error is not None or any(row.finish_reason == "error" for row in self.record.rows):
+                self._span.set_status(StatusCode.ERROR, self.record.error or "engine_failed")
         self._span.end()
 
     def _outcome(self) -> dict[str, str | int | list[str]]:
         outcome: dict[str, str | int | list[str]] = {}
-        if self.status is not None:
-            outcome["http.response.status_code"] = self.status
-        if self.principal is not None:
-            outcome["adaptrix.tenant"] = self.principal.tenant
-        if self.running is not None:
-            outcome["adaptrix.adapter"] = self.running.resolved.label
-            outcome["gen_ai.response.id"] = self.running.head.response_id
-            outcome["gen_ai.response.model"] = self.running.head.model
-            outcome["gen_ai.response.finish_reasons"] = [str(row.finish_reason) for row in self.rows]
-            outcome["gen_ai.usage.output_tokens"] = sum(row.num_tokens for row in self.rows)
+        if self.record.status is not None:
+            outcome["http.response.status_code"] = self.record.status
+        if self.record.principal is not None:
+            outcome["adaptrix.tenant"] = self.record.principal.tenant
+        if self.record.running is not None:
+            outcome["adaptrix.adapter"] = self.record.running.resolved.label
+            outcome["gen_ai.response.id"] = self.record.running.head.response_id
+            outcome["gen_ai.response.model"] = self.record.running.head.model
+            outcome["gen_ai.response.finish_reasons"] = [str(row.finish_reason) for row in self.record.rows]
+            outcome["gen_ai.usage.output_tokens"] = sum(row.num_tokens for row in self.record.rows)
         return outcome

@@ -11,12 +11,13 @@ from adaptrix_core.config import load_settings
 from adaptrix_core.errors import AdaptrixError, InvalidRequest
 from deployments.generation.deadline import Deadline
 from deployments.generation.generation import Resolved, start
-from deployments.generation.model_names import NamedMix, public_id
+from deployments.generation.model_names import NamedMix
 from deployments.http.sse import server_sent_events
 from deployments.openai.documents import AnswerHead, ChunkedAnswer, Kind
 from deployments.openai.schemas import ChatRequest
 from deployments.replica.deployment import ModelReplica
 from deployments.router.deployment import embedded
+from deployments.shared.model_ids import public_id
 from deployments.shared.principals import LOCAL
 from deployments.shared.wire import GenerateCall, Likely, Piece
 

@@ -10,10 +10,10 @@ import pytest
 
 from adaptrix_core.errors import InvalidRequest
 from deployments.http.bodies import parse_body
+from deployments.http.errors import error_response
 from deployments.http.json_body import MAX_DIGITS, MAX_VALUES, num_values, parse_json
 from deployments.openai.body import Body
 from deployments.openai.schemas import ChatRequest, CompletionRequest, EmbeddingRequest
-from deployments.shared.errors import error_response
 
 LIMIT = 4 << 20
 """Bytes of a body, as the server's default has it."""

@@ -12,7 +12,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from deployments.shared.errors import error_response
+from deployments.http.errors import error_response
 from tests.serving.conftest import BASE_ID, Local
 from tests.serving.inprocess import running
 from tests.serving.store.test_wrong_bytes import packed

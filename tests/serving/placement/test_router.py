@@ -16,9 +16,10 @@ from adaptrix_core.observe.tracing import start_tracing
 from adaptrix_core.routing.embedder import TextEmbedder
 from adaptrix_core.routing.semantic import SemanticRouter
 from deployments.router.deployment import RouterReplica
-from deployments.router.residency_follower import FORGET_S, ResidencyFollower, warmest
+from deployments.router.residency_follower import FORGET_S, ResidencyFollower
 from deployments.shared.catalogue import Catalogue
 from deployments.shared.wire import Entry, Holding, Report, RouteAnswer
+from deployments.store.warmest import warmest
 
 # `serve.batch` keeps one queue per process, in the event loop that asked first.
 pytestmark = pytest.mark.asyncio(loop_scope="session")

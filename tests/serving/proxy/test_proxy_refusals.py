@@ -17,9 +17,10 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from adaptrix_core.errors import Overloaded
+from deployments.http.errors import error_response
 from deployments.proxy import refusals
 from deployments.proxy.refusals import LONGEST_BODY, ProxyRefusals
-from deployments.shared.errors import AllBusy, error_response
+from deployments.shared.errors import AllBusy
 from tests.serving.inprocess import listening
 
 PATH = "/v1/completions"

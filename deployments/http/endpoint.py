@@ -1,0 +1,38 @@
+"""What endpoints have in common: who may call them, and what they read of a request or of the store."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from fastapi import Request
+
+from deployments.http.bodies import read_document
+from deployments.http.services import Services
+from deployments.shared.catalogue import Catalogue
+from deployments.shared.errors import NotReady
+from deployments.shared.principals import Principal, Scope
+from deployments.shared.wire import Report
+
+logger = logging.getLogger(__name__)
+
+
+def authorized(request: Request, services: Services, scope: Scope) -> Principal:
+    """Who calls. Raises Unauthorized, or Forbidden without the scope."""
+    principal = services.keys.identify(request.headers.get("authorization"))
+    principal.require(scope)
+    return principal
+
+
+async def body_of(request: Request, services: Services, model: type[Any]) -> Any:
+    """The request's body as a ``model``. Raises InvalidRequest."""
+    return await read_document(request, services.settings.security, model)
+
+
+async def overview(services: Services) -> tuple[Catalogue, list[Report]]:
+    """The catalogue and the replicas' reports; while the store is down, the catalogue seen last and no reports."""
+    try:
+        return await services.store.overview()
+    except NotReady as error:
+        logger.warning("the replicas' reports cannot be had: %s", error.message)
+        return services.store.catalogue, []

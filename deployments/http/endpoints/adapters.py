@@ -1,0 +1,75 @@
+"""``/v1/adapters``, ``/v1/models`` and vLLM's loading endpoints: what is served, and what shall be."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+
+from deployments.http import adapter_admin
+from deployments.http.bodies import read_body
+from deployments.http.description.endpoints import ADAPTER, ADAPTERS, LOAD, MODEL, MODELS, PUBLISH, UNLOAD
+from deployments.http.endpoint import authorized, body_of, overview
+from deployments.http.listings import ModelCards, adapter_entry, adapter_list
+from deployments.http.services import Services
+from deployments.openai.schemas import LoadRequest, UnloadRequest
+
+
+def adapter_endpoints(app: FastAPI, services: Services) -> None:
+    """Add the endpoints to ``app``."""
+
+    async def load(request: Request) -> Response:
+        authorized(request, services, "admin")
+        body: LoadRequest = await body_of(request, services, LoadRequest)
+        entry = await adapter_admin.load(services, body)
+        return PlainTextResponse(f"Success: LoRA adapter '{entry.name}' added successfully.")
+
+    async def unload(request: Request) -> Response:
+        authorized(request, services, "admin")
+        body: UnloadRequest = await body_of(request, services, UnloadRequest)
+        gone = await adapter_admin.unload(services, body)
+        return PlainTextResponse(adapter_admin.unloaded_in_words(body.lora_name, gone))
+
+    @app.post("/v1/adapters", **PUBLISH)
+    async def publish(request: Request) -> Response:
+        authorized(request, services, "admin")
+        limit = services.settings.security.max_upload_bytes
+        allow_downgrade = adapter_admin.flag(request.query_params, "allow_downgrade")
+        archive = await read_body(request, limit, "security.max_upload_bytes")
+        entry, new = await adapter_admin.publish(services, archive, allow_downgrade)
+        document = {"object": "adaptrix.adapter", "name": entry.name, "version": entry.version, "digest": entry.package}
+        return JSONResponse(document, status_code=201 if new else 200)
+
+    for prefix in ("/v1", ""):  # SGLang's clients leave the prefix out
+        app.post(f"{prefix}/load_lora_adapter", **LOAD)(load)
+        app.post(f"{prefix}/unload_lora_adapter", **UNLOAD)(unload)
+
+    @app.get("/v1/adapters", **ADAPTERS)
+    async def adapters(request: Request) -> Response:
+        authorized(request, services, "generate")
+        return JSONResponse(adapter_list(*await services.store.overview()))
+
+    @app.get("/v1/adapters/{name}", **ADAPTER)
+    async def adapter(request: Request, name: str) -> Response:
+        authorized(request, services, "generate")
+        catalogue, reports = await services.store.overview()
+        # Who looks up an adapter that is withheld wants to know why.
+        entry = catalogue.find(name) or next(iter(catalogue.called(name)), None)
+        if entry is None:
+            raise catalogue.not_found(name, param="name")
+        return JSONResponse({**adapter_entry(entry, reports), **await services.store.about(entry.bundle)})
+
+    @app.get("/v1/models/{model_id:path}", **MODEL)
+    async def model(request: Request, model_id: str) -> Response:
+        authorized(request, services, "generate")
+        return JSONResponse((await _model_cards(services)).one(model_id))
+
+    @app.get("/v1/models", **MODELS)
+    async def models(request: Request) -> Response:
+        authorized(request, services, "generate")
+        return JSONResponse((await _model_cards(services)).all())
+
+
+async def _model_cards(services: Services) -> ModelCards:
+    base_id = await services.store.base_id()
+    catalogue, reports = await overview(services)
+    return ModelCards(catalogue, base_id, services.router is not None, reports)

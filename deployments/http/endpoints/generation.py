@@ -1,0 +1,81 @@
+"""``/v1/chat/completions`` and ``/v1/completions``: one request generated, streamed or whole."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+
+from adaptrix_core.errors import AdapterNotFound
+from deployments.generation.deadline import Deadline
+from deployments.generation.generation import Batches, Resolved, Running, resolve, start
+from deployments.generation.row_ends import raise_if_broken
+from deployments.http import sse
+from deployments.http.description.endpoints import CHAT, COMPLETION
+from deployments.http.endpoint import authorized, body_of
+from deployments.http.guard import WATCH
+from deployments.http.observe.request_watch import RequestWatch
+from deployments.http.services import Services
+from deployments.http.sse import server_sent_events
+from deployments.openai.documents import ChunkedAnswer, Usage, WholeAnswer
+from deployments.openai.schemas import ChatRequest, CompletionRequest
+from deployments.shared.principals import Principal
+
+
+def generation_endpoints(app: FastAPI, services: Services) -> None:
+    """Add the endpoints to ``app``."""
+
+    async def generate(request: Request, model: type[ChatRequest] | type[CompletionRequest]) -> Response:
+        observe = services.settings.observe
+        watch = RequestWatch(services.metrics, services.tracing, observe, request.url.path, request.headers)
+        request.scope[WATCH] = watch  # closed by `Guard`, with the connection
+        with watch.accepting():
+            principal = authorized(request, services, "generate")
+            deadline = Deadline.of(request.headers)
+            async with deadline.limit():
+                body: ChatRequest | CompletionRequest = await body_of(request, services, model)
+                watch.identified(principal, body)
+                principal.require_priority(body.priority)
+                base_id = await services.store.base_id()
+                with watch.resolving():
+                    resolved = await _resolved(body, base_id, services, principal)
+                running = await start(body, resolved, principal, services.replicas, base_id, deadline)
+        headers = running.resolved.headers()
+        batches = watch.to_the_end(running)
+        if not body.stream:
+            return JSONResponse(await _whole(running, batches), headers=headers)
+        include_usage = body.stream_options is not None and body.stream_options.include_usage
+        events = server_sent_events(
+            batches, ChunkedAnswer(running.head, running.num_rows), running.rows_per_prompt, include_usage
+        )
+        return StreamingResponse(events, media_type=sse.MEDIA_TYPE, headers={**headers, **sse.HEADERS})
+
+    @app.post("/v1/chat/completions", **CHAT)
+    async def chat_completions(request: Request) -> Response:
+        return await generate(request, ChatRequest)
+
+    @app.post("/v1/completions", **COMPLETION)
+    async def completions(request: Request) -> Response:
+        return await generate(request, CompletionRequest)
+
+
+async def _resolved(
+    body: ChatRequest | CompletionRequest, base_id: str, services: Services, principal: Principal
+) -> Resolved:
+    """Who answers. A name unknown here may have been loaded elsewhere a moment ago, so the store is asked once."""
+    try:
+        return await resolve(body, base_id, services.store.catalogue, services.router, principal)
+    except AdapterNotFound:
+        return await resolve(body, base_id, await services.store.refresh(), services.router, principal)
+
+
+async def _whole(running: Running, batches: Batches) -> dict[str, Any]:
+    answer, usage = WholeAnswer(running.head, running.num_rows), Usage()
+    async with aclosing(batches):
+        async for pieces in batches:
+            raise_if_broken(pieces)
+            answer.add(pieces)
+            usage.count(pieces, running.rows_per_prompt)
+    return answer.document(usage)

@@ -1,0 +1,58 @@
+"""``/v1/route`` and ``/v1/embeddings``: the router asked directly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+
+from adaptrix_core.errors import InvalidRequest
+from deployments.http.description.endpoints import EMBEDDINGS, ROUTE
+from deployments.http.endpoint import authorized, body_of
+from deployments.http.services import Services
+from deployments.openai.embedding_document import embedding_answer
+from deployments.openai.schemas import EmbeddingRequest, RouteRequest
+from deployments.shared.catalogue import shortened
+from deployments.shared.errors import NotReady
+from deployments.shared.model_ids import AUTO, public_id
+
+
+def router_endpoints(app: FastAPI, services: Services) -> None:
+    """Add the endpoints to ``app``."""
+
+    def router() -> Any:
+        if services.router is None:
+            raise NotReady("the router is switched off (setting router.enabled); switch it on", code="router_disabled")
+        return services.router
+
+    @app.post("/v1/route", **ROUTE)
+    async def route(request: Request) -> Response:
+        principal = authorized(request, services, "generate")
+        body: RouteRequest = await body_of(request, services, RouteRequest)
+        answer = await router().route([message.plain() for message in body.messages], principal.salt)
+        return JSONResponse(
+            {
+                "object": "adaptrix.route",
+                "adapter": "+".join(name for name, _ in answer.mix) or "base",
+                "mix": dict(answer.mix),
+                "scores": dict(answer.scores),
+                "score": answer.score,
+                "confidence": answer.confidence,
+                "reason": answer.reason,
+                "previous": answer.previous,
+            }
+        )
+
+    @app.post("/v1/embeddings", **EMBEDDINGS)
+    async def embeddings(request: Request) -> Response:
+        principal = authorized(request, services, "generate")
+        body: EmbeddingRequest = await body_of(request, services, EmbeddingRequest)
+        model = public_id(services.settings.router.embedder)
+        if body.model not in (model, AUTO):
+            raise InvalidRequest(
+                f"embedding model {shortened(body.model)!r} does not exist; known: {model!r}", param="model"
+            )
+        vectors, tokens = await router().embed(body.texts(), body.dimensions, principal.salt)
+        answer = await embedding_answer(model, vectors, tokens, body.encoding_format)
+        return Response(answer, media_type="application/json")

@@ -1,0 +1,29 @@
+"""``/health`` and ``/metrics``: what load balancers and monitoring ask."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+
+from deployments.http.description.endpoints import HEALTH, METRICS
+from deployments.http.endpoint import overview
+from deployments.http.listings import readiness
+from deployments.http.observe.metrics import CONTENT_TYPE
+from deployments.http.services import Services
+
+
+def status_endpoints(app: FastAPI, services: Services) -> None:
+    """Add the endpoints to ``app``."""
+
+    @app.get("/health", **HEALTH)
+    async def health(request: Request) -> Response:
+        missing = [] if "live" in request.query_params else await readiness(services)
+        if missing:
+            return JSONResponse({"status": "starting", "missing": missing}, status_code=503)
+        return JSONResponse({"status": "ok"})
+
+    @app.get("/metrics", **METRICS)
+    async def metrics(request: Request) -> Response:
+        services.keys.identify(request.headers.get("authorization"))
+        catalogue, reports = await overview(services)
+        return Response(services.metrics.render(catalogue, reports), media_type=CONTENT_TYPE)

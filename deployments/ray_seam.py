@@ -1,0 +1,89 @@
+"""Every private or unstable name of Ray that this project uses, behind a function that says what it is for.
+
+An upgrade of Ray is checked here. Imports wait until a function is called, so that a process which only needs one
+of them loads no more.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def http_address() -> tuple[str, int] | None:
+    """Where this cluster's HTTP proxies listen, host and port; None where Serve does not run yet."""
+    import ray
+    from ray.serve.context import _get_global_client
+    from ray.serve.exceptions import RayServeException
+
+    if not ray.is_initialized():
+        return None
+    try:
+        http = _get_global_client().http_config
+    except RayServeException:
+        return None
+    return str(http.host), int(http.port)
+
+
+def deploy(config: Mapping[str, Any]) -> None:
+    """Start Serve on the connected cluster and deploy ``config``, in Serve's own schema, without waiting for it.
+
+    The public ways are ``serve deploy``, which needs the dashboard, and ``serve.run``, which takes no config file.
+    """
+    from ray.serve._private import api
+    from ray.serve.schema import ServeDeploySchema
+
+    schema = ServeDeploySchema.model_validate(config)
+    client = api.serve_start(http_options=schema.http_options.model_dump(), proxy_location=schema.proxy_location)
+    client.deploy_apps(schema, _blocking=False)
+
+
+def under_an_id_of_its_own(call: Callable[[], T]) -> T:
+    """``call()``, whose calls to handles Serve's router tells from others made for the same HTTP request.
+
+    A request router is given each request by its internal id, and of equal ones only the first. Serve makes a new id
+    where the context has none.
+    """
+    from ray.serve import context
+
+    def run() -> T:
+        current = context._get_serve_request_context()
+        context._serve_request_context.set(replace(current, _internal_request_id=""))
+        return call()
+
+    return contextvars.copy_context().run(run)
+
+
+def push_routing_info(facts: str) -> None:
+    """Hand facts about this replica to the Serve controller, which tells every router. Blocks."""
+    from ray import serve
+    from ray.serve._private.common import RequestRoutingInfo
+    from ray.serve.context import _get_global_client
+
+    replica_id = serve.get_replica_context().replica_id
+    info = RequestRoutingInfo(replica_id=replica_id, multiplexed_model_ids=[facts])
+    _get_global_client().record_request_routing_info(info)
+
+
+def is_dead(actor_id: str) -> bool:
+    """Whether an actor's process has ended, as Ray's control service has it. Blocks for a call to it."""
+    from ray._private.state import actors
+
+    return bool(actors(actor_id).get("State") == "DEAD")
+
+
+def wrap_grpc_port(wrap: Callable[[Callable[[Any, str], int]], Callable[[Any, str], int]]) -> None:
+    """Replace the function by which this process's replica will bind its gRPC server's port, once.
+
+    It is given the server and an address, and returns the port that was bound.
+    """
+    from ray.serve._private import replica
+
+    if not getattr(replica.add_port_to_grpc_server, "is_wrapped", False):
+        wrapped = wrap(replica.add_port_to_grpc_server)
+        wrapped.is_wrapped = True  # type: ignore[attr-defined]
+        replica.add_port_to_grpc_server = wrapped
