@@ -21,7 +21,7 @@ help:
 	@echo "make bench   measure the engine, and compare it with transformers, PEFT and the peers that are installed"
 	@echo "make bench-peers   the same, after installing llama.cpp and OpenVINO GenAI"
 	@echo "make plots   draw what was measured into docs/images"
-	@echo "make docs    regenerate docs/cli.md from the command line's own help"
+	@echo "make docs    regenerate docs/cli.md and the packages' lists of files"
 	@echo "make format  apply the formatter and the safe lint fixes"
 	@echo "make setup   make .venv and install everything (the targets above do this themselves)"
 
@@ -56,6 +56,7 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python docs/cli_reference.py --check
+	$(BIN)/python docs/package_lists.py --check
 	$(BIN)/python docs/check_links.py
 
 # About a quarter of an hour on two idle cores, with few repeats; each program by itself repeats more often. Peers that are
@@ -81,6 +82,7 @@ plots: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python docs/cli_reference.py
+	$(BIN)/python docs/package_lists.py
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

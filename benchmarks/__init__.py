@@ -1,1 +1,26 @@
-"""Measurements: each one prints a table for people and ends with one line of JSON for programs."""
+"""Measurements: each one prints a table for people and ends with one line of JSON for programs.
+
+Files:
+
+compare        Output tokens per second: the engine, transformers, PEFT's mixed batch, llama.cpp and OpenVINO GenAI,
+               in one run
+human_eval     HumanEval (Chen et al., arXiv:2107.03374) of the base model and of an adapter: pass@1, greedy
+layer_cost     What the HTTP service costs over the bare engine: throughput, first token, each token, and `auto`
+layers         Where to put the adapted layers: the same short training at several placements, compared by held-out
+               loss
+many_adapters  Throughput with a thousand registered adapters of which 32 fit on the device, on S-LoRA's request
+               generator
+passes         What each pass of the engine brings: throughput without it and with it, everything else equal
+plots          Plots of saved measurements: throughput over rows, and over the number of adapters
+quality        What a layout of the weights costs: perplexity and greedy agreement against the plain model
+roofline       What this machine allows: memory bandwidth, matrix rate, and how fast each layout could go at best
+routing        Calibrate the router, measure it on held-out prompts, or compare ways of scoring
+sharing        What sharing the trunk saves: forks, a new mix on a known prompt, and the twentieth turn of a
+               conversation
+stall          How long running streams wait for their next token while a long prompt arrives
+start          From a fresh process to the first token: seconds and memory, with disk and caches warm
+swap           How long an adapter takes from host memory to the device, and from disk to host memory with its
+               signature checked
+harness/       What benchmarks share: systems under comparison, work, turns, intervals, reports
+service/       Measurements of the service over HTTP and of its processes
+"""

@@ -1,1 +1,18 @@
-"""Adaptrix on Ray Serve: ingress, router, model replicas and the adapter store. Thin: no model maths here."""
+"""Adaptrix on Ray Serve: ingress, router, model replicas and the adapter store. Thin: no model maths here.
+
+Files:
+
+app          The Serve application's builder, import path ``deployments.app:build``
+ray_seam     Every private or unstable name of Ray that this project uses, behind a function that says what it is for
+generation/  One request from names to a stream of pieces
+http/        The HTTP API: bodies in, answers out, and who may ask
+ingress/     The deployment that takes HTTP requests and has the others behind it
+launch/      Starting the system: checks before it, processes and their environment, scaling
+openai/      OpenAI's documents as models and records
+placement/   Which replica a call goes to
+proxy/       What runs inside Ray Serve's HTTP proxy
+replica/     The deployment that generates: the base model, its engine, and the adapters that it holds
+router/      The deployment that picks adapters by meaning
+shared/      What several processes know: the records between them, the catalogue, callers, errors
+store/       The store of adapter packages: an actor, its disk, and how others reach it
+"""

@@ -2,6 +2,18 @@
 
 Importing this package is cheap: the names below are loaded on first use, and who only handles files never loads
 torch.
+
+Files:
+
+manager         The catalogue of adapters on disk: list, load, save, delete, validate
+mix_names       How a mix of adapters is written: ``name``, ``name@version`` or ``name*0.7+other*0.3``; what it may
+                hold at most
+redistribution  Moves an adapter's updates to other layers, and measures what that costs
+remote          Adapter directories behind a URL (s3://, gs://, https://, memory://, …), read through fsspec
+package/        The adapter directory: its format, what it says of itself, and every check before a tensor is used
+peft/           PEFT directories in and out: what they say, what of it we honour, and the rest refused by name
+residency/      Which adapters are in host memory and on the device, and who owns that
+trust/          Who vouches for an adapter: keys, signatures, names and their owners, revocation
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from adaptrix_core.adapters.package.contents import metadata_of
 from adaptrix_core.adapters.package.metadata import AdapterMetadata
 from adaptrix_core.adapters.trust.policy import TrustPolicy
 from adaptrix_core.cli.output import Output
-from adaptrix_core.cli.target import AUTO, AdapterRow, Answer, ChatRequest, Embeddings, Message, OnText
+from adaptrix_core.cli.target import AUTO, AdapterRow, Answer, Embeddings, Message, OnText, TargetRequest
 from adaptrix_core.config import Settings
 from adaptrix_core.errors import AdapterRejected, EngineStopped
 from adaptrix_core.routing.policy import Resolved
@@ -47,7 +47,7 @@ class LocalTarget:
         if self._loop is not None:
             self._loop.stop()
 
-    async def chat(self, request: ChatRequest, on_text: OnText | None = None) -> Answer:
+    async def chat(self, request: TargetRequest, on_text: OnText | None = None) -> Answer:
         """Answer one request in the engine's running batch; cancelling aborts it there."""
         from adaptrix_core.engine.request import GenerationRequest, SamplingParams
         from adaptrix_core.injection.mix import constant
@@ -189,7 +189,7 @@ class LocalTarget:
                 self._loop.start()
         return self._loop
 
-    def _who(self, request: ChatRequest) -> tuple[Mapping[str, float], float | None]:
+    def _who(self, request: TargetRequest) -> tuple[Mapping[str, float], float | None]:
         """Adapter names and weights that answer, and the route score where the router chose."""
         if request.model != AUTO:
             base_id = self._settings.base.model
@@ -232,7 +232,7 @@ class LocalTarget:
         )
 
 
-def _grammar(request: ChatRequest) -> str | None:
+def _grammar(request: TargetRequest) -> str | None:
     from adaptrix_core.engine.rows.constraint import json_grammar
 
     return None if request.schema is None else json_grammar(request.schema)

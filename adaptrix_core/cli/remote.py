@@ -14,7 +14,7 @@ import httpx
 
 from adaptrix_core.adapters.mix_names import BASE, parse_mix
 from adaptrix_core.adapters.package.snapshot import REVOCATIONS_FILE, SIGNATURE_FILE
-from adaptrix_core.cli.target import AUTO, AdapterRow, Answer, ChatRequest, Embeddings, Message, OnText
+from adaptrix_core.cli.target import AUTO, AdapterRow, Answer, Embeddings, Message, OnText, TargetRequest
 from adaptrix_core.errors import AdaptrixError, ServerUnavailable
 
 CONNECT_TIMEOUT_S = 5.0
@@ -38,7 +38,7 @@ class RemoteTarget:
     async def __aexit__(self, *exc: object) -> None:
         await self._client.aclose()
 
-    async def chat(self, request: ChatRequest, on_text: OnText | None = None) -> Answer:
+    async def chat(self, request: TargetRequest, on_text: OnText | None = None) -> Answer:
         """Stream ``POST /v1/chat/completions``; closing the connection (cancellation) aborts it in the engine."""
         body = {
             "model": await self._model_id(request.model),
@@ -195,7 +195,7 @@ class RemoteTarget:
         )
 
 
-def _response_format(request: ChatRequest) -> dict[str, Any]:
+def _response_format(request: TargetRequest) -> dict[str, Any]:
     if request.schema is None:
         return {}
     return {

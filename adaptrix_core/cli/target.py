@@ -20,7 +20,7 @@ OnText = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChatRequest:
+class TargetRequest:
     """One question. None means the server's or engine's own default."""
 
     messages: Sequence[Message]
@@ -39,7 +39,7 @@ class ChatRequest:
     schema: Mapping[str, Any] | None = None
     """A JSON schema that the answer must satisfy."""
 
-    def asking(self, text: str) -> ChatRequest:
+    def asking(self, text: str) -> TargetRequest:
         """The same request with a user's ``text`` after the messages."""
         return replace(self, messages=(*self.messages, {"role": "user", "content": text}))
 
@@ -63,7 +63,7 @@ class ChatRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What came back for one ChatRequest."""
+    """What came back for one TargetRequest."""
 
     text: str
     adapter: str
@@ -143,7 +143,7 @@ class Target(Protocol):
     async def __aenter__(self) -> Self: ...
     async def __aexit__(self, *exc: object) -> None: ...
 
-    async def chat(self, request: ChatRequest, on_text: OnText | None = None) -> Answer:
+    async def chat(self, request: TargetRequest, on_text: OnText | None = None) -> Answer:
         """Answer one request; cancelling the call aborts the generation."""
         ...
 

@@ -12,7 +12,7 @@ WEIGHTS = "adapter_model.safetensors"
 
 
 @dataclass(frozen=True)
-class Step:
+class TrainingStep:
     """One optimiser step, as it is reported and kept."""
 
     number: int
@@ -36,7 +36,7 @@ class TrainResult:
     """What a finished run leaves: where it is, how it went, and what the trunk cache saved."""
 
     directory: Path
-    steps: tuple[Step, ...]
+    steps: tuple[TrainingStep, ...]
     layers: tuple[int, ...]
     trainable_parameters: int
     trunk_layer_tokens: int
@@ -89,7 +89,7 @@ def finished_run(directory: Path, fingerprint: str, num_steps: int) -> TrainResu
     fields = TrainResult.__dataclass_fields__.keys() - {"directory", "first_step", "steps", "validation", "layers"}
     return TrainResult(
         directory=directory,
-        steps=tuple(Step(*step) for step in history["steps"]),
+        steps=tuple(TrainingStep(*step) for step in history["steps"]),
         validation=tuple(Validation(*entry) for entry in history["validation"]),
         layers=tuple(history["layers"]),
         first_step=num_steps,

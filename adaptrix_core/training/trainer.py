@@ -31,7 +31,7 @@ from adaptrix_core.base import BaseModel
 from adaptrix_core.errors import AdaptrixError, ConfigError, TrainingStopped
 from adaptrix_core.training.config import TrainConfig, resolve_layers
 from adaptrix_core.training.examples.packing import Example, Pack, batches, common_prefix, micro_batches, pack
-from adaptrix_core.training.result import WEIGHTS, Step, TrainResult, Validation, finished_run, write_history
+from adaptrix_core.training.result import WEIGHTS, TrainingStep, TrainResult, Validation, finished_run, write_history
 from adaptrix_core.training.trunk import TrunkCache
 from adaptrix_core.writable import why_not_writable
 
@@ -42,7 +42,7 @@ def train_examples(
     base: BaseModel,
     examples: Sequence[Example],
     config: TrainConfig,
-    on_step: Callable[[Step, int], None] = lambda step, total: None,
+    on_step: Callable[[TrainingStep, int], None] = lambda step, total: None,
     *,
     held_out: Sequence[Example] = (),
     should_stop: Callable[[], bool] = lambda: False,
@@ -111,7 +111,7 @@ class _Run:
         _check_window(base, [*examples, *held_out])
         self._steps_per_epoch = math.ceil(len(examples) / config.batch_size)
         self.total_steps = max(1, round(self._steps_per_epoch * config.epochs))
-        self.steps: list[Step] = []
+        self.steps: list[TrainingStep] = []
         self._validation: list[Validation] = []
         self._first_step = 0
         self._epoch: tuple[int, list[list[Example]]] = (-1, [])
@@ -122,7 +122,7 @@ class _Run:
         """Number of the step that comes next, from 0."""
         return len(self.steps)
 
-    def step(self) -> Step:
+    def step(self) -> TrainingStep:
         """One optimiser step over one batch; a checkpoint every so many."""
         started = time.perf_counter()
         number = self.next_step
@@ -145,7 +145,7 @@ class _Run:
         nn.utils.clip_grad_norm_(self._weights, self._config.max_gradient_norm)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
-        done = Step(number, loss, rate, time.perf_counter() - started)
+        done = TrainingStep(number, loss, rate, time.perf_counter() - started)
         self.steps.append(done)
         if self.next_step % self._config.checkpoint_every == 0:
             self.checkpoint()
@@ -283,7 +283,7 @@ class _Run:
             for weight, kept in zip(self._weights, state["weights"], strict=True):
                 weight.copy_(kept)
         self._optimizer.load_state_dict(state["optimizer"])
-        self.steps = [Step(**step) for step in state["steps"]]
+        self.steps = [TrainingStep(**step) for step in state["steps"]]
         self._validation = [Validation(**entry) for entry in state["validation"]]
         self._first_step = self.next_step
 

@@ -1,17 +1,17 @@
 """What benchmarks share: systems under comparison, work, turns, intervals, reports.
 
+Files:
+
 engines     The engine as a system under comparison: without adapters, with them in the middle or on a band, and its
-            limit.
-interleave  Runs what is compared in turns, so that a noisy machine disturbs all of it alike.
-intervals   Medians with 95 % intervals, of times and of ratios between two systems that were timed in turns.
-peers       The systems that the engine is compared with, each over the same weights, and each without a prefix cache.
-report      What every benchmark has in common: its options, its tables, what its figures depend on, and its last
-            line.
+            limit
+interleave  Runs what is compared in turns, so that a noisy machine disturbs all of it alike
+intervals   Medians with 95 % intervals, of times and of ratios between two systems that were timed in turns
+peers       The systems that the engine is compared with, each over the same weights, and each without a prefix cache
+report      What every benchmark has in common: its options, its tables, what its figures depend on, and its last line
 streams     A light HTTP client for streamed answers: when each event with a token came, at little cost to the machine
-            measured.
+            measured
 trace       S-LoRA's request generator (Sheng et al., arXiv:2311.03285; `benchmarks/harness/trace.py` of its
-            repository), seed 42.
-workers     One process per system under comparison, told over a pipe what to run.
-workload    The work that every system is given: distinct prompts of equal length, and random adapters on a few
-            layers.
+            repository), seed 42
+workers     One process per system under comparison, told over a pipe what to run
+workload    The work that every system is given: distinct prompts of equal length, and random adapters on a few layers
 """

@@ -58,7 +58,7 @@ class Router(Protocol):
 
 
 @dataclass(frozen=True)
-class Resolved:
+class ResolvedRequest:
     """Who answers a request, and how that was found."""
 
     mixes: tuple[NamedMix, ...]
@@ -93,11 +93,11 @@ class Resolved:
 
 
 @dataclass(frozen=True)
-class Running:
+class RunningRequest:
     """An accepted request: its first pieces are there already."""
 
     head: AnswerHead
-    resolved: Resolved
+    resolved: ResolvedRequest
     batches: Batches
     num_rows: int
     rows_per_prompt: int
@@ -113,7 +113,7 @@ async def resolve(
     catalogue: Catalogue,
     router: Router | None,
     principal: Principal,
-) -> Resolved:
+) -> ResolvedRequest:
     """Who answers ``body``. Raises InvalidRequest or AdapterNotFound."""
     options = body.adaptrix
     choice = choose(
@@ -125,18 +125,18 @@ async def resolve(
         fallback=options.fallback if options else None,
     )
     if not choice.auto:
-        return Resolved(choice.mixes, choice.fallback)
+        return ResolvedRequest(choice.mixes, choice.fallback)
     return await _route(body, choice, catalogue, router, principal)
 
 
 async def start(
     body: ChatRequest | CompletionRequest,
-    resolved: Resolved,
+    resolved: ResolvedRequest,
     principal: Principal,
     replicas: Replicas,
     base_id: str,
     deadline: Deadline,
-) -> Running:
+) -> RunningRequest:
     """Hand the request to replicas and wait until each prompt has its first piece, so that refusals become a status.
 
     Raises any AdaptrixError. Where an adapter cannot be used and the request allows it, the base model takes its place.
@@ -180,10 +180,10 @@ async def start(
         kind, response_id, int(time.time()), model, forks if len(forks) > 1 else (), body.n, resolved.trouble
     )
     in_time = deadline.over(_resumed(first, batches))
-    return Running(head, resolved, in_time, rows_per_prompt * len(prompts), rows_per_prompt)
+    return RunningRequest(head, resolved, in_time, rows_per_prompt * len(prompts), rows_per_prompt)
 
 
-def _without_broken_adapter(resolved: Resolved, error: AdaptrixError) -> Resolved:
+def _without_broken_adapter(resolved: ResolvedRequest, error: AdaptrixError) -> ResolvedRequest:
     """The same request with the base model in place of the adapter at fault; raises ``error`` if that isn't allowed."""
     if resolved.fallback != "base" or not isinstance(error, ADAPTER_TROUBLE):
         raise error
@@ -205,9 +205,9 @@ async def _route(
     catalogue: Catalogue,
     router: Router | None,
     principal: Principal,
-) -> Resolved:
+) -> ResolvedRequest:
     if router is None:
-        return Resolved((NamedMix(),), choice.fallback, troubles=("the router is switched off",))
+        return ResolvedRequest((NamedMix(),), choice.fallback, troubles=("the router is switched off",))
     try:
         answer = await router.route(_messages(body), principal.salt)
     except Exception as raised:
@@ -215,15 +215,15 @@ async def _route(
         if choice.fallback != "base" or isinstance(error, InvalidRequest):
             raise error from raised
         logger.warning("the base model answers, because the router failed: %s", error.message)
-        return Resolved((NamedMix(),), choice.fallback, troubles=(f"router: {error.code}: {error.message}",))
+        return ResolvedRequest((NamedMix(),), choice.fallback, troubles=(f"router: {error.code}: {error.message}",))
     terms = [(name, catalogue.find(name), weight) for name, weight in answer.mix]
     missing = [name for name, entry, _ in terms if entry is None]
     if missing and choice.fallback != "base":
         raise catalogue.not_found(missing[0])
     if missing:
-        return Resolved((NamedMix(),), choice.fallback, answer, (f"{missing[0]}: no longer in the catalogue",))
+        return ResolvedRequest((NamedMix(),), choice.fallback, answer, (f"{missing[0]}: no longer in the catalogue",))
     mix = NamedMix(tuple((entry, weight) for _, entry, weight in terms if entry is not None))
-    return Resolved((mix,), choice.fallback, answer)
+    return ResolvedRequest((mix,), choice.fallback, answer)
 
 
 def _prompts(body: ChatRequest | CompletionRequest) -> Sequence[str | tuple[int, ...] | tuple[dict[str, str], ...]]:

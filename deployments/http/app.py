@@ -10,8 +10,6 @@ import logging
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
-from ray.exceptions import RayError
-from ray.serve.exceptions import RayServeException
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
@@ -26,6 +24,7 @@ from deployments.http.errors import error_response
 from deployments.http.guard import Guard
 from deployments.http.services import Services
 from deployments.shared.catalogue import shortened
+from deployments.shared.errors import RAY_ERRORS
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +57,7 @@ def _handle_errors(app: FastAPI) -> None:
             logger.exception("%s %s failed", request.method, request.url.path, exc_info=error)
         return response
 
-    for kind in (AdaptrixError, OSError, RayError, RayServeException):
+    for kind in (AdaptrixError, OSError, *RAY_ERRORS):
         app.add_exception_handler(kind, failed)
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(Exception, failed)

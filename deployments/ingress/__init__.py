@@ -1,7 +1,10 @@
 """The deployment that takes HTTP requests and has the others behind it.
 
-announcement    One line that says where the service is, once it answers: what `serve run` shows. `make serve` says it
-                itself.
-deployment      The ingress deployment: the HTTP API of `http/app.py`, with Ray handles behind it.
-scaled_to_zero  Whether the model sleeps: it was deployed, needs no replica now, and gets one with the next request.
+Files:
+
+announcement    One line that says where the service is, once it answers: what `serve run` shows
+deployment      The ingress deployment: the HTTP API of `http/app.py`, with Ray handles behind it
+handles         Ray's handles behind the ports of the HTTP layer: replicas, router and store, their failures as our
+                errors
+scaled_to_zero  Whether the model sleeps: it was deployed, needs no replica now, and gets one with the next request
 """

@@ -17,6 +17,8 @@ from adaptrix_core import errors as core
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 LOST = (RayActorError, ObjectLostError, NodeDiedError, WorkerCrashedError)
 """Ray's errors for a process that is gone, or for what it had not handed over."""
+RAY_ERRORS = (RayServeException, RayError)
+"""All that Ray and Ray Serve raise."""
 
 
 class BodyTooLarge(core.InvalidRequest):
@@ -63,7 +65,7 @@ def as_core_error(error: BaseException) -> core.AdaptrixError:
         return core.Overloaded("every replica has a full queue; send the request again in a moment")
     if isinstance(error, LOST):
         return ReplicaLost("the replica that served this request was lost; send it again")
-    if isinstance(error, RayServeException | RayError):
+    if isinstance(error, RAY_ERRORS):
         return NotReady(f"no replica could take the request ({type(error).__name__}); send it again in a moment")
     if isinstance(error, OSError) and (error.filename is not None or error.errno in _NO_ROOM):
         return _storage_failed(error)

@@ -7,14 +7,21 @@ from pathlib import Path
 import pytest
 
 from adaptrix_core.training.config import TrainConfig
-from adaptrix_core.training.result import Step, TrainResult, Validation, finished_run, read_history, write_history
+from adaptrix_core.training.result import (
+    TrainingStep,
+    TrainResult,
+    Validation,
+    finished_run,
+    read_history,
+    write_history,
+)
 from adaptrix_core.training.run_report import REPORT, verdict, write_report
 
 
 def result_with(directory: Path, *losses: float) -> TrainResult:
     return TrainResult(
         directory=directory,
-        steps=tuple(Step(number, 2.0 / (number + 1), 1e-3, 0.5) for number in range(4)),
+        steps=tuple(TrainingStep(number, 2.0 / (number + 1), 1e-3, 0.5) for number in range(4)),
         layers=(1, 2),
         trainable_parameters=10,
         trunk_layer_tokens=0,

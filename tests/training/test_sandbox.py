@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from adaptrix_core.training.evaluation.sandbox import Call, Outcome, run
+from adaptrix_core.training.evaluation.sandbox import Call, SandboxOutcome, run
 
 
-def outcome_of(source: str, *arguments: object, seconds: float = 5.0) -> Outcome:
+def outcome_of(source: str, *arguments: object, seconds: float = 5.0) -> SandboxOutcome:
     return run(Call(source, "f", (arguments,)), seconds)
 
 

@@ -12,13 +12,13 @@ from typing import Any
 import click
 
 from adaptrix_core.cli.session import Session
-from adaptrix_core.cli.target import Answer, ChatRequest, Target
+from adaptrix_core.cli.target import Answer, Target, TargetRequest
 from adaptrix_core.errors import AdaptrixError, InvalidRequest
 
 Outcome = Answer | AdaptrixError
 
 
-def run_batch(session: Session, template: ChatRequest, prompts: Path, output: Path | None, concurrency: int) -> None:
+def run_batch(session: Session, template: TargetRequest, prompts: Path, output: Path | None, concurrency: int) -> None:
     """Answer every prompt of the file. Exits 1 if any of them failed; their records carry ``error``."""
     requests = read_requests(prompts, template)
     outcomes = asyncio.run(_answer(session, requests, concurrency))
@@ -38,19 +38,19 @@ def run_batch(session: Session, template: ChatRequest, prompts: Path, output: Pa
         raise click.exceptions.Exit(1)
 
 
-async def _answer(session: Session, requests: list[ChatRequest], concurrency: int) -> list[Outcome]:
+async def _answer(session: Session, requests: list[TargetRequest], concurrency: int) -> list[Outcome]:
     async with session.target() as target:
         with session.output.bar(f"{len(requests)} prompts", len(requests)) as advance:
             return await chat_many(target, requests, concurrency, on_done=advance)
 
 
 async def chat_many(
-    target: Target, requests: list[ChatRequest], concurrency: int, on_done: Callable[[int], None]
+    target: Target, requests: list[TargetRequest], concurrency: int, on_done: Callable[[int], None]
 ) -> list[Outcome]:
     """Answer all requests, at most ``concurrency`` under way at once; failures are returned in their place."""
     free = asyncio.Semaphore(concurrency)
 
-    async def one(request: ChatRequest) -> Outcome:
+    async def one(request: TargetRequest) -> Outcome:
         async with free:
             try:
                 return await target.chat(request)
@@ -62,7 +62,7 @@ async def chat_many(
     return list(await asyncio.gather(*(one(request) for request in requests)))
 
 
-def read_requests(path: Path, template: ChatRequest) -> list[ChatRequest]:
+def read_requests(path: Path, template: TargetRequest) -> list[TargetRequest]:
     """The requests of a prompt file; ``template`` gives what a line does not say.
 
     `.jsonl`: objects with ``prompt`` (text) or ``messages``, and optionally ``model``. Others: one prompt a line.
@@ -80,7 +80,7 @@ def read_requests(path: Path, template: ChatRequest) -> list[ChatRequest]:
     return [_json_request(f"{path}, line {number}", line, template) for number, line in numbered]
 
 
-def _json_request(where: str, line: str, template: ChatRequest) -> ChatRequest:
+def _json_request(where: str, line: str, template: TargetRequest) -> TargetRequest:
     try:
         entry = json.loads(line)
     except json.JSONDecodeError as error:
@@ -117,7 +117,7 @@ def _are_messages(value: object) -> bool:
     )
 
 
-def _record(index: int, request: ChatRequest, outcome: Outcome) -> dict[str, Any]:
+def _record(index: int, request: TargetRequest, outcome: Outcome) -> dict[str, Any]:
     asked = {"index": index, "messages": [dict(message) for message in request.messages], "model": request.model}
     if isinstance(outcome, AdaptrixError):
         return {**asked, "error": {"message": outcome.message, "code": outcome.code, "param": outcome.param}}

@@ -16,7 +16,7 @@ from adaptrix_core.cli.names import complete_models
 from adaptrix_core.cli.options import output_options, target_options
 from adaptrix_core.cli.output import table
 from adaptrix_core.cli.session import Session
-from adaptrix_core.cli.target import Answer, ChatRequest
+from adaptrix_core.cli.target import Answer, TargetRequest
 from adaptrix_core.errors import AdaptrixError
 
 PROMPTS = (
@@ -63,7 +63,7 @@ def benchmark(
 
     Figures compare only within one machine and one run; `make bench` compares engines.
     """
-    template = ChatRequest(messages=(), temperature=0.0, max_tokens=max_tokens, ignore_eos=ignore_eos)
+    template = TargetRequest(messages=(), temperature=0.0, max_tokens=max_tokens, ignore_eos=ignore_eos)
     if prompts is not None:
         pool = read_requests(prompts, template)
     else:
@@ -76,7 +76,7 @@ def benchmark(
         raise click.exceptions.Exit(1)
 
 
-async def _measure(session: Session, requests: list[ChatRequest], concurrency: int) -> tuple[list[Outcome], float]:
+async def _measure(session: Session, requests: list[TargetRequest], concurrency: int) -> tuple[list[Outcome], float]:
     async with session.target() as target:
         # One request outside the clock: the first one pays for lazy loading.
         await target.chat(requests[0])

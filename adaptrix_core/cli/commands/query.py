@@ -16,7 +16,7 @@ from adaptrix_core.cli.session import Session
 if TYPE_CHECKING:
     from adaptrix_core.cli.conversation.dialogue import Dialogue
     from adaptrix_core.cli.conversation.log_keeper import LogKeeper
-    from adaptrix_core.cli.target import ChatRequest
+    from adaptrix_core.cli.target import TargetRequest
 
 MAX_TOKENS = 256
 LAST = "last"
@@ -114,15 +114,15 @@ def query(
         raise click.UsageError("--json needs TEXT or --file; a conversation is for people")
     if text is not None and not text.strip():
         raise click.UsageError("TEXT is empty; write a question, or leave TEXT out for a conversation")
-    from adaptrix_core.cli.target import ChatRequest
+    from adaptrix_core.cli.target import TargetRequest
 
     schema = None if schema_file is None else read_schema(schema_file)
-    template = ChatRequest(messages=(), schema=schema, **sampling)
+    template = TargetRequest(messages=(), schema=schema, **sampling)
     if prompts is not None:
         from adaptrix_core.cli.commands.batch import run_batch
 
         opening = ({"role": "system", "content": system},) if system else ()
-        run_batch(session, ChatRequest(messages=opening, schema=schema, **sampling), prompts, output, concurrency)
+        run_batch(session, TargetRequest(messages=opening, schema=schema, **sampling), prompts, output, concurrency)
         return
     dialogue, log = _opened(session, template, system, continued, no_log)
     if text is not None:
@@ -146,7 +146,7 @@ def read_schema(path: Path) -> dict[str, Any]:
 
 
 def _opened(
-    session: Session, template: ChatRequest, system: str | None, continued: str | None, no_log: bool
+    session: Session, template: TargetRequest, system: str | None, continued: str | None, no_log: bool
 ) -> tuple[Dialogue, LogKeeper]:
     """The conversation to begin or to go on with, and who logs it."""
     from adaptrix_core.cli.conversation.dialogue import Dialogue
@@ -182,10 +182,10 @@ def _number(text: str) -> int | None:
 
 
 def _ask_once(session: Session, dialogue: Dialogue, log: LogKeeper, text: str) -> None:
-    from adaptrix_core.cli.logs.turn import Turn
+    from adaptrix_core.cli.logs.turn import LoggedTurn
     from adaptrix_core.cli.target import Answer
 
-    async def work(request: ChatRequest) -> Answer:
+    async def work(request: TargetRequest) -> Answer:
         async with session.target() as target:
             return await target.chat(request, on_text=session.output.text)
 
@@ -195,5 +195,5 @@ def _ask_once(session: Session, dialogue: Dialogue, log: LogKeeper, text: str) -
     session.output.note(answer.footer())
     if request.schema is not None and answer.finish_reason == "length":
         session.output.warn("the answer was cut off, so it is no whole JSON document; raise --max-tokens")
-    dialogue.turns.append(Turn.of(text, request.model, answer))
+    dialogue.turns.append(LoggedTurn.of(text, request.model, answer))
     log.add(dialogue)

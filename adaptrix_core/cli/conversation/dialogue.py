@@ -6,25 +6,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from adaptrix_core.cli.logs.turn import Turn
-from adaptrix_core.cli.target import ChatRequest, Message
+from adaptrix_core.cli.logs.turn import LoggedTurn
+from adaptrix_core.cli.target import Message, TargetRequest
 
 
 @dataclass
 class Dialogue:
     """Changed by the commands and by every answer."""
 
-    template: ChatRequest
+    template: TargetRequest
     """Model and sampling of the next question; its messages are left empty."""
     system: str | None = None
-    turns: list[Turn] = field(default_factory=list)
+    turns: list[LoggedTurn] = field(default_factory=list)
 
     def messages(self) -> list[Message]:
         """The conversation so far, as chat messages."""
         opening: list[Message] = [{"role": "system", "content": self.system}] if self.system else []
         return opening + [message for turn in self.turns for message in turn.messages()]
 
-    def asking(self, question: str) -> ChatRequest:
+    def asking(self, question: str) -> TargetRequest:
         """The request for one more answer."""
         return replace(self.template, messages=self.messages()).asking(question)
 

@@ -15,9 +15,9 @@ from adaptrix_core.cli.conversation.line_source import LineSource, line_source
 from adaptrix_core.cli.conversation.log_keeper import LogKeeper
 from adaptrix_core.cli.conversation.quiet_terminal import quiet_terminal, typed_ahead
 from adaptrix_core.cli.conversation.sampling import NAMES
-from adaptrix_core.cli.logs.turn import Turn
+from adaptrix_core.cli.logs.turn import LoggedTurn
 from adaptrix_core.cli.session import Session
-from adaptrix_core.cli.target import AdapterRow, Answer, ChatRequest, Target
+from adaptrix_core.cli.target import AdapterRow, Answer, Target, TargetRequest
 from adaptrix_core.errors import AdaptrixError, InvalidRequest
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Talk:
             if after.answer == before.answer and after.finish_reason != STOPPED:
                 self.output.note("the same answer: nothing was left to chance; /set temperature 0.8 varies answers")
 
-    def undo(self) -> Turn:
+    def undo(self) -> LoggedTurn:
         """Take the last turn back. Raises InvalidRequest where there is none."""
         turn = self._last_turn()
         self.dialogue.turns.pop()
@@ -113,7 +113,7 @@ class Talk:
         self._log.withdraw_last()
         return turn
 
-    def begin_anew(self, system: str | None, turns: Iterable[Turn]) -> None:
+    def begin_anew(self, system: str | None, turns: Iterable[LoggedTurn]) -> None:
         """Another conversation, of which ``turns`` were said already."""
         self.dialogue.system = system
         self.dialogue.turns = list(turns)
@@ -146,7 +146,7 @@ class Talk:
         except AdaptrixError as error:
             self.output.warn(error.message)
 
-    def _answered(self, question: str) -> Turn | None:
+    def _answered(self, question: str) -> LoggedTurn | None:
         """Ask and show the answer; None where there was none. An answer that Ctrl-C ends counts as far as it came."""
         request = self.dialogue.asking(question)
         pieces: list[str] = []
@@ -160,19 +160,19 @@ class Talk:
             self.output.note("stopped; the answer counts as far as it came, /undo takes it back")
         else:
             self.output.note(answer.footer())
-        return Turn.of(question, request.model, answer)
+        return LoggedTurn.of(question, request.model, answer)
 
-    def _keep(self, turn: Turn) -> None:
+    def _keep(self, turn: LoggedTurn) -> None:
         self._unanswered = None
         self.dialogue.turns.append(turn)
         self._log.add(self.dialogue)
 
-    def _last_turn(self) -> Turn:
+    def _last_turn(self) -> LoggedTurn:
         if not self.dialogue.turns:
             raise InvalidRequest("nothing was asked yet")
         return self.dialogue.turns[-1]
 
-    def _streamed(self, request: ChatRequest, pieces: list[str]) -> Answer:
+    def _streamed(self, request: TargetRequest, pieces: list[str]) -> Answer:
         """The answer, shown while it comes; ``pieces`` holds what has come, whatever happens."""
 
         def show(piece: str) -> None:

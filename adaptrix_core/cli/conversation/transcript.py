@@ -12,7 +12,7 @@ from typing import Any
 
 from adaptrix_core.cli.conversation.dialogue import Dialogue
 from adaptrix_core.cli.conversation.sampling import NAMES, sampling_value
-from adaptrix_core.cli.logs.turn import Turn
+from adaptrix_core.cli.logs.turn import LoggedTurn
 from adaptrix_core.errors import InvalidRequest
 
 MAX_BYTES = 16 * 1024 * 1024
@@ -25,7 +25,7 @@ class Transcript:
     model: str
     system: str | None
     sampling: Mapping[str, Any]
-    turns: tuple[Turn, ...]
+    turns: tuple[LoggedTurn, ...]
 
 
 def save(dialogue: Dialogue, path: Path) -> None:
@@ -93,7 +93,7 @@ def _is_message(value: object) -> bool:
     )
 
 
-def _turns(messages: Sequence[Mapping[str, str]], model: str, path: Path) -> tuple[Turn, ...]:
+def _turns(messages: Sequence[Mapping[str, str]], model: str, path: Path) -> tuple[LoggedTurn, ...]:
     for place, message in enumerate(messages):
         wanted = ("user", "assistant")[place % 2]
         if message["role"] != wanted:
@@ -105,4 +105,4 @@ def _turns(messages: Sequence[Mapping[str, str]], model: str, path: Path) -> tup
     if len(messages) % 2:
         raise InvalidRequest(f"{path} ends with a question; a conversation ends with an answer", param="messages")
     pairs = zip(messages[::2], messages[1::2], strict=True)
-    return tuple(Turn(question=asked["content"], answer=said["content"], model=model) for asked, said in pairs)
+    return tuple(LoggedTurn(question=asked["content"], answer=said["content"], model=model) for asked, said in pairs)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from adaptrix_core.cli.logs.logbook import Logbook, Overview
-    from adaptrix_core.cli.logs.turn import Turn
+    from adaptrix_core.cli.logs.turn import LoggedTurn
 
 LIMIT = 20
 QUESTION_SHOWN = 80
@@ -123,7 +123,7 @@ def _show_conversation(session: Session, book: Logbook, number: int) -> None:
     session.output.result(document, show)
 
 
-def _show_found(session: Session, found: Sequence[tuple[int, Turn]], search: str) -> None:
+def _show_found(session: Session, found: Sequence[tuple[int, LoggedTurn]], search: str) -> None:
     def show(out: Console) -> None:
         if not found:
             out.print(f"nothing logged holds {search!r}", markup=False)
@@ -133,7 +133,7 @@ def _show_found(session: Session, found: Sequence[tuple[int, Turn]], search: str
     session.output.result([{"conversation": number, **turn.as_dict()} for number, turn in found], show)
 
 
-def _print_turn(out: Console, turn: Turn, heading: str) -> None:
+def _print_turn(out: Console, turn: LoggedTurn, heading: str) -> None:
     from adaptrix_core.cli.output import printable
 
     out.print(f"[{heading} · {turn.adapter or turn.model}]", style="dim", markup=False)

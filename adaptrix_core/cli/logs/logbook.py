@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from adaptrix_core.cli.logs.place import VARIABLE
-from adaptrix_core.cli.logs.turn import Turn
+from adaptrix_core.cli.logs.turn import LoggedTurn
 from adaptrix_core.errors import ConversationNotFound, LogUnusable
 
 MAX_CONVERSATIONS = 2_000
@@ -27,7 +27,7 @@ FORMAT = 1
 """SQLite's ``user_version`` of our files."""
 BUSY_TIMEOUT_S = 5.0
 _BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-_COLUMNS = tuple(column.name for column in fields(Turn))
+_COLUMNS = tuple(column.name for column in fields(LoggedTurn))
 
 # auto_vacuum must be chosen before the first table: the file shrinks again when conversations go.
 _CREATE = """
@@ -57,7 +57,7 @@ class Conversation:
     model: str
     system: str | None
     sampling: Mapping[str, Any]
-    turns: tuple[Turn, ...]
+    turns: tuple[LoggedTurn, ...]
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Logbook:
     def record(
         self,
         conversation: int | None,
-        turns: Sequence[Turn],
+        turns: Sequence[LoggedTurn],
         *,
         model: str,
         system: str | None,
@@ -153,7 +153,7 @@ class Logbook:
             ).fetchall()
         return [Overview(*row) for row in rows]
 
-    def search(self, text: str, limit: int) -> list[tuple[int, Turn]]:
+    def search(self, text: str, limit: int) -> list[tuple[int, LoggedTurn]]:
         """(conversation, turn) wherever question or answer holds all words of ``text`` in any case, newest first."""
         words = text.casefold().split()
 
@@ -251,5 +251,5 @@ def _make_private(path: Path) -> None:
         path.chmod(0o600)
 
 
-def _turn(row: Sequence[Any]) -> Turn:
-    return Turn(**dict(zip(_COLUMNS, row, strict=True)))
+def _turn(row: Sequence[Any]) -> LoggedTurn:
+    return LoggedTurn(**dict(zip(_COLUMNS, row, strict=True)))

@@ -15,7 +15,7 @@ def _now() -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Turn:
+class LoggedTurn:
     """A question, its answer, and what is known of how it came about."""
 
     question: str
@@ -33,7 +33,7 @@ class Turn:
     """ISO 8601, UTC."""
 
     @classmethod
-    def of(cls, question: str, model: str, answer: Answer) -> Turn:
+    def of(cls, question: str, model: str, answer: Answer) -> LoggedTurn:
         """The turn that ``answer`` closes."""
         return cls(
             question=question,

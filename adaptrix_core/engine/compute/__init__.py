@@ -1,14 +1,16 @@
 """One step computed: layers, attention and the ways to run them fast.
 
-attention      Attention over paged keys and values, for a packed batch of rows.
+Files:
+
+attention      Attention over paged keys and values, for a packed batch of rows
 compiled       Regional compile: one compiled function for all decoder layers, made in the background while layers run
-               as they are.
+               as they are
 graphed        Decode steps in fixed shapes: captured once as CUDA graphs and replayed, one launch instead of one per
-               kernel.
+               kernel
 native         Spans of layers over packed weights: one call of the kernels for all of a step's spans that compute the
-               same tokens.
-paged_library  Attention over the paged cache through FlashInfer, on CUDA devices that have it.
-runner         One step of computation: a batch of chunks in, the next token of every row that reached its end out.
+               same tokens
+paged_library  Attention over the paged cache through FlashInfer, on CUDA devices that have it
+runner         One step of computation: a batch of chunks in, the next token of every row that reached its end out
 spans          Running spans of layers on a step's chunks: what the runner asks of a backend, and the one over
-               transformers modules.
+               transformers modules
 """

@@ -37,7 +37,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SandboxOutcome:
     """``values`` holds one value per call, or is empty and ``fault`` says why (``timeout``, an exception's name…)."""
 
     values: tuple[object, ...]
@@ -73,7 +73,7 @@ out.flush()
 """
 
 
-def run(call: Call, seconds: float = 5.0) -> Outcome:
+def run(call: Call, seconds: float = 5.0) -> SandboxOutcome:
     """Define the source, call the function with each argument list, return the values. Never raises for bad code."""
     payload = json.dumps(
         {"source": call.source, "function": call.function, "arguments": call.arguments, "limits": _limits(seconds)}
@@ -91,25 +91,25 @@ def run(call: Call, seconds: float = 5.0) -> Outcome:
         try:
             printed, _ = child.communicate(payload.encode(), timeout=seconds)
         except subprocess.TimeoutExpired:
-            return Outcome((), "timeout")
+            return SandboxOutcome((), "timeout")
         finally:
             _end(child)
     return _outcome(printed)
 
 
-def run_all(calls: Sequence[Call], seconds: float = 5.0) -> list[Outcome]:
+def run_all(calls: Sequence[Call], seconds: float = 5.0) -> list[SandboxOutcome]:
     """`run` for each call, in order."""
     return [run(call, seconds) for call in calls]
 
 
-def _outcome(printed: bytes) -> Outcome:
+def _outcome(printed: bytes) -> SandboxOutcome:
     try:
         reply = json.loads(printed)
     except ValueError:
-        return Outcome((), "no result")
+        return SandboxOutcome((), "no result")
     if "fault" in reply:
-        return Outcome((), reply["fault"])
-    return Outcome(tuple(reply["values"]))
+        return SandboxOutcome((), reply["fault"])
+    return SandboxOutcome(tuple(reply["values"]))
 
 
 def _limits(seconds: float) -> dict[str, tuple[int, int]]:

@@ -1,1 +1,12 @@
-"""Generated problems with exact answers, by task, and the families of tasks that adapters learn."""
+"""Generated problems with exact answers, by task, and the families of tasks that adapters learn.
+
+Files:
+
+code          Short Python functions, drafted from a grammar of operations and checked by running them
+code_grammar  The grammar that short Python functions are drafted from: operations, how they are said, how they are
+              written
+families      The task families that adapters are trained for, and their held-out problems
+logic         Riddles in words: who is whose relative, what follows from two statements, who has how many sisters
+math          Arithmetic in words: sums, one-unknown equations, legs of animals
+problem       One problem, and what a task must be able to do
+"""

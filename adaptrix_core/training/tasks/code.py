@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from typing import cast
 
-from adaptrix_core.training.evaluation.sandbox import Arguments, Call, Outcome, run
+from adaptrix_core.training.evaluation.sandbox import Arguments, Call, SandboxOutcome, run
 from adaptrix_core.training.tasks.code_grammar import Draft, pipeline, text_steps, two_formulas, two_numbers
 from adaptrix_core.training.tasks.problem import Problem
 
@@ -85,7 +85,7 @@ class FunctionTask:
         self.name = name
         self._draft, self._variable, self._probes = draft, variable, probes
         self._arguments, self._described = arguments, described
-        self._expected: dict[str, Outcome] = {}
+        self._expected: dict[str, SandboxOutcome] = {}
 
     def generate(self, seed: int, count: int) -> list[Problem]:
         """Problems whose reference is the function in a fenced block."""

@@ -1,6 +1,8 @@
 """The API described by itself: `/openapi.json` and `/docs`.
 
-answers    What the endpoints answer, for the OpenAPI document. A test holds real answers against it.
-document   The API described by itself: `/openapi.json` from the models that validate, and `/docs`, a page made of it.
-endpoints  What each endpoint takes, gives and refuses, for the OpenAPI document: keyword arguments of its decorator.
+Files:
+
+answers    What the endpoints answer, for the OpenAPI document
+document   The API described by itself: `/openapi.json` from the models that validate, and `/docs`, a page made of it
+endpoints  What each endpoint takes, gives and refuses, for the OpenAPI document: keyword arguments of its decorator
 """

@@ -37,7 +37,7 @@ class ErrorDocument(Document):
     error: ErrorBody
 
 
-class Usage(Document):
+class UsageDocument(Document):
     """Tokens; prompts count once each."""
 
     prompt_tokens: int
@@ -121,7 +121,7 @@ class ChatCompletion(Document):
     model: str
     """Who answered: the base model's id, an adapter or a mix."""
     choices: list[ChatChoice]
-    usage: Usage
+    usage: UsageDocument
     adaptrix: Fallback | None = None
 
 
@@ -150,7 +150,7 @@ class ChatCompletionChunk(Document):
     created: int
     model: str
     choices: list[ChunkChoice]
-    usage: Usage | None = None
+    usage: UsageDocument | None = None
     adaptrix: Fallback | None = None
 
 
@@ -172,7 +172,7 @@ class TextCompletion(Document):
     created: int
     model: str
     choices: list[TextChoice]
-    usage: Usage | None = None
+    usage: UsageDocument | None = None
     """Of a stream, in the last event before ``[DONE]`` where it was asked for."""
     adaptrix: Fallback | None = None
 

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from adaptrix_core.errors import AdapterNotFound
 from deployments.generation.deadline import Deadline
-from deployments.generation.generation import Batches, Resolved, Running, resolve, start
+from deployments.generation.generation import Batches, ResolvedRequest, RunningRequest, resolve, start
 from deployments.generation.row_ends import raise_if_broken
 from deployments.http import sse
 from deployments.http.description.endpoints import CHAT, COMPLETION
@@ -63,7 +63,7 @@ def generation_endpoints(app: FastAPI, services: Services) -> None:
 
 async def _resolved(
     body: ChatRequest | CompletionRequest, base_id: str, services: Services, principal: Principal
-) -> Resolved:
+) -> ResolvedRequest:
     """Who answers. A name unknown here may have been loaded elsewhere a moment ago, so the store is asked once."""
     try:
         return await resolve(body, base_id, services.store.catalogue, services.router, principal)
@@ -71,7 +71,7 @@ async def _resolved(
         return await resolve(body, base_id, await services.store.refresh(), services.router, principal)
 
 
-async def _whole(running: Running, batches: Batches) -> dict[str, Any]:
+async def _whole(running: RunningRequest, batches: Batches) -> dict[str, Any]:
     answer, usage = WholeAnswer(running.head, running.num_rows), Usage()
     async with aclosing(batches):
         async for pieces in batches:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from deployments.generation.generation import Running
+from deployments.generation.generation import RunningRequest
 from deployments.openai.schemas import ChatRequest, CompletionRequest
 from deployments.shared.principals import Principal
 from deployments.shared.wire import Piece, RowTimes
@@ -43,7 +43,7 @@ class RequestRecord:
     """Code of the error that it ended with."""
     principal: Principal | None = None
     body: ChatRequest | CompletionRequest | None = None
-    running: Running | None = None
+    running: RunningRequest | None = None
     rows: list[RowSummary] = field(default_factory=list)
     first_token_s: float | None = None
     total_s: float = 0.0

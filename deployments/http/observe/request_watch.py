@@ -18,7 +18,7 @@ from opentelemetry.trace import SpanKind, StatusCode, use_span
 from adaptrix_core.observe.logs import request_id
 from adaptrix_core.observe.tracing import Tracing, carrier, current_span
 from adaptrix_core.sections import ObserveSettings
-from deployments.generation.generation import Batches, Running
+from deployments.generation.generation import Batches, RunningRequest
 from deployments.http.observe.metrics import Metrics
 from deployments.http.observe.request_log import request_line
 from deployments.http.observe.request_record import RequestRecord, RowSummary
@@ -85,7 +85,7 @@ class RequestWatch:
         """It is known who asks, and for what."""
         self.record.principal, self.record.body = principal, body
 
-    def to_the_end(self, running: Running) -> Batches:
+    def to_the_end(self, running: RunningRequest) -> Batches:
         """``running``'s batches, counted as they pass. Their first token is there."""
         self.record.running = running
         self.record.rows = [RowSummary(running.kind_of(index)) for index in range(running.num_rows)]
@@ -119,7 +119,7 @@ class RequestWatch:
             return self.record.error
         return "abort" if self.record.error is None else "error"
 
-    async def _counted(self, running: Running) -> Batches:
+    async def _counted(self, running: RunningRequest) -> Batches:
         try:
             async with aclosing(running.batches) as batches:
                 async for pieces in batches:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from adaptrix_core.cli.commands.batch import chat_many, read_requests
-from adaptrix_core.cli.target import Answer, ChatRequest
+from adaptrix_core.cli.target import Answer, TargetRequest
 from adaptrix_core.errors import AdaptrixError, InvalidRequest
 
-TEMPLATE = ChatRequest(messages=({"role": "system", "content": "be brief"},), model="auto", max_tokens=5)
+TEMPLATE = TargetRequest(messages=({"role": "system", "content": "be brief"},), model="auto", max_tokens=5)
 
 
 def write(path: Path, text: str) -> Path:
@@ -75,7 +75,7 @@ class Recorder:
         self.under_way = 0
         self.most_under_way = 0
 
-    async def chat(self, request: ChatRequest) -> Answer:
+    async def chat(self, request: TargetRequest) -> Answer:
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
         await asyncio.sleep(0)

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from adaptrix_core.cli.logs.logbook import Logbook
-from adaptrix_core.cli.logs.turn import Turn
+from adaptrix_core.cli.logs.turn import LoggedTurn
 from adaptrix_core.errors import ConversationNotFound, LogUnusable
 
 
-def turn(question: str, answer: str = "an answer") -> Turn:
-    return Turn(question=question, answer=answer, model="auto", adapter="math")
+def turn(question: str, answer: str = "an answer") -> LoggedTurn:
+    return LoggedTurn(question=question, answer=answer, model="auto", adapter="math")
 
 
 def record(book: Logbook, conversation: int | None, *questions: str, answer: str = "an answer") -> int:

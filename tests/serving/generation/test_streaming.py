@@ -10,7 +10,7 @@ import pytest
 from adaptrix_core.config import load_settings
 from adaptrix_core.errors import AdaptrixError, InvalidRequest
 from deployments.generation.deadline import Deadline
-from deployments.generation.generation import Resolved, start
+from deployments.generation.generation import ResolvedRequest, start
 from deployments.generation.model_names import NamedMix
 from deployments.http.sse import server_sent_events
 from deployments.openai.documents import AnswerHead, ChunkedAnswer, Kind
@@ -67,7 +67,7 @@ async def test_a_request_that_fails_at_its_first_piece_is_closed() -> None:
     source = Source(piece("", "error", "out of luck"), piece("never"))
     body = ChatRequest.model_validate({"model": "m", "messages": [{"role": "user", "content": "hi"}]})
     with pytest.raises(AdaptrixError, match="out of luck"):
-        await start(body, Resolved((NamedMix(),), "error"), LOCAL, source, "m", Deadline(None))
+        await start(body, ResolvedRequest((NamedMix(),), "error"), LOCAL, source, "m", Deadline(None))
     assert source.closed
 
 

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from adaptrix_core.observe.tracing import Tracing
 from adaptrix_core.sections import ObserveSettings
-from deployments.generation.generation import Resolved, Running
+from deployments.generation.generation import ResolvedRequest, RunningRequest
 from deployments.generation.model_names import NamedMix
 from deployments.http.observe.metrics import Metrics
 from deployments.http.observe.replica_numbers import NUMBERS
@@ -166,7 +166,7 @@ async def test_a_client_that_leaves_is_counted_as_an_abort() -> None:
 
     metrics = Metrics()
     head = AnswerHead("text", "cmpl-1", 0, BASE_ID)
-    begun = Running(head, Resolved((NamedMix(),), "error"), batches(), num_rows=1, rows_per_prompt=1)
+    begun = RunningRequest(head, ResolvedRequest((NamedMix(),), "error"), batches(), num_rows=1, rows_per_prompt=1)
     watch = RequestWatch(metrics, Tracing(), ObserveSettings(), "/v1/completions", {})
     stream = watch.to_the_end(begun)
     await anext(stream)
