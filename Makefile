@@ -46,8 +46,9 @@ serve: $(STAMP)
 test: test-unit test-integration
 
 test-unit: $(STAMP)
-	$(BIN)/python -m pytest -m "not integration and not slow"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not integration and not slow"
 
+# One after the other: each of these wants the whole machine.
 test-integration: $(STAMP)
 	$(BIN)/python -m pytest -m "integration or slow"
 

@@ -22,7 +22,7 @@ from adaptrix_core.training.examples.held_out import split
 from adaptrix_core.training.examples.jsonl import Pair
 from adaptrix_core.training.provenance import described_data
 from adaptrix_core.training.run_report import write_report
-from adaptrix_core.training.trainer import Step, TrainResult, train_examples
+from adaptrix_core.training.trainer import TrainingStep, TrainResult, train_examples
 from adaptrix_core.writable import why_not_writable
 
 HELD_OUT = "held_out.jsonl"
@@ -73,7 +73,7 @@ def train(
     with Progress(*columns, console=console) as progress:
         bar = progress.add_task(config.name, total=None)
 
-        def show(step: Step, total: int) -> None:
+        def show(step: TrainingStep, total: int) -> None:
             progress.update(
                 bar, total=total, completed=step.number + 1, description=f"{config.name} loss {step.loss:.3f}"
             )

@@ -19,7 +19,7 @@ from adaptrix_core.errors import AdaptrixError, ConfigError, TrainingStopped
 from adaptrix_core.training.config import TrainConfig
 from adaptrix_core.training.examples.encoding import encode_examples
 from adaptrix_core.training.examples.packing import Example
-from adaptrix_core.training.trainer import Step, train_examples
+from adaptrix_core.training.trainer import TrainingStep, train_examples
 from tests.tiny_models import byte_tokenizer, random_base, random_prompts
 
 PREFIX = (5, 6, 7)
@@ -101,7 +101,7 @@ class StoppedError(Exception):
 
 
 def test_a_run_that_is_cut_off_goes_on_where_its_checkpoint_was(tmp_path: Path) -> None:
-    def stop(step: Step, total: int) -> None:
+    def stop(step: TrainingStep, total: int) -> None:
         if step.number == 4:
             raise StoppedError
 
@@ -139,7 +139,7 @@ def test_a_run_that_is_asked_to_stop_keeps_every_step(tmp_path: Path) -> None:
 
 
 def test_a_run_that_has_ended_is_not_trained_again(tmp_path: Path) -> None:
-    def forbidden(step: Step, total: int) -> None:
+    def forbidden(step: TrainingStep, total: int) -> None:
         raise StoppedError
 
     examples = tiny_examples(10)
@@ -220,7 +220,7 @@ def test_a_run_that_is_killed_goes_on(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("change", ["settings", "data"])
 def test_a_checkpoint_of_another_run_is_refused(change: str, tmp_path: Path) -> None:
-    def stop(step: Step, total: int) -> None:
+    def stop(step: TrainingStep, total: int) -> None:
         if step.number == 3:
             raise StoppedError
 
