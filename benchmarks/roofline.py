@@ -93,7 +93,7 @@ def multiply(matrix: PackedMatrix, inputs: Tensor, output: Tensor, rows: int) ->
     """``rows`` of ``inputs`` times a packed matrix, into ``output``."""
     threads = torch.get_num_threads()
     struct = ctypes.byref(matrix_struct(matrix))
-    library().adaptrix_linear(struct, inputs.data_ptr(), rows, None, output.data_ptr(), threads)
+    library().adaptrix_linear(struct, None, 0.0, inputs.data_ptr(), rows, None, output.data_ptr(), threads)
 
 
 def native_rate(layout: Literal["int4", "int8"], repeats: int) -> float:
