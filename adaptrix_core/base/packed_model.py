@@ -133,9 +133,11 @@ def describe_module(config: Any, directory: Path) -> PreTrainedModel:
     return module
 
 
-def matrix_struct(matrix: PackedMatrix) -> structs.Matrix:
+def matrix_struct(matrix: PackedMatrix) -> ctypes.Structure:
     """A packed matrix as the kernels see it; valid while the matrix lives."""
-    return structs.Matrix(matrix.data.data_ptr(), structs.LAYOUT_CODES[matrix.layout], matrix.padded_n, matrix.k)
+    return structs.Matrix(
+        data=matrix.data.data_ptr(), layout=structs.LAYOUT_CODES[matrix.layout], n=matrix.padded_n, k=matrix.k
+    )
 
 
 def _rotary_module(base: PackedModel) -> Any:

@@ -21,9 +21,8 @@ import torch
 
 from adaptrix_core.cache_dir import cache_root
 from adaptrix_core.errors import BaseModelError
-from adaptrix_core.native import structs
+from adaptrix_core.native.structs import INTERFACE, SOURCES
 
-_SOURCES = Path(__file__).parent / "src"
 _MAIN = "stack.cpp"
 _FLAGS = ("-O3", "-march=native", "-std=c++17", "-fopenmp", "-shared", "-fPIC", "-Wall")
 _NEEDED = ("avx2", "fma", "f16c")
@@ -51,9 +50,7 @@ def library() -> ctypes.CDLL:
     path = _library_path()
     if not path.is_file():
         _compile(path)
-    loaded = ctypes.CDLL(str(path))
-    structs.declare(loaded)
-    return loaded
+    return INTERFACE.load(path)
 
 
 def _compiler() -> str | None:
@@ -70,7 +67,7 @@ def _processor_features() -> frozenset[str]:
 @cache
 def _library_path() -> Path:
     total = hashlib.sha256(" ".join((*_FLAGS, torch.__version__, *sorted(_processor_features()))).encode())
-    for source in sorted(_SOURCES.iterdir()):
+    for source in sorted(SOURCES.iterdir()):
         total.update(source.name.encode() + source.read_bytes())
     return cache_root() / "native" / f"kernels-{total.hexdigest()[:24]}.so"
 
@@ -81,7 +78,7 @@ def _compile(path: Path) -> None:
     shared = ["-L", str(openmp), "-l:libgomp.so.1"] if (openmp / "libgomp.so.1").is_file() else []
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         made = Path(scratch) / path.name
-        command = [str(_compiler()), *_FLAGS, str(_SOURCES / _MAIN), "-o", str(made), *shared]
+        command = [str(_compiler()), *_FLAGS, str(SOURCES / _MAIN), "-o", str(made), *shared]
         outcome = subprocess.run(command, capture_output=True, text=True, check=False)
         if outcome.returncode != 0:
             raise BaseModelError(

@@ -59,6 +59,9 @@ class _Norm:
     def of(cls, norm: nn.LayerNorm) -> _Norm:
         return cls(norm.weight.detach(), norm.bias.detach())
 
+    def struct(self) -> ctypes.Structure:
+        return structs.Norm(weight=self.weight.data_ptr(), shift=self.shift.data_ptr())
+
 
 @dataclass(frozen=True)
 class _Layer:
@@ -69,13 +72,18 @@ class _Layer:
     down: _PackedLinear
     norm: _Norm
 
-    def struct(self) -> structs.EncoderLayer:
-        products = (self.qkv, self.attended, self.up, self.down)
-        norms = (self.attended_norm, self.norm)
+    def struct(self) -> ctypes.Structure:
         return structs.EncoderLayer(
-            *(matrix_struct(product.packed) for product in products),
-            *(product.bias.data_ptr() for product in products),
-            *(structs.Norm(norm.weight.data_ptr(), norm.shift.data_ptr()) for norm in norms),
+            qkv=matrix_struct(self.qkv.packed),
+            attended=matrix_struct(self.attended.packed),
+            up=matrix_struct(self.up.packed),
+            down=matrix_struct(self.down.packed),
+            qkv_bias=self.qkv.bias.data_ptr(),
+            attended_bias=self.attended.bias.data_ptr(),
+            up_bias=self.up.bias.data_ptr(),
+            down_bias=self.down.bias.data_ptr(),
+            attended_norm=self.attended_norm.struct(),
+            norm=self.norm.struct(),
         )
 
 
@@ -95,13 +103,13 @@ class PackedBert:
         self._layers = [_packed(layer) for layer in bert.encoder.layer]
         layers = (structs.EncoderLayer * len(self._layers))(*(layer.struct() for layer in self._layers))
         described = structs.EncoderModel(
-            config.hidden_size,
-            config.num_attention_heads,
-            config.intermediate_size,
-            len(layers),
-            config.layer_norm_eps,
-            threads - 1,
-            layers,
+            hidden=config.hidden_size,
+            heads=config.num_attention_heads,
+            inner=config.intermediate_size,
+            num_layers=len(layers),
+            eps=config.layer_norm_eps,
+            helpers=threads - 1,
+            layers=ctypes.addressof(layers),
         )
         self._library = library()
         self._encoder = self._library.adaptrix_encoder_new(ctypes.byref(described))

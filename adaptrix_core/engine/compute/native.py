@@ -22,6 +22,7 @@ from adaptrix_core.injection.backends.native import MixRun, NativeInjector
 from adaptrix_core.injection.mix import mix_runs
 from adaptrix_core.native import library, structs
 
+_MATRICES = ("qkv", "o", "gate_up", "down")
 _VECTORS = ("input_norm", "post_norm", "qkv_bias", "q_norm", "k_norm")
 
 
@@ -59,27 +60,28 @@ class NativeSpans:
         tables = [_tables(chunks, number) for number in spans]
         places = (structs.Places * len(spans))(*(self._places(*pair) for pair in zip(spans, tables, strict=True)))
         step = structs.Step(
-            len(positions),
-            self._cache.spans[spans[0]].start,
-            self._cache.spans[spans[-1]].stop,
-            torch.get_num_threads(),
-            hidden.data_ptr(),
-            cosine.data_ptr(),
-            sine.data_ptr(),
-            rows.ctypes.data,
-            positions.ctypes.data,
-            places,
-            longest,
-            plan.terms.ctypes.data,
-            plan.starts.ctypes.data,
+            tokens=len(positions),
+            first_layer=self._cache.spans[spans[0]].start,
+            last_layer=self._cache.spans[spans[-1]].stop,
+            threads=torch.get_num_threads(),
+            hidden=hidden.data_ptr(),
+            cosine=cosine.data_ptr(),
+            sine=sine.data_ptr(),
+            rows=rows.ctypes.data,
+            positions=positions.ctypes.data,
+            places=ctypes.addressof(places),
+            longest=longest,
+            terms=plan.terms.ctypes.data,
+            term_starts=plan.starts.ctypes.data,
         )
         meanwhile()
         self._library.adaptrix_stack_run(self._stack, ctypes.byref(step))
         return hidden
 
-    def _places(self, span: int, tables: NDArray[np.int32]) -> structs.Places:
+    def _places(self, span: int, tables: NDArray[np.int32]) -> ctypes.Structure:
         states = self._cache.states[span].data_ptr() if span < len(self._cache.states) else None
-        return structs.Places(self._cache.spans[span].stop, 0, tables.ctypes.data, tables.shape[1], states)
+        end = self._cache.spans[span].stop
+        return structs.Places(end=end, tables=tables.ctypes.data, stride=tables.shape[1], states=states)
 
     def _rotary(self, length: int) -> tuple[Tensor, Tensor]:
         if length > len(self._cosine):
@@ -119,31 +121,28 @@ def _tables(chunks: Sequence[Chunk], span: int) -> NDArray[np.int32]:
     return made
 
 
-def _layer(base: PackedModel, cache: KVCache, index: int) -> structs.Layer:
-    weights = base.weights
-    matrices = [matrix_struct(weights.matrices[f"layers.{index}.{name}"]) for name in ("qkv", "o", "gate_up", "down")]
-    vectors = [weights.vectors.get(f"layers.{index}.{name}") for name in _VECTORS]
+def _layer(base: PackedModel, cache: KVCache, index: int) -> ctypes.Structure:
+    matrices, vectors = base.weights.matrices, base.weights.vectors
     return structs.Layer(
-        *matrices,
-        *(None if vector is None else vector.data_ptr() for vector in vectors),
-        cache.keys[index].data_ptr(),
-        cache.values[index].data_ptr(),
-        base.window(index) or 0,
+        **{name: matrix_struct(matrices[f"layers.{index}.{name}"]) for name in _MATRICES},
+        **{name: vectors[key].data_ptr() for name in _VECTORS if (key := f"layers.{index}.{name}") in vectors},
+        keys=cache.keys[index].data_ptr(),
+        values=cache.values[index].data_ptr(),
+        window=base.window(index) or 0,
     )
 
 
-def _model(base: PackedModel, cache: KVCache, layers: ctypes.Array[structs.Layer]) -> structs.Model:
+def _model(base: PackedModel, cache: KVCache, layers: ctypes.Array[ctypes.Structure]) -> ctypes.Structure:
     info, config = base.info, base.module.config
     return structs.Model(
-        info.hidden_size,
-        info.num_heads,
-        info.num_kv_heads,
-        info.head_dim,
-        config.intermediate_size,
-        info.num_layers,
-        config.rms_norm_eps,
-        info.head_dim**-0.5,
-        layers,
-        cache.block_size,
-        0,
+        hidden=info.hidden_size,
+        heads=info.num_heads,
+        kv_heads=info.num_kv_heads,
+        head_dim=info.head_dim,
+        inner=config.intermediate_size,
+        num_layers=info.num_layers,
+        eps=config.rms_norm_eps,
+        scale=info.head_dim**-0.5,
+        layers=ctypes.addressof(layers),
+        block_size=cache.block_size,
     )

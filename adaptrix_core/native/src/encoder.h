@@ -16,24 +16,6 @@
 
 namespace adaptrix {
 
-// Weight and shift of a LayerNorm.
-struct Norm {
-    const float *weight, *shift;
-};
-
-struct EncoderLayer {
-    Matrix qkv, attended, up, down;
-    const float *qkv_bias, *attended_bias, *up_bias, *down_bias;
-    Norm attended_norm, norm;
-};
-
-struct EncoderModel {
-    int32_t hidden, heads, inner, num_layers;
-    float eps;
-    int32_t helpers;
-    const EncoderLayer* layers;
-};
-
 class Encoder {
   public:
     explicit Encoder(const EncoderModel& model)

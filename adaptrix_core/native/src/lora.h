@@ -7,26 +7,6 @@
 
 namespace adaptrix {
 
-enum BankType : int32_t { kFloat = 0, kHalf = 1, kByte = 2 };
-
-// One adapter at one injection point, and the tokens of the step that it applies to.
-struct Term {
-    int32_t layer;
-    int32_t point;  // 0-6: q, k, v, o, gate, up, down
-    int32_t rank;
-    int32_t type;             // BankType
-    int32_t d_in, d_out;
-    int32_t count;            // tokens
-    int32_t padding;
-    const void* a;            // (rank, d_in)
-    const void* b;            // (rank, d_out): transposed, so that the expansion reads it in order
-    const float* a_scales;    // (rank,), for bytes
-    const float* b_scales;    // (rank,), for bytes
-    const int32_t* tokens;    // (count,)
-    const float* weights;     // (count,): the term's weight times the adapter's scaling
-    float* inner;             // (count, rank): A x
-};
-
 template <typename T>
 inline float dot(const T* a, const float* x, int n) {
     __m256 s[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};

@@ -18,15 +18,6 @@ constexpr int kOutputs = 8;  // outputs in a block
 constexpr int kTileRows = 6;   // as many as keep their sums in registers
 constexpr int kRowChunk = 96;  // rows whose activations stay in the nearest caches while the weights pass by
 
-enum Layout : int32_t { kInt4 = 4, kInt8 = 8 };
-
-struct Matrix {
-    const uint8_t* data;  // (n / 8) blocks of (k / 32) groups
-    int32_t layout;
-    int32_t n;  // outputs, padded to a multiple of 8
-    int32_t k;  // inputs, a multiple of 32
-};
-
 // Bytes of a group: Q4_1 keeps 4-bit weights, a scale and a minimum; Q8_0 keeps 8-bit weights and a scale.
 constexpr int kInt4Bytes = 128 + 16 + 16;
 constexpr int kInt8Bytes = 256 + 16;

@@ -21,47 +21,6 @@
 
 namespace adaptrix {
 
-struct Layer {
-    Matrix qkv, o, gate_up, down;
-    const float* input_norm;
-    const float* post_norm;
-    const float* qkv_bias;  // or null
-    const float* q_norm;    // per head, or null
-    const float* k_norm;
-    half* keys;  // the pool of this layer: (slots, kv_heads, head_dim)
-    half* values;
-    int64_t window;  // keys seen, 0 for all
-};
-
-struct Model {
-    int32_t hidden, heads, kv_heads, head_dim, inner, num_layers;
-    float eps, scale;
-    const Layer* layers;
-    int32_t block_size, padding;
-};
-
-// Where one span of layers keeps a step's rows.
-struct Places {
-    int32_t end, padding;   // the layer above the span
-    const int32_t* tables;  // (rows, stride): block ids
-    int64_t stride;
-    float* states;          // (slots, hidden): the pool of the states that leave the span, or null
-};
-
-// A step: which token of which row, what it is computed under.
-struct Step {
-    int32_t tokens, first_layer, last_layer, threads;
-    float* hidden;         // (tokens, hidden), replaced by the states that leave the last layer
-    const float* cosine;   // (positions, head_dim)
-    const float* sine;
-    const int32_t* rows;       // (tokens,): index into tables
-    const int32_t* positions;  // (tokens,)
-    const Places* places;  // by span, from the one of the first layer on
-    int64_t longest;       // tokens of the longest context
-    const Term* terms;     // sorted by layer, then point
-    const int32_t* term_starts;  // (num_layers + 1,)
-};
-
 class Stack {
   public:
     explicit Stack(const Model& model) : model_(model), layers_(model.layers, model.layers + model.num_layers) {}
@@ -314,6 +273,17 @@ using namespace adaptrix;
 
 extern "C" {
 
+#define SIZE_OF(record) {#record, int64_t(sizeof(record))}
+
+const RecordSize* adaptrix_record_sizes() {
+    static const RecordSize sizes[] = {
+        SIZE_OF(Matrix), SIZE_OF(Layer),        SIZE_OF(Model),        SIZE_OF(Places),     SIZE_OF(Term), SIZE_OF(Step),
+        SIZE_OF(Norm),   SIZE_OF(EncoderLayer), SIZE_OF(EncoderModel), SIZE_OF(RecordSize), {nullptr, 0}};
+    return sizes;
+}
+
+#undef SIZE_OF
+
 void* adaptrix_stack_new(const Model* model) { return new Stack(*model); }
 
 void adaptrix_stack_free(void* stack) { delete static_cast<Stack*>(stack); }
@@ -328,8 +298,6 @@ void adaptrix_encoder_run(void* encoder, float* states, const int32_t* bounds, i
     static_cast<Encoder*>(encoder)->run(states, bounds, texts);
 }
 
-// out (rows, m.n) = x (rows, m.k), normalised where `norm` (m.k,) is given, times the matrix, plus bias, if any; x is
-// quantised on the way.
 void adaptrix_linear(const Matrix* m, const float* norm, float eps, const float* x, int32_t rows, const float* bias,
                      float* out, int32_t threads) {
     std::vector<int8_t> q8(int64_t(rows) * m->k);
@@ -349,7 +317,6 @@ void adaptrix_linear(const Matrix* m, const float* norm, float eps, const float*
         multiply(*m, a, rows, first, last, out, m->n, bias);
 }
 
-// out (count, m.k): the given rows of an int8 matrix, as floats (embedding lookup).
 void adaptrix_rows(const Matrix* m, const int64_t* ids, int64_t count, float* out) {
     const int groups = m->k / kGroup;
     for (int64_t i = 0; i < count; ++i) {

@@ -6,9 +6,11 @@
 #include <cstdint>
 #include <cstring>
 
-namespace adaptrix {
+extern "C" {
+#include "interface.h"
+}
 
-using half = uint16_t;  // IEEE binary16, converted by F16C
+namespace adaptrix {
 
 inline __m256 load8(const float* p) { return _mm256_loadu_ps(p); }
 inline __m256 load8(const half* p) { return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))); }
