@@ -27,6 +27,7 @@ from adaptrix_core.adapters.remote import RemoteDirectory, is_url
 from adaptrix_core.adapters.trust.keys import check_private_key
 from adaptrix_core.adapters.trust.name_owners import NameOwners
 from adaptrix_core.adapters.trust.policy import TrustPolicy
+from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.errors import (
     AdapterExists,
     AdapterNotFound,
@@ -159,7 +160,7 @@ class AdapterManager:
         Raises AdapterExists where this version is there with other weights, unless ``overwrite``, and Conflict
         (name_owned) where the name is another signer's.
         """
-        directory = self._directory_for(metadata, overwrite, weights.digest)
+        directory = self._directory_for(metadata, overwrite, weights.weights_digest)
         from adaptrix_core.adapters.package.format import write_package
 
         if private_key is not None:
@@ -169,7 +170,7 @@ class AdapterManager:
     def install(self, snapshot: Snapshot, *, overwrite: bool = False) -> AdapterMetadata:
         """Copy a package, its signature included, under the root, once it has passed every check that a load makes."""
         adapter = self.read(snapshot)
-        directory = self._directory_for(adapter.metadata, overwrite, adapter.digest)
+        directory = self._directory_for(adapter.metadata, overwrite, adapter.weights_digest)
         self._owners(adapter.name, adapter.version).require(adapter.signer_key)
         write_directory(directory, snapshot.files)
         return adapter.metadata
@@ -313,7 +314,7 @@ class AdapterManager:
             metadata.name, metadata.version, metadata, weights, snapshot.package_digest, trusted.signer, warnings
         )
 
-    def _directory_for(self, metadata: AdapterMetadata, overwrite: bool, digest: str) -> Path:
+    def _directory_for(self, metadata: AdapterMetadata, overwrite: bool, weights_digest: WeightsDigest) -> Path:
         """``root/name`` for the first version of a name, ``root/name@version`` for further ones."""
         if self.root is None:
             raise InvalidRequest("adapters cannot be saved without a local adapters directory; set one (adapters_dir)")
@@ -321,7 +322,7 @@ class AdapterManager:
         for existing, path in same_name:
             assert isinstance(path, Path)  # the catalogue of a local root
             if existing.version == metadata.version:
-                if not overwrite and existing.weights_digest != digest:
+                if not overwrite and existing.weights_digest != weights_digest:
                     raise AdapterExists(
                         f"adapter {metadata.identity} exists with other weights ({existing.weights_digest[:12]}); give "
                         "the new one another version, or overwrite"

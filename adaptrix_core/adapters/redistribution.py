@@ -77,7 +77,7 @@ def measure_cost(
     sequences = [sequence for sequence in sequences if len(sequence) > 1]
     if not sequences:
         raise InvalidRequest("no text to measure the cost on: each needs at least two tokens", param="texts")
-    mixes: tuple[Mix, Mix, Mix] = ((), (Term(before.digest),), (Term(after.digest),))
+    mixes: tuple[Mix, Mix, Mix] = ((), (Term(before.weights_digest),), (Term(after.weights_digest),))
     resident = set(injector.get_active_adapters())
     for weights in (before, after):
         injector.inject_adapter(weights)
@@ -91,7 +91,7 @@ def measure_cost(
             divergence += float(kl_div(logs[2], logs[1], log_target=True, reduction="sum"))
             agreement += int((logs[1].argmax(-1) == logs[2].argmax(-1)).sum())
     finally:
-        for digest in {before.digest, after.digest} - resident:
+        for digest in {before.weights_digest, after.weights_digest} - resident:
             injector.remove_adapter(digest)
     count = sum(len(sequence) - 1 for sequence in sequences)
     perplexities = [math.exp(loss / count) for loss in losses]

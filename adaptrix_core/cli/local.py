@@ -83,7 +83,7 @@ class LocalTarget:
         return Answer(
             text="".join(pieces),
             adapter=_label(weights),
-            digest="+".join(adapter.package_digest for adapter in adapters) or None,
+            package_digests="+".join(adapter.package_digest for adapter in adapters) or None,
             route_score=score,
             finish_reason=event.finish_reason or "error",
             num_prompt_tokens=len(prompt),
@@ -148,7 +148,7 @@ class LocalTarget:
             "name": adapter.name,
             "version": adapter.version,
             "package_digest": adapter.package_digest,
-            "weights_digest": adapter.digest,
+            "weights_digest": adapter.weights_digest,
             "signer": adapter.signer,
             "warnings": list(adapter.warnings),
         }
@@ -222,7 +222,7 @@ class LocalTarget:
         return AdapterRow(
             name=metadata.name,
             version=metadata.version,
-            digest=snapshot.package_digest,
+            package_digest=snapshot.package_digest,
             signer=signer,
             description=metadata.description,
             residency={HERE: place},

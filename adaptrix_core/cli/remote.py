@@ -69,7 +69,7 @@ class RemoteTarget:
         return Answer(
             text="".join(pieces),
             adapter=response.headers.get("x-adaptrix-adapter", request.model),
-            digest=response.headers.get("x-adaptrix-digest") or None,
+            package_digests=response.headers.get("x-adaptrix-digest") or None,
             route_score=float(score) if score else None,
             finish_reason=finish_reason,
             num_prompt_tokens=usage.get("prompt_tokens", 0),
@@ -251,7 +251,7 @@ def adapter_row(entry: Mapping[str, Any]) -> AdapterRow:
     return AdapterRow(
         name=entry["name"],
         version=str(entry["version"]),
-        digest=entry.get("digest"),
+        package_digest=entry.get("digest"),
         signer=entry.get("signer"),
         description=entry.get("description") or "",
         residency=entry.get("residency") or {},

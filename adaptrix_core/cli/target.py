@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, Self
 
+from adaptrix_core.digests import PackageDigest
+
 Message = Mapping[str, str]
 """``{"role": …, "content": …}``"""
 
@@ -68,7 +70,8 @@ class Answer:
     text: str
     adapter: str
     """Who answered: ``base``, a name, or ``a*0.7+b*0.3``."""
-    digest: str | None
+    package_digests: str | None
+    """Package digests in the order of ``adapter``, joined by ``+``; None for the base model."""
     route_score: float | None
     finish_reason: str
     num_prompt_tokens: int
@@ -81,7 +84,7 @@ class Answer:
         return {
             "text": self.text,
             "adapter": self.adapter,
-            "digest": self.digest,
+            "digest": self.package_digests,
             "route_score": self.route_score,
             "finish_reason": self.finish_reason,
             "usage": {"prompt_tokens": self.num_prompt_tokens, "completion_tokens": self.num_completion_tokens},
@@ -102,7 +105,7 @@ class AdapterRow:
 
     name: str
     version: str
-    digest: str | None
+    package_digest: PackageDigest | None
     signer: str | None
     description: str
     residency: Mapping[str, str] = field(default_factory=dict)
@@ -120,7 +123,7 @@ class AdapterRow:
         return {
             "name": self.name,
             "version": self.version,
-            "digest": self.digest,
+            "digest": self.package_digest,
             "signer": self.signer,
             "description": self.description,
             "residency": dict(self.residency),

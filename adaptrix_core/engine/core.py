@@ -18,6 +18,7 @@ from adaptrix_core.adapters.residency.loader import DynamicLoader
 from adaptrix_core.base.model import BaseModel, BaseModelInfo
 from adaptrix_core.base.packed_model import PackedModel
 from adaptrix_core.base.running import LayerCall, call_directly
+from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.engine.cache.kv_cache import KVCache
 from adaptrix_core.engine.cache.prefix import PrefixCache
 from adaptrix_core.engine.compute.compiled import CompiledLayers
@@ -38,7 +39,7 @@ from adaptrix_core.errors import ContextLengthExceeded, InvalidRequest, RequestN
 from adaptrix_core.injection.activation import activated
 from adaptrix_core.injection.backends.native import NativeInjector
 from adaptrix_core.injection.injector import LayerInjector
-from adaptrix_core.injection.mix import Mix, MixSchedule, check_mix, constant, digests_of, switched
+from adaptrix_core.injection.mix import Mix, MixSchedule, check_mix, constant, switched, weights_digests_of
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ class EngineCore:
         self._grammars = GrammarCompiler(base.tokenizer, base.info.vocab_size) if base.tokenizer is not None else None
         self._rows: dict[str, list[Row]] = {}
         self._deadlines = Deadlines()
-        self._pins: dict[str, frozenset[str]] = {}
+        self._pins: dict[str, frozenset[WeightsDigest]] = {}
         self.num_steps = 0
         self.in_step = frozenset[str]()
         """Requests whose rows are being computed, for other threads: whoever hangs a step is one of them."""
@@ -204,12 +205,14 @@ class EngineCore:
         if not rows:
             raise RequestNotFound(f"no running request {request_id!r}; it may have ended")
         check_mix(mix, self.base.info.num_layers)
-        self._repin(request_id, digests_of(constant(mix)))
+        self._repin(request_id, weights_digests_of(constant(mix)))
         past = (
-            frozenset[str]() if history == "recompute" else frozenset().union(*(digests_of(r.schedule) for r in rows))
+            frozenset[WeightsDigest]()
+            if history == "recompute"
+            else frozenset[WeightsDigest]().union(*(weights_digests_of(r.schedule) for r in rows))
         )
         # A preempted row is computed again under all of its mixes, so they must fit together.
-        self.loader.check_fits(past | digests_of(constant(mix)))
+        self.loader.check_fits(past | weights_digests_of(constant(mix)))
         for row in rows:
             if history == "recompute":
                 row.change_schedule(self._activated(constant(mix), row.request), kept_blocks=0)
@@ -259,10 +262,11 @@ class EngineCore:
         return [torch.cat(row.prompt_logits or []) for row in rows]
 
     def _enqueue(self, request: GenerationRequest, rows: list[Row]) -> list[Row]:
-        self._repin(request.request_id, frozenset[str]().union(*(digests_of(s) for s in request.schedules)))
+        needed = [weights_digests_of(schedule) for schedule in request.schedules]
+        self._repin(request.request_id, frozenset[WeightsDigest]().union(*needed))
         try:
-            for schedule in request.schedules:
-                self.loader.check_fits(digests_of(schedule))
+            for digests in needed:
+                self.loader.check_fits(digests)
             for row in rows:
                 row.schedule = self._activated(row.schedule, request)
             self.scheduler.add(rows)
@@ -349,19 +353,19 @@ class EngineCore:
                 self._unpin(event.request_id)
         return events
 
-    def _repin(self, request_id: str, digests: frozenset[str]) -> None:
+    def _repin(self, request_id: str, weights_digests: frozenset[WeightsDigest]) -> None:
         """Pin further adapters for a request; those it has pinned stay, as its past tokens may need them again."""
         held = self._pins.get(request_id, frozenset())
-        pinned: list[str] = []
+        pinned: list[WeightsDigest] = []
         try:
-            for digest in digests - held:
+            for digest in weights_digests - held:
                 self.loader.pin(digest)
                 pinned.append(digest)
         except Exception:
             for digest in pinned:
                 self.loader.unpin(digest)
             raise
-        self._pins[request_id] = held | digests
+        self._pins[request_id] = held | weights_digests
 
     def _unpin(self, request_id: str) -> None:
         for digest in self._pins.pop(request_id, frozenset()):

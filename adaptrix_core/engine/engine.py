@@ -105,7 +105,7 @@ class Engine(EngineCore):
 
     def resolve_mix(self, choice: AdapterChoice) -> Mix:
         """Names -> the mix of their current weights, loading what is not loaded. Raises AdapterNotFound."""
-        return tuple(Term(adapter.digest, weight) for adapter, weight in self._chosen(choice))
+        return tuple(Term(adapter.weights_digest, weight) for adapter, weight in self._chosen(choice))
 
     def sampling_defaults(self, *choices: AdapterChoice) -> SamplingDefaults:
         """What a request with these choices (several: a fork) is sampled by where its parameters leave it open.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
+from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.injection.mix import Mix, MixSchedule, check_schedule
 from adaptrix_core.sampling import NAMES, OURS, SamplingDefaults, first_opinions
@@ -195,7 +196,7 @@ class Completion:
     token_ids: tuple[int, ...]
     finish_reason: FinishReason
     mix: Mix
-    digest: str | None
+    weights_digest: WeightsDigest | None
     """Weights digest where the mix is a single adapter, else None."""
     num_prompt_tokens: int
     logprobs: tuple[float, ...] | None = None

@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import groupby
 
+from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.injection.mix import Mix, MixSchedule, mix_at
 
-InvocationOf = Callable[[str], Sequence[int] | None]
-"""Weights digest -> the adapter's invocation tokens; None for an ordinary adapter."""
+InvocationOf = Callable[[WeightsDigest], Sequence[int] | None]
+"""The adapter's invocation tokens; None for an ordinary adapter."""
 
 
 def activated(schedule: MixSchedule, prompt: Sequence[int], invocation_of: InvocationOf) -> MixSchedule:
     """``schedule`` without the terms of activated adapters before their invocation in ``prompt``."""
-    digests = {term.digest for _, mix in schedule for term in mix}
+    digests = {term.weights_digest for _, mix in schedule for term in mix}
     begins = {digest: _begin(prompt, tokens) for digest in digests if (tokens := invocation_of(digest)) is not None}
     if not begins:
         return schedule
@@ -26,11 +27,12 @@ def activated(schedule: MixSchedule, prompt: Sequence[int], invocation_of: Invoc
     return tuple(next(equal) for _, equal in groupby(entries, key=lambda entry: entry[1]))
 
 
-def _acting(mix: Mix, position: int, begins: dict[str, int | None]) -> Mix:
+def _acting(mix: Mix, position: int, begins: dict[WeightsDigest, int | None]) -> Mix:
     return tuple(
         term
         for term in mix
-        if term.digest not in begins or ((begin := begins[term.digest]) is not None and begin <= position)
+        if term.weights_digest not in begins
+        or ((begin := begins[term.weights_digest]) is not None and begin <= position)
     )
 
 

@@ -20,6 +20,7 @@ from torch.utils.hooks import RemovableHandle
 from adaptrix_core.base.families import Part, Point, canonical_name
 from adaptrix_core.base.model import BaseModel
 from adaptrix_core.base.running import running
+from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected, InvalidRequest
 from adaptrix_core.injection.backends.protocol import LoraBackend, backend_for
 from adaptrix_core.injection.lora import LoraWeights, PointWeights
@@ -49,7 +50,7 @@ class LayerInjector:
         self._base = base
         self._backend = backend or backend_for(base)
         self._handles: dict[Point, RemovableHandle] = {}
-        self._adapters: dict[str, LoraWeights] = {}
+        self._adapters: dict[WeightsDigest, LoraWeights] = {}
         self._id = next(_next_id)
         _INJECTORS[self._id] = self
 
@@ -78,7 +79,7 @@ class LayerInjector:
 
     def inject_adapter(self, weights: LoraWeights) -> None:
         """Put an adapter on the device; all of its points or none. Raises AdapterRejected if a point does not fit."""
-        if weights.digest in self._adapters:
+        if weights.weights_digest in self._adapters:
             return
         if not weights.points:
             raise AdapterRejected("the adapter has no tensors, so it would do nothing", code="no_tensors")
@@ -87,21 +88,21 @@ class LayerInjector:
         self._backend.put(weights)
         for point in weights.points:
             self.register_injection_point(*point)
-        self._adapters[weights.digest] = weights
+        self._adapters[weights.weights_digest] = weights
 
-    def remove_adapter(self, digest: str) -> None:
+    def remove_adapter(self, weights_digest: WeightsDigest) -> None:
         """Free an adapter's device memory. Raises AdapterNotFound if it is not there."""
-        if self._adapters.pop(digest, None) is None:
-            raise AdapterNotFound(f"no adapter with digest {digest[:12]}… is injected")
-        self._backend.remove(digest)
+        if self._adapters.pop(weights_digest, None) is None:
+            raise AdapterNotFound(f"no adapter with digest {weights_digest[:12]}… is injected")
+        self._backend.remove(weights_digest)
 
     def clear_all_adapters(self) -> None:
         """Remove every adapter; the model then computes the base's outputs, bit for bit."""
         for digest in list(self._adapters):
             self.remove_adapter(digest)
 
-    def get_active_adapters(self) -> dict[str, int]:
-        """Digest -> bytes on the device, of every injected adapter."""
+    def get_active_adapters(self) -> dict[WeightsDigest, int]:
+        """Bytes on the device of every injected adapter, by weights digest."""
         return {digest: self.device_bytes(weights) for digest, weights in list(self._adapters.items())}
 
     def device_bytes(self, weights: LoraWeights) -> int:
@@ -109,8 +110,8 @@ class LayerInjector:
         elements = sum(w.lora_a.numel() + w.lora_b.numel() for w in weights.points.values())
         return elements * torch.finfo(self._base.dtype).bits // 8
 
-    def banks(self) -> dict[str, dict[str, float]]:
-        """Digest -> bytes and relative error of adapters kept in another precision than the model's; none here."""
+    def banks(self) -> dict[WeightsDigest, dict[str, float]]:
+        """Bytes and relative error of adapters not kept in the model's precision, by weights digest; none here."""
         return {}
 
     @contextmanager
@@ -120,7 +121,7 @@ class LayerInjector:
         fixed, and what is yielded: see `LoraBackend.begin`.
         Raises AdapterNotFound if a term's adapter is not on the device: computing without it would be silently wrong.
         """
-        for digest in {term.digest for mix in set(mixes) for term in mix}:
+        for digest in {term.weights_digest for mix in set(mixes) for term in mix}:
             if digest not in self._adapters:
                 raise AdapterNotFound(f"adapter with digest {digest[:12]}… is not on the device")
         try:

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from adaptrix_core.digests import WeightsDigest
+
 if TYPE_CHECKING:
     from adaptrix_core.base.families import Point
 
@@ -56,7 +58,7 @@ class LoraWeights:
     """Token ids after which an activated LoRA switches on (aLoRA, arXiv:2504.12397); None for an ordinary one."""
 
     @cached_property
-    def digest(self) -> str:
+    def weights_digest(self) -> WeightsDigest:
         """SHA-256 over sorted points, tensors, scalings and invocation tokens, each typed and length-prefixed."""
         total = hashlib.sha256(b"adaptrix-lora-v1")
         for (layer, module), weights in sorted(self.points.items()):
@@ -67,7 +69,7 @@ class LoraWeights:
             _update(total, b"scaling", struct.pack(">d", weights.scaling))
         if self.invocation_tokens is not None:
             _update(total, b"invocation", struct.pack(f">{len(self.invocation_tokens)}q", *self.invocation_tokens))
-        return total.hexdigest()
+        return WeightsDigest(total.hexdigest())
 
     @property
     def nbytes(self) -> int:
@@ -94,20 +96,22 @@ class LoraWeights:
 class TermTokens:
     """The tokens of a step that one adapter applies to at one layer."""
 
-    digest: str
+    weights_digest: WeightsDigest
     rows: Tensor | None
     """Indices of those tokens, ``(n,)`` int64; None for all tokens of the step."""
     weights: Tensor
     """Factor of each of those tokens, ``(n, 1)``."""
 
 
-def apply_terms(output: Tensor, inputs: Tensor, terms: Sequence[TermTokens], bank: Mapping[str, PointWeights]) -> None:
+def apply_terms(
+    output: Tensor, inputs: Tensor, terms: Sequence[TermTokens], bank: Mapping[WeightsDigest, PointWeights]
+) -> None:
     """Add every term's update to ``output`` in place; terms whose adapter has no weights here cost nothing.
 
     output: ``(tokens, d_out)`` or ``(tokens, heads, head_dim)``; inputs: ``(tokens, d_in)``.
     """
     for term in terms:
-        weights = bank.get(term.digest)
+        weights = bank.get(term.weights_digest)
         if weights is None:
             continue
         chosen = inputs if term.rows is None else inputs.index_select(0, term.rows)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
+from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.errors import InvalidRequest
 
 
@@ -20,8 +21,8 @@ from adaptrix_core.errors import InvalidRequest
 class Term:
     """One adapter inside a mix."""
 
-    digest: str
-    """Weights digest of the adapter, 64 hex digits."""
+    weights_digest: WeightsDigest
+    """Which adapter."""
     weight: float | tuple[float, ...] = 1.0
     """Factor on the adapter's own scaling: one number, or one per layer of the base model."""
     layers: frozenset[int] | None = None
@@ -92,6 +93,6 @@ def switched(schedule: MixSchedule, position: int, mix: Mix) -> MixSchedule:
     return (*kept, (position, mix))
 
 
-def digests_of(schedule: MixSchedule) -> frozenset[str]:
+def weights_digests_of(schedule: MixSchedule) -> frozenset[WeightsDigest]:
     """Every adapter that some token of the schedule needs."""
-    return frozenset(term.digest for _, mix in schedule for term in mix)
+    return frozenset(term.weights_digest for _, mix in schedule for term in mix)

@@ -134,7 +134,7 @@ def with_provenance(calibration: Calibration, cards: Sequence[RouteCard], router
                 "command": "python -m benchmarks.routing calibrate",
                 "date": datetime.now(UTC).date().isoformat(),
                 "cards": {card.name: len(card.examples) for card in cards},
-                "prompt_files_sha256": prompts.digests(),
+                "prompt_files_sha256": prompts.file_digests(),
                 "required": {"out_of_scope_to_base": OUT_OF_SCOPE_TO_BASE, "moves_noticed": MOVES_NOTICED},
                 "out_of_scope_to_base": round(float((best_outside < calibration.accept).mean()), 4),
             }

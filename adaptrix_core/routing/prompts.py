@@ -92,7 +92,7 @@ def suggested_cards() -> Mapping[str, Mapping[str, Any]]:
     return json.loads(_read("routing_examples.json"))
 
 
-def digests() -> dict[str, str]:
+def file_digests() -> dict[str, str]:
     """SHA-256 of each prompt file, for the record."""
     names = sorted(
         entry.name for entry in files(__package__).joinpath("data").iterdir() if entry.name.endswith(".jsonl")

@@ -66,7 +66,7 @@ def publish(
     )
     if not replace and (target / METADATA_FILE).is_file():
         there = parse_metadata((target / METADATA_FILE).read_bytes(), target.name)
-        if there.weights_digest != kept.digest:
+        if there.weights_digest != kept.weights_digest:
             raise taken(there, target)
     return write_package(target, metadata, kept, private_key=private_key)
 

@@ -79,7 +79,10 @@ class ResolvedRequest:
 
     def headers(self) -> dict[str, str]:
         """The ``x-adaptrix-*`` response headers."""
-        headers = {"x-adaptrix-adapter": self.label, "x-adaptrix-digest": ",".join(mix.digests for mix in self.mixes)}
+        headers = {
+            "x-adaptrix-adapter": self.label,
+            "x-adaptrix-digest": ",".join(mix.package_digests for mix in self.mixes),
+        }
         if self.route is not None:
             headers["x-adaptrix-route-score"] = f"{self.route.score:.4f}"
         if self.troubles:
@@ -175,7 +178,7 @@ async def start(
             await batches.aclose()
             resolved = _without_broken_adapter(resolved, as_core_error(raised))
     model = resolved.label if any(mix.terms for mix in resolved.mixes) else base_id
-    forks = tuple({"adapter": mix.label, "digest": mix.digests} for mix in resolved.mixes)
+    forks = tuple({"adapter": mix.label, "digest": mix.package_digests} for mix in resolved.mixes)
     head = AnswerHead(
         kind, response_id, int(time.time()), model, forks if len(forks) > 1 else (), body.n, resolved.trouble
     )

@@ -26,7 +26,7 @@ class NamedMix:
     @property
     def bundles(self) -> BundleMix:
         """The mix by bundle digest, for a replica."""
-        return tuple((entry.bundle, weight) for entry, weight in self.terms)
+        return tuple((entry.bundle_digest, weight) for entry, weight in self.terms)
 
     @property
     def label(self) -> str:
@@ -41,9 +41,9 @@ class NamedMix:
         return self.terms[0][0].name if self.terms else BASE
 
     @property
-    def digests(self) -> str:
+    def package_digests(self) -> str:
         """Package digests in the order of the label, joined by ``+``; empty for the base model."""
-        return "+".join(entry.package for entry, _ in self.terms)
+        return "+".join(entry.package_digest for entry, _ in self.terms)
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def _entry(name: str, base_id: str, catalogue: Catalogue, param: str) -> Entry:
 
 def _checked(terms: tuple[tuple[Entry, float], ...], param: str) -> NamedMix:
     check_mix([(entry.name, weight) for entry, weight in terms], param)
-    packages = [entry.package for entry, _ in terms]
+    packages = [entry.package_digest for entry, _ in terms]
     if len(set(packages)) < len(packages):
         raise InvalidRequest(f"{param} names one adapter twice; add its weights together", param=param)
     return NamedMix(terms)

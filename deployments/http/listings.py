@@ -79,7 +79,7 @@ class ModelCards:
         return {**_card(AUTO, AUTO, self._base_id, 0), "sampling": None}  # whoever is chosen decides
 
     def _adapter(self, model_id: str, entry: Entry) -> dict[str, Any]:
-        holding = next((r.held[entry.bundle] for r in self._reports if entry.bundle in r.held), None)
+        holding = next((r.held[entry.bundle_digest] for r in self._reports if entry.bundle_digest in r.held), None)
         sampling = None if holding is None else holding.sampling
         card = _card(model_id, entry.identity, self._base_id, entry.loaded_at)
         return {**card, "sampling": _sampling(sampling)}
@@ -98,8 +98,8 @@ def adapter_list(catalogue: Catalogue, reports: Sequence[Report]) -> dict[str, A
 
 def adapter_entry(entry: Entry, reports: Sequence[Report]) -> dict[str, Any]:
     """One entry of `adapter_list`."""
-    held = {r.replica_id: r.held[entry.bundle] for r in reports if entry.bundle in r.held}
-    refused = {r.replica_id: r.refused[entry.bundle] for r in reports if entry.bundle in r.refused}
+    held = {r.replica_id: r.held[entry.bundle_digest] for r in reports if entry.bundle_digest in r.held}
+    refused = {r.replica_id: r.refused[entry.bundle_digest] for r in reports if entry.bundle_digest in r.refused}
     first = next(iter(held.values()), None)
     stands_for = f"{entry.signed_name}@{entry.version}" if entry.is_alias else None
     withheld = None if entry.withheld is None else {"code": entry.withheld.code, "message": entry.withheld.message}
@@ -109,8 +109,8 @@ def adapter_entry(entry: Entry, reports: Sequence[Report]) -> dict[str, Any]:
         "name": entry.name,
         "version": entry.version,
         "description": entry.description,
-        "digest": entry.package,
-        "bundle": entry.bundle,
+        "digest": entry.package_digest,
+        "bundle": entry.bundle_digest,
         "weights_digest": first.weights_digest if first else None,
         "signer": first.signer.name if first and first.signer else None,
         "warnings": list(first.warnings) if first else [],

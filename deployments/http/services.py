@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from adaptrix_core.adapters.trust.revocation import SignedList
 from adaptrix_core.config import Settings
+from adaptrix_core.digests import BundleDigest
 from adaptrix_core.observe.tracing import Tracing
 from deployments.generation.generation import Replicas, Router
 from deployments.http.observe.metrics import Metrics
@@ -47,7 +48,7 @@ class Store(Protocol):
     async def overview(self) -> tuple[Catalogue, list[Report]]:
         """The catalogue and the reports of live replicas."""
 
-    async def about(self, bundle: str) -> dict[str, Any]:
+    async def about(self, bundle: BundleDigest) -> dict[str, Any]:
         """What a bundle says about itself."""
 
     async def load(self, name: str, path: str, allow_downgrade: bool) -> Entry:

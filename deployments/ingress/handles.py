@@ -12,6 +12,7 @@ from ray.serve.handle import DeploymentHandle
 
 from adaptrix_core.adapters.trust.revocation import SignedList
 from adaptrix_core.config import Settings
+from adaptrix_core.digests import BundleDigest
 from adaptrix_core.observe.tracing import carrier
 from deployments.generation.generation import Batches
 from deployments.ingress.scaled_to_zero import Sleeper
@@ -114,7 +115,7 @@ class HandleStore:
         catalogue, reports = await self._ask("overview")
         return catalogue, await living(reports)
 
-    async def about(self, bundle: str) -> dict[str, Any]:
+    async def about(self, bundle: BundleDigest) -> dict[str, Any]:
         """What a bundle says about itself."""
         about: dict[str, Any] = await self._ask("about", bundle)
         return about

@@ -20,6 +20,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from adaptrix_core.adapters.trust.revocation import SignedList
 from adaptrix_core.config import Settings
+from adaptrix_core.digests import BundleDigest
 from adaptrix_core.errors import EngineStopped, RetryLater
 from adaptrix_core.observe.logs import start_logging
 from adaptrix_core.observe.tracing import start_tracing
@@ -143,9 +144,9 @@ class ModelReplica:
         self._synced = catalogue.version
         await self._report()
 
-    async def _fetch(self, package: str) -> Mapping[str, bytes]:
+    async def _fetch(self, bundle: BundleDigest) -> Mapping[str, bytes]:
         try:
-            (reference,) = await self._follower.store.fetch.remote(package)
+            (reference,) = await self._follower.store.fetch.remote(bundle)
             files = await reference
         except RayTaskError as error:
             raise as_core_error(error) from error

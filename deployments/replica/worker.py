@@ -18,6 +18,7 @@ import torch
 
 from adaptrix_core.adapters.trust.revocation_lease import RevocationLease
 from adaptrix_core.config import Settings
+from adaptrix_core.digests import BundleDigest, WeightsDigest
 from adaptrix_core.engine import Engine, EngineLoop, GenerationRequest, SamplingParams, TokenEvent
 from adaptrix_core.engine.build import build_engine
 from adaptrix_core.engine.mailbox import Mailbox
@@ -192,7 +193,7 @@ class EngineWorker:
             sampling=explained(None, self._engine.base.sampling),
         )
 
-    async def _forget_prefixes(self, weights_digest: str) -> int:
+    async def _forget_prefixes(self, weights_digest: WeightsDigest) -> int:
         return await self._loop.call(lambda engine: engine.prefixes.forget(weights_digest))
 
     def _encode_long(self, prompt: Any) -> tuple[int, ...]:
@@ -279,8 +280,10 @@ def row_times(timings: Timings) -> RowTimes:
     )
 
 
-def adapter_numbers(stats: Mapping[str, Any], held: Mapping[str, Holding]) -> dict[str, AdapterNumbers]:
-    """The engine's numbers by adapter, by bundle digest; bundles of equal weights are counted as one of them."""
+def adapter_numbers(
+    stats: Mapping[str, Any], held: Mapping[BundleDigest, Holding]
+) -> dict[BundleDigest, AdapterNumbers]:
+    """The engine's numbers by bundle; bundles of equal weights are counted as one of them."""
     bundles = {holding.weights_digest: bundle for bundle, holding in held.items()}
     rows, counts = stats["adapter_rows"], stats["adapter_counts"]
     numbers = {}

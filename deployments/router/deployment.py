@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from ray import serve
 
 from adaptrix_core.config import Settings
+from adaptrix_core.digests import BundleDigest
 from adaptrix_core.engine.tenant_queue import TenantQueue
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.observe.logs import start_logging
@@ -74,7 +75,7 @@ class RouterReplica:
                 rows = await self._embed_together((turns, salt))
             by_bundle = self._residency.bundles
             # Before the first answer of the store nothing is preferred to anything.
-            residency = {e.name: by_bundle.get(e.bundle, ABSENT) for e in self._entries} if by_bundle else {}
+            residency = {e.name: by_bundle.get(e.bundle_digest, ABSENT) for e in self._entries} if by_bundle else {}
             answer = answer_of(self._router.decide_embedded(rows, residency=residency))
             span.set_attribute("adaptrix.route.score", answer.score)
             return answer
@@ -90,8 +91,8 @@ class RouterReplica:
     async def _embed_together(self, asked: list[tuple[list[str], bytes]]) -> list[Vectors]:
         return await asyncio.to_thread(self._embedder.embed_groups, asked)
 
-    async def _ask_residency(self) -> Mapping[str, str]:
-        bundles: Mapping[str, str] = await self._follower.store.residency.options(max_task_retries=0).remote()
+    async def _ask_residency(self) -> Mapping[BundleDigest, str]:
+        bundles: Mapping[BundleDigest, str] = await self._follower.store.residency.options(max_task_retries=0).remote()
         return bundles
 
     async def _on_catalogue(self, catalogue: Catalogue) -> None:

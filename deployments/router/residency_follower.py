@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from ray.exceptions import RayError
 
+from adaptrix_core.digests import BundleDigest
+
 logger = logging.getLogger(__name__)
 
 POLL_S = 1.0
@@ -26,14 +28,14 @@ class ResidencyFollower:
     """Asks about once a second; readers never wait."""
 
     def __init__(
-        self, ask: Callable[[], Awaitable[Mapping[str, str]]], clock: Callable[[], float] = time.monotonic
+        self, ask: Callable[[], Awaitable[Mapping[BundleDigest, str]]], clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._ask = ask
         self._clock = clock
         self._known_at = clock()
         self._task: asyncio.Task[None] | None = None
-        self.bundles: Mapping[str, str] = {}
-        """Residency by bundle, as `warmest` gives it."""
+        self.bundles: Mapping[BundleDigest, str] = {}
+        """As `warmest` gives it."""
 
     def start(self) -> None:
         """Ask from now on."""

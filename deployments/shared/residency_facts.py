@@ -17,6 +17,8 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
+from adaptrix_core.digests import BundleDigest
+
 logger = logging.getLogger(__name__)
 
 INTERVAL_S = 1.0
@@ -31,15 +33,15 @@ Places = tuple[Set[str], Set[str]]
 """Adapters on the device, and adapters on the disk only; by `short` digest."""
 
 
-def short(package: str) -> str:
-    """The part of a package digest that is published. Two that agree in it only make a choice of replica worse."""
-    return package[:DIGITS]
+def short(bundle: BundleDigest) -> str:
+    """The part of a bundle digest that is published. Two that agree in it only make a choice of replica worse."""
+    return bundle[:DIGITS]
 
 
-def encoded(residency: Mapping[str, str]) -> str:
-    """Package digest -> device, host or disk, as it is published."""
+def encoded(residency: Mapping[BundleDigest, str]) -> str:
+    """Where the weights of each bundle are, device, host or disk, as it is published."""
     device, disk = (
-        sorted(short(package) for package, place in residency.items() if place == wanted)[:MAX_PUBLISHED]
+        sorted(short(bundle) for bundle, place in residency.items() if place == wanted)[:MAX_PUBLISHED]
         for wanted in ("device", "disk")
     )
     return json.dumps([device, disk], separators=(",", ":"))
@@ -61,8 +63,8 @@ def places_of(pushed: Set[str], polled: Mapping[str, Any] | None) -> Places:
 class ResidencyPublisher:
     """Publishes for one replica. `changed` may be called from any thread, the rest belongs to one event loop."""
 
-    def __init__(self, read: Callable[[], Mapping[str, str]], push: Callable[[str], None]) -> None:
-        """read: package digest -> place, now. push: may raise whatever it likes, and is then not called again."""
+    def __init__(self, read: Callable[[], Mapping[BundleDigest, str]], push: Callable[[str], None]) -> None:
+        """read: place by bundle, now. push: may raise whatever it likes, and is then not called again."""
         self._read = read
         self._push = push
         self._pushes = True

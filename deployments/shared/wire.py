@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from adaptrix_core.digests import BundleDigest, PackageDigest, WeightsDigest
 from adaptrix_core.errors import AdaptrixError
 
-BundleMix = tuple[tuple[str, float], ...]
+BundleMix = tuple[tuple[BundleDigest, float], ...]
 """A mix as the ingress resolved it: (bundle digest, weight) per term; ``()`` is the base model alone."""
 
 
@@ -124,9 +125,9 @@ class Entry:
 
     name: str
     version: str
-    package: str
-    """Package digest: what is signed, revoked and reported."""
-    bundle: str
+    package_digest: PackageDigest
+    """What is signed, revoked and reported."""
+    bundle_digest: BundleDigest
     """Digest of package and signature: what is stored, verified and held, and what replicas are asked for."""
     description: str = ""
     examples: tuple[str, ...] = ()
@@ -165,7 +166,7 @@ class Entry:
 class Holding:
     """An adapter that a replica fetched, verified and can serve."""
 
-    weights_digest: str
+    weights_digest: WeightsDigest
     signer: Signer | None
     """None where nothing was verified."""
     residency: str
@@ -223,16 +224,14 @@ class Report:
     context_length: int
     catalogue_version: str
     """The catalogue that this replica has caught up with."""
-    held: Mapping[str, Holding] = field(default_factory=dict)
-    """By bundle digest."""
-    refused: Mapping[str, Refusal] = field(default_factory=dict)
-    """By bundle digest."""
+    held: Mapping[BundleDigest, Holding] = field(default_factory=dict)
+    refused: Mapping[BundleDigest, Refusal] = field(default_factory=dict)
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     """By revision, of the staged entries."""
     stats: Mapping[str, float] = field(default_factory=dict)
     """Numbers of the engine, for /metrics."""
-    adapters: Mapping[str, AdapterNumbers] = field(default_factory=dict)
-    """By bundle digest, where there is something to say."""
+    adapters: Mapping[BundleDigest, AdapterNumbers] = field(default_factory=dict)
+    """Where there is something to say."""
     revocations: int = 0
     """Number of the revocation list in force on this replica."""
     actor_id: str | None = None

@@ -13,8 +13,8 @@ index               The store's index on disk: which adapters were loaded at run
                     unloaded
 name_book           What the store remembers of names, for good: who signed each first, which version was its newest,
                     who signed what
-package_cache       Things that are slow to read and asked for by many at once: each is read once, and the last ones
-                    are kept
+package_cache       Packages that many replicas ask for at once: each is read once (single-flight), and those asked
+                    for last are kept
 package_files       A package as the store sees it: files read from somewhere, and the catalogue entry they make
 replica_reports     Which replicas live, what they last said, and waiting until they have all said something
 revocation_list     The store's copy of the revocation list: kept on disk, replaced by later ones only, shown to

@@ -22,6 +22,7 @@ import ray
 from adaptrix_core.adapters.package.about import about_package
 from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.adapters.trust.revocation import SignedList
+from adaptrix_core.digests import BundleDigest
 from adaptrix_core.errors import (
     AdapterBusy,
     AdapterRejected,
@@ -37,7 +38,7 @@ from deployments.store.adapter_usage import HotAdapters
 from deployments.store.disk import StoreFiles
 from deployments.store.fingerprint import fingerprint
 from deployments.store.name_book import NameBook
-from deployments.store.package_cache import Shelf
+from deployments.store.package_cache import PackageCache
 from deployments.store.package_files import describe
 from deployments.store.replica_reports import Presence
 from deployments.store.revocation_list import RevocationBoard
@@ -57,7 +58,7 @@ logger = logging.getLogger(__name__)
 SETTLE_TIMEOUT_S = 300.0
 REVOKE_TIMEOUT_S = 10.0
 WATCH_S = 20.0
-SHELF_BYTES = 256 * 1024 * 1024
+CACHE_BYTES = 256 * 1024 * 1024
 """Packages that were asked for stay in shared memory, for other replicas to ask."""
 
 
@@ -70,7 +71,7 @@ class AdapterStore:
         self._board = RevocationBoard(settings.state_dir, settings.trusted_keys_dir)
         self._names = NameBook(settings.state_dir, settings.trusted_keys_dir)
         self._is_owned = settings.trust != "off"
-        self._refused: set[str] = set()
+        self._refused: set[BundleDigest] = set()
         """Bundles that no live replica accepts."""
         self._presence = Presence()
         self._hot = HotAdapters()
@@ -79,11 +80,11 @@ class AdapterStore:
         self._count = 0
         entries = self._files.open()
         self._board.open()
-        self._names.open({entry.bundle for entry in entries})
+        self._names.open({entry.bundle_digest for entry in entries})
         self._entries = self._judged(entries)
         self._busy: set[str] = set()
-        self._shelf = Shelf(self._put, SHELF_BYTES)
-        self._about: dict[str, dict[str, Any]] = {}
+        self._cache = PackageCache(self._put, CACHE_BYTES)
+        self._about: dict[BundleDigest, dict[str, Any]] = {}
         self._poll_s = settings.poll_s
         self._looking: asyncio.Task[None] | None = None
         logger.info("adapter store holds %d adapters", len(self._entries))
@@ -117,19 +118,19 @@ class AdapterStore:
         logger.info("revocation list %d in force, %d packages", later.number, len(later.revoked))
         return Revoked(later.number, tuple(r.replica_id for r in done), tuple(r.replica_id for r in waiting))
 
-    async def fetch(self, bundle: str) -> list[ray.ObjectRef]:
+    async def fetch(self, bundle: BundleDigest) -> list[ray.ObjectRef]:
         """``[reference to {file name: uint8 array}]``: in a list, so that the bytes do not pass through this reply."""
-        return [await self._shelf.get(bundle)]
+        return [await self._cache.get(bundle)]
 
     async def num_disk_reads(self) -> int:
         """How often a bundle was read to be handed out."""
-        return self._shelf.num_reads
+        return self._cache.num_reads
 
-    async def read(self, bundle: str) -> Snapshot:
+    async def read(self, bundle: BundleDigest) -> Snapshot:
         """The files of a bundle, as they are on disk. Raises AdapterNotFound or AdapterRejected."""
         return await in_own_thread(self._files.read, bundle)
 
-    async def about(self, bundle: str) -> dict[str, Any]:
+    async def about(self, bundle: BundleDigest) -> dict[str, Any]:
         """What a bundle says about itself (`about_package`). Raises AdapterNotFound or AdapterRejected."""
         if bundle not in self._about:
             self._about[bundle] = about_package(await self.read(bundle))
@@ -146,7 +147,7 @@ class AdapterStore:
             self._refused = refused
             await self._publish(self._entries)
 
-    async def hot(self, count: int) -> list[str]:
+    async def hot(self, count: int) -> list[BundleDigest]:
         """The bundles used most lately over all replicas, most used first."""
         return self._hot.top(count)
 
@@ -154,8 +155,8 @@ class AdapterStore:
         """The catalogue and the last report of each live replica."""
         return self._catalogue(), self._presence.live()
 
-    async def residency(self) -> dict[str, str]:
-        """By bundle, where it is nearest to running on any live replica (`residency.warmest`)."""
+    async def residency(self) -> dict[BundleDigest, str]:
+        """By bundle, where it is nearest to running on any live replica (`warmest`)."""
         return warmest(self._presence.live())
 
     async def load(self, name: str, path: str, allow_downgrade: bool = False) -> Entry:
@@ -185,15 +186,15 @@ class AdapterStore:
             raise _busy(wanted.name)
         async with self._alone(wanted.name):
             there = Catalogue("", self._entries).find(wanted.identity)
-            if there is None or there.package == wanted.package:
+            if there is None or there.package_digest == wanted.package_digest:
                 staged = await asyncio.to_thread(self._files.take_files, wanted.name, snapshot)
                 if there is None:
                     return await self._admit(staged, allow_downgrade), True
                 await self._verify(staged)
                 return there, False
             raise Conflict(
-                f"adapter {there.identity!r} is published already with other contents (package {there.package}, sent "
-                f"{wanted.package}); give yours another version",
+                f"adapter {there.identity!r} is published already with other contents (package "
+                f"{there.package_digest}, sent {wanted.package_digest}); give yours another version",
                 code="version_conflict",
             )
 
@@ -218,14 +219,14 @@ class AdapterStore:
             left = Catalogue("", self._entries).find(name)
             if left is not None and not left.is_alias:
                 await self._remember(newest={name: left.version})
-            bundles = {entry.bundle for entry in gone}
+            bundles = {entry.bundle_digest for entry in gone}
             # Another name may come to mean the same bundle meanwhile: then it is not waited for.
             await self._settle(
-                lambda report: not (bundles & report.held.keys()) - {entry.bundle for entry in self._entries},
+                lambda report: not (bundles & report.held.keys()) - {entry.bundle_digest for entry in self._entries},
                 f"unloading {wanted!r}",
             )
-        for bundle in bundles - {entry.bundle for entry in self._entries}:
-            self._shelf.drop(bundle)
+        for bundle in bundles - {entry.bundle_digest for entry in self._entries}:
+            self._cache.drop(bundle)
             self._about.pop(bundle, None)
         return gone
 
@@ -241,7 +242,7 @@ class AdapterStore:
             await self._withdraw(entry)
             raise
         await self._publish(tuple(committed if e.revision == entry.revision else e for e in self._entries))
-        logger.info("adapter %s loaded, package %s", committed.identity, committed.package)
+        logger.info("adapter %s loaded, package %s", committed.identity, committed.package_digest)
         return committed
 
     def _register(self, entry: Entry, signer: Signer | None, allow_downgrade: bool) -> None:
@@ -251,7 +252,7 @@ class AdapterStore:
         first = {entry.name: signer} if signer is not None and not entry.is_alias else None
         # A lower version than before was asked for in so many words; a higher one is noted when it is served.
         newest = {entry.name: entry.version} if allow_downgrade and not entry.is_alias else None
-        self._names.note({entry.bundle: signer}, first, newest)
+        self._names.note({entry.bundle_digest: signer}, first, newest)
 
     async def _verify(self, entry: Entry) -> None:
         """Have a staged entry verified by every replica, and forget it. Raises as `_admit`."""
@@ -276,7 +277,7 @@ class AdapterStore:
             self._busy.discard(name)
             await self._presence.wake()
 
-    async def _put(self, bundle: str) -> tuple[ray.ObjectRef, int]:
+    async def _put(self, bundle: BundleDigest) -> tuple[ray.ObjectRef, int]:
         files = (await self.read(bundle)).files
         reference = ray.put({name: np.frombuffer(data, np.uint8) for name, data in files.items()})
         return reference, sum(map(len, files.values()))

@@ -6,6 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
+from adaptrix_core.digests import BundleDigest
 from deployments.shared.wire import Report
 
 HALF_LIFE_S = 600.0
@@ -21,9 +22,9 @@ class HotAdapters:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._uses: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._uses: OrderedDict[BundleDigest, tuple[float, float]] = OrderedDict()
         """(uses, when they were worth that), the one used last at the end."""
-        self._seen: OrderedDict[str, dict[str, int]] = OrderedDict()
+        self._seen: OrderedDict[str, dict[BundleDigest, int]] = OrderedDict()
         """By replica id: hits by bundle, as last reported."""
 
     def note(self, report: Report) -> None:
@@ -42,10 +43,10 @@ class HotAdapters:
         while len(self._seen) > MAX_REPLICAS:
             self._seen.popitem(last=False)
 
-    def top(self, count: int) -> list[str]:
+    def top(self, count: int) -> list[BundleDigest]:
         """The ``count`` bundles used most, most used first."""
         return sorted(self._uses, key=self._worth, reverse=True)[:count]
 
-    def _worth(self, bundle: str) -> float:
+    def _worth(self, bundle: BundleDigest) -> float:
         uses, when = self._uses.get(bundle, (0.0, 0.0))
         return uses * 0.5 ** ((self._clock() - when) / HALF_LIFE_S)

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from adaptrix_core.adapters.package import atomic
 from adaptrix_core.adapters.package.snapshot import Snapshot
+from adaptrix_core.digests import BundleDigest
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected, AdaptrixError
 from deployments.shared.catalogue import version_key
 from deployments.shared.wire import Entry
@@ -43,10 +44,10 @@ class StoreFiles:
         self._packages = packages_directory(state_dir)
         self._index_file = state_dir / "catalogue" / "index.json"
         self._lock = threading.Lock()
-        self._stored: set[str] = set()
-        """Digests of the bundles that have files of their own under `packages/`."""
-        self._staged: Counter[str] = Counter()
-        """By bundle, entries that were taken and neither committed nor discarded yet."""
+        self._stored: set[BundleDigest] = set()
+        """The bundles that have files of their own under `packages/`."""
+        self._staged: Counter[BundleDigest] = Counter()
+        """Entries that were taken and neither committed nor discarded yet."""
         self._index = Index()
 
     def open(self) -> tuple[Entry, ...]:
@@ -66,12 +67,12 @@ class StoreFiles:
 
     def with_shipped(self, others: Iterable[Entry]) -> tuple[Entry, ...]:
         """These entries and those of shipped adapters, by identity, shipped ones first."""
-        shipped = [entry for entry in self._shipped.entries() if entry.package not in self._index.unloaded]
+        shipped = [entry for entry in self._shipped.entries() if entry.package_digest not in self._index.unloaded]
         return tuple(sorted((*shipped, *others), key=lambda entry: entry.identity))
 
     def unloaded(self, present: Set[str]) -> tuple[str, ...]:
         """Names of shipped adapters that were unloaded, those left out that are there by another version."""
-        hidden = {entry.name for entry in self._shipped.entries() if entry.package in self._index.unloaded}
+        hidden = {entry.name for entry in self._shipped.entries() if entry.package_digest in self._index.unloaded}
         return tuple(sorted(hidden - present))
 
     def take(self, name: str, directory: Path) -> Entry:
@@ -83,17 +84,17 @@ class StoreFiles:
         entry = replace(describe(snapshot, name), staged=True)
         with self._lock:
             # A shipped one is copied too: under another name it stays loaded when the shipped directory changes.
-            if entry.bundle not in self._stored:
-                atomic.write_directory(self._packages / entry.bundle, snapshot.files)
-                self._stored.add(entry.bundle)
-            self._staged[entry.bundle] += 1
+            if entry.bundle_digest not in self._stored:
+                atomic.write_directory(self._packages / entry.bundle_digest, snapshot.files)
+                self._stored.add(entry.bundle_digest)
+            self._staged[entry.bundle_digest] += 1
         return entry
 
     def take_shipped(self, name: str, shipped: Path) -> Entry:
         """As `take`, of the newest version of the shipped adapter called ``shipped``. Raises AdapterNotFound."""
         versions = [entry for entry in self._shipped.entries() if entry.name == str(shipped)]
         newest = max(versions, key=lambda entry: version_key(entry.version), default=None)
-        snapshot = None if newest is None else self._shipped.read(newest.bundle)
+        snapshot = None if newest is None else self._shipped.read(newest.bundle_digest)
         if snapshot is None:
             raise AdapterNotFound(f"no shipped adapter is called {str(shipped)!r} any more", param="lora_path")
         return self.take_files(name, snapshot)
@@ -102,35 +103,35 @@ class StoreFiles:
         """Make a staged entry durable; a shipped adapter that was unloaded before is simply listed again."""
         with self._lock:
             for shipped in self._shipped.entries():
-                if (shipped.identity, shipped.bundle) == (entry.identity, entry.bundle):
-                    listed = tuple(package for package in self._index.unloaded if package != entry.package)
+                if (shipped.identity, shipped.bundle_digest) == (entry.identity, entry.bundle_digest):
+                    listed = tuple(package for package in self._index.unloaded if package != entry.package_digest)
                     self._write(self._index.model_copy(update={"unloaded": listed}))
-                    self._staged[entry.bundle] -= 1
-                    self._drop_unused(entry.bundle)
+                    self._staged[entry.bundle_digest] -= 1
+                    self._drop_unused(entry.bundle_digest)
                     return shipped
-            loaded = Loaded(name=entry.name, bundle=entry.bundle, loaded_at=entry.loaded_at)
+            loaded = Loaded(name=entry.name, bundle=entry.bundle_digest, loaded_at=entry.loaded_at)
             self._write(self._index.model_copy(update={"loaded": (*self._index.loaded, loaded)}))
-            self._staged[entry.bundle] -= 1
+            self._staged[entry.bundle_digest] -= 1
         return replace(entry, staged=False)
 
     def discard(self, entry: Entry) -> None:
         """Forget a staged entry."""
         with self._lock:
-            self._staged[entry.bundle] -= 1
-            self._drop_unused(entry.bundle)
+            self._staged[entry.bundle_digest] -= 1
+            self._drop_unused(entry.bundle_digest)
 
     def remove(self, entries: Iterable[Entry]) -> None:
         """Make these entries vanish, durably. Files of shipped adapters stay; they are not listed again."""
         gone = list(entries)
-        gone_loaded = {(entry.name, entry.bundle) for entry in gone if not entry.shipped}
+        gone_loaded = {(entry.name, entry.bundle_digest) for entry in gone if not entry.shipped}
         with self._lock:
             kept = tuple(item for item in self._index.loaded if (item.name, item.bundle) not in gone_loaded)
-            hidden = (*self._index.unloaded, *(entry.package for entry in gone if entry.shipped))
+            hidden = (*self._index.unloaded, *(entry.package_digest for entry in gone if entry.shipped))
             self._write(self._index.model_copy(update={"loaded": kept, "unloaded": hidden}))
             for entry in gone:
-                self._drop_unused(entry.bundle)
+                self._drop_unused(entry.bundle_digest)
 
-    def read(self, bundle: str) -> Snapshot:
+    def read(self, bundle: BundleDigest) -> Snapshot:
         """The files of a bundle. Raises AdapterNotFound, or AdapterRejected where they changed on disk."""
         stored = bundle in self._stored
         snapshot = read_directory(self._packages / bundle) if stored else self._shipped.read(bundle)
@@ -144,7 +145,7 @@ class StoreFiles:
             )
         return snapshot
 
-    def _is_loaded(self, bundle: str) -> bool:
+    def _is_loaded(self, bundle: BundleDigest) -> bool:
         return any(item.bundle == bundle for item in self._index.loaded)
 
     def _open_loaded(self) -> list[Entry]:
@@ -156,11 +157,11 @@ class StoreFiles:
                 logger.error("adapter %s is listed but cannot be read: %s", item.name, error.message)
                 continue
             # By the index's digest, whatever the files are now: replicas then refuse what was changed.
-            entries.append(replace(described, bundle=item.bundle, loaded_at=item.loaded_at))
+            entries.append(replace(described, bundle_digest=item.bundle, loaded_at=item.loaded_at))
             self._stored.add(item.bundle)
         return entries
 
-    def _drop_unused(self, bundle: str) -> None:
+    def _drop_unused(self, bundle: BundleDigest) -> None:
         if bundle in self._stored and not self._is_loaded(bundle) and self._staged[bundle] <= 0:
             self._stored.remove(bundle)
             atomic.remove_directory(self._packages / bundle)
@@ -168,7 +169,7 @@ class StoreFiles:
     def _drop_unreferenced(self) -> None:
         """Packages of loads that never ended."""
         for directory in self._packages.iterdir():
-            if not self._is_loaded(directory.name):
+            if not self._is_loaded(BundleDigest(directory.name)):
                 atomic.remove_directory(directory)
 
     def _write(self, index: Index) -> None:

@@ -6,7 +6,7 @@ import hashlib
 
 from adaptrix_core.sections import AdapterSettings
 
-_CODE_VERSION = "store-4"
+_CODE_VERSION = "store-5"
 """Changes with what the actor's methods take and return, so that an upgrade replaces a running store."""
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from adaptrix_core.adapters.package import atomic
+from adaptrix_core.digests import BundleDigest, PackageDigest
 from adaptrix_core.errors import AdaptrixError, ConfigError
 from deployments.store.package_files import read_directory
 
@@ -28,7 +29,7 @@ class Loaded(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
-    bundle: str
+    bundle: BundleDigest
     loaded_at: int
 
 
@@ -39,8 +40,8 @@ class Index(BaseModel):
 
     schema_version: int = SCHEMA_VERSION
     loaded: tuple[Loaded, ...] = ()
-    unloaded: tuple[str, ...] = ()
-    """Package digests of shipped adapters that were unloaded."""
+    unloaded: tuple[PackageDigest, ...] = ()
+    """Shipped adapters that were unloaded."""
 
 
 def read_index(file: Path, packages: Path) -> Index:
@@ -66,7 +67,7 @@ def write_index(file: Path, index: Index) -> None:
 
 def _by_bundle(document: dict[str, Any], packages: Path) -> dict[str, Any]:
     """Schema 1 in the form of schema 2. Cut off half-way, it can be done again."""
-    bundles: dict[str, str] = {}
+    bundles: dict[PackageDigest, BundleDigest] = {}
     for directory in list(packages.iterdir()):
         try:
             snapshot = read_directory(directory)

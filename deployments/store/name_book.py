@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from adaptrix_core.adapters.package import atomic
 from adaptrix_core.adapters.trust.name_owners import Transfer, owners_of, read_transfers
+from adaptrix_core.digests import BundleDigest
 from adaptrix_core.errors import ConfigError
 from deployments.shared.wire import Signer
 
@@ -40,8 +41,8 @@ class _Book(BaseModel):
 
     schema_version: int = 1
     names: dict[str, NameRecord] = {}
-    signers: dict[str, Signer | None] = {}
-    """By bundle digest, of everything that a replica has held; None: nothing was verified."""
+    signers: dict[BundleDigest, Signer | None] = {}
+    """Of everything that a replica has held; None: nothing was verified."""
 
 
 class NameBook:
@@ -54,7 +55,7 @@ class NameBook:
         self._book = _Book()
         self._transfers: tuple[Transfer, ...] = ()
 
-    def open(self, bundles: AbstractSet[str]) -> None:
+    def open(self, bundles: AbstractSet[BundleDigest]) -> None:
         """Read what was written before, and forget the signers of all but these bundles.
 
         Raises ConfigError where the book, or the transfers, cannot be read.
@@ -102,17 +103,17 @@ class NameBook:
         """The highest version that the bare name has meant, whether or not it is there now."""
         return self._record(name).newest
 
-    def knows(self, bundle: str) -> bool:
+    def knows(self, bundle: BundleDigest) -> bool:
         """Whether a replica has said who signed a bundle."""
         return bundle in self._book.signers
 
-    def signer(self, bundle: str) -> Signer | None:
+    def signer(self, bundle: BundleDigest) -> Signer | None:
         """Who signed a bundle; None where nothing was verified, or nothing is known."""
         return self._book.signers.get(bundle)
 
     def note(
         self,
-        signers: Mapping[str, Signer | None] | None = None,
+        signers: Mapping[BundleDigest, Signer | None] | None = None,
         first: Mapping[str, Signer] | None = None,
         newest: Mapping[str, str] | None = None,
     ) -> None:

@@ -38,8 +38,8 @@ def describe(snapshot: Snapshot, name: str | None = None) -> Entry:
     return Entry(
         name=name or (metadata.name if metadata else snapshot.origin),
         version=metadata.version if metadata else PEFT_VERSION,
-        package=snapshot.package_digest,
-        bundle=snapshot.bundle_digest,
+        package_digest=snapshot.package_digest,
+        bundle_digest=snapshot.bundle_digest,
         signed_name=metadata.name if metadata else "",
         description=metadata.description if metadata else "",
         examples=metadata.routing_examples if metadata else (),

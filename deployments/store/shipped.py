@@ -16,6 +16,7 @@ from adaptrix_core.adapters.package.file_names import METADATA_FILE
 from adaptrix_core.adapters.package.limits import DEFAULT_LIMITS
 from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.adapters.remote import RemoteDirectory
+from adaptrix_core.digests import BundleDigest
 from adaptrix_core.errors import AdapterNotFound, AdaptrixError
 from deployments.shared.wire import Entry
 from deployments.store.package_files import PEFT_FILE, describe, read_directory
@@ -54,10 +55,10 @@ class ShippedAdapters:
         """One entry for each readable adapter, by directory name."""
         return [self._entries[name] for name in sorted(self._entries)]
 
-    def read(self, bundle: str) -> Snapshot | None:
+    def read(self, bundle: BundleDigest) -> Snapshot | None:
         """The files of the directory that had this bundle digest, as they are now; None where there is none."""
         for name, entry in self._entries.items():
-            if entry.bundle == bundle:
+            if entry.bundle_digest == bundle:
                 return self._read(name)
         return None
 
@@ -87,7 +88,7 @@ class ShippedAdapters:
         return {name: files for name, files in self._root.stamps().items() if any(f[0] == METADATA_FILE for f in files)}
 
 
-def read_shared(root: Path | str, packages_dir: Path, bundle: str) -> Snapshot:
+def read_shared(root: Path | str, packages_dir: Path, bundle: BundleDigest) -> Snapshot:
     """The files of a bundle without the store: from its own directory, or from among the shipped adapters.
 
     Raises AdapterNotFound, OSError.

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from adaptrix_core.adapters.trust.name_owners import counting
+from adaptrix_core.digests import BundleDigest, PackageDigest
 from adaptrix_core.errors import AdapterExists, AdapterUnavailable, Conflict
 from deployments.shared.catalogue import Catalogue, version_key
 from deployments.shared.wire import Entry, Refusal, Signer
@@ -31,22 +32,26 @@ class Names(Protocol):
     def newest(self, name: str) -> str | None:
         """The highest version that the bare name has meant."""
 
-    def knows(self, bundle: str) -> bool:
+    def knows(self, bundle: BundleDigest) -> bool:
         """Whether a replica has said who signed a bundle."""
 
-    def signer(self, bundle: str) -> Signer | None:
+    def signer(self, bundle: BundleDigest) -> Signer | None:
         """Who signed a bundle, if that was verified."""
 
 
 def with_standing(
-    entries: Iterable[Entry], names: Names, refused: AbstractSet[str], revoked: AbstractSet[str], is_owned: bool
+    entries: Iterable[Entry],
+    names: Names,
+    refused: AbstractSet[BundleDigest],
+    revoked: AbstractSet[PackageDigest],
+    is_owned: bool,
 ) -> tuple[Entry, ...]:
     """The same entries, each saying whether it counts.
 
-    refused: bundles that no live replica accepts. revoked: package digests. is_owned: whether signatures are looked at.
+    refused: what no live replica accepts. is_owned: whether signatures are looked at.
     """
     fresh = [
-        replace(entry, is_refused=entry.bundle in refused or entry.package in revoked, withheld=None)
+        replace(entry, is_refused=entry.bundle_digest in refused or entry.package_digest in revoked, withheld=None)
         for entry in entries
     ]
     by_name: dict[str, list[Entry]] = {}
@@ -71,7 +76,7 @@ def first_signed(entries: Iterable[Entry], names: Names) -> dict[str, Signer]:
             by_name.setdefault(entry.name, []).append(entry)
     for name, group in by_name.items():
         shipped = [entry for entry in group if entry.shipped]
-        signers = [names.signer(entry.bundle) for entry in sorted(shipped or group, key=_version)]
+        signers = [names.signer(entry.bundle_digest) for entry in sorted(shipped or group, key=_version)]
         signer = next((signer for signer in signers if signer is not None), None)
         if signer is not None and not names.owners(name):
             found[name] = signer
@@ -82,7 +87,7 @@ def newest_verified(entries: Sequence[Entry], names: Names) -> dict[str, str]:
     """By name, the version that the bare name means, where it is higher than what is remembered."""
     higher = {}
     for entry in Catalogue("", tuple(entries)).newest():
-        if entry.is_good and not entry.is_alias and names.knows(entry.bundle):
+        if entry.is_good and not entry.is_alias and names.knows(entry.bundle_digest):
             known = names.newest(entry.name)
             if known is None or version_key(known) < version_key(entry.version):
                 higher[entry.name] = entry.version
@@ -108,7 +113,7 @@ def refuse_conflicting(entry: Entry, entries: Sequence[Entry], names: Names, all
             )
     for other in same_name:
         if other.identity == entry.identity:
-            same = "with the same contents" if other.package == entry.package else "with other contents"
+            same = "with the same contents" if other.package_digest == entry.package_digest else "with other contents"
             raise AdapterExists(
                 f"adapter {entry.identity!r} is there already, {same}; unload it first, or give the new one another "
                 "version",
@@ -137,7 +142,7 @@ def refuse_foreign(entry: Entry, signer: Signer | None, entries: Sequence[Entry]
     if owners and _key(signer) != owners[-1]:
         raise Conflict(_foreign(entry.name, names), code="name_owned", param="lora_name")
     shipped = [other for other in entries if other.shipped and other.name == entry.name and not other.is_refused]
-    if not owners and any(not names.knows(other.bundle) for other in shipped):
+    if not owners and any(not names.knows(other.bundle_digest) for other in shipped):
         raise AdapterUnavailable(
             f"{entry.name!r} is the name of a shipped adapter, and no replica has verified yet whose that is; send the "
             "request again in a moment",
@@ -166,8 +171,8 @@ def _withheld(name: str, group: Sequence[Entry], names: Names, is_owned: bool) -
     good = sorted((entry for entry in group if not entry.is_refused and not entry.is_alias), key=_version)
     owners = names.owners(name) if is_owned else ()
     if owners:
-        known = [entry for entry in good if names.knows(entry.bundle)]
-        counts = counting(owners, [_key(names.signer(entry.bundle)) for entry in known])
+        known = [entry for entry in good if names.knows(entry.bundle_digest)]
+        counts = counting(owners, [_key(names.signer(entry.bundle_digest)) for entry in known])
         counted = [entry for entry, counts_here in zip(known, counts, strict=True) if counts_here]
         for entry in good:
             if entry not in known:
@@ -202,7 +207,9 @@ def _version(entry: Entry) -> tuple[int, ...]:
     return version_key(entry.version)
 
 
-def refused_by_all(held: Iterable[Mapping[str, object]], refused: Iterable[Mapping[str, Refusal]]) -> set[str]:
+def refused_by_all(
+    held: Iterable[Mapping[BundleDigest, object]], refused: Iterable[Mapping[BundleDigest, Refusal]]
+) -> set[BundleDigest]:
     """Bundles that some replica refuses for good, and none holds."""
     somewhere = {bundle for bundles in held for bundle in bundles}
     return {bundle for refusals in refused for bundle, refusal in refusals.items() if refusal.is_final} - somewhere

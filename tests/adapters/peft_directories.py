@@ -36,7 +36,7 @@ def make_peft(base: BaseModel, directory: Path, seed: int = 0, **config) -> torc
 def our_logits(base: BaseModel, weights: LoraWeights) -> torch.Tensor:
     injector = LayerInjector(base)
     injector.inject_adapter(weights)
-    with torch.inference_mode(), injector.step([(Term(weights.digest),)] * TOKENS.shape[1]):
+    with torch.inference_mode(), injector.step([(Term(weights.weights_digest),)] * TOKENS.shape[1]):
         logits = base.module(TOKENS).logits[0]
     injector.clear_all_adapters()
     return logits

@@ -33,24 +33,28 @@ def test_a_saved_adapter_is_listed_loaded_and_signed(manager, save):
     weights = save("maths")
     assert [m.identity for m in manager.list_adapters()] == ["maths@1.0.0"]
     adapter = manager.load_adapter("maths")
-    assert (adapter.identity, adapter.digest, adapter.signer) == ("maths@1.0.0", weights.digest, "release")
-    assert manager.get_adapter_metadata("maths").weights_digest == weights.digest
+    assert (adapter.identity, adapter.weights_digest, adapter.signer) == (
+        "maths@1.0.0",
+        weights.weights_digest,
+        "release",
+    )
+    assert manager.get_adapter_metadata("maths").weights_digest == weights.weights_digest
 
 
 def test_a_bare_name_is_the_highest_version_by_number(manager, save):
     first, tenth, ninth = save("maths", "1.0", 0), save("maths", "1.10", 1), save("maths", "1.9", 2)
-    assert manager.load_adapter("maths").digest == tenth.digest
-    assert manager.load_adapter("maths@1.0").digest == first.digest
-    assert manager.load_adapter("maths@1.9").digest == ninth.digest
+    assert manager.load_adapter("maths").weights_digest == tenth.weights_digest
+    assert manager.load_adapter("maths@1.0").weights_digest == first.weights_digest
+    assert manager.load_adapter("maths@1.9").weights_digest == ninth.weights_digest
 
 
 def test_an_existing_version_with_other_weights_is_kept_unless_overwritten(manager, save):
     old = save("maths", seed=0)
     with pytest.raises(AdapterExists):
         save("maths", seed=1)
-    assert manager.load_adapter("maths").digest == old.digest
+    assert manager.load_adapter("maths").weights_digest == old.weights_digest
     new = save("maths", seed=1, overwrite=True)
-    assert manager.load_adapter("maths").digest == new.digest
+    assert manager.load_adapter("maths").weights_digest == new.weights_digest
     assert len(manager.list_adapters()) == 1
 
 

@@ -52,7 +52,7 @@ def test_layers_go_to_the_nearest_target_and_the_lower_of_two(base, make_weights
 def test_moving_to_the_same_layers_costs_nothing(base, make_weights):
     weights = make_weights(base)
     same = redistribute(weights, weights.layers, base)
-    assert same.digest == weights.digest
+    assert same.weights_digest == weights.weights_digest
     cost = measure_cost(weights, same, base, LayerInjector(base), ["hello there", "a second text"])
     assert cost.num_tokens == 10 + 12
     assert cost.perplexity_before == cost.perplexity_after
@@ -79,7 +79,7 @@ def test_adapters_that_were_resident_stay(base, make_weights):
     injector = LayerInjector(base)
     injector.inject_adapter(weights)
     measure_cost(weights, redistribute(weights, [3], base), base, injector, ["abc"])
-    assert set(injector.get_active_adapters()) == {weights.digest}
+    assert set(injector.get_active_adapters()) == {weights.weights_digest}
 
 
 @pytest.mark.parametrize("layers", [[], [4], [-1], [0, 99]])

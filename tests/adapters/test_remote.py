@@ -26,7 +26,7 @@ def test_adapters_behind_a_url_are_listed_verified_and_loaded(url, base, signer)
     assert [m.identity for m in manager.list_adapters()] == ["maths@1.0.0"]
     adapter = manager.load_adapter("maths")
     assert adapter.signer == "release"
-    assert manager.load_adapter(f"{url}/maths").digest == adapter.digest
+    assert manager.load_adapter(f"{url}/maths").weights_digest == adapter.weights_digest
     assert manager.validate_adapter("maths").ok
 
 

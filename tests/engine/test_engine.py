@@ -40,8 +40,8 @@ def test_an_engine_from_files_generates_text_with_a_peft_adapter_where_trust_is_
     adapter = engine.load_adapter(model_dir.parent / "peft" / "everything", "mine")
     plain, adapted = engine.generate(["the fox"] * 2, [None, "mine"], SHORT)
     assert plain.text != adapted.text
-    assert (plain.digest, adapted.digest) == (None, adapter.digest)
-    assert [term.digest for term in adapted.mix] == [adapter.digest]
+    assert (plain.weights_digest, adapted.weights_digest) == (None, adapter.weights_digest)
+    assert [term.weights_digest for term in adapted.mix] == [adapter.weights_digest]
     engine.loader.close()
 
 

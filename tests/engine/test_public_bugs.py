@@ -67,7 +67,7 @@ def test_vllm_42125_a_path_reused_in_place_serves_new_weights_and_running_rows_k
         engine.load_adapter(path, "mine")
     histories.step()
     engine.unload_adapter("mine")
-    assert engine.load_adapter(path, "mine").digest == new.digest != old.digest
+    assert engine.load_adapter(path, "mine").weights_digest == new.weights_digest != old.weights_digest
     cold.load_adapter(path, "new")
     taken = list(engine.prefixes.hit_tokens)
     histories.add("new", PROMPT, "mine", max_tokens=16)
@@ -79,7 +79,7 @@ def test_vllm_42125_a_path_reused_in_place_serves_new_weights_and_running_rows_k
         assert engine.prefixes.hit_tokens[1] == taken[1]
     else:
         assert engine.scheduler.num_preemptions > 0
-    assert [p.row.mix[0].digest for p in histories.passages] == [old.digest, new.digest]
+    assert [p.row.mix[0].weights_digest for p in histories.passages] == [old.weights_digest, new.weights_digest]
 
 
 def test_vllm_42125_an_evicted_adapter_is_not_replaced_by_what_its_path_holds_now(
@@ -95,7 +95,7 @@ def test_vllm_42125_an_evicted_adapter_is_not_replaced_by_what_its_path_holds_no
     engine.load_adapter(save_adapter(base, "other", above_the_cut(base, 3)), "other")
     with pytest.raises(AdapterNotFound, match="replaced"):
         engine.add(request("decided before", PROMPT, mix))
-    assert [term.digest for term in engine.resolve_mix("mine")] == [new.digest]
+    assert [term.weights_digest for term in engine.resolve_mix("mine")] == [new.weights_digest]
 
 
 # --- unload and reload under load ------------------------------------------------------------------------------------
@@ -133,7 +133,7 @@ class Tenants:
                 engine.load_adapter(self.replace(name, turn), name)
                 [alone] = engine.generate([PROMPT], name, request("x", PROMPT, max_tokens=6, logprobs=2).params)
                 assert safe_length(alone) == len(alone.token_ids), "a choice too close for this test"
-                answers[self.weights[name][turn].digest] = alone.token_ids
+                answers[self.weights[name][turn].weights_digest] = alone.token_ids
                 engine.unload_adapter(name)
         assert len(set(answers.values())) == len(answers)
         return answers
@@ -151,13 +151,13 @@ async def _act(loop: EngineLoop, tenants: Tenants, answers: dict[str, tuple[int,
                     await loop.call(Engine.unload_adapter, name)
                 case "generate":
                     mix = await loop.resolve_mix(name)
-                    own = {weights.digest for weights in tenants.weights[name]}
-                    assert {term.digest for term in mix} <= own, "another tenant's weights"
+                    own = {weights.weights_digest for weights in tenants.weights[name]}
+                    assert {term.weights_digest for term in mix} <= own, "another tenant's weights"
                     asked = request(f"{seed}-{number}", PROMPT, mix, max_tokens=6)
                     events = [event async for event in loop.generate(asked)]
                     assert [event.error for event in events if event.error] == []
-                    assert tuple(event.token_id for event in events) == answers[mix[0].digest]
-                    tenants.served.append(mix[0].digest)
+                    assert tuple(event.token_id for event in events) == answers[mix[0].weights_digest]
+                    tenants.served.append(mix[0].weights_digest)
         except (AdapterNotFound, AdapterExists):
             continue  # unloaded by another thread, or loaded by one with the other weights: refused, never confused
 

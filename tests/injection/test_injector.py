@@ -55,7 +55,7 @@ def test_every_point_alone_changes_its_own_slice_of_its_own_tokens_and_nothing_e
     for point, spec in base.points.items():
         weights = random_weights(base, [point])
         injector.inject_adapter(weights)
-        with injector.step([(), (Term(weights.digest, 2.0),), (), (Term(weights.digest),), ()]):
+        with injector.step([(), (Term(weights.weights_digest, 2.0),), (), (Term(weights.weights_digest),), ()]):
             after = outputs(base, inputs)
         for key, output in after.items():
             expected = before[key].clone()
@@ -68,7 +68,7 @@ def test_every_point_alone_changes_its_own_slice_of_its_own_tokens_and_nothing_e
                 for token, new in zip((1, 3), changed, strict=True):
                     expected[0, token, columns] = new
             assert torch.equal(output, expected), f"{point} reached beyond its slice, at {key}"
-        injector.remove_adapter(weights.digest)
+        injector.remove_adapter(weights.weights_digest)
 
 
 @pytest.mark.parametrize("variant", ["gpt2", "phi3", "gpt_neox"])
@@ -105,7 +105,7 @@ def test_hooks_are_registered_once_however_many_adapters_come_and_go(base: BaseM
         weights = random_weights(base, seed=seed)
         injector.inject_adapter(weights)
         if seed % 2:
-            injector.remove_adapter(weights.digest)
+            injector.remove_adapter(weights.weights_digest)
     injector.clear_all_adapters()
     assert num_hooks(base) == hooks
 
@@ -166,9 +166,9 @@ def test_active_adapters_are_those_injected_and_not_removed_with_their_bytes(bas
     first, second = random_weights(base, seed=1), random_weights(base, seed=2, rank=7)
     for weights in (first, second, first):
         injector.inject_adapter(weights)
-    assert injector.get_active_adapters() == {first.digest: first.nbytes, second.digest: second.nbytes}
-    injector.remove_adapter(first.digest)
-    assert injector.get_active_adapters() == {second.digest: second.nbytes}
+    assert injector.get_active_adapters() == {first.weights_digest: first.nbytes, second.weights_digest: second.nbytes}
+    injector.remove_adapter(first.weights_digest)
+    assert injector.get_active_adapters() == {second.weights_digest: second.nbytes}
     injector.clear_all_adapters()
     assert injector.get_active_adapters() == {}
 
@@ -177,7 +177,7 @@ def test_active_adapters_are_those_injected_and_not_removed_with_their_bytes(bas
 def test_removing_frees_the_tensors(base: BaseModel, how: str) -> None:
     injector = LayerInjector(base)
     weights = random_weights(base)
-    digest = weights.digest
+    digest = weights.weights_digest
     tensors = [weakref.ref(t) for value in weights.points.values() for t in (value.lora_a, value.lora_b)]
     injector.inject_adapter(weights)
     del weights
@@ -198,8 +198,8 @@ def test_a_step_under_an_adapter_that_is_not_injected_is_refused(base: BaseModel
     injector = LayerInjector(base)
     weights = random_weights(base)
     injector.inject_adapter(weights)
-    injector.remove_adapter(weights.digest)
-    with pytest.raises(AdapterNotFound), injector.step([(Term(weights.digest),)]):
+    injector.remove_adapter(weights.weights_digest)
+    with pytest.raises(AdapterNotFound), injector.step([(Term(weights.weights_digest),)]):
         pass
 
 
@@ -210,7 +210,7 @@ def test_without_adapters_and_between_steps_the_model_computes_the_bases_outputs
     injector.register_all()
     weights = random_weights(base)
     injector.inject_adapter(weights)
-    with injector.step([(Term(weights.digest),)] * TOKENS):
+    with injector.step([(Term(weights.weights_digest),)] * TOKENS):
         changed = outputs(base, inputs)
     assert any(not torch.equal(changed[key], before[key]) for key in before)
     between = outputs(base, inputs)
@@ -227,7 +227,7 @@ def test_a_step_that_fails_leaves_no_mix_behind(base: BaseModel) -> None:
     weights = random_weights(base)
     before = outputs(base, inputs)
     injector.inject_adapter(weights)
-    with pytest.raises(ZeroDivisionError), injector.step([(Term(weights.digest),)] * TOKENS):
+    with pytest.raises(ZeroDivisionError), injector.step([(Term(weights.weights_digest),)] * TOKENS):
         raise ZeroDivisionError
     after = outputs(base, inputs)
     assert all(torch.equal(after[key], before[key]) for key in before)
@@ -237,9 +237,9 @@ def test_two_injectors_on_one_model_do_not_disturb_each_other(base: BaseModel) -
     inputs, weights = random_inputs(base), random_weights(base)
     one, other = LayerInjector(base), LayerInjector(base)
     one.inject_adapter(weights)
-    with one.step([(Term(weights.digest),)] * TOKENS):
+    with one.step([(Term(weights.weights_digest),)] * TOKENS):
         alone = outputs(base, inputs)
     other.inject_adapter(weights)
-    with one.step([(Term(weights.digest),)] * TOKENS):
+    with one.step([(Term(weights.weights_digest),)] * TOKENS):
         beside = outputs(base, inputs)
     assert all(torch.equal(alone[key], beside[key]) for key in alone)

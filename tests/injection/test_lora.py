@@ -74,9 +74,9 @@ def test_the_digest_depends_on_every_tensor_scaling_point_and_invocation_token()
         {(0, POINT[1]): point, (2, "mlp.up_proj"): weights.points[2, "mlp.up_proj"]},
         {POINT: point},
     ]
-    digests = [LoraWeights(points).digest for points in variants]
-    digests += [LoraWeights(weights.points, tokens).digest for tokens in ((), (7,), (7, 8))]
-    assert len({weights.digest, *digests}) == 1 + len(digests)
+    digests = [LoraWeights(points).weights_digest for points in variants]
+    digests += [LoraWeights(weights.points, tokens).weights_digest for tokens in ((), (7,), (7, 8))]
+    assert len({weights.weights_digest, *digests}) == 1 + len(digests)
 
 
 def test_the_digest_is_of_values_not_of_layout_or_order():
@@ -84,7 +84,7 @@ def test_the_digest_is_of_values_not_of_layout_or_order():
     strided = PointWeights(x.lora_a.T.contiguous().T, x.lora_b.clone(), x.scaling)
     one = LoraWeights({POINT: x, (2, "mlp.up_proj"): y})
     other = LoraWeights({(2, "mlp.up_proj"): y, POINT: strided})
-    assert one.digest == other.digest
+    assert one.weights_digest == other.weights_digest
 
 
 def test_shapes_are_summed_up():

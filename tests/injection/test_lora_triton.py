@@ -69,7 +69,7 @@ def random_mixes(adapters: list[LoraWeights], count: int, seed: int) -> list[Mix
     def term() -> Term:
         weights: list[float | tuple[float, ...]] = [1.0, -0.7, (0.5, 0.0, 2.0, -1.0)]
         layers = [None, None, frozenset({1, 2})]
-        return Term(adapters[draw(len(adapters))].digest, weights[draw(3)], layers[draw(3)])
+        return Term(adapters[draw(len(adapters))].weights_digest, weights[draw(3)], layers[draw(3)])
 
     choices = [tuple(term() for _ in range(draw(4))) for _ in range(5)]
     return [choices[draw(5)] for _ in range(count)]
@@ -112,7 +112,7 @@ def test_the_true_rank_counts_beside_an_adapter_of_another_rank(base: BaseModel,
     """100 is more than one block of ranks."""
     adapters = [random_weights(base, [POINT], rank=rank, seed=1), random_weights(base, [POINT], rank=24, seed=2)]
     plain, triton = both(base, adapters)
-    mixes: list[Mix] = [(Term(adapters[0].digest),), (Term(adapters[1].digest),), ()]
+    mixes: list[Mix] = [(Term(adapters[0].weights_digest),), (Term(adapters[1].weights_digest),), ()]
     inputs, before = torch.randn(3, 64, device=DEVICE), torch.randn(3, 64, device=DEVICE)
     expected, got = (updated(b, base, POINT, mixes, inputs, before) for b in (plain, triton))
     assert (got - expected).abs().max() <= 1e-5 * expected.abs().max()
@@ -121,7 +121,7 @@ def test_the_true_rank_counts_beside_an_adapter_of_another_rank(base: BaseModel,
 def test_a_row_is_summed_alike_whatever_else_is_in_the_batch(base: BaseModel) -> None:
     adapters = [random_weights(base, seed=seed, rank=rank) for seed, rank, _ in ADAPTERS]
     _, triton = both(base, adapters)
-    own: Mix = (Term(adapters[1].digest, 0.3), Term(adapters[3].digest))
+    own: Mix = (Term(adapters[1].weights_digest, 0.3), Term(adapters[3].weights_digest))
     inputs, before = torch.randn(20, 64, device=DEVICE), torch.randn(20, 64, device=DEVICE)
     mixes = [*random_mixes(adapters, 19, seed=5), own]
     alone = updated(triton, base, POINT, [own], inputs[19:], before[19:])
@@ -141,7 +141,7 @@ def test_a_step_without_adapters_changes_nothing(base: BaseModel) -> None:
 def test_work_is_done_only_at_points_that_a_term_of_the_step_acts_on(base: BaseModel) -> None:
     weights = random_weights(base, [(1, "mlp.up_proj"), (2, "mlp.up_proj")])
     _, triton = both(base, [weights, random_weights(base, [(0, "mlp.up_proj")], seed=1)])
-    triton.begin([(Term(weights.digest, layers=frozenset({2})),), ()])
+    triton.begin([(Term(weights.weights_digest, layers=frozenset({2})),), ()])
     assert [point for point in base.points if triton.acts_at(point)] == [(2, "mlp.up_proj")]
 
 
@@ -154,11 +154,11 @@ def test_slots_are_used_again_and_the_table_grows(base: BaseModel) -> None:
         plain.put(weights)
         triton.put(weights)
         if seed % 16 == 0:
-            plain.remove(weights.digest)
-            triton.remove(weights.digest)
+            plain.remove(weights.weights_digest)
+            triton.remove(weights.weights_digest)
             continue
         for used in (first, weights):
-            mixes: list[Mix] = [(Term(used.digest),)]
+            mixes: list[Mix] = [(Term(used.weights_digest),)]
             expected, got = (updated(b, base, POINT, mixes, inputs, before) for b in (plain, triton))
             assert (got - expected).abs().max() <= 1e-5 * expected.abs().max(), seed
 
@@ -166,11 +166,11 @@ def test_slots_are_used_again_and_the_table_grows(base: BaseModel) -> None:
 def test_a_slot_given_out_again_keeps_nothing_of_the_adapter_before(base: BaseModel) -> None:
     everywhere, somewhere = random_weights(base), random_weights(base, [(2, "mlp.up_proj")], seed=1)
     _, triton = both(base, [everywhere])
-    triton.remove(everywhere.digest)
+    triton.remove(everywhere.weights_digest)
     triton.put(somewhere)
     other = random_weights(base, seed=2)
     triton.put(other)
-    mixes: list[Mix] = [(Term(somewhere.digest),), (Term(other.digest),)]
+    mixes: list[Mix] = [(Term(somewhere.weights_digest),), (Term(other.weights_digest),)]
     inputs, before = torch.randn(2, 64, device=DEVICE), torch.randn(2, 64, device=DEVICE)
     after = updated(triton, base, POINT, mixes, inputs, before)
     assert torch.equal(after[0], before[0])
@@ -185,7 +185,7 @@ def hooked_outputs(backend: type[Backend]) -> list[Tensor]:
     layer = base.family.layers(base.module)[1]
     torch.manual_seed(0)
     states = torch.randn(1, 6, 64).to(DEVICE)
-    with torch.inference_mode(), injector.step([(), *[(Term(weights.digest),)] * 5]):
+    with torch.inference_mode(), injector.step([(), *[(Term(weights.weights_digest),)] * 5]):
         return [layer.get_submodule(path)(states) for path in ("self_attn.q_proj", "mlp.up_proj")]
 
 
@@ -209,7 +209,7 @@ def test_a_fixed_step_equals_the_reference_and_lies_where_the_last_one_lay(base:
     """Other mixes, groups and rows of padding: the same launches on the same memory."""
     adapters = [random_weights(base, seed=seed, rank=rank, scaling=scaling) for seed, rank, scaling in ADAPTERS]
     plain, triton = both(base, adapters)
-    one, two, three = (Term(weights.digest, 0.5) for weights in adapters[:3])
+    one, two, three = (Term(weights.weights_digest, 0.5) for weights in adapters[:3])
     steps: list[list[Mix]] = [[(one, two, three), (), (two,), (), ()], [(three, one, one)] * 4 + [()]]
     launches, places = [], []
     for mixes in steps:
@@ -227,11 +227,11 @@ def test_a_fixed_step_equals_the_reference_and_lies_where_the_last_one_lay(base:
 def test_what_a_fixed_step_launches_changes_with_more_points_and_ranks_only(base: BaseModel) -> None:
     first, second = random_weights(base, [POINT], rank=3), random_weights(base, [(2, "mlp.up_proj")], rank=20, seed=1)
     _, triton = both(base, [first])
-    mixes: list[Mix] = [(Term(first.digest),), ()]
+    mixes: list[Mix] = [(Term(first.weights_digest),), ()]
     before = triton.begin(mixes, fixed=True)
     triton.put(second)
     grown = triton.begin(mixes, fixed=True)
-    triton.remove(second.digest)
+    triton.remove(second.weights_digest)
     assert before != grown == triton.begin(mixes, fixed=True)
     assert triton.acts_at((2, "mlp.up_proj")), "a graph launches there, and finds no tokens"
     assert triton.begin([(), ()], fixed=True) == ()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adaptrix_core.errors import InvalidRequest
-from adaptrix_core.injection.mix import Mix, Term, check_schedule, constant, digests_of, mix_at, switched
+from adaptrix_core.injection.mix import Mix, Term, check_schedule, constant, mix_at, switched, weights_digests_of
 
 A, B, C = (Term(letter * 64) for letter in "abc")
 
@@ -35,8 +35,8 @@ def test_switching_changes_the_coming_tokens_and_no_earlier_one(schedule, positi
 
 
 def test_every_adapter_of_a_schedule_is_named():
-    assert digests_of(((0, (A,)), (3, ()), (5, (B, A)))) == {A.digest, B.digest}
-    assert digests_of(constant(())) == frozenset()
+    assert weights_digests_of(((0, (A,)), (3, ()), (5, (B, A)))) == {A.weights_digest, B.weights_digest}
+    assert weights_digests_of(constant(())) == frozenset()
 
 
 @pytest.mark.parametrize("starts", [[], [1], [0, 0], [0, 5, 3], [-1, 2]])

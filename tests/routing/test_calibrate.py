@@ -65,7 +65,9 @@ def test_the_defaults_are_what_calibration_finds(found: Calibration) -> None:
 
 def test_the_committed_file_is_what_calibration_finds(found: Calibration) -> None:
     committed = load_calibration(Path(__file__).parents[2] / "adapters" / "routing.json")
-    assert committed.provenance["prompt_files_sha256"] == prompts.digests(), "calibrate again: the prompts have changed"
+    assert committed.provenance["prompt_files_sha256"] == prompts.file_digests(), (
+        "calibrate again: the prompts have changed"
+    )
     for field in ("accept", "stay", "lead", "tie", "slope", "intercept"):
         assert getattr(committed, field) == pytest.approx(getattr(found, field), abs=0.01), field
 
@@ -74,7 +76,7 @@ def test_written_and_read_again_it_is_the_same(found: Calibration, shipped: Sema
     full = with_provenance(found, suggested(), shipped)
     full.save(tmp_path / "routing.json")
     assert load_calibration(tmp_path / "routing.json") == full
-    assert full.provenance["prompt_files_sha256"] == prompts.digests()
+    assert full.provenance["prompt_files_sha256"] == prompts.file_digests()
     assert [entry.name for entry in tmp_path.iterdir()] == ["routing.json"]
 
 

@@ -138,7 +138,7 @@ class LocalRouter:
         entries = self._store.catalogue.newest()
         self._router.update(RouteCard(e.name, e.description, e.examples) for e in entries)
         bundles = await self._store.actor.residency()
-        residency = {entry.name: bundles.get(entry.bundle, "absent") for entry in entries}
+        residency = {entry.name: bundles.get(entry.bundle_digest, "absent") for entry in entries}
         return answer_of(
             self._router.decide_embedded(self._embedder.embed(user_turns(messages), salt), None, residency)
         )

@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # A package may import itself and those before it.
 CORE_ORDER = [
     "errors",
+    "digests",
     "lazy",
     "places",
     "suggestions",

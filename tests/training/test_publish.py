@@ -52,7 +52,7 @@ def test_a_trained_adapter_is_published_signed_and_served(tmp_path: Path) -> Non
     recorded = record_metrics(engine.manager, "letters", {"held_out": {"right": 3}}, private)
     assert recorded.performance_metrics == {"held_out": {"right": 3}}
     again = AdapterManager(tmp_path / "adapters", base, TrustPolicy("require", public.parent)).load_adapter("letters")
-    assert (again.digest, again.signer, again.metadata) == (metadata.weights_digest, "me", recorded)
+    assert (again.weights_digest, again.signer, again.metadata) == (metadata.weights_digest, "me", recorded)
     prompt = base.encode_chat([{"role": "user", "content": "Say c."}])
     (served,) = engine.logits([prompt], adapters="letters")
     (unadapted,) = engine.logits([prompt])

@@ -19,6 +19,7 @@ from adaptrix_core.adapters.package.snapshot import SIGNATURE_FILE, Snapshot, re
 from adaptrix_core.adapters.peft.directory import foreign_kind
 from adaptrix_core.adapters.remote import RemoteDirectory
 from adaptrix_core.adapters.trust.signing import sign_snapshot
+from adaptrix_core.digests import PackageDigest
 from adaptrix_core.errors import AdapterRejected
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def announced_tensors(snapshot: Snapshot, metadata: AdapterMetadata, limits: Lim
     return announced
 
 
-def sign_package(directory: Path, private_key: Path, limits: Limits = DEFAULT_LIMITS) -> str:
+def sign_package(directory: Path, private_key: Path, limits: Limits = DEFAULT_LIMITS) -> PackageDigest:
     """Sign (or re-sign) an adapter directory; returns its package digest. Raises AdapterRejected if malformed."""
     snapshot = snapshot_package(directory, limits)
     metadata = metadata_of(snapshot)
@@ -85,7 +86,7 @@ def sign_package(directory: Path, private_key: Path, limits: Limits = DEFAULT_LI
     return snapshot.package_digest
 
 
-def package_digest(directory: Path, limits: Limits = DEFAULT_LIMITS) -> str:
+def package_digest(directory: Path, limits: Limits = DEFAULT_LIMITS) -> PackageDigest:
     """SHA-256 (hex) over names and contents of all files but the signature."""
     return snapshot_package(directory, limits).package_digest
 

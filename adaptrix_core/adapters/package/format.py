@@ -37,6 +37,7 @@ from adaptrix_core.adapters.package.safetensors_header import malformed
 from adaptrix_core.adapters.package.snapshot import SIGNATURE_FILE, Snapshot
 from adaptrix_core.adapters.trust.policy import TrustPolicy
 from adaptrix_core.adapters.trust.signing import sign_snapshot
+from adaptrix_core.digests import PackageDigest, WeightsDigest
 from adaptrix_core.errors import AdapterRejected
 from adaptrix_core.injection.lora import LoraWeights, PointWeights
 
@@ -52,7 +53,7 @@ class Adapter:
     version: str
     metadata: AdapterMetadata
     weights: LoraWeights
-    package_digest: str
+    package_digest: PackageDigest
     """SHA-256 over the directory's files; what is signed, revoked and reported."""
     signer: str | None
     """Name of the trusted key that signed it, None where nothing was verified."""
@@ -62,9 +63,9 @@ class Adapter:
     """Fingerprint of that key."""
 
     @property
-    def digest(self) -> str:
+    def weights_digest(self) -> WeightsDigest:
         """Weights digest; the key of every cache."""
-        return self.weights.digest
+        return self.weights.weights_digest
 
     @property
     def identity(self) -> str:
@@ -140,9 +141,9 @@ def map_weights(snapshot: Snapshot, metadata: AdapterMetadata, dtype: torch.dtyp
         invocation_tokens=metadata.invocation_tokens,
     )
     check_values(metadata.identity, weights, dtype)
-    if weights.digest != metadata.weights_digest:
+    if weights.weights_digest != metadata.weights_digest:
         raise AdapterRejected(
-            f"{metadata.identity}: weights have digest {weights.digest}, {METADATA_FILE} says "
+            f"{metadata.identity}: weights have digest {weights.weights_digest}, {METADATA_FILE} says "
             f"{metadata.weights_digest}; the files do not belong together",
             code="digest_mismatch",
         )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError, model_validator
 
+from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.errors import AdapterRejected
 from adaptrix_core.sampling import SamplingDefaults
 
@@ -74,7 +75,7 @@ class AdapterMetadata(BaseModel):
     """``scaling * rank`` of the first point; per point, ``points`` is what counts."""
     points: dict[str, PointMetadata] = Field(min_length=1)
     """Keys are ``"<layer>.<canonical module>"``, e.g. ``"15.self_attn.q_proj"``."""
-    weights_digest: str = Field(pattern=HEX64)
+    weights_digest: WeightsDigest = Field(pattern=HEX64)
     """SHA-256 of points, tensors, scalings and invocation tokens; verified on every load."""
     invocation_tokens: tuple[Annotated[int, Field(ge=0)], ...] | None = None
     """Activated LoRA: the adapter acts from this token sequence on. None: on every token."""
@@ -187,7 +188,7 @@ def summary(weights: LoraWeights) -> dict[str, Any]:
             point_key(point): {"rank": weights.points[point].rank, "scaling": weights.points[point].scaling}
             for point in points
         },
-        "weights_digest": weights.digest,
+        "weights_digest": weights.weights_digest,
         "invocation_tokens": weights.invocation_tokens,
     }
 

@@ -17,6 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from adaptrix_core.adapters.package.limits import DEFAULT_LIMITS, Limits
+from adaptrix_core.digests import BundleDigest, PackageDigest
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected
 
 SIGNATURE_FILE = "signature.json"
@@ -39,20 +40,20 @@ class Snapshot:
         return {n: sha256(self.files[n]).hexdigest() for n in sorted(self.files) if n != SIGNATURE_FILE}
 
     @cached_property
-    def package_digest(self) -> str:
+    def package_digest(self) -> PackageDigest:
         """SHA-256 over names and contents of all files but the signature: re-signing does not change it."""
         digest = sha256(b"adaptrix-package-v1")
         for name, file_digest in self.file_digests.items():
             encoded = name.encode()
             digest.update(len(encoded).to_bytes(8, "little") + encoded + bytes.fromhex(file_digest))
-        return digest.hexdigest()
+        return PackageDigest(digest.hexdigest())
 
     @cached_property
-    def bundle_digest(self) -> str:
+    def bundle_digest(self) -> BundleDigest:
         """SHA-256 over all files, the signature too: one package signed twice, or not at all, is several bundles."""
         signature = self.files.get(SIGNATURE_FILE)
         signed = b"unsigned" if signature is None else b"signed:" + sha256(signature).digest()
-        return sha256(b"adaptrix-bundle-v1" + bytes.fromhex(self.package_digest) + signed).hexdigest()
+        return BundleDigest(sha256(b"adaptrix-bundle-v1" + bytes.fromhex(self.package_digest) + signed).hexdigest())
 
 
 def read_snapshot(

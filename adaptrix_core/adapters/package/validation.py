@@ -15,6 +15,7 @@ from adaptrix_core.adapters.package.limits import Limits
 from adaptrix_core.adapters.package.metadata import AdapterMetadata
 from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.adapters.trust.policy import TrustPolicy, TrustReport
+from adaptrix_core.digests import PackageDigest, WeightsDigest
 from adaptrix_core.errors import AdapterRejected
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ class ValidationReport:
     """(code, message) pairs; empty means that the adapter would load."""
     warnings: tuple[str, ...] = ()
     signer: str | None = None
-    package_digest: str | None = None
-    weights_digest: str | None = None
+    package_digest: PackageDigest | None = None
+    weights_digest: WeightsDigest | None = None
     checked_against_base: str | None = None
     """Name of the base model it was compared with; None where there was none to compare with."""
 

@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 
 from adaptrix_core.errors import CacheFull
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -22,7 +23,7 @@ class _Entry(Generic[T]):
     pins: int = 0
 
 
-class ByteLRU(Generic[T]):
+class ByteLRU(Generic[K, T]):
     """Entries by key, least recently used first. A pinned entry is never evicted."""
 
     def __init__(self, what: str, budget_bytes: int, on_change: Callable[[], None] = lambda: None) -> None:
@@ -30,12 +31,12 @@ class ByteLRU(Generic[T]):
         self.what = what
         self.budget_bytes = budget_bytes
         self._on_change = on_change
-        self._entries: OrderedDict[str, _Entry[T]] = OrderedDict()
+        self._entries: OrderedDict[K, _Entry[T]] = OrderedDict()
 
     def __contains__(self, key: object) -> bool:
         return key in self._entries
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[K]:
         """Keys, least recently used first."""
         return iter(list(self._entries))
 
@@ -57,7 +58,7 @@ class ByteLRU(Generic[T]):
         """Bytes used, pinned and allowed."""
         return {"used_bytes": self.used_bytes, "pinned_bytes": self.pinned_bytes, "budget_bytes": self.budget_bytes}
 
-    def get(self, key: str) -> T | None:
+    def get(self, key: K) -> T | None:
         """The value, which becomes the most recently used; None if it is not there."""
         entry = self._entries.get(key)
         if entry is None:
@@ -65,11 +66,11 @@ class ByteLRU(Generic[T]):
         self._entries.move_to_end(key)
         return entry.value
 
-    def nbytes_of(self, key: str) -> int:
+    def nbytes_of(self, key: K) -> int:
         """Bytes of one entry. KeyError if it is not there."""
         return self._entries[key].nbytes
 
-    def pins_of(self, key: str) -> int:
+    def pins_of(self, key: K) -> int:
         """Pins on one entry, 0 if it is not there."""
         entry = self._entries.get(key)
         return 0 if entry is None else entry.pins
@@ -78,7 +79,7 @@ class ByteLRU(Generic[T]):
         """Whether ``nbytes`` more could be held by evicting what is not pinned."""
         return self.pinned_bytes + nbytes <= self.budget_bytes
 
-    def make_room(self, nbytes: int) -> list[str]:
+    def make_room(self, nbytes: int) -> list[K]:
         """Evict, least recently used first, until ``nbytes`` more fit; returns the evicted keys.
 
         Raises CacheFull, evicting nothing, where the pinned entries leave too little.
@@ -88,7 +89,7 @@ class ByteLRU(Generic[T]):
                 f"{self.what} has a budget of {self.budget_bytes} bytes, {self.pinned_bytes} of them in use by running "
                 f"requests; {nbytes} more do not fit. Raise the budget, or retry when requests have ended"
             )
-        evicted: list[str] = []
+        evicted: list[K] = []
         excess = self.used_bytes + nbytes - self.budget_bytes
         for key, entry in list(self._entries.items()):
             if excess <= 0:
@@ -101,7 +102,7 @@ class ByteLRU(Generic[T]):
             self._on_change()
         return evicted
 
-    def put(self, key: str, value: T, nbytes: int) -> list[str]:
+    def put(self, key: K, value: T, nbytes: int) -> list[K]:
         """Add an entry as the most recently used; returns the keys evicted for it. Raises CacheFull, unchanged."""
         evicted = [] if key in self._entries else self.make_room(nbytes)
         if key not in self._entries:
@@ -110,11 +111,11 @@ class ByteLRU(Generic[T]):
         self._entries.move_to_end(key)
         return evicted
 
-    def pin(self, key: str) -> None:
+    def pin(self, key: K) -> None:
         """Keep an entry until as many `unpin` calls. KeyError if it is not there."""
         self._entries[key].pins += 1
 
-    def unpin(self, key: str) -> int:
+    def unpin(self, key: K) -> int:
         """Take back one `pin`; returns how many are left. KeyError if it is not there, ValueError if it had none."""
         entry = self._entries[key]
         if entry.pins == 0:
@@ -122,7 +123,7 @@ class ByteLRU(Generic[T]):
         entry.pins -= 1
         return entry.pins
 
-    def remove(self, key: str) -> T:
+    def remove(self, key: K) -> T:
         """Take an entry out. KeyError if it is not there, ValueError if it is pinned."""
         if self._entries[key].pins:
             raise ValueError(f"{key} is pinned")

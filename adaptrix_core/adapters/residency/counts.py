@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Literal
 
+from adaptrix_core.digests import WeightsDigest
+
 ResidencyEvent = Literal["hit", "load", "eviction"]
 Tier = Literal["device", "host", "disk"]
 
@@ -20,20 +22,20 @@ class ResidencyCounts:
     """
 
     def __init__(self) -> None:
-        self._counts: dict[str, Counter[tuple[ResidencyEvent, Tier]]] = {}
+        self._counts: dict[WeightsDigest, Counter[tuple[ResidencyEvent, Tier]]] = {}
 
-    def count(self, event: ResidencyEvent, tier: Tier, digests: Iterable[str]) -> None:
-        """Add one for each of ``digests``."""
-        for digest in digests:
+    def count(self, event: ResidencyEvent, tier: Tier, weights_digests: Iterable[WeightsDigest]) -> None:
+        """Add one for each of these adapters."""
+        for digest in weights_digests:
             self._counts.setdefault(digest, Counter())[event, tier] += 1
 
-    def forget(self, digest: str) -> None:
+    def forget(self, weights_digest: WeightsDigest) -> None:
         """Drop the counts of an adapter that is gone."""
-        self._counts.pop(digest, None)
+        self._counts.pop(weights_digest, None)
 
-    def by_digest(self) -> dict[str, Counts]:
+    def by_digest(self) -> dict[WeightsDigest, Counts]:
         """A copy, by event and tier."""
-        copies: dict[str, Counts] = {}
+        copies: dict[WeightsDigest, Counts] = {}
         for digest, counts in self._counts.items():
             for (event, tier), number in counts.items():
                 copies.setdefault(digest, {}).setdefault(event, {})[tier] = number

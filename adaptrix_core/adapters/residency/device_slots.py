@@ -12,6 +12,7 @@ import torch
 
 from adaptrix_core.adapters.residency.byte_lru import ByteLRU
 from adaptrix_core.adapters.residency.counts import ResidencyCounts
+from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.errors import CacheFull
 from adaptrix_core.injection.injector import LayerInjector
 from adaptrix_core.injection.lora import LoraWeights
@@ -36,29 +37,29 @@ class DeviceSlots:
         self._injector = injector
         self._counts = counts
         self._has_default_budget = budget_bytes is None
-        self._residents: ByteLRU[None] = ByteLRU(
+        self._residents: ByteLRU[WeightsDigest, None] = ByteLRU(
             "device memory for adapters",
             int(device_memory(device) * DEVICE_SHARE) if budget_bytes is None else budget_bytes,
             on_change,
         )
 
-    def __contains__(self, digest: object) -> bool:
-        return digest in self._residents
+    def __contains__(self, weights_digest: object) -> bool:
+        return weights_digest in self._residents
 
     @property
     def usage(self) -> dict[str, int]:
         """Bytes used, pinned and allowed."""
         return self._residents.usage
 
-    def nbytes_of(self, digest: str) -> int:
+    def nbytes_of(self, weights_digest: WeightsDigest) -> int:
         """Bytes that a resident takes; 0 if it is not on the device."""
-        return self._residents.nbytes_of(digest) if digest in self._residents else 0
+        return self._residents.nbytes_of(weights_digest) if weights_digest in self._residents else 0
 
-    def is_pinned(self, digest: str) -> bool:
+    def is_pinned(self, weights_digest: WeightsDigest) -> bool:
         """Whether a running request holds it here."""
-        return self._residents.pins_of(digest) > 0
+        return self._residents.pins_of(weights_digest) > 0
 
-    def check_fits(self, adapters: Mapping[str, LoraWeights]) -> None:
+    def check_fits(self, adapters: Mapping[WeightsDigest, LoraWeights]) -> None:
         """Raise CacheFull, naming both numbers, where these can never be on the device together."""
         sizes = [self._injector.device_bytes(weights) for weights in adapters.values()]
         if self._has_default_budget and sizes:
@@ -69,7 +70,7 @@ class DeviceSlots:
                 f"{self._residents.budget_bytes}; mix fewer adapters or raise the device budget"
             )
 
-    def acquire(self, adapters: Mapping[str, LoraWeights]) -> bool:
+    def acquire(self, adapters: Mapping[WeightsDigest, LoraWeights]) -> bool:
         """Put all of them on the device and pin them; False, pinning nothing, if what is pinned leaves too little room.
 
         Raises CacheFull where they can never fit. Other residents may have been evicted either way.
@@ -95,19 +96,19 @@ class DeviceSlots:
             self._counts.count("load", "device", missing)
         return placed
 
-    def release(self, digests: Iterable[str]) -> None:
+    def release(self, weights_digests: Iterable[WeightsDigest]) -> None:
         """Undo one `acquire`; they stay until the room is needed."""
-        for digest in digests:
+        for digest in weights_digests:
             self._residents.unpin(digest)
 
-    def evict(self, digest: str) -> None:
+    def evict(self, weights_digest: WeightsDigest) -> None:
         """Take one off the device if it is there. ValueError if it is pinned."""
-        if digest in self._residents:
-            self._residents.remove(digest)
-            self._injector.remove_adapter(digest)
+        if weights_digest in self._residents:
+            self._residents.remove(weights_digest)
+            self._injector.remove_adapter(weights_digest)
 
-    def _place(self, missing: Mapping[str, LoraWeights]) -> bool:
-        placed: list[str] = []
+    def _place(self, missing: Mapping[WeightsDigest, LoraWeights]) -> bool:
+        placed: list[WeightsDigest] = []
         try:
             for digest, weights in missing.items():
                 self._remove(self._residents.put(digest, None, self._injector.device_bytes(weights)))
@@ -141,14 +142,14 @@ class DeviceSlots:
             else:
                 return True
 
-    def _take_back(self, placed: Iterable[str]) -> None:
+    def _take_back(self, placed: Iterable[WeightsDigest]) -> None:
         for digest in placed:
             self._residents.unpin(digest)
             self._residents.remove(digest)
             if digest in self._injector.get_active_adapters():
                 self._injector.remove_adapter(digest)
 
-    def _remove(self, evicted: Iterable[str]) -> None:
+    def _remove(self, evicted: Iterable[WeightsDigest]) -> None:
         for digest in evicted:
             self._injector.remove_adapter(digest)
             self._counts.count("eviction", "device", [digest])

@@ -25,6 +25,7 @@ from adaptrix_core.adapters.residency.counts import Counts, ResidencyCounts
 from adaptrix_core.adapters.residency.device_slots import DeviceSlots
 from adaptrix_core.adapters.residency.preload import Preloader
 from adaptrix_core.adapters.residency.registrations import Registration, Registrations
+from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.errors import AdapterNotFound, CacheFull
 from adaptrix_core.injection.injector import LayerInjector
 
@@ -52,13 +53,13 @@ class DynamicLoader:
         if host_budget_bytes is None:
             host_budget_bytes = int(psutil.virtual_memory().total * HOST_SHARE)
         self._watchers: list[Callable[[], None]] = []
-        self._host: ByteLRU[Adapter] = ByteLRU("host memory for adapters", host_budget_bytes, self._tell_watchers)
+        self._host = ByteLRU[WeightsDigest, Adapter]("host memory for adapters", host_budget_bytes, self._tell_watchers)
         base = manager.require_base()
         self._counts = ResidencyCounts()
         self._device = DeviceSlots(injector, base.device, device_budget_bytes, self._counts, self._tell_watchers)
         self._names = Registrations()
         self._flights: dict[str, Future[Adapter]] = {}
-        self._retired: set[str] = set()
+        self._retired: set[WeightsDigest] = set()
         """Unloaded, but pinned by running requests: freed with the last pin, refused to new ones."""
         self._preloader: Preloader[Adapter] = Preloader(self._load_named, self._load_if_free, enabled=preload)
 
@@ -82,75 +83,75 @@ class DynamicLoader:
         """Read and verify as `load` does, and change nothing. Raises AdapterNotFound or AdapterRejected."""
         return self._manager.load_adapter(source)
 
-    def pin(self, digest: str) -> None:
+    def pin(self, weights_digest: WeightsDigest) -> None:
         """Keep an adapter in host memory until as many `unpin` calls; reads it again if it was evicted meanwhile.
 
         Raises AdapterNotFound where no loaded name has this digest (any more).
         """
         with self._lock:
-            if self._pin_resident(digest):
+            if self._pin_resident(weights_digest):
                 return
-            known = self._names.of(digest)
+            known = self._names.of(weights_digest)
         for name, entry in known.items():
             adapter = self._read_named(name, entry)
             with self._lock:
-                if adapter.digest == digest and self._names.has(digest):
+                if adapter.weights_digest == weights_digest and self._names.has(weights_digest):
                     self._keep(adapter)
-                    self._host.pin(digest)
-                    self._counts.count("hit", "disk", [digest])
+                    self._host.pin(weights_digest)
+                    self._counts.count("hit", "disk", [weights_digest])
                     return
-        raise AdapterNotFound(f"no loaded adapter has weights digest {digest[:12]}…; it was unloaded or replaced")
+        raise AdapterNotFound(f"no loaded adapter has weights {weights_digest[:12]}…; it was unloaded or replaced")
 
-    def pin_at_once(self, digest: str) -> bool:
+    def pin_at_once(self, weights_digest: WeightsDigest) -> bool:
         """As `pin`, where nothing has to be read or waited for; False, keeping nothing, where something has."""
         if not self._lock.acquire(blocking=False):
             return False
         try:
-            return self._pin_resident(digest)
+            return self._pin_resident(weights_digest)
         finally:
             self._lock.release()
 
-    def unpin(self, digest: str) -> None:
+    def unpin(self, weights_digest: WeightsDigest) -> None:
         """Take back one `pin`; an adapter that was unloaded meanwhile is freed with the last one."""
         with self._lock:
-            if self._host.unpin(digest) == 0 and digest in self._retired:
-                self._free(digest)
+            if self._host.unpin(weights_digest) == 0 and weights_digest in self._retired:
+                self._free(weights_digest)
 
-    def check_fits(self, digests: Iterable[str]) -> None:
+    def check_fits(self, weights_digests: Iterable[WeightsDigest]) -> None:
         """Raise CacheFull, naming both numbers, where these adapters together can never be on the device at once."""
         with self._lock:
-            self._device.check_fits({digest: self._resident(digest).weights for digest in digests})
+            self._device.check_fits({digest: self._resident(digest).weights for digest in weights_digests})
 
-    def acquire_slots(self, digests: Iterable[str]) -> bool:
+    def acquire_slots(self, weights_digests: Iterable[WeightsDigest]) -> bool:
         """Put all these on the device and keep them there; False, keeping nothing, if there is no room now.
 
         Raises CacheFull where they can never fit, AdapterNotFound where one is not in host memory (pin it first).
         """
         with self._lock:
-            adapters = {digest: self._resident(digest).weights for digest in digests}
+            adapters = {digest: self._resident(digest).weights for digest in weights_digests}
             if not self._device.acquire(adapters):
                 return False
             for digest in adapters:
                 self._host.pin(digest)
             return True
 
-    def release_slots(self, digests: Iterable[str]) -> None:
+    def release_slots(self, weights_digests: Iterable[WeightsDigest]) -> None:
         """Undo one `acquire_slots`; the adapters stay on the device until the room is needed."""
         with self._lock:
-            released = set(digests)
+            released = set(weights_digests)
             self._device.release(released)
             for digest in released:
                 self.unpin(digest)
 
-    def layers_of(self, digest: str) -> tuple[int, ...]:
+    def layers_of(self, weights_digest: WeightsDigest) -> tuple[int, ...]:
         """Layers that an adapter in host memory has weights for. Raises AdapterNotFound."""
         with self._lock:
-            return self._resident(digest).weights.layers
+            return self._resident(weights_digest).weights.layers
 
-    def invocation_of(self, digest: str) -> tuple[int, ...] | None:
+    def invocation_of(self, weights_digest: WeightsDigest) -> tuple[int, ...] | None:
         """Tokens that switch an activated LoRA in host memory on; None for an ordinary one. Raises AdapterNotFound."""
         with self._lock:
-            return self._resident(digest).weights.invocation_tokens
+            return self._resident(weights_digest).weights.invocation_tokens
 
     def prefetch(self, name: str) -> Future[Adapter]:
         """Load a named adapter into host memory in the background; the future has it, or the error."""
@@ -173,8 +174,8 @@ class DynamicLoader:
         if not self._warm(adapter):
             raise CacheFull(f"no room on the device for {name!r}: all adapters there are in use; retry later")
         with self._lock:
-            digest = old[1].digest
-            if digest != adapter.digest and not self._device.is_pinned(digest):
+            digest = old[1].weights_digest
+            if digest != adapter.weights_digest and not self._device.is_pinned(digest):
                 self._device.evict(digest)
         return adapter
 
@@ -195,14 +196,14 @@ class DynamicLoader:
         with self._lock:
             key, known = self._names.require(name)
             self._names.remove(key)
-            return self._let_go(known.digest)
+            return self._let_go(known.weights_digest)
 
     def residency(self, name: str) -> Residency:
         """Where a named adapter's weights are now."""
         with self._lock:
             known = self._names.find(name)
             if known is not None:
-                digest = known[1].digest
+                digest = known[1].weights_digest
                 return "device" if digest in self._device else "host" if digest in self._host else "disk"
         try:
             self._manager.get_adapter_metadata(name)
@@ -210,10 +211,10 @@ class DynamicLoader:
             return "absent"
         return "disk"
 
-    def loaded_names(self) -> dict[str, str]:
+    def loaded_names(self) -> dict[str, WeightsDigest]:
         """Every name that was loaded and not unloaded -> weights digest."""
         with self._lock:
-            return self._names.digests()
+            return self._names.weights_digests()
 
     def get_memory_usage(self) -> dict[str, Any]:
         """Bytes used, pinned and allowed on host and device, and every resident adapter with its place and pins."""
@@ -233,7 +234,7 @@ class DynamicLoader:
                 },
             }
 
-    def residency_counts(self) -> dict[str, Counts]:
+    def residency_counts(self) -> dict[WeightsDigest, Counts]:
         """Hits, loads and evictions so far, by weights digest."""
         with self._lock:
             return self._counts.by_digest()
@@ -254,10 +255,10 @@ class DynamicLoader:
         for watcher in self._watchers:
             watcher()
 
-    def _pin_resident(self, digest: str) -> bool:
-        if not self._names.of(digest) or digest not in self._host:
+    def _pin_resident(self, weights_digest: WeightsDigest) -> bool:
+        if not self._names.of(weights_digest) or weights_digest not in self._host:
             return False
-        self._host.pin(digest)
+        self._host.pin(weights_digest)
         return True
 
     def _load_named(self, name: str) -> Adapter:
@@ -272,7 +273,7 @@ class DynamicLoader:
             adapter = self._read_named(key, known)
             with self._lock:
                 current = self._names.get(key)
-            if current is not None and current.digest == adapter.digest and name in (key, current.identity):
+            if current is not None and current.means(adapter) and name in (key, current.identity):
                 return adapter
 
     def _read_named(self, key: str, known: Registration | None) -> Adapter:
@@ -281,7 +282,7 @@ class DynamicLoader:
 
         def resident() -> Adapter | None:
             entry = self._names.get(key)
-            return None if entry is None else self._host.get(entry.digest)
+            return None if entry is None else self._host.get(entry.weights_digest)
 
         return self._read(source, lambda adapter: self._reregister(key, known, source, adapter), resident)
 
@@ -338,25 +339,25 @@ class DynamicLoader:
             return
         self._keep(adapter)
         self._names.set(name, source, adapter)
-        if known is not None and known.digest != adapter.digest:
-            self._let_go(known.digest)
+        if known is not None and not known.means(adapter):
+            self._let_go(known.weights_digest)
 
     def _keep(self, adapter: Adapter) -> None:
         """Into host memory; whatever that evicts leaves the device as well."""
-        is_new = adapter.digest not in self._host
-        evicted = self._host.put(adapter.digest, adapter, adapter.weights.nbytes)
-        self._counts.count("load", "host", [adapter.digest] if is_new else [])
+        is_new = adapter.weights_digest not in self._host
+        evicted = self._host.put(adapter.weights_digest, adapter, adapter.weights.nbytes)
+        self._counts.count("load", "host", [adapter.weights_digest] if is_new else [])
         self._counts.count("eviction", "host", evicted)
         self._counts.count("eviction", "device", [digest for digest in evicted if digest in self._device])
         for digest in evicted:
             self._device.evict(digest)
-        self._retired.discard(adapter.digest)
+        self._retired.discard(adapter.weights_digest)
 
     def _load_if_free(self, name: str) -> None:
         """For guesses: keep it only if that displaces nothing."""
         with self._lock:
             key, known = self._names.find(name) or (name, None)
-            if known is not None and known.digest in self._host:
+            if known is not None and known.weights_digest in self._host:
                 return
         source = key if known is None else known.source
 
@@ -371,30 +372,29 @@ class DynamicLoader:
         """Onto the device without keeping it there; False if there is no room."""
         with self._lock:
             self._keep(adapter)
-            placed = self.acquire_slots([adapter.digest])
-            if placed:
-                self.release_slots([adapter.digest])
+            if placed := self.acquire_slots([adapter.weights_digest]):
+                self.release_slots([adapter.weights_digest])
             return placed
 
-    def _resident(self, digest: str) -> Adapter:
-        adapter = self._host.get(digest)
+    def _resident(self, weights_digest: WeightsDigest) -> Adapter:
+        adapter = self._host.get(weights_digest)
         if adapter is None:
-            raise AdapterNotFound(f"adapter with weights {digest[:12]}… is not in host memory; pin it first")
+            raise AdapterNotFound(f"adapter with weights {weights_digest[:12]}… is not in host memory; pin it first")
         return adapter
 
-    def _let_go(self, digest: str) -> bool:
+    def _let_go(self, weights_digest: WeightsDigest) -> bool:
         """A name left these weights: free them unless another name or a running request uses them (then False)."""
-        if digest not in self._host or self._names.has(digest):
+        if weights_digest not in self._host or self._names.has(weights_digest):
             return True
-        if self._host.pins_of(digest):
-            self._retired.add(digest)
+        if self._host.pins_of(weights_digest):
+            self._retired.add(weights_digest)
             return False
-        self._free(digest)
+        self._free(weights_digest)
         return True
 
-    def _free(self, digest: str) -> None:
-        self._retired.discard(digest)
-        self._device.evict(digest)
-        self._host.remove(digest)
-        if not self._names.has(digest):
-            self._counts.forget(digest)
+    def _free(self, weights_digest: WeightsDigest) -> None:
+        self._retired.discard(weights_digest)
+        self._device.evict(weights_digest)
+        self._host.remove(weights_digest)
+        if not self._names.has(weights_digest):
+            self._counts.forget(weights_digest)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adaptrix_core.adapters.package.format import Adapter
+from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.errors import AdapterExists, AdapterNotFound
 
 
@@ -14,8 +15,12 @@ class Registration:
     """What a name means, and where to read it again once it is evicted."""
 
     source: str | Path
-    digest: str
+    weights_digest: WeightsDigest
     identity: str
+
+    def means(self, adapter: Adapter) -> bool:
+        """Whether these are the adapter's weights."""
+        return self.weights_digest == adapter.weights_digest
 
 
 class Registrations:
@@ -42,30 +47,30 @@ class Registrations:
             raise AdapterNotFound(f"adapter {name!r} is not loaded; loaded: {loaded}")
         return known
 
-    def of(self, digest: str) -> dict[str, Registration]:
+    def of(self, weights_digest: WeightsDigest) -> dict[str, Registration]:
         """All names of these weights."""
-        return {name: entry for name, entry in self._names.items() if entry.digest == digest}
+        return {name: entry for name, entry in self._names.items() if entry.weights_digest == weights_digest}
 
-    def has(self, digest: str) -> bool:
+    def has(self, weights_digest: WeightsDigest) -> bool:
         """Whether these weights have a name."""
-        return any(entry.digest == digest for entry in self._names.values())
+        return any(entry.weights_digest == weights_digest for entry in self._names.values())
 
-    def digests(self) -> dict[str, str]:
+    def weights_digests(self) -> dict[str, WeightsDigest]:
         """Name to weights digest."""
-        return {name: entry.digest for name, entry in self._names.items()}
+        return {name: entry.weights_digest for name, entry in self._names.items()}
 
     def check_free(self, name: str, adapter: Adapter) -> None:
         """Raise AdapterExists where ``name`` is in use for other weights than these."""
         existing = self._names.get(name)
-        if existing is not None and existing.digest != adapter.digest:
+        if existing is not None and not existing.means(adapter):
             raise AdapterExists(
-                f"name {name!r} is in use for {existing.identity} with weights {existing.digest[:12]}; unload it first "
-                "or choose another name"
+                f"name {name!r} is in use for {existing.identity} with weights {existing.weights_digest[:12]}; "
+                "unload it first or choose another name"
             )
 
     def set(self, name: str, source: str | Path, adapter: Adapter) -> None:
         """Let ``name`` mean these weights from now on."""
-        self._names[name] = Registration(source, adapter.digest, adapter.identity)
+        self._names[name] = Registration(source, adapter.weights_digest, adapter.identity)
 
     def remove(self, name: str) -> None:
         """Forget a name that there is."""

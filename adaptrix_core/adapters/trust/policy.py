@@ -15,6 +15,7 @@ from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.adapters.trust.keys import TrustedKey, read_trusted_keys
 from adaptrix_core.adapters.trust.shipped import is_shipped
 from adaptrix_core.adapters.trust.signing import verify_snapshot
+from adaptrix_core.digests import PackageDigest
 from adaptrix_core.errors import AdapterRejected, ConfigError
 from adaptrix_core.places import default_trusted_keys, shipped_keys
 
@@ -83,19 +84,22 @@ class TrustPolicy:
             )
 
 
-def read_revocations(path: Path) -> dict[str, str]:
-    """Package digest to reason. A file that is configured but missing or broken is a ConfigError, not an empty list."""
+def read_revocations(path: Path) -> dict[PackageDigest, str]:
+    """Revoked packages, each with a reason, which may be empty.
+
+    A file that is configured but missing or broken is a ConfigError, not an empty list.
+    """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([f"revocation list {path.name!r} cannot be read: {error}"]) from error
-    revoked: dict[str, str] = {}
+    revoked: dict[PackageDigest, str] = {}
     faults: list[str] = []
     for number, line in enumerate(lines, start=1):
         text = line.split("#", 1)[0].strip()
         match = _REVOKED_LINE.match(text)
         if match is not None:
-            revoked[match[1]] = match[2] or ""
+            revoked[PackageDigest(match[1])] = match[2] or ""
         elif text:
             faults.append(f"revocation list {path.name!r}, line {number}: expected a package digest of 64 hex digits")
     if faults:

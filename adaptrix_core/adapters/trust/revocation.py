@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from adaptrix_core.adapters.package.snapshot import REVOCATIONS_FILE, SIGNATURE_FILE, Snapshot, read_snapshot
 from adaptrix_core.adapters.trust.keys import TrustedKey
 from adaptrix_core.adapters.trust.signing import sign_snapshot, verify_snapshot
+from adaptrix_core.digests import PackageDigest
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected, Conflict
 
 MAX_LIST_BYTES = 4 * 1024 * 1024
@@ -30,8 +31,8 @@ SignedList = Mapping[str, bytes]
 
 _ORIGIN = "revocations"
 
-PackageDigest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Reason = Annotated[str, StringConstraints(max_length=1000)]
+_Digest = Annotated[PackageDigest, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+_Reason = Annotated[str, StringConstraints(max_length=1000)]
 
 
 class _Document(BaseModel):
@@ -39,7 +40,7 @@ class _Document(BaseModel):
 
     schema_version: Literal[1] = 1
     number: int = Field(ge=1, le=MAX_NUMBER)
-    revoked: dict[PackageDigest, Reason]
+    revoked: dict[_Digest, _Reason]
 
 
 @dataclass(frozen=True)
@@ -47,14 +48,14 @@ class RevocationList:
     """What is revoked. Number 0 is the empty list that stands before the first signed one."""
 
     number: int = 0
-    revoked: Mapping[str, str] = field(default_factory=dict)
-    """Package digest to reason, which may be empty."""
+    revoked: Mapping[PackageDigest, str] = field(default_factory=dict)
+    """Each with a reason, which may be empty."""
 
-    def with_packages(self, packages: Iterable[str], reason: str = "") -> RevocationList:
+    def with_packages(self, packages: Iterable[PackageDigest], reason: str = "") -> RevocationList:
         """The next list, with these packages on it."""
         return RevocationList(self.number + 1, {**self.revoked, **dict.fromkeys(packages, reason)})
 
-    def without(self, packages: Iterable[str]) -> RevocationList:
+    def without(self, packages: Iterable[PackageDigest]) -> RevocationList:
         """The next list, without these packages. Raises AdapterNotFound where one is not on this one."""
         gone = set(packages)
         if missing := gone - set(self.revoked):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from adaptrix_core.adapters.trust.keys import read_trusted_keys
 from adaptrix_core.adapters.trust.revocation import RevocationList, SignedList, verify_list
+from adaptrix_core.digests import PackageDigest
 from adaptrix_core.errors import AdapterRejected
 
 
@@ -48,14 +49,14 @@ class RevocationLease:
         self._confirmed_at = asked_at if self._confirmed_at is None else max(asked_at, self._confirmed_at)
         return changed
 
-    def is_revoked(self, package: str) -> bool:
+    def is_revoked(self, package_digest: PackageDigest) -> bool:
         """Whether the list in force names this package."""
-        return package in self.list.revoked
+        return package_digest in self.list.revoked
 
-    def check(self, package: str) -> None:
-        """Raise AdapterRejected: adapter_revoked, or adapter_unconfirmed past the lease."""
-        if self.is_revoked(package):
-            raise AdapterRejected(self.reason(package), code="adapter_revoked")
+    def check(self, package_digest: PackageDigest | None) -> None:
+        """Raise AdapterRejected: adapter_revoked, or adapter_unconfirmed past the lease, of an unknown package too."""
+        if package_digest is not None and self.is_revoked(package_digest):
+            raise AdapterRejected(self.reason(package_digest), code="adapter_revoked")
         age = None if self._confirmed_at is None else self._clock() - self._confirmed_at
         if age is None or age > self.max_age_s:
             silence = "nobody has told" if age is None else f"{age:.0f} s ago somebody last told"
@@ -66,7 +67,7 @@ class RevocationLease:
                 code="adapter_unconfirmed",
             )
 
-    def reason(self, package: str) -> str:
+    def reason(self, package_digest: PackageDigest) -> str:
         """Why a revoked package is not served, for messages."""
-        why = self.list.revoked[package] or "no reason given"
-        return f"package {package} is revoked by list {self.list.number} ({why}); use another version"
+        why = self.list.revoked[package_digest] or "no reason given"
+        return f"package {package_digest} is revoked by list {self.list.number} ({why}); use another version"

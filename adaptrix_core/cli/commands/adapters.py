@@ -98,7 +98,7 @@ def _show(session: Session, rows: list[AdapterRow]) -> None:
         cells = [
             (
                 f"{row.name}@{row.version}",
-                (row.digest or "")[:DIGEST_SHOWN],
+                (row.package_digest or "")[:DIGEST_SHOWN],
                 row.signer or "unsigned",
                 ", ".join(f"{replica}: {place}" for replica, place in row.residency.items()),
                 *((_sampling(row),) if session.verbosity > 0 else ()),

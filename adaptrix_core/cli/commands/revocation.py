@@ -14,6 +14,7 @@ from adaptrix_core.cli.commands.trust import Directory, trust_policy
 from adaptrix_core.cli.names import complete_adapters
 from adaptrix_core.cli.options import output_options, target_options
 from adaptrix_core.cli.session import Session
+from adaptrix_core.digests import PackageDigest
 from adaptrix_core.errors import AdapterNotFound
 
 if TYPE_CHECKING:
@@ -77,12 +78,12 @@ async def _list_in_force(target: RemoteTarget, trusted_keys_dir: Path) -> Revoca
     return RevocationList() if files is None else verify_list(files, read_trusted_keys(trusted_keys_dir))
 
 
-async def _packages(target: RemoteTarget, adapter: str) -> list[str]:
+async def _packages(target: RemoteTarget, adapter: str) -> list[PackageDigest]:
     if _DIGEST.match(adapter):
-        return [adapter]
+        return [PackageDigest(adapter)]
     name, _, version = adapter.partition("@")
     rows = [row for row in await target.adapters() if row.name == name and version in ("", row.version)]
-    found = sorted({row.digest for row in rows if row.digest is not None})
+    found = sorted({row.package_digest for row in rows if row.package_digest is not None})
     if not found:
         raise AdapterNotFound(f"the server lists no adapter {adapter!r}; see `adaptrix list`, or give a package digest")
     return found

@@ -208,7 +208,7 @@ def _partial(text: str) -> Answer:
     return Answer(
         text=text,
         adapter="",
-        digest=None,
+        package_digests=None,
         route_score=None,
         finish_reason=STOPPED,
         num_prompt_tokens=0,

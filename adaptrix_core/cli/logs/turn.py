@@ -25,6 +25,7 @@ class LoggedTurn:
     adapter: str = ""
     """Who answered; empty where nobody noted it."""
     digest: str | None = None
+    """Package digests in the order of ``adapter``, joined by ``+``; None for the base model."""
     finish_reason: str = ""
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -40,7 +41,7 @@ class LoggedTurn:
             answer=answer.text,
             model=model,
             adapter=answer.adapter,
-            digest=answer.digest,
+            digest=answer.package_digests,
             finish_reason=answer.finish_reason,
             prompt_tokens=answer.num_prompt_tokens,
             completion_tokens=answer.num_completion_tokens,

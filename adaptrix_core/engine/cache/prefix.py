@@ -15,9 +15,10 @@ from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
 
+from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.engine.cache.kv_cache import KVCache
 from adaptrix_core.engine.rows.row import Row
-from adaptrix_core.injection.mix import Mix, digests_of, mix_runs
+from adaptrix_core.injection.mix import Mix, mix_runs, weights_digests_of
 
 _KNOWN_MIXES = 4096
 """Encodings of mixes that are kept; another one is encoded again."""
@@ -27,7 +28,11 @@ class PrefixCache:
     """Finds, takes over and names blocks of `KVCache`."""
 
     def __init__(
-        self, cache: KVCache, identity: Iterable[bytes], layers_of: Callable[[str], Iterable[int]], enabled: bool
+        self,
+        cache: KVCache,
+        identity: Iterable[bytes],
+        layers_of: Callable[[WeightsDigest], Iterable[int]],
+        enabled: bool,
     ) -> None:
         """identity: what every key depends on. layers_of: an adapter's layers. enabled: if not, nothing matches."""
         self._cache = cache
@@ -66,9 +71,9 @@ class PrefixCache:
                 pool.name(row.tables[span][block], keys[block], labels)
             row.num_named[span] = full
 
-    def forget(self, digest: str) -> int:
+    def forget(self, weights_digest: WeightsDigest) -> int:
         """Make what was computed under an adapter unfindable; returns how many blocks that were."""
-        return sum(pool.forget(digest) for pool in self._cache.pools)
+        return sum(pool.forget(weights_digest) for pool in self._cache.pools)
 
     def count_hits(self, row: Row) -> None:
         """Count what an admitted row has taken over."""
@@ -138,19 +143,23 @@ class PrefixCache:
             for mix, run in groupby(runs, key=itemgetter(0))
         )
 
-    def _acting(self, row: Row, span: int) -> frozenset[str]:
+    def _acting(self, row: Row, span: int) -> frozenset[WeightsDigest]:
         """The adapters of a row that act below the end of ``span``."""
         stop = self._cache.spans[span].stop
-        return frozenset(d for d in digests_of(row.schedule) if any(layer < stop for layer in self._layers_of(d)))
+        return frozenset(
+            d for d in weights_digests_of(row.schedule) if any(layer < stop for layer in self._layers_of(d))
+        )
 
     def _encode(self, mix: Mix, stop: int) -> bytes:
         """The terms that act on some layer below ``stop``, in order, with their factors there."""
         fields = []
         for term in mix:
-            factors = [(layer, term.weight_at(layer)) for layer in sorted(self._layers_of(term.digest)) if layer < stop]
+            factors = [
+                (layer, term.weight_at(layer)) for layer in sorted(self._layers_of(term.weights_digest)) if layer < stop
+            ]
             acting = [struct.pack(">Id", layer, factor) for layer, factor in factors if factor != 0.0]
             if acting:
-                fields += [(b"digest", term.digest.encode()), (b"factors", b"".join(acting))]
+                fields += [(b"digest", term.weights_digest.encode()), (b"factors", b"".join(acting))]
         return _fields(fields)
 
 

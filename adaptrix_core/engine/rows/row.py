@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.engine.cache.kv_cache import BlockTables
 from adaptrix_core.engine.request import FinishReason, GenerationRequest, Timings
 from adaptrix_core.engine.rows.constraint import Constraint
 from adaptrix_core.engine.rows.detokenizer import TextStream
 from adaptrix_core.engine.scheduling.quarantine import Suspicion
-from adaptrix_core.injection.mix import Mix, MixSchedule, digests_of, mix_at
+from adaptrix_core.injection.mix import Mix, MixSchedule, mix_at, weights_digests_of
 
 EXPECTED_OUTPUT = 256
 """Tokens that an answer without a limit is taken to go on for, however long it is already."""
@@ -43,7 +44,7 @@ class Row:
     num_overtaken: int = 0
     """Rows that joined while this one, though before them, could not get its device slots."""
     tokens: list[int] = field(default_factory=list)
-    held_slots: frozenset[str] | None = None
+    held_slots: frozenset[WeightsDigest] | None = None
     """Adapters whose device slots the row holds; None while it holds nothing."""
     finish_reason: FinishReason | None = None
     arrived: float = field(default_factory=time.perf_counter)
@@ -59,7 +60,7 @@ class Row:
     def __post_init__(self) -> None:
         if not self.tokens:
             self.tokens = list(self.request.prompt_token_ids)
-        self.flow = (self.request.salt, digests_of(self.schedule))
+        self.flow = (self.request.salt, weights_digests_of(self.schedule))
         """Tenant and adapters that the row was queued for: whose share of the engine it uses."""
         self.computed = [0 for _ in self.tables]
         """Tokens computed, by span; never more in a span than in the one below it."""
@@ -131,10 +132,10 @@ class Row:
         return len(self.tokens) - 1 if self.num_output else self.num_computed
 
     @property
-    def needed_adapters(self) -> frozenset[str]:
+    def needed_adapters(self) -> frozenset[WeightsDigest]:
         """Adapters that some token still to be computed is under."""
         coming = tuple(entry for entry in self.schedule if entry[0] > self.num_computed)
-        return digests_of(((0, self.mix_at(self.num_computed)), *coming))
+        return weights_digests_of(((0, self.mix_at(self.num_computed)), *coming))
 
     @property
     def mix(self) -> Mix:

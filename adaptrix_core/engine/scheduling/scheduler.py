@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.engine.cache.kv_cache import KVCache
 from adaptrix_core.engine.cache.prefix import PrefixCache
 from adaptrix_core.engine.request import TokenEvent
@@ -25,7 +26,7 @@ from adaptrix_core.engine.scheduling.admission import Admission
 from adaptrix_core.engine.scheduling.backlog import Backlog
 from adaptrix_core.engine.scheduling.quarantine import Quarantine
 from adaptrix_core.engine.scheduling.waiting import WaitingRows
-from adaptrix_core.injection.mix import digests_of
+from adaptrix_core.injection.mix import weights_digests_of
 
 SHORT_TOGETHER = 2
 """Short prompts that wait join in one step while they are at most so many times as long together as one of them may be:
@@ -35,10 +36,10 @@ each step more costs the reading of the weights, and one for each prompt makes b
 class AdapterSlots(Protocol):
     """Device residency of adapters, all or nothing (`DynamicLoader` in `adapters/loader.py`)."""
 
-    def acquire_slots(self, digests: Iterable[str]) -> bool:
+    def acquire_slots(self, weights_digests: Iterable[WeightsDigest]) -> bool:
         """Make all of them resident and keep them so; False, holding nothing, if there is no room now."""
 
-    def release_slots(self, digests: Iterable[str]) -> None:
+    def release_slots(self, weights_digests: Iterable[WeightsDigest]) -> None:
         """Undo one `acquire_slots`."""
 
 
@@ -124,10 +125,10 @@ class Scheduler:
         """Rows that hold nothing."""
         return len(self._waiting)
 
-    def rows_by_adapter(self) -> dict[str, tuple[int, int]]:
+    def rows_by_adapter(self) -> dict[WeightsDigest, tuple[int, int]]:
         """How many rows run and wait under each adapter, by weights digest."""
         running, waiting = (
-            Counter(digest for row in rows for digest in digests_of(row.schedule))
+            Counter(digest for row in rows for digest in weights_digests_of(row.schedule))
             for rows in (self._running, self._waiting)
         )
         return {digest: (running[digest], waiting[digest]) for digest in {*running, *waiting}}

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from adaptrix_core.base.families import MODULES
 from adaptrix_core.base.model import BaseModel
 from adaptrix_core.base.packed_model import PackedModel
+from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected
 from adaptrix_core.injection.bank import Bank, BankMatrix, keep
 from adaptrix_core.injection.injector import LayerInjector
@@ -72,7 +73,7 @@ class NativeInjector(LayerInjector):
     def __init__(self, base: BaseModel, bank: Bank = "half") -> None:
         super().__init__(base)
         self._bank = bank
-        self._residents: dict[str, _Resident] = {}
+        self._residents: dict[WeightsDigest, _Resident] = {}
         self._last: tuple[list[MixRun], StepPlan] | None = None
 
     def register_injection_point(self, layer: int, module: str) -> None:
@@ -81,19 +82,19 @@ class NativeInjector(LayerInjector):
 
     def inject_adapter(self, weights: LoraWeights) -> None:
         """See `LayerInjector.inject_adapter`."""
-        if weights.digest in self._residents:
+        if weights.weights_digest in self._residents:
             return
         if not weights.points:
             raise AdapterRejected("the adapter has no tensors, so it would do nothing", code="no_tensors")
         for point, value in weights.points.items():
             self._check_fit(point, value)
-        self._residents[weights.digest] = _arrange(weights, self._bank)
+        self._residents[weights.weights_digest] = _arrange(weights, self._bank)
         self._last = None
 
-    def remove_adapter(self, digest: str) -> None:
+    def remove_adapter(self, weights_digest: WeightsDigest) -> None:
         """See `LayerInjector.remove_adapter`."""
-        if self._residents.pop(digest, None) is None:
-            raise AdapterNotFound(f"no adapter with digest {digest[:12]}… is injected")
+        if self._residents.pop(weights_digest, None) is None:
+            raise AdapterNotFound(f"no adapter with digest {weights_digest[:12]}… is injected")
         self._last = None
 
     def clear_all_adapters(self) -> None:
@@ -101,7 +102,7 @@ class NativeInjector(LayerInjector):
         self._residents.clear()
         self._last = None
 
-    def get_active_adapters(self) -> dict[str, int]:
+    def get_active_adapters(self) -> dict[WeightsDigest, int]:
         """See `LayerInjector.get_active_adapters`."""
         return {digest: resident.nbytes for digest, resident in self._residents.items()}
 
@@ -110,7 +111,7 @@ class NativeInjector(LayerInjector):
         elements = sum(w.lora_a.numel() + w.lora_b.numel() for w in weights.points.values())
         return elements * _BANK_BYTES[self._bank]
 
-    def banks(self) -> dict[str, dict[str, float]]:
+    def banks(self) -> dict[WeightsDigest, dict[str, float]]:
         """Digest -> bytes of the bank, and its largest relative error against the adapter's own weights."""
         return {d: {"bytes": r.nbytes, "error": r.error} for d, r in self._residents.items()}
 
@@ -124,12 +125,12 @@ class NativeInjector(LayerInjector):
         return self._last[1]
 
     def _make_plan(self, runs: Sequence[MixRun]) -> StepPlan:
-        uses: dict[str, list[tuple[Term, MixRun]]] = {}
+        uses: dict[WeightsDigest, list[tuple[Term, MixRun]]] = {}
         for run in runs:
             for term in run.mix:
-                if term.digest not in self._residents:
-                    raise AdapterNotFound(f"adapter with digest {term.digest[:12]}… is not on the device")
-                uses.setdefault(term.digest, []).append((term, run))
+                if term.weights_digest not in self._residents:
+                    raise AdapterNotFound(f"adapter with digest {term.weights_digest[:12]}… is not on the device")
+                uses.setdefault(term.weights_digest, []).append((term, run))
         records: list[NDArray[np.void]] = [np.empty(0, TERM)]
         memory: list[NDArray[np.generic]] = []
         for digest, used in uses.items():

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from adaptrix_core.base.families import Point
 from adaptrix_core.base.model import BaseModel
+from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.injection.lora import LoraWeights, PointWeights, TermTokens, apply_terms
 from adaptrix_core.injection.mix import Mix
 
@@ -18,32 +19,32 @@ class PlainLora:
 
     def __init__(self, base: BaseModel) -> None:
         self._base = base
-        self._banks: dict[Point, dict[str, PointWeights]] = {}
-        self._layers: dict[str, tuple[int, ...]] = {}
+        self._banks: dict[Point, dict[WeightsDigest, PointWeights]] = {}
+        self._layers: dict[WeightsDigest, tuple[int, ...]] = {}
         self._terms: dict[int, list[TermTokens]] = {}
 
     def put(self, weights: LoraWeights) -> None:
         """See `LoraBackend.put`."""
         moved = {point: value.to(self._base.device, self._base.dtype) for point, value in weights.points.items()}
         for point, value in moved.items():
-            self._banks.setdefault(point, {})[weights.digest] = value
-        self._layers[weights.digest] = weights.layers
+            self._banks.setdefault(point, {})[weights.weights_digest] = value
+        self._layers[weights.weights_digest] = weights.layers
 
-    def remove(self, digest: str) -> None:
+    def remove(self, weights_digest: WeightsDigest) -> None:
         """See `LoraBackend.remove`."""
-        del self._layers[digest]
-        for point in [p for p, bank in self._banks.items() if digest in bank]:
-            del self._banks[point][digest]
+        del self._layers[weights_digest]
+        for point in [p for p, bank in self._banks.items() if weights_digest in bank]:
+            del self._banks[point][weights_digest]
             if not self._banks[point]:
                 del self._banks[point]
 
     def begin(self, mixes: Sequence[Mix], fixed: bool = False) -> Hashable | None:
         """See `LoraBackend.begin`. Only a step without adapters can be captured: others make tensors of their own."""
-        tokens: dict[str, dict[int, list[tuple[int, float]]]] = {}
+        tokens: dict[WeightsDigest, dict[int, list[tuple[int, float]]]] = {}
         for index, mix in enumerate(mixes):
             for term in mix:
-                by_layer = tokens.setdefault(term.digest, {})
-                for layer in self._layers[term.digest]:
+                by_layer = tokens.setdefault(term.weights_digest, {})
+                for layer in self._layers[term.weights_digest]:
                     factor = term.weight_at(layer)
                     if factor != 0.0:
                         by_layer.setdefault(layer, []).append((index, factor))
@@ -65,9 +66,11 @@ class PlainLora:
         """See `LoraBackend.apply`."""
         apply_terms(output, inputs, self._terms.get(point[0], ()), self._banks.get(point, {}))
 
-    def _term_tokens(self, digest: str, entries: list[tuple[int, float]], num_tokens: int) -> TermTokens:
+    def _term_tokens(
+        self, weights_digest: WeightsDigest, entries: list[tuple[int, float]], num_tokens: int
+    ) -> TermTokens:
         indices = [index for index, _ in entries]
         factors = torch.tensor([factor for _, factor in entries], dtype=self._base.dtype, device=self._base.device)
         everything = indices == list(range(num_tokens))
         rows = None if everything else torch.tensor(indices, dtype=torch.long, device=self._base.device)
-        return TermTokens(digest, rows, factors.unsqueeze(1))
+        return TermTokens(weights_digest, rows, factors.unsqueeze(1))

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from adaptrix_core.base.families import Point
 from adaptrix_core.base.model import BaseModel
+from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.injection.backends.plain import PlainLora
 from adaptrix_core.injection.lora import LoraWeights
 from adaptrix_core.injection.mix import Mix
@@ -25,7 +26,7 @@ class LoraBackend(Protocol):
     def put(self, weights: LoraWeights) -> None:
         """Copy an adapter to the device, all of its points or none."""
 
-    def remove(self, digest: str) -> None:
+    def remove(self, weights_digest: WeightsDigest) -> None:
         """Free what `put` took."""
 
     def begin(self, mixes: Sequence[Mix], fixed: bool = False) -> Hashable | None:

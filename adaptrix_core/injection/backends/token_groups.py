@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.injection.mix import Mix
 
 TILE = 16
@@ -33,7 +34,7 @@ class TokenGroups:
     """Factor of each group's terms at each layer, ``(layers, groups, terms)``."""
 
 
-def group_tokens(mixes: Sequence[Mix], slot_of: Mapping[str, int], num_layers: int) -> TokenGroups:
+def group_tokens(mixes: Sequence[Mix], slot_of: Mapping[WeightsDigest, int], num_layers: int) -> TokenGroups:
     """Group the tokens of a step; token ``i`` is under ``mixes[i]``, ``slot_of`` says where each adapter lies."""
     tokens: dict[Mix, list[int]] = {}
     for index, mix in enumerate(mixes):
@@ -48,7 +49,7 @@ def group_tokens(mixes: Sequence[Mix], slot_of: Mapping[str, int], num_layers: i
         tiles += [(first, min(TILE, end - first), group) for first in range(len(order), end, TILE)]
         order += members
         for place, term in enumerate(mix):
-            slots[group, place] = slot_of[term.digest]
+            slots[group, place] = slot_of[term.weights_digest]
             factors[:, group, place] = [term.weight_at(layer) for layer in range(num_layers)]
     return TokenGroups(np.array(order, np.int32), np.array(tiles, np.int32).reshape(-1, 3), slots, factors)
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from adaptrix_core.base.families import Point
 from adaptrix_core.base.model import BaseModel
+from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.injection.backends.token_groups import TokenGroups, group_tokens, padded_groups
 from adaptrix_core.injection.backends.triton_kernels import SlotTable, StepTensors, add_lora
 from adaptrix_core.injection.lora import LoraWeights
@@ -33,10 +34,10 @@ class TritonLora:
     def __init__(self, base: BaseModel) -> None:
         self._base = base
         self._places = {point: number for number, point in enumerate(base.points)}
-        self._memory: dict[str, Tensor] = {}
-        self._points: dict[str, frozenset[Point]] = {}
-        self._ranks: dict[str, int] = {}
-        self._slots: dict[str, int] = {}
+        self._memory: dict[WeightsDigest, Tensor] = {}
+        self._points: dict[WeightsDigest, frozenset[Point]] = {}
+        self._ranks: dict[WeightsDigest, int] = {}
+        self._slots: dict[WeightsDigest, int] = {}
         self._free: list[int] = []
         self._table = self._empty_table(0)
         self._step: StepTensors | None = None
@@ -62,18 +63,18 @@ class TritonLora:
             scalings[self._places[point]] = weights.points[point].scaling
         self._table.records[slot].copy_(records)
         self._table.scalings[slot].copy_(scalings)
-        self._memory[weights.digest] = memory
-        self._points[weights.digest] = frozenset(weights.points)
-        self._ranks[weights.digest] = weights.max_rank
-        self._slots[weights.digest] = slot
+        self._memory[weights.weights_digest] = memory
+        self._points[weights.weights_digest] = frozenset(weights.points)
+        self._ranks[weights.weights_digest] = weights.max_rank
+        self._slots[weights.weights_digest] = slot
         self._max_rank = max(self._ranks.values())
-        self._ever_adapted |= self._points[weights.digest]
+        self._ever_adapted |= self._points[weights.weights_digest]
         self._largest_rank = max(self._largest_rank, weights.max_rank)
 
-    def remove(self, digest: str) -> None:
+    def remove(self, weights_digest: WeightsDigest) -> None:
         """See `LoraBackend.remove`. Kernels that still read the memory are before its next use on the same stream."""
-        self._free.append(self._slots.pop(digest))
-        del self._memory[digest], self._points[digest], self._ranks[digest]
+        self._free.append(self._slots.pop(weights_digest))
+        del self._memory[weights_digest], self._points[weights_digest], self._ranks[weights_digest]
         self._max_rank = max(self._ranks.values(), default=1)
 
     def begin(self, mixes: Sequence[Mix], fixed: bool = False) -> Hashable | None:
@@ -83,7 +84,7 @@ class TritonLora:
         self._acting = frozenset(
             point
             for term in {term for mix in set(mixes) for term in mix}
-            for point in self._points[term.digest]
+            for point in self._points[term.weights_digest]
             if term.weight_at(point[0]) != 0.0
         )
         if not self._acting:

@@ -123,7 +123,7 @@ def generator_of(engine: Engine, replies_file: Path | None, batch_size: int = 32
     generator = EngineGenerator(engine, batch_size)
     if replies_file is None:
         return generator
-    return RememberedReplies(generator, replies_file, _digests(engine), batch_size)
+    return RememberedReplies(generator, replies_file, _weights_of(engine), batch_size)
 
 
 def chooser(router: SemanticRouter) -> Choose:
@@ -149,8 +149,8 @@ def as_problem(paraphrase: Paraphrase) -> Problem:
     return Problem(paraphrase.task, paraphrase.prompt, paraphrase.prompt, paraphrase.answer, paraphrase.answer, facts)
 
 
-def _digests(engine: Engine) -> Callable[[str | None], str]:
-    def digest_of(adapter: str | None) -> str:
-        return engine.base.info.digest if adapter is None else engine.loader.load(adapter).digest
+def _weights_of(engine: Engine) -> Callable[[str | None], str]:
+    def weights_of(adapter: str | None) -> str:
+        return engine.base.info.digest if adapter is None else engine.loader.load(adapter).weights_digest
 
-    return digest_of
+    return weights_of

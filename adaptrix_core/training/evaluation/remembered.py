@@ -1,6 +1,6 @@
 """Replies kept in a file, so that an evaluation that is cut off, or repeated, asks no question twice.
 
-A reply is kept under what determines a greedy reply: the conversation, the weights digest, the length limit.
+A reply is kept under what determines a greedy reply: the conversation, the digest of the weights, the length limit.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from adaptrix_core.training.evaluation.prompting import Generator, Messages
 class RememberedReplies:
     """A `Generator` that asks another one only what the file at ``path`` does not answer yet.
 
-    ``digest_of`` names the weights behind an adapter name (or None, the base): other weights, other replies.
+    ``weights_of`` names the weights behind an adapter name (or None, the base): other weights, other replies.
     """
 
     def __init__(
-        self, generator: Generator, path: Path, digest_of: Callable[[str | None], str], batch_size: int = 32
+        self, generator: Generator, path: Path, weights_of: Callable[[str | None], str], batch_size: int = 32
     ) -> None:
-        self._generator, self._path, self._digest_of, self._batch_size = generator, path, digest_of, batch_size
+        self._generator, self._path, self._weights_of, self._batch_size = generator, path, weights_of, batch_size
         self._known = _read(path) if path.exists() else {}
 
     def generate(self, prompts: Sequence[Messages], adapter: str | None, max_tokens: int) -> list[str]:
         """One reply per conversation, in order; new ones are written to the file batch by batch."""
-        digest = self._digest_of(adapter)
-        keys = [_key(prompt, digest, max_tokens) for prompt in prompts]
+        weights = self._weights_of(adapter)
+        keys = [_key(prompt, weights, max_tokens) for prompt in prompts]
         unknown = list(
             {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in self._known}.items()
         )
@@ -65,5 +65,5 @@ def _read(path: Path) -> dict[str, str]:
     return known
 
 
-def _key(prompt: Messages, digest: str, max_tokens: int) -> str:
-    return hashlib.sha256(json.dumps([prompt, digest, max_tokens]).encode()).hexdigest()
+def _key(prompt: Messages, weights: str, max_tokens: int) -> str:
+    return hashlib.sha256(json.dumps([prompt, weights, max_tokens]).encode()).hexdigest()

@@ -50,6 +50,7 @@ class Answered(Document):
 
     adapter: str
     digest: str
+    """Package digests of its adapters, joined by `+`; empty for the base model."""
 
 
 class Fallback(Document):
@@ -259,9 +260,11 @@ class AdapterCard(Document):
     version: str
     description: str
     digest: str
+    """Package digest: of all files but the signature; what is signed and revoked."""
     bundle: str
     """Digest of the package and its signature."""
     weights_digest: str | None
+    """Digest of what is computed; null where no replica holds it."""
     signer: str | None
     warnings: list[str]
     shipped: bool
@@ -306,6 +309,7 @@ class Published(Document):
     name: str
     version: str
     digest: str
+    """Package digest."""
 
 
 class Revocations(Document):

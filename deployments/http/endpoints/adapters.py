@@ -36,7 +36,12 @@ def adapter_endpoints(app: FastAPI, services: Services) -> None:
         allow_downgrade = adapter_admin.flag(request.query_params, "allow_downgrade")
         archive = await read_body(request, limit, "security.max_upload_bytes")
         entry, new = await adapter_admin.publish(services, archive, allow_downgrade)
-        document = {"object": "adaptrix.adapter", "name": entry.name, "version": entry.version, "digest": entry.package}
+        document = {
+            "object": "adaptrix.adapter",
+            "name": entry.name,
+            "version": entry.version,
+            "digest": entry.package_digest,
+        }
         return JSONResponse(document, status_code=201 if new else 200)
 
     for prefix in ("/v1", ""):  # SGLang's clients leave the prefix out
@@ -56,7 +61,7 @@ def adapter_endpoints(app: FastAPI, services: Services) -> None:
         entry = catalogue.find(name) or next(iter(catalogue.called(name)), None)
         if entry is None:
             raise catalogue.not_found(name, param="name")
-        return JSONResponse({**adapter_entry(entry, reports), **await services.store.about(entry.bundle)})
+        return JSONResponse({**adapter_entry(entry, reports), **await services.store.about(entry.bundle_digest)})
 
     @app.get("/v1/models/{model_id:path}", **MODEL)
     async def model(request: Request, model_id: str) -> Response:

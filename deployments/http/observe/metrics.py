@@ -111,7 +111,7 @@ class Metrics:
 
     def render(self, catalogue: Catalogue, reports: Sequence[Report]) -> bytes:
         """All metrics as text; ``reports`` are the live replicas'."""
-        names = {entry.bundle: entry.name for entry in catalogue.entries}
+        names = {entry.bundle_digest: entry.name for entry in catalogue.entries}
         self._replicas.take(reports, names)
         replicas = CollectorRegistry()
         replicas.register(ReplicaNumbers(reports, names, self._labels))

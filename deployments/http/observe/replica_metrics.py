@@ -14,6 +14,7 @@ from prometheus_client import Counter
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from adaptrix_core.digests import BundleDigest
 from adaptrix_core.observe.top_labels import OTHER, TopLabels
 from deployments.http.observe.replica_numbers import replica_numbers
 from deployments.shared.wire import Report
@@ -21,8 +22,8 @@ from deployments.shared.wire import Report
 MAX_REPLICAS = 256
 """Replicas whose last numbers are remembered; one that is silent for a while must not be counted anew."""
 
-Names = Mapping[str, str]
-"""Package digest to public name."""
+Names = Mapping[BundleDigest, str]
+"""The public name of each bundle."""
 
 
 class ReplicaNumbers(Collector):
@@ -70,7 +71,7 @@ class AdapterCounters:
             "load": counter("adaptrix_adapter_loads", "Adapters brought into this tier", "tier"),
             "eviction": counter("adaptrix_adapter_evictions", "Adapters evicted to make room", "tier"),
         }
-        self._seen: dict[str, dict[tuple[str, str, str], int]] = {}
+        self._seen: dict[str, dict[tuple[BundleDigest, str, str], int]] = {}
         """By replica id, the one that reported last at the end."""
 
     def take(self, reports: Sequence[Report], names: Names) -> None:

@@ -32,7 +32,7 @@ def _answer(record: RequestRecord) -> dict[str, Any]:
     line: dict[str, Any] = {
         "response_id": running.head.response_id,
         "adapter": resolved.label,
-        "digest": ",".join(mix.digests for mix in resolved.mixes),
+        "digest": ",".join(mix.package_digests for mix in resolved.mixes),
         "prompt_tokens": sum(prompts.values()),
         "completion_tokens": sum(row.num_tokens for row in rows),
         "finish_reasons": [row.finish_reason for row in rows],

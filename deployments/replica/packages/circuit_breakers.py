@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from adaptrix_core.digests import BundleDigest
 from adaptrix_core.errors import AdapterUnavailable, AdaptrixError
 
 FAILURES_TO_OPEN = 3
@@ -33,9 +34,9 @@ class Breakers:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._circuits: dict[str, _Circuit] = {}
+        self._circuits: dict[BundleDigest, _Circuit] = {}
 
-    def failed(self, bundle: str, error: BaseException) -> None:
+    def failed(self, bundle: BundleDigest, error: BaseException) -> None:
         """Count a failure."""
         circuit = self._circuits.setdefault(bundle, _Circuit())
         circuit.failures += 1
@@ -45,29 +46,29 @@ class Breakers:
             circuit.reason, circuit.code = f"{type(error).__name__}: {error}", AdapterUnavailable.code
         circuit.retry_at = self._clock() + self._pause_s(circuit.failures)
 
-    def forget(self, bundle: str) -> None:
+    def forget(self, bundle: BundleDigest) -> None:
         """Close the circuit: a try has succeeded, or nobody wants the bundle any more."""
         self._circuits.pop(bundle, None)
 
-    def has_failed(self, bundle: str) -> bool:
+    def has_failed(self, bundle: BundleDigest) -> bool:
         """Whether the last try failed."""
         return bundle in self._circuits
 
-    def is_open(self, bundle: str) -> bool:
+    def is_open(self, bundle: BundleDigest) -> bool:
         """Whether requests are refused without a look."""
         return bundle in self._circuits and self._circuits[bundle].failures >= FAILURES_TO_OPEN
 
-    def retry_in_s(self, bundle: str) -> float:
+    def retry_in_s(self, bundle: BundleDigest) -> float:
         """Seconds until the next try."""
         circuit = self._circuits.get(bundle)
         return 0.0 if circuit is None else max(0.0, circuit.retry_at - self._clock())
 
-    def check(self, bundle: str) -> None:
+    def check(self, bundle: BundleDigest) -> None:
         """Raise AdapterUnavailable where the circuit is open."""
         if self.is_open(bundle):
             raise self.unavailable(bundle)
 
-    def unavailable(self, bundle: str) -> AdapterUnavailable:
+    def unavailable(self, bundle: BundleDigest) -> AdapterUnavailable:
         """Why, and when it is tried again."""
         circuit = self._circuits[bundle]
         seconds = self.retry_in_s(bundle)
@@ -77,12 +78,12 @@ class Breakers:
             retry_after_s=seconds,
         )
 
-    def cause(self, bundle: str) -> str:
+    def cause(self, bundle: BundleDigest) -> str:
         """Code of the error that it failed with last."""
         return self._circuits[bundle].code
 
-    def open_circuits(self) -> list[str]:
-        """Packages whose circuit is open."""
+    def open_circuits(self) -> list[BundleDigest]:
+        """Bundles whose circuit is open."""
         return [bundle for bundle in self._circuits if self.is_open(bundle)]
 
     @staticmethod

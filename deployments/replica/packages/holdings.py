@@ -22,6 +22,7 @@ from adaptrix_core.adapters.package.atomic import write_directory
 from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.adapters.residency.loader import DynamicLoader
 from adaptrix_core.adapters.trust.revocation_lease import RevocationLease
+from adaptrix_core.digests import BundleDigest, PackageDigest, WeightsDigest
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected, AdapterUnavailable, AdaptrixError, CacheFull
 from adaptrix_core.injection.mix import Mix, Term
 from adaptrix_core.sampling import SamplingDefaults, asked_for, explained
@@ -43,11 +44,11 @@ WARM_PATIENCE_S = 15.0
 NOT_ITS_FAULT = ("wrong_package",)
 """Codes of refusals that say nothing about the bundle itself: other bytes came than were asked for."""
 
-Fetch = Callable[[str], Awaitable[Mapping[str, bytes]]]
-"""Bundle digest to its files, from the store."""
+Fetch = Callable[[BundleDigest], Awaitable[Mapping[str, bytes]]]
+"""A bundle's files, from the store."""
 
-Forget = Callable[[str], Awaitable[object]]
-"""Lets no request take over what was computed under these weights (a weights digest)."""
+Forget = Callable[[WeightsDigest], Awaitable[object]]
+"""Lets no request take over what was computed under these weights."""
 
 
 @dataclass(frozen=True)
@@ -81,33 +82,33 @@ class Holdings:
         self._lease = lease
         self._forget = forget
         self._uses = BundleUses()
-        self._held: dict[str, Adapter] = {}
-        self._refused: dict[str, Refusal] = {}
+        self._held: dict[BundleDigest, Adapter] = {}
+        self._refused: dict[BundleDigest, Refusal] = {}
         self._tried: set[str] = set()
         """Revisions of entries whose bundle was refused."""
-        self._draining: dict[str, asyncio.Task[None]] = {}
+        self._draining: dict[BundleDigest, asyncio.Task[None]] = {}
         self._breakers = Breakers()
         self._arrivals = Arrivals(self._bring, self._breakers, try_limit_s)
         self._offers = Offers(self._verify_again)
-        self._loading: dict[str, asyncio.Future[Adapter]] = {}
+        self._loading: dict[BundleDigest, asyncio.Future[Adapter]] = {}
         """Loads under way, those included that their try did not wait for to the end."""
-        self._wanted: dict[str, list[Entry]] = {}
+        self._wanted: dict[BundleDigest, list[Entry]] = {}
         """The entries of each bundle that is to be held."""
         self._revisions: set[str] = set()
         """Those of the catalogue that was last synced."""
-        self._packages: dict[str, str] = {}
-        """Package digest of each bundle of that catalogue."""
+        self._packages: dict[BundleDigest, PackageDigest] = {}
+        """The package in each bundle of that catalogue."""
 
     async def sync(self, catalogue: Catalogue) -> None:
         """Hold what the catalogue lists, and let go of the rest once no request uses it.
 
         Bundles that are no good are noted as refused. Returns when each was tried; those that take long come later.
         """
-        self._packages = {entry.bundle: entry.package for entry in catalogue.entries}
-        wanted: dict[str, list[Entry]] = {}
+        self._packages = {entry.bundle_digest: entry.package_digest for entry in catalogue.entries}
+        wanted: dict[BundleDigest, list[Entry]] = {}
         for entry in catalogue.entries:
-            if not self._lease.is_revoked(entry.package):
-                wanted.setdefault(entry.bundle, []).append(entry)
+            if not self._lease.is_revoked(entry.package_digest):
+                wanted.setdefault(entry.bundle_digest, []).append(entry)
         for bundle in self._held.keys() - wanted.keys():
             self._let_go(bundle)
         self._refused = {bundle: why for bundle, why in self._refused.items() if bundle in wanted}
@@ -122,7 +123,7 @@ class Holdings:
         for entry in news:
             self._arrivals.start(entry)
         self._offers.judge(self._is_at_hand)
-        await self._arrivals.tried([entry.bundle for entry in news], PATIENCE_S)
+        await self._arrivals.tried([entry.bundle_digest for entry in news], PATIENCE_S)
 
     def let_go_revoked(self) -> None:
         """End every request that runs on a revoked bundle, and drop its files, weights, keys and values."""
@@ -138,7 +139,7 @@ class Holdings:
         Raises AdapterRejected (refused here, and why), AdapterNotFound, AdapterUnavailable or CacheFull, with the
         bundle in ``.bundle``.
         """
-        digests: dict[str, str] = {}
+        digests: dict[BundleDigest, WeightsDigest] = {}
         bundles = dict.fromkeys(bundle for mix in mixes for bundle, _ in mix)
         with self._uses.of(bundles) as ended:
             try:
@@ -151,7 +152,7 @@ class Holdings:
                 for digest in digests.values():
                     self._loader.unpin(digest)
 
-    async def warm(self, bundles: Sequence[str]) -> None:
+    async def warm(self, bundles: Sequence[BundleDigest]) -> None:
         """Bring bundles to the device as far as there is room, the first of them last, so that it stays.
 
         Those that are on their way are waited for, for a while.
@@ -163,15 +164,15 @@ class Holdings:
             except AdaptrixError as error:
                 logger.info("bundle %s was not brought to the device ahead: %s", bundle, error.message)
 
-    def residency(self) -> dict[str, str]:
+    def residency(self) -> dict[BundleDigest, str]:
         """Where the weights of each held bundle are: device, host or disk."""
         return {bundle: self._loader.residency(bundle) for bundle in self._held}
 
-    def report(self) -> tuple[dict[str, Holding], dict[str, Refusal]]:
+    def report(self) -> tuple[dict[BundleDigest, Holding], dict[BundleDigest, Refusal]]:
         """What is held and what was refused, by bundle."""
         held = {
             bundle: Holding(
-                adapter.digest,
+                adapter.weights_digest,
                 signer_of(adapter),
                 self._loader.residency(bundle),
                 adapter.warnings,
@@ -192,33 +193,33 @@ class Holdings:
         return self._offers.verdicts(self._objection)
 
     def _objection(self, entry: Entry) -> Refusal | None:
-        if self._lease.is_revoked(entry.package):
-            return Refusal("adapter_revoked", self._lease.reason(entry.package))
-        return self._unavailable(entry.bundle) if self._breakers.is_open(entry.bundle) else None
+        if self._lease.is_revoked(entry.package_digest):
+            return Refusal("adapter_revoked", self._lease.reason(entry.package_digest))
+        return self._unavailable(entry.bundle_digest) if self._breakers.is_open(entry.bundle_digest) else None
 
-    def _unavailable(self, bundle: str) -> Refusal:
+    def _unavailable(self, bundle: BundleDigest) -> Refusal:
         return Refusal(self._breakers.cause(bundle), self._breakers.unavailable(bundle).message, is_final=False)
 
-    def _is_at_hand(self, bundle: str) -> bool:
+    def _is_at_hand(self, bundle: BundleDigest) -> bool:
         return bundle in self._held and bundle not in self._draining
 
     def _wishes(self, mix: BundleMix) -> list[tuple[SamplingDefaults | None, float]]:
         return [(self._held[bundle].metadata.sampling, weight) for bundle, weight in mix]
 
     def _is_news(self, entry: Entry) -> bool:
-        if self._is_at_hand(entry.bundle):
+        if self._is_at_hand(entry.bundle_digest):
             return False
-        if entry.bundle in self._arrivals.bundles():
+        if entry.bundle_digest in self._arrivals.bundles():
             return entry.revision not in self._revisions
         return entry.revision not in self._tried
 
-    async def _require(self, bundle: str) -> None:
+    async def _require(self, bundle: BundleDigest) -> None:
         try:
             await self._arrivals.landed(bundle)
         except AdapterUnavailable as error:
             raise _about(error, bundle) from None
         try:
-            self._lease.check(self._packages.get(bundle, ""))
+            self._lease.check(self._packages.get(bundle))
         except AdapterRejected as error:
             raise _about(error, bundle) from None
         if bundle in self._refused:
@@ -227,9 +228,9 @@ class Holdings:
         if not self._is_at_hand(bundle):
             raise _about(AdapterNotFound(f"this replica does not hold bundle {bundle}; it was unloaded"), bundle)
 
-    async def _pin(self, bundle: str) -> str:
+    async def _pin(self, bundle: BundleDigest) -> WeightsDigest:
         """Pin a held bundle and return its weights digest; it is read from disk again if it was evicted."""
-        digest = self._held[bundle].digest
+        digest = self._held[bundle].weights_digest
         if self._loader.pin_at_once(digest):
             self._breakers.forget(bundle)
             return digest
@@ -256,7 +257,7 @@ class Holdings:
 
         Raises what may be better the next time.
         """
-        if (draining := self._draining.get(entry.bundle)) is not None:
+        if (draining := self._draining.get(entry.bundle_digest)) is not None:
             await draining
         try:
             adapter = await self._loaded(entry)
@@ -264,70 +265,70 @@ class Holdings:
             if error.code in NOT_ITS_FAULT:
                 raise
             logger.warning("adapter %s refused: %s: %s", entry.identity, error.code, error.message)
-            refusal = self._refused[entry.bundle] = Refusal(error.code, error.message)
-            self._tried |= {entry.revision, *(other.revision for other in self._wanted.get(entry.bundle, ()))}
-            self._offers.refused(entry.bundle, refusal)
+            refusal = self._refused[entry.bundle_digest] = Refusal(error.code, error.message)
+            self._tried |= {entry.revision, *(other.revision for other in self._wanted.get(entry.bundle_digest, ()))}
+            self._offers.refused(entry.bundle_digest, refusal)
             return
-        self._refused.pop(entry.bundle, None)
-        self._held[entry.bundle] = adapter
+        self._refused.pop(entry.bundle_digest, None)
+        self._held[entry.bundle_digest] = adapter
         self._offers.accepted(entry, adapter)
-        logger.info("adapter %s held, bundle %s", entry.identity, entry.bundle)
+        logger.info("adapter %s held, bundle %s", entry.identity, entry.bundle_digest)
         self._offers.judge(self._is_at_hand)
         self.let_go_revoked()  # it may have been revoked while it was on its way
 
     async def _loaded(self, entry: Entry) -> Adapter:
         """What was begun before is waited for: a directory must not be written by two threads."""
-        loading = self._loading.get(entry.bundle)
+        loading = self._loading.get(entry.bundle_digest)
         if loading is None:
-            files = await self._fetch(entry.bundle)
+            files = await self._fetch(entry.bundle_digest)
             loading = asyncio.ensure_future(in_own_thread(self._accept, entry, files))
-            self._loading[entry.bundle] = loading
+            self._loading[entry.bundle_digest] = loading
         try:
             return await asyncio.shield(loading)
         finally:
             if loading.done():
-                self._loading.pop(entry.bundle, None)
+                self._loading.pop(entry.bundle_digest, None)
 
-    def _abandon(self, bundle: str) -> None:
+    def _abandon(self, bundle: BundleDigest) -> None:
         """Undo a load that is still under way, when it ends."""
         loading = self._loading.pop(bundle, None)
         if loading is not None:
             loading.add_done_callback(lambda done: None if done.exception() else self._discard(bundle))
 
-    def _discard(self, bundle: str) -> None:
+    def _discard(self, bundle: BundleDigest) -> None:
         if bundle not in self._held and bundle not in self._wanted:
             self._loader.unload(bundle)
             shutil.rmtree(self._dir / bundle)
 
     def _accept(self, entry: Entry, files: Mapping[str, bytes]) -> Adapter:
         snapshot = Snapshot(entry.name, files)
-        if (snapshot.bundle_digest, snapshot.package_digest) != (entry.bundle, entry.package):
+        if (snapshot.bundle_digest, snapshot.package_digest) != (entry.bundle_digest, entry.package_digest):
             raise AdapterRejected(
                 f"{entry.identity}: the store sent bundle {snapshot.bundle_digest} of package "
-                f"{snapshot.package_digest}, not {entry.bundle} of {entry.package}",
+                f"{snapshot.package_digest}, not {entry.bundle_digest} of {entry.package_digest}",
                 code="wrong_package",
             )
         # The directory bears the adapter's name because messages about it do.
-        directory = self._dir / entry.bundle / entry.name
+        directory = self._dir / entry.bundle_digest / entry.name
         write_directory(directory, files)
         try:
-            return self._loader.load(directory, alias=entry.bundle)
+            return self._loader.load(directory, alias=entry.bundle_digest)
         except BaseException:
             shutil.rmtree(directory.parent)
             raise
 
     def _verify_again(self, entry: Entry) -> Adapter:
         """The replica's own copy, by today's keys."""
-        (directory,) = (self._dir / entry.bundle).iterdir()
+        (directory,) = (self._dir / entry.bundle_digest).iterdir()
         return self._loader.verify(directory)
 
-    def _let_go(self, bundle: str) -> None:
+    def _let_go(self, bundle: BundleDigest) -> None:
         if bundle not in self._draining:
             self._draining[bundle] = asyncio.create_task(self._drain(bundle))
 
-    async def _drain(self, bundle: str) -> None:
+    async def _drain(self, bundle: BundleDigest) -> None:
         """Refuse new requests, wait until the running ones have ended, then forget the files."""
-        digest, package = self._held[bundle].digest, self._held[bundle].package_digest
+        digest, package = self._held[bundle].weights_digest, self._held[bundle].package_digest
         try:
             self._loader.unload(bundle)
             while not _is_gone(self._loader, digest):
@@ -339,16 +340,17 @@ class Holdings:
             del self._held[bundle], self._draining[bundle]
 
 
-def _is_gone(loader: DynamicLoader, digest: str) -> bool:
+def _is_gone(loader: DynamicLoader, weights_digest: WeightsDigest) -> bool:
     """Whether an unloaded adapter is freed, or another bundle of equal weights keeps it."""
-    return digest not in loader.get_memory_usage()["adapters"] or digest in loader.loaded_names().values()
+    kept = weights_digest in loader.loaded_names().values()
+    return kept or weights_digest not in loader.get_memory_usage()["adapters"]
 
 
-def _revoked(lease: RevocationLease, bundle: str) -> AdapterRejected:
-    return AdapterRejected(lease.reason(bundle), code="adapter_revoked")
+def _revoked(lease: RevocationLease, package: PackageDigest) -> AdapterRejected:
+    return AdapterRejected(lease.reason(package), code="adapter_revoked")
 
 
-def _about(error: AdaptrixError, bundle: str) -> AdaptrixError:
+def _about(error: AdaptrixError, bundle: BundleDigest) -> AdaptrixError:
     """The same error, saying which bundle it is about (see `generation/generation.py`)."""
     error.bundle = bundle  # type: ignore[attr-defined]
     return error

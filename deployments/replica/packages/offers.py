@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 
 from adaptrix_core.adapters import Adapter
+from adaptrix_core.digests import BundleDigest
 from adaptrix_core.errors import AdaptrixError
 from deployments.shared.own_thread import in_own_thread
 from deployments.shared.wire import Entry, Refusal, Signer, Verdict
@@ -46,16 +47,16 @@ class Offers:
         """This offer's bundle was just verified, and is good."""
         self._verdicts[entry.revision] = Verdict(None, signer_of(adapter))
 
-    def refused(self, bundle: str, refusal: Refusal) -> None:
+    def refused(self, bundle: BundleDigest, refusal: Refusal) -> None:
         """A bundle was just verified, and is not good, whoever offers it."""
         for entry in self._staged.values():
-            if entry.bundle == bundle:
+            if entry.bundle_digest == bundle:
                 self._verdicts[entry.revision] = Verdict(refusal)
 
-    def judge(self, is_held: Callable[[str], bool]) -> None:
+    def judge(self, is_held: Callable[[BundleDigest], bool]) -> None:
         """Begin to verify again what is held already and still has no verdict."""
         for revision, entry in self._staged.items():
-            if revision not in self._verdicts and revision not in self._judging and is_held(entry.bundle):
+            if revision not in self._verdicts and revision not in self._judging and is_held(entry.bundle_digest):
                 self._judging[revision] = asyncio.create_task(self._judge(entry))
 
     def verdicts(self, refusal_of: Callable[[Entry], Refusal | None]) -> Mapping[str, Verdict]:

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 
 from adaptrix_core.adapters.package.snapshot import Snapshot
+from adaptrix_core.digests import BundleDigest
 from adaptrix_core.errors import AdapterRejected
 from deployments.shared.own_thread import in_own_thread
 
@@ -22,13 +23,17 @@ Files = Mapping[str, bytes]
 class PackageSource:
     """The store first, then the shared directory."""
 
-    def __init__(self, ask_store: Callable[[str], Awaitable[Files]], ask_directory: Callable[[str], Snapshot]) -> None:
+    def __init__(
+        self,
+        ask_store: Callable[[BundleDigest], Awaitable[Files]],
+        ask_directory: Callable[[BundleDigest], Snapshot],
+    ) -> None:
         self._ask_store = ask_store
         self._ask_directory = ask_directory
-        self._reading: dict[str, asyncio.Task[Snapshot]] = {}
+        self._reading: dict[BundleDigest, asyncio.Task[Snapshot]] = {}
         """Reads of the shared directory; one that hangs is waited for again, not begun again."""
 
-    async def fetch(self, bundle: str) -> Files:
+    async def fetch(self, bundle: BundleDigest) -> Files:
         """The files of a bundle. Raises what the store raised, where the shared directory has no better answer."""
         try:
             return await self._checked(await self._ask_store(bundle), bundle)
@@ -41,14 +46,14 @@ class PackageSource:
                 logger.warning("nor did the shared directory: %s", other)
             raise
 
-    async def _read(self, bundle: str) -> Snapshot:
+    async def _read(self, bundle: BundleDigest) -> Snapshot:
         reading = self._reading.get(bundle)
         if reading is None:
             reading = self._reading[bundle] = asyncio.create_task(in_own_thread(self._ask_directory, bundle))
             reading.add_done_callback(lambda _: self._reading.pop(bundle))
         return await asyncio.shield(reading)
 
-    async def _checked(self, files: Files, bundle: str) -> Files:
+    async def _checked(self, files: Files, bundle: BundleDigest) -> Files:
         digest = await in_own_thread(lambda: Snapshot("", files).bundle_digest)
         if digest != bundle:
             raise AdapterRejected(f"asked for bundle {bundle}, got {digest}", code="wrong_package")

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 
+from adaptrix_core.digests import BundleDigest
 from adaptrix_core.errors import AdapterUnavailable
 from deployments.replica.packages.circuit_breakers import Breakers
 from deployments.shared.wire import Entry
@@ -33,16 +34,16 @@ class Arrivals:
         self._bring = bring
         self._breakers = breakers
         self._try_limit_s = try_limit_s
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._tasks: dict[BundleDigest, asyncio.Task[None]] = {}
         self._room = asyncio.Semaphore(TRIES_AT_ONCE)
         self._changed = asyncio.Event()
 
     def start(self, entry: Entry) -> None:
         """Begin to bring a bundle."""
-        self.stop(entry.bundle)
-        self._tasks[entry.bundle] = asyncio.create_task(self._keep_trying(entry))
+        self.stop(entry.bundle_digest)
+        self._tasks[entry.bundle_digest] = asyncio.create_task(self._keep_trying(entry))
 
-    def stop(self, bundle: str) -> None:
+    def stop(self, bundle: BundleDigest) -> None:
         """Nobody wants it any more."""
         task = self._tasks.pop(bundle, None)
         if task is not None:
@@ -50,18 +51,18 @@ class Arrivals:
         self._breakers.forget(bundle)
         self._notify()
 
-    def bundles(self) -> list[str]:
+    def bundles(self) -> list[BundleDigest]:
         """What is on its way."""
         return list(self._tasks)
 
-    async def tried(self, bundles: Iterable[str], timeout_s: float) -> None:
+    async def tried(self, bundles: Iterable[BundleDigest], timeout_s: float) -> None:
         """Return once each of these was settled or has failed once, or after ``timeout_s``."""
         wanted = set(bundles)
         await self._until(
             lambda: not any(p in self._tasks and not self._breakers.has_failed(p) for p in wanted), timeout_s
         )
 
-    async def landed(self, bundle: str) -> None:
+    async def landed(self, bundle: BundleDigest) -> None:
         """Return once a bundle is settled, at once where it is not on its way. Raises AdapterUnavailable."""
         self._breakers.check(bundle)
         if bundle not in self._tasks:
@@ -77,7 +78,7 @@ class Arrivals:
             )
 
     async def _keep_trying(self, entry: Entry) -> None:
-        bundle = entry.bundle
+        bundle = entry.bundle_digest
         while True:
             try:
                 async with self._room, asyncio.timeout(self._try_limit_s):

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from adaptrix_core.digests import BundleDigest
 from adaptrix_core.errors import AdaptrixError
 
 
@@ -13,10 +14,10 @@ class BundleUses:
     """Running requests by bundle. One event loop."""
 
     def __init__(self) -> None:
-        self._running: dict[str, set[asyncio.Future[None]]] = {}
+        self._running: dict[BundleDigest, set[asyncio.Future[None]]] = {}
 
     @contextmanager
-    def of(self, bundles: Iterable[str]) -> Iterator[asyncio.Future[None]]:
+    def of(self, bundles: Iterable[BundleDigest]) -> Iterator[asyncio.Future[None]]:
         """A request that uses these bundles for as long as the context lasts; `end` sets its error on the future."""
         used = set(bundles)
         ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -31,7 +32,7 @@ class BundleUses:
                 if not self._running[bundle]:
                     del self._running[bundle]
 
-    def end(self, bundle: str, error: AdaptrixError) -> None:
+    def end(self, bundle: BundleDigest, error: AdaptrixError) -> None:
         """Tell every running request that uses ``bundle`` that it is over."""
         for ended in self._running.get(bundle, ()):
             if not ended.done():

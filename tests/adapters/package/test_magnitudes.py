@@ -65,7 +65,7 @@ def test_a_base_in_float16_leaves_less_room(tmp_path, make_base, make_weights):
     loud = LoraWeights({POINT: PointWeights(values.lora_a, values.lora_b, 1e4)})
     write_package(tmp_path / "a", describe(loud, base.info, "a"), loud)
     off = TrustPolicy("off")
-    assert read_package(tmp_path / "a", base.info, base.points, trust=off).digest == loud.digest
+    assert read_package(tmp_path / "a", base.info, base.points, trust=off).weights_digest == loud.weights_digest
     with pytest.raises(AdapterRejected, match="float16"):
         read_package(tmp_path / "a", replace(base.info, dtype="float16"), base.points, trust=off)
 

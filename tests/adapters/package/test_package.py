@@ -29,7 +29,7 @@ def test_weights_survive_a_round_trip_bit_for_bit(tmp_path, base, make_weights, 
     weights = make_weights(base, dtype=dtype)
     written = write_package(tmp_path / "a", describe(weights, base.info, "a", description="x"), weights)
     adapter = read_package(tmp_path / "a", base.info, base.points, trust=OFF)
-    assert adapter.digest == weights.digest
+    assert adapter.weights_digest == weights.weights_digest
     assert adapter.metadata == written
     for point, values in weights.points.items():
         loaded = adapter.weights.points[point]
@@ -45,7 +45,7 @@ def test_invocation_tokens_survive_and_change_the_digest(tmp_path, base, make_we
     write_package(tmp_path / "a", describe(activated, base.info, "a"), activated)
     adapter = read_package(tmp_path / "a", base.info, base.points, trust=OFF)
     assert adapter.weights.invocation_tokens == (5, 6, 7)
-    assert adapter.digest != plain.digest
+    assert adapter.weights_digest != plain.weights_digest
 
 
 def test_weights_that_share_memory_are_written(tmp_path, base, make_weights):
@@ -73,7 +73,7 @@ def test_rewriting_drops_layers_of_the_old_version(tmp_path, base, make_weights)
     old, new = make_weights(base), make_weights(base, [(3, "mlp.down_proj")], seed=1)
     write_package(tmp_path / "a", describe(old, base.info, "a"), old)
     write_package(tmp_path / "a", describe(new, base.info, "a"), new)
-    assert read_package(tmp_path / "a", base.info, base.points, trust=OFF).digest == new.digest
+    assert read_package(tmp_path / "a", base.info, base.points, trust=OFF).weights_digest == new.weights_digest
     assert not (tmp_path / "a" / "layer_1.safetensors").exists()
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
 

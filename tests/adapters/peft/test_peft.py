@@ -123,14 +123,14 @@ def test_parts_with_their_own_rank_and_a_are_stacked_block_by_block(tmp_path, ma
         (1, "self_attn.v_proj"): 2,
     }
     if same_scaling:
-        assert again.digest == weights.digest
+        assert again.weights_digest == weights.weights_digest
     assert_equal_logits(our_logits(base, again), our_logits(base, weights), base)
 
 
 def test_an_arbitrary_set_of_points_survives_export(tmp_path, base, make_weights):
     weights = make_weights(base, [(0, "self_attn.q_proj"), (2, "mlp.down_proj"), (3, "self_attn.q_proj")])
     export_peft(weights, base, tmp_path / "out")
-    assert import_peft(tmp_path / "out", base, "x")[1].digest == weights.digest
+    assert import_peft(tmp_path / "out", base, "x")[1].weights_digest == weights.weights_digest
     loaded = PeftModel.from_pretrained(copy.deepcopy(base.module), tmp_path / "out").eval()
     with torch.inference_mode():
         assert_equal_logits(our_logits(base, weights), loaded(TOKENS).logits[0], base)
@@ -282,8 +282,8 @@ def test_under_off_a_peft_directory_loads_as_it_is_and_under_warn_with_a_warning
     off = AdapterManager(tmp_path, base, TrustPolicy("off"))
     adapter = off.load_adapter(plain)
     assert (adapter.name, adapter.signer) == ("peft", None)
-    assert adapter.digest == import_peft(plain, base, "x")[1].digest
-    assert off.load_adapter("peft").digest == adapter.digest, "also by name, under the root"
+    assert adapter.weights_digest == import_peft(plain, base, "x")[1].weights_digest
+    assert off.load_adapter("peft").weights_digest == adapter.weights_digest, "also by name, under the root"
     warn = AdapterManager(tmp_path, base, TrustPolicy("warn", tmp_path / "keys"))
     assert any(w.startswith("signature_missing") for w in warn.load_adapter(plain).warnings)
 
@@ -293,6 +293,6 @@ def test_an_imported_adapter_saved_and_signed_loads_under_require(plain, base, t
     manager = AdapterManager(tmp_path / "adapters", base, signer.trust)
     manager.save_adapter(metadata, weights, private_key=signer.private)
     adapter = manager.load_adapter("my-lora-v2")
-    assert (adapter.digest, adapter.signer) == (weights.digest, "release")
+    assert (adapter.weights_digest, adapter.signer) == (weights.weights_digest, "release")
     assert not is_peft_directory(manager.path_of("my-lora-v2"))
     assert is_peft_directory(plain)

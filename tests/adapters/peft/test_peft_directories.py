@@ -237,4 +237,4 @@ def test_a_directory_written_from_a_snapshot_makes_the_same_snapshot(spoken, tmp
 def test_fields_that_say_nothing_of_the_result_are_accepted(plain: Path, base: BaseModel, field: dict) -> None:
     before = import_peft(plain, base, "x")[1]
     edit_config(plain, **field)
-    assert import_peft(plain, base, "x")[1].digest == before.digest
+    assert import_peft(plain, base, "x")[1].weights_digest == before.weights_digest

@@ -117,7 +117,7 @@ def test_the_least_recently_used_adapter_leaves_host_and_device_together(make_lo
     loader.load("a1")
     loader.load("a2")
     assert [loader.residency(name) for name in ("a0", "a1", "a2")] == ["disk", "host", "host"]
-    assert first.digest not in injector.get_active_adapters()
+    assert first.weights_digest not in injector.get_active_adapters()
 
 
 def test_a_failed_load_changes_nothing_even_when_memory_is_full(make_loader, manager, injector):
@@ -135,14 +135,14 @@ def test_a_failed_load_changes_nothing_even_when_memory_is_full(make_loader, man
 def test_pinned_adapters_stay_and_the_refusal_names_both_numbers(make_loader, injector):
     loader = make_loader(host=2)
     for name in ("a0", "a1"):
-        loader.pin(loader.load(name).digest)
+        loader.pin(loader.load(name).weights_digest)
     before = state(loader, injector)
     with pytest.raises(CacheFull) as refused:
         loader.load("a2")
     assert f"{2 * ONE} bytes" in refused.value.message
     assert f"; {ONE} more" in refused.value.message
     assert state(loader, injector) == before
-    loader.unpin(loader.load("a0").digest)
+    loader.unpin(loader.load("a0").weights_digest)
     assert loader.load("a2").name == "a2"
     assert loader.residency("a0") == "disk"
 
@@ -151,21 +151,21 @@ def test_pinning_what_is_resident_reads_nothing_and_what_is_not_is_left_alone(ma
     loader = make_loader(host=1)
     first, second = loader.load("a0"), loader.load("a1")
     manager.reads.clear()
-    assert not loader.pin_at_once(first.digest)
-    assert loader.pin_at_once(second.digest)
+    assert not loader.pin_at_once(first.weights_digest)
+    assert loader.pin_at_once(second.weights_digest)
     with pytest.raises(CacheFull):
         loader.load("a0")  # the only place is pinned
     with loader._lock, ThreadPoolExecutor(1) as pool:  # another thread puts something on the device
-        assert not pool.submit(loader.pin_at_once, second.digest).result(30)
-    loader.unpin(second.digest)
+        assert not pool.submit(loader.pin_at_once, second.weights_digest).result(30)
+    loader.unpin(second.weights_digest)
     assert manager.reads == ["a0"]
-    loader.pin(first.digest)
+    loader.pin(first.weights_digest)
     assert loader.residency("a1") == "disk"
 
 
 def test_slots_come_all_or_nothing(make_loader, injector):
     loader = make_loader(device=2)
-    digests = [loader.load(name).digest for name in NAMES[:3]]
+    digests = [loader.load(name).weights_digest for name in NAMES[:3]]
     assert loader.acquire_slots([digests[0]])
     assert not loader.acquire_slots([digests[1], digests[2]])
     assert set(injector.get_active_adapters()) == {digests[0]}
@@ -179,7 +179,7 @@ def test_slots_come_all_or_nothing(make_loader, injector):
 
 def test_a_mix_wider_than_the_device_is_refused_with_both_numbers(make_loader):
     loader = make_loader(device=2)
-    digests = [loader.load(name).digest for name in NAMES[:3]]
+    digests = [loader.load(name).weights_digest for name in NAMES[:3]]
     for attempt in (loader.check_fits, loader.acquire_slots):
         with pytest.raises(CacheFull) as refused:
             attempt(digests)
@@ -191,7 +191,7 @@ def test_a_mix_wider_than_the_device_is_refused_with_both_numbers(make_loader):
 def test_by_default_three_of_the_largest_adapter_fit_whatever_the_device_has(manager, injector, monkeypatch):
     monkeypatch.setattr("adaptrix_core.adapters.residency.device_slots.device_memory", lambda device: 10 * ONE)
     loader = DynamicLoader(manager, injector, preload=False)
-    digests = [loader.load(name).digest for name in NAMES[:4]]
+    digests = [loader.load(name).weights_digest for name in NAMES[:4]]
     assert loader.acquire_slots(digests[:3])
     with pytest.raises(CacheFull):
         loader.check_fits(digests)
@@ -211,7 +211,7 @@ class TightInjector(LayerInjector):
 def test_out_of_memory_evicts_the_least_recently_used_and_else_waits(manager, base):
     injector = TightInjector(base)
     loader = DynamicLoader(manager, injector, host_budget_bytes=9 * ONE, device_budget_bytes=9 * ONE, preload=False)
-    digests = [loader.load(name).digest for name in NAMES[:4]]
+    digests = [loader.load(name).weights_digest for name in NAMES[:4]]
     loader.preload_adapters(["a0", "a1"])
     assert loader.acquire_slots([digests[2]])
     assert set(injector.get_active_adapters()) == {digests[1], digests[2]}
@@ -229,7 +229,7 @@ def test_out_of_memory_evicts_the_least_recently_used_and_else_waits(manager, ba
 
 def test_unloading_in_use_refuses_new_requests_at_once_and_frees_with_the_last_pin(make_loader, injector):
     loader = make_loader()
-    digest = loader.load("a0").digest
+    digest = loader.load("a0").weights_digest
     loader.pin(digest)
     assert loader.acquire_slots([digest])
     assert loader.unload("a0") is False
@@ -246,10 +246,10 @@ def test_unloading_in_use_refuses_new_requests_at_once_and_frees_with_the_last_p
 
 def test_an_adapter_loaded_again_while_it_drains_stays(make_loader):
     loader = make_loader()
-    digest = loader.load("a0").digest
+    digest = loader.load("a0").weights_digest
     loader.pin(digest)
     loader.unload("a0")
-    assert loader.load("a0").digest == digest
+    assert loader.load("a0").weights_digest == digest
     loader.unpin(digest)
     assert loader.residency("a0") == "host"
 
@@ -269,11 +269,11 @@ def test_weights_under_two_names_are_held_once_and_freed_with_the_second(make_lo
 
 def test_a_name_in_use_for_other_weights_is_not_taken_over(make_loader, manager):
     loader = make_loader()
-    digest = loader.load(manager.path_of("a0"), alias="mine").digest
+    digest = loader.load(manager.path_of("a0"), alias="mine").weights_digest
     with pytest.raises(AdapterExists):
         loader.load(manager.path_of("a1"), alias="mine")
-    assert loader.load("mine").digest == digest
-    assert loader.load(manager.path_of("a0"), alias="mine").digest == digest
+    assert loader.load("mine").weights_digest == digest
+    assert loader.load(manager.path_of("a0"), alias="mine").weights_digest == digest
 
 
 def test_two_loads_of_one_name_at_once_leave_one_of_them(make_loader, manager):
@@ -287,12 +287,12 @@ def test_two_loads_of_one_name_at_once_leave_one_of_them(make_loader, manager):
         errors = [future.exception() for future in futures]
     assert sorted(type(error) for error in errors if error) == [AdapterExists]
     winner = futures[errors.index(None)].result()
-    assert loader.load("mine").digest == winner.digest
+    assert loader.load("mine").weights_digest == winner.weights_digest
 
 
 def test_an_evicted_alias_is_read_again_from_where_it_came(make_loader, manager):
     loader = make_loader(host=1)
-    digest = loader.load(manager.path_of("a0"), alias="mine").digest
+    digest = loader.load(manager.path_of("a0"), alias="mine").weights_digest
     loader.load("a1")
     assert loader.residency("mine") == "disk"
     loader.pin(digest)
@@ -322,8 +322,8 @@ def test_the_usual_follower_is_loaded_ahead_but_only_into_free_memory(make_loade
     loader.load("a4")
     loader.cleanup_unused_adapters()
     for name in ("a2", "a3", "a4"):
-        loader.pin(loader.load(name).digest)
-    loader.pin(loader.load("a5").digest)
+        loader.pin(loader.load(name).weights_digest)
+    loader.pin(loader.load("a5").weights_digest)
     assert loader.get_memory_usage()["host"]["used_bytes"] == 4 * ONE
     loader.close()
     assert {loader.residency(name) for name in ("a2", "a3", "a4", "a5")} == {"host"}
@@ -333,10 +333,10 @@ def test_switching_puts_the_new_on_the_device_and_takes_the_old_off_unless_in_us
     loader = make_loader()
     old = loader.preload_adapters(["a0"])[0]
     new = loader.switch_adapter("a1", replaces="a0")
-    assert set(injector.get_active_adapters()) == {new.digest}
-    loader.acquire_slots([new.digest])
+    assert set(injector.get_active_adapters()) == {new.weights_digest}
+    loader.acquire_slots([new.weights_digest])
     loader.switch_adapter("a0", replaces="a1")
-    assert set(injector.get_active_adapters()) == {old.digest, new.digest}
+    assert set(injector.get_active_adapters()) == {old.weights_digest, new.weights_digest}
     before = state(loader, injector)
     with pytest.raises(AdapterNotFound):
         loader.switch_adapter("nobody", replaces="a0")
@@ -348,7 +348,7 @@ def test_switching_puts_the_new_on_the_device_and_takes_the_old_off_unless_in_us
 def test_cleanup_frees_what_is_not_in_use_and_names_it(make_loader, injector):
     loader = make_loader()
     loader.preload_adapters(["a0", "a1"])
-    loader.pin(loader.load("a2").digest)
+    loader.pin(loader.load("a2").weights_digest)
     assert sorted(loader.cleanup_unused_adapters()) == ["a0@1.0.0", "a1@1.0.0"]
     assert injector.get_active_adapters() == {}
     assert [loader.residency(name) for name in ("a0", "a1", "a2")] == ["disk", "disk", "host"]
@@ -364,7 +364,7 @@ def test_accounts_agree_after_thousands_of_random_calls_from_many_threads(make_l
             pinned: list[str] = []
             try:
                 for name in names:
-                    digest = loader.load(name).digest
+                    digest = loader.load(name).weights_digest
                     loader.pin(digest)
                     pinned.append(digest)
                 if loader.acquire_slots(pinned):

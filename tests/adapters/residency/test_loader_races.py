@@ -45,7 +45,7 @@ def write(tmp_path: Path, base: BaseModel, make_weights: Callable) -> Callable[.
         weights = make_weights(base, seed=seed)
         where = tmp_path / "adapters" / (directory or name)
         write_package(where, describe(weights, base.info, name, version=version), weights)
-        return str(weights.digest)
+        return str(weights.weights_digest)
 
     return write
 
@@ -101,8 +101,8 @@ def test_a_name_given_to_new_weights_while_the_old_are_read_again_keeps_the_new(
     loader.unload("tenant")
     new = loader.load(tmp_path / "adapters" / "other", alias="tenant")
     manager.go_on.set()
-    assert reading.result(WAIT_S).digest == new.digest != evicted
-    assert loader.loaded_names()["tenant"] == new.digest
+    assert reading.result(WAIT_S).weights_digest == new.weights_digest != evicted
+    assert loader.loaded_names()["tenant"] == new.weights_digest
 
 
 @pytest.mark.parametrize("ask", ["load", "pin"])
@@ -127,9 +127,9 @@ def test_a_path_is_read_anew_though_an_older_read_of_it_has_not_ended(
     reading = begin(manager, pool, path, loader.load, path, "before")
     new = write("mine", 2)
     loading = pool.submit(loader.load, path, "after")
-    assert loading.result(WAIT_S).digest == new
+    assert loading.result(WAIT_S).weights_digest == new
     manager.go_on.set()
-    assert reading.result(WAIT_S).digest == old
+    assert reading.result(WAIT_S).weights_digest == old
     assert loader.loaded_names() == {"before": old, "after": new}
 
 
@@ -141,8 +141,8 @@ def test_a_version_asked_for_by_number_is_that_version_though_a_newer_one_came(
     loader.load("mine")
     loader.load("other")  # which takes the place of the first
     second = write("mine", 2, "2.0.0", "mine@2.0.0")
-    assert loader.load("mine@1.0.0").digest == first
-    assert loader.load("mine").digest == second
+    assert loader.load("mine@1.0.0").weights_digest == first
+    assert loader.load("mine").weights_digest == second
 
 
 def test_a_version_of_one_of_two_names_with_equal_weights_is_answered(
@@ -150,4 +150,4 @@ def test_a_version_of_one_of_two_names_with_equal_weights_is_answered(
 ) -> None:
     assert write("mine", 1) == write("other", 1)
     for name in ("mine", "other", "mine@1.0.0", "other@1.0.0"):
-        assert loader.load(name).digest == loader.loaded_names()["mine"]
+        assert loader.load(name).weights_digest == loader.loaded_names()["mine"]

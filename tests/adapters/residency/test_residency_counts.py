@@ -25,7 +25,7 @@ def make_loader(directory: Path, base, make_weights, host: int, device: int) -> 
 
 def test_hits_loads_and_evictions_on_the_device(tmp_path, base, make_weights) -> None:
     loader, names = make_loader(tmp_path / "adapters", base, make_weights, host=3, device=1)
-    first, second = (loader.load(name).digest for name in names[:2])
+    first, second = (loader.load(name).weights_digest for name in names[:2])
     for digest in (first, first, second):
         assert loader.acquire_slots([digest])
         if digest == second:
@@ -44,7 +44,7 @@ def test_an_adapter_evicted_from_the_host_leaves_the_device_too_and_is_found_on_
     tmp_path, base, make_weights
 ) -> None:
     loader, names = make_loader(tmp_path / "adapters", base, make_weights, host=1, device=1)
-    first = loader.load(names[0]).digest
+    first = loader.load(names[0]).weights_digest
     assert loader.acquire_slots([first])
     loader.release_slots([first])
     loader.load(names[1])
@@ -56,7 +56,7 @@ def test_an_adapter_evicted_from_the_host_leaves_the_device_too_and_is_found_on_
 
 def test_what_is_unloaded_is_forgotten_and_not_evicted(tmp_path, base, make_weights) -> None:
     loader, names = make_loader(tmp_path / "adapters", base, make_weights, host=1, device=1)
-    digest = loader.load(names[0]).digest
+    digest = loader.load(names[0]).weights_digest
     assert loader.unload(names[0])
     assert digest not in loader.residency_counts()
 
@@ -65,7 +65,7 @@ def test_watchers_are_told_in_the_call_that_changes_residency(tmp_path, base, ma
     loader, names = make_loader(tmp_path / "adapters", base, make_weights, host=2, device=1)
     seen: list[list[str]] = []
     loader.watch_residency(lambda: seen.append([loader.residency(name) for name in names[:3]]))
-    digests = [loader.load(name).digest for name in names[:2]]
+    digests = [loader.load(name).weights_digest for name in names[:2]]
     assert seen, "what came to host memory is told"
     for change in (
         lambda: loader.acquire_slots([digests[0]]),

@@ -163,7 +163,7 @@ def test_equal_weights_vouch_for_no_unsigned_copy(catalogue, base):
     with pytest.raises(AdapterRejected) as caught:
         loader.load(copy, "copied")
     assert caught.value.code == "signature_missing"
-    assert loader.load("maths").digest == good.digest
+    assert loader.load("maths").weights_digest == good.weights_digest
 
 
 def test_transfers_that_cannot_be_read_are_an_error_and_not_none(tmp_path):

@@ -14,7 +14,7 @@ def answer(first_token_s: float, duration_s: float, num_tokens: int) -> Answer:
     return Answer(
         text="x",
         adapter="base",
-        digest=None,
+        package_digests=None,
         route_score=None,
         finish_reason="length",
         num_prompt_tokens=3,

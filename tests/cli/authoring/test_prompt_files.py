@@ -86,7 +86,7 @@ class Recorder:
         return Answer(
             text=text.upper(),
             adapter="base",
-            digest=None,
+            package_digests=None,
             route_score=None,
             finish_reason="stop",
             num_prompt_tokens=1,

@@ -214,8 +214,8 @@ def test_a_fork_answers_one_prompt_under_each_mix_with_n_choices_each(make_engin
     separate = [c.token_ids for choice in fork for c in engine.generate([PROMPTS[1]], choice, params)]
     assert [completion.token_ids for completion in completions] == separate
     assert len(set(separate)) == 6
-    digests = [completion.digest for completion in completions]
-    assert digests == [engine.resolve_mix("blue")[0].digest] * 2 + [None] * 4
+    digests = [completion.weights_digest for completion in completions]
+    assert digests == [engine.resolve_mix("blue")[0].weights_digest] * 2 + [None] * 4
 
 
 # --- lengths and ends ------------------------------------------------------------------------------------------------

@@ -56,8 +56,10 @@ def test_packages_in_a_bucket_have_the_digests_of_the_same_files_on_disk(
 ) -> None:
     remote = {entry.identity: entry for entry in StoreFiles(URL, tmp_path / "remote").open()}
     local = {entry.identity: entry for entry in StoreFiles(world.shipped, tmp_path / "local").open()}
-    assert {name: entry.bundle for name, entry in remote.items()} == {n: e.bundle for n, e in local.items()}
-    bundle = remote["math_reasoning@1.0.0"].bundle
+    assert {name: entry.bundle_digest for name, entry in remote.items()} == {
+        n: e.bundle_digest for n, e in local.items()
+    }
+    bundle = remote["math_reasoning@1.0.0"].bundle_digest
     assert read_shared(URL, tmp_path / "none", bundle).bundle_digest == bundle
     with pytest.raises(AdapterNotFound):
         read_shared(URL, tmp_path / "none", "0" * 64)

@@ -29,7 +29,7 @@ def cluster() -> Iterator[None]:
 async def test_a_hundred_that_ask_at_once_cost_one_disk_read(cluster: None, world: World, tmp_path: Path) -> None:
     settings = load_settings(world.settings(adapters={"state_dir": str(tmp_path / "state")}))
     store = await open_store(settings.adapters, "tests")
-    bundle = (await store.watch.remote(None)).entries[0].bundle
+    bundle = (await store.watch.remote(None)).entries[0].bundle_digest
     answers = await asyncio.gather(*(store.fetch.remote(bundle) for _ in range(ASKERS)))
     references = {reference for (reference,) in answers}
     assert len(references) == 1

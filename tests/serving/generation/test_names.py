@@ -90,5 +90,5 @@ def test_contradictions_name_their_field(model: str, options: dict[str, object],
 def test_headers_say_who_answers() -> None:
     (mix,) = choose("math*0.7+logic*0.3", BASE, CATALOGUE).mixes
     assert mix.label == "math*0.7+logic*0.3"
-    assert mix.digests == "B" * 64 + "+" + "C" * 64
+    assert mix.package_digests == "B" * 64 + "+" + "C" * 64
     assert choose(BASE, BASE, CATALOGUE).mixes[0].label == "base"

@@ -87,7 +87,7 @@ async def test_unloading_waits_for_the_requests_that_use_it(local: Local) -> Non
     answer = await running_request
     assert answer.json()["usage"]["completion_tokens"] == 400
     assert (await unloading).status_code == 200
-    assert entry.bundle not in local.store.worker.holdings.report()[0]
+    assert entry.bundle_digest not in local.store.worker.holdings.report()[0]
 
 
 async def test_loading_goes_on_while_requests_run(local: Local) -> None:

@@ -164,7 +164,7 @@ def test_the_memory_of_uses_is_bounded() -> None:
 async def test_the_store_knows_what_is_hot_and_a_replica_brings_it_to_its_device(world: World, tmp_path: Path) -> None:
     args = world.settings(adapters={"state_dir": str(tmp_path)}, router={"enabled": False})
     async with running(args) as (http, store):
-        bundle = {entry.name: entry.bundle for entry in store.catalogue.entries}
+        bundle = {entry.name: entry.bundle_digest for entry in store.catalogue.entries}
         for model in ("code_generation", "math_reasoning", "math_reasoning"):
             answer = await http.post("/v1/completions", json={"model": model, "prompt": "one two", "max_tokens": 2})
             assert answer.status_code == 200

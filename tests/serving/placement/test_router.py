@@ -111,7 +111,7 @@ async def test_a_near_tie_goes_to_the_warm_adapter_and_says_so() -> None:
     router = await replica(TextEmbedder(), where)
     unaware = await chosen(router, ASK)
     other = next(entry for entry in TWINS if entry.name != unaware)
-    where.bundles = {other.bundle: "device", f"bundle-{unaware}": "disk"}
+    where.bundles = {other.bundle_digest: "device", f"bundle-{unaware}": "disk"}
     await router._residency.refresh()
     answer = await router.route(user(ASK))
     assert answer.mix == ((other.name, 1.0),)

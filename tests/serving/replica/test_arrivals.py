@@ -66,7 +66,7 @@ class Source:
     """Hands out packages from directories; each may be made to hang or to fail."""
 
     def __init__(self, directories: Mapping[str, Path]) -> None:
-        self.files = {entry_of(path).bundle: read_directory(path).files for path in directories.values()}
+        self.files = {entry_of(path).bundle_digest: read_directory(path).files for path in directories.values()}
         self.hanging: dict[str, asyncio.Event] = {}
         self.failing: dict[str, BaseException] = {}
         self.asked: list[str] = []
@@ -115,13 +115,13 @@ async def test_an_adapter_that_hangs_delays_no_other_and_is_served_once_it_has_c
     worker: EngineWorker, source: Source, directories: dict[str, Path]
 ) -> None:
     slow, good = (entry_of(directories[name]) for name in directories)
-    source.hanging[slow.bundle] = asyncio.Event()
+    source.hanging[slow.bundle_digest] = asyncio.Event()
     await worker.holdings.sync(Catalogue("1", (slow, good)))
-    waiting = asyncio.create_task(answer(worker, slow.bundle, "waits"))
-    assert (await answer(worker, good.bundle))[-1].finish_reason == "length"
+    waiting = asyncio.create_task(answer(worker, slow.bundle_digest, "waits"))
+    assert (await answer(worker, good.bundle_digest))[-1].finish_reason == "length"
     assert not waiting.done()
-    assert set(worker.holdings.report()[0]) == {good.bundle}
-    source.hanging[slow.bundle].set()
+    assert set(worker.holdings.report()[0]) == {good.bundle_digest}
+    source.hanging[slow.bundle_digest].set()
     assert (await waiting)[-1].finish_reason == "length"
 
 
@@ -129,21 +129,21 @@ async def test_an_adapter_that_keeps_failing_is_unavailable_at_once_and_comes_ba
     worker: EngineWorker, source: Source, directories: dict[str, Path]
 ) -> None:
     bad, good = (entry_of(directories[name]) for name in directories)
-    source.failing[bad.bundle] = OSError("the bucket does not answer")
+    source.failing[bad.bundle_digest] = OSError("the bucket does not answer")
     await worker.holdings.sync(Catalogue("1", (bad, good)))
-    await eventually(lambda: bad.bundle in worker.holdings.report()[1])
-    refusal = worker.holdings.report()[1][bad.bundle]
+    await eventually(lambda: bad.bundle_digest in worker.holdings.report()[1])
+    refusal = worker.holdings.report()[1][bad.bundle_digest]
     assert refusal.code == "adapter_unavailable"
     asked = len(source.asked)
     with pytest.raises(AdapterUnavailable, match="bucket does not answer") as caught:
-        await answer(worker, bad.bundle)
-    assert caught.value.bundle == bad.bundle  # type: ignore[attr-defined]
+        await answer(worker, bad.bundle_digest)
+    assert caught.value.bundle == bad.bundle_digest  # type: ignore[attr-defined]
     assert caught.value.retry_after_s is not None
-    assert (await answer(worker, good.bundle))[-1].finish_reason == "length"
+    assert (await answer(worker, good.bundle_digest))[-1].finish_reason == "length"
     await eventually(lambda: len(source.asked) > asked)  # half open: tried without a request
-    del source.failing[bad.bundle]
-    await eventually(lambda: bad.bundle in worker.holdings.report()[0])
-    assert (await answer(worker, bad.bundle))[-1].finish_reason == "length"
+    del source.failing[bad.bundle_digest]
+    await eventually(lambda: bad.bundle_digest in worker.holdings.report()[0])
+    assert (await answer(worker, bad.bundle_digest))[-1].finish_reason == "length"
     assert worker.holdings.report()[1] == {}
 
 
@@ -152,25 +152,25 @@ async def test_what_is_wrong_with_the_package_itself_is_refused_for_good(
 ) -> None:
     unsigned = world.write_adapter(tmp_path, "unsigned", 77, signed=False)
     entry = entry_of(unsigned)
-    source.files[entry.bundle] = read_directory(unsigned).files
+    source.files[entry.bundle_digest] = read_directory(unsigned).files
     await worker.holdings.sync(Catalogue("1", (entry,)))
     with pytest.raises(AdapterRejected) as caught:
-        await answer(worker, entry.bundle)
+        await answer(worker, entry.bundle_digest)
     assert caught.value.code != "adapter_unavailable"
     await worker.holdings.sync(Catalogue("2", (entry,)))
-    assert source.asked == [entry.bundle]
+    assert source.asked == [entry.bundle_digest]
 
 
 async def test_other_bytes_than_asked_for_are_asked_for_again(
     worker: EngineWorker, source: Source, directories: dict[str, Path]
 ) -> None:
     wanted, other = (entry_of(directories[name]) for name in directories)
-    right = source.files[wanted.bundle]
-    source.files[wanted.bundle] = source.files[other.bundle]
+    right = source.files[wanted.bundle_digest]
+    source.files[wanted.bundle_digest] = source.files[other.bundle_digest]
     await worker.holdings.sync(Catalogue("1", (wanted,)))
-    await eventually(lambda: wanted.bundle in worker.holdings.report()[1])
-    source.files[wanted.bundle] = right
-    await eventually(lambda: wanted.bundle in worker.holdings.report()[0])
+    await eventually(lambda: wanted.bundle_digest in worker.holdings.report()[1])
+    source.files[wanted.bundle_digest] = right
+    await eventually(lambda: wanted.bundle_digest in worker.holdings.report()[0])
 
 
 async def test_a_copy_that_cannot_be_read_any_more_is_fetched_again(
@@ -178,27 +178,27 @@ async def test_a_copy_that_cannot_be_read_any_more_is_fetched_again(
 ) -> None:
     entry = entry_of(directories["math_reasoning"])
     await worker.holdings.sync(Catalogue("1", (entry,)))
-    before = await answer(worker, entry.bundle)
+    before = await answer(worker, entry.bundle_digest)
     worker._engine.loader.cleanup_unused_adapters()
-    for file in (worker.holdings._dir / entry.bundle).rglob("*.safetensors"):
+    for file in (worker.holdings._dir / entry.bundle_digest).rglob("*.safetensors"):
         file.write_bytes(b"damaged")
     for _ in range(FAILURES_TO_OPEN):
         with pytest.raises(AdapterUnavailable, match="cannot be read again"):
-            await answer(worker, entry.bundle)
-    again = await answer(worker, entry.bundle)
+            await answer(worker, entry.bundle_digest)
+    again = await answer(worker, entry.bundle_digest)
     assert [piece.token_id for piece in again] == [piece.token_id for piece in before]
-    assert source.asked == [entry.bundle] * 2
+    assert source.asked == [entry.bundle_digest] * 2
 
 
 async def test_what_nobody_wants_any_more_is_not_tried_again(
     worker: EngineWorker, source: Source, directories: dict[str, Path]
 ) -> None:
     bad, good = (entry_of(directories[name]) for name in directories)
-    source.failing[bad.bundle] = OSError("gone")
+    source.failing[bad.bundle_digest] = OSError("gone")
     await worker.holdings.sync(Catalogue("1", (bad,)))
     await worker.holdings.sync(Catalogue("2", (good,)))
     assert worker.holdings._arrivals.bundles() == []
-    assert set(worker.holdings.report()[0]) == {good.bundle}
+    assert set(worker.holdings.report()[0]) == {good.bundle_digest}
     assert worker.holdings.report()[1] == {}
 
 

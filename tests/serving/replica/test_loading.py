@@ -48,27 +48,27 @@ async def test_streams_go_on_while_a_package_is_verified(world: World, tmp_path:
     store = AdapterStore(settings.adapters)
     catalogue = await store.watch(None)
     cold = catalogue.entries[0]
-    slow = SlowFiles((await store.read(cold.bundle)).files)
+    slow = SlowFiles((await store.read(cold.bundle_digest)).files)
 
     async def fetch(package: str) -> Mapping[str, bytes]:
-        return slow if package == cold.bundle else (await store.read(package)).files
+        return slow if package == cold.bundle_digest else (await store.read(package)).files
 
     worker = EngineWorker(settings, fetch, Tracing())
     try:
         worker.lease.confirm(None, worker.lease.now())
         await worker.holdings.sync(replace(catalogue, entries=catalogue.entries[1:]))
-        stream = worker.generate(call("running", catalogue.entries[1].bundle, 4000))
+        stream = worker.generate(call("running", catalogue.entries[1].bundle_digest, 4000))
         await anext(stream)
         syncing = asyncio.create_task(worker.holdings.sync(catalogue))
         assert await asyncio.to_thread(slow.asked.wait, DEADLINE_S)
         for _ in range(STEPS):
             await asyncio.wait_for(anext(stream), DEADLINE_S)
         assert not syncing.done()
-        assert cold.bundle not in worker.holdings.report()[0]
+        assert cold.bundle_digest not in worker.holdings.report()[0]
 
         slow.answer.set()
         await syncing
-        pieces = [piece async for batch in worker.generate(call("new", cold.bundle, 5)) for piece in batch]
+        pieces = [piece async for batch in worker.generate(call("new", cold.bundle_digest, 5)) for piece in batch]
         assert [piece.finish_reason for piece in pieces] == [None] * 4 + ["length"]
         await stream.aclose()
     finally:

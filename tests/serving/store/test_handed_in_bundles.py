@@ -218,4 +218,4 @@ async def test_two_names_of_one_bundle_that_come_and_go_at_once_keep_its_files(w
     files.commit(second)
     entries = {entry.name: entry for entry in StoreFiles(world.shipped, tmp_path / "state").open()}
     assert "a" not in entries
-    assert entries["b"].bundle == first.bundle
+    assert entries["b"].bundle_digest == first.bundle_digest

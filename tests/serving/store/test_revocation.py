@@ -54,13 +54,13 @@ async def revoke(http: httpx.AsyncClient, world: World, revocations: RevocationL
 def package_of(store: LocalStore, name: str) -> str:
     entry = store.catalogue.find(name)
     assert entry is not None
-    return entry.package
+    return entry.package_digest
 
 
 def bundle_of(store: LocalStore, name: str) -> str:
     entry = store.catalogue.find(name)
     assert entry is not None
-    return entry.bundle
+    return entry.bundle_digest
 
 
 async def test_running_streams_end_and_nothing_of_the_adapter_stays(

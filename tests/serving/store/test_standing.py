@@ -45,7 +45,7 @@ def entry(name: str, version: str, bundle: str, **fields: object) -> Entry:
 
 
 def codes(entries: tuple[Entry, ...]) -> dict[str, str | None]:
-    return {entry.bundle: entry.withheld.code if entry.withheld else None for entry in entries}
+    return {entry.bundle_digest: entry.withheld.code if entry.withheld else None for entry in entries}
 
 
 def test_a_name_is_given_to_the_signer_of_its_lowest_version_shipped_ones_first() -> None:
@@ -90,7 +90,7 @@ def test_versions_of_another_signer_or_of_nobody_known_are_withheld() -> None:
     catalogue = Catalogue("1", judged)
     found = catalogue.find("x")
     assert found is not None
-    assert found.bundle == "mine"
+    assert found.bundle_digest == "mine"
     assert isinstance(catalogue.not_found("x@2.0"), AdapterRejected)
     assert isinstance(catalogue.not_found("x@4"), AdapterUnavailable), "it may be good in a moment"
     assert codes(with_standing(entries, known, set(), set(), is_owned=False)) == dict.fromkeys(codes(judged))
@@ -121,9 +121,9 @@ def test_what_is_refused_for_good_everywhere_gives_way_and_what_is_late_does_not
     assert refused_by_all([{}, {"bad": 1}], [*refusals, {}]) == set(), "one replica holds it"
     versions = [entry("x", "1.0", "old"), entry("x", "2.0", "bad"), entry("x", "3.0", "gone")]
     catalogue = Catalogue("1", with_standing(versions, Known(), {"bad"}, {"package-gone"}, True))
-    assert [found.bundle for found in catalogue.newest()] == ["old"]
+    assert [found.bundle_digest for found in catalogue.newest()] == ["old"]
     none_good = Catalogue("1", with_standing(versions[1:], Known(), {"bad"}, {"package-gone"}, True))
-    assert [found.bundle for found in none_good.newest()] == ["gone"], "then the newest one says why"
+    assert [found.bundle_digest for found in none_good.newest()] == ["gone"], "then the newest one says why"
 
 
 def test_only_what_was_verified_raises_the_mark_of_a_name() -> None:

@@ -38,7 +38,7 @@ def test_a_committed_load_is_there_after_a_restart(world: World, state: Path, pa
     files.open()
     committed = files.commit(files.take("extra", package))
     again = {entry.name: entry for entry in StoreFiles(world.shipped, state).open()}
-    assert again["extra"].package == committed.package
+    assert again["extra"].package_digest == committed.package_digest
     assert not again["extra"].shipped
 
 
@@ -48,9 +48,9 @@ def test_a_shipped_directory_loaded_under_another_name_outlives_a_restart(world:
     alias = files.commit(files.take("sums", world.shipped / "math_reasoning"))
     again = StoreFiles(world.shipped, state)
     entries = {entry.name: entry for entry in again.open()}
-    assert entries["sums"].bundle == entries["math_reasoning"].bundle == alias.bundle
+    assert entries["sums"].bundle_digest == entries["math_reasoning"].bundle_digest == alias.bundle_digest
     again.remove([entries["sums"]])
-    assert again.read(alias.bundle).files, "the shipped adapter lost its files with its other name"
+    assert again.read(alias.bundle_digest).files, "the shipped adapter lost its files with its other name"
     assert "math_reasoning" in {entry.name for entry in StoreFiles(world.shipped, state).open()}
 
 
@@ -61,7 +61,7 @@ def test_a_shipped_adapter_that_was_unloaded_can_be_loaded_again_for_good(world:
     files.commit(files.take("math_reasoning", world.shipped / "math_reasoning"))
     again = StoreFiles(world.shipped, state)
     (loaded,) = [entry for entry in again.open() if entry.name == "math_reasoning"]
-    assert again.read(loaded.bundle).package_digest == shipped.package
+    assert again.read(loaded.bundle_digest).package_digest == shipped.package_digest
     again.remove([loaded])
     assert "math_reasoning" not in {entry.name for entry in StoreFiles(world.shipped, state).open()}
 
@@ -77,7 +77,7 @@ def test_a_peft_directory_has_the_digest_that_revocation_knows(world: World, sta
     files.open()
     entry = files.commit(files.take("from-peft", directory))
     revoked = tmp_path / "revoked.txt"
-    revoked.write_text(entry.package)
+    revoked.write_text(entry.package_digest)
     with pytest.raises(AdapterRejected) as caught:
         AdapterManager(world.shipped, base, TrustPolicy("off", world.keys, revoked)).load_adapter(directory)
     assert caught.value.code == "revoked"
@@ -87,12 +87,12 @@ def test_a_load_that_was_cut_off_leaves_nothing(world: World, state: Path, packa
     files = StoreFiles(world.shipped, state)
     files.open()
     staged = files.take("extra", package)
-    assert (state / "packages" / staged.bundle).is_dir()
+    assert (state / "packages" / staged.bundle_digest).is_dir()
     after = StoreFiles(world.shipped, state)
     assert "extra" not in {entry.name for entry in after.open()}
     assert list((state / "packages").iterdir()) == []
     with pytest.raises(AdapterNotFound):
-        after.read(staged.bundle)
+        after.read(staged.bundle_digest)
 
 
 def test_unloading_a_shipped_adapter_is_durable_and_keeps_its_files(world: World, state: Path) -> None:
@@ -110,7 +110,7 @@ def test_a_package_that_changed_on_disk_is_not_handed_out(tmp_path: Path, world:
     entry = files.open()[0]
     (shipped / entry.name / "layer_1.safetensors").write_bytes(b"other")
     with pytest.raises(AdapterRejected, match="changed on disk"):
-        files.read(entry.bundle)
+        files.read(entry.bundle_digest)
 
 
 def test_a_directory_that_is_no_adapter_is_refused(world: World, state: Path, tmp_path: Path) -> None:

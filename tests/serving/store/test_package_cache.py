@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from deployments.store.package_cache import Shelf
+from deployments.store.package_cache import PackageCache
 
 
 class Disk:
@@ -24,36 +24,36 @@ class Disk:
 
 async def test_a_hundred_that_ask_at_once_cost_one_read_and_later_ones_none() -> None:
     disk = Disk()
-    shelf = Shelf(disk.read, max_bytes=100)
-    asking = [asyncio.create_task(shelf.get("a")) for _ in range(100)]
+    cache = PackageCache(disk.read, max_bytes=100)
+    asking = [asyncio.create_task(cache.get("a")) for _ in range(100)]
     await asyncio.sleep(0)
     asking[0].cancel()  # the one that began the read goes away; the others still get it
     disk.released.set()
     assert set(await asyncio.gather(*asking[1:])) == {"A"}
-    assert await shelf.get("a") == "A"
-    assert (disk.reads, shelf.num_reads) == (["a"], 1)
+    assert await cache.get("a") == "A"
+    assert (disk.reads, cache.num_reads) == (["a"], 1)
 
 
 async def test_the_longest_unasked_leave_first() -> None:
     disk = Disk()
     disk.released.set()
-    shelf = Shelf(disk.read, max_bytes=20)
+    cache = PackageCache(disk.read, max_bytes=20)
     for key in ("a", "b", "a", "c", "a", "b"):
-        await shelf.get(key)
+        await cache.get(key)
     assert disk.reads == ["a", "b", "c", "b"]
-    shelf.drop("a")
-    await shelf.get("a")
+    cache.drop("a")
+    await cache.get("a")
     assert disk.reads[-1] == "a"
 
 
 async def test_a_failed_read_fails_all_who_wait_and_is_tried_again() -> None:
     disk = Disk()
-    shelf = Shelf(disk.read, max_bytes=20)
-    asking = [asyncio.create_task(shelf.get("bad")) for _ in range(3)]
+    cache = PackageCache(disk.read, max_bytes=20)
+    asking = [asyncio.create_task(cache.get("bad")) for _ in range(3)]
     await asyncio.sleep(0)
     disk.released.set()
     outcomes = await asyncio.gather(*asking, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [OSError] * 3
     with pytest.raises(OSError, match="bad sector"):
-        await shelf.get("bad")
-    assert shelf.num_reads == 2
+        await cache.get("bad")
+    assert cache.num_reads == 2
