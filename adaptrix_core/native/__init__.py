@@ -2,12 +2,16 @@
 
 Files:
 
-build      The native kernels: built once from the sources beside this file, then loaded
-interface  The interface of the kernels, as their header declares it: records as classes of ctypes, functions with
-           their types
-structs    The records and codes that the kernels exchange with Python; `src/interface.h` says what their fields are
+build         Compiles the kernels for one instruction set, where a C++ compiler is at hand
+instructions  The instruction sets that the kernels are compiled for, and which of them a processor runs
+interface     The interface of the kernels, as their header declares it: records as classes of ctypes, functions with
+              their types
+loading       Finds the kernels for this processor, compiles them where they are not there yet, and loads them
+sources       The kernels' sources, and the names of the libraries that are compiled from them
+structs       The records and codes that the kernels exchange with Python; `src/interface.h` says what their fields
+              are
 """
 
-from adaptrix_core.native.build import library, why_not
+from adaptrix_core.native.loading import library, why_not
 
 __all__ = ["library", "why_not"]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
 from adaptrix_core.native.interface import Interface
+from adaptrix_core.native.sources import SOURCES
 
-SOURCES = Path(__file__).parent / "src"
 INTERFACE = Interface((SOURCES / "interface.h").read_text())
 
 Matrix = INTERFACE.record("Matrix")

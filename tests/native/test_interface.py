@@ -12,7 +12,8 @@ import pytest
 from adaptrix_core.errors import BaseModelError
 from adaptrix_core.native import library, structs
 from adaptrix_core.native.interface import Interface
-from adaptrix_core.native.structs import INTERFACE, SOURCES
+from adaptrix_core.native.sources import SOURCES
+from adaptrix_core.native.structs import INTERFACE
 
 HEADER = (SOURCES / "interface.h").read_text()
 RECORDS = ("Matrix", "Layer", "Model", "Places", "Term", "Step", "Norm", "EncoderLayer", "EncoderModel")

@@ -71,11 +71,19 @@ inline __m256i broadcast4(const void* p) {
 // Stops the compiler from computing all products first and adding them later, which would spill every one of them.
 inline void keep_order(__m256i& value) { asm("" : "+x"(value)); }
 
-// ROWS x 8 outputs of an int4 matrix. 15 * 127 * 2 * 8 = 30480 fits 16 bits, so a group is summed there.
+// Sums of products within a group, which the file of an instruction set defines. They are exact, so results do not depend
+// on the instruction set. For int4 weights, 0 to 15, and 8-bit activations: four products are added to each lane, whose
+// format is the instruction set's own until `total_int4` makes a 32-bit integer of it. For int8 weights, widened, and
+// 16-bit activations: two products are added to each 32-bit lane.
+inline __m256i add_int4(__m256i sum, __m256i weights, __m256i activations);
+inline __m256i total_int4(__m256i sum);
+inline __m256i add_int8(__m256i sum, __m256i weights, __m256i activations);
+
+// ROWS x 8 outputs of an int4 matrix.
 template <int ROWS>
 inline void tile_int4(const uint8_t* w, const Activations& a, int row, float* out, int64_t stride, const float* bias) {
     const int groups = a.k / kGroup;
-    const __m256i low4 = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
+    const __m256i low4 = _mm256_set1_epi8(15);
     __m256 sum[ROWS];
     _Pragma("GCC unroll 8") for (int r = 0; r < ROWS; ++r) sum[r] = bias ? load8(bias) : _mm256_setzero_ps();
     const int8_t* q = a.q8 + int64_t(row) * a.k;
@@ -92,16 +100,15 @@ inline void tile_int4(const uint8_t* w, const Activations& a, int row, float* ou
             const __m256i hi = _mm256_and_si256(_mm256_srli_epi16(packed, 4), low4);
             _Pragma("GCC unroll 8") for (int r = 0; r < ROWS; ++r) {
                 const int8_t* x = q + int64_t(r) * a.k + 4 * v;
-                const __m256i first = _mm256_maddubs_epi16(lo, broadcast4(x));
-                part[r] = v == 0 ? first : _mm256_add_epi16(part[r], first);
-                part[r] = _mm256_add_epi16(part[r], _mm256_maddubs_epi16(hi, broadcast4(x + 16)));
+                part[r] = add_int4(v == 0 ? _mm256_setzero_si256() : part[r], lo, broadcast4(x));
+                part[r] = add_int4(part[r], hi, broadcast4(x + 16));
                 keep_order(part[r]);
             }
         }
         const __m256 scale = load8(reinterpret_cast<const half*>(w + 128));
         const __m256 least = load8(reinterpret_cast<const half*>(w + 144));
         _Pragma("GCC unroll 8") for (int r = 0; r < ROWS; ++r) {
-            const __m256 whole = _mm256_cvtepi32_ps(_mm256_madd_epi16(part[r], ones));
+            const __m256 whole = _mm256_cvtepi32_ps(total_int4(part[r]));
             sum[r] = _mm256_fmadd_ps(_mm256_mul_ps(whole, scale), _mm256_set1_ps(scales[r * groups + g]), sum[r]);
             sum[r] = _mm256_fmadd_ps(least, _mm256_set1_ps(sums[r * groups + g]), sum[r]);
         }
@@ -125,8 +132,8 @@ inline void tile_int8(const uint8_t* w, const Activations& a, int row, float* ou
             const __m256i weights =
                 _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(w + 16 * s)));
             _Pragma("GCC unroll 8") for (int r = 0; r < ROWS; ++r) {
-                const __m256i product = _mm256_madd_epi16(weights, broadcast4(q + int64_t(r) * a.k + 2 * s));
-                part[r] = s == 0 ? product : _mm256_add_epi32(part[r], product);
+                part[r] = add_int8(s == 0 ? _mm256_setzero_si256() : part[r], weights,
+                                   broadcast4(q + int64_t(r) * a.k + 2 * s));
                 keep_order(part[r]);
             }
         }

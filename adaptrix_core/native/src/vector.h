@@ -6,9 +6,11 @@
 #include <cstdint>
 #include <cstring>
 
+#pragma GCC visibility push(default)
 extern "C" {
 #include "interface.h"
 }
+#pragma GCC visibility pop
 
 namespace adaptrix {
 
