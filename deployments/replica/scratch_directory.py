@@ -15,7 +15,7 @@ _PREFIX = "adaptrix-replica-"
 _LOCK = "lock"
 
 
-class PrivateDirectory:
+class ScratchDirectory:
     """A new directory under ``parent`` (the system's temporary directory if None), readable by this user only."""
 
     def __init__(self, parent: Path | None = None) -> None:
@@ -38,7 +38,7 @@ class PrivateDirectory:
 
 
 def sweep(parent: Path) -> list[Path]:
-    """Delete the private directories under ``parent`` that no living process owns; returns them."""
+    """Delete the scratch directories under ``parent`` that no living process owns; returns them."""
     return [lock.parent for lock in parent.glob(f"{_PREFIX}*/{_LOCK}") if _deleted_if_abandoned(lock)]
 
 

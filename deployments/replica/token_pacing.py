@@ -22,7 +22,7 @@ TIMER_S = 0.002
 at the next one, not at this one again."""
 
 
-class Pace:
+class TokenPacing:
     """The streams of one replica."""
 
     def __init__(self, messages_per_s: float, clock: Callable[[], float] = time.monotonic) -> None:

@@ -31,8 +31,8 @@ from adaptrix_core.injection.mix import constant
 from adaptrix_core.observe.tracing import Tracing
 from adaptrix_core.sampling import explained
 from deployments.replica.packages.holdings import Fetch, Holdings
-from deployments.replica.scratch_directory import PrivateDirectory
-from deployments.replica.token_pacing import Pace
+from deployments.replica.scratch_directory import ScratchDirectory
+from deployments.replica.token_pacing import TokenPacing
 from deployments.replica.token_text import TokenTexts
 from deployments.replica.trace_spans import CallSpans
 from deployments.shared.model_ids import public_id
@@ -58,10 +58,10 @@ class EngineWorker:
             torch.set_num_threads(threads)
         self._tracing = tracing
         self._encoding = TenantQueue("texts", threads=4, at_once=2, max_waiting=TEXTS_WAITING)
-        self._pace = Pace(settings.replicas.messages_per_s)
-        self._private = PrivateDirectory()
+        self._pace = TokenPacing(settings.replicas.messages_per_s)
+        self._scratch = ScratchDirectory()
         # The engine's own catalogue stays empty: packages are loaded by path, as `Holdings` brings them.
-        self._engine = build_engine(settings, self._private.path / "catalogue")
+        self._engine = build_engine(settings, self._scratch.path / "catalogue")
         self._engine.prepare_grammars()
         self._texts = TokenTexts(self.tokenizer, self._engine.token_bytes())
         self._loop = EngineLoop(self._engine)
@@ -72,7 +72,7 @@ class EngineWorker:
         self.lease = RevocationLease(settings.adapters.trusted_keys_dir, settings.adapters.revocation_max_age_s)
         self.holdings = Holdings(
             self._engine.loader,
-            self._private.path / "packages",
+            self._scratch.path / "packages",
             fetch,
             self.lease,
             self._forget_prefixes,
@@ -89,9 +89,9 @@ class EngineWorker:
         self._engine.loader.watch_residency(watcher)
 
     def stop(self) -> None:
-        """End every request with an abort, stop the engine, and delete the private directory (idempotent)."""
+        """End every request with an abort, stop the engine, and delete the scratch directory (idempotent)."""
         self._loop.stop()
-        self._private.delete()
+        self._scratch.delete()
 
     async def generate(self, call: GenerateCall) -> AsyncGenerator[list[Piece]]:
         """What the engine produced for ``call``, at this replica's pace. Closing this aborts the request.

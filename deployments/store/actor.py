@@ -34,7 +34,7 @@ from adaptrix_core.sections import AdapterSettings
 from deployments.shared.catalogue import LATEST, Catalogue
 from deployments.shared.own_thread import in_own_thread
 from deployments.shared.wire import Entry, Report, Revoked, Signer
-from deployments.store.adapter_usage import HotAdapters
+from deployments.store.adapter_usage import AdapterUsage
 from deployments.store.disk import StoreFiles
 from deployments.store.fingerprint import fingerprint
 from deployments.store.name_book import NameBook
@@ -74,7 +74,7 @@ class AdapterStore:
         self._refused: set[BundleDigest] = set()
         """Bundles that no live replica accepts."""
         self._presence = Presence()
-        self._hot = HotAdapters()
+        self._usage = AdapterUsage()
         # Versions of two lives of the store never look alike, so followers notice a restart.
         self._life = secrets.token_hex(4)
         self._count = 0
@@ -138,7 +138,7 @@ class AdapterStore:
 
     async def report(self, report: Report) -> None:
         """Take note of what a replica holds, refuses and has found out about signers."""
-        self._hot.note(report)
+        self._usage.note(report)
         await self._note_signers(report)
         await self._presence.note(report)  # wakes those who wait for it, so signers are known by then
         live = self._presence.live()
@@ -149,7 +149,7 @@ class AdapterStore:
 
     async def hot(self, count: int) -> list[BundleDigest]:
         """The bundles used most lately over all replicas, most used first."""
-        return self._hot.top(count)
+        return self._usage.top(count)
 
     async def overview(self) -> tuple[Catalogue, list[Report]]:
         """The catalogue and the last report of each live replica."""

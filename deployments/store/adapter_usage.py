@@ -17,7 +17,7 @@ TIERS = ("device", "host")
 """A row counts where it takes its device slots, on one of these."""
 
 
-class HotAdapters:
+class AdapterUsage:
     """Uses by bundle digest; each one counts half after every `HALF_LIFE_S`."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -29,7 +29,7 @@ class _Circuit:
     code: str = AdapterUnavailable.code
 
 
-class Breakers:
+class CircuitBreakers:
     """The circuits of one replica."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

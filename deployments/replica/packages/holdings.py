@@ -1,6 +1,6 @@
 """What a replica holds: bundles fetched from the store, verified here, and handed to the engine's loader.
 
-The store is not trusted. Bytes are copied into a private directory, checked there against the bundle digest, the trust
+The store is not trusted. Bytes are copied into a scratch directory, checked there against the bundle digest, the trust
 policy and the base model, and only then mapped. Held by bundle, as one package may come with several signatures or with
 none, and each is judged for itself. A bundle that was refused is not tried again until the catalogue offers it anew;
 one that could not be brought is (`tasks.py`). What is revoked is refused whatever the catalogue says, and the
@@ -26,10 +26,10 @@ from adaptrix_core.digests import BundleDigest, PackageDigest, WeightsDigest
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected, AdapterUnavailable, AdaptrixError, CacheFull
 from adaptrix_core.injection.mix import Mix, Term
 from adaptrix_core.sampling import SamplingDefaults, asked_for, explained
-from deployments.replica.packages.circuit_breakers import Breakers
+from deployments.replica.packages.circuit_breakers import CircuitBreakers
 from deployments.replica.packages.offers import Offers, signer_of
-from deployments.replica.packages.tasks import TRY_LIMIT_S, Arrivals
-from deployments.replica.packages.users import BundleUses
+from deployments.replica.packages.tasks import TRY_LIMIT_S, PackageTasks
+from deployments.replica.packages.users import PackageUsers
 from deployments.shared.catalogue import Catalogue
 from deployments.shared.own_thread import in_own_thread
 from deployments.shared.wire import BundleMix, Entry, Holding, Refusal, Verdict
@@ -68,7 +68,7 @@ class Holdings:
     def __init__(
         self,
         loader: DynamicLoader,
-        private_dir: Path,
+        scratch_dir: Path,
         fetch: Fetch,
         lease: RevocationLease,
         forget: Forget,
@@ -77,18 +77,18 @@ class Holdings:
     ) -> None:
         self._loader = loader
         self._base_sampling = base_sampling
-        self._dir = private_dir
+        self._dir = scratch_dir
         self._fetch = fetch
         self._lease = lease
         self._forget = forget
-        self._uses = BundleUses()
+        self._users = PackageUsers()
         self._held: dict[BundleDigest, Adapter] = {}
         self._refused: dict[BundleDigest, Refusal] = {}
         self._tried: set[str] = set()
         """Revisions of entries whose bundle was refused."""
         self._draining: dict[BundleDigest, asyncio.Task[None]] = {}
-        self._breakers = Breakers()
-        self._arrivals = Arrivals(self._bring, self._breakers, try_limit_s)
+        self._breakers = CircuitBreakers()
+        self._tasks = PackageTasks(self._bring, self._breakers, try_limit_s)
         self._offers = Offers(self._verify_again)
         self._loading: dict[BundleDigest, asyncio.Future[Adapter]] = {}
         """Loads under way, those included that their try did not wait for to the end."""
@@ -113,23 +113,23 @@ class Holdings:
             self._let_go(bundle)
         self._refused = {bundle: why for bundle, why in self._refused.items() if bundle in wanted}
         self._tried &= {entry.revision for entries in wanted.values() for entry in entries}
-        for bundle in set(self._arrivals.bundles()) - wanted.keys():
-            self._arrivals.stop(bundle)
+        for bundle in set(self._tasks.bundles()) - wanted.keys():
+            self._tasks.stop(bundle)
             self._abandon(bundle)
         news = [entry for entries in wanted.values() for entry in entries if self._is_news(entry)]
         self._wanted = wanted
         self._revisions = {entry.revision for entry in catalogue.entries}
         self._offers.sync(catalogue.entries)
         for entry in news:
-            self._arrivals.start(entry)
+            self._tasks.start(entry)
         self._offers.judge(self._is_at_hand)
-        await self._arrivals.tried([entry.bundle_digest for entry in news], PATIENCE_S)
+        await self._tasks.tried([entry.bundle_digest for entry in news], PATIENCE_S)
 
     def let_go_revoked(self) -> None:
         """End every request that runs on a revoked bundle, and drop its files, weights, keys and values."""
         for bundle, adapter in list(self._held.items()):
             if self._lease.is_revoked(adapter.package_digest):
-                self._uses.end(bundle, _about(_revoked(self._lease, adapter.package_digest), bundle))
+                self._users.end(bundle, _about(_revoked(self._lease, adapter.package_digest), bundle))
                 self._let_go(bundle)
 
     @asynccontextmanager
@@ -141,7 +141,7 @@ class Holdings:
         """
         digests: dict[BundleDigest, WeightsDigest] = {}
         bundles = dict.fromkeys(bundle for mix in mixes for bundle, _ in mix)
-        with self._uses.of(bundles) as ended:
+        with self._users.of(bundles) as ended:
             try:
                 for bundle in bundles:
                     await self._require(bundle)
@@ -157,7 +157,7 @@ class Holdings:
 
         Those that are on their way are waited for, for a while.
         """
-        await self._arrivals.tried(bundles, WARM_PATIENCE_S)
+        await self._tasks.tried(bundles, WARM_PATIENCE_S)
         for bundle in reversed([bundle for bundle in bundles if bundle in self._held]):
             try:
                 await asyncio.to_thread(self._loader.preload_adapters, [bundle])
@@ -209,13 +209,13 @@ class Holdings:
     def _is_news(self, entry: Entry) -> bool:
         if self._is_at_hand(entry.bundle_digest):
             return False
-        if entry.bundle_digest in self._arrivals.bundles():
+        if entry.bundle_digest in self._tasks.bundles():
             return entry.revision not in self._revisions
         return entry.revision not in self._tried
 
     async def _require(self, bundle: BundleDigest) -> None:
         try:
-            await self._arrivals.landed(bundle)
+            await self._tasks.landed(bundle)
         except AdapterUnavailable as error:
             raise _about(error, bundle) from None
         try:
@@ -247,7 +247,7 @@ class Holdings:
             self._breakers.failed(bundle, error)
             if self._breakers.is_open(bundle) and bundle in self._wanted:
                 self._let_go(bundle)
-                self._arrivals.start(self._wanted[bundle][0])
+                self._tasks.start(self._wanted[bundle][0])
             raise _about(AdapterUnavailable(f"bundle {bundle} cannot be read again: {error}"), bundle) from error
         self._breakers.forget(bundle)
         return digest

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from adaptrix_core.digests import BundleDigest
 from adaptrix_core.errors import AdapterUnavailable
-from deployments.replica.packages.circuit_breakers import Breakers
+from deployments.replica.packages.circuit_breakers import CircuitBreakers
 from deployments.shared.wire import Entry
 
 logger = logging.getLogger(__name__)
@@ -24,11 +24,11 @@ REQUEST_WAIT_S = 10.0
 TRIES_AT_ONCE = 8
 
 
-class Arrivals:
-    """What is being brought."""
+class PackageTasks:
+    """The bundles that are being brought."""
 
     def __init__(
-        self, bring: Callable[[Entry], Awaitable[None]], breakers: Breakers, try_limit_s: float = TRY_LIMIT_S
+        self, bring: Callable[[Entry], Awaitable[None]], breakers: CircuitBreakers, try_limit_s: float = TRY_LIMIT_S
     ) -> None:
         """bring: fetch, verify and load once; returns where it is settled, well or not, raises to be called again."""
         self._bring = bring

@@ -10,7 +10,7 @@ from adaptrix_core.digests import BundleDigest
 from adaptrix_core.errors import AdaptrixError
 
 
-class BundleUses:
+class PackageUsers:
     """Running requests by bundle. One event loop."""
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ from adaptrix_core.errors import ConfigError
 from adaptrix_core.sections import ReplicaSettings
 from deployments.launch.autoscaling import BACKLOG, TokenBacklogPolicy, autoscaling_config
 from deployments.shared.wire import AdapterNumbers, Report
-from deployments.store.adapter_usage import HALF_LIFE_S, MAX_BUNDLES, HotAdapters
+from deployments.store.adapter_usage import HALF_LIFE_S, MAX_BUNDLES, AdapterUsage
 from tests.serving.conftest import eventually
 from tests.serving.inprocess import running
 from tests.serving.tiny import World
@@ -133,32 +133,32 @@ class Clock:
 
 def test_the_hot_adapters_are_those_used_most_lately_over_all_replicas() -> None:
     clock = Clock()
-    hot = HotAdapters(clock)
-    hot.note(report("r1", a=100, b=10))
-    hot.note(report("r2", b=30, c=1))
-    assert hot.top(2) == ["a", "b"]
-    hot.note(report("r1", a=100, b=90))
-    hot.note(report("r1", a=100, b=90))
-    assert hot.top(8) == ["b", "a", "c"], "what was counted before is not counted again"
+    usage = AdapterUsage(clock)
+    usage.note(report("r1", a=100, b=10))
+    usage.note(report("r2", b=30, c=1))
+    assert usage.top(2) == ["a", "b"]
+    usage.note(report("r1", a=100, b=90))
+    usage.note(report("r1", a=100, b=90))
+    assert usage.top(8) == ["b", "a", "c"], "what was counted before is not counted again"
     clock.now += 4 * HALF_LIFE_S
-    hot.note(report("r2", b=30, c=31))
-    assert hot.top(8) == ["c", "b", "a"], "long ago counts less"
+    usage.note(report("r2", b=30, c=31))
+    assert usage.top(8) == ["c", "b", "a"], "long ago counts less"
 
 
 def test_counts_that_begin_again_are_uses_too() -> None:
-    hot = HotAdapters(Clock())
-    hot.note(report("r1", a=5))
-    hot.note(report("r1", a=2, b=6))
-    assert hot.top(1) == ["a"]
+    usage = AdapterUsage(Clock())
+    usage.note(report("r1", a=5))
+    usage.note(report("r1", a=2, b=6))
+    assert usage.top(1) == ["a"]
 
 
 def test_the_memory_of_uses_is_bounded() -> None:
-    hot = HotAdapters(Clock())
+    usage = AdapterUsage(Clock())
     for number in range(MAX_BUNDLES + 10):
-        hot.note(report(f"r{number}", **{f"p{number}": 1}))
-    assert len(hot._uses) == MAX_BUNDLES
-    assert len(hot._seen) <= 256
-    assert "p0" not in hot.top(MAX_BUNDLES)
+        usage.note(report(f"r{number}", **{f"p{number}": 1}))
+    assert len(usage._uses) == MAX_BUNDLES
+    assert len(usage._seen) <= 256
+    assert "p0" not in usage.top(MAX_BUNDLES)
 
 
 async def test_the_store_knows_what_is_hot_and_a_replica_brings_it_to_its_device(world: World, tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ async def test_running_streams_end_and_nothing_of_the_adapter_stays(
     engine = store.worker._engine
     assert weights not in engine.loader.get_memory_usage()["adapters"]
     assert [pool.forget(weights) for pool in engine.prefixes._cache.pools] == [0] * len(engine.prefixes._cache.pools)
-    assert not list((store.worker._private.path / "packages").glob(bundle))
+    assert not list((store.worker._scratch.path / "packages").glob(bundle))
     assert engine.check_integrity() == []
 
 

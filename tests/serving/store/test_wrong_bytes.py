@@ -69,7 +69,7 @@ async def test_a_store_that_sends_wrong_bytes_publishes_nothing_and_harms_nobody
         assert (refused.status_code, refused.json()["error"]["code"]) == (422, "wrong_package")
         assert (await ask(http, "pushed")).status_code == 404
         assert (await ask(http, "math_reasoning")).status_code == 200
-        assert not list((store.worker._private.path / "packages").glob(bundle_of(good)))
+        assert not list((store.worker._scratch.path / "packages").glob(bundle_of(good)))
         del store.actor.read  # the store is itself again
         assert (await http.post("/v1/adapters", content=packed(good))).status_code == 201
         assert (await ask(http, "pushed")).status_code == 200

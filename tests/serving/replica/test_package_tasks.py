@@ -16,9 +16,9 @@ from adaptrix_core.config import load_settings
 from adaptrix_core.errors import AdapterRejected, AdapterUnavailable
 from adaptrix_core.observe.tracing import start_tracing
 from deployments.replica.packages import circuit_breakers
-from deployments.replica.packages.circuit_breakers import FAILURES_TO_OPEN, MAX_OPEN_S, OPEN_S, Breakers
+from deployments.replica.packages.circuit_breakers import FAILURES_TO_OPEN, MAX_OPEN_S, OPEN_S, CircuitBreakers
 from deployments.replica.packages.source import PackageSource
-from deployments.replica.packages.tasks import Arrivals
+from deployments.replica.packages.tasks import PackageTasks
 from deployments.replica.worker import EngineWorker
 from deployments.shared.catalogue import Catalogue
 from deployments.shared.wire import Entry, GenerateCall, Piece
@@ -36,7 +36,7 @@ class Clock:
 
 def test_a_circuit_opens_after_failures_in_a_row_for_longer_each_time_and_closes_with_a_success() -> None:
     clock = Clock()
-    breakers = Breakers(clock)
+    breakers = CircuitBreakers(clock)
     for _ in range(FAILURES_TO_OPEN - 1):
         breakers.failed("p", OSError("gone"))
         breakers.check("p")
@@ -197,7 +197,7 @@ async def test_what_nobody_wants_any_more_is_not_tried_again(
     source.failing[bad.bundle_digest] = OSError("gone")
     await worker.holdings.sync(Catalogue("1", (bad,)))
     await worker.holdings.sync(Catalogue("2", (good,)))
-    assert worker.holdings._arrivals.bundles() == []
+    assert worker.holdings._tasks.bundles() == []
     assert set(worker.holdings.report()[0]) == {good.bundle_digest}
     assert worker.holdings.report()[1] == {}
 
@@ -209,15 +209,15 @@ async def test_a_try_has_a_time_limit() -> None:
         tries.append(entry)
         await asyncio.Event().wait()
 
-    breakers = Breakers()
-    arrivals = Arrivals(never, breakers, try_limit_s=0.01)
-    arrivals.start(Entry("slow", "1", "package", "p"))
-    await arrivals.tried(["p"], 60)
+    breakers = CircuitBreakers()
+    tasks = PackageTasks(never, breakers, try_limit_s=0.01)
+    tasks.start(Entry("slow", "1", "package", "p"))
+    await tasks.tried(["p"], 60)
     await eventually(lambda: breakers.is_open("p"))
     assert len(tries) == FAILURES_TO_OPEN
     with pytest.raises(AdapterUnavailable, match=r"no result within 0\.01 s"):
-        await arrivals.landed("p")
-    arrivals.stop("p")
+        await tasks.landed("p")
+    tasks.stop("p")
 
 
 async def test_reads_of_a_directory_that_hangs_leave_room_for_everything_else(tmp_path: Path) -> None:

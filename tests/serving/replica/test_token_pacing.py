@@ -9,7 +9,7 @@ import pytest
 
 from adaptrix_core.sections import ReplicaSettings
 from deployments.replica.cpu_threads import num_threads
-from deployments.replica.token_pacing import LONGEST_S, SHORTEST_S, UNREAD_S, Pace
+from deployments.replica.token_pacing import LONGEST_S, SHORTEST_S, UNREAD_S, TokenPacing
 
 
 class Clock:
@@ -25,7 +25,7 @@ class Clock:
     ("streams", "interval_s"), [(1, SHORTEST_S), (3, SHORTEST_S), (4, 0.0625), (8, 0.125), (1000, LONGEST_S)]
 )
 def test_streams_share_the_messages_of_a_replica(streams: int, interval_s: float) -> None:
-    pace = Pace(100.0, Clock())
+    pace = TokenPacing(100.0, Clock())
     with ExitStack() as stack:
         until_next = [stack.enter_context(pace.stream(is_read=True)) for _ in range(streams)]
         assert {until() for until in until_next} == {interval_s}
@@ -34,7 +34,7 @@ def test_streams_share_the_messages_of_a_replica(streams: int, interval_s: float
 @pytest.mark.parametrize("is_read", [True, False])
 def test_streams_that_begin_at_any_moment_send_at_the_same_ones(is_read: bool) -> None:
     clock = Clock()
-    pace = Pace(2.0, clock)
+    pace = TokenPacing(2.0, clock)
     with pace.stream(is_read) as first, pace.stream(is_read) as second:
         clock.now = 100.1
         due = clock.now + first()
@@ -44,7 +44,7 @@ def test_streams_that_begin_at_any_moment_send_at_the_same_ones(is_read: bool) -
 
 def test_ticks_stay_common_while_streams_come_and_go() -> None:
     clock = Clock()
-    pace = Pace(64.0, clock)
+    pace = TokenPacing(64.0, clock)
     with ExitStack() as stack:
         for number in range(40):
             until_next = stack.enter_context(pace.stream(is_read=True))
@@ -56,14 +56,14 @@ def test_ticks_stay_common_while_streams_come_and_go() -> None:
 
 def test_what_is_sent_right_before_a_tick_is_sent_next_at_the_tick_after() -> None:
     clock = Clock()
-    pace = Pace(2.0, clock)
+    pace = TokenPacing(2.0, clock)
     with pace.stream(is_read=True) as until_next:
         clock.now = 100.4995
         assert clock.now + until_next() == pytest.approx(101.0)
 
 
 def test_a_stream_that_has_ended_leaves_its_share_to_the_others() -> None:
-    pace = Pace(10.0, Clock())
+    pace = TokenPacing(10.0, Clock())
     with pace.stream(is_read=True) as until_next:
         with pace.stream(is_read=True):
             assert until_next() == 0.25
@@ -71,7 +71,7 @@ def test_a_stream_that_has_ended_leaves_its_share_to_the_others() -> None:
 
 
 def test_an_answer_that_nobody_reads_yet_takes_no_share() -> None:
-    pace = Pace(10.0, Clock())
+    pace = TokenPacing(10.0, Clock())
     with pace.stream(is_read=True) as until_next, pace.stream(is_read=False) as until_unread:
         assert (until_next(), until_unread()) == (0.125, UNREAD_S)
 

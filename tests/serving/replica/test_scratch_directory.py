@@ -6,13 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from deployments.replica.scratch_directory import PrivateDirectory, sweep
+from deployments.replica.scratch_directory import ScratchDirectory, sweep
 
 _OWNER = """
 import sys
 from pathlib import Path
-from deployments.replica.scratch_directory import PrivateDirectory
-print(PrivateDirectory(Path(sys.argv[1])).path, flush=True)
+from deployments.replica.scratch_directory import ScratchDirectory
+print(ScratchDirectory(Path(sys.argv[1])).path, flush=True)
 sys.stdin.read()
 """
 
@@ -23,7 +23,7 @@ def test_a_killed_owners_directory_is_swept_and_a_living_ones_is_kept(tmp_path: 
     ) as owner:
         assert owner.stdout is not None
         theirs = Path(owner.stdout.readline().strip())
-        mine = PrivateDirectory(tmp_path)
+        mine = ScratchDirectory(tmp_path)
         assert theirs.is_dir()
         owner.kill()
     assert sweep(tmp_path) == [theirs]
@@ -34,4 +34,4 @@ def test_a_killed_owners_directory_is_swept_and_a_living_ones_is_kept(tmp_path: 
 
 
 def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
-    assert PrivateDirectory(tmp_path).path.stat().st_mode & 0o077 == 0
+    assert ScratchDirectory(tmp_path).path.stat().st_mode & 0o077 == 0
