@@ -58,6 +58,7 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/python docs/cli_reference.py --check
 	$(BIN)/python docs/package_lists.py --check
+	$(BIN)/python docs/error_codes.py --check
 	$(BIN)/python docs/check_links.py
 
 # About a quarter of an hour on two idle cores, with few repeats; each program by itself repeats more often. Peers that are
@@ -84,6 +85,7 @@ plots: $(STAMP)
 docs: $(STAMP)
 	$(BIN)/python docs/cli_reference.py
 	$(BIN)/python docs/package_lists.py
+	$(BIN)/python docs/error_codes.py
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

@@ -8,6 +8,7 @@ Files:
 cache_dir        Where things that can be made again are kept: converted models and compiled kernels
 config           Settings: what may be configured, and what is wrong with a configuration
 digests          Which digest is which
+error_codes      Every error code, once: what it means, and the HTTP status and OpenAI error type it is sent with
 errors           One error tree for the whole project
 git_lfs          Recognises what git leaves in place of a large file that was not fetched
 lazy             Names that a package exports and loads on first use, so that importing the package costs nothing

@@ -1,8 +1,8 @@
 """One error tree for the whole project.
 
 Every error carries a stable ``code`` (for programs) and a message (for people) that says what was wrong, the value, the
-limit and the next step. The core raises these; the HTTP edge (`deployments/shared/errors.py`) maps a class to a
-status, the command line maps a class to an exit code, each in one place.
+limit and the next step. The codes, with the HTTP status of each, are in `error_codes.py`; the command line maps a class
+to an exit code.
 """
 
 from __future__ import annotations
@@ -98,8 +98,7 @@ class Conflict(AdaptrixError):
 
 
 class AdapterRejected(AdaptrixError):
-    """An adapter that must not be loaded. ``code`` says why; the list is in
-    `adaptrix_core/adapters/package/format.py`."""
+    """An adapter that must not be loaded; ``code`` says why (`error_codes.PACKAGE`)."""
 
     code = "adapter_rejected"
 

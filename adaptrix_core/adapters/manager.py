@@ -110,7 +110,7 @@ class AdapterManager:
     def load_adapter(self, source: str | Path) -> Adapter:
         """Load and verify ``name``, ``name@version``, or a directory (a Path, a string with a path separator, a URL).
 
-        Raises AdapterNotFound, or AdapterRejected with a code of `adapters/package/format.py`.
+        Raises AdapterNotFound, or AdapterRejected with a code of `error_codes.PACKAGE`.
         """
         directory = self._locate(source)
         if isinstance(directory, Path) and is_peft_directory(directory):

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CORE_ORDER = [
     "errors",
     "digests",
+    "error_codes",
     "lazy",
     "places",
     "suggestions",

@@ -2,16 +2,8 @@
 
 Everything is read into memory once (`snapshot.py`), then checked in this order: file names and sizes, revocation and
 signature, metadata, base identity, layers and modules, safetensors headers, shapes; only then are tensors made, from
-the same bytes, and their values and digest checked. The first fault raises AdapterRejected with one of these codes:
-
-  files       symlink, unexpected_file, missing_file, too_large, unreadable, path_escape, not_an_adapter
-  trust       signature_missing, bad_signature, untrusted_key, tampered, revoked
-  metadata    bad_metadata, name_mismatch
-  base        base_mismatch, layer_out_of_range, unknown_module
-  tensors     oversize_header, bad_safetensors, bad_dtype, bad_rank, bad_shape, missing_tensor, unexpected_tensor,
-              no_tensors, non_finite, digest_mismatch
-  PEFT        bad_peft, unsupported_peft_feature
-  keys        bad_key
+the same bytes, and their values and digest checked. The first fault raises AdapterRejected, with a code of
+`error_codes.PACKAGE`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,7 +9,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import adaptrix_core.adapters.package.format
 from adaptrix_core.adapters import (
     AdapterManager,
     TrustPolicy,
@@ -23,10 +21,11 @@ from adaptrix_core.adapters import (
 )
 from adaptrix_core.adapters.package.snapshot import Snapshot, read_snapshot
 from adaptrix_core.adapters.trust.keys import read_trusted_keys
+from adaptrix_core.error_codes import PACKAGE
 from adaptrix_core.errors import AdapterExists, AdapterRejected
 from tests.adapters.hostile_corpus import SIGNED, UNSIGNED, edit_bundle
 
-DOCUMENTED = set(re.findall(r"[a-z]+(?:_[a-zA-Z]+)*", adaptrix_core.adapters.package.format.__doc__ or ""))
+DOCUMENTED = set(PACKAGE)
 
 
 @pytest.fixture

@@ -1,0 +1,200 @@
+"""Every error code, once: what it means, and the HTTP status and OpenAI error type it is sent with.
+
+A code is stable across versions; messages are not. The HTTP edge takes statuses from here, `docs/errors.md` is written
+from here, and a test holds every code in the sources against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ErrorCode:
+    """One row of the table."""
+
+    code: str
+    meaning: str
+    """When it is raised, and what to do where that is not plain."""
+    status: int
+    """HTTP status."""
+    openai_type: str
+    """``type`` in OpenAI's error document."""
+    is_local: bool = False
+    """Whether only the library or the command line raises it; its status would be that of a fault of the server."""
+
+
+REQUEST = {
+    "invalid_request": "a field's value, or a combination of fields, that can never be served; the message names it",
+    "unsupported_field": "a field that this server does not know or does not act upon",
+    "context_length_exceeded": "prompt and wanted tokens together are longer than the base model's context",
+    "invalid_json": "the body is not a JSON object",
+    "invalid_utf8": "the body is not UTF-8 text",
+    "json_too_deep": "the body is nested too deeply",
+    "json_too_many_values": "the body holds too many values",
+    "number_too_long": "the body holds a number of too many digits",
+    "text_too_long": "the texts of the body have too many characters together",
+    "too_many_logprobs": "a whole answer would hold too many log-probabilities; stream it, or ask for fewer",
+    "grammar_too_large": "a JSON schema of too many characters, or one that needs too large a grammar",
+    "grammar_too_costly": "a JSON schema that takes too much processor time to prepare",
+    "grammar_failed": "a JSON schema that became too much work in the midst of an answer",
+    "request_hung": "two replicas have hung while they computed this request; it is not tried again",
+    "adapter_exists": "a loaded adapter has that name already, with other contents",
+}
+CONFLICT = {
+    "adapter_busy": "another request is loading, publishing or unloading under the same name; come again",
+    "conflict": "what was sent contradicts what is in force",
+    "version_conflict": "that version of the adapter was published with other contents",
+    "name_owned": "the name is another signer's; an operator can transfer it",
+    "name_taken": "the name is that of another package; choose one that is free",
+    "downgrade": "an older version than the newest that there was; allow it by `--allow-downgrade`",
+    "revocation_rollback": "the revocation list is older than the one in force",
+    "revocation_number_taken": "another revocation list of this number is in force",
+}
+PACKAGE = {
+    "adapter_rejected": "an adapter that must not be loaded, where nothing more exact is known",
+    "symlink": "the directory, or a file in it, is a symbolic link",
+    "unexpected_file": "a file that an adapter does not have, or no plain file",
+    "missing_file": "a file that an adapter must have is not there",
+    "too_large": "a file, a tensor or their number is over its limit",
+    "unreadable": "the files cannot be read, or change while they are read",
+    "path_escape": "a path where a name is wanted, or one outside the directories that may be read",
+    "not_an_adapter": "a directory of another kind; the message says which, and how to convert it",
+    "bad_archive": "the archive that was sent is no archive that can be unpacked",
+    "signature_missing": "there is no signature, and the policy requires one",
+    "bad_signature": "the signature is malformed, or does not fit its key",
+    "untrusted_key": "the signer's key is not among the trusted ones",
+    "tampered": "the signature covers other files than these",
+    "revoked": "the package stands in the file of revoked packages",
+    "adapter_revoked": "the package stands in the revocation list in force",
+    "adapter_unconfirmed": "the replica has not heard of revocations for too long, so it serves no adapters",
+    "bad_revocations": "a revocation list that is malformed or not signed by a trusted key",
+    "wrong_package": "other files came than were asked for",
+    "changed_on_disk": "the files were changed after they had been accepted",
+    "bad_metadata": "metadata.json is malformed",
+    "name_mismatch": "the directory is called otherwise than metadata.json says",
+    "base_mismatch": "made for another base model",
+    "layer_out_of_range": "adapts a layer that the base model does not have",
+    "unknown_module": "adapts a module that the base model does not have",
+    "oversize_header": "a safetensors header over its limit",
+    "bad_safetensors": "a malformed safetensors file",
+    "bad_dtype": "a tensor of a type that is not stored here",
+    "bad_rank": "a rank that is out of range, or not the one that was announced",
+    "bad_shape": "a tensor of another shape than the module needs",
+    "missing_tensor": "one of a pair of LoRA matrices is missing",
+    "unexpected_tensor": "a tensor that belongs to no injection point",
+    "no_tensors": "nothing to load: the adapter would do nothing",
+    "non_finite": "weights that are not finite, or not once they are scaled and multiplied",
+    "digest_mismatch": "the weights are not those that metadata.json announces",
+    "output_not_finite": "the model's output under this adapter is not finite; the row ends alone",
+    "bad_peft": "adapter_config.json is malformed or contradicts the weights",
+    "unsupported_peft_feature": "a PEFT feature that would be computed otherwise here",
+    "bad_key": "a key file that cannot be used",
+}
+BASE_MODEL = {
+    "bad_base": "the base model's files cannot be used",
+    "base_not_found": "there is no such base model",
+    "unknown_family": "a model family that has no entry in `base/families.py`",
+    "unsupported_gguf": "a GGUF file of which something would be left out",
+    "no_device": "the device that is asked for is not there",
+    "no_kernels": "the native kernels cannot be had",
+    "invalid_config": "settings that cannot be used; the message lists every fault",
+    "invalid_data": "examples that cannot be used; the message names the lines",
+    "training_stopped": "a training that was asked to stop; what was done is kept",
+    "training_diverged": "a training whose loss is no number any more",
+    "checkpoint_failed": "a training that cannot write its checkpoint",
+    "key_exists": "a key file of that name is there; keys are never overwritten",
+    "server_unavailable": "the command line reaches no server",
+    "missing_package": "the command needs an extra that is not installed",
+    "conversation_not_found": "no conversation of that number in the log",
+    "log_unusable": "the command line's log cannot be read or written",
+}
+
+
+def _rows() -> Iterator[ErrorCode]:
+    def rows(status: int, openai_type: str, meanings: Mapping[str, str], is_local: bool = False) -> Iterator[ErrorCode]:
+        return (ErrorCode(code, meaning, status, openai_type, is_local) for code, meaning in meanings.items())
+
+    yield from rows(400, "invalid_request_error", REQUEST)
+    yield from rows(401, "authentication_error", {"invalid_api_key": "no API key, or one that is not known"})
+    yield from rows(
+        403,
+        "permission_error",
+        {
+            "insufficient_scope": "the key lacks the scope that the call needs",
+            "path_outside_roots": "a load path outside the directories that adapters may be loaded from",
+            "foreign_host": "without API keys: a request whose Host is no loopback name",
+            "foreign_origin": "without API keys: a request from a page of another origin",
+        },
+    )
+    yield from rows(
+        404,
+        "not_found_error",
+        {
+            "model_not_found": "no such model or adapter; the message names the nearest",
+            "adapter_not_found": "no adapter of that name or version",
+            "key_not_found": "no key file of that name",
+            "request_not_found": "no running request of that id; it may have ended",
+        },
+    )
+    yield from rows(404, "invalid_request_error", {"unknown_path": "no endpoint of that path"})
+    yield from rows(405, "invalid_request_error", {"method_not_allowed": "the endpoint takes other methods"})
+    yield from rows(409, "conflict_error", CONFLICT)
+    yield from rows(413, "invalid_request_error", {"body_too_large": "a body over the configured limit"})
+    yield from rows(415, "invalid_request_error", {"unsupported_encoding": "a body that is compressed"})
+    yield from rows(422, "adapter_error", PACKAGE)
+    yield from rows(
+        429,
+        "rate_limit_error",
+        {
+            "overloaded": "every queue is full, or the wait would be too long; come again after `retry-after`",
+            "deadline_unreachable": "waiting for its turn would take longer than the request's deadline allows",
+        },
+    )
+    yield from rows(
+        500,
+        "server_error",
+        {
+            "internal_error": "a fault of the server; its log has the details",
+            "aborted": "the server ended the request; send it again",
+            "server_error": "the server answered in a form that says no more",
+        },
+    )
+    yield from rows(500, "server_error", BASE_MODEL, is_local=True)
+    yield from rows(
+        503,
+        "server_error",
+        {
+            "not_ready": "the server, or a part that this request needs, is not ready",
+            "replica_lost": "the replica that served the request is gone",
+            "ingress_lost": "the part that took the request is gone",
+            "store_lost": "the adapter store restarts",
+            "router_disabled": "the router is switched off (`router.enabled`)",
+            "engine_stopped": "the engine has stopped and takes no more work",
+            "engine_hung": "the engine does not get on; its process ends",
+            "cache_full": "pinned adapters fill the budget",
+            "adapter_unavailable": "the adapter cannot be loaded now; it is tried again",
+            "name_unconfirmed": "no replica has verified yet who signed the name",
+        },
+    )
+    yield from rows(
+        504,
+        "timeout_error",
+        {
+            "deadline_exceeded": "the request's own deadline passed",
+            "timeout": "loading, publishing or unloading took too long; some replica did not finish",
+        },
+    )
+    yield from rows(
+        507,
+        "server_error",
+        {
+            "storage_full": "a disk of the server is full",
+            "storage_failed": "a directory of the server cannot be used",
+        },
+    )
+
+
+ERROR_CODES: Mapping[str, ErrorCode] = {row.code: row for row in _rows()}
+"""By code."""
