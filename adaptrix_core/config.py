@@ -127,7 +127,7 @@ def _adapter_faults(adapters: AdapterSettings) -> Iterator[str]:
 
 
 def _engine_faults(engine: EngineSettings) -> Iterator[str]:
-    if engine.kv_cache_tokens is not None and engine.kv_cache_tokens < engine.block_size:
+    if engine.kv_cache_tokens < engine.block_size:
         yield (
             f"engine.kv_cache_tokens = {engine.kv_cache_tokens}: less than one block "
             f"(engine.block_size = {engine.block_size})"

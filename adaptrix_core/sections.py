@@ -28,6 +28,14 @@ _MIB = 1024**2
 _GIB = 1024**3
 
 
+KV_CACHE_TOKENS = 16384
+
+
+def _default_kv_cache(value: object) -> object:
+    """A null means the default."""
+    return KV_CACHE_TOKENS if value is None else value
+
+
 def _anchored(path: Path, info: ValidationInfo) -> Path:
     """Relative paths are meant from the directory given to `load_settings`."""
     root: Path = (info.context or {}).get("root", project_root())
@@ -127,8 +135,8 @@ class EngineSettings(Section):
         64, ge=1, le=1_048_576, description="tokens of a prompt that is computed in one step, 1 to 1048576"
     )
     block_size: int = Field(16, ge=1, le=256, description="tokens in one KV block, 1 to 256")
-    kv_cache_tokens: int | None = Field(
-        None, ge=16, description="tokens that the KV cache holds, at least 16; null: 16384"
+    kv_cache_tokens: Annotated[int, BeforeValidator(_default_kv_cache)] = Field(
+        KV_CACHE_TOKENS, ge=16, description="tokens that the KV cache holds, at least 16; null: 16384"
     )
     cut: int | None = Field(
         None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 from adaptrix_core.adapters import TrustPolicy
@@ -19,20 +20,10 @@ def build_engine(settings: Settings, adapters_dir: Path | None = None) -> Engine
     base = BaseModelManager(
         wanted_base.model, wanted_base.device, wanted_base.precision, wanted_base.lineage, wanted_base.optimize
     ).load_model()
+    shared = {field.name: getattr(wanted, field.name) for field in fields(EngineOptions) if field.name != "cut"}
+    # Only here is it known which adapters there will be: null asks for the place where they begin, 0 for one span.
     options = EngineOptions(
-        max_rows=wanted.max_rows,
-        max_batch_tokens=wanted.max_batch_tokens,
-        mixed_prefill_tokens=wanted.mixed_prefill_tokens,
-        short_prompt_tokens=wanted.short_prompt_tokens,
-        max_waiting=wanted.max_queue,
-        max_wait_s=wanted.max_wait_s,
-        block_size=wanted.block_size,
-        kv_cache_tokens=wanted.kv_cache_tokens or EngineOptions().kv_cache_tokens,
-        cut=catalogue_cut(adapters.dir, base) if wanted.cut is None else wanted.cut or None,
-        prefix_cache=wanted.prefix_cache,
-        bank=wanted.adapter_bank,
-        compile=wanted.compile,
-        cuda_graphs=wanted.cuda_graphs,
+        **shared, cut=catalogue_cut(adapters.dir, base) if wanted.cut is None else wanted.cut or None
     )
     return Engine(
         base,

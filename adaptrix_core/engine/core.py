@@ -62,13 +62,9 @@ class EngineCore:
             self._cache,
             self.prefixes,
             loader,
-            options.max_rows,
-            options.max_batch_tokens,
-            options.mixed_prefill_on(base.device),
-            options.short_prompt_tokens,
+            options,
+            options.prompt_limits_on(base.device),
             _context_per_token(base.info),
-            options.max_waiting,
-            options.max_wait_s,
             base.eos_token_ids,
         )
         compiled = CompiledLayers(base) if options.compile and not isinstance(base, PackedModel) else None

@@ -62,7 +62,7 @@ class Engine(EngineCore):
     ) -> None:
         """adapters_dir: the catalogue; the shipped adapters if None. loader_options: `DynamicLoader`."""
         options = options or EngineOptions()
-        injector = injector_for(base, options.bank)
+        injector = injector_for(base, options.adapter_bank)
         injector.register_all()
         manager = AdapterManager(adapters_dir or shipped_adapters(), base, trust, base_match=base_match)
         super().__init__(base, injector, DynamicLoader(manager, injector, **loader_options), options)

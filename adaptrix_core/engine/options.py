@@ -3,44 +3,51 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-
+from adaptrix_core.engine.scheduling.prompt_budget import PromptLimits
 from adaptrix_core.errors import InvalidRequest
-from adaptrix_core.injection.bank import Bank
+from adaptrix_core.sections import EngineSettings
+
+if TYPE_CHECKING:
+    import torch
+
+    from adaptrix_core.injection.bank import Bank
+
+_DEFAULTS = EngineSettings()
 
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """Sizes of the engine."""
+    """Sizes of the engine. Names and defaults are those of the settings (`EngineSettings`)."""
 
-    max_rows: int = 32
+    max_rows: int = _DEFAULTS.max_rows
     """Rows computed in one step."""
-    max_batch_tokens: int = 512
+    max_batch_tokens: int = _DEFAULTS.max_batch_tokens
     """Tokens computed in one step; a longer prompt is computed in chunks."""
-    mixed_prefill_tokens: int | None = None
+    mixed_prefill_tokens: int | None = _DEFAULTS.mixed_prefill_tokens
     """Prompt tokens computed in a step in which rows decode, beside one for each of these rows. What fits into the time
     of reading the weights once hardly slows their streams; None: 2 on a CPU, 256 on an accelerator."""
-    short_prompt_tokens: int = 64
+    short_prompt_tokens: int = _DEFAULTS.short_prompt_tokens
     """A prompt of at most so many tokens, those found in the cache left out, is computed in the step it joins."""
-    max_waiting: int = 1024
+    max_queue: int = _DEFAULTS.max_queue
     """Rows that may wait; further requests are refused."""
-    max_wait_s: float | None = None
+    max_wait_s: float | None = _DEFAULTS.max_wait_s
     """Seconds that a request may be expected to wait; others are refused. None: for as long as the queue has room."""
-    block_size: int = 16
+    block_size: int = _DEFAULTS.block_size
     """Tokens per KV block."""
-    kv_cache_tokens: int = 16384
+    kv_cache_tokens: int = _DEFAULTS.kv_cache_tokens
     """Tokens whose keys and values fit."""
     cut: int | None = None
     """First layer of the branch span; None keeps all layers in one span. `engine/cache/cut.py` chooses one from a
     catalogue."""
-    prefix_cache: bool = True
+    prefix_cache: bool = _DEFAULTS.prefix_cache
     """Whether rows take over blocks that earlier rows have computed."""
-    bank: Bank = "half"
+    adapter_bank: Bank = _DEFAULTS.adapter_bank
     """Precision in which adapters are kept for the native kernels; others keep the base model's."""
-    compile: bool = False
+    compile: bool = _DEFAULTS.compile
     """Whether layers are compiled, in the background; see `engine/compute/compiled.py`."""
-    cuda_graphs: bool | None = None
+    cuda_graphs: bool | None = _DEFAULTS.cuda_graphs
     """Whether decode steps are replayed as CUDA graphs, see `engine/compute/graphed.py`; None: where the device is a
     CUDA device."""
 
@@ -50,7 +57,7 @@ class EngineOptions:
             "max_batch_tokens",
             "mixed_prefill_tokens",
             "short_prompt_tokens",
-            "max_waiting",
+            "max_queue",
             "block_size",
             "kv_cache_tokens",
         ):
@@ -68,6 +75,7 @@ class EngineOptions:
             )
         return device.type == "cuda" if self.cuda_graphs is None else self.cuda_graphs
 
-    def mixed_prefill_on(self, device: torch.device) -> int:
-        """``mixed_prefill_tokens``, or its default for ``device``."""
-        return self.mixed_prefill_tokens or (2 if device.type == "cpu" else 256)
+    def prompt_limits_on(self, device: torch.device) -> PromptLimits:
+        """What bounds prompts in one step, with the default for ``device`` where one was left open."""
+        beside = self.mixed_prefill_tokens or (2 if device.type == "cpu" else 256)
+        return PromptLimits(self.max_batch_tokens, beside, self.short_prompt_tokens)

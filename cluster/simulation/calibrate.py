@@ -168,7 +168,7 @@ def main() -> None:
         cost,
         options.max_rows,
         options.max_batch_tokens,
-        options.mixed_prefill_on(engine.base.device),
+        options.prompt_limits_on(engine.base.device).mixed_prefill_tokens,
         options.short_prompt_tokens,
         load_s=load_s,
     )

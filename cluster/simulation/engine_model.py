@@ -14,10 +14,8 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import nnls
 
+from adaptrix_core.engine.scheduling.prompt_budget import PromptLimits
 from adaptrix_core.errors import InvalidRequest
-
-SHORT_TOGETHER = 2
-"""As in the engine's `scheduler.py`, which takes seconds to import."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +55,11 @@ class EngineModel:
     """Seconds to read, verify and place an adapter; a replica loads one at a time, beside its steps."""
     overhead_s: float = 0.0
     """Seconds that HTTP and Ray add to the first token."""
+
+    @property
+    def prompts(self) -> PromptLimits:
+        """What bounds prompts in one step, as the engine has it."""
+        return PromptLimits(self.max_batch_tokens, self.mixed_prefill_tokens, self.short_prompt_tokens)
 
     def capacity(self, prompt_tokens: float, output_tokens: float) -> float:
         """Requests per second that one replica can serve with full batches and every adapter at hand.

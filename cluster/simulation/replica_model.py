@@ -1,10 +1,8 @@
 """One simulated replica: the engine's batching, step by step, with the clock handed in.
 
-As in the engine, every decoding row gets a token in each step; beside them prompts get ``mixed_prefill_tokens``
-tokens and one more per decoding row, or the whole batch while nothing decodes; who came first is first, and a short
-prompt that joins is computed whole. While no
-prompt waits, steps are alike, and many are taken as one event. Rows hold no KV blocks here: the cache is taken to be
-large enough.
+As in the engine, every decoding row gets a token in each step, and prompts get what the engine's own
+`scheduling/prompt_budget.py` leaves them; who came first is first. While no prompt waits, steps are alike, and many are
+taken as one event. Rows hold no KV blocks here: the cache is taken to be large enough.
 """
 
 from __future__ import annotations
@@ -12,7 +10,8 @@ from __future__ import annotations
 import heapq
 from collections import deque
 
-from cluster.simulation.engine_model import SHORT_TOGETHER, EngineModel
+from adaptrix_core.engine.scheduling.prompt_budget import PromptBudget
+from cluster.simulation.engine_model import EngineModel
 from cluster.simulation.residency import Residency
 from loadtest.records import Record
 
@@ -113,39 +112,23 @@ class ReplicaModel:
         return now + self._alike * self._engine.step.seconds(rows, tokens)
 
     def _plan_prompts(self, rows: int) -> None:
-        room = self._engine.max_batch_tokens - rows
-        if rows:
-            room = min(room, self._engine.mixed_prefill_tokens + rows)
+        budget = PromptBudget(self._engine.prompts, rows)
         for row in self._prefilling:
-            if room <= 0:
+            if budget.is_spent:
                 return
-            room -= self._take(row, room)
-        joined = 0
+            self._take(row, budget, budget.room)
         while self._waiting and self._num_rows < self._engine.max_rows:
-            if room <= 0 and not self._joins_beyond(self._waiting[0], joined, rows):
+            if not budget.may_join(self._waiting[0].left):
                 return
             row = self._waiting.popleft()
             self._prefilling.append(row)
-            joined += row.left if self._is_short(row) else 0
-            room -= self._take(row, self._room_to_join(row, room, rows))
+            budget.join(row.left)
+            self._take(row, budget, budget.room_to_join(row.left))
 
-    def _joins_beyond(self, row: _Row, joined: int, rows: int) -> bool:
-        left = self._engine.max_batch_tokens - rows - sum(count for _, count in self._planned)
-        together = SHORT_TOGETHER * self._engine.short_prompt_tokens
-        return 0 < joined <= together - row.left and self._is_short(row) and row.left <= left
-
-    def _is_short(self, row: _Row) -> bool:
-        return row.left <= self._engine.short_prompt_tokens
-
-    def _room_to_join(self, row: _Row, room: int, rows: int) -> int:
-        if not self._is_short(row):
-            return room
-        return max(room, self._engine.max_batch_tokens - rows - sum(count for _, count in self._planned))
-
-    def _take(self, row: _Row, room: int) -> int:
-        count = min(room, row.left)
+    def _take(self, row: _Row, budget: PromptBudget, room: float) -> None:
+        count = min(int(room), row.left)
         self._planned.append((row, count))
-        return count
+        budget.spend(count, count)
 
     def _end(self, row: _Row, now: float) -> Record:
         row.record.end_s = now + self._engine.overhead_s

@@ -11,8 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 
-from adaptrix_core.engine.scheduling import scheduler
-from cluster.simulation import engine_model
 from cluster.simulation.engine_model import EngineModel, StepCost
 from cluster.simulation.policies import POLICIES, Affinity, ConsistentHash, PowerOfTwo, RoundRobin
 from cluster.simulation.simulate import Simulation, simulate
@@ -24,10 +22,6 @@ COST = StepCost(base_s=1.0, row_s=0.1, prefill_token_s=0.01)
 ENGINE = EngineModel(
     COST, max_rows=2, max_batch_tokens=100, mixed_prefill_tokens=10, short_prompt_tokens=20, adapter_slots=4, load_s=5.0
 )
-
-
-def test_short_prompts_join_together_as_in_the_engine() -> None:
-    assert engine_model.SHORT_TOGETHER == scheduler.SHORT_TOGETHER
 
 
 def first_and_end(records: list[Record]) -> list[tuple[float, float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import adaptrix_core
 from adaptrix_core.adapters import TrustPolicy
 from adaptrix_core.engine import Engine, EngineOptions, SamplingParams
 from adaptrix_core.errors import AdapterRejected, InvalidRequest
+from adaptrix_core.sections import EngineSettings
 from tests.engine.conftest import MakeEngine
 from tests.engine.driving import drain, request
 from tests.engine.peft_cases import save_peft
@@ -145,7 +147,7 @@ def test_no_prompts_no_completions(make_engine: MakeEngine) -> None:
 
 
 @pytest.mark.parametrize(
-    "option", ["max_rows", "max_batch_tokens", "mixed_prefill_tokens", "max_waiting", "block_size", "kv_cache_tokens"]
+    "option", ["max_rows", "max_batch_tokens", "mixed_prefill_tokens", "max_queue", "block_size", "kv_cache_tokens"]
 )
 def test_an_engine_of_size_zero_is_refused(option: str) -> None:
     with pytest.raises(InvalidRequest, match=f"{option} is 0; it must be at least 1"):
@@ -170,3 +172,10 @@ def test_two_engines_on_one_base_do_not_disturb_each_other(make_engine: MakeEngi
     assert [c.token_ids for c in first.generate(PROMPTS, "red", SHORT)] == [c.token_ids for c in expected]
     assert unadapted.token_ids == first.generate([PROMPTS[0]], None, SHORT)[0].token_ids
     second.loader.close()
+
+
+def test_options_and_settings_have_one_naming_and_one_set_of_defaults() -> None:
+    """But for the cut: 0 in the settings is None here, since only a catalogue says where adapters begin."""
+    options = {field.name: field.default for field in dataclasses.fields(EngineOptions) if field.name != "cut"}
+    settings = EngineSettings()
+    assert options == {name: getattr(settings, name) for name in options}

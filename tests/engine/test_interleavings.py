@@ -53,7 +53,7 @@ def engine(
         max_rows=3,
         max_batch_tokens=8,
         mixed_prefill_tokens=3,
-        max_waiting=6,
+        max_queue=6,
         block_size=4,
         kv_cache_tokens=48,
         cut=request.param,

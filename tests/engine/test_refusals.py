@@ -31,7 +31,7 @@ def test_a_prompt_over_the_kv_cache_is_refused_with_both_lengths(make_engine: Ma
 
 
 def test_a_full_queue_refuses_a_request_and_keeps_nothing_of_it(make_engine: MakeEngine) -> None:
-    engine = make_engine(max_waiting=3)
+    engine = make_engine(max_queue=3)
     red = engine.resolve_mix("red")
     engine.add(request("kept", PROMPTS[0], n=2))
     with pytest.raises(Overloaded, match=r"2 rows wait and the queue holds 3.*2 more"):

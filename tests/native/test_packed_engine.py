@@ -129,11 +129,11 @@ def test_an_adapter_too_large_for_half_precision_is_kept_in_single(make_engine: 
 
 def test_a_bank_of_bytes_is_half_as_large_and_tells_its_error(make_engine: MakeEngine) -> None:
     packed, plain = twins("llama")
-    halves, bytes_ = make_engine(packed), make_engine(packed, bank="int8")
+    halves, bytes_ = make_engine(packed), make_engine(packed, adapter_bank="int8")
     outcomes = {}
     for engine in (halves, bytes_):
         engine.generate(PROMPTS[:1], "red", GREEDY)
-        [outcomes[engine.options.bank]] = engine.stats()["banks"].values()
+        [outcomes[engine.options.adapter_bank]] = engine.stats()["banks"].values()
     assert outcomes["int8"]["bytes"] < 0.7 * outcomes["half"]["bytes"]
     assert outcomes["half"]["error"] < 1e-3 < outcomes["int8"]["error"] < 1e-2
     actual, expected = bytes_.logits(PROMPTS, "red"), make_engine(plain).logits(PROMPTS, "red")

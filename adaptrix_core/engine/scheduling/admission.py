@@ -18,23 +18,23 @@ from adaptrix_core.errors import InvalidRequest, Overloaded
 class Admission:
     """Decides about new rows."""
 
-    def __init__(self, backlog: Backlog, max_waiting: int, max_wait_s: float | None) -> None:
+    def __init__(self, backlog: Backlog, max_queue: int, max_wait_s: float | None) -> None:
         """max_wait_s: expected wait above which a request is refused; None: as long as the queue has room."""
         self._backlog = backlog
-        self._max_waiting = max_waiting
+        self._max_queue = max_queue
         self._max_wait_s = max_wait_s
 
     def check(self, rows: Sequence[Row], running: Sequence[Row], waiting: WaitingRows) -> None:
         """Raise Overloaded for rows that must come again later, InvalidRequest for those no queue could hold."""
-        if len(rows) > self._max_waiting:
+        if len(rows) > self._max_queue:
             raise InvalidRequest(
-                f"the request makes {len(rows)} rows (n choices of each fork) and the queue holds {self._max_waiting}; "
+                f"the request makes {len(rows)} rows (n choices of each fork) and the queue holds {self._max_queue}; "
                 "ask for fewer, or raise engine.max_queue in the settings",
                 param="n",
             )
-        if len(waiting) + len(rows) > self._max_waiting:
+        if len(waiting) + len(rows) > self._max_queue:
             raise Overloaded(
-                f"{len(waiting)} rows wait and the queue holds {self._max_waiting}; "
+                f"{len(waiting)} rows wait and the queue holds {self._max_queue}; "
                 f"{len(rows)} more do not fit: try again later, or raise engine.max_queue in the settings",
                 retry_after_s=self._next_place_s(running),
             )

@@ -18,19 +18,17 @@ from typing import Protocol
 from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.engine.cache.kv_cache import KVCache
 from adaptrix_core.engine.cache.prefix import PrefixCache
+from adaptrix_core.engine.options import EngineOptions
 from adaptrix_core.engine.request import TokenEvent
 from adaptrix_core.engine.rows.advance import advance, fail
 from adaptrix_core.engine.rows.row import Row
 from adaptrix_core.engine.rows.sampler import Sampled, Unsampled
 from adaptrix_core.engine.scheduling.admission import Admission
 from adaptrix_core.engine.scheduling.backlog import Backlog
+from adaptrix_core.engine.scheduling.prompt_budget import PromptBudget, PromptLimits
 from adaptrix_core.engine.scheduling.quarantine import Quarantine
 from adaptrix_core.engine.scheduling.waiting import WaitingRows
 from adaptrix_core.injection.mix import weights_digests_of
-
-SHORT_TOGETHER = 2
-"""Short prompts that wait join in one step while they are at most so many times as long together as one of them may be:
-each step more costs the reading of the weights, and one for each prompt makes bursts begin slowly."""
 
 
 class AdapterSlots(Protocol):
@@ -82,29 +80,23 @@ class Scheduler:
         cache: KVCache,
         prefixes: PrefixCache,
         slots: AdapterSlots,
-        max_rows: int,
-        max_batch_tokens: int,
-        mixed_prefill_tokens: int,
-        short_prompt_tokens: int,
+        options: EngineOptions,
+        prompts: PromptLimits,
         context_per_token: int,
-        max_waiting: int,
-        max_wait_s: float | None,
         eos_token_ids: frozenset[int],
     ) -> None:
         """Attention to ``context_per_token`` tokens costs as much as a token's matrix products."""
         self._cache = cache
         self._prefixes = prefixes
         self._slots = slots
-        self._max_rows = max_rows
-        self._max_batch_tokens = max_batch_tokens
-        self._mixed_prefill_tokens = mixed_prefill_tokens
-        self._short_prompt_tokens = short_prompt_tokens
+        self._max_rows = options.max_rows
+        self._prompts = prompts
         self._context_per_token = context_per_token
         self._eos_token_ids = eos_token_ids
         self._waiting = WaitingRows()
         self._running: list[Row] = []
-        self.backlog = Backlog(max_rows)
-        self._admission = Admission(self.backlog, max_waiting, max_wait_s)
+        self.backlog = Backlog(options.max_rows)
+        self._admission = Admission(self.backlog, options.max_queue, options.max_wait_s)
         self.num_preemptions = 0
         self.quarantine = Quarantine()
         self.planning: Row | None = None
@@ -157,14 +149,10 @@ class Scheduler:
         """The next step's work, or None when no row can run."""
         preemptions_before = self.num_preemptions
         chunks: list[Chunk] = []
-        for row in [row for row in self._running if row.is_decoding][: self._max_batch_tokens]:
+        for row in [row for row in self._running if row.is_decoding][: self._prompts.max_batch_tokens]:
             if row in self._running:
                 self._continue(row, 1, chunks)
-        room = self._max_batch_tokens - len(chunks)
-        mixed = bool(chunks)
-        if mixed:
-            room = min(room, self._mixed_prefill_tokens + len(chunks))
-        is_short = self._fill(room, mixed, chunks, preemptions_before)
+        is_short = self._fill(PromptBudget(self._prompts, len(chunks)), chunks, preemptions_before)
         self.planning = None
         self.backlog.planned(len(self._running), is_short)
         live = [chunk for chunk in chunks if chunk.row in self._running]
@@ -220,27 +208,26 @@ class Scheduler:
         faults += [f"waiting row {r.request.request_id} holds slots" for r in self._waiting if r.held_slots is not None]
         return faults
 
-    def _fill(self, room: float, mixed: bool, chunks: list[Chunk], preemptions_before: int) -> bool:
-        """Plan ``room`` tokens of prompts, and of rows that are computed again: running rows and waiting ones.
+    def _fill(self, budget: PromptBudget, chunks: list[Chunk], preemptions_before: int) -> bool:
+        """Plan prompts, and rows that are computed again, as far as ``budget`` goes: running rows and waiting ones.
 
-        Beside decoding rows (``mixed``), a token with much context counts for more than one. Returns whether rows wait
-        because blocks or slots are short.
+        Beside decoding rows, a token with much context counts for more than one. Returns whether rows wait because
+        blocks or slots are short.
         """
         running = [row for row in self._running if not row.is_decoding]
         without_slots: list[Row] = []
-        admitting, is_short = True, False
-        joined = 0  # tokens of short prompts
+        admitting, is_short, mixed = True, False, bool(chunks)
         while True:
             candidates = [row for row in running if row in self._running]
             # What was just taken back is not handed out again in the same step.
             if admitting and self.num_preemptions == preemptions_before and self._has_place(self._waiting.top_priority):
                 candidates += [row for row in self._waiting.heads() if row not in without_slots]
             row = min(candidates, key=self._waiting.rank, default=None)
-            if row is None or (room < 1 and (row in running or not self._joins_beyond(row, joined, chunks))):
+            if row is None or (budget.is_spent if row in running else not budget.may_join(row.num_uncomputed)):
                 break
             if row in running:
                 running.remove(row)
-                room -= self._prefill(row, room, mixed, chunks)
+                self._prefill(row, budget, budget.room, mixed, chunks)
             elif not self._has_place(row.priority):
                 admitting = False
             elif not self._hold(row):
@@ -250,34 +237,17 @@ class Scheduler:
             elif self._admit(row):
                 for other in without_slots:
                     other.num_overtaken += 1
-                joined += row.num_uncomputed if self._is_short(row) else 0
-                room -= self._prefill(row, self._room_to_join(row, room, chunks), mixed, chunks)
+                budget.join(row.num_uncomputed)
+                self._prefill(row, budget, budget.room_to_join(row.num_uncomputed), mixed, chunks)
             else:
                 admitting, is_short = False, True
         return is_short or self.num_preemptions > preemptions_before
 
-    def _joins_beyond(self, row: Row, joined: int, chunks: Iterable[Chunk]) -> bool:
-        """Whether a waiting row joins another short one though no room is left, as they are short together."""
-        left = self._max_batch_tokens - sum(chunk.count for chunk in chunks)
-        together = SHORT_TOGETHER * self._short_prompt_tokens
-        return 0 < joined <= together - row.num_uncomputed and self._is_short(row) and row.num_uncomputed <= left
-
-    def _is_short(self, row: Row) -> bool:
-        return row.num_uncomputed <= self._short_prompt_tokens
-
-    def _room_to_join(self, row: Row, room: float, chunks: Iterable[Chunk]) -> float:
-        """What a row may compute in the step in which it joins: ``room``, or all of its tokens if they are few.
-
-        In parts, a few beside each step of the decoding rows, it would take many steps that cost almost as much as one.
-        """
-        if not self._is_short(row):
-            return room
-        return max(room, self._max_batch_tokens - sum(chunk.count for chunk in chunks))
-
-    def _prefill(self, row: Row, room: float, mixed: bool, chunks: list[Chunk]) -> float:
-        """Plan a chunk of a row that is worth at most ``room``, or a single token; returns what it is worth."""
+    def _prefill(self, row: Row, budget: PromptBudget, room: float, mixed: bool, chunks: list[Chunk]) -> None:
+        """Plan a chunk of a row that is worth at most ``room``, or a single token."""
         weight = 1 + row.num_computed / self._context_per_token if mixed else 1.0
-        return weight * self._continue(row, max(1, int(room / weight)), chunks)
+        count = self._continue(row, max(1, int(room / weight)), chunks)
+        budget.spend(count, weight * count)
 
     def _continue(self, row: Row, room: int, chunks: list[Chunk]) -> int:
         """Plan a chunk of at most ``room`` tokens for a running row; returns its tokens, 0 if the row waits again."""

@@ -145,7 +145,7 @@ def test_who_would_wait_longer_than_the_limit_is_refused_and_told_for_how_long(r
 
 
 def test_a_full_queue_says_when_a_place_becomes_free(roomy: MakeEngine) -> None:
-    engine = roomy(max_rows=1, max_waiting=1)
+    engine = roomy(max_rows=1, max_queue=1)
     add(engine, "running", 41)
     engine.step()
     measured(engine, 10.0)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from adaptrix_core.engine import Engine, GenerationRequest, SamplingParams
-from adaptrix_core.engine.scheduling.scheduler import SHORT_TOGETHER
+from adaptrix_core.engine.scheduling.prompt_budget import SHORT_TOGETHER
 from adaptrix_core.errors import InvalidRequest
 from tests.engine.conftest import MakeEngine
 from tests.engine.driving import assert_same_where_safe, drain, request, tokens_of

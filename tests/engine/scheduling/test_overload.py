@@ -93,7 +93,7 @@ def test_goodput_at_three_times_the_capacity_stays_near_its_peak_where_the_wait_
             base=random_base(max_position_embeddings=64),
             adapters=(),
             max_rows=4,
-            max_waiting=4096,
+            max_queue=4096,
             max_wait_s=limit,
             mixed_prefill_tokens=16,
         )

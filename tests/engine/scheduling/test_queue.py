@@ -15,7 +15,7 @@ MakeEngine = Callable[..., Engine]
 
 
 def test_a_request_larger_than_the_whole_queue_is_invalid_not_overload(make_engine: MakeEngine) -> None:
-    engine = make_engine(max_waiting=4)
+    engine = make_engine(max_queue=4)
     with pytest.raises(InvalidRequest, match=r"makes 5 rows .* queue holds 4") as caught:
         engine.add(GenerationRequest("r", (2, 3), SamplingParams(n=5, max_tokens=1)))
     assert caught.value.param == "n"
@@ -23,7 +23,7 @@ def test_a_request_larger_than_the_whole_queue_is_invalid_not_overload(make_engi
 
 
 def test_a_full_queue_is_overload_and_names_the_setting(make_engine: MakeEngine) -> None:
-    engine = make_engine(max_waiting=2)
+    engine = make_engine(max_queue=2)
     engine.add(GenerationRequest("first", (2, 3), SamplingParams(n=2, max_tokens=1)))
     with pytest.raises(Overloaded, match=r"engine\.max_queue"):
         engine.add(GenerationRequest("second", (2, 3), SamplingParams(max_tokens=1)))
@@ -56,7 +56,7 @@ def test_an_answer_without_a_limit_is_expected_to_be_of_ordinary_length(make_eng
 
 
 def test_a_batch_larger_than_the_queue_is_generated_as_room_comes(make_engine: MakeEngine) -> None:
-    engine = make_engine(max_waiting=2, max_rows=2)
+    engine = make_engine(max_queue=2, max_rows=2)
     prompts = random_prompts([3, 5, 4, 6, 3, 4, 5])
     params = SamplingParams(max_tokens=3, temperature=0.0, ignore_eos=True)
     together = engine.generate(prompts, None, params)
