@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.adaptrix-setup
 BENCH := $(BIN)/python -m benchmarks
 BENCH_OUT := runs/bench
+COVERED := --cov=adaptrix_core --cov=deployments --cov-branch --cov-report=
 # Layouts of the base model's weights: those that are compared, and the one that everything else is measured with.
 PRECISIONS ?= int4 fp32
 PRECISION ?= int4
@@ -45,8 +46,10 @@ serve: $(STAMP)
 
 test: test-unit test-integration
 
+# COVERAGE=1 also measures which lines of the library and the server the unit tests run, and prints the share.
 test-unit: $(STAMP)
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not integration and not slow"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not integration and not slow" $(if $(COVERAGE),$(COVERED))
+	$(if $(COVERAGE),@echo "covered by unit tests: $$($(BIN)/coverage report --format=total) % of all lines and branches")
 
 # One after the other: each of these wants the whole machine.
 test-integration: $(STAMP)
