@@ -24,7 +24,13 @@ MAX_PARAM = 256
 
 
 def code_of(error: core.AdaptrixError) -> ErrorCode:
-    """The error's row of the table; a code that is not there, from another version say, counts as its class's own."""
+    """The row of the table that says how an error is sent.
+
+    It is its class's own where its code is not there (from another version, say), and for a refused adapter, which is
+    sent as one whatever it was refused for: who asks for it has no conflict with the owner of its name.
+    """
+    if isinstance(error, core.AdapterRejected):
+        return ERROR_CODES[core.AdapterRejected.code]
     return ERROR_CODES.get(error.code) or ERROR_CODES[type(error).code]
 
 
