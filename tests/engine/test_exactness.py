@@ -116,9 +116,7 @@ def engines(
 ) -> Iterator[tuple[Engine, Engine]]:
     """One whose cache holds two prompts or three, and one for cold runs."""
     adapters = adapters_around_the_cut(request.param)
-    cramped = EngineOptions(
-        max_rows=4, max_batch_tokens=10, max_queue=8, block_size=BLOCK, kv_cache_tokens=80, cut=CUT
-    )
+    cramped = EngineOptions(max_rows=4, max_batch_tokens=10, max_queue=8, block_size=BLOCK, kv_cache_tokens=80, cut=CUT)
     built = [
         Engine(random_base(request.param), tmp_path_factory.mktemp("catalogue"), TrustPolicy("off"), options)
         for options in (cramped, EngineOptions(prefix_cache=False))
