@@ -28,9 +28,10 @@ from typing import Any
 import yaml
 from rich.progress import Progress
 
-from adaptrix_core.config import load_settings, project_root
+from adaptrix_core.config import load_settings
 from adaptrix_core.engine import Engine
 from adaptrix_core.engine.build import build_engine
+from adaptrix_core.places import project_root
 from benchmarks.harness import report
 from benchmarks.harness.intervals import Interval, Timing, of_rates, of_speedup, of_values
 from benchmarks.harness.report import Check

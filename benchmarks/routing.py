@@ -100,7 +100,8 @@ def methods(background: Vectors) -> dict[str, Scores]:
     """The ways of scoring that were considered."""
 
     def nearest(queries: Vectors, texts: Vectors, k: int) -> Vectors:
-        return np.sort(queries @ texts.T, axis=1)[:, -k:].mean(axis=1)
+        scores: Vectors = np.sort(queries @ texts.T, axis=1)[:, -k:].mean(axis=1)
+        return scores
 
     return {
         "cosine to the nearest example": lambda q, e: nearest(q, e, 1),

@@ -28,8 +28,8 @@ from typing import Any
 
 import httpx
 
-from adaptrix_core.config import project_root
 from adaptrix_core.errors import ConfigError
+from adaptrix_core.places import project_root
 from deployments import ray_seam
 from deployments.launch.environment import SERVE_ENVIRONMENT
 from deployments.launch.local import DEFAULT_CONFIG

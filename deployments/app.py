@@ -12,7 +12,8 @@ from ray import serve
 from ray.serve import Application
 from ray.serve.config import RequestRouterConfig
 
-from adaptrix_core.config import Settings, load_settings, project_root
+from adaptrix_core.config import Settings, load_settings
+from adaptrix_core.places import project_root
 from deployments import ray_seam
 from deployments.ingress.deployment import Ingress
 from deployments.launch.autoscaling import autoscaling_config

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import yaml
 
-from adaptrix_core.config import project_root
+from adaptrix_core.places import project_root
 
 START_TIMEOUT_S = 600.0
 STOP_TIMEOUT_S = 120.0

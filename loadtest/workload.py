@@ -95,20 +95,24 @@ def arrival_times(spec: WorkloadSpec, random: np.random.Generator) -> Floats:
 def chosen_adapters(spec: WorkloadSpec, random: np.random.Generator) -> Indices:
     """``(requests,)`` adapter indices; 0 is the most popular one. ``distinct`` takes all in turn, at no random."""
     if spec.popularity == "distinct":
-        return np.arange(spec.requests) % spec.adapters
+        in_turn: Indices = np.arange(spec.requests) % spec.adapters
+        return in_turn
     if spec.popularity == "power":
         return (random.power(spec.alpha, spec.requests) * spec.adapters).astype(np.int64)
     cumulative = np.cumsum(shares(spec))
-    return np.searchsorted(cumulative, random.random(spec.requests) * cumulative[-1], side="right")
+    drawn: Indices = np.searchsorted(cumulative, random.random(spec.requests) * cumulative[-1], side="right")
+    return drawn
 
 
 def shares(spec: WorkloadSpec) -> Floats:
     """``(adapters,)`` probability of each adapter."""
     count = spec.adapters
     if spec.popularity == "power":
-        return np.diff((np.arange(count + 1) / count) ** spec.alpha)
+        parts: Floats = np.diff((np.arange(count + 1) / count) ** spec.alpha)
+        return parts
     if spec.popularity == "skewed":
-        weights = SKEW_RATIO ** -np.arange(count, dtype=np.float64)
-        return weights / weights.sum()
+        weights: Floats = SKEW_RATIO ** -np.arange(count, dtype=np.float64)
+        weights /= weights.sum()
+        return weights
     asked = {"distinct": count, "uniform": math.isqrt(count - 1) + 1, "identical": 1}[spec.popularity]
     return np.where(np.arange(count) < asked, 1.0 / asked, 0.0)

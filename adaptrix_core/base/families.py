@@ -82,7 +82,8 @@ class PerHead:
 
     def view(self, output: Tensor) -> Tensor:
         """The part as ``(tokens, heads, head_dim)``: a view, so that writing to it writes to ``output``."""
-        return output.unflatten(-1, (self.num_heads, self.num_parts, self.head_dim))[..., self.index, :]
+        part: Tensor = output.unflatten(-1, (self.num_heads, self.num_parts, self.head_dim))[..., self.index, :]
+        return part
 
     def rows(self, d_out_real: int) -> Tensor:
         """See `Whole.rows`."""
@@ -140,7 +141,8 @@ class Family:
 
     def embed(self, model: PreTrainedModel, token_ids: Tensor, positions: Tensor) -> Tensor:
         """Token ids and positions ``(1, tokens)`` -> states ``(1, tokens, hidden)`` that enter layer 0."""
-        return self.backbone(model).embed_tokens(token_ids)
+        states: Tensor = self.backbone(model).embed_tokens(token_ids)
+        return states
 
     def rotary(self, model: PreTrainedModel, hidden: Tensor, positions: Tensor) -> Rotary:
         """Position embeddings by layer type, computed once per step."""
@@ -212,7 +214,8 @@ class GPT2(Family):
     def embed(self, model: PreTrainedModel, token_ids: Tensor, positions: Tensor) -> Tensor:
         """See `Family.embed`."""
         backbone = self.backbone(model)
-        return backbone.wte(token_ids) + backbone.wpe(positions)
+        states: Tensor = backbone.wte(token_ids) + backbone.wpe(positions)
+        return states
 
     def rotary(self, model: PreTrainedModel, hidden: Tensor, positions: Tensor) -> Rotary:
         """No rotary embedding in this family."""
@@ -224,7 +227,8 @@ class GPT2(Family):
 
     def head(self, model: PreTrainedModel, hidden: Tensor) -> Tensor:
         """See `Family.head`."""
-        return model.lm_head(self.backbone(model).ln_f(hidden))
+        logits: Tensor = model.lm_head(self.backbone(model).ln_f(hidden))
+        return logits
 
 
 class GPTNeoX(Family):
@@ -245,11 +249,13 @@ class GPTNeoX(Family):
 
     def embed(self, model: PreTrainedModel, token_ids: Tensor, positions: Tensor) -> Tensor:
         """See `Family.embed`."""
-        return self.backbone(model).embed_in(token_ids)
+        states: Tensor = self.backbone(model).embed_in(token_ids)
+        return states
 
     def head(self, model: PreTrainedModel, hidden: Tensor) -> Tensor:
         """See `Family.head`."""
-        return model.lm_head(self.backbone(model).final_layer_norm(hidden))
+        logits: Tensor = model.lm_head(self.backbone(model).final_layer_norm(hidden))
+        return logits
 
 
 class OPT(Family):
@@ -272,7 +278,8 @@ class OPT(Family):
         states = decoder.embed_tokens(token_ids)
         if decoder.project_in is not None:
             states = decoder.project_in(states)
-        return states + decoder.embed_positions(None, 0, position_ids=positions)
+        placed: Tensor = states + decoder.embed_positions(None, 0, position_ids=positions)
+        return placed
 
     def rotary(self, model: PreTrainedModel, hidden: Tensor, positions: Tensor) -> Rotary:
         """No rotary embedding in this family."""
@@ -289,7 +296,8 @@ class OPT(Family):
             hidden = decoder.final_layer_norm(hidden)
         if decoder.project_out is not None:
             hidden = decoder.project_out(hidden)
-        return model.lm_head(hidden)
+        logits: Tensor = model.lm_head(hidden)
+        return logits
 
 
 FAMILIES: Mapping[str, Family] = {

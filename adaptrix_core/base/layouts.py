@@ -63,12 +63,14 @@ class QuantizedRows:
     @property
     def k(self) -> int:
         """Inputs."""
-        return self.rows.shape[1] // (20 if self.layout == "int4" else 34) * GROUP
+        width: int = self.rows.shape[1] // (20 if self.layout == "int4" else 34) * GROUP
+        return width
 
     def floats(self) -> NDArray[np.float32]:
         """``(n, k)``"""
         kind = GGML.Q4_1 if self.layout == "int4" else GGML.Q8_0
-        return gguf_dequantize(self.rows, kind)
+        values: NDArray[np.float32] = gguf_dequantize(self.rows, kind)
+        return values
 
 
 def quantize_rows(values: NDArray[np.float32]) -> QuantizedRows:

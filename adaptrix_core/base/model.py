@@ -75,12 +75,14 @@ class BaseModel:
     @property
     def device(self) -> torch.device:
         """Where states are computed."""
-        return self.module.device
+        device: torch.device = self.module.device
+        return device
 
     @property
     def dtype(self) -> torch.dtype:
         """Number format of states."""
-        return self.module.dtype
+        dtype: torch.dtype = self.module.dtype
+        return dtype
 
     @property
     def kv_dtype(self) -> torch.dtype:

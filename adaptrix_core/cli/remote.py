@@ -163,7 +163,8 @@ class RemoteTarget:
         if model != BASE:
             return model
         models = await self._json("GET", "/v1/models")
-        return next(card["id"] for card in models["data"] if card["parent"] is None)
+        base_id: str = next(card["id"] for card in models["data"] if card["parent"] is None)
+        return base_id
 
     async def _json(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, content: bytes | None = None

@@ -78,7 +78,7 @@ class TextEmbedder:
     @property
     def dimension(self) -> int:
         """Length of a vector."""
-        dimension = self._model.get_embedding_dimension()
+        dimension: int | None = self._model.get_embedding_dimension()
         assert dimension is not None  # the model was loaded with a pooling layer
         return dimension
 

@@ -89,7 +89,8 @@ def conversations(split: Split) -> tuple[Turn, ...]:
 
 def suggested_cards() -> Mapping[str, Mapping[str, Any]]:
     """``description`` and ``routing_examples`` written for the three shipped adapters, by name."""
-    return json.loads(_read("routing_examples.json"))
+    examples: Mapping[str, Mapping[str, Any]] = json.loads(_read("routing_examples.json"))
+    return examples
 
 
 def file_digests() -> dict[str, str]:

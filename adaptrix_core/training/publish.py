@@ -128,4 +128,5 @@ def training_record(run_dir: Path, config: TrainConfig) -> dict[str, Any]:
     if config.init_from is not None:
         earlier = json.loads((config.init_from / HISTORY).read_text())
         record["init_from"] = {"steps": len(earlier["steps"]), "final_loss": earlier["final_loss"]}
-    return json.loads(json.dumps(record))
+    plain: dict[str, Any] = json.loads(json.dumps(record))
+    return plain

@@ -21,8 +21,9 @@ from adaptrix_core.training.examples.encoding import encode_examples
 from adaptrix_core.training.examples.held_out import split
 from adaptrix_core.training.examples.jsonl import Pair
 from adaptrix_core.training.provenance import described_data
+from adaptrix_core.training.result import TrainingStep, TrainResult
 from adaptrix_core.training.run_report import write_report
-from adaptrix_core.training.trainer import TrainingStep, TrainResult, train_examples
+from adaptrix_core.training.trainer import train_examples
 from adaptrix_core.writable import why_not_writable
 
 HELD_OUT = "held_out.jsonl"

@@ -58,7 +58,8 @@ class Worker:
             self._pipe.send((case, rows))
         except BrokenPipeError as error:
             raise Absent(f"its process ended with code {self._process.exitcode}") from error
-        return self._answer()
+        measured: tuple[float, list[list[int]] | None] = self._answer()
+        return measured
 
     def close(self) -> None:
         """End the process."""

@@ -25,9 +25,10 @@ from pathlib import Path
 import yaml
 from rich.progress import Progress
 
-from adaptrix_core.config import load_settings, project_root
+from adaptrix_core.config import load_settings
 from adaptrix_core.engine import Engine
 from adaptrix_core.engine.build import build_engine
+from adaptrix_core.places import project_root
 from benchmarks.harness import report
 from benchmarks.harness.intervals import Interval, Timing, of_rates, of_speedup
 from benchmarks.harness.streams import streams

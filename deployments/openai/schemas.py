@@ -11,10 +11,9 @@ from typing import Annotated, Any, Literal, Self
 from annotated_types import Interval
 from pydantic import Field, Tag, ValidationInfo, field_validator, model_validator
 
-from adaptrix_core.sampling_limits import LIMITS
+from adaptrix_core.sampling_limits import LIMITS, MAX_BIASES
 from deployments.openai.body import Body
 from deployments.openai.field_types import (
-    MAX_BIASES,
     MAX_FORKS,
     MAX_MESSAGES,
     MAX_NAME,

@@ -20,7 +20,7 @@ from deployments.shared.residency_facts import places_of, short
 from deployments.shared.wire import GenerateCall
 
 
-class AffinityRouter(RequestRouter):
+class AffinityRouter(RequestRouter):  # type: ignore[misc]  # Ray is taken without its types
     """Ray Serve's extension point. One event loop."""
 
     queue_len_response_deadline_s = 0.5

@@ -87,7 +87,7 @@ class RouterReplica:
         return await self._embedding.run(salt, embedded, self._embedder, texts, dimensions, salt)
 
     # No wait: a request that finds the model idle goes at once, and those that come meanwhile make the next batch.
-    @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=0.0)
+    @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=0.0)  # type: ignore[untyped-decorator]
     async def _embed_together(self, asked: list[tuple[list[str], bytes]]) -> list[Vectors]:
         return await asyncio.to_thread(self._embedder.embed_groups, asked)
 

@@ -49,4 +49,4 @@ class AdapterUsage:
 
     def _worth(self, bundle: BundleDigest) -> float:
         uses, when = self._uses.get(bundle, (0.0, 0.0))
-        return uses * 0.5 ** ((self._clock() - when) / HALF_LIFE_S)
+        return float(uses * 0.5 ** ((self._clock() - when) / HALF_LIFE_S))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from adaptrix_core.config import project_root
+from adaptrix_core.places import project_root
 from deployments.http.observe.metrics import Metrics
 from deployments.http.observe.replica_numbers import NUMBERS
 from deployments.proxy.metrics import ProxyMetrics

@@ -15,8 +15,9 @@ import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.serve.schema import ServeDeploySchema
 
-from adaptrix_core.config import Settings, load_settings, project_root
+from adaptrix_core.config import Settings, load_settings
 from adaptrix_core.errors import ConfigError
+from adaptrix_core.places import project_root
 from deployments.launch.environment import SERVE_ENVIRONMENT
 from deployments.launch.preflight import read_config
 from deployments.launch.reserved_cpus import INGRESS_CPUS, ROUTER_CPUS

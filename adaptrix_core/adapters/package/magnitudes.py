@@ -58,7 +58,7 @@ def largest_output(values: PointWeights) -> float:
 def largest_allowed(dtype: torch.dtype) -> float:
     """What `largest_output` may be. float16 holds no inputs of `_INPUT`; those that it holds leave less room."""
     largest = torch.finfo(dtype).max
-    return largest / min(_INPUT, largest**0.25)
+    return float(largest / min(_INPUT, largest**0.25))
 
 
 def _top(tensor: Tensor) -> float:

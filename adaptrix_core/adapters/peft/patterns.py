@@ -13,6 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from adaptrix_core.errors import AdapterRejected, AdapterUnavailable
 
@@ -67,7 +68,7 @@ def match_names(patterns: Sequence[Pattern], names: Sequence[str], origin: str) 
     return matches
 
 
-def _run(patterns: Sequence[Pattern], names: Sequence[str]) -> list[dict]:
+def _run(patterns: Sequence[Pattern], names: Sequence[str]) -> list[dict[str, Any]]:
     """The worker's whole lines; fewer than there are patterns where it was ended by a limit."""
     work = {
         "patterns": [[pattern.expression, pattern.whole] for pattern in patterns],

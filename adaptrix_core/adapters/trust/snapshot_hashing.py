@@ -15,7 +15,7 @@ from adaptrix_core.adapters.package.snapshot import Snapshot
 _FILES_SHA256 = {"method": "files", "hash_type": "sha256", "allow_symlinks": False}
 
 
-class SnapshotHashing(hashing.Config):
+class SnapshotHashing(hashing.Config):  # type: ignore[misc]  # the library has no types
     """Every file of the snapshot but the signature, by SHA-256; nothing can be ignored."""
 
     def __init__(self, snapshot: Snapshot) -> None:

@@ -72,7 +72,10 @@ class GGUFFile:
     def values(self, name: str) -> NDArray[np.float32]:
         """A tensor's values."""
         tensor = self.tensor(name)
-        return gguf_dequantize(np.asarray(tensor.data), GGML(tensor.tensor_type)).astype(np.float32)
+        values: NDArray[np.float32] = gguf_dequantize(np.asarray(tensor.data), GGML(tensor.tensor_type)).astype(
+            np.float32
+        )
+        return values
 
     def check_used(self) -> None:
         """Refuse the file where it holds a key or tensor that nobody has used. Raises BaseModelError naming them."""

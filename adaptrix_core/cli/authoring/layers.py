@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 
-class LayerList(click.ParamType):
+class LayerList(click.ParamType[tuple[int | float, ...]]):
     """A comma-separated list; whole numbers are indices, numbers with a point are fractions (where allowed)."""
 
     name = "layers"

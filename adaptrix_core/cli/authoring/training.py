@@ -79,6 +79,7 @@ OF_PUBLISH = "--version, --description, --route-example, --license, --overwrite 
 @click.pass_obj
 def train(
     session: Session,
+    /,
     name: str,
     output: Path | None,
     base_model: str | None,

@@ -89,6 +89,7 @@ class _ContinueTakesAnId(click.Command):
 @click.pass_obj
 def query(
     session: Session,
+    /,
     text: str | None,
     system: str | None,
     schema_file: Path | None,

@@ -201,7 +201,8 @@ def _attend_part(
 @torch.library.custom_op("adaptrix::paged_attention", mutates_args=())
 def _attend(query: Tensor, key: Tensor, value: Tensor, scaling: float, window: int | None, cap: float | None) -> Tensor:
     """`SpanAttention.attend` of the running layer, as one opaque operator: compiled code knows no cache and no rows."""
-    return running.paged.attend(running.layer, query, key, value, scaling, window, cap)
+    attended: Tensor = running.paged.attend(running.layer, query, key, value, scaling, window, cap)
+    return attended
 
 
 @_attend.register_fake

@@ -94,7 +94,8 @@ def _likeliest(logits: Tensor) -> list[int | Unsampled]:
         tokens = logits.argmax(-1)
         is_finite = logits.gather(-1, tokens[:, None])[:, 0].isfinite()
     if is_finite.all():
-        return tokens.tolist()
+        chosen: list[int | Unsampled] = tokens.tolist()
+        return chosen
     return [token if good else _not_finite() for token, good in zip(tokens.tolist(), is_finite.tolist(), strict=True)]
 
 

@@ -83,7 +83,7 @@ def add_lora(
 _COUNTS = ["num_terms", "num_points", "point"]
 
 
-@triton.jit(do_not_specialize=_COUNTS)
+@triton.jit(do_not_specialize=_COUNTS)  # type: ignore[untyped-decorator]
 def _shrink(
     inputs: tl.tensor, input_row: tl.tensor, d_in: tl.tensor,
     shrunk: tl.tensor, shrunk_row: tl.tensor, shrunk_term: tl.tensor,
@@ -120,7 +120,7 @@ def _shrink(
     )  # fmt: skip
 
 
-@triton.jit(do_not_specialize=_COUNTS)
+@triton.jit(do_not_specialize=_COUNTS)  # type: ignore[untyped-decorator]
 def _expand(
     output: tl.tensor, output_row: tl.tensor, head_stride: tl.tensor, head_dim: tl.tensor, d_out: tl.tensor,
     shrunk: tl.tensor, shrunk_row: tl.tensor, shrunk_term: tl.tensor,

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from functools import cache
 from itertools import combinations, product
 from random import Random
+from typing import Any
 
 import reasoning_gym
 from reasoning_gym.logic.aiw import TaskType
@@ -69,7 +70,7 @@ class FamilyRelationships:
         """A reply is right when its answer line, or else its last relation word, is the relation."""
         return [_stated_relation(reply) == p.answer for p, reply in zip(problems, replies, strict=True)]
 
-    def _problem(self, entry: dict, rng: Random) -> Problem:
+    def _problem(self, entry: dict[str, Any], rng: Random) -> Problem:
         story, _ = entry["question"].split("\n\n")
         person, other = entry["metadata"]["person1"], entry["metadata"]["person2"]
         couples = [(a, b, _names(children)) for a, b, children in _COUPLE.findall(story)]
@@ -160,7 +161,7 @@ class Syllogism:
         """A reply is right when its answer line, or else its last yes or no, is the answer."""
         return [_stated_verdict(reply) == p.answer for p, reply in zip(problems, replies, strict=True)]
 
-    def _problem(self, entry: dict, rng: Random) -> Problem:
+    def _problem(self, entry: dict[str, Any], rng: Random) -> Problem:
         first, second, conclusion = (entry["metadata"][k] for k in ("premise1", "premise2", "conclusion"))
         question = entry["question"]
         if rng.random() >= OWN_WORDS:
@@ -286,7 +287,7 @@ class AliceInWonderland(NumberScored):
         )
         return [self._problem(entry, Random(seed + i)) for i, entry in enumerate(source)]
 
-    def _problem(self, entry: dict, rng: Random) -> Problem:
+    def _problem(self, entry: dict[str, Any], rng: Random) -> Problem:
         own = rng.random() < OWN_WORDS
         if match := _SIBLINGS.match(entry["question"]):
             woman, first, kind, second, _ = match.groups()

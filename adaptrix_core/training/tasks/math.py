@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from random import Random
+from typing import Any
 
 import reasoning_gym
 from reasoning_gym.arithmetic.leg_counting import ANIMALS
@@ -100,7 +101,7 @@ class ChainSum(NumberScored):
         )
         return [self._problem(entry, Random(seed + i)) for i, entry in enumerate(source)]
 
-    def _problem(self, entry: dict, rng: Random) -> Problem:
+    def _problem(self, entry: dict[str, Any], rng: Random) -> Problem:
         expression = entry["metadata"]["expression"]
         question = entry["question"] if rng.random() < OWN_WORDS else _reworded_sum(expression, rng)
         reference = with_answer("\n".join(_running_totals(expression)), entry["answer"])
@@ -189,7 +190,7 @@ class SimpleEquations(NumberScored):
                 break
         return problems
 
-    def _problem(self, entry: dict, working: list[str], rng: Random) -> Problem:
+    def _problem(self, entry: dict[str, Any], working: list[str], rng: Random) -> Problem:
         equation, unknown = entry["metadata"]["equation"], entry["metadata"]["variable"]
         question, reference = entry["question"], with_answer("\n".join(working), entry["answer"])
         if rng.random() >= OWN_WORDS:
@@ -260,7 +261,7 @@ class LegCounting(NumberScored):
         )
         return [self._problem(entry, Random(seed + i)) for i, entry in enumerate(source)]
 
-    def _problem(self, entry: dict, rng: Random) -> Problem:
+    def _problem(self, entry: dict[str, Any], rng: Random) -> Problem:
         animals: dict[str, int] = entry["metadata"]["animals"]
         question = entry["question"].strip()
         if rng.random() >= OWN_WORDS:

@@ -17,8 +17,9 @@ from ray.serve._private import constants
 from ray.serve.schema import ServeDeploySchema
 
 from adaptrix_core.cli.settings_file import read_settings
-from adaptrix_core.config import load_settings, project_root
+from adaptrix_core.config import load_settings
 from adaptrix_core.errors import ConfigError
+from adaptrix_core.places import project_root
 from deployments.launch.environment import LOCAL_ENVIRONMENT, SERVE_ENVIRONMENT
 from deployments.launch.local import DEFAULT_CONFIG
 from deployments.launch.preflight import read_config
