@@ -87,6 +87,24 @@ def test_contradictions_name_their_field(model: str, options: dict[str, object],
     assert caught.value.param == param
 
 
+@pytest.mark.parametrize(
+    ("model", "options", "param"),
+    [
+        ("math*0.5+math@1.10*0.5", {}, "model"),
+        ("math*0.5+math@latest*0.5", {}, "model"),
+        ("auto", {"mix": {"math@1.10": 0.5, "math": 0.5}}, "adaptrix.mix"),
+    ],
+)
+def test_a_mix_names_no_package_twice_however_it_is_spelled(model: str, options: dict[str, object], param: str) -> None:
+    with pytest.raises(InvalidRequest, match="twice") as caught:
+        choose(model, BASE, CATALOGUE, **options)  # type: ignore[arg-type]
+    assert caught.value.param == param
+
+
+def test_two_versions_of_one_adapter_may_be_mixed() -> None:
+    assert bundles("math@1.9*0.5+math@1.10*0.5") == [(("a", 0.5), ("b", 0.5))]
+
+
 def test_headers_say_who_answers() -> None:
     (mix,) = choose("math*0.7+logic*0.3", BASE, CATALOGUE).mixes
     assert mix.label == "math*0.7+logic*0.3"

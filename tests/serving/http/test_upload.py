@@ -62,6 +62,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "absolute": (lambda: archive(member("/etc/metadata.json")), "path_escape"),
     "backslash": (lambda: archive(member("..\\metadata.json")), "path_escape"),
     "nested": (lambda: archive(member("a/b/metadata.json")), "path_escape"),
+    "nested directory": (lambda: archive(member("maths/layers", type=tarfile.DIRTYPE)), "unexpected_file"),
     "symlink": (lambda: archive(member("metadata.json", type=tarfile.SYMTYPE, linkname="/etc/passwd")), "symlink"),
     "hard link": (lambda: archive(member("metadata.json", type=tarfile.LNKTYPE, linkname="/etc/passwd")), "symlink"),
     "device": (lambda: archive(member("metadata.json", type=tarfile.CHRTYPE)), "unexpected_file"),
