@@ -14,9 +14,9 @@ import logging
 import queue
 import threading
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from concurrent.futures import Future
-from contextlib import aclosing, suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -126,26 +126,28 @@ class EngineLoop:
 
         Raises what `EngineCore.add` raises before the first event, and EngineStopped.
         """
-        async with aclosing(self.generate_groups(request, Mailbox())) as groups:
-            async for events in groups:
+        mailbox = Mailbox()
+        async with self.running(request, mailbox):
+            async for events in mailbox:
                 for event in events:
                     yield event
 
-    async def generate_groups(self, request: GenerationRequest, mailbox: Mailbox) -> AsyncGenerator[list[TokenEvent]]:
-        """As `generate`, in the groups in which ``mailbox`` hands the events out. Raises what it is told to, too."""
+    @asynccontextmanager
+    async def running(self, request: GenerationRequest, mailbox: Mailbox) -> AsyncIterator[None]:
+        """Compute ``request`` while the context lasts, its events put into ``mailbox``, which one reader iterates over.
+
+        Rows that have not ended when the context is left are aborted. Raises what `EngineCore.add` raises, and
+        EngineStopped.
+        """
         grammar = request.params.grammar
         constraint = (
             None if grammar is None else await self._grammars.run(request.salt, self.engine.compile_grammar, grammar)
         )
-        unfinished = 1  # until told otherwise: it may be added while its caller goes away
         try:
-            unfinished = await self.call(self._add, request, mailbox, constraint)
-            while unfinished:
-                events = await mailbox.take()
-                unfinished -= sum(event.finish_reason is not None for event in events)
-                yield events
+            mailbox.expect(await self.call(self._add, request, mailbox, constraint))
+            yield
         finally:
-            if unfinished:
+            if not mailbox.is_finished:
                 with suppress(EngineStopped):
                     self._submit(self._abandon, (request.request_id, mailbox))
 

@@ -17,17 +17,30 @@ def at_once() -> float:
 
 
 class Mailbox:
-    """Belongs to the event loop in which it is made; every method is called there."""
+    """Belongs to the event loop in which it is made; every method is called there.
+
+    Iterated over, it gives what `take` does, until the end of every row has been taken.
+    """
 
     def __init__(self, until_next_s: Callable[[], float] = at_once) -> None:
         """until_next_s: asked whenever events are taken: seconds for which the next ones are gathered."""
         self.loop = asyncio.get_running_loop()
         self._until_next_s = until_next_s
+        self._num_unfinished = 1  # until told otherwise: its request may be added while its reader goes away
         self._events: list[TokenEvent] = []
         self._error: BaseException | None = None
         self._is_due = asyncio.Event()
         self._due = 0.0
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the end of every row has been taken."""
+        return self._num_unfinished <= 0
+
+    def expect(self, num_rows: int) -> None:
+        """So many rows will end here; told before the first event is taken."""
+        self._num_unfinished = num_rows
 
     def put(self, events: Iterable[TokenEvent]) -> None:
         """Add what one step produced."""
@@ -56,4 +69,13 @@ class Mailbox:
         if self._error is None:
             self._is_due.clear()
         self._due = self.loop.time() + self._until_next_s()
+        self._num_unfinished -= sum(event.finish_reason is not None for event in events)
         return events
+
+    def __aiter__(self) -> Mailbox:
+        return self
+
+    async def __anext__(self) -> list[TokenEvent]:
+        if self.is_finished:
+            raise StopAsyncIteration
+        return await self.take()

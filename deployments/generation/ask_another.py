@@ -1,53 +1,53 @@
-"""A call that one replica cannot take now goes to another one, a few times; only then its client is told.
+"""Step 2 of the pipeline: a call that one replica refuses goes to another, a few times; only then its client is told.
 
 A full replica says nothing about the others. What has begun is never begun again. Knows no Ray.
 """
 
 from __future__ import annotations
 
-from contextlib import aclosing
 from dataclasses import replace
 
-from adaptrix_core.errors import Overloaded, RetryLater
-from deployments.generation.generation import Batches, Replicas
-from deployments.generation.overload_memory import RecentRefusals
+from adaptrix_core.errors import AdaptrixError, Overloaded, RetryLater
+from deployments.generation.overload_memory import OverloadMemory
 from deployments.placement.known_replicas import all_have_refused
-from deployments.shared.errors import as_core_error
 from deployments.shared.wire import GenerateCall
 
 MAX_REPLICAS_ASKED = 4
+"""Replicas that may refuse a call before its client is told so."""
 
 
-class SecondChoice:
-    """The model replicas; a call names those that have refused it, and who routes it avoids them."""
+class AskAnother:
+    """One round of one call: from replica to replica, until one begins with it."""
 
-    def __init__(self, replicas: Replicas) -> None:
-        self._replicas = replicas
-        self._recent = RecentRefusals()
+    def __init__(self, call: GenerateCall, overload: OverloadMemory) -> None:
+        """Raises AllBusy where all replicas have just refused calls like this one."""
+        overload.check(call)
+        self._overload = overload
+        self._call = call
+        self._refusals: list[RetryLater] = []
 
-    async def generate(self, call: GenerateCall) -> Batches:
-        """What each engine step produced. Raises the refusal that asks for the shortest wait."""
-        self._recent.check(call)
-        refusals: list[RetryLater] = []
-        while True:
-            begun = False
-            try:
-                async with aclosing(self._replicas.generate(call)) as batches:
-                    async for pieces in batches:
-                        begun = True
-                        yield pieces
-                return
-            except Exception as raised:
-                error = as_core_error(raised)
-                if begun or not isinstance(error, RetryLater):
-                    raise
-            refusals.append(error)
-            replica = error.replica_id
-            asked = call.refused_by if replica is None else (*call.refused_by, replica)
-            is_last = replica in call.refused_by or all_have_refused(asked)
-            if replica is None or is_last or len(refusals) == MAX_REPLICAS_ASKED:
-                shortest = min(refusals, key=lambda refusal: refusal.retry_after_s or 0.0)
-                # One for its deadline says nothing of calls that have another one.
-                alike = is_last and all(refusal.code == Overloaded.code for refusal in refusals)
-                raise self._recent.note(call, shortest) if alike else shortest
-            call = replace(call, refused_by=asked)
+    @property
+    def call(self) -> GenerateCall:
+        """The call as it goes out next. It names the replicas that have refused it, and who routes it avoids them."""
+        return self._call
+
+    def after(self, error: AdaptrixError) -> AdaptrixError | None:
+        """What follows ``error``, which came in place of the first pieces: None, ask another replica; else the error
+        to tell, which of several refusals is the one that asks for the shortest wait.
+        """
+        if not isinstance(error, RetryLater):
+            return error
+        self._refusals.append(error)
+        replica, refused_by = error.replica_id, self._call.refused_by
+        asked = refused_by if replica is None else (*refused_by, replica)
+        is_last = replica in refused_by or all_have_refused(asked)
+        if replica is None or is_last or len(self._refusals) == MAX_REPLICAS_ASKED:
+            return self._told(is_last)
+        self._call = replace(self._call, refused_by=asked)
+        return None
+
+    def _told(self, is_last: bool) -> RetryLater:
+        shortest = min(self._refusals, key=lambda refusal: refusal.retry_after_s or 0.0)
+        # One for its deadline says nothing of calls that have another one.
+        alike = is_last and all(refusal.code == Overloaded.code for refusal in self._refusals)
+        return self._overload.note(self._call, shortest) if alike else shortest

@@ -1,4 +1,4 @@
-"""A stream outlives its replica: what a lost one had begun, another one goes on with, and the client sees no seam.
+"""Step 3 of the pipeline: what a lost replica had begun, another one goes on with, and the client sees no seam.
 
 For every row, the token ids that went to the client are kept. When a replica is lost, the same call goes out again with
 them, so that the engine takes them as context and tells only of what follows (`engine/replay.py`). Names, digests and
@@ -14,12 +14,10 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterable
-from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from adaptrix_core.errors import AdaptrixError, EngineHung, EngineStopped, InvalidRequest, Overloaded
-from deployments.generation.generation import Batches, Replicas
-from deployments.shared.errors import ReplicaLost, as_core_error
+from deployments.shared.errors import ReplicaLost
 from deployments.shared.wire import GenerateCall, Piece, RowSoFar, RowTimes
 
 logger = logging.getLogger(__name__)
@@ -37,68 +35,6 @@ PATIENCE_S = 60.0
 """How long a call that has begun waits for a place on replicas that are full, as they are after a loss."""
 
 
-class ContinuedReplicas:
-    """Replicas whose calls survive the loss of one of them."""
-
-    def __init__(self, replicas: Replicas, on_loss: Callable[[], object]) -> None:
-        """on_loss: called for each call that is handed on."""
-        self._replicas = replicas
-        self._on_loss = on_loss
-
-    async def generate(self, call: GenerateCall) -> Batches:
-        """What each engine step produced for ``call``, whichever replica computed it; closing the iterator aborts it.
-
-        Raises ReplicaLost where a call has lost too many, InvalidRequest (code request_hung) where replicas hang with
-        it, and what replicas raise.
-        """
-        progress = _Progress(call)
-        while True:
-            trouble: AdaptrixError = ReplicaLost("the replica ended the request without an answer; send it again")
-            try:
-                async with aclosing(self._replicas.generate(progress.call())) as batches:
-                    async for pieces in batches:
-                        fresh = progress.take(pieces)
-                        if fresh:
-                            yield fresh
-                        if len(fresh) < len(pieces):
-                            break
-            except Exception as raised:
-                trouble = as_core_error(raised)
-                if not progress.may_go_on_after(trouble):
-                    raise
-            if progress.is_finished:
-                return
-            await self._pause(progress, trouble)
-
-    async def _pause(self, progress: _Progress, trouble: AdaptrixError) -> None:
-        """Wait a little before the call goes out again; raises where it has been lost too often."""
-        if isinstance(trouble, Overloaded):
-            await asyncio.sleep(random.uniform(FIRST_PAUSE_S, LONGEST_PAUSE_S))
-            return
-        progress.lost(trouble)
-        if progress.hangs > MAX_HANGS:
-            raise InvalidRequest(
-                f"{progress.hangs} replicas hung while they computed this request, so it is not tried again; change "
-                "it, and report it",
-                code="request_hung",
-            ) from trouble
-        if progress.losses > MAX_LOSSES:
-            raise ReplicaLost(
-                f"this request lost {progress.losses} replicas, and no more are tried; if it happens again, "
-                "the request itself may be what ends them"
-            ) from trouble
-        self._on_loss()
-        logger.warning(
-            "call %s goes on on another replica from %d tokens: %s",
-            progress.call().request_id,
-            progress.num_tokens,
-            trouble.message,
-        )
-        longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**progress.losses)
-        # Spread out: the calls of one lost replica should not come all at once.
-        await asyncio.sleep(random.uniform(0.0, longest))
-
-
 @dataclass
 class _Row:
     token_ids: list[int] = field(default_factory=list)
@@ -112,22 +48,19 @@ class _Row:
         self.is_finished = piece.finish_reason is not None
 
 
-class _Progress:
-    """What the client has of one call."""
+class ContinueElsewhere:
+    """What one call's client has of it, and what follows when the replica that computes it is lost."""
 
-    def __init__(self, call: GenerateCall) -> None:
+    def __init__(self, call: GenerateCall, on_loss: Callable[[], object]) -> None:
+        """on_loss: called whenever the call has lost its replica and goes out again."""
         self._call = call
-        self._rows = [_Row() for _ in range(len(call.mixes) * int(call.sampling.get("n", 1)))]
+        self._on_loss = on_loss
+        self._rows = [_Row() for _ in range(call.num_rows)]
         self._prompt_token_ids: tuple[int, ...] = ()
         self._began = time.perf_counter()
         self._lost_at = 0.0
-        self.losses = 0
-        self.hangs = 0
-
-    @property
-    def num_tokens(self) -> int:
-        """In all rows."""
-        return sum(len(row.token_ids) for row in self._rows)
+        self._losses = 0
+        self._hangs = 0
 
     @property
     def is_finished(self) -> bool:
@@ -135,14 +68,14 @@ class _Progress:
         return all(row.is_finished for row in self._rows)
 
     def call(self) -> GenerateCall:
-        """The call as the next replica gets it, under an id that the last one may still be busy with."""
-        if not self.losses:
+        """The call as the next replica gets it, under an id that the last one cannot still be busy with."""
+        if not self._losses:
             return self._call
         again = replace(
             self._call,
-            request_id=f"{self._call.request_id}.{self.losses}",
+            request_id=f"{self._call.request_id}.{self._losses}",
             timeout_s=self._time_left(self._call.timeout_s),
-            is_suspect=self.hangs > 0 or self.losses >= SUSPECT_LOSSES,
+            is_suspect=self._hangs > 0 or self._losses >= SUSPECT_LOSSES,
         )
         if not any(row.token_ids or row.is_finished for row in self._rows):
             return again
@@ -159,17 +92,50 @@ class _Progress:
                 kept.append(self._timed(piece))
         return kept
 
-    def may_go_on_after(self, trouble: AdaptrixError) -> bool:
-        """Whether ``trouble`` says something of the replica and nothing of the call."""
-        if isinstance(trouble, Overloaded):
-            return self.losses > 0 and time.perf_counter() - self._lost_at < PATIENCE_S
-        return isinstance(trouble, ReplicaLost | EngineStopped)
+    async def goes_on_after(self, error: AdaptrixError) -> bool:
+        """Whether ``error`` says something of the replica and nothing of the call; waits before the next one is asked.
 
-    def lost(self, trouble: AdaptrixError) -> None:
-        """The call's replica is gone."""
-        self.losses += 1
-        self.hangs += isinstance(trouble, EngineHung) and trouble.was_in_step
+        Raises ReplicaLost where the call has lost too many replicas, InvalidRequest (code request_hung) where they hang
+        with it.
+        """
+        is_lost = isinstance(error, ReplicaLost | EngineStopped)
+        if not is_lost and not (isinstance(error, Overloaded) and self._has_patience):
+            return False
+        if not self.is_finished:
+            pause_s = self._lose(error) if is_lost else random.uniform(FIRST_PAUSE_S, LONGEST_PAUSE_S)
+            await asyncio.sleep(pause_s)
+        return True
+
+    @property
+    def _has_patience(self) -> bool:
+        """Whether a call that has lost its replica still waits for a place on others."""
+        return self._losses > 0 and time.perf_counter() - self._lost_at < PATIENCE_S
+
+    def _lose(self, error: AdaptrixError) -> float:
+        """The call's replica is gone. Returns for how many seconds to wait; raises where that has been too often."""
+        self._losses += 1
+        self._hangs += isinstance(error, EngineHung) and error.was_in_step
         self._lost_at = time.perf_counter()
+        if self._hangs > MAX_HANGS:
+            raise InvalidRequest(
+                f"{self._hangs} replicas hung while they computed this request, so it is not tried again; change "
+                "it, and report it",
+                code="request_hung",
+            ) from error
+        if self._losses > MAX_LOSSES:
+            raise ReplicaLost(
+                f"this request lost {self._losses} replicas, and no more are tried; if it happens again, "
+                "the request itself may be what ends them"
+            ) from error
+        self._on_loss()
+        logger.warning(
+            "call %s goes on on another replica from %d tokens: %s",
+            self.call().request_id,
+            sum(len(row.token_ids) for row in self._rows),
+            error.message,
+        )
+        # Full jitter: the calls of one lost replica should not come all at once.
+        return random.uniform(0.0, min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**self._losses))
 
     def _time_left(self, timeout_s: float | None) -> float | None:
         """What the lost replicas have used of the deadline is gone."""
@@ -177,7 +143,7 @@ class _Progress:
 
     def _timed(self, piece: Piece) -> Piece:
         """The piece, with times that tell of the whole row where the last replica knows only its own part."""
-        if piece.times is None or not self.losses:
+        if piece.times is None or not self._losses:
             return piece
         now, row = time.perf_counter(), self._rows[piece.row]
         begun = now if row.first_token is None else row.first_token

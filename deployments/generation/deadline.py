@@ -1,4 +1,4 @@
-"""The deadline that a client sets with ``x-request-timeout-seconds``, as the ingress keeps it.
+"""Step 5 of the pipeline: the deadline that a client sets with ``x-request-timeout-seconds``, as the ingress keeps it.
 
 The engine keeps it too, where it frees what the request holds. Here it holds for everything else: routing, a replica
 that says nothing, a step that takes long. Ray Serve's proxy reads the same header and would cut the connection without
@@ -10,11 +10,10 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 
 from adaptrix_core.errors import InvalidRequest, RequestTimeout
-from deployments.shared.wire import Piece
 
 HEADER = "x-request-timeout-seconds"
 MAX_TIMEOUT_S = 86_400.0
@@ -49,6 +48,11 @@ class Deadline:
         return cls(timeout_s)
 
     @property
+    def is_set(self) -> bool:
+        """Whether there is one."""
+        return self._timeout_s is not None
+
+    @property
     def remaining_s(self) -> float | None:
         """Seconds left, never 0 or less; None without a deadline."""
         return None if self._timeout_s is None else max(1e-3, self._at - time.monotonic())
@@ -67,21 +71,6 @@ class Deadline:
                 "more, or ask for fewer tokens",
                 code="deadline_exceeded",
             ) from None
-
-    async def over(self, batches: AsyncGenerator[list[Piece]]) -> AsyncGenerator[list[Piece]]:
-        """``batches``, ended by RequestTimeout at the deadline. Closing this closes them."""
-        async with aclosing(batches):
-            if self._timeout_s is None:
-                async for pieces in batches:
-                    yield pieces
-                return
-            while True:
-                try:
-                    async with self.limit():
-                        pieces = await anext(batches)
-                except StopAsyncIteration:
-                    return
-                yield pieces
 
 
 def margin_s(timeout_s: float) -> float:

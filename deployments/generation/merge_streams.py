@@ -1,4 +1,4 @@
-"""Several streams of pieces become one, for a request with several prompts.
+"""Step 4 of the pipeline: several streams of pieces become one, for a request with several prompts.
 
 Rows are renumbered so that each has an index of its own. Closing the merged stream closes them all.
 """
@@ -6,53 +6,64 @@ Rows are renumbered so that each has an index of its own. Closing the merged str
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections import deque
+from collections.abc import Sequence
 from contextlib import aclosing
 
+from deployments.generation.ports import PieceStream
 from deployments.shared.wire import Piece
 
 
-async def merged(streams: Sequence[AsyncGenerator[list[Piece]]], rows_per_stream: int) -> AsyncGenerator[list[Piece]]:
-    """Pieces of all streams as they come, the first piece only once every stream has one. The first error ends all."""
-    if len(streams) == 1:
-        async with aclosing(streams[0]) as only:
-            async for pieces in only:
-                yield pieces
-        return
-    queue: asyncio.Queue[list[Piece] | BaseException | None] = asyncio.Queue()
-    tasks = [
-        asyncio.create_task(_pump(stream, number * rows_per_stream, queue)) for number, stream in enumerate(streams)
-    ]
-    try:
-        held: list[list[Piece]] = []
-        begun: set[int] = set()
-        running = len(streams)
-        while running:
-            item = await queue.get()
-            if isinstance(item, BaseException):
-                raise item
-            if item is None:
-                running -= 1
-                continue
-            held.append(item)
-            begun.add(item[0].row // rows_per_stream)
-            if len(begun) == len(streams):
-                for pieces in held:
-                    yield pieces
-                held.clear()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+class MergedStreams:
+    """Pieces of all streams as they come, the first only once every stream has one. The first error ends all."""
 
+    def __init__(self, streams: Sequence[PieceStream], rows_per_stream: int) -> None:
+        """rows_per_stream: row ``i`` of stream ``number`` becomes row ``number * rows_per_stream + i``."""
+        self._streams = streams
+        self._rows_per_stream = rows_per_stream
+        self._come: asyncio.Queue[tuple[int, list[Piece] | Exception | None]] = asyncio.Queue()
+        """Number of a stream, and its next pieces, its error, or its end."""
+        self._pumps: list[asyncio.Task[None]] | None = None
+        """One for each stream, from the first read on."""
+        self._silent = set(range(len(streams)))
+        """Streams that have not begun."""
+        self._num_running = len(streams)
+        self._held: deque[list[Piece]] = deque()
 
-async def _pump(
-    stream: AsyncGenerator[list[Piece]], offset: int, queue: asyncio.Queue[list[Piece] | BaseException | None]
-) -> None:
-    try:
-        async with aclosing(stream) as batches:
-            async for pieces in batches:
-                queue.put_nowait([piece._replace(row=piece.row + offset) for piece in pieces])
-        queue.put_nowait(None)
-    except Exception as error:
-        queue.put_nowait(error)
+    def __aiter__(self) -> MergedStreams:
+        return self
+
+    async def __anext__(self) -> list[Piece]:
+        if self._pumps is None:
+            self._pumps = [asyncio.create_task(self._pump(number)) for number in range(len(self._streams))]
+        while self._silent or not self._held:
+            if not self._num_running:
+                raise StopAsyncIteration
+            number, come = await self._come.get()
+            if isinstance(come, Exception):
+                raise come
+            if come is None:
+                self._num_running -= 1
+            else:
+                self._silent.discard(number)
+                self._held.append(come)
+        return self._held.popleft()
+
+    async def aclose(self) -> None:
+        """Close every stream (idempotent)."""
+        pumps, self._pumps = self._pumps or [], []
+        self._num_running = 0
+        self._held.clear()
+        for pump in pumps:
+            pump.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)
+
+    async def _pump(self, number: int) -> None:
+        offset = number * self._rows_per_stream
+        try:
+            async with aclosing(self._streams[number]) as stream:
+                async for pieces in stream:
+                    self._come.put_nowait((number, [piece._replace(row=piece.row + offset) for piece in pieces]))
+            self._come.put_nowait((number, None))
+        except Exception as error:
+            self._come.put_nowait((number, error))

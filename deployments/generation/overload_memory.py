@@ -18,7 +18,7 @@ QUEUED_SHARE = 0.05
 """A place is free again soon, but a queue that takes so much longer to compute does not run empty meanwhile."""
 
 
-class RecentRefusals:
+class OverloadMemory:
     """One ingress's memory of refusals, by what a replica's queue tells calls apart by."""
 
     def __init__(self) -> None:

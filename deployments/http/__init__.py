@@ -13,7 +13,8 @@ guard          What every HTTP request passes first: headers that only our own p
                not call at all
 json_body      Bytes become a JSON document, at a cost that their sender cannot choose
 listings       What the server says about itself: models, adapters and whether it is ready
-services       What the HTTP endpoints work with: the catalogue, the replicas, the router, the store, and who may call
+services       What the HTTP endpoints work with: the catalogue, the way to the replicas, the router, the store, and
+               who may call
 sse            Server-sent events: documents become `data:` lines, the first one at once, and an error becomes one
                last event
 tar_upload     An uploaded archive becomes the files of one adapter, or is refused; nothing is written by the name

@@ -1,6 +1,6 @@
 """The HTTP API: OpenAI's endpoints, vLLM's adapter endpoints, and ours. Each endpoint only translates.
 
-Knows paths, headers and statuses. Who answers is found in `generation/generation.py`; what is wrong with a request
+Knows paths, headers and statuses. Who answers is found in `generation/resolve.py`; what is wrong with a request
 is said by `bodies.py`, `generation/model_names.py` and the core.
 """
 

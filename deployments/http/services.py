@@ -1,4 +1,4 @@
-"""What the HTTP endpoints work with: the catalogue, the replicas, the router, the store, and who may call.
+"""What the HTTP endpoints work with: the catalogue, the way to the replicas, the router, the store, and who may call.
 
 The protocols here are all that `app.py` knows of the cluster; `ingress/deployment.py` fills them with Ray handles.
 """
@@ -13,7 +13,8 @@ from adaptrix_core.adapters.trust.revocation import SignedList
 from adaptrix_core.config import Settings
 from adaptrix_core.digests import BundleDigest
 from adaptrix_core.observe.tracing import Tracing
-from deployments.generation.generation import Replicas, Router
+from deployments.generation.pipeline import Pipeline
+from deployments.generation.ports import Router
 from deployments.http.observe.metrics import Metrics
 from deployments.shared.catalogue import Catalogue
 from deployments.shared.principals import KeyRing
@@ -73,7 +74,8 @@ class Services:
 
     settings: Settings
     keys: KeyRing
-    replicas: Replicas
+    pipeline: Pipeline
+    """To the model replicas."""
     router: Embedder | None
     """None where the router is switched off."""
     store: Store

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from typing import Any
 
+from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from deployments.generation.ports import PieceStream
 from deployments.generation.row_ends import broke_off, raise_if_broken
 from deployments.http.errors import error_document
 from deployments.openai.documents import ChunkedAnswer, Usage
 from deployments.shared.errors import as_core_error
-from deployments.shared.wire import Piece
 
 logger = logging.getLogger(__name__)
 
@@ -25,21 +28,36 @@ HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 """Proxies must not hold events back."""
 
 
+class EventStream(StreamingResponse):
+    """A response of events. However it ends, ``stream``, which they are made from, is closed then.
+
+    A client may leave before the first event is asked for, and closing a generator that has not begun runs none of its
+    code.
+    """
+
+    def __init__(self, events: AsyncGenerator[bytes], stream: PieceStream, headers: Mapping[str, str]) -> None:
+        super().__init__(events, media_type=MEDIA_TYPE, headers={**headers, **HEADERS})
+        self._stream = stream
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        async with aclosing(self._stream):
+            await super().__call__(scope, receive, send)
+
+
 async def server_sent_events(
-    batches: AsyncGenerator[list[Piece]], answer: ChunkedAnswer, rows_per_prompt: int, include_usage: bool
+    stream: PieceStream, answer: ChunkedAnswer, rows_per_prompt: int, include_usage: bool
 ) -> AsyncGenerator[bytes]:
-    """The body of a streamed response; ``batches`` holds what each engine step produced.
+    """The body of a streamed response, from the pieces of ``stream``.
 
     An error after the first byte cannot change the status any more, so it is sent as an ``{"error": …}`` event. Closing
-    this generator closes ``batches``, which aborts the request in the engine.
+    this generator closes ``stream``, which aborts the request in the engine.
     """
     usage = Usage()
     documents = answer.opening()
     try:
-        async with aclosing(batches):
-            # The opening goes out with the first pieces, not before: closing a generator that has not begun would not
-            # reach those behind it.
-            async for pieces in batches:
+        async with aclosing(stream):
+            async for pieces in stream:
                 usage.count(pieces, rows_per_prompt)
                 documents += answer.chunks([piece for piece in pieces if not broke_off(piece)])
                 if documents:

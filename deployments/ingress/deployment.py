@@ -14,14 +14,13 @@ from starlette.types import ASGIApp
 from adaptrix_core.config import Settings
 from adaptrix_core.observe.logs import start_logging
 from adaptrix_core.observe.tracing import start_tracing
-from deployments.generation.ask_another import SecondChoice
-from deployments.generation.continue_elsewhere import ContinuedReplicas
+from deployments.generation.pipeline import Pipeline
 from deployments.http.app import build_api
 from deployments.http.observe.metrics import Metrics
 from deployments.http.services import Services
 from deployments.ingress.announcement import announce
 from deployments.ingress.handles import HandleReplicas, HandleRouter, HandleStore
-from deployments.ingress.scaled_to_zero import Sleeper
+from deployments.ingress.scaled_to_zero import ScaledToZero
 from deployments.shared.gc_tuning import spare_what_is_loaded
 from deployments.shared.loopback import keep_to_loopback
 from deployments.shared.principals import KeyRing
@@ -50,9 +49,9 @@ class Ingress:
         self._services = Services(
             settings=settings,
             keys=KeyRing.read(settings.security.api_keys_file),
-            replicas=ContinuedReplicas(SecondChoice(HandleReplicas(model)), metrics.continuations.inc),
+            pipeline=Pipeline(HandleReplicas(model), metrics.continuations.inc),
             router=HandleRouter(router) if router is not None else None,
-            store=HandleStore(self._follower, settings, Sleeper(app_name, model.deployment_name)),
+            store=HandleStore(self._follower, settings, ScaledToZero(app_name, model.deployment_name)),
             metrics=metrics,
             tracing=start_tracing(settings.observe, "ingress", context.replica_id.unique_id),
         )

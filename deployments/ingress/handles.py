@@ -14,8 +14,8 @@ from adaptrix_core.adapters.trust.revocation import SignedList
 from adaptrix_core.config import Settings
 from adaptrix_core.digests import BundleDigest
 from adaptrix_core.observe.tracing import carrier
-from deployments.generation.generation import Batches
-from deployments.ingress.scaled_to_zero import Sleeper
+from deployments.generation.ports import Batches
+from deployments.ingress.scaled_to_zero import ScaledToZero
 from deployments.ray_seam import under_an_id_of_its_own
 from deployments.shared.catalogue import Catalogue
 from deployments.shared.errors import NotReady, as_core_error
@@ -70,10 +70,10 @@ class HandleRouter:
 class HandleStore:
     """The adapter store, through its actor handle. Ray's errors become the project's."""
 
-    def __init__(self, follower: StoreFollower, settings: Settings, sleeper: Sleeper) -> None:
+    def __init__(self, follower: StoreFollower, settings: Settings, scaled_to_zero: ScaledToZero) -> None:
         self._follower = follower
         self._settings = settings
-        self._sleeper = sleeper
+        self._scaled_to_zero = scaled_to_zero
         self._base_id: str | None = None
 
     @property
@@ -108,7 +108,7 @@ class HandleStore:
 
     async def is_asleep(self) -> bool:
         """Whether there may be no replica now, because the first request makes one."""
-        return self._settings.replicas.fewest == 0 and await self._sleeper.is_asleep()
+        return self._settings.replicas.fewest == 0 and await self._scaled_to_zero.is_asleep()
 
     async def overview(self) -> tuple[Catalogue, list[Report]]:
         """The catalogue and the reports of live replicas."""

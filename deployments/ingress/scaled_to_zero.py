@@ -1,4 +1,4 @@
-"""Whether the model sleeps: it was deployed, needs no replica now, and gets one with the next request."""
+"""Whether the model is scaled to zero: it was deployed, needs no replica now, and gets one with the next request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ AWAKE_OR_ASLEEP = (DeploymentStatus.HEALTHY, DeploymentStatus.UPSCALING, Deploym
 """Not while it is deployed for the first time, or cannot start."""
 
 
-class Sleeper:
+class ScaledToZero:
     """Asks the Serve controller."""
 
     def __init__(self, app_name: str, deployment_name: str) -> None:

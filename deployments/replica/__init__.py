@@ -5,6 +5,9 @@ Files:
 cpu_threads          How many CPU threads a replica computes with
 deployment           The replica deployment: one `EngineWorker`, kept in step with the store, reporting about once a
                      second
+pieces               Token events of the engine become pieces, as they go over the wire to the ingress
+prompt_encoding      Prompts become token ids: short ones at once, long ones in threads of their own, and none far
+                     beyond the context
 revocation_follower  Keeps a replica's revocation list in force and its lease renewed
 scratch_directory    A replica's own directory of unpacked packages: deleted with the replica, or by a later one if it
                      was killed

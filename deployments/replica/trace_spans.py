@@ -5,6 +5,8 @@ The engine measures a row and tells at its end, so the spans of its phases are m
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from opentelemetry.trace import Span, SpanKind, StatusCode
 
 from adaptrix_core.engine.request import Timings, TokenEvent
@@ -27,8 +29,13 @@ class CallSpans:
         """Something that the replica does for the call; whoever begins it ends it."""
         return self._tracer.start_span(name, self._context)
 
-    def row_ended(self, event: TokenEvent, timings: Timings) -> None:
-        """A row's last event has come."""
+    def rows_ended(self, events: Iterable[TokenEvent]) -> None:
+        """These events have come; some may be the last ones of their rows."""
+        for event in events:
+            if event.timings is not None:
+                self._row_ended(event, event.timings)
+
+    def _row_ended(self, event: TokenEvent, timings: Timings) -> None:
         start, end = timings.arrived_at, timings.arrived_at + timings.total_s
         attributes: dict[str, str | int | list[int]] = {
             "adaptrix.row": event.index,

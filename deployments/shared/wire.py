@@ -61,6 +61,11 @@ class GenerateCall:
     is_suspect: bool = False
     """Whether the call may be what ended the replicas that it has lost."""
 
+    @property
+    def num_rows(self) -> int:
+        """Answers to the prompt: ``n`` for each mix."""
+        return len(self.mixes) * int(self.sampling.get("n", 1))
+
 
 @dataclass(frozen=True)
 class Likely:

@@ -25,8 +25,8 @@ from adaptrix_core.routing.catalogue import RouteCard
 from adaptrix_core.routing.conversation import user_turns
 from adaptrix_core.routing.embedder import TextEmbedder
 from adaptrix_core.routing.semantic import SemanticRouter
-from deployments.generation.continue_elsewhere import ContinuedReplicas
-from deployments.generation.generation import Replicas
+from deployments.generation.pipeline import Pipeline
+from deployments.generation.ports import Replicas
 from deployments.http.app import build_api
 from deployments.http.observe.metrics import Metrics
 from deployments.http.services import Services
@@ -170,7 +170,7 @@ async def application(
     services = Services(
         settings=settings,
         keys=KeyRing.read(keys),
-        replicas=ContinuedReplicas(replicas_of(store), metrics.continuations.inc),
+        pipeline=Pipeline(replicas_of(store), metrics.continuations.inc),
         router=LocalRouter(store, embedder) if embedder is not None else None,
         store=store,
         metrics=metrics,

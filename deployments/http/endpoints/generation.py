@@ -6,19 +6,19 @@ from contextlib import aclosing
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response
 
 from adaptrix_core.errors import AdapterNotFound
 from deployments.generation.deadline import Deadline
-from deployments.generation.generation import Batches, ResolvedRequest, RunningRequest, resolve, start
+from deployments.generation.resolve import ResolvedRequest, resolve
 from deployments.generation.row_ends import raise_if_broken
-from deployments.http import sse
+from deployments.generation.start import RunningRequest, start
 from deployments.http.description.endpoints import CHAT, COMPLETION
 from deployments.http.endpoint import authorized, body_of
 from deployments.http.guard import WATCH
 from deployments.http.observe.request_watch import RequestWatch
 from deployments.http.services import Services
-from deployments.http.sse import server_sent_events
+from deployments.http.sse import EventStream, server_sent_events
 from deployments.openai.documents import ChunkedAnswer, Usage, WholeAnswer
 from deployments.openai.schemas import ChatRequest, CompletionRequest
 from deployments.shared.principals import Principal
@@ -41,16 +41,16 @@ def generation_endpoints(app: FastAPI, services: Services) -> None:
                 base_id = await services.store.base_id()
                 with watch.resolving():
                     resolved = await _resolved(body, base_id, services, principal)
-                running = await start(body, resolved, principal, services.replicas, base_id, deadline)
+                running = await start(body, resolved, principal, services.pipeline, base_id, deadline)
         headers = running.resolved.headers()
-        batches = watch.to_the_end(running)
+        watch.begun(running)
         if not body.stream:
-            return JSONResponse(await _whole(running, batches), headers=headers)
+            return JSONResponse(await _whole(running), headers=headers)
         include_usage = body.stream_options is not None and body.stream_options.include_usage
         events = server_sent_events(
-            batches, ChunkedAnswer(running.head, running.num_rows), running.rows_per_prompt, include_usage
+            running.stream, ChunkedAnswer(running.head, running.num_rows), running.rows_per_prompt, include_usage
         )
-        return StreamingResponse(events, media_type=sse.MEDIA_TYPE, headers={**headers, **sse.HEADERS})
+        return EventStream(events, running.stream, headers)
 
     @app.post("/v1/chat/completions", **CHAT)
     async def chat_completions(request: Request) -> Response:
@@ -71,10 +71,10 @@ async def _resolved(
         return await resolve(body, base_id, await services.store.refresh(), services.router, principal)
 
 
-async def _whole(running: RunningRequest, batches: Batches) -> dict[str, Any]:
+async def _whole(running: RunningRequest) -> dict[str, Any]:
     answer, usage = WholeAnswer(running.head, running.num_rows), Usage()
-    async with aclosing(batches):
-        async for pieces in batches:
+    async with aclosing(running.stream) as stream:
+        async for pieces in stream:
             raise_if_broken(pieces)
             answer.add(pieces)
             usage.count(pieces, running.rows_per_prompt)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from deployments.generation.generation import RunningRequest
+from deployments.generation.start import RunningRequest
 from deployments.openai.schemas import ChatRequest, CompletionRequest
 from deployments.shared.principals import Principal
 from deployments.shared.wire import Piece, RowTimes

@@ -10,15 +10,15 @@ import logging
 import secrets
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import aclosing, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from opentelemetry.trace import SpanKind, StatusCode, use_span
 
 from adaptrix_core.observe.logs import request_id
 from adaptrix_core.observe.tracing import Tracing, carrier, current_span
 from adaptrix_core.sections import ObserveSettings
-from deployments.generation.generation import Batches, RunningRequest
+from deployments.generation.start import RunningRequest
 from deployments.http.observe.metrics import Metrics
 from deployments.http.observe.request_log import request_line
 from deployments.http.observe.request_record import RequestRecord, RowSummary
@@ -68,7 +68,7 @@ class RequestWatch:
             with use_span(self._span, end_on_exit=False, record_exception=False, set_status_on_exception=False):
                 yield
         except Exception as error:
-            self.record.error = as_core_error(error).code
+            self.failed(error)
             raise
         finally:
             request_id.reset(token)
@@ -85,15 +85,27 @@ class RequestWatch:
         """It is known who asks, and for what."""
         self.record.principal, self.record.body = principal, body
 
-    def to_the_end(self, running: RunningRequest) -> Batches:
-        """``running``'s batches, counted as they pass. Their first token is there."""
+    def begun(self, running: RunningRequest) -> None:
+        """The first token is there; what its stream hands out from now on is counted."""
         self.record.running = running
         self.record.rows = [RowSummary(running.kind_of(index)) for index in range(running.num_rows)]
         self.record.first_token_s = time.perf_counter() - self._arrived
         self._metrics.begun(running.resolved.kind, self.record.first_token_s)
         if running.resolved.troubles:
             self._metrics.fallbacks.inc()
-        return self._counted(running)
+        running.stream.watched_by(self)
+
+    def passed(self, pieces: Sequence[Piece]) -> None:
+        """These go to the client now."""
+        for piece in pieces:
+            self.record.rows[piece.row].add(piece)
+        sent = Counter(self.record.rows[piece.row].kind for piece in pieces if piece.token_id is not None)
+        for kind, number in sent.items():
+            self._metrics.tokens_sent(kind, number)
+
+    def failed(self, error: Exception) -> None:
+        """The request ended with this."""
+        self.record.error = as_core_error(error).code
 
     def close(self) -> None:
         """Tell what became of the request (idempotent). Rows that have not ended were given up by their client."""
@@ -118,23 +130,6 @@ class RequestWatch:
         if self.record.error == "deadline_exceeded":
             return self.record.error
         return "abort" if self.record.error is None else "error"
-
-    async def _counted(self, running: RunningRequest) -> Batches:
-        try:
-            async with aclosing(running.batches) as batches:
-                async for pieces in batches:
-                    self._count(pieces)
-                    yield pieces
-        except Exception as error:
-            self.record.error = as_core_error(error).code
-            raise
-
-    def _count(self, pieces: list[Piece]) -> None:
-        for piece in pieces:
-            self.record.rows[piece.row].add(piece)
-        sent = Counter(self.record.rows[piece.row].kind for piece in pieces if piece.token_id is not None)
-        for kind, number in sent.items():
-            self._metrics.tokens_sent(kind, number)
 
     def _end_span(self) -> None:
         if self._span.is_recording():

@@ -144,8 +144,11 @@ class Holdings:
         with self._users.of(bundles) as ended:
             try:
                 for bundle in bundles:
-                    await self._require(bundle)
-                    digests[bundle] = await self._pin(bundle)
+                    try:
+                        digests[bundle] = await self._pin(bundle)
+                    except AdaptrixError as error:
+                        _about(error, bundle)
+                        raise
                 terms = tuple(tuple(Term(digests[bundle], weight) for bundle, weight in mix) for mix in mixes)
                 yield Pinned(terms, asked_for(map(self._wishes, mixes)), ended)
             finally:
@@ -213,27 +216,25 @@ class Holdings:
             return entry.revision not in self._revisions
         return entry.revision not in self._tried
 
-    async def _require(self, bundle: BundleDigest) -> None:
-        try:
-            await self._tasks.landed(bundle)
-        except AdapterUnavailable as error:
-            raise _about(error, bundle) from None
-        try:
-            self._lease.check(self._packages.get(bundle))
-        except AdapterRejected as error:
-            raise _about(error, bundle) from None
-        if bundle in self._refused:
-            refusal = self._refused[bundle]
-            raise _about(AdapterRejected(refusal.message, code=refusal.code), bundle)
-        if not self._is_at_hand(bundle):
-            raise _about(AdapterNotFound(f"this replica does not hold bundle {bundle}; it was unloaded"), bundle)
-
     async def _pin(self, bundle: BundleDigest) -> WeightsDigest:
-        """Pin a held bundle and return its weights digest; it is read from disk again if it was evicted."""
+        """Keep a held bundle's weights in host memory and return their digest; raises where the bundle is no good."""
+        await self._tasks.landed(bundle)
+        self._check_usable(bundle)
         digest = self._held[bundle].weights_digest
-        if self._loader.pin_at_once(digest):
-            self._breakers.forget(bundle)
-            return digest
+        if not self._loader.pin_at_once(digest):
+            await self._pin_from_disk(bundle, digest)
+        self._breakers.forget(bundle)
+        return digest
+
+    def _check_usable(self, bundle: BundleDigest) -> None:
+        self._lease.check(self._packages.get(bundle))
+        if bundle in self._refused:
+            raise AdapterRejected(self._refused[bundle].message, code=self._refused[bundle].code)
+        if not self._is_at_hand(bundle):
+            raise AdapterNotFound(f"this replica does not hold bundle {bundle}; it was unloaded")
+
+    async def _pin_from_disk(self, bundle: BundleDigest, digest: WeightsDigest) -> None:
+        """The weights were evicted from host memory, so they are read again."""
         pinning = asyncio.ensure_future(in_own_thread(self._loader.pin, digest))
         try:
             await asyncio.shield(pinning)
@@ -241,16 +242,14 @@ class Holdings:
             # The thread cannot be stopped; what it pins must not stay pinned.
             pinning.add_done_callback(lambda done: None if done.exception() else self._loader.unpin(digest))
             raise
-        except (AdapterNotFound, CacheFull) as error:
-            raise _about(error, bundle) from error
+        except (AdapterNotFound, CacheFull):
+            raise
         except (AdaptrixError, OSError) as error:  # our own copy cannot be read any more
             self._breakers.failed(bundle, error)
             if self._breakers.is_open(bundle) and bundle in self._wanted:
                 self._let_go(bundle)
                 self._tasks.start(self._wanted[bundle][0])
-            raise _about(AdapterUnavailable(f"bundle {bundle} cannot be read again: {error}"), bundle) from error
-        self._breakers.forget(bundle)
-        return digest
+            raise AdapterUnavailable(f"bundle {bundle} cannot be read again: {error}") from error
 
     async def _bring(self, entry: Entry) -> None:
         """Fetch, verify and load one bundle; what is wrong with the bundle itself is kept as a refusal.
@@ -351,6 +350,6 @@ def _revoked(lease: RevocationLease, package: PackageDigest) -> AdapterRejected:
 
 
 def _about(error: AdaptrixError, bundle: BundleDigest) -> AdaptrixError:
-    """The same error, saying which bundle it is about (see `generation/generation.py`)."""
+    """The same error, saying which bundle it is about (see `generation/resolve.py`)."""
     error.bundle = bundle  # type: ignore[attr-defined]
     return error

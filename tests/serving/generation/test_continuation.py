@@ -19,8 +19,10 @@ from adaptrix_core.config import load_settings
 from adaptrix_core.errors import AdapterRejected, AdaptrixError, EngineHung, EngineStopped, InvalidRequest, Overloaded
 from adaptrix_core.observe.tracing import start_tracing
 from deployments.generation import continue_elsewhere
-from deployments.generation.continue_elsewhere import MAX_LOSSES, ContinuedReplicas
-from deployments.generation.generation import Batches, Replicas
+from deployments.generation.continue_elsewhere import MAX_LOSSES
+from deployments.generation.deadline import Deadline
+from deployments.generation.pipeline import Pipeline, Stream
+from deployments.generation.ports import Batches, Replicas
 from deployments.replica.worker import EngineWorker
 from deployments.shared.errors import ReplicaLost
 from deployments.shared.wire import GenerateCall, Piece, RowSoFar
@@ -261,8 +263,12 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(continue_elsewhere, "LONGEST_PAUSE_S", 0.0)
 
 
+def opened(replicas: Scripted, on_loss: Callable[[], object] = lambda: None) -> Stream:
+    return Pipeline(replicas, on_loss).open([CALL], Deadline(None))
+
+
 async def gathered(replicas: Scripted, on_loss: Callable[[], object] = lambda: None) -> list[Piece]:
-    return [p async for pieces in ContinuedReplicas(replicas, on_loss).generate(CALL) for p in pieces]
+    return [p async for pieces in opened(replicas, on_loss) for p in pieces]
 
 
 @pytest.mark.parametrize(
@@ -273,8 +279,9 @@ async def gathered(replicas: Scripted, on_loss: Callable[[], object] = lambda: N
         ([*BEGUN, *ABORTED], None),
         (BEGUN, None),
         ([BEGUN[0], [*BEGUN[1], *ABORTED[0]]], ReplicaLost("gone")),
+        ([*BEGUN, *ABORTED, [piece(1, 99, 7)]], None),
     ],
-    ids=["replica-lost", "engine-stopped", "aborted-by-its-engine", "ended-too-early", "aborted-in-a-batch"],
+    ids=["lost", "engine-stopped", "aborted-by-its-engine", "ended-too-early", "aborted-in-a-batch", "goes-on-aborted"],
 )
 async def test_a_loss_is_gone_on_from_with_what_was_shown(batches: list[list[Piece]], error: Exception | None) -> None:
     replicas, losses = Scripted((batches, error), (REST, None)), []
@@ -303,6 +310,8 @@ async def test_a_replica_lost_after_the_last_token_is_not_missed() -> None:
     "error", [InvalidRequest("no"), AdapterRejected("revoked", code="adapter_revoked"), Overloaded("full")]
 )
 async def test_a_refusal_is_not_a_loss(error: AdaptrixError) -> None:
+    if isinstance(error, Overloaded):
+        error.replica_id = "one"  # which another one would be asked in place of, had none begun
     replicas = Scripted((BEGUN, error))
     with pytest.raises(type(error)):
         await gathered(replicas)
@@ -373,7 +382,7 @@ async def test_an_abort_that_says_why_ends_its_row() -> None:
 
 async def test_what_its_reader_has_left_is_not_gone_on_with() -> None:
     replicas = Scripted((BEGUN, ReplicaLost("gone")))
-    batches = ContinuedReplicas(replicas, lambda: None).generate(CALL)
+    batches = opened(replicas)
     assert await anext(batches) == BEGUN[0]
     await batches.aclose()
     assert replicas.closed == 1

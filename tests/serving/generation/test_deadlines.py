@@ -14,8 +14,8 @@ import pytest
 from adaptrix_core.config import load_settings
 from adaptrix_core.errors import Overloaded
 from adaptrix_core.observe.tracing import start_tracing
-from deployments.generation.ask_another import SecondChoice
-from deployments.generation.deadline import HEADER
+from deployments.generation.deadline import HEADER, Deadline
+from deployments.generation.pipeline import Pipeline
 from deployments.replica.worker import EngineWorker
 from deployments.shared.wire import GenerateCall, Piece
 from tests.serving.conftest import BASE_ID, Local, eventually
@@ -115,8 +115,8 @@ def call(name: str, rows: int, max_tokens: int) -> GenerateCall:
     return GenerateCall(name, (5, 6, 7), ((),), sampling, b"")
 
 
-async def pieces_of(replicas: SecondChoice, wanted: GenerateCall) -> list[Piece]:
-    return [piece async for pieces in replicas.generate(wanted) for piece in pieces]
+async def pieces_of(pipeline: Pipeline, wanted: GenerateCall) -> list[Piece]:
+    return [piece async for pieces in pipeline.open([wanted], Deadline(None)) for piece in pieces]
 
 
 async def test_a_full_replica_is_no_refusal_while_another_one_has_room(world: World) -> None:
@@ -127,7 +127,7 @@ async def test_a_full_replica_is_no_refusal_while_another_one_has_room(world: Wo
         return {}
 
     workers = {name: EngineWorker(settings, nothing, tracing) for name in "ab"}
-    replicas = SecondChoice(TwoReplicas(workers))
+    pipeline = Pipeline(TwoReplicas(workers), lambda: None)
 
     async def load_of(name: str) -> tuple[float, float]:
         stats = (await workers[name].report(name, "")).stats
@@ -136,18 +136,18 @@ async def test_a_full_replica_is_no_refusal_while_another_one_has_room(world: Wo
     async def fill(name: str) -> list[asyncio.Task[list[Piece]]]:
         tasks = []
         for number, load in enumerate([(1, 0), (1, 1)]):
-            tasks.append(asyncio.create_task(pieces_of(replicas, call(f"{name}{number}", 1, CONTEXT - 60))))
+            tasks.append(asyncio.create_task(pieces_of(pipeline, call(f"{name}{number}", 1, CONTEXT - 60))))
             await eventually(lambda load=load: _equals(load_of(name), load))
         return tasks
 
     tasks = []
     try:
         tasks += await fill("a")
-        answer = await pieces_of(replicas, call("over", 1, 3))
+        answer = await pieces_of(pipeline, call("over", 1, 3))
         assert [piece.finish_reason for piece in answer] == [None, None, "length"]
         tasks += await fill("b")
         with pytest.raises(Overloaded):
-            await pieces_of(replicas, call("too much", 1, 3))
+            await pieces_of(pipeline, call("too much", 1, 3))
     finally:
         for task in tasks:
             task.cancel()

@@ -9,7 +9,8 @@ import pytest
 from adaptrix_core.config import load_settings
 from adaptrix_core.errors import ContextLengthExceeded
 from adaptrix_core.observe.tracing import start_tracing
-from deployments.replica.worker import PROBE_CHARACTERS, TEMPLATE_CHARACTERS, EngineWorker, num_characters
+from deployments.replica.prompt_encoding import PROBE_CHARACTERS, TEMPLATE_CHARACTERS, num_characters
+from deployments.replica.worker import EngineWorker
 from deployments.shared.wire import GenerateCall
 from tests.serving.tiny import World
 
@@ -52,6 +53,16 @@ async def test_of_a_text_far_beyond_the_context_only_the_beginning_is_encoded(
     assert f"{len(text)} characters" in error.message
     assert (await refused(worker, ({"role": "user", "content": text},))).param == "messages"
     assert encoded == [PROBE_CHARACTERS * worker._engine.max_row_tokens] * 2
+
+
+async def test_how_a_prompt_was_read_is_told_once(worker: EngineWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deployments.replica.token_pacing.SHORTEST_S", 1e-9)
+    monkeypatch.setattr("deployments.replica.token_pacing.LONGEST_S", 1e-9)
+    call = GenerateCall("one", (5, 6, 7), ((),), {"max_tokens": 4, "seed": 1, "ignore_eos": True}, b"")
+    batches = [pieces async for pieces in worker.generate(call)]
+    assert len(batches) > 1
+    told = [piece.prompt_token_ids for pieces in batches for piece in pieces]
+    assert told == [(5, 6, 7), (), (), ()]
 
 
 async def test_a_long_text_of_few_tokens_is_answered(worker: EngineWorker, monkeypatch: pytest.MonkeyPatch) -> None:

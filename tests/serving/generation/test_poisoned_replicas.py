@@ -14,8 +14,9 @@ from adaptrix_core.config import load_settings
 from adaptrix_core.errors import EngineHung, InvalidRequest
 from adaptrix_core.observe.tracing import start_tracing
 from deployments.generation import continue_elsewhere
-from deployments.generation.continue_elsewhere import ContinuedReplicas
-from deployments.generation.generation import Batches
+from deployments.generation.deadline import Deadline
+from deployments.generation.pipeline import Pipeline
+from deployments.generation.ports import Batches, PieceStream
 from deployments.replica.worker import EngineWorker
 from deployments.shared.errors import ReplicaLost
 from deployments.shared.wire import GenerateCall, Piece
@@ -86,7 +87,7 @@ def call_of(name: str, prompt: tuple[int, ...], max_tokens: int) -> GenerateCall
     return GenerateCall(name, prompt, ((),), {**SAMPLING, "max_tokens": max_tokens}, b"")
 
 
-async def tokens_of(batches: Batches) -> list[int | None]:
+async def tokens_of(batches: PieceStream) -> list[int | None]:
     return [piece.token_id async for pieces in batches for piece in pieces if piece.token_id is not None]
 
 
@@ -97,16 +98,19 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_poison_ends_after_two_replicas_and_its_neighbours_get_every_token(make_workers: MakeWorkers) -> None:
     cluster = Cluster(make_workers(3))
-    replicas = ContinuedReplicas(cluster, lambda: None)
+    pipeline = Pipeline(cluster, lambda: None)
+
+    def opened(call: GenerateCall) -> PieceStream:
+        return pipeline.open([call], Deadline(None))
+
     prompts = [(1, 2, 3, number) for number in range(4)]
     alone = [await tokens_of(cluster.workers[-1].generate(call_of(f"alone{i}", p, 60))) for i, p in enumerate(prompts)]
     watching = asyncio.create_task(cluster.watch())
     try:
         beside = [
-            asyncio.create_task(tokens_of(replicas.generate(call_of(f"n{i}", prompt, 60))))
-            for i, prompt in enumerate(prompts)
+            asyncio.create_task(tokens_of(opened(call_of(f"n{i}", prompt, 60)))) for i, prompt in enumerate(prompts)
         ]
-        poisoned = asyncio.create_task(tokens_of(replicas.generate(call_of("poison", POISON, 5))))
+        poisoned = asyncio.create_task(tokens_of(opened(call_of("poison", POISON, 5))))
         with pytest.raises(InvalidRequest, match="2 replicas hung") as refusal:
             await poisoned
         assert refusal.value.code == "request_hung"

@@ -10,8 +10,10 @@ import pytest
 from adaptrix_core.config import load_settings
 from adaptrix_core.errors import AdaptrixError, InvalidRequest
 from deployments.generation.deadline import Deadline
-from deployments.generation.generation import ResolvedRequest, start
 from deployments.generation.model_names import NamedMix
+from deployments.generation.pipeline import Pipeline
+from deployments.generation.resolve import ResolvedRequest
+from deployments.generation.start import start
 from deployments.http.sse import server_sent_events
 from deployments.openai.documents import AnswerHead, ChunkedAnswer, Kind
 from deployments.openai.schemas import ChatRequest
@@ -66,8 +68,9 @@ async def test_an_error_in_a_stream_closes_what_it_reads_and_is_the_last_event()
 async def test_a_request_that_fails_at_its_first_piece_is_closed() -> None:
     source = Source(piece("", "error", "out of luck"), piece("never"))
     body = ChatRequest.model_validate({"model": "m", "messages": [{"role": "user", "content": "hi"}]})
+    pipeline = Pipeline(source, lambda: None)
     with pytest.raises(AdaptrixError, match="out of luck"):
-        await start(body, ResolvedRequest((NamedMix(),), "error"), LOCAL, source, "m", Deadline(None))
+        await start(body, ResolvedRequest((NamedMix(),), "error"), LOCAL, pipeline, "m", Deadline(None))
     assert source.closed
 
 

@@ -16,8 +16,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from adaptrix_core.observe.tracing import Tracing
 from adaptrix_core.sections import ObserveSettings
-from deployments.generation.generation import ResolvedRequest, RunningRequest
+from deployments.generation.deadline import Deadline
 from deployments.generation.model_names import NamedMix
+from deployments.generation.pipeline import Stream
+from deployments.generation.resolve import ResolvedRequest
+from deployments.generation.start import RunningRequest
 from deployments.http.observe.metrics import Metrics
 from deployments.http.observe.replica_numbers import NUMBERS
 from deployments.http.observe.request_watch import RequestWatch
@@ -166,9 +169,10 @@ async def test_a_client_that_leaves_is_counted_as_an_abort() -> None:
 
     metrics = Metrics()
     head = AnswerHead("text", "cmpl-1", 0, BASE_ID)
-    begun = RunningRequest(head, ResolvedRequest((NamedMix(),), "error"), batches(), num_rows=1, rows_per_prompt=1)
+    stream = Stream(batches(), Deadline(None))
+    begun = RunningRequest(head, ResolvedRequest((NamedMix(),), "error"), stream, num_rows=1, rows_per_prompt=1)
     watch = RequestWatch(metrics, Tracing(), ObserveSettings(), "/v1/completions", {})
-    stream = watch.to_the_end(begun)
+    watch.begun(begun)
     await anext(stream)
     await stream.aclose()
     watch.close()

@@ -21,7 +21,7 @@ PROJECT = Path(__file__).resolve().parents[3]
 
 STAMPS = {
     "deployments/store/package_files.py": 1,  # when an adapter was loaded, for people
-    "deployments/generation/generation.py": 1,  # `created` of OpenAI's answers
+    "deployments/generation/start.py": 1,  # `created` of OpenAI's answers
     "deployments/http/observe/replica_metrics.py": 1,  # vllm:lora_requests_info, whose value is a time
     "adaptrix_core/engine/rows/row.py": 1,  # when a row arrived, for traces
     "adaptrix_core/routing/calibrate.py": 1,  # the date in a calibration file

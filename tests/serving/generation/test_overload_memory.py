@@ -10,7 +10,8 @@ import pytest
 
 from adaptrix_core.errors import Overloaded
 from deployments.generation import overload_memory
-from deployments.generation.ask_another import SecondChoice
+from deployments.generation.deadline import Deadline
+from deployments.generation.pipeline import Pipeline
 from deployments.placement import known_replicas
 from deployments.shared.errors import AllBusy
 from deployments.shared.wire import GenerateCall, Piece, RowSoFar
@@ -39,35 +40,39 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-async def refused(replicas: SecondChoice, call: GenerateCall) -> Overloaded:
+def pipeline_to(replicas: Full) -> Pipeline:
+    return Pipeline(replicas, lambda: None)
+
+
+async def refused(pipeline: Pipeline, call: GenerateCall) -> Overloaded:
     with pytest.raises(Overloaded) as caught:
-        await anext(replicas.generate(call))
+        await anext(pipeline.open([call], Deadline(None)))
     return caught.value
 
 
-async def asks(handle: Full, replicas: SecondChoice, call: GenerateCall) -> bool:
+async def asks(handle: Full, pipeline: Pipeline, call: GenerateCall) -> bool:
     before = handle.asked
-    await refused(replicas, call)
+    await refused(pipeline, call)
     return handle.asked > before
 
 
 async def test_a_call_like_a_refused_one_is_refused_until_the_wait_is_over(clock: list[float]) -> None:
     handle = Full(0.4)
-    replicas = SecondChoice(handle)
-    assert await asks(handle, replicas, CALL)
+    pipeline = pipeline_to(handle)
+    assert await asks(handle, pipeline, CALL)
     clock[0] += 0.3
-    assert not await asks(handle, replicas, replace(CALL, request_id="b", prompt=(7,)))
-    assert (await refused(replicas, CALL)).retry_after_s == pytest.approx(0.1)
+    assert not await asks(handle, pipeline, replace(CALL, request_id="b", prompt=(7,)))
+    assert (await refused(pipeline, CALL)).retry_after_s == pytest.approx(0.1)
     clock[0] += 0.11
-    assert await asks(handle, replicas, CALL)
+    assert await asks(handle, pipeline, CALL)
 
 
 async def test_the_wait_is_not_believed_for_long(clock: list[float]) -> None:
     handle = Full(60.0)
-    replicas = SecondChoice(handle)
-    await refused(replicas, CALL)
+    pipeline = pipeline_to(handle)
+    await refused(pipeline, CALL)
     clock[0] += overload_memory.LONGEST_S + 0.01
-    assert await asks(handle, replicas, CALL)
+    assert await asks(handle, pipeline, CALL)
 
 
 @pytest.mark.parametrize(
@@ -83,9 +88,9 @@ async def test_the_wait_is_not_believed_for_long(clock: list[float]) -> None:
 )
 async def test_other_calls_are_asked_of_the_replicas(clock: list[float], other: dict[str, object]) -> None:
     handle = Full(0.5)
-    replicas = SecondChoice(handle)
-    await refused(replicas, CALL)
-    assert await asks(handle, replicas, replace(CALL, **other))
+    pipeline = pipeline_to(handle)
+    await refused(pipeline, CALL)
+    assert await asks(handle, pipeline, replace(CALL, **other))
 
 
 async def test_nothing_is_asked_again_while_a_long_queue_cannot_run_empty(clock: list[float]) -> None:
@@ -99,23 +104,23 @@ async def test_nothing_is_asked_again_while_a_long_queue_cannot_run_empty(clock:
                 raise
 
     handle = LongQueue(0.01)
-    replicas = SecondChoice(handle)
-    assert (await refused(replicas, CALL)).retry_after_s == 0.01
+    pipeline = pipeline_to(handle)
+    assert (await refused(pipeline, CALL)).retry_after_s == 0.01
     clock[0] += 8.0 * overload_memory.QUEUED_SHARE - 0.01
-    assert not await asks(handle, replicas, CALL)
+    assert not await asks(handle, pipeline, CALL)
     clock[0] += 0.02
-    assert await asks(handle, replicas, CALL)
+    assert await asks(handle, pipeline, CALL)
 
 
 async def test_the_only_replica_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     handle = Full(0.5)
-    await refused(SecondChoice(handle), CALL)
+    await refused(pipeline_to(handle), CALL)
     assert handle.asked == 2  # nothing is known of the others
     monkeypatch.setattr(known_replicas, "_known", {"only"})
-    await refused(SecondChoice(handle), CALL)
+    await refused(pipeline_to(handle), CALL)
     assert handle.asked == 3
     monkeypatch.setattr(known_replicas, "_known", {"only", "another"})
-    await refused(SecondChoice(handle), CALL)
+    await refused(pipeline_to(handle), CALL)
     assert handle.asked == 5
 
 
@@ -154,23 +159,23 @@ async def test_a_few_replicas_do_not_speak_for_all(clock: list[float]) -> None:
                 raise
 
     handle = FullOnes(0.5)
-    replicas = SecondChoice(handle)
-    await refused(replicas, CALL)
-    assert await asks(handle, replicas, CALL)
+    pipeline = pipeline_to(handle)
+    await refused(pipeline, CALL)
+    assert await asks(handle, pipeline, CALL)
 
 
 async def test_one_of_several_prompts_says_nothing_of_others(clock: list[float]) -> None:
     handle = Full(0.5)
-    replicas = SecondChoice(handle)
-    await refused(replicas, replace(CALL, is_alone=False))
-    assert await asks(handle, replicas, CALL)
+    pipeline = pipeline_to(handle)
+    await refused(pipeline, replace(CALL, is_alone=False))
+    assert await asks(handle, pipeline, CALL)
 
 
 async def test_who_is_refused_without_being_asked_for_hears_the_whole_wait(clock: list[float]) -> None:
-    replicas = SecondChoice(Full(60.0))
-    await refused(replicas, CALL)
+    pipeline = pipeline_to(Full(60.0))
+    await refused(pipeline, CALL)
     clock[0] += 0.5
-    again = await refused(replicas, CALL)
+    again = await refused(pipeline, CALL)
     assert again.retry_after_s == 59.5
     assert isinstance(again, AllBusy)
     assert again.alike_s == overload_memory.LONGEST_S - 0.5
@@ -181,6 +186,6 @@ async def test_what_says_nothing_of_the_next_call_is_not_remembered(
     clock: list[float], retry_after_s: float | None, code: str
 ) -> None:
     handle = Full(retry_after_s, code)
-    replicas = SecondChoice(handle)
-    await refused(replicas, CALL)
-    assert await asks(handle, replicas, CALL)
+    pipeline = pipeline_to(handle)
+    await refused(pipeline, CALL)
+    assert await asks(handle, pipeline, CALL)

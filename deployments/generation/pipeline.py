@@ -1,0 +1,124 @@
+"""The path of a token through the ingress: its steps in order, and its one end.
+
+From the replica to the client, for each prompt of a request (a call):
+
+1. source              the pieces that one replica sends (`ports.py`)
+2. ask another         a replica that refuses the call says nothing of the others (`ask_another.py`)
+3. continue elsewhere  what a lost replica had begun, another one goes on with (`continue_elsewhere.py`)
+
+and once for the request:
+
+4. merge               of several prompts: each row gets an index of its own (`merge_streams.py`)
+5. deadline            where the client has set one: nothing is waited for longer (`deadline.py`)
+6. count               what passes, and the error that ends it (`Watch`)
+
+Steps 1 to 3 are one loop, a `CallStream` for each call, which reads the source and asks the policies of 2 and 3 what
+follows when it breaks off. Steps 4 to 6 are a `Stream`, and its `aclose` is the end: it closes the sources, which
+cancels the replicas' calls, which aborts their rows in the engines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from adaptrix_core.errors import AdaptrixError
+from deployments.generation.call_stream import NO_ANSWER, CallStream
+from deployments.generation.continue_elsewhere import ContinueElsewhere
+from deployments.generation.deadline import Deadline
+from deployments.generation.merge_streams import MergedStreams
+from deployments.generation.overload_memory import OverloadMemory
+from deployments.generation.ports import PieceStream, Replicas
+from deployments.generation.row_ends import raise_if_broken
+from deployments.shared.errors import NotReady
+from deployments.shared.wire import GenerateCall, Piece
+
+
+class Watch(Protocol):
+    """Counts what a client gets."""
+
+    def passed(self, pieces: Sequence[Piece]) -> None:
+        """These are handed to the client now; told once of every piece."""
+
+    def failed(self, error: Exception) -> None:
+        """The stream ended with this error in place of its next pieces."""
+
+
+class Pipeline:
+    """What the streams of one ingress share: the replicas, and what is remembered of their refusals."""
+
+    def __init__(self, replicas: Replicas, on_loss: Callable[[], object]) -> None:
+        """on_loss: called whenever a call has lost its replica and goes to another one."""
+        self._replicas = replicas
+        self._on_loss = on_loss
+        self._overload = OverloadMemory()
+
+    def open(self, calls: Sequence[GenerateCall], deadline: Deadline) -> Stream:
+        """The stream of a request that these calls make up, one for each prompt, all with equally many rows.
+
+        Nothing is sent before it is read.
+        """
+        streams = [CallStream(self._replicas, self._overload, ContinueElsewhere(call, self._on_loss)) for call in calls]
+        return Stream(streams[0] if len(streams) == 1 else MergedStreams(streams, calls[0].num_rows), deadline)
+
+
+class Stream:
+    """The pieces of one request, as its client gets them: lists of them, in the order of each row. For one reader.
+
+    Raises the project's errors, the first one that any of its calls ends with, and is closed then. Whoever has it
+    closes it in any case.
+    """
+
+    def __init__(self, source: PieceStream, deadline: Deadline) -> None:
+        self._source = source
+        self._deadline = deadline
+        self._first: list[Piece] | None = None
+        self._watch: Watch | None = None
+
+    async def begin(self) -> None:
+        """Wait until every prompt has its first piece, so that refusals become a status; closes itself if it fails.
+
+        Raises any AdaptrixError.
+        """
+        try:
+            first = await anext(self)
+        except StopAsyncIteration:
+            raise NotReady(NO_ANSWER) from None
+        try:
+            raise_if_broken(first)
+        except AdaptrixError:
+            await self.aclose()
+            raise
+        self._first = first
+
+    def watched_by(self, watch: Watch) -> None:
+        """Have ``watch`` count what is read from now on."""
+        self._watch = watch
+
+    def __aiter__(self) -> Stream:
+        return self
+
+    async def __anext__(self) -> list[Piece]:
+        try:
+            if self._first is not None:
+                pieces, self._first = self._first, None
+            elif self._deadline.is_set:
+                async with self._deadline.limit():
+                    pieces = await anext(self._source)
+            else:
+                pieces = await anext(self._source)
+        except StopAsyncIteration:
+            raise
+        except BaseException as error:  # a reader that is cancelled too: nobody reads what would come
+            await self.aclose()
+            if self._watch is not None and isinstance(error, Exception):
+                self._watch.failed(error)
+            raise
+        if self._watch is not None:
+            self._watch.passed(pieces)
+        return pieces
+
+    async def aclose(self) -> None:
+        """The end, however it comes: replicas stop computing what they still compute for this request (idempotent)."""
+        self._first = None
+        await self._source.aclose()

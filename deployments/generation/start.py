@@ -1,0 +1,108 @@
+"""One generation request is handed to replicas: its calls, one for each prompt, and the stream that comes back.
+
+Knows seeds, ids and what of the request goes to a replica. Does not know HTTP.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from adaptrix_core.errors import AdaptrixError
+from adaptrix_core.observe.tracing import carrier
+from deployments.generation.deadline import Deadline
+from deployments.generation.pipeline import Pipeline, Stream
+from deployments.generation.resolve import ResolvedRequest, without_broken_adapter
+from deployments.openai.documents import AnswerHead, Kind
+from deployments.openai.schemas import ChatRequest, CompletionRequest
+from deployments.shared.principals import Principal
+from deployments.shared.wire import GenerateCall
+
+
+@dataclass(frozen=True)
+class RunningRequest:
+    """An accepted request: its first pieces are there already."""
+
+    head: AnswerHead
+    resolved: ResolvedRequest
+    stream: Stream
+    num_rows: int
+    """Of all prompts."""
+    rows_per_prompt: int
+
+    def kind_of(self, index: int) -> str:
+        """Who answers one row, for counting."""
+        return self.resolved.mixes[index % self.rows_per_prompt // self.head.rows_per_fork].kind
+
+
+async def start(
+    body: ChatRequest | CompletionRequest,
+    resolved: ResolvedRequest,
+    principal: Principal,
+    pipeline: Pipeline,
+    base_id: str,
+    deadline: Deadline,
+) -> RunningRequest:
+    """Hand the request to replicas and wait until each prompt has its first piece, so that refusals become a status.
+
+    Raises any AdaptrixError. Where an adapter cannot be used and the request allows it, the base model takes its place.
+    """
+    kind: Kind = "chat" if isinstance(body, ChatRequest) else "text"
+    response_id = f"{'chatcmpl' if kind == 'chat' else 'cmpl'}-{secrets.token_hex(16)}"
+    seed = secrets.randbits(62) if body.seed is None else body.seed
+    while True:
+        calls = _calls(body, resolved, principal, response_id, seed, deadline)
+        stream = pipeline.open(calls, deadline)
+        try:
+            await stream.begin()
+        except AdaptrixError as error:
+            resolved = without_broken_adapter(resolved, error)
+        else:
+            break
+    rows_per_prompt = calls[0].num_rows
+    head = _head(kind, response_id, resolved, base_id, body.n)
+    return RunningRequest(head, resolved, stream, rows_per_prompt * len(calls), rows_per_prompt)
+
+
+def _calls(
+    body: ChatRequest | CompletionRequest,
+    resolved: ResolvedRequest,
+    principal: Principal,
+    response_id: str,
+    seed: int,
+    deadline: Deadline,
+) -> list[GenerateCall]:
+    """One for each prompt."""
+    prompts = _prompts(body)
+    sampling = {**body.sampling(), "seed": seed}
+    return [
+        GenerateCall(
+            request_id=f"{response_id}-{number}",
+            prompt=prompt,
+            mixes=tuple(mix.bundles for mix in resolved.mixes),
+            sampling=sampling,
+            salt=principal.salt,
+            response_format=body.response_format.grammar_schema() if body.response_format else None,
+            priority=body.priority,
+            timeout_s=deadline.remaining_s,
+            is_streamed=body.stream,
+            is_alone=len(prompts) == 1,
+            trace=carrier(),
+        )
+        for number, prompt in enumerate(prompts)
+    ]
+
+
+def _prompts(body: ChatRequest | CompletionRequest) -> Sequence[str | tuple[int, ...] | tuple[dict[str, str], ...]]:
+    if isinstance(body, ChatRequest):
+        return [tuple(message.plain() for message in body.messages)]
+    return body.prompts()
+
+
+def _head(kind: Kind, response_id: str, resolved: ResolvedRequest, base_id: str, rows_per_fork: int) -> AnswerHead:
+    model = resolved.label if any(mix.terms for mix in resolved.mixes) else base_id
+    forks = tuple({"adapter": mix.label, "digest": mix.package_digests} for mix in resolved.mixes)
+    answered_by = forks if len(forks) > 1 else ()
+    return AnswerHead(kind, response_id, int(time.time()), model, answered_by, rows_per_fork, resolved.trouble)

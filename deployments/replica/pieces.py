@@ -1,0 +1,55 @@
+"""Token events of the engine become pieces, as they go over the wire to the ingress."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from adaptrix_core.engine import TokenEvent
+from adaptrix_core.engine.request import Timings
+from adaptrix_core.engine.rows.sampler import as_row_error
+from deployments.replica.token_text import TokenTexts
+from deployments.shared.wire import Piece, RowTimes
+
+
+class PieceWriter:
+    """Writes pieces with the texts of one base model's tokens."""
+
+    def __init__(self, texts: TokenTexts) -> None:
+        self._texts = texts
+
+    def of(self, events: Iterable[TokenEvent], prompt_token_ids: tuple[int, ...]) -> list[Piece]:
+        """One piece for each event, at least one; the first one says how the prompt was read, where that is given."""
+        first, *rest = [self._piece(event) for event in events]
+        return [first._replace(prompt_token_ids=prompt_token_ids), *rest] if prompt_token_ids else [first, *rest]
+
+    def _piece(self, event: TokenEvent) -> Piece:
+        chosen = None
+        if event.logprob is not None and event.token_id is not None:
+            chosen = self._texts.likely(event.token_id, event.logprob)
+        return Piece(
+            row=event.index,
+            token_id=event.token_id,
+            position=event.position,
+            text=event.text,
+            logprob=chosen,
+            top=tuple(self._texts.likely(token, logprob) for token, logprob in event.top_logprobs),
+            finish_reason=event.finish_reason,
+            error=event.error,
+            failure=None if event.failure is None else as_row_error(event.failure),
+            prompt_tokens=event.num_prompt_tokens,
+            times=None if event.timings is None else row_times(event.timings),
+        )
+
+
+def row_times(timings: Timings) -> RowTimes:
+    """The phases of a row, for other processes."""
+    begun = timings.first_token_s > 0
+    return RowTimes(
+        queued_s=timings.queued_s,
+        load_s=timings.load_s,
+        prefill_s=timings.first_token_s - timings.queued_s if begun else 0.0,
+        decode_s=timings.total_s - timings.first_token_s if begun else 0.0,
+        total_s=timings.total_s,
+        taken_over=timings.taken_over,
+        num_preemptions=timings.num_preemptions,
+    )

@@ -1,0 +1,75 @@
+"""Prompts become token ids: short ones at once, long ones in threads of their own, and none far beyond the context.
+
+What a text costs to encode is its caller's choice, so one tenant's long texts wait for one another and not for others'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from adaptrix_core.engine import Engine
+from adaptrix_core.engine.tenant_queue import TenantQueue
+from adaptrix_core.errors import ContextLengthExceeded, InvalidRequest
+
+Prompt = str | tuple[int, ...] | tuple[Mapping[str, str], ...]
+"""Raw text, token ids, or chat messages ``{"role", "content"}``."""
+
+QUICK_CHARACTERS = 1000
+"""Text up to here is encoded where it is, in some tenths of a millisecond; longer text must not hold up the streams."""
+PROBE_CHARACTERS = 8
+"""Characters by token of the context in the beginning of a long text that is encoded first. Most texts have 3 to 5."""
+TEXTS_WAITING = 256
+"""Long texts of one tenant that may wait to be encoded."""
+TEMPLATE_CHARACTERS = 40
+"""Characters that a chat template adds around each message, about."""
+
+
+class PromptEncoder:
+    """Encodes for one engine. Belongs to one event loop."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._long_texts = TenantQueue("texts", threads=4, at_once=2, max_waiting=TEXTS_WAITING)
+
+    async def encode(self, prompt: Prompt, salt: bytes) -> tuple[int, ...]:
+        """Token ids of a prompt of the tenant of ``salt``, at least one.
+
+        Raises InvalidRequest for an empty prompt, ContextLengthExceeded for a text far too long, Overloaded where too
+        many of the tenant's long texts wait.
+        """
+        if num_characters(prompt) <= QUICK_CHARACTERS:
+            return self._encoded(prompt)
+        return await self._long_texts.run(salt, self._encoded_if_it_may_fit, prompt)
+
+    def _encoded(self, prompt: Prompt) -> tuple[int, ...]:
+        token_ids = self._engine.encode(prompt)
+        if not token_ids:
+            raise InvalidRequest("the prompt is empty; send text or token ids", param="prompt")
+        return token_ids
+
+    def _encoded_if_it_may_fit(self, prompt: Prompt) -> tuple[int, ...]:
+        """What is far too long is refused by its beginning, in a part of the time."""
+        limit = self._engine.max_row_tokens
+        length = PROBE_CHARACTERS * limit
+        for text in texts_of(prompt):
+            if len(text) > length and len(self._engine.base.encode(text[:length])) > limit:
+                raise ContextLengthExceeded(
+                    f"a text of {len(text)} characters has more than {limit} tokens, which is what the context holds; "
+                    "shorten it",
+                    param="messages" if isinstance(prompt, tuple) else "prompt",
+                )
+        return self._encoded(prompt)
+
+
+def num_characters(prompt: Prompt) -> int:
+    """Characters of text to encode, about `TEMPLATE_CHARACTERS` of them around each message; token ids have none."""
+    if isinstance(prompt, str):
+        return len(prompt)
+    return sum(len(text) + TEMPLATE_CHARACTERS for text in texts_of(prompt))
+
+
+def texts_of(prompt: Prompt) -> list[str]:
+    """The texts of a prompt; token ids have none."""
+    if isinstance(prompt, str):
+        return [prompt]
+    return [part["content"] for part in prompt if not isinstance(part, int)]
