@@ -22,7 +22,7 @@ help:
 	@echo "make bench   measure the engine, and compare it with transformers, PEFT and the peers that are installed"
 	@echo "make bench-peers   the same, after installing llama.cpp and OpenVINO GenAI"
 	@echo "make plots   draw what was measured into docs/images"
-	@echo "make docs    regenerate docs/cli.md and the packages' lists of files"
+	@echo "make docs    regenerate docs/cli.md, docs/errors.md, the tables of docs/map.md and the packages' lists of files"
 	@echo "make format  apply the formatter and the safe lint fixes"
 	@echo "make setup   make .venv and install everything (the targets above do this themselves)"
 
@@ -61,6 +61,7 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/python docs/cli_reference.py --check
 	$(BIN)/python docs/package_lists.py --check
+	$(BIN)/python -m docs.map --check
 	$(BIN)/python docs/error_codes.py --check
 	$(BIN)/python docs/check_links.py
 
@@ -88,6 +89,7 @@ plots: $(STAMP)
 docs: $(STAMP)
 	$(BIN)/python docs/cli_reference.py
 	$(BIN)/python docs/package_lists.py
+	$(BIN)/python -m docs.map
 	$(BIN)/python docs/error_codes.py
 
 format: $(STAMP)

@@ -1,0 +1,58 @@
+"""What the documentation names exists: files, folders and programs; its map is written from the packages."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from docs import map as house_map
+
+ROOT = Path(__file__).resolve().parents[2]
+
+FILE = re.compile(r"(?<![\w./-])(?:[\w.-]+/)*[\w-]+\.(?:py|h|cpp|yaml|toml)\b")
+FOLDER = re.compile(r"`((?:[\w-]+/)+)`")
+PROGRAM = re.compile(r"python -m ((?!pytest\b|pip\b)\w+(?:\.\w+)*)")
+
+OF_OTHERS = {"llama.cpp"}
+"""Names that look like files and are projects."""
+
+
+def named_by() -> tuple[set[str], set[str]]:
+    """Files and folders by each end of their paths: ``engine/core.py`` and ``core.py`` name the same file."""
+    listing = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
+    files: set[str] = set()
+    folders: set[str] = set()
+    for path in listing.stdout.splitlines():
+        parts = path.split("/")
+        if (ROOT / path).is_file():
+            files.update("/".join(parts[start:]) for start in range(len(parts)))
+            folders.update("/".join(parts[start:end]) + "/" for end in range(1, len(parts)) for start in range(end))
+    return files, folders
+
+
+def pages() -> list[Path]:
+    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda path: path.name)
+def test_what_a_page_names_exists(page: Path) -> None:
+    text, (files, folders) = page.read_text(), named_by()
+    assert sorted({name.lstrip("./") for name in FILE.findall(text)} - files - OF_OTHERS) == []
+    assert sorted(set(FOLDER.findall(text)) - folders) == []
+    programs = {name.replace(".", "/") for name in PROGRAM.findall(text)}
+    assert sorted(name for name in programs if not {f"{name}.py", f"{name}/__main__.py"} & files) == []
+
+
+def test_the_map_is_written_from_the_packages() -> None:
+    page = house_map.PAGE.read_text()
+    assert page == house_map.wanted(page), "run: python -m docs.map"
+
+
+def test_the_map_has_every_folder_of_the_packages() -> None:
+    page = house_map.PAGE.read_text()
+    for package in ("adaptrix_core", "deployments"):
+        for init in (ROOT / package).rglob("__init__.py"):
+            assert init.parent == ROOT / package or f"(../{init.relative_to(ROOT).as_posix()})" in page
