@@ -6,15 +6,15 @@ Files:
 
 build         An engine as the settings describe it
 core          The engine's core: tokens in, tokens out, many adapters in one running batch
-engine        The engine as a user meets it: a base model, adapters by name, text in and text out
-heartbeat     Whether the engine's thread gets on: it says when it turns to a step or a command, anybody may ask how
-              long ago
+engine        The engine's public face: a base model, adapters by name, text in and text out
+heartbeat     Whether the engine's thread makes progress: it notes the time of every step and command, any thread may
+              read it
 loop          The engine on a thread of its own, for asyncio callers
 mailbox       Events of one request on their way from the engine's thread to their reader, alone or a few together
-options       How large an engine is, and which of its passes are on
-request       What goes into the engine and what comes out: plain records, no behaviour beyond checking themselves
-tenant_queue  Work whose cost callers choose is done in a few threads, and little at once for one tenant: none waits
-              for another's
+options       The sizes of an engine, and which of its passes are on
+request       The engine's input and output: plain records, no behaviour beyond checking themselves
+tenant_queue  Runs work of caller-chosen cost in a few threads, a bounded number at once for one tenant (a bulkhead
+              between them)
 cache/        Keys and values of computed tokens: paged blocks, and which of them others can take over
 compute/      One step computed: layers, attention and the ways to run them fast
 rows/         One sequence being generated: its state, its next token, its text, its grammar

@@ -21,7 +21,7 @@ def build_engine(settings: Settings, adapters_dir: Path | None = None) -> Engine
         wanted_base.model, wanted_base.device, wanted_base.precision, wanted_base.lineage, wanted_base.optimize
     ).load_model()
     shared = {field.name: getattr(wanted, field.name) for field in fields(EngineOptions) if field.name != "cut"}
-    # Only here is it known which adapters there will be: null asks for the place where they begin, 0 for one span.
+    # Only here is the catalogue known: null asks for the layer where its adapters begin, 0 for one span.
     options = EngineOptions(
         **shared, cut=catalogue_cut(adapters.dir, base) if wanted.cut is None else wanted.cut or None
     )

@@ -1,7 +1,7 @@
 """The engine's core: tokens in, tokens out, many adapters in one running batch.
 
-Turns requests into rows, steps, and answers for what is held. Adapters are weights digests here; names and text are
-`engine.py`'s. Synchronous, used from one thread.
+Turns requests into rows, computes steps, and accounts for blocks, slots and pins. Adapters are weights digests here;
+names and text are `engine.py`'s. Synchronous, used from one thread.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class EngineCore:
         )
         compiled = CompiledLayers(base) if options.compile and not isinstance(base, PackedModel) else None
         self.compiled = compiled
-        """The compiler's state; None where layers are not compiled, or run natively."""
+        """The compiled layers; None where layers are not compiled, or run natively."""
         spans = _backend(base, self._cache, injector, compiled or call_directly)
         if options.cuda_graphs_on(base.device) and isinstance(spans, ModuleSpans):
             spans.graph_decoding(options.max_rows)
@@ -82,7 +82,7 @@ class EngineCore:
         self._pins: dict[str, frozenset[WeightsDigest]] = {}
         self.num_steps = 0
         self.in_step = frozenset[str]()
-        """Requests whose rows are being computed, for other threads: whoever hangs a step is one of them."""
+        """Requests whose rows are being computed, for other threads: if the step hangs, one of them is the cause."""
         self.num_step_tokens = 0
         """Tokens of the step that is being computed, or was computed last."""
         self.compute_s = 0.0
@@ -90,7 +90,7 @@ class EngineCore:
         self.num_tokens_generated = 0
 
     def count_anew(self) -> None:
-        """Count steps, tokens and seconds from zero: what was computed so far was nobody's request."""
+        """Count steps, tokens and seconds from zero, after a warm-up, which was no user's request."""
         self.num_steps = self.num_tokens_generated = 0
         self.compute_s = 0.0
         self.runner.layer_tokens = [0 for _ in self.runner.layer_tokens]
@@ -133,12 +133,12 @@ class EngineCore:
         return self._enqueue(request, rows)
 
     def step(self, meanwhile: Callable[[], None] = nothing) -> list[TokenEvent]:
-        """Compute one step; returns what happened, in row order. An empty list means that no row could run.
+        """Compute one step; returns its events, in row order. An empty list means that no row could run.
 
-        meanwhile: called when the layers are to be computed, which needs no Python: a good moment to wake another
-        thread. Not called where no row can run.
+        meanwhile: called when the layers are about to be computed, which does not hold Python's lock: a good moment to
+        wake another thread. Not called where no row can run.
 
-        Where a step raises, its rows are computed again in parts, in the next steps, until the one at fault is known:
+        Where a step raises, its rows are computed again in parts, in the next steps, until the one at fault is found:
         that row ends with an error, the others go on.
         """
         batch = self.scheduler.next_batch()
@@ -148,7 +148,7 @@ class EngineCore:
         self.in_step, self.num_step_tokens = batch.request_ids, batch.num_tokens
         try:
             sampled = self.runner.run(batch, meanwhile)
-        except Exception as error:  # which row is at fault is found out before any other is ended
+        except Exception as error:  # the row at fault is found before any row is ended
             return self._settle(self._broke(batch, error))
         self.in_step = frozenset()
         self.num_steps += 1
@@ -167,7 +167,7 @@ class EngineCore:
         return [self._fail(rows[0], error)]
 
     def end_late(self) -> list[TokenEvent]:
-        """End the rows whose deadline has passed, running or waiting; what they held is free."""
+        """End the rows whose deadline has passed, running or waiting, and free what they held."""
         return self._settle(
             [
                 self._end(row, "deadline_exceeded", f"the deadline of {row.request.timeout_s:.1f} s has passed")
@@ -178,7 +178,7 @@ class EngineCore:
     def fail_running(self, error: BaseException) -> list[TokenEvent]:
         """End the rows of a step that could not be planned with an error event.
 
-        Where it failed at planning one row, at making its adapters resident say, that row alone ends.
+        Where it failed at planning one row, such as at making its adapters resident, that row alone ends.
         """
         culprit = self.scheduler.planning
         begun = [row for row in self.scheduler.rows if row.started is not None] or self.scheduler.rows
@@ -207,7 +207,7 @@ class EngineCore:
             if history == "recompute"
             else frozenset[WeightsDigest]().union(*(weights_digests_of(r.schedule) for r in rows))
         )
-        # A preempted row is computed again under all of its mixes, so they must fit together.
+        # A preempted row is recomputed under all of its mixes, so they must fit on the device together.
         self.loader.check_fits(past | weights_digests_of(constant(mix)))
         for row in rows:
             if history == "recompute":
@@ -274,18 +274,18 @@ class EngineCore:
         return rows
 
     def prepare_grammars(self) -> None:
-        """Build what the first request with a grammar would otherwise wait for (and every other row with it)."""
+        """Build the grammar tables, for which the first request with a grammar, and every row beside it, would wait."""
         if self._grammars is not None:
             self._grammars.build_tables()
 
     def token_bytes(self) -> TokenBytes | None:
-        """The vocabulary as bytes; None without a tokenizer. Builds the tables of grammars where they are not yet."""
+        """The vocabulary as bytes; None without a tokenizer. Builds the grammar tables if they are not built yet."""
         if self._grammars is None or self.base.tokenizer is None:
             return None
         return TokenBytes(self.base.tokenizer, self._grammars.build_tables())
 
     def compile_grammar(self, grammar: str) -> Constraint:
-        """A grammar as `add` takes it; any thread may call this. Raises InvalidRequest, see `GrammarCompiler`."""
+        """A grammar in the form that `add` takes; from any thread. Raises InvalidRequest, see `GrammarCompiler`."""
         if self._grammars is None:
             raise InvalidRequest(
                 "this base model has no tokenizer, so no grammar can be applied", param="response_format"
@@ -350,7 +350,7 @@ class EngineCore:
         return events
 
     def _repin(self, request_id: str, weights_digests: frozenset[WeightsDigest]) -> None:
-        """Pin further adapters for a request; those it has pinned stay, as its past tokens may need them again."""
+        """Pin further adapters for a request. Those pinned before stay: its past tokens may need them again."""
         held = self._pins.get(request_id, frozenset())
         pinned: list[WeightsDigest] = []
         try:
@@ -369,15 +369,18 @@ class EngineCore:
 
 
 def raise_failure(events: Iterable[TokenEvent]) -> None:
-    """Raise what was raised at a row, for callers that want all rows or none."""
+    """Raise the error that some row failed with, for callers that want all rows or none."""
     for event in events:
         if event.failure is not None:
             raise event.failure
 
 
 def _context_per_token(info: BaseModelInfo) -> int:
-    """Tokens to attend to that cost as much as a token's products: 2 operations per parameter, and 4 per context token
-    (a product with its key, one with its value), layer and element of a query."""
+    """Tokens of context that cost as much to attend to as one token's matrix products.
+
+    These are 2 operations per parameter; a context token costs 4 (a product with its key, one with its value) per layer
+    and element of a query.
+    """
     return max(1, info.num_parameters // (2 * info.num_layers * info.num_heads * info.head_dim))
 
 

@@ -1,4 +1,4 @@
-"""The engine as a user meets it: a base model, adapters by name, text in and text out.
+"""The engine's public face: a base model, adapters by name, text in and text out.
 
 `Engine` is synchronous and used from one thread; `EngineLoop` (`loop.py`) gives it a thread of its own and asyncio
 callers. It knows nothing of HTTP, Ray or routing.
@@ -108,9 +108,9 @@ class Engine(EngineCore):
         return tuple(Term(adapter.weights_digest, weight) for adapter, weight in self._chosen(choice))
 
     def sampling_defaults(self, *choices: AdapterChoice) -> SamplingDefaults:
-        """What a request with these choices (several: a fork) is sampled by where its parameters leave it open.
+        """The sampling values for a request with these choices (several: a fork), where its parameters leave them open.
 
-        The adapters' own wishes, then the model's, then ours (`sampling.py`); loads what is not loaded.
+        Those of the adapters, then the model's, then ours (`sampling.py`). Loads adapters that are not loaded.
         """
         return first_opinions(self._asked_for(choices), self.base.sampling, OURS)
 
@@ -162,10 +162,10 @@ class Engine(EngineCore):
     def stream(
         self, prompt: Prompt, adapter: AdapterChoice = None, params: SamplingParams | None = None
     ) -> Iterator[TokenEvent]:
-        """Generate for one prompt and hand its tokens out as they come; leaving early ends the request.
+        """Generate for one prompt and yield its tokens as they come; leaving early ends the request.
 
         Between two events its adapter may be changed: ``engine.switch(event.request_id, other)``. Several streams may
-        be read in turns. The last event of each row has a ``finish_reason``. Raises what a row failed with.
+        be read in turns. The last event of each row has a ``finish_reason``. Raises the error that a row failed with.
         """
         request = self._request("stream", prompt, [adapter], params)
         inbox = self._inboxes[request.request_id] = deque[TokenEvent]()
@@ -225,7 +225,7 @@ class Engine(EngineCore):
         self.switch_mix(request_id, self.resolve_mix(adapter), history)
 
     def stats(self) -> dict[str, Any]:
-        """What the engine holds and has done."""
+        """Counts and sizes: rows, blocks, adapters, steps, tokens, compiler."""
         used = self._cache.num_blocks - self._cache.num_free_blocks
         return {
             "base": asdict(self.base.info),
@@ -294,5 +294,5 @@ class Engine(EngineCore):
                 self._step_into(outcomes)
         finally:
             for request_id, _ in outcomes:
-                self.abort(request_id)  # what a refused request or a failed step left unfinished
+                self.abort(request_id)  # rows that a refused request or a failed step left unfinished
         return [outcome.completion() for outcome in outcomes.values()]

@@ -1,12 +1,12 @@
-"""Whether the engine's thread gets on: it says when it turns to a step or a command, anybody may ask how long ago.
+"""Whether the engine's thread makes progress: it notes the time of every step and command, any thread may read it.
 
-A step takes milliseconds to a few seconds. One that never ends (in a driver, in a library) keeps what waits behind it
-for ever; only a new process helps (`deployments/replica/watchdog.py`). A machine that is slow, or busy with others'
-work, must not be taken for that. So what counts is the processor time that the thread itself has used, against what
-a step of its size has cost before; and a thread that uses none at all for `STUCK_S` waits for something that does
+A step takes milliseconds to a few seconds. One that never ends (in a driver, in a library) blocks everything behind it
+for ever; only a new process helps (`deployments/replica/watchdog.py`). A machine that is slow, or busy with other
+work, must not be mistaken for that. So the measure is the processor time that the thread itself has used, compared with
+the cost of earlier steps of that size; and a thread that uses none at all for `STUCK_S` waits for something that does
 not come.
 
-Two things may take longer: the first steps, in which kernels are built, and a step while layers are being compiled.
+Two kinds of steps may take longer: the first ones, in which kernels are built, and those while layers are compiled.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from dataclasses import dataclass
 
 STUCK_S = 10.0
 COMPILING_S = 600.0
-"""So long for what compiles."""
+"""Limit in seconds for a step in which something is compiled."""
 FIRST_STEPS = 4
 SLACK = 10.0
-"""A step may take so many times what its tokens cost at the best."""
+"""Processor time that a step may take beyond the limit, as a multiple of the lowest cost of its tokens so far."""
 PROGRESS_S = 0.001
-"""Processor time that a thread which gets on has used since it was last looked at."""
+"""Least processor time, in seconds, that counts as progress since the last look."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Heartbeat:
         clock: Callable[[], float] = time.monotonic,
         num_tokens: Callable[[], int] = lambda: 0,
     ) -> None:
-        """num_tokens: of the step that is being computed, or was computed last."""
+        """num_tokens: tokens of the step that is being computed, or was computed last."""
         self._is_compiling = is_compiling
         self._limit_s = limit_s
         self._clock = clock
@@ -49,25 +49,25 @@ class Heartbeat:
         self._num_tokens = num_tokens
         self._begun: _Moment | None = None
         self._starving: _Moment | None = None
-        """Since when there was work and no row could run."""
+        """When there began to be work of which no row could run; None while rows run."""
         self._progress = _Moment(clock(), 0.0)
-        """When the thread was last seen to have used processor time."""
+        """When a look last found that the thread had used processor time."""
         self._num_steps = 0
         self._token_s: float | None = None
-        """Processor time of a token in the step that was cheapest by token."""
+        """Lowest processor time of a token in any step, in seconds."""
 
     def watch(self, thread_id: int) -> None:
-        """Count the processor time of this running thread. Without it, or where that can't be told, time is time."""
+        """Measure this running thread's processor time. Before, and where it cannot be read, wall-clock time counts."""
         if hasattr(time, "pthread_getcpuclockid"):
             clock_id = time.pthread_getcpuclockid(thread_id)
             self._processor_clock = lambda: time.clock_gettime(clock_id)
 
     def begin(self) -> None:
-        """The thread turns to a step or a command."""
+        """Note that the thread begins a step or a command."""
         self._begun = self._now()
 
     def stepped(self, has_progressed: bool) -> None:
-        """A step has ended; whether it computed anything."""
+        """Note that a step has ended, and whether it computed anything."""
         if has_progressed:
             self._note_cost()
             self._num_steps += 1
@@ -76,18 +76,18 @@ class Heartbeat:
             self._starving = self._now()
 
     def rest(self) -> None:
-        """There is nothing to do: waiting for a command may take for ever."""
+        """Note that there is no work: from now on the thread may wait for a command for ever."""
         self._begun = self._starving = None
 
     @property
     def silent_s(self) -> float:
-        """Seconds since the thread turned to what it does now, or last computed anything; 0.0 without work."""
+        """Seconds since the thread began its step or command, or last computed anything; 0.0 without work."""
         since = self._since()
         return 0.0 if since is None else self._clock() - since.wall_s
 
     @property
     def is_stuck(self) -> bool:
-        """Whether what it does takes too long. To be asked again and again."""
+        """Whether the current step or command takes too long. To be polled: each call compares with the last one."""
         since, now = self._since(), self._now()
         if now.processor_s - self._progress.processor_s >= PROGRESS_S:
             self._progress = now
@@ -101,7 +101,7 @@ class Heartbeat:
 
     @property
     def _expected_s(self) -> float:
-        """Processor time that the step being computed may well take."""
+        """Processor time, in seconds, that the step being computed may take."""
         return SLACK * self._num_tokens() * (self._token_s or 0.0)
 
     def _since(self) -> _Moment | None:

@@ -1,10 +1,12 @@
 """The engine on a thread of its own, for asyncio callers.
 
-Commands (add, abort, any function of the engine) go in through one queue and run between steps; events come out with
-one `call_soon_threadsafe` per event loop and step, while the next step is computed: before, event loop and engine would
-want Python's lock at the same time. A step in which an answer begins keeps nobody waiting for its events.
-The engine is touched by this thread only, except for what may take long: reading and verifying an adapter, and building
-a grammar, take threads of their own, and steps go on meanwhile.
+Commands (add, abort, any function of the engine) enter through one queue and run between steps. Events leave with one
+`call_soon_threadsafe` per event loop and step, delayed until the next step's layers are computed: at any other time,
+event loop and engine would compete for Python's lock. Only the events of a step in which an answer begins leave at
+once.
+
+The engine is used from this thread alone, with two exceptions that may take long: adapters are read and verified, and
+grammars are built, in threads of their own, while steps go on.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ log = logging.getLogger(__name__)
 
 WARM_UP_TOKENS = 64
 GRAMMARS_WAITING = 16
-"""Grammars of one tenant that may wait to be built."""
+"""Grammars of one tenant that may wait to be built; further requests are refused."""
 
 T = TypeVar("T")
 _Command = tuple[Callable[..., Any], tuple[Any, ...], "Future[Any]"]
@@ -45,14 +47,14 @@ class EngineLoop:
     """Drives an `Engine`; every method may be called from any thread."""
 
     def __init__(self, engine: Engine, stuck_s: float = STUCK_S) -> None:
-        """stuck_s: how long a step or a command may take before the engine counts as stuck."""
+        """stuck_s: seconds that a step or a command may take before the engine counts as stuck."""
         self.engine = engine
         self.heartbeat = Heartbeat(lambda: engine.is_compiling, stuck_s, num_tokens=lambda: engine.num_step_tokens)
         self._commands: queue.SimpleQueue[_Command | None] = queue.SimpleQueue()
         self._mailboxes: dict[str, Mailbox] = {}
         self._grammar_queues: WeakKeyDictionary[asyncio.AbstractEventLoop, TenantQueue] = WeakKeyDictionary()
         self._undelivered: list[TokenEvent] = []
-        """Of the last step."""
+        """Events of the last step."""
         self._thread = threading.Thread(target=self._run, name="adaptrix-engine", daemon=True)
         self._stopping = False
         self._lock = threading.Lock()
@@ -69,9 +71,9 @@ class EngineLoop:
             self.heartbeat.watch(self._thread.ident)
 
     def warm_up(self) -> None:
-        """Compute a few steps, so that what the first steps build is there before the first request. Blocks.
+        """Compute a few steps, so that kernels and tables are built before the first request. Blocks.
 
-        The engine's counts begin after it.
+        The engine's counts start after it.
         """
         thread = threading.Thread(target=asyncio.run, args=(self._warm_up(),), name="adaptrix-warm-up")
         thread.start()  # a thread of its own, as the caller's may have an event loop
@@ -86,18 +88,18 @@ class EngineLoop:
         await self.call(Engine.count_anew)
 
     def give_up(self, message: str) -> None:
-        """Tell every reader, and whoever waits to be heard, that the engine hangs; it takes no more work.
+        """Raise EngineHung at every reader and every waiting command; the engine takes no more work.
 
-        Whatever its thread does: it is beyond help, its process ends.
+        Needs nothing of the engine's thread, which hangs; its process is about to end.
         """
         in_step = self.engine.in_step
         with self._lock:
             self._stopping = True
         self._refuse_queued(EngineHung(message))
-        self._commands.put(None)  # should it ever go on
+        self._commands.put(None)  # ends the thread, should it ever go on
         for request_id, mailbox in list(self._mailboxes.items()):
             error = EngineHung(message, was_in_step=request_id in in_step)
-            with suppress(RuntimeError):  # its event loop has closed
+            with suppress(RuntimeError):  # the reader's event loop has closed
                 mailbox.loop.call_soon_threadsafe(mailbox.fail, error)
 
     def stop(self, timeout_s: float = 30.0) -> None:
@@ -114,17 +116,17 @@ class EngineLoop:
         return await asyncio.wrap_future(future)
 
     async def load_adapter(self, path: Path | str, name: str | None = None) -> Adapter:
-        """`Engine.load_adapter` beside the steps."""
+        """`Engine.load_adapter` in another thread, while steps go on."""
         return await asyncio.to_thread(self.engine.load_adapter, path, name)
 
     async def resolve_mix(self, choice: AdapterChoice) -> Mix:
-        """`Engine.resolve_mix` beside the steps."""
+        """`Engine.resolve_mix` in another thread, while steps go on."""
         return await asyncio.to_thread(self.engine.resolve_mix, choice)
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[TokenEvent]:
         """Events of all rows of ``request``, until each row has ended; leaving early aborts the request.
 
-        Raises what `EngineCore.add` raises before the first event, and EngineStopped.
+        Raises EngineStopped, and before the first event the errors of `EngineCore.add`.
         """
         mailbox = Mailbox()
         async with self.running(request, mailbox):
@@ -136,8 +138,8 @@ class EngineLoop:
     async def running(self, request: GenerationRequest, mailbox: Mailbox) -> AsyncIterator[None]:
         """Compute ``request`` while the context lasts, its events put into ``mailbox``, which one reader iterates over.
 
-        Rows that have not ended when the context is left are aborted. Raises what `EngineCore.add` raises, and
-        EngineStopped.
+        Rows that have not ended when the context is left are aborted. Raises EngineStopped, and the errors of
+        `EngineCore.add`.
         """
         grammar = request.params.grammar
         constraint = (
@@ -166,7 +168,7 @@ class EngineLoop:
 
     @property
     def _grammars(self) -> TenantQueue:
-        """Builds grammars for the event loop that asks."""
+        """The queue that builds grammars for the calling event loop."""
         loop = asyncio.get_running_loop()
         if loop not in self._grammar_queues:
             self._grammar_queues[loop] = TenantQueue("schemas", threads=2, at_once=1, max_waiting=GRAMMARS_WAITING)
@@ -207,7 +209,7 @@ class EngineLoop:
             before = self.engine.num_steps
             events = self.engine.step(self._deliver)
             self.heartbeat.stepped(self.engine.num_steps > before)
-        except Exception as error:  # a step that cannot be planned must end its own rows only
+        except Exception as error:  # a step that cannot be planned ends its own rows only
             log.exception("a step could not be planned; its rows end with an error")
             events = self.engine.fail_running(error)
         self._undelivered += events
@@ -216,7 +218,7 @@ class EngineLoop:
             self._deliver()
 
     def _execute_commands(self) -> bool:
-        """Run what is queued, waiting for a command while there is nothing to compute; False to stop."""
+        """Run all queued commands, waiting for one while there is nothing to compute; False to stop."""
         while True:
             is_idle = not self.engine.has_work
             if is_idle:
@@ -226,7 +228,7 @@ class EngineLoop:
             except queue.Empty:
                 return True
             self.heartbeat.begin()
-            if self._undelivered:  # a command may take long, and may use an ended request's id again
+            if self._undelivered:  # a command may take long, or reuse an ended request's id
                 self._deliver()
             if command is None:
                 return False
@@ -248,7 +250,7 @@ class EngineLoop:
                 command[2].set_exception(error)
 
     def _deliver(self, more: Iterable[TokenEvent] = ()) -> None:
-        """Hand out what is undelivered, and these."""
+        """Put the undelivered events, and ``more``, into their mailboxes."""
         events, self._undelivered = [*self._undelivered, *more], []
         by_request: dict[str, list[TokenEvent]] = defaultdict(list)
         for event in events:

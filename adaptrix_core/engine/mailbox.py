@@ -1,6 +1,7 @@
 """Events of one request on their way from the engine's thread to their reader, alone or a few together.
 
-Whoever sends them on pays for each group, not for each event. The first events and those that end a row go at once.
+A reader that sends them on pays per group, not per event, so events are gathered (coalesced) for a time that it names.
+The first events, and those that end a row, are due at once.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from adaptrix_core.engine.request import TokenEvent
 
 
 def at_once() -> float:
-    """No time between two groups of events."""
+    """The default of ``until_next_s``: no time between two groups of events."""
     return 0.0
 
 
@@ -23,10 +24,10 @@ class Mailbox:
     """
 
     def __init__(self, until_next_s: Callable[[], float] = at_once) -> None:
-        """until_next_s: asked whenever events are taken: seconds for which the next ones are gathered."""
+        """until_next_s: called whenever events are taken; seconds for which the next ones are gathered."""
         self.loop = asyncio.get_running_loop()
         self._until_next_s = until_next_s
-        self._num_unfinished = 1  # until told otherwise: its request may be added while its reader goes away
+        self._num_unfinished = 1  # until `expect`: the request may be added while its reader goes away
         self._events: list[TokenEvent] = []
         self._error: BaseException | None = None
         self._is_due = asyncio.Event()
@@ -39,7 +40,7 @@ class Mailbox:
         return self._num_unfinished <= 0
 
     def expect(self, num_rows: int) -> None:
-        """So many rows will end here; told before the first event is taken."""
+        """Set the number of rows whose ends will come, before the first event is taken."""
         self._num_unfinished = num_rows
 
     def put(self, events: Iterable[TokenEvent]) -> None:
@@ -57,7 +58,7 @@ class Mailbox:
         self._is_due.set()
 
     async def take(self) -> list[TokenEvent]:
-        """Everything that is there, as soon as it is due; one reader at a time."""
+        """All events that are there, as soon as they are due; one reader at a time."""
         await self._is_due.wait()
         if self._timer is not None:
             self._timer.cancel()

@@ -1,4 +1,4 @@
-"""How large an engine is, and which of its passes are on."""
+"""The sizes of an engine, and which of its passes are on."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ class EngineOptions:
     max_batch_tokens: int = _DEFAULTS.max_batch_tokens
     """Tokens computed in one step; a longer prompt is computed in chunks."""
     mixed_prefill_tokens: int | None = _DEFAULTS.mixed_prefill_tokens
-    """Prompt tokens computed in a step in which rows decode, beside one for each of these rows. What fits into the time
-    of reading the weights once hardly slows their streams; None: 2 on a CPU, 256 on an accelerator."""
+    """Prompt tokens computed in a step in which rows decode, beside one for each of these rows. As many as fit into the
+    time of reading the weights once hardly slow the rows' streams; None: 2 on a CPU, 256 on an accelerator."""
     short_prompt_tokens: int = _DEFAULTS.short_prompt_tokens
-    """A prompt of at most so many tokens, those found in the cache left out, is computed in the step it joins."""
+    """Longest prompt that is computed whole in the step it joins, tokens found in the cache left out."""
     max_queue: int = _DEFAULTS.max_queue
     """Rows that may wait; further requests are refused."""
     max_wait_s: float | None = _DEFAULTS.max_wait_s
-    """Seconds that a request may be expected to wait; others are refused. None: for as long as the queue has room."""
+    """Longest expected wait of a request, in seconds; one that would wait longer is refused. None: no such limit."""
     block_size: int = _DEFAULTS.block_size
     """Tokens per KV block."""
     kv_cache_tokens: int = _DEFAULTS.kv_cache_tokens
-    """Tokens whose keys and values fit."""
+    """Tokens whose keys and values the cache holds."""
     cut: int | None = None
     """First layer of the branch span; None keeps all layers in one span. `engine/cache/cut.py` chooses one from a
     catalogue."""
     prefix_cache: bool = _DEFAULTS.prefix_cache
     """Whether rows take over blocks that earlier rows have computed."""
     adapter_bank: Bank = _DEFAULTS.adapter_bank
-    """Precision in which adapters are kept for the native kernels; others keep the base model's."""
+    """Precision of adapters in the native kernels' banks; other backends keep the base model's."""
     compile: bool = _DEFAULTS.compile
     """Whether layers are compiled, in the background; see `engine/compute/compiled.py`."""
     cuda_graphs: bool | None = _DEFAULTS.cuda_graphs
@@ -76,6 +76,6 @@ class EngineOptions:
         return device.type == "cuda" if self.cuda_graphs is None else self.cuda_graphs
 
     def prompt_limits_on(self, device: torch.device) -> PromptLimits:
-        """What bounds prompts in one step, with the default for ``device`` where one was left open."""
+        """The limits of one step, with the defaults of ``device`` for those left open."""
         beside = self.mixed_prefill_tokens or (2 if device.type == "cpu" else 256)
         return PromptLimits(self.max_batch_tokens, beside, self.short_prompt_tokens)

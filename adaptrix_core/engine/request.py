@@ -1,4 +1,4 @@
-"""What goes into the engine and what comes out: plain records, no behaviour beyond checking themselves."""
+"""The engine's input and output: plain records, no behaviour beyond checking themselves."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FinishReason = Literal["stop", "length", "abort", "error", "deadline_exceeded"]
 
 
 UNSET: Any = None
-"""The value of a field that is left to the adapter, the model, or our own defaults, in this order."""
+"""The value of a field that is left open: to the adapter, the model, then our own defaults."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class SamplingParams:
     """
 
     max_tokens: int | None = 64
-    """Tokens to generate at most; None means up to the model's context."""
+    """Most tokens to generate; None means up to the model's context."""
     temperature: float = UNSET
     """0 is greedy."""
     top_p: float = UNSET
@@ -67,9 +67,9 @@ class SamplingParams:
             _check_number(f"logit_bias of token {token}", bias, LIMITS["logit_bias"], param="logit_bias")
 
     def with_defaults(self, *sources: SamplingDefaults | None) -> SamplingParams:
-        """The same with every field that is unset filled from the first source that has an opinion on it, else by ours.
+        """A copy with every unset field filled from the first source that has a value for it, else with our default.
 
-        Whoever wants several choices wants different ones: a default of greedy does not hold where ``n`` is above 1.
+        A request for several choices wants different ones, so a default of greedy does not hold where ``n`` is above 1.
         """
         unset = [name for name in NAMES if getattr(self, name) is None]
         if not unset:
@@ -87,12 +87,12 @@ class SamplingParams:
 
 @dataclass(frozen=True)
 class RowProgress:
-    """How far another engine came with a row, for an engine that goes on from there."""
+    """The progress of a row on another engine, for an engine that continues it."""
 
     token_ids: tuple[int, ...] = ()
     """Generated so far."""
     is_finished: bool = False
-    """Whether its final event is out; the row is then left alone."""
+    """Whether the row has had its final event; it is then not continued."""
 
 
 @dataclass(frozen=True)
@@ -105,22 +105,22 @@ class GenerationRequest:
     request_id: str
     prompt_token_ids: tuple[int, ...]
     params: SamplingParams = field(default_factory=SamplingParams)
-    """What is still unset becomes ours: adapters and models are asked by whoever makes the request."""
+    """Fields that are unset get our defaults; those of adapters and model are filled in before."""
     schedules: tuple[MixSchedule, ...] = (((0, ()),),)
     salt: bytes = b""
-    """Separates tenants in every cache key, and in who gets how much of the engine."""
+    """The tenant: part of every cache key, and the party that fair sharing counts for."""
     priority: int = 0
-    """Lower is more urgent, as in vLLM: served earlier, and the last to be taken back when memory is short."""
+    """Lower is more urgent, as in vLLM: served earlier, preempted later."""
     resume: tuple[RowProgress, ...] = ()
-    """One entry per row: what another engine generated, to go on from as if it had been here. Empty: from the start.
+    """One entry per row: the output of another engine, to be continued as if it were this one's. Empty: from the start.
 
-    Events tell only of what is new. Row numbers, positions, noise, penalties, stop strings, grammar and the count
-    towards ``max_tokens`` are those of an undisturbed run.
+    Only new tokens make events. Row numbers, positions, noise, penalties, stop strings, grammar and the count towards
+    ``max_tokens`` are those of an undisturbed run.
     """
     timeout_s: float | None = None
     """Seconds after its arrival in the engine at which the request ends, whatever it has by then; None for never."""
     is_suspect: bool = False
-    """Whether it may have been what hung another engine: its rows are then computed apart from others at first."""
+    """Whether it may have hung another engine: its rows are then computed apart from others at first."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "params", self.params.with_defaults())
@@ -141,22 +141,22 @@ class GenerationRequest:
 
     @property
     def open_rows(self) -> list[int]:
-        """Numbers of the rows that tokens are wanted for."""
+        """Numbers of the rows that have not ended."""
         ended = {number for number, row in enumerate(self.resume) if row.is_finished}
         return [number for number in range(len(self.schedules) * self.params.n) if number not in ended]
 
 
 @dataclass(frozen=True)
 class Timings:
-    """How a row went, in seconds since its arrival unless it says otherwise; measured in the engine."""
+    """The times of a row, in seconds since its arrival unless stated otherwise; measured in the engine."""
 
     queued_s: float = 0.0
-    """Until it joined the running batch; all of its time where it never did."""
+    """Until it joined the running batch; its whole time where it never did."""
     first_token_s: float = 0.0
-    """Until its first token; 0.0 where it has none."""
+    """Until its first token; 0.0 without one."""
     total_s: float = 0.0
     load_s: float = 0.0
-    """The last part of ``queued_s``: putting its adapters on the device."""
+    """Duration of the last part of ``queued_s``: copying its adapters to the device."""
     arrived_at: float = 0.0
     """Seconds since the epoch."""
     taken_over: tuple[int, ...] = ()
@@ -184,7 +184,7 @@ class TokenEvent:
     timings: Timings | None = None
     """On the row's last event only."""
     failure: BaseException | None = field(default=None, compare=False)
-    """What ``error`` tells of where the row ended in one: for a code, or to be raised."""
+    """The exception behind ``error``: it has the code, and a caller in this process may raise it."""
 
 
 @dataclass(frozen=True)
@@ -212,6 +212,6 @@ def _check_number(name: str, value: Any, limit: Limit, param: str | None = None)
 
 
 def _shown(value: Any) -> str:
-    """A value as a message shows it; Python itself refuses to write integers of thousands of digits."""
+    """A value in the form that messages show; Python itself refuses to print integers of thousands of digits."""
     is_long = isinstance(value, int) and value.bit_length() > 128
     return f"a whole number of {value.bit_length()} bits" if is_long else repr(value)[:80]

@@ -1,4 +1,4 @@
-"""Work whose cost callers choose is done in a few threads, and little at once for one tenant: none waits for another's.
+"""Runs work of caller-chosen cost in a few threads, a bounded number at once for one tenant (a bulkhead between them).
 
 Beside the event loop and the engine's thread. Used for grammars and for long texts.
 """
@@ -20,7 +20,7 @@ class TenantQueue:
     """Belongs to one event loop."""
 
     def __init__(self, what: str, threads: int, at_once: int, max_waiting: int) -> None:
-        """what: the work in plural, for messages. at_once, max_waiting: of one tenant; at_once is below threads."""
+        """what: the work in plural, for messages. at_once (below threads) and max_waiting: limits of one tenant."""
         self._what = what
         self._at_once = at_once
         self._max_waiting = max_waiting
@@ -29,7 +29,7 @@ class TenantQueue:
         self._inside: Counter[bytes] = Counter()
 
     async def run(self, salt: bytes, function: Callable[..., T], *args: Any) -> T:
-        """``function(*args)`` for the tenant of ``salt``. Raises what it raises, and Overloaded."""
+        """The result of ``function(*args)``, for the tenant of ``salt``. Raises its errors, and Overloaded."""
         if self._inside[salt] >= self._max_waiting:
             raise Overloaded(
                 f"{self._max_waiting} {self._what} of yours are being prepared; send this one again in a moment",

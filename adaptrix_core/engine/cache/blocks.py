@@ -1,7 +1,7 @@
-"""Blocks of one layer span: counted references, found again by key, the least recently used one given out first.
+"""Blocks of one layer span: counted references, found again by key, the least recently used given out first (LRU).
 
-A block that no row holds keeps its contents and its key until it is given out again. Knows numbers and keys; what lies
-in a block is `kv_cache.py`'s business, what a key means `prefix.py`'s.
+A block that no row holds keeps its contents and its key until it is given out again. Knows numbers and keys; the
+contents of a block are `kv_cache.py`'s business, the meaning of a key is `prefix.py`'s.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ class BlockPool:
 
     def __init__(self, num_blocks: int) -> None:
         self._references = [0] * num_blocks
-        # In the order in which they are given out: nameless ones first, then by when they were last let go.
+        # In the order in which they are given out: nameless ones first, then by the time of their last release.
         self._idle: OrderedDict[int, None] = OrderedDict.fromkeys(range(num_blocks))
         self._by_key: dict[bytes, int] = {}
         self._keys: dict[int, bytes] = {}
@@ -26,7 +26,7 @@ class BlockPool:
         return len(self._idle)
 
     def take(self, count: int) -> list[int]:
-        """Give out ``count`` idle blocks, each held once; what they held is forgotten. There must be that many."""
+        """Give out ``count`` idle blocks, each held once; their contents are forgotten. There must be that many."""
         taken = [self._idle.popitem(last=False)[0] for _ in range(count)]
         for block in taken:
             self._references[block] = 1
@@ -56,7 +56,7 @@ class BlockPool:
             self._labels[block] = labels
 
     def forget(self, label: str) -> int:
-        """Make every block with this label unfindable, held ones too; idle ones are the next given out. How many."""
+        """Make every block with this label unfindable, held or idle; idle ones are given out next. Their number."""
         forgotten = [block for block, labels in self._labels.items() if label in labels]
         for block in forgotten:
             self._unname(block)
@@ -73,7 +73,7 @@ class BlockPool:
         self._labels.pop(block, None)
 
     def faults(self, held: list[int]) -> list[str]:
-        """What is wrong if ``held`` lists every block once per holder; an empty list is good."""
+        """Faults in the counts, where ``held`` lists every block once per holder; an empty list is good."""
         counts = [0] * len(self._references)
         for block in held:
             counts[block] += 1

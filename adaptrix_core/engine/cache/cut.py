@@ -10,14 +10,15 @@ from adaptrix_core.adapters.package.fit import is_made_for
 from adaptrix_core.base import BaseModel
 
 _LEAST_SHARE = 6
-"""A trunk of less than a sixth of the layers saves too little to be worth a cut for one adapter that begins there."""
+"""Smallest trunk, as a divisor of the number of layers (6: a sixth): a smaller one saves too little to be worth a
+cut."""
 
 
 def choose_cut(first_layers: Iterable[int], num_layers: int) -> int | None:
     """The lowest layer that some adapter begins at, so that all of them share the layers below it.
 
-    Adapters that begin in the lowest sixth are left out: they are served all the same, and share nothing. Without
-    adapters, a third of the depth, where training places them by default. None for a model of a single layer.
+    Adapters that begin in the lowest sixth are left out: they are served, but share nothing. Without adapters, a third
+    of the depth, where training places them by default. None for a model of a single layer.
     """
     if num_layers < 2:
         return None

@@ -1,7 +1,7 @@
 """Paged keys and values: fixed-size blocks, one pool and one block table per layer span.
 
-A *span* is a contiguous range of layers. A row holds one block table per span, and rows may hold the same block, so
-what two rows have in common below the cut exists once. Beside the keys and values of its layers a span keeps the states
+A *span* is a contiguous range of layers. A row holds one block table per span, and rows may hold the same block, so the
+common beginning of two rows exists once below the cut. Beside the keys and values of its layers a span keeps the states
 that leave it, so that a row can go on from there with other layers. This file owns the memory and its accounting; it
 computes nothing. Engine thread only.
 """
@@ -30,7 +30,7 @@ class KVCache:
         self.block_size = block_size
         self.pools = tuple(BlockPool(num_blocks) for _ in self.spans)
         self.scratch_block = num_blocks
-        """A block of every span that no row holds: padding is written to it, and nobody else reads it."""
+        """The block of every span that padding is written to: no row holds it, none reads it."""
         slots = (num_blocks + 1) * block_size
         shape = (slots, info.num_kv_heads, info.head_dim)
         layers = [layer for span in self.spans for layer in span]
@@ -87,7 +87,7 @@ class KVCache:
             tensor[there] = tensor[here]
 
     def check_integrity(self, held: Iterable[BlockTables]) -> list[str]:
-        """Faults in the accounting: a block is idle, or held by as many rows as it counts. An empty list is good."""
+        """Faults in the accounting (a block is idle, or held by as many rows as it counts); an empty list is good."""
         rows = list(held)
         return [
             f"layers {layers.start}-{layers.stop - 1}: {fault}"

@@ -11,6 +11,6 @@ native         Spans of layers over packed weights: one call of the kernels for 
                same tokens
 paged_library  Attention over the paged cache through FlashInfer, on CUDA devices that have it
 runner         One step of computation: a batch of chunks in, the next token of every row that reached its end out
-spans          Running spans of layers on a step's chunks: what the runner asks of a backend, and the one over
-               transformers modules
+spans          Runs spans of layers on a step's chunks: the protocol of a backend, and the backend over transformers
+               modules
 """

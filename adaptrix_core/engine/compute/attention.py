@@ -44,7 +44,7 @@ class _Part:
     """Segments attended to together: one long one, or all segments of a single token."""
 
     tokens: slice | Tensor
-    """Where their queries are in the packed batch."""
+    """Indices of their queries in the packed batch."""
     rows: int
     length: int
     slots: Tensor
@@ -57,7 +57,7 @@ class _Part:
 
 
 class SpanAttention:
-    """Geometry of one step in one layer span: where to write new keys, which keys each token sees."""
+    """Geometry of one step in one layer span: slots of the new keys, and the keys that each token sees."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class SpanAttention:
 
     @classmethod
     def of_last_tokens(cls, cache: KVCache, span: int, tables: Tensor, positions: Tensor) -> SpanAttention:
-        """For one token of each row, without a look at the values of tensors: only their shapes fix what is computed.
+        """For one token of each row. Reads no value of the tensors: their shapes alone determine the computation.
 
         tables: the rows' block ids, ``(rows, blocks)`` int64; entries beyond a row's blocks name any block. positions:
         of the tokens, ``(rows,)`` int64.
@@ -135,7 +135,7 @@ class SpanAttention:
             self._cache.states[self._span].index_copy_(0, self._new_slots, hidden[0])
 
     def _mask(self, number: int, window: int | None) -> Tensor:
-        """What each query sees, ``(rows, 1, length, context)`` bool."""
+        """The keys that each query sees, ``(rows, 1, length, context)`` bool."""
         if (number, window) not in self._masks:
             part = self._parts[number]
             positions = torch.arange(part.slots.shape[1], device=part.slots.device)
@@ -200,7 +200,7 @@ def _attend_part(
 
 @torch.library.custom_op("adaptrix::paged_attention", mutates_args=())
 def _attend(query: Tensor, key: Tensor, value: Tensor, scaling: float, window: int | None, cap: float | None) -> Tensor:
-    """`SpanAttention.attend` of the running layer, as one opaque operator: compiled code knows no cache and no rows."""
+    """`SpanAttention.attend` of the running layer, as one opaque operator: compiled code sees no cache and no rows."""
     attended: Tensor = running.paged.attend(running.layer, query, key, value, scaling, window, cap)
     return attended
 

@@ -1,9 +1,9 @@
 """Regional compile: one compiled function for all decoder layers, made in the background while layers run as they are.
 
-The region is one layer, so the compiler sees a few hundred operations whatever the model's depth, and what it makes
-serves every layer of the same kind. Weights are its inputs; adapters (`adaptrix::lora`) and cache
-(`adaptrix::paged_attention`) are opaque to it. So nothing that changes while serving, such as adapters, rows or
-lengths, makes it compile again. The one exception is the number of tokens: 1 is a case of its own, all others are one.
+The region is one layer, so the compiler sees a few hundred operations whatever the model's depth, and its code serves
+every layer of the same kind. Weights are inputs of that code; adapters (`adaptrix::lora`) and cache
+(`adaptrix::paged_attention`) are opaque to the compiler. So nothing that changes while serving, such as adapters, rows
+or lengths, causes a recompilation. The one exception is the number of tokens: 1 is a case, all others are another.
 
 Inductor keeps its code on disk, below ``TORCHINDUCTOR_CACHE_DIR`` (by default ``torchinductor_<user>`` in the directory
 for temporary files), keyed by the code itself: a second start compiles nothing that the first one has compiled.
@@ -27,9 +27,10 @@ from adaptrix_core.base.running import NO_LAYER, call_directly, running
 State = Literal["compiling", "ready", "failed"]
 
 _TOKEN_COUNTS = (2, 1)
-"""Packed lengths that are compiled apart: torch treats every size but 0 and 1 as one."""
+"""Packed lengths that are compiled, one for each case: torch treats all sizes but 0 and 1 as one."""
 _RECOMPILE_LIMIT = 64
-"""Kinds of layer times token counts that may be compiled; torch's own limit, 8, is meant for one function of a user."""
+"""Most variants of the function (kinds of layer times token counts) that are compiled; torch's own limit, 8, is meant
+for one function of a user."""
 
 _log = logging.getLogger(__name__)
 
@@ -49,9 +50,9 @@ class CompiledLayers:
         self._thread = threading.Thread(target=self._compile, name="adaptrix-compile", daemon=True)
         self.state: State = "compiling"
         self.seconds = 0.0
-        """What compiling has taken."""
+        """Seconds that compiling has taken."""
         self.error: str | None = None
-        """Why the layers go on uncompiled."""
+        """Why the layers stay uncompiled; None while there is no such reason."""
 
     def __call__(self, layer: nn.Module, hidden: Tensor, arguments: Mapping[str, Any]) -> Tensor:
         """See `LayerCall`."""
@@ -64,7 +65,7 @@ class CompiledLayers:
         self._thread.start()
 
     def wait(self) -> None:
-        """Return when the compiler has ended, well or not."""
+        """Return when the compiler has ended, whether it succeeded or not."""
         self._thread.join()
 
     def stats(self) -> dict[str, Any]:
@@ -77,7 +78,7 @@ class CompiledLayers:
         try:
             for count in _TOKEN_COUNTS:
                 self._run_all_layers(count)
-        except Exception as error:  # whatever the compiler trips over, the layers can still run as they are
+        except Exception as error:  # whatever error the compiler ends in, the layers still run uncompiled
             self.seconds = time.perf_counter() - began
             self.error, self.state = f"{type(error).__name__}: {error}", "failed"
             _log.warning("the model's layers run uncompiled: %s", self.error)
@@ -87,7 +88,7 @@ class CompiledLayers:
         _log.info("compiled the model's layers in %.1f s", self.seconds)
 
     def _run_all_layers(self, count: int) -> None:
-        """Layers that are alike compile nothing more, they only pass the guards."""
+        """Call every layer once. Layers that are alike only pass the guards, nothing more is compiled for them."""
         device = self._base.device
         positions = torch.arange(count, device=device)[None]
         hidden = self._base.embed(torch.zeros_like(positions), positions)
@@ -104,14 +105,14 @@ class CompiledLayers:
 
 
 class _NoAttention:
-    """In the place of `SpanAttention` while compiling: there are no rows, and the cache belongs to another thread."""
+    """Stands in for `SpanAttention` while compiling: there are no rows, and the cache belongs to another thread."""
 
     def attend(self, layer: int, query: Tensor, *_: Any) -> Tensor:
         return torch.zeros_like(query)
 
 
 def _mark_packed(*tensors: Tensor) -> None:
-    """The number of tokens is not a constant."""
+    """Mark the number of tokens as dynamic, not a constant of the compiled code."""
     for tensor in tensors:
         torch._dynamo.mark_dynamic(tensor, 1)
 

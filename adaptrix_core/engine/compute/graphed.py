@@ -1,9 +1,9 @@
 """Decode steps in fixed shapes: captured once as CUDA graphs and replayed, one launch instead of one per kernel.
 
-A step of one token per row is padded to few shapes: rows and the longest table of blocks to powers of two. Its geometry
-is computed from three inputs (tokens, positions, block tables) on the device, LoRA kernels read their plan from tensors
-that stay (`TritonLora`), and padded rows write to the cache's scratch block. So what a step launches depends on its
-shapes and on the answer of `LoraBackend.begin` alone, and a graph is kept for each combination that has occurred.
+A step of one token per row is padded to few shapes: rows and the longest block table to powers of two. Its geometry is
+computed from three inputs (tokens, positions, block tables) on the device, LoRA kernels read their plan from tensors
+that stay (`TritonLora`), and padded rows write to the cache's scratch block. So the kernels that a step launches depend
+only on its shapes and on the key that `LoraBackend.begin` returns, and a graph is kept for each pair that has occurred.
 
 Without capturing, the same steps run anywhere: that is how their geometry is tested.
 """
@@ -30,11 +30,11 @@ RunSpans = Callable[[Tensor, Tensor, Sequence[int], Callable[[int], SpanAttentio
 states leaving the last one."""
 
 _LEAST_BLOCKS = 4
-"""Shorter tables are not told apart: attention over so little costs nothing."""
+"""Shortest padded block table, in blocks: attention over so few costs nothing."""
 _MOST_GATHERED = 2
-"""A step's gathered keys, padding included, are at most so many times a layer's cache; larger steps are not padded."""
+"""Largest gathered keys of a step, padding included, as a multiple of a layer's cache; larger steps are not padded."""
 _MOST_GRAPHS = 64
-"""The one replayed longest ago makes room for another."""
+"""Graphs that are kept (LRU)."""
 _WARM_UPS = 2
 """Runs before a capture, in which kernels are compiled and libraries take their memory."""
 
@@ -69,10 +69,10 @@ class GraphedDecode:
         self._capture = capture
         self._graphs: OrderedDict[Hashable, _Graph] = OrderedDict()
         self._memory: Any = None
-        """The pool that all graphs share: none of them keeps anything from one replay to the next but its output."""
+        """The memory pool that all graphs share: between replays, each keeps only its output."""
         self.num_steps = 0
         self.error: str | None = None
-        """Why nothing is captured any more."""
+        """Why no more steps are captured; None while they are."""
 
     def stats(self) -> dict[str, Any]:
         """Graphs held, steps computed through them and, if a capture failed, why."""
@@ -98,7 +98,7 @@ class GraphedDecode:
         return hidden[:, : len(chunks)]
 
     def _inputs(self, chunks: Sequence[Chunk], rows: int, blocks: int) -> Tensor:
-        """Of every row its token, its position and its block ids by span: ``(rows, 2 + spans * blocks)``, on the host.
+        """Token, position and block ids by span of every row, ``(rows, 2 + spans * blocks)``, on the host.
 
         Entries beyond a table repeat its first block. A row of padding has one token, in the scratch block.
         """
@@ -111,7 +111,7 @@ class GraphedDecode:
         return torch.tensor(lines + [padding] * (rows - len(chunks)))
 
     def _forward(self, inputs: Tensor) -> Tensor:
-        """One step from its inputs; looks at no value of them once they are on the device."""
+        """Compute one step from its inputs; reads none of their values once they are on the device."""
         inputs = inputs.to(self._base.device)
         tables = inputs[:, 2:].unflatten(1, (len(self._cache.spans), -1))
         positions = inputs[:, 1]
@@ -132,7 +132,7 @@ class GraphedDecode:
             try:
                 with torch.cuda.device(self._base.device):
                     self._graphs[key] = self._captured(inputs)
-            except Exception as error:  # whatever cannot be captured can still be run
+            except Exception as error:  # a step that cannot be captured can still be run
                 self._give_up(error)
                 return None
             if len(self._graphs) > _MOST_GRAPHS:
@@ -141,7 +141,7 @@ class GraphedDecode:
         return self._graphs[key].output
 
     def _captured(self, inputs: Tensor) -> _Graph:
-        """A graph of the step with these inputs. Runs before it store the same keys and values as its replay will."""
+        """A graph of the step with these inputs. Its warm-up runs store the same keys and values as its replay will."""
         kept = inputs.to(self._base.device)
         current, beside = torch.cuda.current_stream(), torch.cuda.Stream()
         beside.wait_stream(current)
@@ -164,10 +164,10 @@ class GraphedDecode:
 
 
 def _power_of_two(count: int) -> int:
-    """The smallest one that is not below ``count``."""
+    """The smallest power of two that is not below ``count``."""
     return 1 << (count - 1).bit_length()
 
 
 def _filled(table: Sequence[int], length: int) -> list[int]:
-    """The first ``length`` blocks of a table, filled up with its first one."""
+    """The first ``length`` blocks of a table, padded with its first one."""
     return [*table[:length], *[table[0]] * (length - len(table))]

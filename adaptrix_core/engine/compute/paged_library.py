@@ -1,8 +1,8 @@
 """Attention over the paged cache through FlashInfer, on CUDA devices that have it.
 
-One call serves all rows of a step, decoding or prefilling, straight from the cache's blocks: nothing is gathered and
-nothing padded. (flash-attn reads paged keys only in blocks of 256 tokens; the cache's are small, so that prompts that
-begin alike share them.)
+One call serves all rows of a step, decoding or prefilling, straight from the cache's blocks: nothing is gathered or
+padded. (flash-attn reads paged keys only in blocks of 256 tokens; the cache's blocks are small, so that prompts with
+equal beginnings share them.)
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from torch import Tensor
 from adaptrix_core.base.model import BaseModel
 
 _WORKSPACE_BYTES = 128 * 1024**2
-"""What FlashInfer recommends for its split sums."""
+"""Bytes of FlashInfer's workspace for split sums, as it recommends."""
 _HEAD_DIMS = (64, 128, 256)
 _DTYPES = (torch.bfloat16, torch.float16)
 
 
 @dataclass(frozen=True, eq=False)
 class Pages:
-    """Where a step's queries and their rows' keys lie, in FlashInfer's form: int32, in host memory."""
+    """Places of a step's queries and of their rows' keys, in FlashInfer's form: int32, in host memory."""
 
     query_starts: Tensor
     """First token of each segment in the packed batch, and their number, ``(segments + 1,)``."""
@@ -57,7 +57,7 @@ def pages_of(
 
 
 class FlashInferAttention:
-    """Plans a step once for each way in which its layers attend, then runs every layer on the plan."""
+    """Plans a step once for each kind of attention among its layers, then runs every layer on its plan."""
 
     def __init__(self, base: BaseModel, block_size: int) -> None:
         self._info = base.info

@@ -1,7 +1,7 @@
 """One step of computation: a batch of chunks in, the next token of every row that reached its end out.
 
-The runner has a backend (`spans.py`) run the base model's spans on the chunks that need them, and samples. It keeps no
-state between steps beyond counters. Engine thread only.
+The runner lets a backend (`spans.py`) run the base model's spans on the chunks that need them, and samples. It keeps no
+state between steps but counters. Engine thread only.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Runner:
     def run(self, batch: Batch, meanwhile: Callable[[], None]) -> list[Sampled | Unsampled | None]:
         """Compute a batch; for each chunk the sampled token, or None where the row's end is not reached.
 
-        Where it raises, nothing has changed that computing the same chunks again would not write anew.
+        Safe to repeat after an error: computing the same chunks again overwrites everything that was written.
         meanwhile: called once, when the layers are to be computed.
         """
         hidden = self._forward(batch, meanwhile)
@@ -69,11 +69,11 @@ class Runner:
 
 
 def nothing() -> None:
-    """What a caller of a step does meanwhile, if it has nothing to do."""
+    """Do nothing: the default of ``meanwhile``."""
 
 
 def _passes(batch: Batch, num_spans: int) -> list[tuple[tuple[Chunk, ...], list[int]]]:
-    """What each span computes, and which consecutive spans compute the same.
+    """(chunks, spans) in order: the chunks that these consecutive spans have to compute.
 
     A row whose lower spans were taken over from another row computes more tokens in the upper ones.
     """

@@ -1,4 +1,4 @@
-"""Running spans of layers on a step's chunks: what the runner asks of a backend, and the one over transformers modules.
+"""Runs spans of layers on a step's chunks: the protocol of a backend, and the backend over transformers modules.
 
 `NativeSpans` (`native.py`) is the other one. A backend knows nothing of sampling or scheduling.
 """
@@ -28,7 +28,7 @@ class Spans(Protocol):
     def run(self, chunks: Sequence[Chunk], spans: Sequence[int], meanwhile: Callable[[], None]) -> Tensor:
         """The states that leave the last of ``spans``, ``(1, tokens, hidden)``; keys, values and states are kept.
 
-        meanwhile: called once, when all is prepared and the layers are to be computed.
+        meanwhile: called once, when everything is prepared and the layers are about to be computed.
         """
 
 
@@ -43,7 +43,7 @@ class ModuleSpans:
         self._cache = cache
         self._injector = injector
         self.graphed: GraphedDecode | None = None
-        """Computes steps of one token per row, once `graph_decoding` was called."""
+        """Computes steps of one token per row, after `graph_decoding` was called."""
         base.module.set_attn_implementation(ATTENTION_NAME)
 
     def graph_decoding(self, max_rows: int, capture: bool = True) -> None:
@@ -60,7 +60,7 @@ class ModuleSpans:
         if self.graphed is None or len(spans) < len(self._cache.spans) or any(chunk.count > 1 for chunk in chunks):
             return None
         if isinstance(self.call_layer, CompiledLayers) and self.call_layer.state == "compiling":
-            return None  # a graph would keep the layers as they are before
+            return None  # a graph captured now would keep the uncompiled layers
         return self.graphed.run(chunks)
 
     def _run_packed(self, chunks: Sequence[Chunk], spans: Sequence[int]) -> Tensor:

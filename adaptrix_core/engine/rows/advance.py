@@ -1,4 +1,4 @@
-"""What a row becomes with its next token: longer, and perhaps finished."""
+"""Appends a row's next token and decides whether the row ends with it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def finish(row: Row, reason: FinishReason, error: str | None = None) -> TokenEve
 
 
 def fail(row: Row, error: BaseException) -> TokenEvent:
-    """End a row that raised ``error``, which its reader is told and a caller in this process may raise."""
+    """End a row that raised ``error``. The event has the message, and the error for callers in this process."""
     row.finish_reason = "error"
     return TokenEvent(
         request_id=row.request.request_id,

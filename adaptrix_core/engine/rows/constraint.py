@@ -1,7 +1,7 @@
 """Constrained output: which tokens a grammar allows next, by the llguidance library.
 
-What a caller may make it cost is bounded: the size of a grammar, the time to build it (`grammar_trial.py`), and, by the
-library's own limits, the work for each token, of which some tens of milliseconds are the most that was seen.
+The cost that a caller can cause is bounded: the size of a grammar, the time to build it (`grammar_trial.py`), and, by
+the library's own limits, the work for each token (at most some tens of milliseconds in measurements).
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from adaptrix_core.engine.rows.grammar_trial import GrammarTrial
 from adaptrix_core.errors import InvalidRequest
 
 MAX_GRAMMAR_CHARACTERS = 256 << 10
-"""Of a grammar in llguidance's form, which is about as long as the JSON schema that it was made from."""
+"""Longest grammar, in characters of llguidance's form, which is about as long as the JSON schema it was made from."""
 MAX_LEXER_STATES = 25_000
-"""Of one grammar. The library's own default would let it take hundreds of megabytes."""
+"""Lexer states of one grammar. The library's own default would allow hundreds of megabytes."""
 MAX_KEPT = 16
-"""Grammars that are kept built."""
+"""Built grammars that are kept (LRU), refusals included."""
 
 
 def json_grammar(schema: Mapping[str, Any] | None) -> str:
@@ -47,7 +47,7 @@ class GrammarCompiler:
         self._built = lru_cache(MAX_KEPT)(self._build)
 
     def build_tables(self) -> llguidance.LLTokenizer:
-        """The vocabulary as the library wants it; about half a second of one core for 49 000 tokens, once."""
+        """The vocabulary in the library's form; built once, in about half a second of one core for 49 000 tokens."""
         with self._lock:
             if self._tables is None:
                 self._tables = llguidance.hf.from_tokenizer(self._tokenizer, n_vocab=self._vocab_size)
@@ -70,7 +70,7 @@ class GrammarCompiler:
         return built.copy()
 
     def _build(self, grammar: str) -> Constraint | InvalidRequest:
-        """Refusals are remembered too."""
+        """A constraint at its beginning, or the refusal, which is remembered too."""
         try:
             self._trial.check(grammar)
         except InvalidRequest as refusal:
@@ -94,7 +94,7 @@ class Constraint:
 
         Raises InvalidRequest (code grammar_failed) where the work for one token goes beyond the library's limits.
         """
-        # The library's own helper for torch compiles a kernel on first use: seconds, and a C++ compiler.
+        # The library's own helper for torch compiles a kernel on first use, which takes seconds and a C++ compiler.
         allowed = torch.frombuffer(bytearray(self._matcher.compute_logit_bias()), dtype=torch.uint8)
         if (failure := self.failure) is not None:
             raise failure

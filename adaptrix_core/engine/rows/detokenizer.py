@@ -1,4 +1,4 @@
-"""Token ids -> text, as it can be shown: never half a character, never text that may still become a stop string."""
+"""Token ids -> text that can be shown: never half a character, never the beginning of a possible stop string."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class TextStream:
         return self._decoded[: self._shown]
 
     def push(self, token_id: int) -> str:
-        """Take one token; returns the text that may be shown now. Sets ``stopped`` when a stop string is complete."""
+        """Add one token; returns the text that may be shown now. Sets ``stopped`` when a stop string is complete."""
         if self._tokenizer is None:
             return ""
         self._tokens.append(token_id)
@@ -40,7 +40,7 @@ class TextStream:
         return self._show(len(self._decoded) - self._held_back())
 
     def finish(self) -> str:
-        """The rest of the text, once no token will follow: what was held back, an unfinished character as U+FFFD."""
+        """The text held back, once no token will follow; an unfinished character becomes U+FFFD."""
         if self._tokenizer is not None and not self.stopped:
             whole = str(self._tokenizer.decode(self._tokens, skip_special_tokens=True))
             if whole.startswith(self._decoded):
@@ -51,7 +51,7 @@ class TextStream:
         try:
             return self._decoder.step(tokenizer, token_id) or ""
         except Exception as error:
-            # A byte that makes earlier ones invalid changes text that was given out already; go on from here.
+            # A byte that makes earlier ones invalid would change text that was already shown; start anew from here.
             if "Invalid prefix" not in str(error):
                 raise
             self._decoder = DecodeStream(skip_special_tokens=True)

@@ -1,7 +1,8 @@
-"""A grammar of a stranger is built in a process of its own first: some take minutes, and nothing else can end them.
+"""Builds a caller's grammar in a process of its own first: some take minutes, and only a process can be ended.
 
 Intersections of a few harmless patterns can need exponential time in the grammar library, which has no budget for
-building (it has one for each token). What the trial builds in time, its caller builds again, in about the same time.
+building (it has one for each token). A grammar that the trial builds in time is built again by its caller, in about the
+same time.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from typing import Any
 from adaptrix_core.errors import InvalidRequest, Overloaded
 
 BUDGET_S = 1.0
-"""Processor time that building a grammar may take."""
+"""Processor time in seconds that building a grammar may take."""
 TOO_COSTLY = "grammar_too_costly"
 
 
 class GrammarTrial:
-    """Keeps one process, made at the first trial and again after each that it did not survive. Thread-safe."""
+    """Keeps one process, started at the first trial and again after each trial that ended it. Thread-safe."""
 
     def __init__(self, max_lexer_states: int, budget_s: float = BUDGET_S) -> None:
         """max_lexer_states: of llguidance's ``LLParserLimits``."""
@@ -33,7 +34,7 @@ class GrammarTrial:
     def check(self, grammar: str) -> None:
         """Return if the grammar can be built in time. Raises InvalidRequest (code grammar_too_costly) if not.
 
-        Raises Overloaded where no process can be made. What is wrong with the grammar otherwise is not looked at.
+        Raises Overloaded where no process can be started. Other faults of the grammar are not looked at.
         """
         with self._lock:
             answer = self._ask(grammar)
@@ -70,7 +71,7 @@ class GrammarTrial:
 
     def _start(self) -> subprocess.Popen[str]:
         script = Path(__file__).with_name("grammar_trial_process.py")
-        # -P: the script's own directory is full of modules that no other program means.
+        # -P: modules beside the script must not shadow those of the libraries.
         command = [sys.executable, "-P", str(script), str(self._budget_s), str(self._max_lexer_states)]
         pipe = subprocess.PIPE
         return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True)

@@ -1,6 +1,6 @@
-"""The process in which `grammar_trial.py` has grammars built: one JSON text per line in, one answer per line out.
+"""The process that builds grammars for `grammar_trial.py`: one JSON text per line in, one answer per line out.
 
-Run as a script, so that nothing of the package is imported but llguidance. It ends itself when a grammar takes too
+Run as a script, so that llguidance is all that is imported. It ends itself when a grammar takes too
 long, and when its parent closes its input.
 """
 
@@ -17,14 +17,14 @@ import llguidance
 
 LOOK_S = 0.01
 PATIENCE = 10
-"""Wall-clock time that a grammar may take, in budgets of processor time: a busy machine is not the grammar's fault."""
+"""Wall-clock time that a grammar may take, as a multiple of its processor time: a busy machine is not its fault."""
 MEMORY_BYTES = 4 << 30
-"""Address space of this process."""
+"""Address space of this process, in bytes."""
 
 
 def main(budget_s: float, max_lexer_states: int) -> None:
     """Answer until the input ends."""
-    os.nice(10)  # answers that are being computed come first
+    os.nice(10)  # running answers come first
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     for line in sys.stdin:
         answer: list[str] = []

@@ -1,7 +1,7 @@
-"""A row is brought to where another engine left it, so that what follows is what would have followed there.
+"""Puts a new row into the state that another engine left it in, so that it continues with the same tokens.
 
-Its tokens become context, computed under the mix schedule at their positions: the row is then like one that was
-preempted here. Everything else that depends on the past (text held back, grammar, counts) is played again.
+Its tokens so far become context, computed under the mix schedule at their positions: the row is then like one that was
+preempted here. Everything else that depends on the past (text held back, grammar, counts) is replayed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from adaptrix_core.errors import InvalidRequest
 
 
 def replay(row: Row, token_ids: Sequence[int]) -> None:
-    """Give a new row its output so far. Raises InvalidRequest where the row would have ended with it."""
+    """Append ``token_ids``, the output so far, to a new row. Raises InvalidRequest where it would have ended."""
     for token_id in token_ids:
         row.text.push(token_id)
         if row.constraint is not None:

@@ -19,7 +19,7 @@ from adaptrix_core.engine.scheduling.quarantine import Suspicion
 from adaptrix_core.injection.mix import Mix, MixSchedule, mix_at, weights_digests_of
 
 EXPECTED_OUTPUT = 256
-"""Tokens that an answer without a limit is taken to go on for, however long it is already."""
+"""Expected further tokens of an answer without a limit, however long it is already."""
 
 
 @dataclass(eq=False)
@@ -38,11 +38,11 @@ class Row:
     prompt_logits: list[Tensor] | None = None
     """Where to collect logits of every prompt token, for rows that ask for them."""
     leader: Row | None = None
-    """A row with the same prompt that computes it first (the first one of a fork)."""
+    """The row that computes this row's prompt first (the first one of a fork); None for a row that computes its own."""
     number: int = 0
     """Place in the order of arrival, from 1 on; 0 until the row is queued."""
     num_overtaken: int = 0
-    """Rows that joined while this one, though before them, could not get its device slots."""
+    """Rows behind this one that joined while its device slots were not to be had."""
     tokens: list[int] = field(default_factory=list)
     held_slots: frozenset[WeightsDigest] | None = None
     """Adapters whose device slots the row holds; None while it holds nothing."""
@@ -61,21 +61,21 @@ class Row:
         if not self.tokens:
             self.tokens = list(self.request.prompt_token_ids)
         self.flow = (self.request.salt, weights_digests_of(self.schedule))
-        """Tenant and adapters that the row was queued for: whose share of the engine it uses."""
+        """(tenant, adapters) when the row was queued: the party whose share of the engine it uses."""
         self.computed = [0 for _ in self.tables]
         """Tokens computed, by span; never more in a span than in the one below it."""
         self.keys: list[list[bytes]] = [[] for _ in self.tables]
         """Keys of the first full blocks, by span (`engine/cache/prefix.py`)."""
         self.taken_over = [0 for _ in self.tables]
-        """Tokens found in the cache, by span; counted again where the row was preempted."""
+        """Tokens found in the cache, by span; counted anew after a preemption."""
         self.num_named = [0 for _ in self.tables]
-        """Blocks that others can find, by span."""
+        """Blocks that other rows can find, by span."""
         seed = self.request.params.seed
         self._seed = secrets.randbits(62) if seed is None else seed
 
     @property
     def deadline(self) -> float | None:
-        """When the row ends, done or not, by `time.perf_counter`; None for never."""
+        """Time on `time.perf_counter` at which the row ends, finished or not; None for never."""
         timeout_s = self.request.timeout_s
         return None if timeout_s is None else self.arrived + timeout_s
 
@@ -86,7 +86,7 @@ class Row:
 
     @property
     def is_ready(self) -> bool:
-        """Whether the row need not wait for a leader that is still computing the prompt."""
+        """Whether the row may join: it has no leader that is still computing the prompt."""
         leader = self.leader
         return leader is None or leader.finish_reason is not None or leader.num_computed >= self.num_prompt
 
@@ -127,13 +127,13 @@ class Row:
     def num_settled(self) -> int:
         """Tokens that a switch with kept history leaves under their mixes: all that the output was computed from.
 
-        After a preemption these are more than have keys and values; they are computed again as they were.
+        After a preemption these are more than the tokens with keys and values; they are recomputed as they were.
         """
         return len(self.tokens) - 1 if self.num_output else self.num_computed
 
     @property
     def needed_adapters(self) -> frozenset[WeightsDigest]:
-        """Adapters that some token still to be computed is under."""
+        """Adapters of the tokens that are still to be computed."""
         coming = tuple(entry for entry in self.schedule if entry[0] > self.num_computed)
         return weights_digests_of(((0, self.mix_at(self.num_computed)), *coming))
 
@@ -153,7 +153,7 @@ class Row:
         return (int.from_bytes(hashlib.sha256(key).digest()[:8], "big") >> 11) / 2**53
 
     def timings(self) -> Timings:
-        """How the row went, told at its end."""
+        """The row's times and counts, for its last event."""
         now = time.perf_counter()
         return Timings(
             queued_s=(now if self.started is None else self.started) - self.arrived,
@@ -166,14 +166,14 @@ class Row:
         )
 
     def restart(self) -> None:
-        """Forget what was computed, but not the tokens: all of them will be computed again."""
+        """Forget all keys and values, but not the tokens: all of them will be computed again."""
         self.computed = [0 for _ in self.tables]
         self.num_named = [0 for _ in self.tables]
         if self.prompt_logits is not None:
             self.prompt_logits.clear()
 
     def change_schedule(self, schedule: MixSchedule, kept_blocks: int) -> None:
-        """Compute tokens under another schedule, which is the same for the first ``kept_blocks`` blocks."""
+        """Replace the schedule by one that is equal over the first ``kept_blocks`` blocks."""
         self.schedule = schedule
         for keys in self.keys:
             del keys[kept_blocks:]

@@ -20,20 +20,20 @@ from adaptrix_core.engine.rows.row import Row
 from adaptrix_core.errors import AdapterRejected, AdaptrixError
 
 _CANDIDATES = 1024
-"""Likeliest tokens that top-k and top-p are looked for among before the whole vocabulary is sorted."""
+"""Likeliest tokens that top-k and top-p are applied to first; if they are too few, the vocabulary is sorted."""
 _BLOCK = 256
-"""Tokens whose probabilities are summed before a token is drawn among them."""
+"""Tokens in a block: a draw first finds its block, by their sums, then the token in it."""
 
 
 _SMALLEST = float(torch.finfo(torch.float32).tiny)
-"""A temperature below is taken for this one: as a float32 it would be 0 or lose digits, and 0 / 0 is no probability.
-At either one the likeliest token has all of it."""
+"""Lowest temperature; lower ones are raised to it. As a float32 they would be 0 or lose digits, and 0 / 0 is no
+probability. At either one the likeliest token has all of it."""
 NOT_FINITE = "output_not_finite"
 
 
 @dataclass(frozen=True)
 class Unsampled:
-    """Why a row has no next token. The other rows of the step have theirs."""
+    """Why a row has no next token. The other rows of the step are not concerned."""
 
     error: AdaptrixError
 
@@ -50,7 +50,7 @@ class Sampled:
 def sample(logits: Tensor, rows: Sequence[Row]) -> list[Sampled | Unsampled]:
     """Choose a token for every row; logits ``(rows, vocab)`` in any precision, which may be overwritten.
 
-    Raises for nothing that is a single row's.
+    The fault of a single row becomes its `Unsampled`, never an exception.
     """
     logits = logits.float()
     others = [i for i, row in enumerate(rows) if not _is_plain(row)]
@@ -64,7 +64,7 @@ def sample(logits: Tensor, rows: Sequence[Row]) -> list[Sampled | Unsampled]:
 
 
 def _told(logits: Tensor, index: int, row: Row, token: int | Unsampled) -> Sampled | Unsampled:
-    """What was chosen for the row at ``index`` of ``logits``, with log-probabilities where it asks for them."""
+    """The token of the row at ``index`` of ``logits``, with log-probabilities where the row asks for them."""
     if isinstance(token, Unsampled):
         return token
     count = row.request.params.logprobs
@@ -77,14 +77,14 @@ def _not_finite() -> Unsampled:
 
 
 def as_row_error(error: BaseException) -> AdaptrixError:
-    """What was raised at one row, as one of the project's errors."""
+    """An error raised for one row, as one of the project's errors."""
     return error if isinstance(error, AdaptrixError) else AdaptrixError(f"{type(error).__name__}: {error}")
 
 
 def _likeliest(logits: Tensor) -> list[int | Unsampled]:
-    """The largest of each row, on a CPU the first of equal ones. There NumPy takes a tenth of torch's time.
+    """The token of each row's largest logit, on a CPU the first of equals: NumPy takes a tenth of torch's time there.
 
-    Both take NaN for the largest: so where the largest is finite, nothing above it is broken.
+    Both treat NaN as the largest, so a finite largest logit proves that the row has no NaN.
     """
     if logits.device.type == "cpu":
         values = logits.numpy()
@@ -121,12 +121,12 @@ def _choose(logits: Tensor, rows: Sequence[Row]) -> list[int | Unsampled]:
 
 
 def _adjust_all(logits: Tensor, rows: Sequence[Row]) -> dict[int, Unsampled]:
-    """Apply bias, penalties and grammars in place. Rows that fail, by their place; their logits become harmless."""
+    """Apply bias, penalties and grammars in place. Returns the rows that failed, by index; their logits become 0."""
     failures = {}
     for i, (values, row) in enumerate(zip(logits, rows, strict=True)):
         try:
             _adjust(values, row)
-        except Exception as error:  # whatever a row's own grammar or numbers lead to is the row's own
+        except Exception as error:  # an error from one row's grammar or numbers ends that row alone
             failures[i] = Unsampled(as_row_error(error))
     largest = logits.amax(-1)
     for i in torch.nonzero(~largest.isfinite())[:, 0].tolist():
@@ -159,7 +159,7 @@ def _penalise(logits: Tensor, row: Row) -> None:
 
 
 def _truncate(probabilities: Tensor, params: Sequence[SamplingParams]) -> None:
-    """Set what min-p, then top-k, then top-p (nucleus, arXiv:1904.09751) drop to 0, in place; never the likeliest."""
+    """Set to 0 what min-p, then top-k, then top-p (nucleus, arXiv:1904.09751) drop, in place; never the likeliest."""
     if any(p.min_p > 0.0 for p in params):
         largest = probabilities.amax(-1, keepdim=True)
         least = _column([p.min_p for p in params], probabilities) * largest
@@ -171,7 +171,7 @@ def _truncate(probabilities: Tensor, params: Sequence[SamplingParams]) -> None:
 
 
 def _head(probabilities: Tensor, params: Sequence[SamplingParams], count: int) -> Tensor:
-    """What top-k and top-p leave, looking at the ``count`` likeliest tokens first and at all where that is too few."""
+    """The probabilities that top-k and top-p keep, others 0; sorts ``count`` tokens, all if these are too few."""
     vocab = probabilities.shape[-1]
     ordered, order = probabilities.topk(count)
     top_k = torch.tensor([p.top_k if 0 < p.top_k < vocab else vocab for p in params], device=probabilities.device)
@@ -203,9 +203,9 @@ def _draw(probabilities: Tensor, uniforms: Sequence[float]) -> Tensor:
 
 
 def _pass(weights: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """First index at which the cumulative weights ``(rows, n)`` pass each target ``(rows, 1)``, and what is left there.
+    """First index at which the cumulative weights ``(rows, n)`` pass each target ``(rows, 1)``, and what is left of it.
 
-    Rounding can put a target beyond the sum; the last index with a weight is meant then.
+    Rounding can put a target beyond the sum; then it is the last index with a weight.
     """
     cumulative = weights.cumsum(-1)
     reachable = torch.minimum(targets, cumulative[:, -1:] * (1 - 1e-12))

@@ -1,4 +1,4 @@
-"""Tokens as bytes, by the tokenizer's own vocabulary: joined, those of an answer are its text."""
+"""Tokens as bytes, by the tokenizer's own vocabulary; the bytes of an answer, joined, are its text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from transformers import PreTrainedTokenizerBase
 
 
 class TokenBytes:
-    """The bytes of each token of a vocabulary. A character may be spread over several tokens."""
+    """The bytes of each token of a vocabulary. One character may be spread over several tokens."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, tables: llguidance.LLTokenizer) -> None:
         """tables: the same vocabulary as the grammar library reads it, byte-level or with byte fallback."""

@@ -1,7 +1,7 @@
 """Which requests the queue takes: those that fit, and whose turn comes soon enough to be of use.
 
-A queue that takes everything makes every answer late once more is asked than can be computed. Refusing by the wait that
-is to be expected keeps the answers in time that are given. Engine thread only.
+A queue that takes everything makes every answer late once more is asked than can be computed (overload). Refusing
+requests by their expected wait keeps the answers to all others in time. Engine thread only.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from adaptrix_core.errors import InvalidRequest, Overloaded
 
 
 class Admission:
-    """Decides about new rows."""
+    """Accepts or refuses the rows of a new request."""
 
     def __init__(self, backlog: Backlog, max_queue: int, max_wait_s: float | None) -> None:
-        """max_wait_s: expected wait above which a request is refused; None: as long as the queue has room."""
+        """max_wait_s: expected wait in seconds above which a request is refused; None: only a full queue refuses."""
         self._backlog = backlog
         self._max_queue = max_queue
         self._max_wait_s = max_wait_s
 
     def check(self, rows: Sequence[Row], running: Sequence[Row], waiting: WaitingRows) -> None:
-        """Raise Overloaded for rows that must come again later, InvalidRequest for those no queue could hold."""
+        """Raise Overloaded for rows to be tried again later, InvalidRequest for more than any queue could hold."""
         if len(rows) > self._max_queue:
             raise InvalidRequest(
                 f"the request makes {len(rows)} rows (n choices of each fork) and the queue holds {self._max_queue}; "
@@ -65,6 +65,6 @@ class Admission:
             )
 
     def _next_place_s(self, running: Sequence[Row]) -> float | None:
-        """Until a place in the batch, and so in the queue, becomes free."""
+        """Seconds until a place in the batch, and so in the queue, becomes free; None before a rate was measured."""
         rate = self._backlog.row_rate
         return None if rate is None else first_free([self._backlog.tokens_left(row) for row in running], 0.0) / rate

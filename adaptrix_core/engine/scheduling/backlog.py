@@ -1,8 +1,8 @@
 """How long a new row would wait for its place: tokens that come before it, over the measured rate. Engine thread only.
 
-A row in the batch advances by so many tokens per second, measured over the last steps. A waiting row gets the first
-place that becomes free once everything before it has one. Answers often end before `max_tokens`, so how much is left of
-a row is taken from how long the answers to similar limits were.
+All rows of the batch advance at one rate, in tokens per second, measured over the last steps. A waiting row gets the
+first place that becomes free once every row before it has one. Answers often end before `max_tokens`, so the tokens
+left of a row are estimated from the lengths of answers to similar limits.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ from collections.abc import Iterable, Sequence
 from adaptrix_core.engine.rows.row import Row
 
 MEASURED_STEPS = 64
+"""Latest steps that the rate is measured over."""
 LEAST_STEPS = 8
-"""Nothing is said about a rate that was measured over fewer steps."""
+"""Measured steps below which there is no rate: so few say little."""
 FIRST_GUESS = 256
-"""Tokens of an answer where none of a similar limit has ended yet."""
+"""Expected length of an answer, in tokens, until one to a similar limit has ended."""
 LEARNING_RATE = 0.1
+"""Weight of the newest answer in the moving average of lengths."""
 
 
 class Backlog:
-    """What has been measured, and what follows from it."""
+    """Measured step times and answer lengths, and the waits that follow from them."""
 
     def __init__(self, max_rows: int) -> None:
         self._max_rows = max_rows
@@ -32,11 +34,11 @@ class Backlog:
         """Mean length of answers by the number of bits of their ``max_tokens``."""
 
     def stepped(self, seconds: float, tokens: int, rows: int) -> None:
-        """Count a step that ``rows`` rows held places in."""
+        """Count a step of ``tokens`` tokens that ``rows`` rows had a place in."""
         self._steps.append((seconds, tokens, seconds * rows))
 
     def planned(self, running: int, is_memory_short: bool) -> None:
-        """Note how many rows there is room for: those that run, where memory is short, else `max_rows`."""
+        """Note the number of places: the rows that run, where memory is short, else `max_rows`."""
         self._places = running if is_memory_short and running else self._max_rows
 
     def ended(self, row: Row) -> None:
@@ -47,7 +49,7 @@ class Backlog:
 
     @property
     def row_rate(self) -> float | None:
-        """Tokens per second that one row in the batch advances by; None before enough was measured.
+        """Tokens per second that each row of the batch advances by; None before enough steps were measured.
 
         The slowest step is left out: the machine may have slept through it.
         """
@@ -58,24 +60,24 @@ class Backlog:
         return sum(step[1] for step in counted) / row_seconds if row_seconds > 0 else None
 
     def tokens_left(self, row: Row) -> float:
-        """Tokens that are still to be computed for a row, as far as one can tell."""
+        """Expected tokens that are still to be computed for a row, of its prompt and its answer."""
         answer = min(float(row.max_tokens), self._lengths.get(row.max_tokens.bit_length(), FIRST_GUESS))
         return row.num_uncomputed + max(0.0, answer - row.num_output)
 
     def wait_s(self, row: Row, running: Sequence[Row], waiting: Iterable[Row]) -> float | None:
-        """Seconds until ``row``, if it began to wait now, would have a place; None where no rate was measured."""
+        """Expected seconds until ``row``, beginning to wait now, has a place; None before a rate was measured."""
         rate = self.row_rate
         if rate is None:
             return None
-        # A less urgent row gives its place at once.
+        # A less urgent row is preempted, so its place is free at once.
         left = [self.tokens_left(other) if other.priority <= row.priority else 0.0 for other in running]
         if len(running) + sum(other.priority <= row.priority for other in waiting) < self._places:
-            return 0.0  # there is a place for everyone before it, and for itself
+            return 0.0  # there is a place for every row before it, and for itself
         left += [0.0] * (self._places - len(left))
         return first_free(left, self._before(row, waiting)) / rate
 
     def _before(self, row: Row, waiting: Iterable[Row]) -> float:
-        """Tokens that are computed before ``row``: its own flow's, and no more than that of every other flow."""
+        """Tokens that are computed before ``row``: those of its own flow, and of every other flow at most as many."""
         flows: defaultdict[object, float] = defaultdict(float)
         urgent = 0.0
         for other in waiting:
@@ -89,10 +91,10 @@ class Backlog:
 
 
 def first_free(left: Sequence[float], before: float) -> float:
-    """How far every place advances until one is free for a row that ``before`` tokens come before.
+    """Tokens that every place advances by until one is free for a row that ``before`` tokens come before.
 
-    ``left``: tokens that each place is still taken for. The level ``t`` at which ``sum(max(0, t - left)) = before``,
-    as water fills a vessel; all tokens before the row are shared out without gaps.
+    left: tokens that each place is still taken for. The result is the level ``t`` at which
+    ``sum(max(0, t - left)) = before`` (water-filling): the tokens before the row are shared out without gaps.
     """
     filled = 0.0
     heights = sorted(left)

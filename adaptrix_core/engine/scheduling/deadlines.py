@@ -9,18 +9,18 @@ from collections.abc import Iterable
 from adaptrix_core.engine.rows.row import Row
 
 KEPT = 64
-"""So many rows are kept without a look whether they have ended."""
+"""Entries of the heap up to which it is not searched for rows that have ended."""
 
 
 class Deadlines:
-    """Knows whose time is up; costs nothing where no row has a deadline."""
+    """The rows whose deadline has passed. Costs nothing where no row has one."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Row]] = []
         self._room = KEPT
 
     def add(self, rows: Iterable[Row]) -> None:
-        """Watch those of the rows that have a deadline. They have been queued, so each has a number."""
+        """Watch the rows that have a deadline. All have been queued, so each has a number."""
         for row in rows:
             if row.deadline is not None:
                 heapq.heappush(self._heap, (row.deadline, row.number, row))
@@ -30,7 +30,7 @@ class Deadlines:
             self._room = KEPT + 2 * len(self._heap)
 
     def passed(self) -> list[Row]:
-        """Unfinished rows whose time is up; each is told once."""
+        """Unfinished rows whose deadline has passed; each is returned once."""
         now = time.perf_counter()
         late = []
         while self._heap and (self._heap[0][0] <= now or self._heap[0][2].finish_reason is not None):

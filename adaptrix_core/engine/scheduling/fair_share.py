@@ -1,9 +1,9 @@
-"""Who has been served how much: virtual token counters, in a tree.
+"""Tokens served to each party: virtual token counters, in a tree.
 
-The scheme is that of Sheng et al., "Fairness in Serving Large Language Models" (OSDI 2024, algorithm 2): whoever has
-been served the fewest tokens is next, and who begins to wait is lifted to the least served of those who wait already,
-so that nobody saves up a claim while away. Here a party's parts divide what the party gets by the same rule. Knows no
-rows.
+The scheme is that of Sheng et al., "Fairness in Serving Large Language Models" (OSDI 2024, algorithm 2): the client
+that was served the fewest tokens is next, and one that begins to wait is lifted to the least served of those that wait
+already, so that no claim is saved up while away. Here it is nested: the parts of a party divide its tokens by the same
+rule. Knows no rows.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Path = Sequence[Hashable]
 
 
 class FairShare:
-    """One party: the tokens it was served, and how its parts divide them."""
+    """One party: its counter of tokens, and its parts."""
 
     def __init__(self, served: int = 0) -> None:
         self._served = served
@@ -24,7 +24,7 @@ class FairShare:
         self._left_last: FairShare | None = None
 
     def begin_wait(self, path: Path) -> None:
-        """Somebody at ``path`` wants to be served; ends with one `end_wait`."""
+        """Count one more that waits at ``path``; one `end_wait` takes it back."""
         self._num_waiting += 1
         if path:
             part = self._part(path[0])
@@ -33,7 +33,7 @@ class FairShare:
             part.begin_wait(path[1:])
 
     def end_wait(self, path: Path) -> None:
-        """Somebody at ``path`` waits no longer, served or not."""
+        """Take back one `begin_wait`, whether it was served or not."""
         self._num_waiting -= 1
         if path:
             self._left_last = self._parts[path[0]]
@@ -55,12 +55,12 @@ class FairShare:
     def _part(self, name: Hashable) -> FairShare:
         if name not in self._parts:
             level = self._level()
-            # Who is away and not ahead of the level would be lifted to it on return, so need not be remembered.
+            # A part that is away and not ahead of the level would be lifted to it on its return: it need not be kept.
             self._parts = {n: part for n, part in self._parts.items() if part._num_waiting or part._served > level}
             self._parts[name] = FairShare(level)
         return self._parts[name]
 
     def _level(self) -> int:
-        """Where newcomers begin: the least served part that waits, else the part that waited last."""
+        """The counter that newcomers begin at: the least served waiting part's, else that of the last that waited."""
         waiting = [part._served for part in self._parts.values() if part._num_waiting]
         return min(waiting, default=self._left_last._served if self._left_last is not None else 0)

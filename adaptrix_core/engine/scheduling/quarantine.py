@@ -1,9 +1,10 @@
-"""Which row is it that breaks a step? Rows under suspicion are computed apart from the others until that is known.
+"""Finds the row that breaks a step: rows under suspicion are computed apart from the others until it is known.
 
 A step that raises says nothing of the row at fault, and ending all of its rows would hurt those that merely shared it.
 So its rows come under suspicion in two halves, and the next steps compute one half at a time: one that raises again is
-halved again, a single row that raises is at fault, and a half that gets on is cleared. The same holds for rows that
-were in a step which never ended, on a replica that is gone: each request of these is a group of its own.
+halved again (bisection), a single row that raises is at fault, and a half that does not raise is cleared. Rows that
+were in a step which never ended, on a replica that is gone, are treated alike: each of their requests is a group of its
+own.
 """
 
 from __future__ import annotations
@@ -13,28 +14,28 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 STEPS_TO_CLEAR = 2
-"""Steps that must choose a token for a row before nothing is held against it any more: the one that broke, and the one
-after it, whose token nobody has seen either."""
+"""Steps that must choose a token for a row before it is cleared: the one that broke, done again, and the one after it,
+whose token no reader has seen either."""
 
 
 @dataclass
 class Suspicion:
-    """What is held against one row."""
+    """A row's state while it may be at fault."""
 
     group: int
     """Rows of one group are computed together, and with no others."""
     passed: int = 0
-    """Steps that chose a token for the row since."""
+    """Steps that have chosen a token for the row since it came under suspicion."""
 
 
 class Suspect(Protocol):
-    """A row, as far as it matters here."""
+    """A row, with the one field that matters here."""
 
     suspicion: Suspicion | None
 
 
 class Part(Protocol):
-    """What a step computes of one row."""
+    """The chunk of one row in a planned step."""
 
     @property
     def row(self) -> Suspect:
@@ -42,14 +43,14 @@ class Part(Protocol):
 
     @property
     def reaches_end(self) -> bool:
-        """Whether a token is chosen after it."""
+        """Whether a token is chosen after this chunk."""
 
 
 SomePart = TypeVar("SomePart", bound=Part)
 
 
 class Quarantine:
-    """Decides which parts of a planned step are computed in it."""
+    """Decides which chunks of a planned step are computed in it."""
 
     def __init__(self) -> None:
         self._num_groups = 0
@@ -68,7 +69,7 @@ class Quarantine:
         self.add(rows[middle:])
 
     def apart(self, parts: Sequence[SomePart]) -> Sequence[SomePart]:
-        """What of these may be computed together now. Suspects and others take turns, so that neither starves."""
+        """Those of ``parts`` that may be computed together now. Suspects and others take turns, so neither starves."""
         groups = [part.row.suspicion.group for part in parts if part.row.suspicion is not None]
         if not groups:
             return parts
@@ -80,7 +81,7 @@ class Quarantine:
         return [part for part in parts if part.row.suspicion is not None and part.row.suspicion.group == first]
 
     def passed(self, parts: Sequence[Part]) -> None:
-        """Take note of a step that ended as it should."""
+        """Note a step that did not raise."""
         for part in parts:
             held = part.row.suspicion
             if held is not None and part.reaches_end:

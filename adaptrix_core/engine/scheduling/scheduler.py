@@ -1,9 +1,9 @@
 """Which rows run in the next step, and with which tokens.
 
-Rows join and leave between steps. A step has a token budget. Every decoding row gets its token first; beside them only
-so much of prompts is computed that their streams keep flowing, for running and waiting rows in the order of
-`waiting.py`; but a short prompt whole. A row runs while it holds both KV blocks and device slots; when blocks run out,
-the least urgent row, the last to join among equals, gives both back and is recomputed later under the same mix
+Rows join and leave between steps (continuous batching). Every decoding row gets its token first. Prompts of running and
+waiting rows follow, in the order of `waiting.py`, within a budget that keeps the decoding streams flowing
+(`prompt_budget.py`). A row runs while it holds both KV blocks and device slots; when blocks run out, the least urgent
+row, the last to join among equals, is preempted: it gives both back and is recomputed later under the same mix
 schedule. Engine thread only.
 """
 
@@ -32,10 +32,10 @@ from adaptrix_core.injection.mix import weights_digests_of
 
 
 class AdapterSlots(Protocol):
-    """Device residency of adapters, all or nothing (`DynamicLoader` in `adapters/loader.py`)."""
+    """Device residency of adapters, all or nothing (`DynamicLoader` in `adapters/residency/loader.py`)."""
 
     def acquire_slots(self, weights_digests: Iterable[WeightsDigest]) -> bool:
-        """Make all of them resident and keep them so; False, holding nothing, if there is no room now."""
+        """Make all of them resident and hold them; False, holding none, if there is no room now."""
 
     def release_slots(self, weights_digests: Iterable[WeightsDigest]) -> None:
         """Undo one `acquire_slots`."""
@@ -68,7 +68,7 @@ class Batch:
 
     @property
     def request_ids(self) -> frozenset[str]:
-        """Requests that some chunk is of."""
+        """Requests that have a chunk in the step."""
         return frozenset(chunk.row.request.request_id for chunk in self.chunks)
 
 
@@ -85,7 +85,7 @@ class Scheduler:
         context_per_token: int,
         eos_token_ids: frozenset[int],
     ) -> None:
-        """Attention to ``context_per_token`` tokens costs as much as a token's matrix products."""
+        """context_per_token: tokens of context that cost as much to attend to as one token's matrix products."""
         self._cache = cache
         self._prefixes = prefixes
         self._slots = slots
@@ -100,7 +100,7 @@ class Scheduler:
         self.num_preemptions = 0
         self.quarantine = Quarantine()
         self.planning: Row | None = None
-        """The row being planned; still there after a step that failed at planning it."""
+        """The row being planned; after a step that failed at planning, the row at fault."""
 
     @property
     def rows(self) -> list[Row]:
@@ -118,7 +118,7 @@ class Scheduler:
         return len(self._waiting)
 
     def rows_by_adapter(self) -> dict[WeightsDigest, tuple[int, int]]:
-        """How many rows run and wait under each adapter, by weights digest."""
+        """(running, waiting) rows under each adapter, by weights digest."""
         running, waiting = (
             Counter(digest for row in rows for digest in weights_digests_of(row.schedule))
             for rows in (self._running, self._waiting)
@@ -127,12 +127,12 @@ class Scheduler:
 
     @property
     def backlog_tokens(self) -> int:
-        """Tokens promised and not computed yet: of prompts, and of answers up to their limits."""
+        """Tokens promised and not computed yet: those of prompts, and of answers up to their limits."""
         return sum(row.num_pending for row in self.rows)
 
     @property
     def longest_wait_s(self) -> float:
-        """Seconds since the arrival of the oldest row that has not begun; 0.0 where there is none."""
+        """Seconds since the arrival of the oldest row that has not begun; 0.0 without one."""
         arrivals = [row.arrived for row in self._waiting if row.started is None]
         return time.perf_counter() - min(arrivals) if arrivals else 0.0
 
@@ -165,7 +165,7 @@ class Scheduler:
         for chunk, result in zip(batch.chunks, sampled, strict=True):
             try:
                 event = self._settle(chunk, result)
-            except Exception as error:  # of its text or its grammar; the other rows have nothing to do with it
+            except Exception as error:  # of this row's text or grammar; the other rows are not concerned
                 event = fail(chunk.row, error)
             if event is not None:
                 events.append(event)
@@ -177,7 +177,7 @@ class Scheduler:
     def _settle(self, chunk: Chunk, result: Sampled | Unsampled | None) -> TokenEvent | None:
         row, end = chunk.row, chunk.start + chunk.count
         row.computed = [max(computed, end) for computed in row.computed]
-        if not isinstance(result, Unsampled):  # what led to no token is not for others to take over
+        if not isinstance(result, Unsampled):  # blocks that led to no token are not for other rows to take over
             self._prefixes.name_new(row)
         return advance(row, result, self._eos_token_ids)
 
@@ -190,13 +190,13 @@ class Scheduler:
             self._waiting.remove(row)
 
     def reset(self, row: Row) -> None:
-        """Make a row compute all its tokens again: free what it holds and let it wait in its place of old."""
+        """Make a row compute all its tokens again: free what it holds and let it wait in its old place."""
         self.remove(row)
         row.restart()
         self._waiting.add(row)
 
     def release_adapters(self, row: Row) -> None:
-        """Let go of a row's device slots; it acquires what it then needs before its next step."""
+        """Release a row's device slots; before its next step it acquires those that it then needs."""
         if row.held_slots is not None:
             self._slots.release_slots(row.held_slots)
             row.held_slots = None
@@ -209,7 +209,7 @@ class Scheduler:
         return faults
 
     def _fill(self, budget: PromptBudget, chunks: list[Chunk], preemptions_before: int) -> bool:
-        """Plan prompts, and rows that are computed again, as far as ``budget`` goes: running rows and waiting ones.
+        """Plan the prompts of running and waiting rows, and rows that are recomputed, until ``budget`` is spent.
 
         Beside decoding rows, a token with much context counts for more than one. Returns whether rows wait because
         blocks or slots are short.
@@ -219,7 +219,7 @@ class Scheduler:
         admitting, is_short, mixed = True, False, bool(chunks)
         while True:
             candidates = [row for row in running if row in self._running]
-            # What was just taken back is not handed out again in the same step.
+            # Blocks that a preemption has just freed are not given out again in the same step.
             if admitting and self.num_preemptions == preemptions_before and self._has_place(self._waiting.top_priority):
                 candidates += [row for row in self._waiting.heads() if row not in without_slots]
             row = min(candidates, key=self._waiting.rank, default=None)
@@ -244,7 +244,7 @@ class Scheduler:
         return is_short or self.num_preemptions > preemptions_before
 
     def _prefill(self, row: Row, budget: PromptBudget, room: float, mixed: bool, chunks: list[Chunk]) -> None:
-        """Plan a chunk of a row that is worth at most ``room``, or a single token."""
+        """Plan a chunk of a row that counts for at most ``room`` tokens, or a single token."""
         weight = 1 + row.num_computed / self._context_per_token if mixed else 1.0
         count = self._continue(row, max(1, int(room / weight)), chunks)
         budget.spend(count, weight * count)
@@ -286,7 +286,7 @@ class Scheduler:
         return True
 
     def _attach(self, row: Row) -> bool:
-        """Take over blocks that match and take the missing ones. A prompt half held would only be in others' way."""
+        """Take over blocks that match and take the missing ones, all or none: half a prompt would only block others."""
         self._prefixes.attach(row)
         if self._cache.extend(row.tables, len(row.tokens)):
             return True
@@ -308,7 +308,7 @@ class Scheduler:
         return True
 
     def _least_urgent(self) -> Row:
-        """The running row that gives way first: the least urgent, among equals the one that joined last."""
+        """The running row that is preempted first: the least urgent, among equals the one that joined last."""
         return max(reversed(self._running), key=lambda row: row.priority)
 
     def _preempt(self, row: Row) -> None:

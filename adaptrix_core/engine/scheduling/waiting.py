@@ -1,6 +1,6 @@
 """Rows that wait, and which of them is next.
 
-More urgent classes come first. Within a class a stream that has begun (its row was taken back) comes before those that
+More urgent classes come first. Within a class a stream that has begun (its row was preempted) comes before those that
 have not; then tenants share fairly, whatever adapters they use, and inside a tenant so do its sets of adapters
 (`fair_share.py`). Rows of one flow, of one tenant and set of adapters, keep the order in which they arrived. Engine
 thread only.
@@ -17,8 +17,10 @@ from adaptrix_core.engine.rows.row import Row
 from adaptrix_core.engine.scheduling.fair_share import FairShare
 
 Rank = tuple[int, bool, tuple[int, ...], int]
+"""(priority, has not begun, tokens served to its tenant and flow, place in the order of arrival); smaller is first."""
 
 _Flow = tuple[bytes, frozenset[str]]
+"""Tenant, and its set of adapters."""
 
 
 class WaitingRows:
@@ -41,18 +43,18 @@ class WaitingRows:
 
     @property
     def top_priority(self) -> int | None:
-        """Priority of the most urgent rows; None when nobody waits."""
+        """Priority of the most urgent row; None when no row waits."""
         return min((priority for priority, _ in self._flows), default=None)
 
     def add(self, row: Row) -> None:
-        """Let a row wait: in the order of arrival, but a stream that has begun before those that have not."""
+        """Queue a row, in the order of arrival, but a stream that has begun before those that have not."""
         if row.number == 0:
             row.number = next(self._numbers)
         insort(self._flows.setdefault(_key(row), []), row, key=_place)
         self._shares[row.priority].begin_wait(row.flow)
 
     def remove(self, row: Row) -> None:
-        """Take out a row that waits."""
+        """Take a row out of the queue."""
         rows = self._flows[_key(row)]
         rows.remove(row)
         if not rows:
@@ -65,7 +67,7 @@ class WaitingRows:
         return [row for row in heads if row is not None]
 
     def rank(self, row: Row) -> Rank:
-        """Waiting or running rows of which this is smaller have their prompts computed first."""
+        """The order in which prompts are computed, those of waiting and of running rows alike: smaller is first."""
         return (row.priority, row.num_output == 0, self._shares[row.priority].served(row.flow), row.number)
 
     def charge(self, row: Row, tokens: int) -> None:
