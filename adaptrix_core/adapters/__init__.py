@@ -12,7 +12,7 @@ redistribution  Moves an adapter's updates to other layers, and measures what th
 remote          Adapter directories behind a URL (s3://, gs://, https://, memory://, …), read through fsspec
 package/        The adapter directory: its format, what it says of itself, and every check before a tensor is used
 peft/           PEFT directories in and out: what they say, what of it we honour, and the rest refused by name
-residency/      Which adapters are in host memory and on the device, and who owns that
+residency/      Residency: which adapters are in host memory and on the device, and the one owner of that
 trust/          Who vouches for an adapter: keys, signatures, names and their owners, revocation
 """
 

@@ -5,8 +5,8 @@ Importing this package is cheap: the names below are loaded on first use.
 Files:
 
 activation  Activated LoRA: an adapter that takes effect from its invocation tokens on (aLoRA, arXiv:2504.12397)
-bank        Adapter matrices in the precisions that banks keep them in: half, or bytes with a scale per row
-injector    Where adapters meet the model: forward hooks that stay, slots that change
+bank        Adapter matrices in the precisions of a bank: half, bytes with a scale per row, or single
+injector    Applies adapters to the base model: forward hooks that stay, slots that change
 lora        LoRA weights, and the LoRA sum over a packed batch
 mix         Mixes: what a token is computed under
 backends/   How the LoRA sum is computed: plain torch, Triton kernels, native kernels

@@ -1,7 +1,7 @@
 """Activated LoRA: an adapter that takes effect from its invocation tokens on (aLoRA, arXiv:2504.12397).
 
-What stands before the invocation is computed by the base model, so its keys and values are the base's own. As in PEFT,
-the last place in the prompt counts, and an adapter whose invocation tokens do not occur there stays without effect.
+Tokens before the invocation are computed by the base model, so their keys and values are the base's own. As in PEFT,
+the last occurrence in the prompt counts, and an adapter whose invocation tokens do not occur there has no effect.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def _acting(mix: Mix, position: int, begins: dict[WeightsDigest, int | None]) ->
 
 
 def _begin(prompt: Sequence[int], tokens: Sequence[int]) -> int | None:
-    """Where ``tokens`` stand in ``prompt`` for the last time."""
+    """Index of the last occurrence of ``tokens`` in ``prompt``; None without one."""
     wanted, width = list(tokens), len(tokens)
     places = range(len(prompt) - width, -1, -1)
     return next((place for place in places if list(prompt[place : place + width]) == wanted), None)

@@ -1,4 +1,4 @@
-"""Adapter matrices in the precisions that banks keep them in: half, or bytes with a scale per row."""
+"""Adapter matrices in the precisions of a bank: half, bytes with a scale per row, or single."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from torch import Tensor
 Bank = Literal["half", "int8", "single"]
 
 _HALF_RANGE = (2.0**-10, 65504.0)
-"""Largest values of matrices that half precision holds: not beyond its range, and what is a thousandth of the largest
-still a number of full precision or off by less than 3e-5 of the largest."""
+"""Range of a matrix's largest magnitude in which half precision holds the matrix. Above, it overflows; below, its small
+values become subnormal and are off by more than 3e-5 of the largest."""
 
 
 @dataclass(frozen=True)
 class BankMatrix:
-    """A matrix ``(rank, d)`` as it is kept."""
+    """A matrix ``(rank, d)`` in a bank's precision."""
 
     values: Tensor
     """float16, float32 or int8."""
     scales: Tensor | None
-    """Factor of each row, ``(rank,)`` float32, for bytes."""
+    """Factor of each row, ``(rank,)`` float32; None unless the values are int8."""
 
     @property
     def nbytes(self) -> int:
@@ -37,7 +37,7 @@ class BankMatrix:
 
 
 def keep(matrix: Tensor, bank: Bank) -> BankMatrix:
-    """``matrix`` ``(rank, d)`` in a bank's precision; in single precision where half does not hold its values."""
+    """``matrix`` ``(rank, d)`` in a bank's precision; in single precision where half does not hold it."""
     if bank == "int8":
         scales = matrix.float().abs().amax(-1) / 127
         values = torch.round(matrix / torch.where(scales > 0, scales, 1.0)[:, None]).to(torch.int8)

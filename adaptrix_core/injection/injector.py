@@ -1,4 +1,4 @@
-"""Where adapters meet the model: forward hooks that stay, slots that change.
+"""Applies adapters to the base model: forward hooks that stay, slots that change.
 
 A hook is registered once per injection point, on the real (possibly fused) module. To compiled code it is one opaque
 operator, `adaptrix::lora`, which asks the injector for the step's terms when it runs. Injecting or removing an adapter
@@ -46,7 +46,7 @@ class LayerInjector:
     """
 
     def __init__(self, base: BaseModel, backend: LoraBackend | None = None) -> None:
-        """backend: what holds and applies the weights; None picks the fastest for the model's device."""
+        """backend: holds and applies the weights; None picks the fastest for the model's device."""
         self._base = base
         self._backend = backend or backend_for(base)
         self._handles: dict[Point, RemovableHandle] = {}
@@ -118,7 +118,7 @@ class LayerInjector:
     def step(self, mixes: Sequence[Mix], fixed: bool = False) -> Iterator[Hashable | None]:
         """For the forward passes inside, token ``i`` of the packed batch is under ``mixes[i]``.
 
-        fixed, and what is yielded: see `LoraBackend.begin`.
+        fixed, and the key that is yielded: see `LoraBackend.begin`.
         Raises AdapterNotFound if a term's adapter is not on the device: computing without it would be silently wrong.
         """
         for digest in {term.weights_digest for mix in set(mixes) for term in mix}:

@@ -1,12 +1,12 @@
-"""Which adapters are in host memory and on the device, and who owns that.
+"""Residency: which adapters are in host memory and on the device, and the one owner of that.
 
 Files:
 
 byte_lru       A least-recently-used cache counted in bytes, whose entries can be pinned
 counts         How often adapters were found, loaded and evicted, by tier
-device_slots   Which adapters are on the device: counted in bytes, pinned while in use, evicted least recently used
-               first
-loader         Which adapters are in host memory and on the device: the one owner of residency
+device_slots   The adapters on the device: counted in bytes, pinned while in use, evicted least recently used first
+               (LRU)
+loader         The one owner of residency: which adapters are in host memory, and which on the device
 preload        Loads adapters in the background: on request, and those that usage says are likely next
 registrations  The names under which adapters can be asked for, and which weights each one means
 """

@@ -1,6 +1,6 @@
 """A least-recently-used cache counted in bytes, whose entries can be pinned.
 
-Knows sizes and order of use, not what it holds. Not thread-safe: its owner holds a lock.
+Knows sizes and order of use, not the meaning of its values. Not thread-safe: its owner holds a lock.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class ByteLRU(Generic[K, T]):
     """Entries by key, least recently used first. A pinned entry is never evicted."""
 
     def __init__(self, what: str, budget_bytes: int, on_change: Callable[[], None] = lambda: None) -> None:
-        """what: names the cache in errors, e.g. "host memory". on_change: called where entries have come or gone."""
+        """what: the cache's name in errors, e.g. "host memory". on_change: called after entries have come or gone."""
         self.what = what
         self.budget_bytes = budget_bytes
         self._on_change = on_change
@@ -76,7 +76,7 @@ class ByteLRU(Generic[K, T]):
         return 0 if entry is None else entry.pins
 
     def fits(self, nbytes: int) -> bool:
-        """Whether ``nbytes`` more could be held by evicting what is not pinned."""
+        """Whether ``nbytes`` more would fit if every unpinned entry were evicted."""
         return self.pinned_bytes + nbytes <= self.budget_bytes
 
     def make_room(self, nbytes: int) -> list[K]:

@@ -1,4 +1,4 @@
-"""Which adapters are on the device: counted in bytes, pinned while in use, evicted least recently used first.
+"""The adapters on the device: counted in bytes, pinned while in use, evicted least recently used first (LRU).
 
 Knows weights and the injector, not names, files or host memory. Not thread-safe: `DynamicLoader` holds the lock.
 """
@@ -18,9 +18,9 @@ from adaptrix_core.injection.injector import LayerInjector
 from adaptrix_core.injection.lora import LoraWeights
 
 DEVICE_SHARE = 0.10
-"""Share of device memory for adapters where no budget is given."""
+"""Default budget for adapters, as a share of device memory."""
 MIN_ADAPTERS = 3
-"""This many of the largest adapter fit whatever that share is."""
+"""Adapters, as large as the largest one, that fit whatever that share is."""
 
 
 class DeviceSlots:
@@ -71,7 +71,7 @@ class DeviceSlots:
             )
 
     def acquire(self, adapters: Mapping[WeightsDigest, LoraWeights]) -> bool:
-        """Put all of them on the device and pin them; False, pinning nothing, if what is pinned leaves too little room.
+        """Put all of them on the device and pin them; False, pinning none, if other pinned ones leave too little room.
 
         Raises CacheFull where they can never fit. Other residents may have been evicted either way.
         """
@@ -97,7 +97,7 @@ class DeviceSlots:
         return placed
 
     def release(self, weights_digests: Iterable[WeightsDigest]) -> None:
-        """Undo one `acquire`; they stay until the room is needed."""
+        """Undo one `acquire`; the adapters stay until the room is needed."""
         for digest in weights_digests:
             self._residents.unpin(digest)
 
@@ -123,7 +123,7 @@ class DeviceSlots:
         return True
 
     def _inject(self, weights: LoraWeights) -> bool:
-        """The device may have less memory than the budget says: then evict one by one and try again."""
+        """Copy to the device, evicting where it has less memory than the budget says; False if all are pinned."""
         while True:
             try:
                 self._injector.inject_adapter(weights)

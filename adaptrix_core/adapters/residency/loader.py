@@ -1,11 +1,12 @@
-"""Which adapters are in host memory and on the device: the one owner of residency.
+"""The one owner of residency: which adapters are in host memory, and which on the device.
 
-An adapter is loaded and verified first; only then is room made for it, so a failed load changes nothing. What runs is
-pinned and stays. Every adapter on the device is in host memory too, so a slot can be refilled without the disk.
+An adapter is loaded and verified first; only then is room made for it, so a failed load changes nothing. Adapters of
+running requests are pinned. All adapters on the device are in host memory too, so slots are refilled without the disk.
 
-Any thread may call any method. Reading and verifying happen outside the lock, once per name however many want it; a
-path is read for every caller, as its files may have been replaced since. What was read for a name that meanwhile means
-something else is dropped. The injector is written under the lock; what a running step uses is pinned, so it stays.
+Any thread may call any method. Reading and verifying happen outside the lock. Concurrent loads of one name share one
+read (single-flight); a path is read for every caller, as its files may have been replaced since. If a name has come to
+mean other weights meanwhile, the read is dropped. The injector is written under the lock; a running step's adapters
+stay.
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ from adaptrix_core.injection.injector import LayerInjector
 Residency = Literal["device", "host", "disk", "absent"]
 
 HOST_SHARE = 0.25
-"""Share of host memory for adapters where no budget is given."""
+"""Default budget for adapters, as a share of host memory."""
 
 
 class DynamicLoader:
-    """Loads adapters when they are asked for, keeps the recently used ones, and makes room by evicting the others."""
+    """Loads adapters on demand, keeps the recently used ones, and makes room by evicting the others (LRU)."""
 
     def __init__(
         self,
@@ -47,7 +48,7 @@ class DynamicLoader:
         device_budget_bytes: int | None = None,
         preload: bool = True,
     ) -> None:
-        """preload: load the adapters that are likely next in the background, into free memory only."""
+        """preload: load likely next adapters ahead, in the background, into free memory only."""
         self._manager = manager
         self._lock = threading.RLock()
         if host_budget_bytes is None:
@@ -60,7 +61,7 @@ class DynamicLoader:
         self._names = Registrations()
         self._flights: dict[str, Future[Adapter]] = {}
         self._retired: set[WeightsDigest] = set()
-        """Unloaded, but pinned by running requests: freed with the last pin, refused to new ones."""
+        """Unloaded adapters that running requests still pin: freed with the last pin, refused to new requests."""
         self._preloader: Preloader[Adapter] = Preloader(self._load_named, self._load_if_free, enabled=preload)
 
     def load(self, source: str | Path, alias: str | None = None) -> Adapter:
@@ -76,7 +77,7 @@ class DynamicLoader:
                 self._register(alias or adapter.name, source, adapter)
             return adapter
         adapter = self._load_named(str(source))
-        self._preloader.used(str(source))  # once it is known to exist: junk names must not fill the counts
+        self._preloader.used(str(source))  # only once it is known to exist: made-up names must not fill the counts
         return adapter
 
     def verify(self, source: str | Path) -> Adapter:
@@ -86,7 +87,7 @@ class DynamicLoader:
     def pin(self, weights_digest: WeightsDigest) -> None:
         """Keep an adapter in host memory until as many `unpin` calls; reads it again if it was evicted meanwhile.
 
-        Raises AdapterNotFound where no loaded name has this digest (any more).
+        Raises AdapterNotFound where no loaded name has this digest, or has it no longer.
         """
         with self._lock:
             if self._pin_resident(weights_digest):
@@ -103,7 +104,7 @@ class DynamicLoader:
         raise AdapterNotFound(f"no loaded adapter has weights {weights_digest[:12]}…; it was unloaded or replaced")
 
     def pin_at_once(self, weights_digest: WeightsDigest) -> bool:
-        """As `pin`, where nothing has to be read or waited for; False, keeping nothing, where something has."""
+        """As `pin`, but without reading or waiting: False, pinning nothing, where it would have to."""
         if not self._lock.acquire(blocking=False):
             return False
         try:
@@ -123,7 +124,7 @@ class DynamicLoader:
             self._device.check_fits({digest: self._resident(digest).weights for digest in weights_digests})
 
     def acquire_slots(self, weights_digests: Iterable[WeightsDigest]) -> bool:
-        """Put all these on the device and keep them there; False, keeping nothing, if there is no room now.
+        """Put all these on the device and hold them there; False, holding none, if there is no room now.
 
         Raises CacheFull where they can never fit, AdapterNotFound where one is not in host memory (pin it first).
         """
@@ -149,7 +150,7 @@ class DynamicLoader:
             return self._resident(weights_digest).weights.layers
 
     def invocation_of(self, weights_digest: WeightsDigest) -> tuple[int, ...] | None:
-        """Tokens that switch an activated LoRA in host memory on; None for an ordinary one. Raises AdapterNotFound."""
+        """Invocation tokens of an activated LoRA in host memory; None for an ordinary one. Raises AdapterNotFound."""
         with self._lock:
             return self._resident(weights_digest).weights.invocation_tokens
 
@@ -158,7 +159,7 @@ class DynamicLoader:
         return self._preloader.submit(name)
 
     def preload_adapters(self, names: Iterable[str]) -> list[Adapter]:
-        """Load these into host memory, and onto the device as far as there is room. Raises what `load` raises."""
+        """Load these into host memory, and onto the device as far as there is room. Raises as `load`."""
         adapters = [self.load(name) for name in names]
         for adapter in adapters:
             self._warm(adapter)
@@ -180,7 +181,7 @@ class DynamicLoader:
         return adapter
 
     def cleanup_unused_adapters(self) -> list[str]:
-        """Free every adapter that nothing uses, on the device and in host memory; returns their identities."""
+        """Free every adapter that is not in use, on the device and in host memory; returns their identities."""
         with self._lock:
             unused = [digest for digest in self._host if not self._host.pins_of(digest)]
             identities = [self._resident(digest).identity for digest in unused]
@@ -191,7 +192,7 @@ class DynamicLoader:
     def unload(self, name: str) -> bool:
         """Forget a name at once; True if its memory is free now, False if a running request still uses it.
 
-        Memory in use is freed when its last pin goes; memory that another name shares stays. Raises AdapterNotFound.
+        Memory in use is freed with its last pin; memory that another name shares stays. Raises AdapterNotFound.
         """
         with self._lock:
             key, known = self._names.require(name)
@@ -199,7 +200,7 @@ class DynamicLoader:
             return self._let_go(known.weights_digest)
 
     def residency(self, name: str) -> Residency:
-        """Where a named adapter's weights are now."""
+        """The residency of a named adapter's weights now."""
         with self._lock:
             known = self._names.find(name)
             if known is not None:
@@ -240,9 +241,9 @@ class DynamicLoader:
             return self._counts.by_digest()
 
     def watch_residency(self, watcher: Callable[[], None]) -> None:
-        """Call ``watcher`` in the very call in which an adapter comes to or leaves host memory or the device.
+        """Call ``watcher`` whenever an adapter comes to or leaves host memory or the device, before that call returns.
 
-        It is called by any thread and under the loader's lock, so it may only take note.
+        It is called by any thread and under the loader's lock, so it may only set a flag.
         """
         with self._lock:
             self._watchers.append(watcher)
@@ -262,10 +263,10 @@ class DynamicLoader:
         return True
 
     def _load_named(self, name: str) -> Adapter:
-        """From memory; else from where it was loaded before; else from the catalogue.
+        """The adapter from memory, else from the source it was loaded from before, else from the catalogue.
 
         Tried again where the name was unloaded or given to other weights meanwhile, and where ``name@version`` was
-        loaded as the newest of its name and a newer one has come.
+        loaded as the newest of its name and a newer version has come.
         """
         while True:
             with self._lock:
@@ -277,7 +278,7 @@ class DynamicLoader:
                 return adapter
 
     def _read_named(self, key: str, known: Registration | None) -> Adapter:
-        """The adapter that ``key`` means, from memory or from where ``known`` says; without it, from the catalogue."""
+        """The adapter that ``key`` means: from memory, from ``known``'s source, or (if None) from the catalogue."""
         source = key if known is None else known.source
 
         def resident() -> Adapter | None:
@@ -292,7 +293,7 @@ class DynamicLoader:
         keep: Callable[[Adapter], None],
         resident: Callable[[], Adapter | None] = lambda: None,
     ) -> Adapter:
-        """Read and verify, then ``keep`` it under the lock. Who wants the same source meanwhile shares the read."""
+        """Read and verify, then ``keep`` it under the lock. Concurrent loads of one source share the read."""
         with self._lock:
             found = resident()
             if found is not None:
@@ -325,15 +326,15 @@ class DynamicLoader:
                 del self._flights[str(source)]
 
     def _register(self, name: str, source: str | Path, adapter: Adapter) -> None:
-        """For a load by path or alias: a name in use for other weights stays what it is."""
+        """Register a load by path or alias; a name in use for other weights keeps its meaning."""
         self._names.check_free(name, adapter)
         self._keep(adapter)
         self._names.set(name, source, adapter)
 
     def _reregister(self, name: str, known: Registration | None, source: str | Path, adapter: Adapter) -> None:
-        """For a load by name: after an eviction the files may be newer, then the name means the new weights.
+        """Register a load by name; after an eviction the files may be newer, and the name then means the new weights.
 
-        Nothing happens where the name no longer means what it meant when the read began (``known``).
+        Does nothing where the name no longer means the same as when the read began (``known``).
         """
         if self._names.get(name) != known:
             return
@@ -343,7 +344,7 @@ class DynamicLoader:
             self._let_go(known.weights_digest)
 
     def _keep(self, adapter: Adapter) -> None:
-        """Into host memory; whatever that evicts leaves the device as well."""
+        """Put into host memory; adapters that this evicts leave the device as well."""
         is_new = adapter.weights_digest not in self._host
         evicted = self._host.put(adapter.weights_digest, adapter, adapter.weights.nbytes)
         self._counts.count("load", "host", [adapter.weights_digest] if is_new else [])
@@ -354,7 +355,7 @@ class DynamicLoader:
         self._retired.discard(adapter.weights_digest)
 
     def _load_if_free(self, name: str) -> None:
-        """For guesses: keep it only if that displaces nothing."""
+        """Load ahead on a guess: kept only if that evicts nothing."""
         with self._lock:
             key, known = self._names.find(name) or (name, None)
             if known is not None and known.weights_digest in self._host:
@@ -369,7 +370,7 @@ class DynamicLoader:
         self._read(source, keep)
 
     def _warm(self, adapter: Adapter) -> bool:
-        """Onto the device without keeping it there; False if there is no room."""
+        """Put onto the device without pinning it there; False if there is no room."""
         with self._lock:
             self._keep(adapter)
             if placed := self.acquire_slots([adapter.weights_digest]):
@@ -383,7 +384,7 @@ class DynamicLoader:
         return adapter
 
     def _let_go(self, weights_digest: WeightsDigest) -> bool:
-        """A name left these weights: free them unless another name or a running request uses them (then False)."""
+        """Free weights that a name has left; False if another name or a running request still uses them."""
         if weights_digest not in self._host or self._names.has(weights_digest):
             return True
         if self._host.pins_of(weights_digest):

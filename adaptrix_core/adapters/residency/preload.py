@@ -1,6 +1,6 @@
 """Loads adapters in the background: on request, and those that usage says are likely next.
 
-Counts which adapter follows which. Knows names and counts; what loading means is the caller's function.
+Counts which adapter follows which. Knows names and counts; loading is a function of the caller.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 LIKELY = 2
-"""How many likely next adapters are loaded ahead after each use."""
+"""Adapters that are loaded ahead after each use."""
 
 
 class Preloader(Generic[T]):
     """One background thread, started when first needed."""
 
     def __init__(self, load: Callable[[str], T], load_if_free: Callable[[str], None], enabled: bool = True) -> None:
-        """load: for requests. load_if_free: for guesses; must not displace anything. enabled: whether to guess."""
+        """load: for requests. load_if_free: for guesses; must evict nothing. enabled: whether to guess."""
         self._load = load
         self._load_if_free = load_if_free
         self._enabled = enabled
@@ -65,7 +65,7 @@ class Preloader(Generic[T]):
             return self._start(self._load, name)
 
     def close(self) -> None:
-        """Cancel what has not begun and wait for what has."""
+        """Cancel the loads that have not begun and wait for the others."""
         with self._lock:
             self._closed = True
             executor, self._executor = self._executor, None

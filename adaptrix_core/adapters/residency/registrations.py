@@ -12,7 +12,7 @@ from adaptrix_core.errors import AdapterExists, AdapterNotFound
 
 @dataclass(frozen=True)
 class Registration:
-    """What a name means, and where to read it again once it is evicted."""
+    """The weights that a name means, and the source to read them from again after an eviction."""
 
     source: str | Path
     weights_digest: WeightsDigest
@@ -30,7 +30,7 @@ class Registrations:
         self._names: dict[str, Registration] = {}
 
     def get(self, name: str) -> Registration | None:
-        """What exactly this name means."""
+        """The registration under exactly this name."""
         return self._names.get(name)
 
     def find(self, name: str) -> tuple[str, Registration] | None:
@@ -40,7 +40,7 @@ class Registrations:
         return next(((key, entry) for key, entry in self._names.items() if entry.identity == name), None)
 
     def require(self, name: str) -> tuple[str, Registration]:
-        """As `find`. Raises AdapterNotFound, with the names that there are."""
+        """As `find`. Raises AdapterNotFound, listing the registered names."""
         known = self.find(name)
         if known is None:
             loaded = ", ".join(sorted(self._names)) or "none"
@@ -73,5 +73,5 @@ class Registrations:
         self._names[name] = Registration(source, adapter.weights_digest, adapter.identity)
 
     def remove(self, name: str) -> None:
-        """Forget a name that there is."""
+        """Forget a registered name."""
         del self._names[name]

@@ -4,7 +4,8 @@ Files:
 
 native          Adapters for the native kernels: banks in the kernels' arrangement, and each step's list of terms
 plain           The plain LoRA backend: the adapters' own tensors, and `apply_terms` over the tokens of each term
-protocol        What a LoRA backend does: hold adapters on the device, group a step's tokens, add the updates
+protocol        The protocol of a LoRA backend: it holds adapters on the device, groups a step's tokens, adds the
+                updates
 token_groups    A step's tokens, grouped by mix: what a batched LoRA kernel reads instead of one mix per token
 triton          The LoRA backend for CUDA devices: slots in a table of addresses, steps as one upload, the sums in
                 Triton kernels

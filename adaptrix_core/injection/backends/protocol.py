@@ -1,4 +1,4 @@
-"""What a LoRA backend does: hold adapters on the device, group a step's tokens, add the updates.
+"""The protocol of a LoRA backend: it holds adapters on the device, groups a step's tokens, adds the updates.
 
 `PlainLora` is the reference, `TritonLora` the one for CUDA devices. The injector owns hooks and checks; a backend knows
 neither, and is used from one thread.
@@ -24,16 +24,17 @@ class LoraBackend(Protocol):
     """Adapters on one device, addressed by weights digest."""
 
     def put(self, weights: LoraWeights) -> None:
-        """Copy an adapter to the device, all of its points or none."""
+        """Copy an adapter to the device: all of its points, or none."""
 
     def remove(self, weights_digest: WeightsDigest) -> None:
-        """Free what `put` took."""
+        """Free the memory that `put` took."""
 
     def begin(self, mixes: Sequence[Mix], fixed: bool = False) -> Hashable | None:
         """Token ``i`` of the coming forward passes is under ``mixes[i]``; all of their adapters are on the device.
 
-        fixed: work is laid out so that it can be captured and replayed. Returns what else than the contents of tensors
-        it depends on: two steps of as many tokens with equal answers launch the same. None: it cannot be captured.
+        fixed: the work is laid out so that a CUDA graph can capture and replay it. Returns its key: two steps of
+        equally many tokens and equal keys launch the same kernels, whatever their tensors contain. None: it cannot be
+        captured.
         """
 
     def end(self) -> None:

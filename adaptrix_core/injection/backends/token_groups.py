@@ -17,7 +17,7 @@ from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.injection.mix import Mix
 
 TILE = 16
-"""Tokens that one program computes: the fewest rows that a tensor core multiplies."""
+"""Tokens of a tile, which one program computes: the fewest rows that a tensor core multiplies."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ def group_tokens(mixes: Sequence[Mix], slot_of: Mapping[WeightsDigest, int], num
 def padded_groups(groups: TokenGroups, tokens: int, terms: int) -> TokenGroups:
     """The same work in arrays whose shapes depend on ``tokens`` and ``terms`` alone.
 
-    Where every group has a tile there are no more tiles than tokens. What is added are tiles of no tokens, of one more
-    group, whose factors are 0: programs that find them end at once.
+    Every group has a token, so there are at most as many tiles as tokens. The padding is tiles without tokens, of one
+    further group whose factors are 0: programs that find one end at once.
     """
     shape, (used, width) = (tokens + 1, terms), groups.slots.shape
     order, tiles = np.zeros(tokens, np.int32), np.full((tokens, 3), (0, 0, tokens), np.int32)

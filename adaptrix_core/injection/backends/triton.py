@@ -1,9 +1,10 @@
 """The LoRA backend for CUDA devices: slots in a table of addresses, steps as one upload, the sums in Triton kernels.
 
-An adapter is one piece of device memory that holds all of its tensors: putting it there is one copy and one line of the
-table. Changing what a slot holds changes numbers that kernels read, never a kernel or its arguments. A *fixed* step can
-be captured: its plan lies where the last one of its shape lay, and it launches kernels for every point that was ever
-adapted, at the largest rank that ever was, so what a capture depends on grows and never returns.
+An adapter is one piece of device memory with all of its tensors: putting it there is one copy and one record of the
+table. Another adapter in a slot changes numbers that kernels read, never a kernel or its arguments. A *fixed* step can
+be captured in a CUDA graph: its plan overwrites, in place, that of the last step of its shape, and it launches kernels
+at every point that was ever adapted, with the largest rank so far. So the key of a capture only grows: once it has
+changed, older captures are of no more use.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from adaptrix_core.injection.lora import LoraWeights
 from adaptrix_core.injection.mix import Mix
 
 _FIRST_SLOTS = 64
-"""Slots of the table at first; it doubles when all are taken."""
+"""Slots of a new table; it doubles when all are taken."""
 _ALIGNMENT = 16
-"""Elements from one tensor's start to the next are a multiple of this, so kernels load whole vectors."""
+"""Alignment of tensors, in elements: each starts at a multiple of it, so that kernels load whole vectors."""
 
 
 class TritonLora:
@@ -46,7 +47,7 @@ class TritonLora:
         self._ever_adapted: frozenset[Point] = frozenset()
         self._largest_rank = 1
         self._fixed: dict[tuple[int, int], Tensor] = {}
-        """Plans of fixed steps, by tokens and terms."""
+        """Plans of fixed steps, by (tokens, terms)."""
 
     def put(self, weights: LoraWeights) -> None:
         """See `LoraBackend.put`."""
@@ -72,7 +73,7 @@ class TritonLora:
         self._largest_rank = max(self._largest_rank, weights.max_rank)
 
     def remove(self, weights_digest: WeightsDigest) -> None:
-        """See `LoraBackend.remove`. Kernels that still read the memory are before its next use on the same stream."""
+        """See `LoraBackend.remove`. Safe while kernels read the memory: its next use follows them on their stream."""
         self._free.append(self._slots.pop(weights_digest))
         del self._memory[weights_digest], self._points[weights_digest], self._ranks[weights_digest]
         self._max_rank = max(self._ranks.values(), default=1)

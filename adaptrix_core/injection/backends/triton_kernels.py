@@ -20,7 +20,7 @@ from torch import Tensor
 from adaptrix_core.injection.backends.token_groups import TILE
 
 MIN_RANK_BLOCK = 16
-"""The smallest inner dimension that a tensor core multiplies; smaller ranks are masked."""
+"""Smallest rank that the kernels compute with, the least inner dimension of a tensor core; lower ranks are masked."""
 MAX_RANK_BLOCK = 64
 
 
@@ -36,7 +36,7 @@ class StepTensors:
 
 @dataclass(frozen=True)
 class SlotTable:
-    """Where each slot's weights lie, on the device."""
+    """Addresses of each slot's weights, on the device."""
 
     records: Tensor
     """(address of ``A`` ``(rank, d_in)``, address of ``B`` transposed ``(rank, d_out)``, rank), ``(slots, points, 3)``
@@ -51,7 +51,8 @@ def add_lora(
     """Add every token's updates to ``output`` in place.
 
     output: ``(tokens, d_out)`` or ``(tokens, heads, head_dim)``, the last dimension contiguous; inputs: ``(tokens,
-    d_in)``. Both have the number format of the weights. point: its place in ``table``. max_rank: no slot has more.
+    d_in)``. Both have the number format of the weights. point: its place in ``table``. max_rank: largest rank of any
+    slot.
     """
     num_tiles, num_terms = len(step.tiles), step.slots.shape[1]
     if num_tiles == 0:
