@@ -5,8 +5,7 @@ running requests are pinned. All adapters on the device are in host memory too, 
 
 Any thread may call any method. Reading and verifying happen outside the lock. Concurrent loads of one name share one
 read (single-flight); a path is read for every caller, as its files may have been replaced since. If a name has come to
-mean other weights meanwhile, the read is dropped. The injector is written under the lock; a running step's adapters
-stay.
+mean other weights meanwhile, the read is dropped. The injector is written under the lock, pinned adapters stay.
 """
 
 from __future__ import annotations
