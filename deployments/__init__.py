@@ -9,8 +9,8 @@ http/        The HTTP API: bodies in, answers out, and who may ask
 ingress/     The deployment that takes HTTP requests and has the others behind it
 launch/      Starting the system: checks before it, processes and their environment, scaling
 openai/      OpenAI's documents as models and records
-placement/   Which replica a call goes to
-proxy/       What runs inside Ray Serve's HTTP proxy
+placement/   Placement: which replica a call goes to
+proxy/       Middlewares that run inside Ray Serve's HTTP proxy
 replica/     The deployment that generates: the base model, its engine, and the adapters that it holds
 router/      The deployment that picks adapters by meaning
 shared/      What several processes know: the records between them, the catalogue, callers, errors

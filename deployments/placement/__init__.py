@@ -1,10 +1,11 @@
-"""Which replica a call goes to.
+"""Placement: which replica a call goes to.
 
 Files:
 
-known_replicas   Which replicas a call may go to after some have just refused it (see `generation/ask_another.py`)
-prompt_prefixes  Names for the beginnings of a prompt, so that who has computed one of them can be found again
-request_router   The request router of the model deployment: a request goes where its adapters are, and what it goes
-                 on from
-rule             Which replica a request goes to
+known_replicas   The replicas that a call may go to after some have just refused it (see `generation/ask_another.py`)
+prompt_prefixes  Names (hashes) of a prompt's beginnings, by which the replica that has computed one of them is found
+                 again
+request_router   The request router of the model deployment: a request goes where its adapters and its prompt's
+                 beginning are
+rule             The placement rule: which replica a request goes to
 """

@@ -1,7 +1,7 @@
-"""Which replicas a call may go to after some have just refused it (see `generation/ask_another.py`).
+"""The replicas that a call may go to after some have just refused it (see `generation/ask_another.py`).
 
-Ray Serve makes the request router, which knows the replicas, out of reach of those who call through it. Both are in one
-process, so what the router saw last is kept here.
+Only Ray Serve's request router knows the replicas, and callers cannot reach it. Both are in one process, so the
+replicas that the router saw last are kept here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _known: frozenset[str] = frozenset()
 
 
 def saw(candidates: Iterable[Any]) -> None:
-    """These are all replicas that there are, says the router."""
+    """Note ``candidates``, the router's list of all replicas."""
     global _known
     _known = frozenset(replica.replica_id.unique_id for replica in candidates)
 

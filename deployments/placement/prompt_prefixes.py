@@ -1,4 +1,4 @@
-"""Names for the beginnings of a prompt, so that who has computed one of them can be found again.
+"""Names (hashes) of a prompt's beginnings, by which the replica that has computed one of them is found again.
 
 A name chains everything that keys and values depend on (tenant, mixes) and the text up to a boundary: the end of a
 message, or a whole number of chunks where a prompt is plain text or token ids. Names never leave the process that made
@@ -14,11 +14,13 @@ from collections.abc import Iterator
 from deployments.shared.wire import GenerateCall
 
 MIN_BYTES = 256
-"""Shorter beginnings are computed sooner than they are looked for, and would draw strangers to one replica."""
+"""Shortest beginning that gets a name, in bytes. Recomputing a shorter one costs less than the detour, and unrelated
+prompts share it, which would gather them on one replica."""
 CHUNK_BYTES = 1024
 MAX_CHUNKS = 64
 FIRST, LAST = 4, 16
-"""Boundaries that are named in a long conversation: what many share lies early, what its next turn repeats late."""
+"""Boundaries that are named in a long conversation, the first and the last ones: beginnings that many conversations
+share lie early, those that the next turn repeats lie late."""
 
 
 def prefix_names(call: GenerateCall) -> tuple[int, ...]:
@@ -41,12 +43,12 @@ def prefix_names(call: GenerateCall) -> tuple[int, ...]:
 
 
 def _parts(call: GenerateCall) -> Iterator[bytes]:
-    """What lies between the boundaries."""
+    """The prompt's bytes between two boundaries, in order."""
     prompt = call.prompt
     if isinstance(prompt, str):
         yield from _chunks(prompt[: CHUNK_BYTES * MAX_CHUNKS].encode("utf-8", "surrogatepass"))
     elif prompt and isinstance(prompt[0], int):
-        ids = [int(token) & 0xFFFFFFFF for token in prompt[: CHUNK_BYTES * MAX_CHUNKS // 4]]  # whatever was sent
+        ids = [int(token) & 0xFFFFFFFF for token in prompt[: CHUNK_BYTES * MAX_CHUNKS // 4]]  # any int may be sent
         yield from _chunks(struct.pack(f"<{len(ids)}I", *ids))
     else:
         for message in prompt:
@@ -54,6 +56,6 @@ def _parts(call: GenerateCall) -> Iterator[bytes]:
 
 
 def _chunks(data: bytes) -> Iterator[bytes]:
-    """Whole ones only: what ends in mid-chunk cannot be the beginning of a longer prompt's chunk."""
+    """Whole chunks only: one that is cut off by the prompt's end has no equal in a longer prompt."""
     for start in range(0, min(len(data), CHUNK_BYTES * MAX_CHUNKS) - CHUNK_BYTES + 1, CHUNK_BYTES):
         yield data[start : start + CHUNK_BYTES]

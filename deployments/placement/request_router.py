@@ -1,8 +1,8 @@
-"""The request router of the model deployment: a request goes where its adapters are, and what it goes on from.
+"""The request router of the model deployment: a request goes where its adapters and its prompt's beginning are.
 
-The decision is `rule.py`'s. Runs inside every process that has a handle to the model, so each ingress has its own
-view: what replicas publish reaches all of them, what was sent where each knows for itself. The request is read from the
-call's own argument; `multiplexed_model_id` and the session id, which clients could set by headers, are not looked at.
+The decision is `rule.py`'s. Runs inside every process that has a handle to the model, so each ingress has its own view:
+all get what replicas publish, and each knows only its own requests. The request is read from the call's argument;
+`multiplexed_model_id` and the session id, which clients could set by headers, are not looked at.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class AffinityRouter(RequestRouter):  # type: ignore[misc]  # Ray is taken witho
     """Ray Serve's extension point. One event loop."""
 
     queue_len_response_deadline_s = 0.5
-    """Time to say how long its queue is, for a replica that was sent nothing for a while; then another one is taken."""
+    """Seconds within which a replica that was idle has to report its queue length; then another one is taken."""
 
     def initialize_state(self, **kwargs: Any) -> None:
         """Called once by Ray Serve; there is nothing to configure."""
@@ -32,7 +32,7 @@ class AffinityRouter(RequestRouter):  # type: ignore[misc]  # Ray is taken witho
         self._in_flight: Counter[ReplicaID] = Counter()
         """Requests of this process that a replica has accepted and not ended."""
         self._unsent: dict[asyncio.Future[Any], ReplicaID] = {}
-        """Choices that Ray has not acted on yet; many are made in one go under a burst."""
+        """Choices that Ray has not acted on yet; in a burst, many are made before the first is sent."""
 
     async def choose_replicas(
         self, candidate_replicas: list[RunningReplica], pending_request: PendingRequest | None = None
@@ -40,7 +40,7 @@ class AffinityRouter(RequestRouter):  # type: ignore[misc]  # Ray is taken witho
         """The chosen replica, then the others that have not refused the call: that one may be full or out of reach."""
         if pending_request is None or not candidate_replicas:
             return [candidate_replicas]
-        pending_request.routing_context.should_backoff = True  # else a pass in which all are full is repeated at once
+        pending_request.routing_context.should_backoff = True  # else Ray retries at once when all replicas are full
         saw(candidate_replicas)
         candidate_replicas = willing(candidate_replicas, pending_request)
         available = self.select_available_replicas(candidate_replicas) or candidate_replicas
@@ -56,21 +56,21 @@ class AffinityRouter(RequestRouter):  # type: ignore[misc]  # Ray is taken witho
         return [first, others] if others else [first]
 
     def on_request_routed(self, pending_request: PendingRequest, replica_id: ReplicaID, result: Any) -> None:
-        """A replica has accepted the request, the chosen one or another."""
+        """Note that a replica, the chosen one or another, has accepted the request."""
         self._placement.sent(wish_of(pending_request), replica_id)
         self._in_flight[replica_id] += 1
         loop = asyncio.get_running_loop()
         result.add_done_callback(lambda _: loop.call_soon_threadsafe(self._ended, replica_id))
 
     def _seen(self, replica: RunningReplica, unsent: int) -> Seen:
-        # Ray's count includes other processes' requests, but is forgotten where nothing begins or ends for 10 s.
+        # Ray's count includes other processes' requests, but is dropped where none begins or ends for 10 s.
         known = self.replica_queue_len_cache.get(replica.replica_id) or 0
         load = max(known, self._in_flight[replica.replica_id]) + unsent
         device, disk = places_of(replica.multiplexed_model_ids, replica.routing_stats)
         return Seen(load, device, disk)
 
     def _count_until_sent(self, choice: asyncio.Future[Any], replica_id: ReplicaID) -> None:
-        """Ray counts a request once it is sent, which is right before the callbacks of its future run."""
+        """Count a choice until Ray counts it: when it sends the request, right before the callbacks of its future."""
         if choice not in self._unsent:
             choice.add_done_callback(self._unsent.pop)
         self._unsent[choice] = replica_id
@@ -82,7 +82,7 @@ class AffinityRouter(RequestRouter):  # type: ignore[misc]  # Ray is taken witho
 
 
 def wish_of(pending_request: PendingRequest) -> Wish:
-    """What the request's own argument asks for; nothing where it is not a generation request."""
+    """Adapters and prefixes of the request, from its argument; an empty wish where it is no generation request."""
     call = pending_request.args[0] if pending_request.args else None
     if not isinstance(call, GenerateCall):
         return Wish()

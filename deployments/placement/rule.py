@@ -1,8 +1,9 @@
-"""Which replica a request goes to. A pure decision over what is known of the replicas; knows no Ray and no clock.
+"""The placement rule: which replica a request goes to. A pure decision over what is known of the replicas; knows no
+Ray.
 
-A replica that is warm for the request is taken unless it is busy: that has at least `SPILL` unfinished requests and
+A replica that is warm for the request is taken unless it is busy: it has at least `SPILL` unfinished requests and
 `BOUND` times the mean, while another one has fewer. Under backlog every replica has more than any fixed number, and a
-fixed number alone would then send nobody where the adapter is; `cluster/simulation` measured both.
+fixed number alone would then send requests anywhere but to their adapter; `cluster/simulation` measured both.
 """
 
 from __future__ import annotations
@@ -18,33 +19,34 @@ from typing import Any, Generic, TypeVar
 SPILL = 8
 """Unfinished requests from which a warm replica may be passed over."""
 BOUND = 1.25
-"""Times the mean number of unfinished requests from which it may be."""
+"""The same as a multiple of the mean over all replicas; both must be reached."""
 BRIDGE_S = 5.0
-"""How long a replica counts as having an adapter because a request for it was sent there: until it has said so."""
+"""Seconds that a replica counts as having an adapter because a request for it was sent there: bridges the time until it
+publishes the adapter itself."""
 MAX_SENT = 8192
-"""Pairs of adapter and replica that are remembered for that."""
+"""Most (adapter, replica) pairs that are remembered for that (LRU)."""
 
 MAX_HOMES = 32_768
-"""Beginnings of prompts of which is remembered where they were computed; a turn of a conversation adds two or so."""
+"""Most beginnings of prompts whose replica is remembered (LRU); a turn of a conversation adds about two."""
 
 R = TypeVar("R", bound=Hashable)
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What is known of one replica."""
+    """The state of one replica, as far as it is known here."""
 
     load: int = 0
     """Unfinished requests."""
     device: Set[str] = frozenset()
     """Adapters on its device."""
     disk: Set[str] = frozenset()
-    """Adapters that it would have to read from its disk; the others are in host memory."""
+    """Adapters that are only on its disk; those in neither set are in host memory."""
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What a request would like to find on a replica."""
+    """Adapters and prompt beginnings that a request would profit from on a replica."""
 
     adapters: tuple[str, ...] = ()
     prefixes: tuple[int, ...] = ()
@@ -57,7 +59,7 @@ def busy_from(loads: Collection[int], spill: float = SPILL, bound: float = BOUND
 
 
 class Placement(Generic[R]):
-    """Chooses replicas, and remembers in bounded memory what was sent where."""
+    """Chooses replicas, and remembers in bounded memory which requests went where."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -68,8 +70,8 @@ class Placement(Generic[R]):
         """Where the longest known beginning of the prompt was computed, unless that one of ``replicas`` is busy.
 
         Else the warmest of ``replicas`` (at least one) that is not busy; of equally warm ones the least loaded.
-        Of those that are equal in this too, the same one each time for the same adapters: what needs only one replica
-        is not kept warm on several.
+        Ties go to the same replica each time for the same adapters, so that adapters that need one replica are not
+        warm on several.
         """
         loads = [seen.load for seen in replicas.values()]
         limit, least = busy_from(loads), min(loads)
@@ -86,7 +88,7 @@ class Placement(Generic[R]):
         raise AssertionError("the least loaded replica is in some group")
 
     def sent(self, wish: Wish, replica: R) -> None:
-        """Take note that a request went to ``replica``."""
+        """Note that a request went to ``replica``."""
         now = self._clock()
         for adapter in wish.adapters:
             self._sent[adapter, replica] = now
@@ -102,7 +104,7 @@ class Placement(Generic[R]):
         return next((home for home in homes if home is not None and home in replicas), None)
 
     def _missing(self, wish: Wish, replica: R, seen: Seen) -> tuple[int, int]:
-        """How many of the adapters are not on the device, and how many not in host memory either."""
+        """(adapters that are not on the device, adapters that are not in host memory either)."""
         away = [
             adapter for adapter in wish.adapters if adapter not in seen.device and not self._bridged(adapter, replica)
         ]

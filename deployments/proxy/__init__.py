@@ -1,9 +1,9 @@
-"""What runs inside Ray Serve's HTTP proxy.
+"""Middlewares that run inside Ray Serve's HTTP proxy.
 
 Files:
 
-errors    What Ray Serve's HTTP proxy says of its own accord, in the shape that all our errors have
-metrics   What one of Ray Serve's proxies counts, told with what the ingress behind it answers to `GET /metrics`
-refusals  Refusing in Ray Serve's own HTTP proxy what the ingress has just refused, so that refusals take little from
-          answers
+errors    Puts the answers that Ray Serve's HTTP proxy makes itself into the form of all our errors
+metrics   Counters of one of Ray Serve's proxies, appended to the ingress's answer to `GET /metrics`
+refusals  Load shedding in Ray Serve's own HTTP proxy: it repeats the ingress's refusals (429) to requests of the same
+          kind
 """

@@ -1,4 +1,4 @@
-"""What Ray Serve's HTTP proxy says of its own accord, in the shape that all our errors have.
+"""Puts the answers that Ray Serve's HTTP proxy makes itself into the form of all our errors.
 
 The proxy answers for itself where there is no application yet, where the ingress is lost, full or silent, and where it
 cannot read a header; then with plain text, or with nothing, which its server makes a plain 500. Where the ingress is
@@ -24,7 +24,7 @@ from deployments.shared.request_id import REQUEST_ID, cleaned_id
 logger = logging.getLogger(__name__)
 
 SERVES_OWN = "/-/"
-"""Ray Serve's own endpoints, for those who operate it."""
+"""Path prefix of Ray Serve's own endpoints, for operators."""
 TRACE_CONTEXT = "traceparent"
 
 
@@ -65,7 +65,7 @@ _LOST = NotReady("the part of the server that took this request was lost; send i
 
 
 class _Answer:
-    """What goes out for one request, until it is known whose answer it is."""
+    """The answer to one request, held back until it is known whether the application or the proxy made it."""
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive = receive
@@ -79,17 +79,17 @@ class _Answer:
 
     @property
     def is_cut_off(self) -> bool:
-        """Whether a stream of events has begun, and not ended as ours do, though somebody still reads it."""
+        """Whether a stream of events was cut off: begun, without our last event, and its client still there."""
         return self._is_stream and not self._is_left and not (self._is_complete and self._tail == DONE)
 
     async def receive(self) -> Message:
-        """What the client sends; whether it has left is remembered."""
+        """The client's next message; notes whether it has left."""
         message = await self._receive()
         self._is_left = self._is_left or message["type"] == "http.disconnect"
         return message
 
     async def send(self, message: Message) -> None:
-        """Pass on what the application says; of what the proxy says, only remember that it did."""
+        """Pass on the application's messages; of the proxy's own answer, only note that there was one."""
         if self.trouble is not None:
             return
         if message["type"] == "http.response.start" and not self.has_begun:
@@ -99,11 +99,11 @@ class _Answer:
         self.has_begun = True
         self._note(message)
         if self.is_cut_off and self._is_complete:
-            return  # `end_stream` says so, and ends it
+            return  # `end_stream` ends it with an error event
         await self._send(message)
 
     async def end_stream(self, error: AdaptrixError) -> None:
-        """Give a stream that was cut off the end that our streams have."""
+        """Send the last events of a stream that was cut off: the error, and our usual end."""
         body = events([error_document(error)]) + DONE
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
@@ -117,20 +117,20 @@ class _Answer:
 
 
 def _own_trouble(status: int, headers: Headers) -> AdaptrixError | None:
-    """What a proxy means by an answer of its own; None where the answer is the application's."""
+    """The error behind an answer of the proxy's own; None where the answer is the application's."""
     if status < 400 or headers.get("content-type", "").startswith("application/json"):
         return None
     if status in (408, 504):
         return RequestTimeout("the request did not end in time; allow more time", code="deadline_exceeded")
     if status == 429:
         return Overloaded("every ingress has a full queue; send the request again in a moment")
-    if status == 404:  # ours match every path
+    if status == 404:  # the application matches every path
         return NotReady("nothing is deployed here yet; see GET /health", code="not_ready")
     return NotReady(f"no ingress could take the request (status {status}); send it again in a moment")
 
 
 def _make_readable(scope: Scope) -> None:
-    """The proxy reads some headers as UTF-8, and fails where they are not. Raises InvalidRequest."""
+    """Make headers safe for the proxy, which fails on some that are not UTF-8. Raises InvalidRequest."""
     headers = MutableHeaders(scope=scope)
     refuse_control_headers(headers)
     Deadline.of(headers)

@@ -1,4 +1,4 @@
-"""What one of Ray Serve's proxies counts, told with what the ingress behind it answers to `GET /metrics`."""
+"""Counters of one of Ray Serve's proxies, appended to the ingress's answer to `GET /metrics`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ProxyMetrics:
             self._refusals.labels(path)
 
     def refused(self, path: str) -> None:
-        """The proxy refuses a request itself."""
+        """Count a request that the proxy refuses itself."""
         self._refusals.labels(path).inc()
 
     def text(self) -> bytes:
@@ -34,7 +34,7 @@ class ProxyMetrics:
         return generate_latest(self._registry)
 
     def appending(self, send: Send) -> Send:
-        """``send`` for an answer to `GET /metrics`, which the proxy's own counts are added to."""
+        """A ``send`` that appends the proxy's own counters to an answer to `GET /metrics`."""
         start: Message = {}
         parts: list[bytes] = []
 

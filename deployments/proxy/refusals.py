@@ -1,11 +1,11 @@
-"""Refusing in Ray Serve's own HTTP proxy what the ingress has just refused, so that refusals take little from answers.
+"""Load shedding in Ray Serve's own HTTP proxy: it repeats the ingress's refusals (429) to requests of the same kind.
 
-A request costs its way through proxy and ingress about the same whether it is answered or refused, and under overload
+The way through proxy and ingress costs about the same for a refused request as for an answered one, and under overload
 most are refused. So where the ingress says for how long it would refuse requests like this one
 (`generation/overload_memory.py`), the proxy gives the same answer to the next ones itself.
 
 An ASGI middleware of Ray Serve's proxies, loaded by RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH. Where Serve's HAProxy
-forwards straight to the ingress, it is before the application there. Without refusals it parses no body.
+forwards straight to the ingress, it runs in front of the application there. Without refusals it parses no body.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from deployments.shared.model_ids import AUTO
 METRICS = "/metrics"
 PATHS = ("/v1/chat/completions", "/v1/completions")
 LONGEST_BODY = 64 << 10
-"""Bytes. A longer one is not read here, and its request goes on to the ingress."""
+"""Longest body that is read here, in bytes; a request with a longer one goes on to the ingress."""
 MOST_PARTS = 256
-"""That a body may come in, to be read here."""
+"""Most messages that such a body may come in."""
 MOST_KINDS = 256
-"""Kinds of requests that are remembered at once; nothing is remembered beyond."""
+"""Most kinds of requests whose refusal is remembered at once; further ones are not."""
 
 
 def middlewares() -> list[Middleware]:
-    """What Ray Serve's proxies put around themselves."""
+    """The middlewares that Ray Serve's proxies wrap around themselves."""
     return [Middleware(ProxyErrors), Middleware(ProxyRefusals)]
 
 
@@ -90,7 +90,7 @@ class ProxyRefusals:
 
 
 class _Refusal:
-    """An answer of the ingress, and until when requests of its kind get the same one."""
+    """A refusal of the ingress, and the time until which requests of its kind get the same one."""
 
     def __init__(self, alike_s: float, retry_after_s: float, content: bytes) -> None:
         now = time.monotonic()
@@ -107,7 +107,7 @@ class _Refusal:
 
 
 class _Noticed:
-    """What a response's messages say of other requests."""
+    """Reads from a response's messages whether it refuses requests of its kind for a while."""
 
     def __init__(self) -> None:
         self.refusal: _Refusal | None = None
@@ -123,7 +123,7 @@ class _Noticed:
 
 
 class _Body:
-    """A request's body, which may be looked at before it is passed on."""
+    """A request's body, which may be read before it is passed on."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
@@ -133,7 +133,7 @@ class _Body:
         self._is_wanted = True
 
     async def receive(self) -> Message:
-        """The next message, for whoever serves the request."""
+        """The next message, for the application."""
         if self._num_passed_on == len(self._seen):
             if not self._is_wanted or self._is_complete:
                 return await self._receive()
@@ -156,7 +156,7 @@ class _Body:
             self.forget()
 
     def forget(self) -> None:
-        """Nobody will look at it any more."""
+        """Keep no more messages: the body will not be read again."""
         self._is_wanted = False
         del self._seen[: self._num_passed_on]
         self._num_passed_on = 0
@@ -167,10 +167,10 @@ class _Body:
 
 
 def kind_of(scope: Scope, body: bytes | None) -> Hashable:
-    """What requests are told apart by: caller, endpoint, who is to answer, urgency and number of choices.
+    """The kind of a request: caller, endpoint, model, priority and number of choices. Equal kinds are refused alike.
 
-    None for one that nothing can be said about: `auto` may be answered by another adapter each time, and of several
-    prompts one may be refused because of the others.
+    None for a request that says nothing of others: `auto` may be answered by another adapter each time, and one of
+    several prompts may be refused because of the rest.
     """
     try:
         document: Any = json.loads(body or b"")

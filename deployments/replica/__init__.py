@@ -2,19 +2,19 @@
 
 Files:
 
-cpu_threads          How many CPU threads a replica computes with
+cpu_threads          The number of CPU threads that a replica computes with
 deployment           The replica deployment: one `EngineWorker`, kept in step with the store, reporting about once a
                      second
-pieces               Token events of the engine become pieces, as they go over the wire to the ingress
-prompt_encoding      Prompts become token ids: short ones at once, long ones in threads of their own, and none far
+pieces               Converts token events of the engine to pieces, the records that go to the ingress
+prompt_encoding      Encodes prompts to token ids: short ones at once, long ones in other threads, none that is far
                      beyond the context
 revocation_follower  Keeps a replica's revocation list in force and its lease renewed
 scratch_directory    A replica's own directory of unpacked packages: deleted with the replica, or by a later one if it
                      was killed
-token_pacing         How long a replica gathers a stream's tokens before it sends them on
-token_text           What clients are shown of a token: a text of its own, and its bytes
+token_pacing         The time for which a replica gathers (coalesces) a stream's tokens into one message
+token_text           The text and bytes of single tokens, as clients see them beside log-probabilities
 trace_spans          The spans of one call in a replica: pinning its adapters, and each row's way through the engine
-watchdog             Ends a replica's process once its engine is beyond help
+watchdog             Ends a replica's process once its engine hangs for good
 worker               The engine side of a replica: an engine on its own thread and the packages it holds, without Ray
 packages/            The adapter packages of one replica: fetched, verified, held, given up
 """

@@ -1,7 +1,7 @@
-"""How many CPU threads a replica computes with.
+"""The number of CPU threads that a replica computes with.
 
-Ray limits a process to the cores that it reserves. That is what to do on a node which others use too; where the cores
-beyond are nobody's, they would idle.
+Ray limits a process to the cores that it reserves. That is right on a node with other users; on a node of its own, the
+other cores would idle.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from adaptrix_core.sections import ReplicaSettings
 
 
 def num_threads(replicas: ReplicaSettings, node_cpus: float) -> int:
-    """The configured number, or all cores of the node if all replicas shared it, and never fewer than are reserved."""
+    """The configured number, else the node's cores divided by the number of replicas, but at least those reserved."""
     if replicas.threads is not None:
         return replicas.threads
     most = replicas.max_replicas or replicas.num_replicas

@@ -1,7 +1,7 @@
 """The replica deployment: one `EngineWorker`, kept in step with the store, reporting about once a second.
 
 Knows Ray and the store. The engine and everything about requests are in `worker.py`, which is imported only where a
-replica runs: the processes that merely name this class need no torch.
+replica runs: processes that only refer to this class need no torch.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ logger = logging.getLogger(__name__)
 
 REPORT_S = 1.0
 NUM_HOT = 32
-"""Adapters that a new replica has ready."""
+"""Most adapters that a new replica loads before its first request."""
 ANSWER_S = 5.0
-"""A store that says nothing for so long is taken for lost."""
+"""Seconds after which a store that does not answer counts as lost."""
 
 SWITCH_INTERVAL_S = 0.0005
-"""The engine's thread needs Python's lock for short moments, many times per step. It should not wait each time for as
-long as the event loop may keep it by default (0.005)."""
+"""Longest time, in seconds, that a thread keeps Python's lock while another waits for it (the default is 0.005). The
+engine's thread needs it for short moments, many times per step."""
 
 
 class ModelReplica:
@@ -93,7 +93,7 @@ class ModelReplica:
         spare_what_is_loaded()
 
     async def generate(self, call: GenerateCall) -> AsyncGenerator[list[Piece]]:
-        """What each engine step produced for ``call``, as it comes. Closing this aborts the request."""
+        """The pieces of each engine step for ``call``, as they come. Closing this aborts the request."""
         try:
             async with aclosing(self._worker.generate(call)) as batches:
                 async for pieces in batches:
@@ -103,29 +103,29 @@ class ModelReplica:
             raise
 
     async def check_health(self) -> None:
-        """Raises where the engine thread has ended or is stuck; Serve then replaces this replica."""
+        """Raise where the engine thread has ended or is stuck; Serve then replaces this replica."""
         self._worker.check_health()
 
     def record_routing_stats(self) -> dict[str, str]:
-        """What the controller polls for the routers, where it cannot be pushed."""
+        """Residency for the routers, polled by Serve's controller: the part that cannot be pushed."""
         return self._publisher.polled()
 
     async def record_autoscaling_stats(self) -> dict[str, float]:
-        """What the autoscaling policy goes by."""
+        """The number that the autoscaling policy decides by: the backlog of tokens."""
         return {BACKLOG: float(await self._worker.backlog_tokens())}
 
     async def _prefetch(self) -> None:
-        """Have the adapters ready that were used most lately, before the first request comes."""
+        """Load the adapters that were used most lately, before the first request comes."""
         try:
             await self._worker.holdings.warm(await self._follower.store.hot.remote(NUM_HOT))
-            await self._report()  # where they are now
+            await self._report()  # their residency now
         except RayError as error:
             logger.warning("the adapter store does not say which adapters are hot: %s", error)
 
     def __del__(self) -> None:
         if hasattr(self, "_watchdog"):
             self._watchdog.stop()
-        if hasattr(self, "_worker"):  # not where __init__ failed before it
+        if hasattr(self, "_worker"):  # missing where __init__ failed earlier
             self._worker.stop()
 
     async def _on_revocations(self) -> None:
@@ -139,7 +139,7 @@ class ModelReplica:
         return files
 
     async def _on_catalogue(self, catalogue: Catalogue) -> None:
-        await self._revocations.refresh()  # first: it decides which of the catalogue's packages are fetched
+        await self._revocations.refresh()  # first: it decides which packages of the catalogue are fetched
         await self._worker.holdings.sync(catalogue)
         self._synced = catalogue.version
         await self._report()
@@ -150,7 +150,7 @@ class ModelReplica:
             files = await reference
         except RayTaskError as error:
             raise as_core_error(error) from error
-        # Copied out of shared memory: what is verified is what is used, whatever happens to the store.
+        # Copied out of shared memory, so that the verified bytes are the bytes used, whatever happens to the store.
         return {name: content.tobytes() for name, content in files.items()}
 
     async def _report(self) -> None:

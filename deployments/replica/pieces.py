@@ -1,4 +1,4 @@
-"""Token events of the engine become pieces, as they go over the wire to the ingress."""
+"""Converts token events of the engine to pieces, the records that go to the ingress."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class PieceWriter:
         self._texts = texts
 
     def of(self, events: Iterable[TokenEvent], prompt_token_ids: tuple[int, ...]) -> list[Piece]:
-        """One piece for each event, at least one; the first one says how the prompt was read, where that is given."""
+        """One piece for each event, at least one; the first one carries ``prompt_token_ids``, if any are given."""
         first, *rest = [self._piece(event) for event in events]
         return [first._replace(prompt_token_ids=prompt_token_ids), *rest] if prompt_token_ids else [first, *rest]
 
@@ -42,7 +42,7 @@ class PieceWriter:
 
 
 def row_times(timings: Timings) -> RowTimes:
-    """The phases of a row, for other processes."""
+    """The phases of a row, as a record for other processes."""
     begun = timings.first_token_s > 0
     return RowTimes(
         queued_s=timings.queued_s,

@@ -1,6 +1,6 @@
-"""Prompts become token ids: short ones at once, long ones in threads of their own, and none far beyond the context.
+"""Encodes prompts to token ids: short ones at once, long ones in other threads, none that is far beyond the context.
 
-What a text costs to encode is its caller's choice, so one tenant's long texts wait for one another and not for others'.
+The cost of a text is its caller's choice, so one tenant's long texts wait for one another and not for other tenants'.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ Prompt = str | tuple[int, ...] | tuple[Mapping[str, str], ...]
 """Raw text, token ids, or chat messages ``{"role", "content"}``."""
 
 QUICK_CHARACTERS = 1000
-"""Text up to here is encoded where it is, in some tenths of a millisecond; longer text must not hold up the streams."""
+"""Longest text, in characters, that is encoded in the event loop, in some tenths of a millisecond; a longer one would
+delay the streams there."""
 PROBE_CHARACTERS = 8
-"""Characters by token of the context in the beginning of a long text that is encoded first. Most texts have 3 to 5."""
+"""Length of the beginning of a long text that is encoded first, in characters per token of the context. Most texts have
+3 to 5 characters per token, so one whose beginning fills the context is too long."""
 TEXTS_WAITING = 256
-"""Long texts of one tenant that may wait to be encoded."""
+"""Long texts of one tenant that may wait to be encoded; further ones are refused."""
 TEMPLATE_CHARACTERS = 40
-"""Characters that a chat template adds around each message, about."""
+"""Estimated characters that a chat template adds around each message."""
 
 
 class PromptEncoder:
@@ -48,7 +50,7 @@ class PromptEncoder:
         return token_ids
 
     def _encoded_if_it_may_fit(self, prompt: Prompt) -> tuple[int, ...]:
-        """What is far too long is refused by its beginning, in a part of the time."""
+        """Token ids. Of a text that is far too long only the beginning is encoded, and the text is refused by it."""
         limit = self._engine.max_row_tokens
         length = PROBE_CHARACTERS * limit
         for text in texts_of(prompt):
@@ -62,14 +64,14 @@ class PromptEncoder:
 
 
 def num_characters(prompt: Prompt) -> int:
-    """Characters of text to encode, about `TEMPLATE_CHARACTERS` of them around each message; token ids have none."""
+    """Characters of text to encode, `TEMPLATE_CHARACTERS` of them around each message; 0 for token ids."""
     if isinstance(prompt, str):
         return len(prompt)
     return sum(len(text) + TEMPLATE_CHARACTERS for text in texts_of(prompt))
 
 
 def texts_of(prompt: Prompt) -> list[str]:
-    """The texts of a prompt; token ids have none."""
+    """The texts of a prompt; none for token ids."""
     if isinstance(prompt, str):
         return [prompt]
     return [part["content"] for part in prompt if not isinstance(part, int)]

@@ -1,7 +1,7 @@
 """Keeps a replica's revocation list in force and its lease renewed.
 
-Asks the store and waits there for news, so a revocation arrives at once; asks again well before the lease ends. While
-the store does not answer, the list in the shared directory counts: it is signed and numbered all the same.
+Long-polls the store, so a revocation arrives at once, and asks again well before the lease ends. While the store does
+not answer, the list in the shared directory counts, which is signed and numbered too.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LONGEST_WAIT_S = 20.0
 RETRY_S = 0.5
 
 Ask = Callable[[int, float], Awaitable[SignedList | None]]
-"""(number known, seconds to wait for another one) -> the list, None where none was ever published."""
+"""(number of the known list, seconds to wait for another one) -> the list; None if none was ever published."""
 
 
 class RevocationFollower:
@@ -32,7 +32,7 @@ class RevocationFollower:
         ask_directory: Callable[[], SignedList | None],
         on_change: Callable[[], Awaitable[None]],
     ) -> None:
-        """ask_directory: the list in the shared directory; raises OSError where that cannot be reached.
+        """ask_directory: reads the list in the shared directory; raises OSError where that cannot be reached.
 
         on_change: called after another list came into force.
         """
@@ -44,7 +44,7 @@ class RevocationFollower:
         self._wait_s = min(LONGEST_WAIT_S, lease.max_age_s / 4)
 
     async def start(self) -> None:
-        """Confirm the list once, if anybody can, and follow it from now on."""
+        """Confirm the list once, if store or directory can, and follow it from now on."""
         await self.refresh()
         self._task = asyncio.create_task(self._follow())
 
@@ -63,12 +63,12 @@ class RevocationFollower:
                 await asyncio.sleep(RETRY_S)
 
     async def _renew(self, wait_s: float) -> bool:
-        """Ask the store, or the shared directory in its place; whether the store had an answer that counts."""
+        """Ask the store, else the shared directory. Returns whether the store gave a valid answer."""
         asked_at = self._lease.now()
         try:
             await self._take(await self._ask(self._lease.list.number, wait_s), asked_at)
             return True
-        except Exception as error:  # a store may be lost, or say anything: none of it may end the following
+        except Exception as error:  # a store may be lost or answer anything: no error may end the following
             logger.warning("the adapter store confirms no revocation list: %s", error)
         asked_at = self._lease.now()
         try:

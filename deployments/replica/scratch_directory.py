@@ -1,6 +1,6 @@
 """A replica's own directory of unpacked packages: deleted with the replica, or by a later one if it was killed.
 
-An advisory lock on a file inside says that the owner lives; the system drops it however the process ends.
+An advisory lock on a file inside shows that the owner lives; the system releases it however the process ends.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ class ScratchDirectory:
         parent = parent or Path(tempfile.gettempdir())
         sweep(parent)
         self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-        # Locked before it gets the name that `sweep` looks for, so that no other replica takes it for abandoned.
+        # Locked before it gets the name that `sweep` looks for, so that no other replica mistakes it for abandoned.
         unnamed = self.path / "lock.new"
         self._lock: int | None = os.open(unnamed, os.O_CREAT | os.O_WRONLY, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         unnamed.rename(self.path / _LOCK)
 
     def delete(self) -> None:
-        """Delete the directory with all that it holds (idempotent)."""
+        """Delete the directory and its contents (idempotent)."""
         if self._lock is not None:
             shutil.rmtree(self.path, ignore_errors=True)
             os.close(self._lock)

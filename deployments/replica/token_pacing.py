@@ -1,8 +1,8 @@
-"""How long a replica gathers a stream's tokens before it sends them on.
+"""The time for which a replica gathers (coalesces) a stream's tokens into one message.
 
-A message costs ingress and proxy about the same whatever is in it. So all streams of a replica share a number of
-messages per second, and sending does not take from computing what it needs. They are sent at common ticks: many at a
-time cost less than as many one by one, each of which would interrupt what computes.
+A message costs ingress and proxy about the same, whatever its length. So all streams of a replica share a budget of
+messages per second, which keeps sending from taking the processor time of computing. They send at common ticks:
+messages sent together cost less than as many apart, each of which would interrupt the computation.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 LONGEST_S = 0.5
-"""Still looks like a stream to its reader."""
+"""Longest time between two messages of a stream, in seconds: it still looks like a stream to its reader."""
 SHORTEST_S = LONGEST_S / 16
-"""Nobody sees it."""
+"""Shortest time between two messages, in seconds: too short for a reader to notice."""
 UNREAD_S = 1.0
-"""For answers that nobody reads before they are whole: what was sent is not lost with this replica."""
+"""Time between two messages of an answer that its client gets whole, in seconds. Tokens that were sent are not lost
+with this replica."""
 TIMER_S = 0.002
-"""How much too early a timer may go off: event loops count whole milliseconds. What is sent right before a tick is sent
-at the next one, not at this one again."""
+"""Tolerance for timers that fire early, in seconds, as event loops count whole milliseconds. A message sent this
+shortly before a tick counts as sent at it, so the next one waits for the tick after."""
 
 
 class TokenPacing:
@@ -33,7 +34,7 @@ class TokenPacing:
 
     @contextmanager
     def stream(self, is_read: bool) -> Iterator[Callable[[], float]]:
-        """One more stream, for the time of the context: what tells the seconds until its next message may go."""
+        """One more stream while the context lasts; yields a function: seconds until its next message is due."""
         if not is_read:
             yield lambda: self._until_tick_s(UNREAD_S)
             return
@@ -45,8 +46,8 @@ class TokenPacing:
 
     @property
     def _interval_s(self) -> float:
-        """Between two messages of a stream: the longest halved some times, so that ticks stay common ones while
-        streams come and go."""
+        """Seconds between two messages of a stream: `LONGEST_S` halved some times, so that all intervals share ticks
+        while streams come and go."""
         wanted, interval_s = max(SHORTEST_S, self._num_streams / self._messages_per_s), LONGEST_S
         while interval_s / 2 >= wanted:
             interval_s /= 2

@@ -1,4 +1,4 @@
-"""What clients are shown of a token: a text of its own, and its bytes."""
+"""The text and bytes of single tokens, as clients see them beside log-probabilities."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 from deployments.shared.wire import Likely, numbered_token
 
-if TYPE_CHECKING:  # loads torch, and only replicas need it
+if TYPE_CHECKING:  # loads torch, which only replicas need
     from adaptrix_core.engine.rows.token_bytes import TokenBytes
 
 NEVER = -9999.0
-"""In place of minus infinity, which JSON has not; OpenAI's API does the same."""
+"""Log-probability that stands for minus infinity, which JSON lacks; OpenAI's API does the same."""
 
 
 class TokenTexts:
     """Names the tokens of one base model."""
 
     def __init__(self, tokenizer: Any, token_bytes: TokenBytes | None) -> None:
-        """Both None for a base without a tokenizer, whose tokens are numbers."""
+        """Both None for a base without a tokenizer; its tokens are shown as numbers."""
         self._tokenizer = tokenizer
         self._bytes = token_bytes
 
     def likely(self, token_id: int, logprob: float) -> Likely:
-        """A token that was chosen, or could have been, as clients are told of it."""
+        """A token that was chosen, or could have been, with its text and bytes."""
         logprob = max(logprob, NEVER)
         if self._bytes is None:
             return Likely(numbered_token(token_id), token_id, logprob)
@@ -33,7 +33,7 @@ class TokenTexts:
 
 
 def shown(data: bytes) -> str:
-    """The text of these bytes; where they are a part of a character, the bytes, as OpenAI writes them."""
+    """The text of these bytes; for a part of a character the bytes themselves, written as OpenAI does."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:

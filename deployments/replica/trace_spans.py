@@ -1,6 +1,6 @@
 """The spans of one call in a replica: pinning its adapters, and each row's way through the engine.
 
-The engine measures a row and tells at its end, so the spans of its phases are made then, all at once.
+The engine reports a row's times at its end, so the spans of its phases are made then, all at once.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from deployments.shared.wire import GenerateCall
 
 
 class CallSpans:
-    """Made when the call arrives."""
+    """The spans of one call; made when it arrives."""
 
     def __init__(self, tracing: Tracing, call: GenerateCall) -> None:
         self._tracer = tracing.tracer
@@ -26,11 +26,11 @@ class CallSpans:
         self._context = child_of(self._span)
 
     def begin(self, name: str) -> Span:
-        """Something that the replica does for the call; whoever begins it ends it."""
+        """A span for one piece of the replica's work; the caller ends it."""
         return self._tracer.start_span(name, self._context)
 
     def rows_ended(self, events: Iterable[TokenEvent]) -> None:
-        """These events have come; some may be the last ones of their rows."""
+        """Make the spans of the rows that end with one of ``events``."""
         for event in events:
             if event.timings is not None:
                 self._row_ended(event, event.timings)
@@ -55,7 +55,7 @@ class CallSpans:
         row.end(nanoseconds(end))
 
     def end(self, error: BaseException | None) -> None:
-        """The call is over; ``error`` where it did not get to its end: failed, or given up by its caller."""
+        """End the call's span. error: why the call did not reach its end (failed, or closed by its caller), or None."""
         if isinstance(error, Exception):
             self._span.set_status(StatusCode.ERROR, type(error).__name__)
         elif error is not None:
@@ -64,7 +64,7 @@ class CallSpans:
 
 
 def _phases(timings: Timings) -> list[tuple[str, float, float]]:
-    """Name, begin and end of what a row went through, in seconds since its arrival."""
+    """(name, begin, end) of a row's phases, in seconds since its arrival."""
     loading = timings.queued_s - timings.load_s
     phases = [("queue", 0.0, loading)]
     if timings.load_s:

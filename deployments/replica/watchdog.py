@@ -1,10 +1,9 @@
-"""Ends a replica's process once its engine is beyond help. The one place where a process of ours ends itself.
+"""Ends a replica's process once its engine hangs for good. The one place where a process of ours ends itself.
 
-A thread that hangs cannot be stopped, and waiting for it would keep the clients of its requests waiting, and its GPU
-from the replica that takes its place. When the process is gone, its callers learn it at once, and Ray Serve starts
-another one. Before, its callers are told whether their request was in the step that hangs
-(`generation/continue_elsewhere.py`). A process that hangs as a whole is ended by Ray Serve, whose health checks it
-does not answer.
+A thread that hangs cannot be stopped; waiting for it would keep its clients waiting, and its GPU from the replica that
+replaces it. When the process is gone, its callers notice at once, and Ray Serve starts another one. Before it ends, its
+callers get an error that says whether their request was in the step that hangs (`generation/continue_elsewhere.py`). A
+process that hangs as a whole is ended by Ray Serve, whose health checks it does not answer.
 """
 
 from __future__ import annotations
@@ -19,23 +18,24 @@ from adaptrix_core.errors import EngineStopped
 logger = logging.getLogger(__name__)
 
 LOOK_S = 0.5
+"""Seconds between two looks."""
 LOOKS = 3
-"""So many in a row must agree: a process that slept is not one that hangs, and last words need a moment."""
+"""Looks in a row that must find the engine stuck: one alone may follow a sleep of the whole machine."""
 EXIT_CODE = 70
-"""``EX_SOFTWARE`` of sysexits.h."""
+"""Exit status of the ended process: ``EX_SOFTWARE`` of sysexits.h."""
 LAST_WORDS_S = 2.0
-"""So long at most until the callers have been told."""
+"""Longest wait, in seconds, until all callers have got their error."""
 
 
 class Watchdog:
-    """Looks again and again whether the engine is well, in a thread of its own."""
+    """Polls the engine's health, in a thread of its own."""
 
     def __init__(
         self, check_health: Callable[[], None], give_up: Callable[[str], threading.Event], look_s: float = LOOK_S
     ) -> None:
         """check_health: raises EngineStopped where the engine is not well.
 
-        give_up: tells every caller why its request ends; the event is set when all have been told.
+        give_up: ends every call with an error of this message; the event is set when all callers have theirs.
         """
         self._check_health = check_health
         self._give_up = give_up
@@ -44,11 +44,11 @@ class Watchdog:
         self._thread = threading.Thread(target=self._run, name="adaptrix-watchdog", daemon=True)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start polling."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Look no more; call it before the engine is stopped on purpose."""
+        """Stop polling; to be called before the engine is stopped on purpose."""
         self._stopping.set()
 
     def _run(self) -> None:

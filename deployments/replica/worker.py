@@ -43,7 +43,7 @@ class EngineWorker:
     """Serves `GenerateCall`s. Everything but the engine's own thread runs in one event loop."""
 
     def __init__(self, settings: Settings, fetch: Fetch, tracing: Tracing, threads: int | None = None) -> None:
-        """Load the base model and start the engine, on so many CPU threads; takes seconds."""
+        """Load the base model and start the engine; takes seconds. threads: CPU threads to compute with."""
         if threads is not None:
             torch.set_num_threads(threads)
         self._tracing = tracing
@@ -84,7 +84,7 @@ class EngineWorker:
         self._scratch.delete()
 
     async def generate(self, call: GenerateCall) -> AsyncGenerator[list[Piece]]:
-        """What the engine produced for ``call``, at this replica's pace. Closing this aborts the request.
+        """The pieces of ``call``, at this replica's pace (`token_pacing.py`). Closing this aborts the request.
 
         Raises the core's errors before the first piece, and AdapterRejected (adapter_revoked) at any time.
         """
@@ -102,14 +102,14 @@ class EngineWorker:
                     mailbox = Mailbox(until_next_s)
                     pinned.ended.add_done_callback(partial(_told, mailbox))
                     async with self._loop.running(request, mailbox):
-                        told = token_ids  # with the first piece
+                        told = token_ids  # goes out with the first piece
                         async for events in mailbox:
                             spans.rows_ended(events)
                             yield self._pieces.of(events, told)
                             told = ()
 
     def give_up(self, message: str) -> threading.Event:
-        """Tell every caller that the engine hangs, from any thread; the event is set when nobody is left to tell."""
+        """End every call with EngineHung, from any thread; the event is set when all callers have it."""
         self._is_told.clear()
         self._loop.give_up(message)
         if not self._open_calls:
@@ -117,7 +117,7 @@ class EngineWorker:
         return self._is_told
 
     def check_health(self) -> None:
-        """Raise EngineStopped where the engine thread has ended, or does not get on."""
+        """Raise EngineStopped where the engine thread has ended, or makes no progress."""
         if not self._loop.is_alive:
             raise EngineStopped("the engine thread has ended; the replica is replaced")
         if self._loop.heartbeat.is_stuck:
@@ -129,7 +129,7 @@ class EngineWorker:
         return await self._loop.call(lambda engine: engine.scheduler.backlog_tokens)
 
     async def report(self, replica_id: str, catalogue_version: str) -> Report:
-        """What this worker says about itself. Raises EngineStopped."""
+        """This worker's report to the store: what it holds, refuses and has counted. Raises EngineStopped."""
         held, refused = self.holdings.report()
         stats = await self._loop.call(Engine.stats)
         return Report(
@@ -151,13 +151,13 @@ class EngineWorker:
 
     @contextmanager
     def _open(self, call: GenerateCall) -> Iterator[CallSpans]:
-        """One more call, while the context lasts; its spans."""
+        """Count one more open call while the context lasts; yields its spans."""
         spans = CallSpans(self._tracing, call)
         failure: BaseException | None = None
         self._open_calls += 1
         try:
             yield spans
-        except BaseException as error:  # leaving early too: it is told, not handled
+        except BaseException as error:  # a caller that leaves early too: noted here, handled elsewhere
             failure = error
             raise
         finally:
@@ -169,7 +169,7 @@ class EngineWorker:
     def _request(
         self, call: GenerateCall, token_ids: tuple[int, ...], params: SamplingParams, pinned: Pinned, spent_s: float
     ) -> GenerationRequest:
-        """The call as the engine takes it. spent_s: what encoding and reading adapters have taken of its time."""
+        """The call as the engine's request. spent_s: seconds of its timeout that encoding and pinning have taken."""
         return GenerationRequest(
             call.request_id,
             token_ids,
@@ -183,14 +183,14 @@ class EngineWorker:
         )
 
     def _max_adapters(self, stats: Mapping[str, Any]) -> int:
-        """How many adapters, as large as the largest one on the device, can be there at once; at most one per row."""
+        """Adapters, as large as the largest one on the device, that fit there at once; at most one per row."""
         memory, rows = stats["adapters"], self._engine.options.max_rows
         largest = max((adapter["device_bytes"] for adapter in memory["adapters"].values()), default=0)
         return min(rows, memory["device"]["budget_bytes"] // largest) if largest else rows
 
 
 def _told(mailbox: Mailbox, ended: asyncio.Future[None]) -> None:
-    """Whoever reads from ``mailbox`` learns why its request was ended, if it was."""
+    """Raise the error with which a request was ended, if any, at the reader of ``mailbox``."""
     if not ended.cancelled() and (error := ended.exception()) is not None:
         mailbox.fail(error)
 
@@ -204,7 +204,7 @@ def sampling_arguments(call: GenerateCall) -> dict[str, Any]:
 def adapter_numbers(
     stats: Mapping[str, Any], held: Mapping[BundleDigest, Holding]
 ) -> dict[BundleDigest, AdapterNumbers]:
-    """The engine's numbers by bundle; bundles of equal weights are counted as one of them."""
+    """The engine's numbers by bundle; of bundles with equal weights, one has the counts of all."""
     bundles = {holding.weights_digest: bundle for bundle, holding in held.items()}
     rows, counts = stats["adapter_rows"], stats["adapter_counts"]
     numbers = {}

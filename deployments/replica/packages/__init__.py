@@ -2,14 +2,12 @@
 
 Files:
 
-circuit_breakers  Circuit breakers, one per bundle: what keeps failing is left alone for a while, and said to be
-                  unavailable at once
-holdings          What a replica holds: bundles fetched from the store, verified here, and handed to the engine's
+circuit_breakers  Circuit breakers, one per bundle: a bundle that keeps failing is refused at once, and tried again
+                  after a backoff
+holdings          The bundles that a replica holds: fetched from the store, verified here, and handed to the engine's
                   loader
-offers            What this replica found of the bundles that staged entries offer
-source            Where a replica gets bundles: from the store, and from the shared directory where the store cannot
-                  deliver
-tasks             Bundles on their way into a replica: each in a task of its own, so that one that is slow or fails
-                  delays no other
-users             Which running requests use which bundle, so that a revocation reaches them
+offers            This replica's verdicts on the bundles of staged entries (offers)
+source            Fetches bundles from the store, or from the shared directory where the store cannot deliver
+tasks             Loads each bundle in a task of its own, so that a slow or failing one delays no other
+users             The running requests of each bundle, so that a revocation reaches them
 """

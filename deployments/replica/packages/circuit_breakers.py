@@ -1,8 +1,8 @@
-"""Circuit breakers, one per bundle: what keeps failing is left alone for a while, and said to be unavailable at once.
+"""Circuit breakers, one per bundle: a bundle that keeps failing is refused at once, and tried again after a backoff.
 
-Closed until `FAILURES_TO_OPEN` failures in a row; then open for a time that doubles with every further one. When it is
-over, one more try is made by whoever brings bundles (`tasks.py`); requests are refused until that succeeds. Knows
-time and counts, nothing of loading.
+Closed until `FAILURES_TO_OPEN` failures in a row; then open for a time that doubles with every further one (exponential
+backoff). After it, `tasks.py` makes one more try; requests are refused until a try succeeds. Knows time and counts,
+nothing of loading.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ from adaptrix_core.digests import BundleDigest
 from adaptrix_core.errors import AdapterUnavailable, AdaptrixError
 
 FAILURES_TO_OPEN = 3
+"""Failures in a row that open a circuit."""
 PAUSE_S = 0.5
-"""Between two tries while the circuit is closed."""
+"""Seconds between two tries while the circuit is closed."""
 OPEN_S = 5.0
+"""Seconds that a circuit is open after the failure that opened it."""
 MAX_OPEN_S = 300.0
+"""Longest backoff, in seconds."""
 
 
 @dataclass
@@ -47,7 +50,7 @@ class CircuitBreakers:
         circuit.retry_at = self._clock() + self._pause_s(circuit.failures)
 
     def forget(self, bundle: BundleDigest) -> None:
-        """Close the circuit: a try has succeeded, or nobody wants the bundle any more."""
+        """Close the circuit: a try has succeeded, or the bundle is not wanted any more."""
         self._circuits.pop(bundle, None)
 
     def has_failed(self, bundle: BundleDigest) -> bool:
@@ -55,7 +58,7 @@ class CircuitBreakers:
         return bundle in self._circuits
 
     def is_open(self, bundle: BundleDigest) -> bool:
-        """Whether requests are refused without a look."""
+        """Whether requests are refused at once."""
         return bundle in self._circuits and self._circuits[bundle].failures >= FAILURES_TO_OPEN
 
     def retry_in_s(self, bundle: BundleDigest) -> float:
@@ -69,7 +72,7 @@ class CircuitBreakers:
             raise self.unavailable(bundle)
 
     def unavailable(self, bundle: BundleDigest) -> AdapterUnavailable:
-        """Why, and when it is tried again."""
+        """The error for a bundle with an open circuit: the cause, and the time of the next try."""
         circuit = self._circuits[bundle]
         seconds = self.retry_in_s(bundle)
         return AdapterUnavailable(
@@ -79,7 +82,7 @@ class CircuitBreakers:
         )
 
     def cause(self, bundle: BundleDigest) -> str:
-        """Code of the error that it failed with last."""
+        """Code of the error that a bundle failed with last."""
         return self._circuits[bundle].code
 
     def open_circuits(self) -> list[BundleDigest]:

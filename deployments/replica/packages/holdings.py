@@ -1,10 +1,10 @@
-"""What a replica holds: bundles fetched from the store, verified here, and handed to the engine's loader.
+"""The bundles that a replica holds: fetched from the store, verified here, and handed to the engine's loader.
 
 The store is not trusted. Bytes are copied into a scratch directory, checked there against the bundle digest, the trust
-policy and the base model, and only then mapped. Held by bundle, as one package may come with several signatures or with
-none, and each is judged for itself. A bundle that was refused is not tried again until the catalogue offers it anew;
-one that could not be brought is (`tasks.py`). What is revoked is refused whatever the catalogue says, and the
-requests that run on it end. Knows no HTTP.
+policy and the base model, and only then mapped. Adapters are held by bundle: one package may come with several
+signatures or with none, and each bundle is judged for itself. A bundle that was refused is not tried again until the
+catalogue offers it anew; one that could not be loaded is (`tasks.py`). Revoked packages are refused whatever the
+catalogue says, and the requests that run on them end. Knows no HTTP.
 """
 
 from __future__ import annotations
@@ -38,28 +38,29 @@ logger = logging.getLogger(__name__)
 
 DRAIN_POLL_S = 0.05
 PATIENCE_S = 5.0
-"""So long a new catalogue waits for what it lists; the rest arrives while the replica serves."""
+"""Longest time, in seconds, that syncing with a new catalogue waits for its bundles; the rest arrives while the replica
+serves."""
 WARM_PATIENCE_S = 15.0
-"""So long a new replica waits for adapters that were used lately before it takes its first request."""
+"""Longest time, in seconds, that a new replica waits for recently used adapters before its first request."""
 NOT_ITS_FAULT = ("wrong_package",)
-"""Codes of refusals that say nothing about the bundle itself: other bytes came than were asked for."""
+"""Codes of refusals that are not the bundle's fault: other bytes came than were asked for."""
 
 Fetch = Callable[[BundleDigest], Awaitable[Mapping[str, bytes]]]
-"""A bundle's files, from the store."""
+"""Reads a bundle's files from the store."""
 
 Forget = Callable[[WeightsDigest], Awaitable[object]]
-"""Lets no request take over what was computed under these weights."""
+"""Makes keys and values that were computed under these weights unfindable for later requests."""
 
 
 @dataclass(frozen=True)
 class Pinned:
-    """What one request computes under."""
+    """The mixes that one request computes under, and its adapters' sampling defaults."""
 
     mixes: tuple[Mix, ...]
     asked: SamplingDefaults | None
-    """What its adapters ask to be sampled by, as their verified metadata say."""
+    """The sampling defaults of its adapters, from their verified metadata."""
     ended: asyncio.Future[None]
-    """Gets an AdapterRejected (adapter_revoked) where the request must not go on."""
+    """Gets an AdapterRejected (adapter_revoked) as soon as the request must end."""
 
 
 class Holdings:
@@ -85,24 +86,24 @@ class Holdings:
         self._held: dict[BundleDigest, Adapter] = {}
         self._refused: dict[BundleDigest, Refusal] = {}
         self._tried: set[str] = set()
-        """Revisions of entries whose bundle was refused."""
+        """Revisions of the entries whose bundle was refused."""
         self._draining: dict[BundleDigest, asyncio.Task[None]] = {}
         self._breakers = CircuitBreakers()
         self._tasks = PackageTasks(self._bring, self._breakers, try_limit_s)
         self._offers = Offers(self._verify_again)
         self._loading: dict[BundleDigest, asyncio.Future[Adapter]] = {}
-        """Loads under way, those included that their try did not wait for to the end."""
+        """Loads under way, also those whose try has already timed out."""
         self._wanted: dict[BundleDigest, list[Entry]] = {}
-        """The entries of each bundle that is to be held."""
+        """The catalogue's entries of each bundle that is to be held."""
         self._revisions: set[str] = set()
-        """Those of the catalogue that was last synced."""
+        """Revisions of all entries of the last synced catalogue."""
         self._packages: dict[BundleDigest, PackageDigest] = {}
-        """The package in each bundle of that catalogue."""
+        """The package in each bundle of the last synced catalogue."""
 
     async def sync(self, catalogue: Catalogue) -> None:
-        """Hold what the catalogue lists, and let go of the rest once no request uses it.
+        """Hold the catalogue's bundles, and drop all others once no request uses them.
 
-        Bundles that are no good are noted as refused. Returns when each was tried; those that take long come later.
+        Bundles that fail a check are noted as refused. Returns when each was tried once, or after `PATIENCE_S`.
         """
         self._packages = {entry.bundle_digest: entry.package_digest for entry in catalogue.entries}
         wanted: dict[BundleDigest, list[Entry]] = {}
@@ -156,9 +157,9 @@ class Holdings:
                     self._loader.unpin(digest)
 
     async def warm(self, bundles: Sequence[BundleDigest]) -> None:
-        """Bring bundles to the device as far as there is room, the first of them last, so that it stays.
+        """Load bundles onto the device as far as there is room, the first of them last, so that it stays.
 
-        Those that are on their way are waited for, for a while.
+        Waits for those under way, at most `WARM_PATIENCE_S`.
         """
         await self._tasks.tried(bundles, WARM_PATIENCE_S)
         for bundle in reversed([bundle for bundle in bundles if bundle in self._held]):
@@ -172,7 +173,7 @@ class Holdings:
         return {bundle: self._loader.residency(bundle) for bundle in self._held}
 
     def report(self) -> tuple[dict[BundleDigest, Holding], dict[BundleDigest, Refusal]]:
-        """What is held and what was refused, by bundle."""
+        """(held, refused), by bundle."""
         held = {
             bundle: Holding(
                 adapter.weights_digest,
@@ -192,7 +193,7 @@ class Holdings:
         return held, refused
 
     def verdicts(self) -> Mapping[str, Verdict]:
-        """What was found of each staged entry, by revision; nothing yet of those that are missing."""
+        """The verdict on each staged entry, by revision; those that have none yet are left out."""
         return self._offers.verdicts(self._objection)
 
     def _objection(self, entry: Entry) -> Refusal | None:
@@ -217,7 +218,7 @@ class Holdings:
         return entry.revision not in self._tried
 
     async def _pin(self, bundle: BundleDigest) -> WeightsDigest:
-        """Keep a held bundle's weights in host memory and return their digest; raises where the bundle is no good."""
+        """Pin a held bundle's weights in host memory and return their digest; raises where it cannot be used."""
         await self._tasks.landed(bundle)
         self._check_usable(bundle)
         digest = self._held[bundle].weights_digest
@@ -234,7 +235,7 @@ class Holdings:
             raise AdapterNotFound(f"this replica does not hold bundle {bundle}; it was unloaded")
 
     async def _pin_from_disk(self, bundle: BundleDigest, digest: WeightsDigest) -> None:
-        """The weights were evicted from host memory, so they are read again."""
+        """Pin weights that were evicted from host memory, by reading them again."""
         pinning = asyncio.ensure_future(in_own_thread(self._loader.pin, digest))
         try:
             await asyncio.shield(pinning)
@@ -244,7 +245,7 @@ class Holdings:
             raise
         except (AdapterNotFound, CacheFull):
             raise
-        except (AdaptrixError, OSError) as error:  # our own copy cannot be read any more
+        except (AdaptrixError, OSError) as error:  # the replica's own copy cannot be read any more
             self._breakers.failed(bundle, error)
             if self._breakers.is_open(bundle) and bundle in self._wanted:
                 self._let_go(bundle)
@@ -252,9 +253,9 @@ class Holdings:
             raise AdapterUnavailable(f"bundle {bundle} cannot be read again: {error}") from error
 
     async def _bring(self, entry: Entry) -> None:
-        """Fetch, verify and load one bundle; what is wrong with the bundle itself is kept as a refusal.
+        """Fetch, verify and load one bundle; a fault of the bundle itself is kept as a refusal.
 
-        Raises what may be better the next time.
+        Raises the errors that another try may not meet.
         """
         if (draining := self._draining.get(entry.bundle_digest)) is not None:
             await draining
@@ -276,7 +277,7 @@ class Holdings:
         self.let_go_revoked()  # it may have been revoked while it was on its way
 
     async def _loaded(self, entry: Entry) -> Adapter:
-        """What was begun before is waited for: a directory must not be written by two threads."""
+        """Load the entry's bundle, or join the load under way: two threads must not write one directory."""
         loading = self._loading.get(entry.bundle_digest)
         if loading is None:
             files = await self._fetch(entry.bundle_digest)
@@ -289,7 +290,7 @@ class Holdings:
                 self._loading.pop(entry.bundle_digest, None)
 
     def _abandon(self, bundle: BundleDigest) -> None:
-        """Undo a load that is still under way, when it ends."""
+        """Have a load that is still under way undone when it ends."""
         loading = self._loading.pop(bundle, None)
         if loading is not None:
             loading.add_done_callback(lambda done: None if done.exception() else self._discard(bundle))
@@ -307,7 +308,7 @@ class Holdings:
                 f"{snapshot.package_digest}, not {entry.bundle_digest} of {entry.package_digest}",
                 code="wrong_package",
             )
-        # The directory bears the adapter's name because messages about it do.
+        # The directory has the adapter's name because messages are named after it.
         directory = self._dir / entry.bundle_digest / entry.name
         write_directory(directory, files)
         try:
@@ -317,7 +318,7 @@ class Holdings:
             raise
 
     def _verify_again(self, entry: Entry) -> Adapter:
-        """The replica's own copy, by today's keys."""
+        """Verify the replica's own copy again, by the keys of today."""
         (directory,) = (self._dir / entry.bundle_digest).iterdir()
         return self._loader.verify(directory)
 
@@ -326,7 +327,7 @@ class Holdings:
             self._draining[bundle] = asyncio.create_task(self._drain(bundle))
 
     async def _drain(self, bundle: BundleDigest) -> None:
-        """Refuse new requests, wait until the running ones have ended, then forget the files."""
+        """Refuse new requests, wait until the running ones have ended, then delete the files."""
         digest, package = self._held[bundle].weights_digest, self._held[bundle].package_digest
         try:
             self._loader.unload(bundle)
@@ -340,7 +341,7 @@ class Holdings:
 
 
 def _is_gone(loader: DynamicLoader, weights_digest: WeightsDigest) -> bool:
-    """Whether an unloaded adapter is freed, or another bundle of equal weights keeps it."""
+    """Whether an unloaded adapter is freed, or kept by another bundle of equal weights."""
     kept = weights_digest in loader.loaded_names().values()
     return kept or weights_digest not in loader.get_memory_usage()["adapters"]
 
@@ -350,6 +351,6 @@ def _revoked(lease: RevocationLease, package: PackageDigest) -> AdapterRejected:
 
 
 def _about(error: AdaptrixError, bundle: BundleDigest) -> AdaptrixError:
-    """The same error, saying which bundle it is about (see `generation/resolve.py`)."""
+    """The same error with its bundle attached (read in `generation/resolve.py`)."""
     error.bundle = bundle  # type: ignore[attr-defined]
     return error

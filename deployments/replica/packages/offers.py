@@ -1,7 +1,7 @@
-"""What this replica found of the bundles that staged entries offer.
+"""This replica's verdicts on the bundles of staged entries (offers).
 
-Every offer is judged by today's keys, also where its very bytes are held already: a key may have been taken away since.
-Knows when an offer has to be verified, not how (`holdings.py`). One event loop.
+Every offer is verified by the keys of today, even where the same bytes are held already: a key may have been removed
+since. Knows when an offer has to be verified, not how (`holdings.py`). One event loop.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ logger = logging.getLogger(__name__)
 
 
 def signer_of(adapter: Adapter) -> Signer | None:
-    """Who signed an adapter; None where nothing was verified."""
+    """The signer of an adapter; None where nothing was verified."""
     if adapter.signer is None or adapter.signer_key is None:
         return None
     return Signer(adapter.signer_key, adapter.signer)
 
 
 class Offers:
-    """The staged entries of the catalogue, and the verdict on each that has one."""
+    """The staged entries of the catalogue, and the verdicts on them so far."""
 
     def __init__(self, verify: Callable[[Entry], Adapter]) -> None:
         """verify: reads and verifies an entry's bundle again, in any thread. Raises AdaptrixError or OSError."""
@@ -37,30 +37,30 @@ class Offers:
         self._judging: dict[str, asyncio.Task[None]] = {}
 
     def sync(self, entries: Iterable[Entry]) -> None:
-        """These are staged now; what is known of others is forgotten."""
+        """Take over the entries that are staged now; verdicts on others are dropped."""
         self._staged = {entry.revision: entry for entry in entries if entry.staged}
         self._verdicts = {key: verdict for key, verdict in self._verdicts.items() if key in self._staged}
         for revision in self._judging.keys() - self._staged.keys():
             self._judging.pop(revision).cancel()
 
     def accepted(self, entry: Entry, adapter: Adapter) -> None:
-        """This offer's bundle was just verified, and is good."""
+        """Note that this offer's bundle was just verified, and is good."""
         self._verdicts[entry.revision] = Verdict(None, signer_of(adapter))
 
     def refused(self, bundle: BundleDigest, refusal: Refusal) -> None:
-        """A bundle was just verified, and is not good, whoever offers it."""
+        """Note that a bundle was just verified and refused, for every entry that offers it."""
         for entry in self._staged.values():
             if entry.bundle_digest == bundle:
                 self._verdicts[entry.revision] = Verdict(refusal)
 
     def judge(self, is_held: Callable[[BundleDigest], bool]) -> None:
-        """Begin to verify again what is held already and still has no verdict."""
+        """Begin to verify the held bundles of offers without a verdict once more."""
         for revision, entry in self._staged.items():
             if revision not in self._verdicts and revision not in self._judging and is_held(entry.bundle_digest):
                 self._judging[revision] = asyncio.create_task(self._judge(entry))
 
     def verdicts(self, refusal_of: Callable[[Entry], Refusal | None]) -> Mapping[str, Verdict]:
-        """By revision. refusal_of: what stands against an entry whatever its bundle is like."""
+        """Verdicts by revision. refusal_of: reasons against an entry that do not depend on its bundle's contents."""
         found = {}
         for revision, entry in self._staged.items():
             refusal = refusal_of(entry)

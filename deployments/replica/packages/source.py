@@ -1,7 +1,6 @@
-"""Where a replica gets bundles: from the store, and from the shared directory where the store cannot deliver.
+"""Fetches bundles from the store, or from the shared directory where the store cannot deliver.
 
-Neither is trusted: `Holdings` verifies whatever comes. Here only the digest is looked at, to know when to try
-the other.
+Neither is trusted: `Holdings` verifies all bytes. Here only the digest is compared, to know when to try the other.
 """
 
 from __future__ import annotations
@@ -31,13 +30,13 @@ class PackageSource:
         self._ask_store = ask_store
         self._ask_directory = ask_directory
         self._reading: dict[BundleDigest, asyncio.Task[Snapshot]] = {}
-        """Reads of the shared directory; one that hangs is waited for again, not begun again."""
+        """Reads of the shared directory under way: one that hangs is joined, not started again (single-flight)."""
 
     async def fetch(self, bundle: BundleDigest) -> Files:
-        """The files of a bundle. Raises what the store raised, where the shared directory has no better answer."""
+        """The files of a bundle. Raises the store's error where the shared directory does not have them either."""
         try:
             return await self._checked(await self._ask_store(bundle), bundle)
-        except Exception as error:  # lost, or wrong in any way: the directory is asked in its place
+        except Exception as error:  # lost, or wrong in any way: the directory is asked instead
             logger.warning("the adapter store did not deliver bundle %s: %s", bundle, error)
             try:
                 snapshot = await self._read(bundle)

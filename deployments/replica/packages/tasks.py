@@ -1,6 +1,6 @@
-"""Bundles on their way into a replica: each in a task of its own, so that one that is slow or fails delays no other.
+"""Loads each bundle in a task of its own, so that a slow or failing one delays no other.
 
-A try has a time limit. What fails is tried again, soon at first, then as its circuit breaker allows. Knows when to try,
+A try has a time limit. A failed one is repeated, soon at first, then as its circuit breaker allows. Knows when to try,
 not how (`holdings.py`). One event loop.
 """
 
@@ -18,19 +18,20 @@ from deployments.shared.wire import Entry
 logger = logging.getLogger(__name__)
 
 TRY_LIMIT_S = 30.0
-"""Time for fetching, verifying and loading one bundle once."""
+"""Time limit of one try (fetching, verifying and loading a bundle), in seconds."""
 REQUEST_WAIT_S = 10.0
-"""A request for a bundle that is on its way waits so long."""
+"""Longest time, in seconds, that a request waits for a bundle that is being loaded."""
 TRIES_AT_ONCE = 8
+"""Tries that run at once."""
 
 
 class PackageTasks:
-    """The bundles that are being brought."""
+    """The bundles that are being loaded."""
 
     def __init__(
         self, bring: Callable[[Entry], Awaitable[None]], breakers: CircuitBreakers, try_limit_s: float = TRY_LIMIT_S
     ) -> None:
-        """bring: fetch, verify and load once; returns where it is settled, well or not, raises to be called again."""
+        """bring: fetches, verifies and loads once; returns if that is settled (or refused), raises to be retried."""
         self._bring = bring
         self._breakers = breakers
         self._try_limit_s = try_limit_s
@@ -39,12 +40,12 @@ class PackageTasks:
         self._changed = asyncio.Event()
 
     def start(self, entry: Entry) -> None:
-        """Begin to bring a bundle."""
+        """Begin to load a bundle."""
         self.stop(entry.bundle_digest)
         self._tasks[entry.bundle_digest] = asyncio.create_task(self._keep_trying(entry))
 
     def stop(self, bundle: BundleDigest) -> None:
-        """Nobody wants it any more."""
+        """Stop loading a bundle that is not wanted any more."""
         task = self._tasks.pop(bundle, None)
         if task is not None:
             task.cancel()
@@ -52,7 +53,7 @@ class PackageTasks:
         self._notify()
 
     def bundles(self) -> list[BundleDigest]:
-        """What is on its way."""
+        """Bundles whose loading is not settled."""
         return list(self._tasks)
 
     async def tried(self, bundles: Iterable[BundleDigest], timeout_s: float) -> None:
@@ -63,7 +64,7 @@ class PackageTasks:
         )
 
     async def landed(self, bundle: BundleDigest) -> None:
-        """Return once a bundle is settled, at once where it is not on its way. Raises AdapterUnavailable."""
+        """Return once a bundle is settled, at once where it is not being loaded. Raises AdapterUnavailable."""
         self._breakers.check(bundle)
         if bundle not in self._tasks:
             return
@@ -83,7 +84,7 @@ class PackageTasks:
             try:
                 async with self._room, asyncio.timeout(self._try_limit_s):
                     await self._bring(entry)
-            except Exception as error:  # whatever it was, it may be gone the next time
+            except Exception as error:  # any error: the next try may succeed
                 shown = self._late(error)
                 self._breakers.failed(bundle, shown)
                 logger.warning("adapter %s could not be loaded: %s", entry.identity, shown)

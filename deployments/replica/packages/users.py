@@ -1,4 +1,4 @@
-"""Which running requests use which bundle, so that a revocation reaches them."""
+"""The running requests of each bundle, so that a revocation reaches them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class PackageUsers:
 
     @contextmanager
     def of(self, bundles: Iterable[BundleDigest]) -> Iterator[asyncio.Future[None]]:
-        """A request that uses these bundles for as long as the context lasts; `end` sets its error on the future."""
+        """Register a request for these bundles while the context lasts; `end` sets its error on the future."""
         used = set(bundles)
         ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         for bundle in used:
@@ -33,7 +33,7 @@ class PackageUsers:
                     del self._running[bundle]
 
     def end(self, bundle: BundleDigest, error: AdaptrixError) -> None:
-        """Tell every running request that uses ``bundle`` that it is over."""
+        """End every running request that uses ``bundle`` with ``error``."""
         for ended in self._running.get(bundle, ()):
             if not ended.done():
                 ended.set_exception(error)
