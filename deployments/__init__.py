@@ -13,6 +13,6 @@ placement/   Placement: which replica a call goes to
 proxy/       Middlewares that run inside Ray Serve's HTTP proxy
 replica/     The deployment that generates: the base model, its engine, and the adapters that it holds
 router/      The deployment that picks adapters by meaning
-shared/      What several processes know: the records between them, the catalogue, callers, errors
+shared/      Shared by several processes: the records between them, the catalogue, callers, errors
 store/       The store of adapter packages: an actor, its disk, and how others reach it
 """

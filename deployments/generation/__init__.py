@@ -2,23 +2,23 @@
 
 Files:
 
-ask_another         Step 2 of the pipeline: a call that one replica refuses goes to another, a few times; only then
-                    its client is told
+ask_another         Step 2 of the pipeline: a call that one replica refuses goes to another, a few times, before its
+                    client gets the error
 call_stream         The pieces of one call, whichever replicas compute them: the one loop that reads a replica's
                     stream
-continue_elsewhere  Step 3 of the pipeline: what a lost replica had begun, another one goes on with, and the client
-                    sees no seam
-deadline            Step 5 of the pipeline: the deadline that a client sets with ``x-request-timeout-seconds``, as the
-                    ingress keeps it
-merge_streams       Step 4 of the pipeline: several streams of pieces become one, for a request with several prompts
+continue_elsewhere  Step 3 of the pipeline: another replica continues a call whose replica was lost, without a seam
+                    for the client
+deadline            Step 5 of the pipeline: the deadline that a client sets with ``x-request-timeout-seconds``,
+                    enforced in the ingress
+merge_streams       Step 4 of the pipeline: merges the streams of a request with several prompts into one
 model_names         What the ``model`` field and the ``adaptrix`` field of a request ask for
-overload_memory     What all replicas have just refused is refused without asking them again, until something can have
-                    changed
+overload_memory     Remembers overload: a kind of call that all replicas have just refused is refused without asking
+                    them, for a while
 pipeline            The path of a token through the ingress: its steps in order, and its one end
-ports               How generation reaches other processes: the model replicas, the router, and the streams that come
+ports               The ports of generation to other processes: the model replicas, the router, and the streams that
+                    come back
+resolve             Resolves who answers a request: once, in the ingress, so that any replica can serve it
+row_ends            The ways in which a row ends, and which of them are errors of the whole request
+start               Starts a generation request: makes its calls, one for each prompt, and opens the stream that comes
                     back
-resolve             Who answers a request: found once, in the ingress, so that any replica could serve it
-row_ends            How a row may end, and which ends are errors of the whole request
-start               One generation request is handed to replicas: its calls, one for each prompt, and the stream that
-                    comes back
 """

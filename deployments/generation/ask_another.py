@@ -1,6 +1,7 @@
-"""Step 2 of the pipeline: a call that one replica refuses goes to another, a few times; only then its client is told.
+"""Step 2 of the pipeline: a call that one replica refuses goes to another, a few times, before its client gets the
+error.
 
-A full replica says nothing about the others. What has begun is never begun again. Knows no Ray.
+That one replica is full says nothing about the others. Only calls that no replica has begun are repeated. Knows no Ray.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from deployments.placement.known_replicas import all_have_refused
 from deployments.shared.wire import GenerateCall
 
 MAX_REPLICAS_ASKED = 4
-"""Replicas that may refuse a call before its client is told so."""
+"""Replicas that may refuse a call before the refusal goes to its client."""
 
 
 class AskAnother:
-    """One round of one call: from replica to replica, until one begins with it."""
+    """One round of one call: from replica to replica, until one begins it."""
 
     def __init__(self, call: GenerateCall, overload: OverloadMemory) -> None:
         """Raises AllBusy where all replicas have just refused calls like this one."""
@@ -28,12 +29,12 @@ class AskAnother:
 
     @property
     def call(self) -> GenerateCall:
-        """The call as it goes out next. It names the replicas that have refused it, and who routes it avoids them."""
+        """The call as it goes out next; it names the replicas that have refused it, which placement avoids."""
         return self._call
 
     def after(self, error: AdaptrixError) -> AdaptrixError | None:
-        """What follows ``error``, which came in place of the first pieces: None, ask another replica; else the error
-        to tell, which of several refusals is the one that asks for the shortest wait.
+        """Decide what follows ``error``, which came in place of the first pieces: None to ask another replica, else the
+        error for the client. Of several refusals that is the one with the shortest wait.
         """
         if not isinstance(error, RetryLater):
             return error
@@ -48,6 +49,6 @@ class AskAnother:
 
     def _told(self, is_last: bool) -> RetryLater:
         shortest = min(self._refusals, key=lambda refusal: refusal.retry_after_s or 0.0)
-        # One for its deadline says nothing of calls that have another one.
+        # A refusal because of a deadline says nothing about calls with another one.
         alike = is_last and all(refusal.code == Overloaded.code for refusal in self._refusals)
         return self._overload.note(self._call, shortest) if alike else shortest

@@ -1,6 +1,6 @@
 """The pieces of one call, whichever replicas compute them: the one loop that reads a replica's stream.
 
-When that breaks off, `AskAnother` says what follows as long as no replica has begun with the call, then
+When the stream breaks off, `AskAnother` decides what follows while no replica has begun the call, afterwards
 `ContinueElsewhere`. Knows no Ray.
 """
 
@@ -17,17 +17,17 @@ NO_ANSWER = "the replica ended the request without an answer; send it again"
 
 
 class CallStream:
-    """For one reader. Ends once every row has; raises the project's errors."""
+    """The stream of one call, for one reader. Ends once every row has; raises the project's errors."""
 
     def __init__(self, replicas: Replicas, overload: OverloadMemory, elsewhere: ContinueElsewhere) -> None:
-        """elsewhere: has the call. overload: this ingress's."""
+        """elsewhere: the policy for losses, which has the call. overload: the memory of this ingress."""
         self._replicas = replicas
         self._overload = overload
         self._elsewhere = elsewhere
         self._asking: AskAnother | None = None
-        """While replicas are asked and none has begun."""
+        """The policy for refusals, while replicas are asked and none has begun; else None."""
         self._source: PieceStream | None = None
-        """One replica's stream, for as long as it lasts."""
+        """The stream of the replica that computes the call now; None between two replicas."""
         self._is_over = False
 
     def __aiter__(self) -> CallStream:
@@ -46,7 +46,7 @@ class CallStream:
             self._asking = None
             shown = self._elsewhere.take(pieces)
             if len(shown) < len(pieces) and self._source is not None:
-                await self._source.aclose()  # its engine ends; that the stream has no more is what is read next
+                await self._source.aclose()  # its engine is ending; the next read finds the end of the stream
             if shown:
                 return shown
         raise StopAsyncIteration
@@ -64,9 +64,9 @@ class CallStream:
         return self._source
 
     async def _source_ended(self, raised: Exception | None) -> None:
-        """Find out what follows: another replica, nothing since every row has ended, or the error that is raised here.
+        """Decide what follows: another replica, the end (every row has ended), or an error, which is raised here.
 
-        raised: by the source; None where it just has no more.
+        raised: the source's error; None where it has just ended.
         """
         self._source = None
         if raised is None and self._elsewhere.is_finished:

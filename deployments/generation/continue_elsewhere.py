@@ -1,10 +1,10 @@
-"""Step 3 of the pipeline: what a lost replica had begun, another one goes on with, and the client sees no seam.
+"""Step 3 of the pipeline: another replica continues a call whose replica was lost, without a seam for the client.
 
 For every row, the token ids that went to the client are kept. When a replica is lost, the same call goes out again with
-them, so that the engine takes them as context and tells only of what follows (`engine/replay.py`). Names, digests and
-seed are in the call since the ingress resolved them; the prompt goes out as the token ids that the first replica read,
-because a chat template may tell the date. Knows no Ray: a replica is lost where `ReplicaLost` or `EngineStopped` is
-raised, where it aborts a row that nobody gave up, or where its stream ends before its rows have.
+them, so that the engine takes them as context and produces only what follows (`engine/rows/replay.py`). Digests and
+seed are in the call since the ingress resolved them; the prompt goes out as the token ids that the first replica made,
+because a chat template may contain the date. Knows no Ray: a replica is lost where `ReplicaLost` or `EngineStopped` is
+raised, where it aborts a row whose client is still there, or where its stream ends before its rows have.
 """
 
 from __future__ import annotations
@@ -23,16 +23,17 @@ from deployments.shared.wire import GenerateCall, Piece, RowSoFar, RowTimes
 logger = logging.getLogger(__name__)
 
 MAX_LOSSES = 5
-"""Replicas that one call may lose. A call that ends whatever computes it must not take the whole cluster down."""
+"""Most replicas that one call may lose: a call that ends every replica it reaches must not end the whole cluster."""
 MAX_HANGS = 1
-"""Replicas that may hang in a step with the call in it. It may have been a neighbour the first time; after that it is
-computed apart from others (`is_suspect`)."""
+"""Most replicas that may hang in a step with the call in it. The first time the cause may be another call of the step;
+afterwards the call is computed apart from others (`is_suspect`)."""
 SUSPECT_LOSSES = 2
-"""After so many losses of any kind a call is computed apart."""
+"""Losses of any kind after which a call is computed apart from others."""
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 1.0
+"""Seconds of the backoff after a loss, which doubles from the first to the longest, with full jitter."""
 PATIENCE_S = 60.0
-"""How long a call that has begun waits for a place on replicas that are full, as they are after a loss."""
+"""Longest time, in seconds, that a call which has lost its replica retries replicas that are full, as they are then."""
 
 
 @dataclass
@@ -49,7 +50,7 @@ class _Row:
 
 
 class ContinueElsewhere:
-    """What one call's client has of it, and what follows when the replica that computes it is lost."""
+    """The tokens of one call that its client has, and the decision what follows when its replica is lost."""
 
     def __init__(self, call: GenerateCall, on_loss: Callable[[], object]) -> None:
         """on_loss: called whenever the call has lost its replica and goes out again."""
@@ -68,7 +69,7 @@ class ContinueElsewhere:
         return all(row.is_finished for row in self._rows)
 
     def call(self) -> GenerateCall:
-        """The call as the next replica gets it, under an id that the last one cannot still be busy with."""
+        """The call for the next replica, under a new id, as the last one may still be busy with the old."""
         if not self._losses:
             return self._call
         again = replace(
@@ -83,7 +84,7 @@ class ContinueElsewhere:
         return replace(again, prompt=self._prompt_token_ids or self._call.prompt, resume=resume)
 
     def take(self, pieces: Iterable[Piece]) -> list[Piece]:
-        """Note what goes to the client; returns it, without rows' ends that were only their engine's own."""
+        """Note the pieces that go to the client, and return them, without aborts that come from an ending engine."""
         kept = []
         for piece in pieces:
             self._prompt_token_ids = self._prompt_token_ids or piece.prompt_token_ids
@@ -93,7 +94,7 @@ class ContinueElsewhere:
         return kept
 
     async def goes_on_after(self, error: AdaptrixError) -> bool:
-        """Whether ``error`` says something of the replica and nothing of the call; waits before the next one is asked.
+        """Whether the call continues after ``error``, which then is the replica's fault; waits for the backoff first.
 
         Raises ReplicaLost where the call has lost too many replicas, InvalidRequest (code request_hung) where they hang
         with it.
@@ -108,11 +109,11 @@ class ContinueElsewhere:
 
     @property
     def _has_patience(self) -> bool:
-        """Whether a call that has lost its replica still waits for a place on others."""
+        """Whether a call that has lost its replica still retries full ones."""
         return self._losses > 0 and time.perf_counter() - self._lost_at < PATIENCE_S
 
     def _lose(self, error: AdaptrixError) -> float:
-        """The call's replica is gone. Returns for how many seconds to wait; raises where that has been too often."""
+        """Count a lost replica. Returns the seconds to back off; raises after too many losses."""
         self._losses += 1
         self._hangs += isinstance(error, EngineHung) and error.was_in_step
         self._lost_at = time.perf_counter()
@@ -134,15 +135,15 @@ class ContinueElsewhere:
             sum(len(row.token_ids) for row in self._rows),
             error.message,
         )
-        # Full jitter: the calls of one lost replica should not come all at once.
+        # Full jitter: the calls of one lost replica should not all return at once.
         return random.uniform(0.0, min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**self._losses))
 
     def _time_left(self, timeout_s: float | None) -> float | None:
-        """What the lost replicas have used of the deadline is gone."""
+        """The timeout, less the time that lost replicas have used."""
         return None if timeout_s is None else max(1e-3, timeout_s - (time.perf_counter() - self._began))
 
     def _timed(self, piece: Piece) -> Piece:
-        """The piece, with times that tell of the whole row where the last replica knows only its own part."""
+        """The piece, with the times of the whole row where the last replica measured only its own part."""
         if piece.times is None or not self._losses:
             return piece
         now, row = time.perf_counter(), self._rows[piece.row]

@@ -1,8 +1,8 @@
-"""Step 5 of the pipeline: the deadline that a client sets with ``x-request-timeout-seconds``, as the ingress keeps it.
+"""Step 5 of the pipeline: the deadline that a client sets with ``x-request-timeout-seconds``, enforced in the ingress.
 
-The engine keeps it too, where it frees what the request holds. Here it holds for everything else: routing, a replica
-that says nothing, a step that takes long. Ray Serve's proxy reads the same header and would cut the connection without
-a word, so ours is a little earlier.
+The engine enforces it too, and frees the request's blocks and slots. Here it covers everything else: routing, a replica
+that does not answer, a step that takes long. Ray Serve's proxy reads the same header and would cut the connection
+without an error document, so ours is a little earlier.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ HEADER = "x-request-timeout-seconds"
 MAX_TIMEOUT_S = 86_400.0
 MARGIN_S = 0.25
 MARGIN_SHARE = 0.25
-"""A deadline is earlier by the smaller one of the two."""
+"""The ingress's deadline is earlier than the client's by `MARGIN_S` seconds or this share of it, the smaller of the
+two."""
 
 
 class Deadline:
-    """A moment at which a request ends, or none."""
+    """The time at which a request ends, or none."""
 
     def __init__(self, timeout_s: float | None) -> None:
         self._timeout_s = timeout_s
@@ -31,7 +32,7 @@ class Deadline:
 
     @classmethod
     def of(cls, headers: Mapping[str, str]) -> Deadline:
-        """As the request's headers say. Raises InvalidRequest."""
+        """The deadline that the request's headers set. Raises InvalidRequest."""
         text = headers.get(HEADER)
         if text is None:
             return cls(None)
@@ -49,12 +50,12 @@ class Deadline:
 
     @property
     def is_set(self) -> bool:
-        """Whether there is one."""
+        """Whether the client has set a deadline."""
         return self._timeout_s is not None
 
     @property
     def remaining_s(self) -> float | None:
-        """Seconds left, never 0 or less; None without a deadline."""
+        """Seconds left, always above 0; None without a deadline."""
         return None if self._timeout_s is None else max(1e-3, self._at - time.monotonic())
 
     @asynccontextmanager
@@ -74,5 +75,5 @@ class Deadline:
 
 
 def margin_s(timeout_s: float) -> float:
-    """How much earlier than the client asked for a request ends."""
+    """Seconds by which a request ends before its client's deadline."""
     return min(MARGIN_S, MARGIN_SHARE * timeout_s)

@@ -1,4 +1,4 @@
-"""Step 4 of the pipeline: several streams of pieces become one, for a request with several prompts.
+"""Step 4 of the pipeline: merges the streams of a request with several prompts into one.
 
 Rows are renumbered so that each has an index of its own. Closing the merged stream closes them all.
 """
@@ -22,11 +22,11 @@ class MergedStreams:
         self._streams = streams
         self._rows_per_stream = rows_per_stream
         self._come: asyncio.Queue[tuple[int, list[Piece] | Exception | None]] = asyncio.Queue()
-        """Number of a stream, and its next pieces, its error, or its end."""
+        """(number of a stream, its next pieces, its error, or None for its end)."""
         self._pumps: list[asyncio.Task[None]] | None = None
-        """One for each stream, from the first read on."""
+        """The tasks that read the streams, one each, from the first read on."""
         self._silent = set(range(len(streams)))
-        """Streams that have not begun."""
+        """Numbers of the streams that have sent no piece yet."""
         self._num_running = len(streams)
         self._held: deque[list[Piece]] = deque()
 

@@ -1,4 +1,4 @@
-"""What all replicas have just refused is refused without asking them again, until something can have changed.
+"""Remembers overload: a kind of call that all replicas have just refused is refused without asking them, for a while.
 
 Under overload most calls are refused. Each that reaches a replica takes time there which the accepted ones need.
 """
@@ -13,29 +13,30 @@ from deployments.shared.errors import AllBusy
 from deployments.shared.wire import GenerateCall
 
 LONGEST_S = 1.0
-"""Places are also freed by clients that leave, which nobody can foretell."""
+"""Longest time, in seconds, that a refusal is remembered: places are also freed by clients that leave unexpectedly."""
 QUEUED_SHARE = 0.05
-"""A place is free again soon, but a queue that takes so much longer to compute does not run empty meanwhile."""
+"""Time for which a refusal is remembered at least, as a share of the queue's expected wait. One place may be free
+sooner, but so long a queue does not run empty meanwhile."""
 
 
 class OverloadMemory:
-    """One ingress's memory of refusals, by what a replica's queue tells calls apart by."""
+    """One ingress's memory of refusals, by kind of call: the properties that decide about its place in a queue."""
 
     def __init__(self) -> None:
         self._refused: dict[Hashable, tuple[float, float, str]] = {}
-        """Until when, when a place is expected to be free, on the monotonic clock, and why."""
+        """By kind of call: (end of the memory, expected time of a free place, message), on the monotonic clock."""
 
     def check(self, call: GenerateCall) -> None:
-        """Raise AllBusy for a new call like one that was refused and should not have come again yet."""
+        """Raise AllBusy for a new call of a kind whose refusal is still remembered."""
         until, free, message = self._refused.get(_kind(call), (0.0, 0.0, ""))
         now = time.monotonic()
         if until > now and not call.resume:
             raise AllBusy(message, retry_after_s=max(until, free) - now, alike_s=until - now)
 
     def note(self, call: GenerateCall, error: RetryLater) -> RetryLater:
-        """``call`` was refused by every replica that there is, for its wait; ``error`` asks for the shortest one.
+        """Note that every replica has refused ``call`` for its wait; ``error`` is the refusal with the shortest one.
 
-        Returns what to tell the caller.
+        Returns the error for the client.
         """
         now = time.monotonic()
         self._refused = {kind: known for kind, known in self._refused.items() if known[0] > now}
@@ -48,5 +49,5 @@ class OverloadMemory:
 
 
 def _kind(call: GenerateCall) -> Hashable:
-    """Tenant, adapters, urgency and number of rows. A shorter call might have been taken a moment earlier."""
+    """The kind of a call: tenant, adapters, priority and number of choices; its length makes little difference."""
     return call.salt, call.mixes, call.priority, call.sampling.get("n", 1)

@@ -3,17 +3,17 @@
 From the replica to the client, for each prompt of a request (a call):
 
 1. source              the pieces that one replica sends (`ports.py`)
-2. ask another         a replica that refuses the call says nothing of the others (`ask_another.py`)
-3. continue elsewhere  what a lost replica had begun, another one goes on with (`continue_elsewhere.py`)
+2. ask another         a call that one replica refuses goes to the next one (`ask_another.py`)
+3. continue elsewhere  a call whose replica is lost is continued on another one (`continue_elsewhere.py`)
 
 and once for the request:
 
 4. merge               of several prompts: each row gets an index of its own (`merge_streams.py`)
-5. deadline            where the client has set one: nothing is waited for longer (`deadline.py`)
-6. count               what passes, and the error that ends it (`Watch`)
+5. deadline            where the client has set one: no wait goes beyond it (`deadline.py`)
+6. count               the pieces that pass, and the error that ends the stream (`Watch`)
 
-Steps 1 to 3 are one loop, a `CallStream` for each call, which reads the source and asks the policies of 2 and 3 what
-follows when it breaks off. Steps 4 to 6 are a `Stream`, and its `aclose` is the end: it closes the sources, which
+Steps 1 to 3 are one loop, a `CallStream` for each call, which reads the source and, when that breaks off, asks the
+policies of 2 and 3 what follows. Steps 4 to 6 are a `Stream`, and its `aclose` is the end: it closes the sources, which
 cancels the replicas' calls, which aborts their rows in the engines.
 """
 
@@ -35,26 +35,26 @@ from deployments.shared.wire import GenerateCall, Piece
 
 
 class Watch(Protocol):
-    """Counts what a client gets."""
+    """Counts the pieces that a client gets."""
 
     def passed(self, pieces: Sequence[Piece]) -> None:
-        """These are handed to the client now; told once of every piece."""
+        """Note pieces that go to the client now; called once for every piece."""
 
     def failed(self, error: Exception) -> None:
-        """The stream ended with this error in place of its next pieces."""
+        """Note that the stream has ended with this error."""
 
 
 class Pipeline:
-    """What the streams of one ingress share: the replicas, and what is remembered of their refusals."""
+    """Shared by the streams of one ingress: the replicas, and the memory of their refusals."""
 
     def __init__(self, replicas: Replicas, on_loss: Callable[[], object]) -> None:
-        """on_loss: called whenever a call has lost its replica and goes to another one."""
+        """on_loss: called for each loss, when a call goes from a lost replica to another one."""
         self._replicas = replicas
         self._on_loss = on_loss
         self._overload = OverloadMemory()
 
     def open(self, calls: Sequence[GenerateCall], deadline: Deadline) -> Stream:
-        """The stream of a request that these calls make up, one for each prompt, all with equally many rows.
+        """The stream of a request made of these calls, one for each prompt, all with equally many rows.
 
         Nothing is sent before it is read.
         """
@@ -63,10 +63,10 @@ class Pipeline:
 
 
 class Stream:
-    """The pieces of one request, as its client gets them: lists of them, in the order of each row. For one reader.
+    """The pieces of one request, for its client: lists of them, each row in order. For one reader.
 
-    Raises the project's errors, the first one that any of its calls ends with, and is closed then. Whoever has it
-    closes it in any case.
+    Raises the project's errors: the first one that any of its calls ends with, and is closed then. Its owner closes it
+    in any case.
     """
 
     def __init__(self, source: PieceStream, deadline: Deadline) -> None:
@@ -92,7 +92,7 @@ class Stream:
         self._first = first
 
     def watched_by(self, watch: Watch) -> None:
-        """Have ``watch`` count what is read from now on."""
+        """Let ``watch`` count the pieces that are read from now on."""
         self._watch = watch
 
     def __aiter__(self) -> Stream:
@@ -109,7 +109,7 @@ class Stream:
                 pieces = await anext(self._source)
         except StopAsyncIteration:
             raise
-        except BaseException as error:  # a reader that is cancelled too: nobody reads what would come
+        except BaseException as error:  # a cancelled reader too: no one would read further pieces
             await self.aclose()
             if self._watch is not None and isinstance(error, Exception):
                 self._watch.failed(error)
@@ -119,6 +119,6 @@ class Stream:
         return pieces
 
     async def aclose(self) -> None:
-        """The end, however it comes: replicas stop computing what they still compute for this request (idempotent)."""
+        """End the stream, for whatever reason: replicas abort this request's unfinished rows (idempotent)."""
         self._first = None
         await self._source.aclose()

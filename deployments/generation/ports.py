@@ -1,6 +1,6 @@
-"""How generation reaches other processes: the model replicas, the router, and the streams that come back.
+"""The ports of generation to other processes: the model replicas, the router, and the streams that come back.
 
-Protocols only: Ray's handles stand behind them in the ingress, plain objects in tests.
+Protocols only, implemented by Ray's handles in the ingress and by plain objects in tests.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Protocol
 from deployments.shared.wire import GenerateCall, Piece, RouteAnswer
 
 Batches = AsyncGenerator[list[Piece]]
-"""A stream of pieces that is written as an async generator: one list for each engine step, or for a few together."""
+"""A stream of pieces as an async generator: one list for each engine step, or for a few together."""
 
 
 class PieceStream(Protocol):
-    """A stream of pieces as its one reader sees it; `Batches` is one."""
+    """A stream of pieces, for one reader; `Batches` is one."""
 
     def __aiter__(self) -> AsyncIterator[list[Piece]]:
         """Itself."""
@@ -24,18 +24,18 @@ class PieceStream(Protocol):
         """The next pieces, at least one. Raises the error that ended the stream, StopAsyncIteration at its end."""
 
     def aclose(self) -> Awaitable[None]:
-        """End the stream (idempotent), and with it all the work behind it. From then on it has no more pieces."""
+        """End the stream and all the work behind it (idempotent). It has no more pieces afterwards."""
 
 
 class Replicas(Protocol):
-    """The model replicas, as the ingress reaches them."""
+    """The model replicas."""
 
     def generate(self, call: GenerateCall) -> PieceStream:
-        """What one replica's engine produces for ``call``; closing the stream aborts it. Raises when it is read."""
+        """The pieces of ``call`` from one replica; closing the stream aborts the call. Errors are raised on reading."""
 
 
 class Router(Protocol):
-    """The router, as the ingress reaches it."""
+    """The router."""
 
     async def route(self, messages: Sequence[dict[str, str]], salt: bytes = b"") -> RouteAnswer:
-        """Who should answer these messages. ``salt`` keeps what is remembered of a tenant's texts apart."""
+        """The adapter that should answer these messages. salt: keeps tenants' cached embeddings apart."""

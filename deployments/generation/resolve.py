@@ -1,4 +1,4 @@
-"""Who answers a request: found once, in the ingress, so that any replica could serve it.
+"""Resolves who answers a request: once, in the ingress, so that any replica can serve it.
 
 Knows names, routing answers and the fall-back to the base model. Does not know HTTP.
 """
@@ -29,18 +29,18 @@ from deployments.shared.wire import RouteAnswer
 logger = logging.getLogger(__name__)
 
 ADAPTER_TROUBLE = (AdapterNotFound, AdapterRejected, AdapterUnavailable, CacheFull)
-"""Errors that are the adapter's fault, so that the base model could still answer."""
+"""Errors that concern the adapter alone, so that the base model can still answer."""
 
 
 @dataclass(frozen=True)
 class ResolvedRequest:
-    """Who answers a request, and how that was found."""
+    """The mixes that answer a request, and how they were chosen."""
 
     mixes: tuple[NamedMix, ...]
     fallback: Literal["base", "error"]
     route: RouteAnswer | None = None
     troubles: tuple[str, ...] = ()
-    """Why the base model answers in place of what was asked for."""
+    """Why the base model answers in place of the requested adapter, one reason each."""
 
     @property
     def label(self) -> str:
@@ -136,7 +136,7 @@ async def _route(
 
 
 def _messages(body: ChatRequest | CompletionRequest) -> list[dict[str, str]]:
-    """What the router reads. Only text can be routed, and several prompts would need several answers."""
+    """The messages for the router. Only text can be routed, and several prompts would need several decisions."""
     if isinstance(body, ChatRequest):
         return [message.plain() for message in body.messages]
     prompts = body.prompts()

@@ -1,4 +1,4 @@
-"""How a row may end, and which ends are errors of the whole request."""
+"""The ways in which a row ends, and which of them are errors of the whole request."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from deployments.shared.wire import Piece
 
 
 def broke_off(piece: Piece) -> bool:
-    """Whether this piece ends its row in another way than the model ending it."""
+    """Whether this piece ends its row by an error, an abort or a deadline, not by the model or its limit."""
     return piece.finish_reason in ("error", "abort", "deadline_exceeded")
 
 

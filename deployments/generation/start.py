@@ -1,6 +1,6 @@
-"""One generation request is handed to replicas: its calls, one for each prompt, and the stream that comes back.
+"""Starts a generation request: makes its calls, one for each prompt, and opens the stream that comes back.
 
-Knows seeds, ids and what of the request goes to a replica. Does not know HTTP.
+Knows seeds, ids and the parts of a request that go to a replica. Does not know HTTP.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class RunningRequest:
     resolved: ResolvedRequest
     stream: Stream
     num_rows: int
-    """Of all prompts."""
+    """Rows of all prompts together."""
     rows_per_prompt: int
 
     def kind_of(self, index: int) -> str:
-        """Who answers one row, for counting."""
+        """The label of the mix that answers a row, for counting."""
         return self.resolved.mixes[index % self.rows_per_prompt // self.head.rows_per_fork].kind
 
 
@@ -45,7 +45,7 @@ async def start(
     base_id: str,
     deadline: Deadline,
 ) -> RunningRequest:
-    """Hand the request to replicas and wait until each prompt has its first piece, so that refusals become a status.
+    """Send the request to replicas and wait until each prompt has its first piece, so that refusals become a status.
 
     Raises any AdaptrixError. Where an adapter cannot be used and the request allows it, the base model takes its place.
     """
@@ -74,7 +74,7 @@ def _calls(
     seed: int,
     deadline: Deadline,
 ) -> list[GenerateCall]:
-    """One for each prompt."""
+    """The calls of a request, one for each prompt."""
     prompts = _prompts(body)
     sampling = {**body.sampling(), "seed": seed}
     return [

@@ -1,7 +1,6 @@
-"""The errors of this half of the house, and whatever Ray or the disk raised as one of the project's.
+"""Errors that only the server has, and the conversion of Ray's and the disk's errors to the project's.
 
-Knows the ways in which Ray reports a lost process. Raises nothing of its own; what HTTP makes of errors is in
-`http/errors.py`.
+Knows the ways in which Ray reports a lost process. Raises nothing of its own; `http/errors.py` turns errors into HTTP.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ from adaptrix_core import errors as core
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 LOST = (RayActorError, ObjectLostError, NodeDiedError, WorkerCrashedError)
-"""Ray's errors for a process that is gone, or for what it had not handed over."""
+"""Ray's errors for a process that is gone, or for an object that went with it."""
 RAY_ERRORS = (RayServeException, RayError)
-"""All that Ray and Ray Serve raise."""
+"""Base classes of all errors of Ray and Ray Serve."""
 
 
 class BodyTooLarge(core.InvalidRequest):
@@ -28,13 +27,13 @@ class BodyTooLarge(core.InvalidRequest):
 
 
 class UnsupportedEncoding(core.InvalidRequest):
-    """A body in a transfer form that is not read here."""
+    """A body in a content encoding that this server does not read."""
 
     code = "unsupported_encoding"
 
 
 class AllBusy(core.Overloaded):
-    """Every replica has refused a call; those like it need not ask for ``alike_s`` seconds."""
+    """Overload: every replica has refused a call, and would refuse others of its kind for ``alike_s`` seconds."""
 
     def __init__(self, message: str, *, retry_after_s: float, alike_s: float) -> None:
         super().__init__(message, retry_after_s=retry_after_s)
@@ -48,15 +47,15 @@ class NotReady(core.AdaptrixError):
 
 
 class ReplicaLost(NotReady):
-    """The replica that served a request is gone, or let go of the request at its own end."""
+    """The replica that served a request is gone, or dropped the request as it ended."""
 
     code = "replica_lost"
 
 
 def as_core_error(error: BaseException) -> core.AdaptrixError:
-    """Whatever was raised, here or in another process, as one of the project's errors."""
+    """Any exception, of this process or another one, as one of the project's errors."""
     if isinstance(error, RayTaskError):
-        # The combined class that Ray makes hides instance attributes such as `code`; the cause has them.
+        # Ray's combined class hides instance attributes such as `code`; the cause has them.
         cause = error.cause
         return as_core_error(cause) if isinstance(cause, BaseException) and cause is not error else _unexpected(error)
     if isinstance(error, core.AdaptrixError):
@@ -73,7 +72,7 @@ def as_core_error(error: BaseException) -> core.AdaptrixError:
 
 
 def _storage_failed(error: OSError) -> core.StorageFailed:
-    """Which file is told by its name alone: where the server keeps it is nobody's business."""
+    """The error, naming the file without its directory: clients must not learn where the server keeps it."""
     name = f" ({os.path.basename(str(error.filename))!r})" if error.filename is not None else ""
     code = "storage_full" if error.errno in _NO_ROOM else None
     return core.StorageFailed(

@@ -1,16 +1,16 @@
-"""Python's garbage collector in processes that live long and answer many small requests."""
+"""Garbage collector settings for processes that live long and answer many small requests."""
 
 from __future__ import annotations
 
 import gc
 
 YOUNG = 10_000
-"""Objects made, less those freed, before the young ones are looked through: about what some requests make, so that
-most are gone by then. Python's default is 700."""
+"""Threshold of the youngest generation: objects allocated, less those freed, before a collection. About as many as a
+few requests allocate, so that most are freed by then. Python's default is 700."""
 
 
 def spare_what_is_loaded() -> None:
-    """Never look again through what lives now: modules, models, schemas. Call it when a process is ready to serve."""
+    """Exempt all present objects (modules, models, schemas) from collection. To be called once a process is ready."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG, *gc.get_threshold()[1:])

@@ -1,7 +1,7 @@
-"""Which replicas live, as Ray's control service has it: it learns of a process that ends in some milliseconds.
+"""The replicas that live, by Ray's control service, which learns within milliseconds that a process has ended.
 
-The store forgets a silent replica after 15 s, so that one which is merely busy keeps its place
-(`store/replica_reports.py`). Whoever decides where traffic goes wants to know of a death at once.
+The store drops a silent replica only after 15 s, so that one which is merely busy keeps its place
+(`store/replica_reports.py`). Decisions about traffic need to know of a death at once.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from deployments.shared.wire import Report
 
 
 async def living(reports: Iterable[Report]) -> list[Report]:
-    """Those of replicas whose process has not ended."""
+    """The reports of replicas whose process has not ended."""
     return await asyncio.to_thread(lambda: [report for report in reports if not _is_dead(report.actor_id)])
 
 

@@ -1,7 +1,7 @@
-"""On a machine of its own, Ray Serve's replicas listen on loopback like all the rest of Ray does there.
+"""Keeps Ray Serve's replicas on loopback where all the rest of Ray listens there, as on a single machine.
 
-Their gRPC server, over which calls travel from process to process, is bound to every interface by Ray Serve itself, and
-whoever reaches it can have code run. It is bound after a deployment has been made, so a deployment can still say where.
+Ray Serve binds their gRPC server, which carries calls between processes, to every interface, and anybody who reaches it
+can have code run. It is bound after a deployment's constructor, so the constructor can still choose the address.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ANYWHERE = "[::]"
 
 
 def keep_to_loopback() -> None:
-    """Have this process's replica listen on loopback alone, if its node does; call it while a deployment is made."""
+    """Make this process's replica listen on loopback alone, if its node does; for a deployment's constructor."""
     host = ray.util.get_node_ip_address()
     if not ip_address(host).is_loopback:
         return

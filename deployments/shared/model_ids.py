@@ -1,4 +1,4 @@
-"""Words that the ``model`` field and the counters have beside adapters' names."""
+"""Reserved words of the ``model`` field and of the counters, beside adapters' names."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from adaptrix_core.adapters.mix_names import BASE
 
 AUTO = "auto"
 MIX, FORK = "mix", "fork"
-"""How requests are counted that several adapters answer."""
+"""Labels of requests that several adapters answer: in one mix, or in forks."""
 RESERVED = frozenset({AUTO, BASE})
 
 
 def public_id(source: str) -> str:
-    """The id that clients see of a model: a file or directory by its last part, anything else as it is."""
+    """The id under which clients see a model: the last part of a file or directory, anything else unchanged."""
     path = Path(source)
     return path.stem if source.endswith(".gguf") else path.name if path.is_absolute() else source

@@ -1,7 +1,7 @@
-"""Slow work in a thread of its own.
+"""Runs slow work in a thread of its own.
 
-`asyncio.to_thread` shares a handful of threads among everything in a process: a few reads that hang, on a network
-file system say, would stop all the rest. Here each call has its own, and one that hangs harms nobody else.
+`asyncio.to_thread` shares a handful of threads among everything in a process: a few reads that hang, say on a network
+file system, would block all other work. Here each call has its own thread, and one that hangs blocks no other.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 async def in_own_thread(function: Callable[..., T], *args: object) -> T:
-    """Call ``function(*args)`` and return its result. Who is cancelled leaves it behind; it cannot be stopped."""
+    """The result of ``function(*args)``. Cancelling the caller does not stop the thread, which runs to its end."""
     future: Future[T] = Future()
     future.set_running_or_notify_cancel()
     context = contextvars.copy_context()
@@ -25,7 +25,7 @@ async def in_own_thread(function: Callable[..., T], *args: object) -> T:
     def run() -> None:
         try:
             future.set_result(context.run(function, *args))
-        except BaseException as error:  # handed to the caller, who awaits it
+        except BaseException as error:  # raised at the caller, which awaits it
             future.set_exception(error)
 
     threading.Thread(target=run, name="adaptrix-slow-work", daemon=True).start()

@@ -1,8 +1,8 @@
 """Who calls: API keys, tenants and scopes.
 
 The keys file holds SHA-256 hashes, never keys: `{"keys": [{"id", "sha256", "tenant", "scopes"}]}`. Keys are random and
-long, so a plain hash cannot be searched. Without a keys file everybody who reaches the server is the local principal,
-which is why such a server must listen on loopback only (`require_loopback`). Knows no HTTP framework.
+long, so a plain hash cannot be searched. Without a keys file every caller is the local principal, which is why such a
+server must listen on loopback only (`require_loopback`). Knows no HTTP framework.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ KEY_PREFIX = "adx-"
 
 @dataclass(frozen=True)
 class Principal:
-    """Somebody who may call."""
+    """A caller that may use the server: its tenant and scopes."""
 
     key_id: str
     tenant: str
@@ -35,7 +35,7 @@ class Principal:
 
     @property
     def salt(self) -> bytes:
-        """Keeps this tenant's cached prompts apart from those of others."""
+        """Salt of this tenant's cache keys, which keeps its cached prompts apart from those of other tenants."""
         return hashlib.sha256(b"adaptrix-tenant\0" + self.tenant.encode()).digest()
 
     def require(self, scope: Scope) -> None:
@@ -78,7 +78,7 @@ class KeyRing:
     """The keys of one file, or none at all (then everybody is the local principal)."""
 
     def __init__(self, records: Mapping[str, Principal] | None) -> None:
-        """``records`` maps the SHA-256 of a key (hex) to who holds it; None switches keys off."""
+        """records: principal by the SHA-256 (hex) of its key; None switches keys off."""
         self._records = records
 
     @classmethod
@@ -110,7 +110,7 @@ class KeyRing:
             raise Unauthorized("no API key; send the header 'Authorization: Bearer <key>'")
         presented = hash_key(key.strip())
         found = None
-        # Every record is compared, in constant time each, so that timing tells nothing about which keys exist.
+        # Every record is compared, in constant time each, so that timing reveals nothing about the keys that exist.
         for expected, principal in self._records.items():
             if hmac.compare_digest(presented, expected):
                 found = principal
@@ -120,7 +120,7 @@ class KeyRing:
 
 
 def hash_key(key: str) -> str:
-    """What the keys file stores for ``key``."""
+    """The hash that the keys file stores for ``key``."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
@@ -140,7 +140,7 @@ def is_loopback(host: str) -> bool:
 
 
 def url_of(host: str, port: int) -> str:
-    """Where clients on this machine reach the server."""
+    """The URL at which clients on this machine reach the server."""
     shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
 

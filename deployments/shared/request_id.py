@@ -1,4 +1,4 @@
-"""The id that a caller may give a request, as it goes into logs and traces."""
+"""The id that a caller may give a request, cleaned for logs and traces."""
 
 from __future__ import annotations
 

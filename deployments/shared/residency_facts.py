@@ -1,10 +1,9 @@
-"""What a replica publishes about its adapters, and when: which are on its device and which only on its disk.
+"""Publishes a replica's residency: the adapters on its device, and those only on its disk.
 
-Pushed when it changes, at most once per `INTERVAL_S`, however much changes meanwhile: every push makes the controller
-send the whole set of replicas to every ingress. The push uses an interface of Ray Serve that is not public; where it is
-missing, the controller's polling (`ModelReplica.record_routing_stats`) carries the same facts. They are pushed as a
-multiplexed model id, and not as routing stats, because the controller overwrites pushed routing stats with the last
-polled ones.
+Pushed on changes, coalesced into one push per `INTERVAL_S`, because every push makes the controller send the whole set
+of replicas to every ingress. The push uses a private interface of Ray Serve; where that is missing, the controller's
+polling (`ModelReplica.record_routing_stats`) carries the same facts. They are pushed as a multiplexed model id, not as
+routing stats, because the controller overwrites pushed routing stats with the last polled ones.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ logger = logging.getLogger(__name__)
 
 INTERVAL_S = 1.0
 REPEAT_S = 60.0
-"""After so long the same is pushed again, for a controller that was restarted."""
+"""Seconds after which unchanged facts are pushed again, for a controller that was restarted."""
 MAX_PUBLISHED = 512
-"""Adapters named per place; of further ones nothing is known elsewhere, which costs warmth and nothing else."""
+"""Most adapters that are published per place; placement does not know of further ones, which costs only warmth."""
 DIGITS = 12
 POLLED = "residency"
 
@@ -34,12 +33,12 @@ Places = tuple[Set[str], Set[str]]
 
 
 def short(bundle: BundleDigest) -> str:
-    """The part of a bundle digest that is published. Two that agree in it only make a choice of replica worse."""
+    """The published prefix of a bundle digest. A collision only makes the choice of a replica worse."""
     return bundle[:DIGITS]
 
 
 def encoded(residency: Mapping[BundleDigest, str]) -> str:
-    """Where the weights of each bundle are, device, host or disk, as it is published."""
+    """The residency of each bundle (device, host or disk), in the published form."""
     device, disk = (
         sorted(short(bundle) for bundle, place in residency.items() if place == wanted)[:MAX_PUBLISHED]
         for wanted in ("device", "disk")
@@ -49,13 +48,13 @@ def encoded(residency: Mapping[BundleDigest, str]) -> str:
 
 @lru_cache(maxsize=4096)
 def decoded(published: str) -> Places:
-    """What `encoded` wrote."""
+    """The inverse of `encoded`."""
     device, disk = json.loads(published)
     return frozenset(device), frozenset(disk)
 
 
 def places_of(pushed: Set[str], polled: Mapping[str, Any] | None) -> Places:
-    """What is known of a replica from its pushed model ids or polled routing stats; nothing before it said anything."""
+    """The places that a replica has published, by pushed model ids or polled routing stats; empty before the first."""
     published = next(iter(pushed), None) or (polled or {}).get(POLLED)
     return (frozenset(), frozenset()) if published is None else decoded(published)
 
@@ -64,7 +63,7 @@ class ResidencyPublisher:
     """Publishes for one replica. `changed` may be called from any thread, the rest belongs to one event loop."""
 
     def __init__(self, read: Callable[[], Mapping[BundleDigest, str]], push: Callable[[str], None]) -> None:
-        """read: place by bundle, now. push: may raise whatever it likes, and is then not called again."""
+        """read: the present residency by bundle. push: may raise anything, and is then not called again."""
         self._read = read
         self._push = push
         self._pushes = True
@@ -83,9 +82,9 @@ class ResidencyPublisher:
             self._task.cancel()
 
     def changed(self) -> None:
-        """Something has come or gone. Only takes note of it."""
+        """Note that an adapter has come or gone; publishing follows later."""
         if not self._wake.is_set():
-            with suppress(RuntimeError):  # the event loop has closed: there is nobody left to tell
+            with suppress(RuntimeError):  # the event loop has closed: nothing is left to publish to
                 self._loop.call_soon_threadsafe(self._wake.set)
 
     def polled(self) -> dict[str, str]:
@@ -110,6 +109,6 @@ class ResidencyPublisher:
     async def _push_once(self, facts: str) -> None:
         try:
             await asyncio.to_thread(self._push, facts)
-        except Exception:  # an interface that may change in any way; polling takes over
+        except Exception:  # a private interface may change in any way; polling takes over
             logger.exception("Ray Serve takes no pushed routing information; it polls for it from now on")
             self._pushes = False

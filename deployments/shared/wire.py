@@ -1,4 +1,4 @@
-"""What ingress, replicas and store say to each other.
+"""The records that ingress, replicas and store exchange.
 
 Plain frozen data that pickles quickly and means the same in every process. Knows no Ray, no HTTP and no tensors.
 """
@@ -17,12 +17,12 @@ BundleMix = tuple[tuple[BundleDigest, float], ...]
 
 
 Sampling = Mapping[str, tuple[float, str]]
-"""By name, what a request that leaves a value open is sampled by, and who asks for it (`explained` in the core)."""
+"""Sampling defaults by name: (value, its source). Sources are named by `explained` in the core."""
 
 
 @dataclass(frozen=True)
 class RowSoFar:
-    """What the client has of one row."""
+    """The tokens of one row that the client has already."""
 
     token_ids: tuple[int, ...] = ()
     is_finished: bool = False
@@ -40,26 +40,26 @@ class GenerateCall:
     sampling: Mapping[str, Any]
     """Keyword arguments of ``SamplingParams``; the seed is already chosen."""
     salt: bytes
-    """Keeps the caches of tenants apart."""
+    """Salt of the tenant's cache keys."""
     response_format: Mapping[str, Any] | None = None
     """The JSON schema that the text must satisfy; None for free text."""
     priority: int = 0
     """Lower is more urgent."""
     timeout_s: float | None = None
-    """Seconds after its arrival at the replica at which the call ends, done or not; None for never."""
+    """Seconds after its arrival at the replica at which the call ends, finished or not; None for never."""
     is_streamed: bool = True
-    """Whether somebody reads the answer while it is written."""
+    """Whether the client reads the answer while it is generated."""
     is_alone: bool = True
     """Whether its request has no other prompts."""
     refused_by: tuple[str, ...] = ()
-    """Replicas that could not take this call a moment ago."""
+    """Replicas that have just refused this call."""
     trace: Mapping[str, str] = field(default_factory=dict)
     """W3C trace context headers of the request; empty where it is not traced."""
     resume: tuple[RowSoFar, ...] = ()
-    """One entry per row where another replica began with the call; this one goes on
+    """One entry per row where another replica has begun the call, which this one continues
     (`generation/continue_elsewhere.py`)."""
     is_suspect: bool = False
-    """Whether the call may be what ended the replicas that it has lost."""
+    """Whether the call itself may have ended the replicas that it has lost."""
 
     @property
     def num_rows(self) -> int:
@@ -75,7 +75,7 @@ class Likely:
     token_id: int
     logprob: float
     data: bytes | None = None
-    """The token's own bytes, maybe a part of a character; None where it is no part of the text."""
+    """The token's own bytes, possibly part of a character; None where it is not part of the text."""
 
 
 def numbered_token(token_id: int) -> str:
@@ -85,13 +85,13 @@ def numbered_token(token_id: int) -> str:
 
 @dataclass(frozen=True)
 class RowTimes:
-    """How a row went, as its engine measured it (`Timings` in the core); seconds."""
+    """The times of a row in seconds, measured by its engine (`Timings` in the core)."""
 
     queued_s: float
     load_s: float
-    """The last part of ``queued_s``: putting adapters on the device."""
+    """Duration of the last part of ``queued_s``: copying adapters to the device."""
     prefill_s: float
-    """From joining the batch to the first token; 0.0 where there was none."""
+    """From joining the batch to the first token; 0.0 without one."""
     decode_s: float
     """From the first token to the end."""
     total_s: float
@@ -103,7 +103,7 @@ class RowTimes:
 class Piece(NamedTuple):
     """One token of one row. Every row ends in exactly one piece with ``finish_reason``.
 
-    A tuple, as there is one for every token: it is made and unpickled in a fraction of a dataclass's time.
+    A tuple because there is one for every token: it is made and unpickled in a fraction of a dataclass's time.
     """
 
     row: int
@@ -121,7 +121,7 @@ class Piece(NamedTuple):
     prompt_token_ids: tuple[int, ...] = ()
     """On a call's first piece only: the prompt as the replica read it."""
     failure: AdaptrixError | None = None
-    """With ``error`` where the row ended in one."""
+    """The error itself, with its code, where the row has ended in one."""
 
 
 @dataclass(frozen=True)
@@ -131,15 +131,15 @@ class Entry:
     name: str
     version: str
     package_digest: PackageDigest
-    """What is signed, revoked and reported."""
+    """Digest of the package, without its signature: signed, revoked and reported."""
     bundle_digest: BundleDigest
-    """Digest of package and signature: what is stored, verified and held, and what replicas are asked for."""
+    """Digest of package and signature: stored, verified and held by it, and named in calls."""
     description: str = ""
     examples: tuple[str, ...] = ()
     shipped: bool = False
-    """True when it lies in the shipped directory, False when it was loaded at run time."""
+    """Whether it is in the shipped directory; else it was loaded at run time."""
     staged: bool = False
-    """True while replicas are still trying it out: they hold it, nobody can ask for it by name."""
+    """Whether replicas are still verifying it: they hold it, but no request can name it."""
     loaded_at: int = 0
     """Seconds since the epoch."""
     revision: str = ""
@@ -147,7 +147,7 @@ class Entry:
     signed_name: str = ""
     """The name in the signed metadata; empty for a PEFT directory, which has none."""
     withheld: Refusal | None = None
-    """Why nobody is served by this entry, whatever replicas hold: its name is another's."""
+    """Why no request is served by this entry, whatever replicas hold: its name is another signer's."""
     is_refused: bool = False
     """Whether every replica refuses it: it gives way to other versions of its name."""
 
@@ -163,7 +163,7 @@ class Entry:
 
     @property
     def is_good(self) -> bool:
-        """Whether it can be served, as far as is known."""
+        """Whether it can be served: neither withheld nor refused."""
         return self.withheld is None and not self.is_refused
 
 
@@ -187,22 +187,22 @@ class Refusal:
     code: str
     message: str
     is_final: bool = True
-    """False where it is tried again without being asked, because nothing is known to be wrong with the bundle."""
+    """False where the replica keeps trying, because the bundle itself is not known to be at fault."""
 
 
 @dataclass(frozen=True)
 class Signer:
-    """A trusted key that a replica found to have signed something."""
+    """A trusted key that, as a replica verified, has signed a package."""
 
     key: str
-    """Fingerprint."""
+    """Fingerprint of the key."""
     name: str
-    """What the key is called where it is trusted."""
+    """The key's name among the trusted keys."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a replica found when it verified the bundle that a staged entry offers."""
+    """The result of verifying the bundle that a staged entry offers."""
 
     refusal: Refusal | None = None
     """None: it is good."""
@@ -212,17 +212,17 @@ class Verdict:
 
 @dataclass(frozen=True)
 class AdapterNumbers:
-    """What one replica counts about one bundle, for /metrics."""
+    """One replica's counts for one bundle, for /metrics."""
 
     rows_running: int = 0
     rows_waiting: int = 0
     counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """``hit | load | eviction`` to tier (``device | host | disk``) to how often since the replica started."""
+    """Number since the replica started, by ``hit | load | eviction``, then by tier (``device | host | disk``)."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What one replica says about itself, about once a second."""
+    """The report that each replica sends to the store, about once a second."""
 
     replica_id: str
     base_id: str
@@ -232,39 +232,39 @@ class Report:
     held: Mapping[BundleDigest, Holding] = field(default_factory=dict)
     refused: Mapping[BundleDigest, Refusal] = field(default_factory=dict)
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
-    """By revision, of the staged entries."""
+    """Verdicts on the staged entries, by revision."""
     stats: Mapping[str, float] = field(default_factory=dict)
     """Numbers of the engine, for /metrics."""
     adapters: Mapping[BundleDigest, AdapterNumbers] = field(default_factory=dict)
-    """Where there is something to say."""
+    """Counts by bundle; bundles without any are left out."""
     revocations: int = 0
     """Number of the revocation list in force on this replica."""
     actor_id: str | None = None
     """Ray's id of the replica's process; None where it is no actor."""
     sampling: Sampling = field(default_factory=dict)
-    """Of the base model alone."""
+    """Sampling defaults of the base model alone."""
 
 
 @dataclass(frozen=True)
 class Revoked:
-    """What became of a revocation list that was put in force."""
+    """The result of putting a revocation list in force."""
 
     number: int
     confirmed: tuple[str, ...]
     """Replicas that have it."""
     waiting: tuple[str, ...]
-    """Live replicas that have not said so yet; each refuses all adapters once its lease ends."""
+    """Live replicas that have not confirmed it yet; each refuses all adapters once its lease ends."""
 
 
 @dataclass(frozen=True)
 class RouteAnswer:
-    """What the router decided, ready for headers and for /v1/route."""
+    """The router's decision, in the form of headers and of /v1/route."""
 
     mix: tuple[tuple[str, float], ...]
     """(adapter name, weight); ``()`` is the base model."""
     scores: Mapping[str, float]
     score: float
-    """The chosen adapter's; where the base was chosen, the best, which was not enough."""
+    """Score of the chosen adapter; where the base was chosen, the best score, which was too low."""
     confidence: float
     reason: str
     previous: str | None = None
