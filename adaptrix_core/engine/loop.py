@@ -130,13 +130,13 @@ class EngineLoop:
         """
         mailbox = Mailbox()
         async with self.running(request, mailbox):
-            async for events in mailbox:
-                for event in events:
+            while not mailbox.is_finished:
+                for event in await mailbox.take():
                     yield event
 
     @asynccontextmanager
     async def running(self, request: GenerationRequest, mailbox: Mailbox) -> AsyncIterator[None]:
-        """Compute ``request`` while the context lasts, its events put into ``mailbox``, which one reader iterates over.
+        """Compute ``request`` while the context lasts, its events put into ``mailbox``, for one reader to take.
 
         Rows that have not ended when the context is left are aborted. Raises EngineStopped, and the errors of
         `EngineCore.add`.

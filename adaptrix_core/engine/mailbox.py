@@ -18,10 +18,7 @@ def at_once() -> float:
 
 
 class Mailbox:
-    """Belongs to the event loop in which it is made; every method is called there.
-
-    Iterated over, it gives what `take` does, until the end of every row has been taken.
-    """
+    """Belongs to the event loop in which it is made; every method is called there."""
 
     def __init__(self, until_next_s: Callable[[], float] = at_once) -> None:
         """until_next_s: called whenever events are taken; seconds for which the next ones are gathered."""
@@ -72,11 +69,3 @@ class Mailbox:
         self._due = self.loop.time() + self._until_next_s()
         self._num_unfinished -= sum(event.finish_reason is not None for event in events)
         return events
-
-    def __aiter__(self) -> Mailbox:
-        return self
-
-    async def __anext__(self) -> list[TokenEvent]:
-        if self.is_finished:
-            raise StopAsyncIteration
-        return await self.take()

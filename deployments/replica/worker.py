@@ -103,7 +103,8 @@ class EngineWorker:
                     pinned.ended.add_done_callback(partial(_told, mailbox))
                     async with self._loop.running(request, mailbox):
                         told = token_ids  # goes out with the first piece
-                        async for events in mailbox:
+                        while not mailbox.is_finished:
+                            events = await mailbox.take()
                             spans.rows_ended(events)
                             yield self._pieces.of(events, told)
                             told = ()
