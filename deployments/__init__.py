@@ -3,10 +3,10 @@
 Files:
 
 app          The Serve application's builder, import path ``deployments.app:build``
-ray_seam     Every private or unstable name of Ray that this project uses, behind a function that says what it is for
+ray_seam     Every private or unstable name of Ray that this project uses, behind a function with a documented purpose
 generation/  One request from names to a stream of pieces
-http/        The HTTP API: bodies in, answers out, and who may ask
-ingress/     The deployment that takes HTTP requests and has the others behind it
+http/        The HTTP API: bodies in, answers out, and the callers' permissions
+ingress/     The deployment that takes HTTP requests, in front of all others
 launch/      Starting the system: checks before it, processes and their environment, scaling
 openai/      OpenAI's documents as models and records
 placement/   Placement: which replica a call goes to

@@ -1,7 +1,7 @@
 """The Serve application's builder, import path ``deployments.app:build``.
 
-Validates everything before anything starts, then binds the deployments: ingress, router, model replicas. Knows how the
-parts fit and how much of a machine each may use; not what they do.
+Validates all settings before anything starts, then binds the deployments: ingress, router, model replicas. Knows how
+the parts are connected and how much of a machine each may use; not what they do.
 """
 
 from __future__ import annotations
@@ -25,14 +25,17 @@ from deployments.shared.principals import KeyRing, require_loopback, url_of
 HEALTH_CHECK_PERIOD_S = 3.0
 HEALTH_CHECK_TIMEOUT_S = 30.0
 ROUTING_STATS_PERIOD_S = 2.0
-"""How often replicas are asked where their adapters are, for the case that they cannot push it."""
+"""Seconds between two polls of replicas' residency, for the case that they cannot push it."""
 INGRESS_DRAIN_S = 600.0
-"""A stream can move from replica to replica, but not from the ingress that holds its connection."""
+"""Longest time, in seconds, that a leaving ingress waits for its streams: a stream can move from replica to replica,
+but not from the ingress that holds its connection."""
 SURGE_PERCENT = 100
-"""Ingress and router are small: in a rolling update the new ones are there before the old ones go."""
+"""New processes started before old ones end in a rolling update, in percent of all: ingress and router are small enough
+to run twice."""
 MODEL_HEALTH_CHECK_PERIOD_S = 1.0
 MODEL_HEALTH_CHECK_TIMEOUT_S = 2.5
-"""Ray Serve gives a replica up after three checks in a row without an answer: within 15 s, with the waits between."""
+"""Seconds that a health check may take. Ray Serve replaces a replica after three failed checks in a row: within 15 s,
+with the waits between."""
 INGRESS_MAX_ONGOING = 4096
 ROUTER_MAX_ONGOING = 256
 
@@ -51,7 +54,7 @@ def build(args: dict[str, Any]) -> Application:
 
 
 def bind(settings: Settings, url: str | None = None) -> Application:
-    """The deployments, bound to one another. url: where clients find the service, to be said once it is ready."""
+    """The deployments, bound to one another. url: the service's address for clients, logged once it is ready."""
     replicas = settings.replicas
     health: dict[str, Any] = {
         "health_check_period_s": HEALTH_CHECK_PERIOD_S,
@@ -62,7 +65,7 @@ def bind(settings: Settings, url: str | None = None) -> Application:
         serve.deployment(ModelReplica)
         .options(
             **({"num_replicas": replicas.num_replicas} if scaling is None else {"autoscaling_config": scaling}),
-            # The engine has a queue of its own and refuses with a clear error; Serve's limit must not bite first.
+            # The engine has its own queue and refuses with a clear error, so Serve's limit must lie above it.
             max_ongoing_requests=2 * (settings.engine.max_queue + settings.engine.max_rows),
             ray_actor_options={"num_cpus": replicas.cpus, "num_gpus": replicas.gpus},
             request_router_config=RequestRouterConfig(

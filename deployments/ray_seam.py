@@ -1,7 +1,7 @@
-"""Every private or unstable name of Ray that this project uses, behind a function that says what it is for.
+"""Every private or unstable name of Ray that this project uses, behind a function with a documented purpose.
 
-An upgrade of Ray is checked here. Imports wait until a function is called, so that a process which only needs one
-of them loads no more.
+The one file to check when Ray is upgraded. Imports wait until a function is called, so that a process loads only the
+ones it needs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def http_address() -> tuple[str, int] | None:
-    """Where this cluster's HTTP proxies listen, host and port; None where Serve does not run yet."""
+    """(host, port) of this cluster's HTTP proxies; None where Serve does not run yet."""
     import ray
     from ray.serve.context import _get_global_client
     from ray.serve.exceptions import RayServeException
@@ -43,10 +43,10 @@ def deploy(config: Mapping[str, Any]) -> None:
 
 
 def under_an_id_of_its_own(call: Callable[[], T]) -> T:
-    """``call()``, whose calls to handles Serve's router tells from others made for the same HTTP request.
+    """The result of ``call()``, whose calls to handles get request ids of their own.
 
-    A request router is given each request by its internal id, and of equal ones only the first. Serve makes a new id
-    where the context has none.
+    By default, all calls made for one HTTP request share its internal id, and a request router sees only the first of
+    them. Serve makes a new id where the context has none.
     """
     from ray.serve import context
 
@@ -59,7 +59,7 @@ def under_an_id_of_its_own(call: Callable[[], T]) -> T:
 
 
 def push_routing_info(facts: str) -> None:
-    """Hand facts about this replica to the Serve controller, which tells every router. Blocks."""
+    """Send facts about this replica to the Serve controller, which passes them to every router. Blocks."""
     from ray import serve
     from ray.serve._private.common import RequestRoutingInfo
     from ray.serve.context import _get_global_client
@@ -70,16 +70,16 @@ def push_routing_info(facts: str) -> None:
 
 
 def is_dead(actor_id: str) -> bool:
-    """Whether an actor's process has ended, as Ray's control service has it. Blocks for a call to it."""
+    """Whether an actor's process has ended, by Ray's control service. Blocks for a call to it."""
     from ray._private.state import actors
 
     return bool(actors(actor_id).get("State") == "DEAD")
 
 
 def wrap_grpc_port(wrap: Callable[[Callable[[Any, str], int]], Callable[[Any, str], int]]) -> None:
-    """Replace the function by which this process's replica will bind its gRPC server's port, once.
+    """Replace, for one call, the function that binds the port of this process's gRPC server.
 
-    It is given the server and an address, and returns the port that was bound.
+    It takes the server and an address, and returns the bound port.
     """
     from ray.serve._private import replica
 

@@ -1,25 +1,24 @@
-"""The HTTP API: bodies in, answers out, and who may ask.
+"""The HTTP API: bodies in, answers out, and the callers' permissions.
 
 Files:
 
-adapter_admin  Loading and unloading adapters at run time: where they may come from, and what is said when it went
-               wrong
+adapter_admin  Loads, publishes and unloads adapters at run time: the places they may come from, and the errors for
+               users
 app            The HTTP API: OpenAI's endpoints, vLLM's adapter endpoints, and ours
-bodies         Request bodies: bytes into a checked document, with an error that says what is wrong and where
-endpoint       What endpoints have in common: who may call them, and what they read of a request or of the store
+bodies         Request bodies: bytes into a checked document, or an error that names the fault and its place
+endpoint       Shared by endpoints: authorisation, and reading of bodies and of the store's overview
 errors         The one place where errors become HTTP: status, headers and OpenAI's ``{"error": {…}}`` document
-faults         What pydantic found wrong with a body, told in few words: the first faults, their values shortened
-guard          What every HTTP request passes first: headers that only our own parts may send, and callers that may
-               not call at all
-json_body      Bytes become a JSON document, at a cost that their sender cannot choose
-listings       What the server says about itself: models, adapters and whether it is ready
-services       What the HTTP endpoints work with: the catalogue, the way to the replicas, the router, the store, and
-               who may call
+faults         Pydantic's faults of a body in a short message: the first ones, with their values shortened
+guard          The first check of every HTTP request: refuses control headers from outside, and callers that may not
+               call at all
+json_body      Parses JSON at a bounded cost, whatever the sender makes of it
+listings       The server's listings: models, adapters, readiness
+services       The services behind the HTTP endpoints: pipeline, router, store, key ring, metrics
 sse            Server-sent events: documents become `data:` lines, the first one at once, and an error becomes one
                last event
-tar_upload     An uploaded archive becomes the files of one adapter, or is refused; nothing is written by the name
-               that it gives
+tar_upload     Reads an uploaded archive into the files of one adapter, or refuses it; writes nothing under names from
+               the archive
 description/   The API described by itself: `/openapi.json` and `/docs`
 endpoints/     The endpoints, one file for each noun
-observe/       What is told of requests: metrics and the request log
+observe/       Observation of requests: metrics and the request log
 """

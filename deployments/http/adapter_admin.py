@@ -1,4 +1,4 @@
-"""Loading and unloading adapters at run time: where they may come from, and what is said when it went wrong."""
+"""Loads, publishes and unloads adapters at run time: the places they may come from, and the errors for users."""
 
 from __future__ import annotations
 
@@ -23,16 +23,15 @@ async def load(services: Services, body: LoadRequest) -> Entry:
     """Load an adapter: durable, and usable on every replica and through this ingress, when this returns.
 
     The path may be the name of a shipped adapter that was unloaded, wherever its files are. A name that is not the
-    signed one is another name for the adapter. Raises Forbidden (path outside the roots),
-    AdapterNotFound (no such directory), AdapterRejected (a PEFT directory where signatures are required), and what the
-    store raises.
+    signed one becomes an alias. Raises Forbidden (path outside the roots), AdapterNotFound (no such directory),
+    AdapterRejected (a PEFT directory where signatures are required), and the store's errors.
     """
     if body.lora_name == await services.store.base_id():
         raise InvalidRequest(f"{body.lora_name!r} is the base model's id; choose another name", param="lora_name")
     place = body.lora_path
     if place not in (await services.store.refresh()).unloaded:
         directory = inside_roots(place, services.settings.security.load_roots)
-        # Replicas would refuse it too, by the name of a copy of their own.
+        # Replicas would refuse it too, but with the name of their own copy in the message.
         if services.settings.adapters.trust == "require" and await asyncio.to_thread(is_peft_directory, directory):
             raise unsigned_peft(body.lora_path)
         place = str(directory)
@@ -42,7 +41,7 @@ async def load(services: Services, body: LoadRequest) -> Entry:
 
 
 async def publish(services: Services, archive: bytes, allow_downgrade: bool = False) -> tuple[Entry, bool]:
-    """Publish the adapter in a tar archive: verified by every replica before anybody can ask for it; whether it is new.
+    """Publish the adapter in a tar archive, once every replica has verified it. Also returns whether it is new.
 
     Raises AdapterRejected (the archive, or the adapter), Conflict (that version exists with other contents).
     """
@@ -56,14 +55,14 @@ async def publish(services: Services, archive: bytes, allow_downgrade: bool = Fa
 
 
 async def unload(services: Services, body: UnloadRequest) -> list[Entry]:
-    """Unload an adapter: new requests are refused at once, running ones end first, gone when this returns."""
+    """Unload an adapter: new requests are refused at once, running ones end first. It is gone when this returns."""
     gone = await services.store.unload(body.lora_name, body.allow_downgrade)
     await services.store.refresh()
     return gone
 
 
 def unloaded_in_words(wanted: str, gone: Sequence[Entry]) -> str:
-    """What the client is told: vLLM's sentence and, of a shipped adapter, that and how it comes back."""
+    """The answer's text: vLLM's sentence and, for a shipped adapter, how to load it again."""
     said = f"Success: LoRA adapter '{wanted}' removed successfully."
     shipped = next((entry for entry in gone if entry.shipped), None)
     if shipped is None:
@@ -75,7 +74,7 @@ def unloaded_in_words(wanted: str, gone: Sequence[Entry]) -> str:
 
 
 def flag(query: Mapping[str, str], name: str) -> bool:
-    """A switch in a query string, off where it is not there. Raises InvalidRequest for anything but true or false."""
+    """A switch in a query string; off if missing. Raises InvalidRequest for anything but true or false."""
     value = query.get(name, "false").lower()
     if value not in ("true", "false"):
         raise InvalidRequest(f"{name} is {value[:80]!r}; send true or false", param=name)
@@ -109,7 +108,7 @@ def inside_roots(path: str, roots: Sequence[Path]) -> Path:
 
 
 def _resolved(path: Path) -> Path | None:
-    """``path`` with links resolved; None for what no file system can have (a link to itself, say)."""
+    """``path`` with links resolved; None for an impossible one, such as a link to itself."""
     try:
         return path.resolve()
     except (OSError, RuntimeError, ValueError):

@@ -1,7 +1,7 @@
 """The HTTP API: OpenAI's endpoints, vLLM's adapter endpoints, and ours. Each endpoint only translates.
 
-Knows paths, headers and statuses. Who answers is found in `generation/resolve.py`; what is wrong with a request
-is said by `bodies.py`, `generation/model_names.py` and the core.
+Knows paths, headers and statuses. `generation/resolve.py` finds who answers; faults of a request are found by
+`bodies.py`, `generation/model_names.py` and the core.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from deployments.shared.errors import RAY_ERRORS
 logger = logging.getLogger(__name__)
 
 ENDPOINTS = (generation_endpoints, router_endpoints, adapter_endpoints, revocation_endpoints, status_endpoints)
-"""Each adds its endpoints to the application; in this order they stand in the API's description."""
+"""Functions that add endpoints to the application, in the order of the API's description."""
 
 
 def build_api(services: Services) -> ASGIApp:

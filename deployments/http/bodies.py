@@ -1,7 +1,7 @@
-"""Request bodies: bytes into a checked document, with an error that says what is wrong and where.
+"""Request bodies: bytes into a checked document, or an error that names the fault and its place.
 
-Knows sizes and whose time the work takes. JSON is the business of `json_body.py`, what a document may say that of
-`openai/schemas.py`.
+Knows sizes, and the thread that the work runs in. JSON is the business of `json_body.py`, the contents of a document
+that of `openai/schemas.py`.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from deployments.shared.errors import BodyTooLarge, UnsupportedEncoding
 Model = TypeVar("Model", bound=Body)
 
 QUICK_BYTES = 32 << 10
-"""A body up to here is parsed and checked where it is, in about a millisecond."""
+"""Largest body, in bytes, that is parsed and checked in the event loop, which takes about a millisecond."""
 _LARGE_BODIES = ThreadPoolExecutor(1, "adaptrix-large-bodies")
-"""Others are, one after the other, beside the event loop, which must not wait for them."""
+"""The thread that parses larger bodies, one after the other, so that the event loop does not wait for them."""
 
 
 async def read_body(request: Request, limit: int, setting: str = "security.max_body_bytes") -> bytes:
-    """The whole body. Raises UnsupportedEncoding, and BodyTooLarge (it names ``setting``) as early as that is known."""
+    """The whole body. Raises UnsupportedEncoding, and, as early as possible, BodyTooLarge, which names ``setting``."""
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
         raise UnsupportedEncoding(f"content-encoding is {encoding[:40]!r}; send the body as it is, without one")
@@ -51,7 +51,7 @@ async def read_body(request: Request, limit: int, setting: str = "security.max_b
 
 
 async def read_document(request: Request, settings: SecuritySettings, model: type[Model]) -> Model:
-    """The checked document in the body. Raises InvalidRequest that says what is wrong, BodyTooLarge."""
+    """The checked document in the body. Raises InvalidRequest, BodyTooLarge."""
     data = await read_body(request, settings.max_body_bytes)
     if len(data) <= QUICK_BYTES:
         return parse_body(data, model, settings.max_text_characters)
@@ -60,7 +60,7 @@ async def read_document(request: Request, settings: SecuritySettings, model: typ
 
 
 def parse_body(data: bytes, model: type[Model], max_characters: int) -> Model:
-    """The document in ``data``. Raises InvalidRequest, also where it holds too much text to be tokenised."""
+    """The document in ``data``. Raises InvalidRequest, also for more text than may be tokenised."""
     document = parse_json(data)
     if not isinstance(document, dict):
         raise InvalidRequest(f"the body is a JSON {_kind(document)}; send an object", code="invalid_json")

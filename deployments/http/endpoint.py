@@ -1,4 +1,4 @@
-"""What endpoints have in common: who may call them, and what they read of a request or of the store."""
+"""Shared by endpoints: authorisation, and reading of bodies and of the store's overview."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 def authorized(request: Request, services: Services, scope: Scope) -> Principal:
-    """Who calls. Raises Unauthorized, or Forbidden without the scope."""
+    """The caller. Raises Unauthorized, or Forbidden without the scope."""
     principal = services.keys.identify(request.headers.get("authorization"))
     principal.require(scope)
     return principal

@@ -14,20 +14,20 @@ from deployments.http.faults import invalid_body
 from deployments.shared.errors import AllBusy, as_core_error
 
 RETRY_AFTER_S = 1.0
-"""Where nothing better is known."""
+"""Default of `retry-after`, in seconds, for errors without an estimate."""
 MAX_RETRY_AFTER_S = 600.0
 ALIKE_HEADER = "x-adaptrix-refused-alike"
-"""Seconds for which requests like this one get the same answer."""
+"""Header of a refusal: seconds for which requests of its kind get the same answer."""
 MAX_MESSAGE = 4000
 MAX_PARAM = 256
-"""Characters. An answer stays below 32 kB, whatever a message quotes and however it is escaped."""
+"""Longest ``param``, in characters. Answers stay below 32 kB, whatever a message quotes and however it is escaped."""
 
 
 def code_of(error: core.AdaptrixError) -> ErrorCode:
-    """The row of the table that says how an error is sent.
+    """The row of the table of error codes by which an error is sent.
 
-    It is its class's own where its code is not there (from another version, say), and for a refused adapter, which is
-    sent as one whatever it was refused for: who asks for it has no conflict with the owner of its name.
+    The class's own row where the table lacks the code (of another version, say), and for a refused adapter, whatever it
+    was refused for: its user is not in conflict with the owner of its name, for example.
     """
     if isinstance(error, core.AdapterRejected):
         return ERROR_CODES[core.AdapterRejected.code]
@@ -41,13 +41,13 @@ def error_document(error: core.AdaptrixError) -> dict[str, Any]:
 
 
 def _sendable(text: str, longest: int) -> str:
-    """Not too long, and without half characters, which file names have and UTF-8 has not."""
+    """The text cut to ``longest``, without surrogates, which file names may contain and UTF-8 may not."""
     text = text if len(text) <= longest else f"{text[:longest]}…"
     return text.encode("utf-8", "replace").decode()
 
 
 def error_response(raised: BaseException) -> JSONResponse:
-    """The HTTP response for anything that was raised."""
+    """The HTTP response for any exception."""
     error = invalid_body(raised, None) if isinstance(raised, ValidationError) else as_core_error(raised)
     status = code_of(error).status
     waits = status in (429, 503) or isinstance(error, core.RetryLater)
@@ -66,5 +66,5 @@ def retry_after_s(error: core.AdaptrixError) -> int:
 
 
 def whole_seconds(estimate_s: float) -> int:
-    """What `retry-after` says for an estimate."""
+    """An estimate as `retry-after` sends it: whole seconds, at least 1."""
     return max(1, math.ceil(min(estimate_s, MAX_RETRY_AFTER_S)))

@@ -1,7 +1,7 @@
-"""What pydantic found wrong with a body, told in few words: the first faults, their values shortened.
+"""Pydantic's faults of a body in a short message: the first ones, with their values shortened.
 
-What a report costs is bounded, whatever was sent: the models of `openai/schemas.py` stop at the first fault of a
-list and at a few unknown fields, and here nothing is written out that is longer than it may be shown.
+The cost of a report is bounded, whatever was sent: the models of `openai/schemas.py` stop at the first fault of a
+list and at a few unknown fields, and here no value is written out that is longer than the message may show.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from adaptrix_core.errors import InvalidRequest
 from deployments.openai.neutral_fields import is_known
 
 MAX_FAULTS = 10
-"""That one answer tells."""
+"""Most faults in one answer."""
 MAX_FAULT = 400
 MAX_NAME = 64
 MAX_VALUE = 80
-"""Characters of a fault, a field's name and a value."""
+"""Longest text, in characters, of a fault, a field's name and a value."""
 
 
 def invalid_body(error: ValidationError, model: type[BaseModel] | None) -> InvalidRequest:
@@ -61,7 +61,7 @@ def _instead(location: Sequence[int | str], fields: Sequence[str]) -> str:
 
 
 def _shown(value: object) -> str:
-    """The value, where it is short enough to help."""
+    """The value for the message; left out where it is too long to help."""
     if isinstance(value, dict | list):
         return f", not {type(value).__name__}"
     if isinstance(value, str) and len(value) > MAX_VALUE:

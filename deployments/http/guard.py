@@ -1,11 +1,11 @@
-"""What every HTTP request passes first: headers that only our own parts may send, and callers that may not call at all.
+"""The first check of every HTTP request: refuses control headers from outside, and callers that may not call at all.
 
-A server without keys trusts whoever runs programs on this machine, and a browser runs programs of strangers. So such a
-server also asks that `Host` is a loopback name (a foreign name that was pointed at this machine is not), and that
-`Origin`, which browsers add, is a loopback page.
+A server without keys trusts every program on this machine, and a browser runs programs of strangers. So such a server
+also requires that `Host` is a loopback name (against DNS rebinding, a foreign name that points to this machine), and
+that `Origin`, which browsers add, is a loopback page.
 
 A plain ASGI wrapper, so that streams pass through untouched. Counts requests by path and status, and closes the watch
-of a request (`http/observe/request_watch.py`) when its connection is done with.
+of a request (`http/observe/request_watch.py`) when its connection has ended.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from deployments.http.observe.metrics import Metrics
 from deployments.shared.principals import is_loopback
 
 WATCH = "adaptrix.watch"
-"""Where a connection's scope has the `RequestWatch` of its request."""
+"""Key of the request's `RequestWatch` in a connection's scope."""
 
 CONTROL_HEADERS = ("serve-multiplexed-model-id", "serve-session-id", "x-serve-", "x-request-disconnect-disabled")
-"""Headers by which Ray Serve's parts steer requests; from outside they would let a caller choose replicas, or keep a
-request running that nobody reads."""
+"""Prefixes of headers by which Ray Serve's parts steer requests. From outside they would let a caller choose replicas,
+or keep a request running after its client has gone."""
 
 
 class Guard:
@@ -72,7 +72,7 @@ def refuse_control_headers(headers: Headers) -> None:
 
 
 def _refuse_strangers(scope: Scope, headers: Headers) -> None:
-    """Without keys only this machine may call, even if the server was made to listen elsewhere."""
+    """Raise Forbidden unless the call is from this machine: for servers without keys, wherever they listen."""
     address = (scope.get("server") or ("",))[0]
     if address and not is_loopback(address):
         raise Forbidden(
@@ -97,5 +97,5 @@ def _host_in(value: str) -> str:
 
 
 def _path_label(scope: Scope) -> str:
-    """The route's path: bounded, whatever paths callers try."""
+    """The route's path, or ``other``: a bounded set of labels, whatever paths callers try."""
     return getattr(scope.get("route"), "path", "other")

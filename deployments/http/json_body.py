@@ -1,9 +1,9 @@
-"""Bytes become a JSON document, at a cost that their sender cannot choose.
+"""Parses JSON at a bounded cost, whatever the sender makes of it.
 
 A body of some megabytes can hold a million empty lists, nest as deep as it is long, or be one number; each would take
-the event loop, or Python itself, far longer than its size suggests. So what a document may hold is counted before it is
-parsed, by passes over bytes that take some milliseconds per megabyte. Knows JSON; what a document may say is the
-business of `openai/schemas.py`.
+far more time to parse than its size suggests. So values, depth and digits are counted before, by passes over the bytes
+that take some milliseconds per megabyte. Knows JSON; the contents of a document are the business of
+`openai/schemas.py`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from pydantic_core import from_json
 from adaptrix_core.errors import InvalidRequest
 
 MAX_VALUES = 150_000
-"""Values, keys of objects counted too: 64 prompts of 2048 token ids, with room. Parsing them takes about 30 ms."""
+"""Most values of a document, keys of objects included: 64 prompts of 2048 token ids, and room. Parsing as many takes
+about 30 ms."""
 MAX_DIGITS = 128
-"""In a row. The largest integer that a field takes has 19; a float written with all its digits has up to 17."""
+"""Most digits in a row. The largest integer of any field has 19; a float written with all its digits has up to 17."""
 MAX_DEPTH = 200
-"""The parser's own limit, here to be told. Arrays and objects inside of one another."""
+"""Deepest nesting of arrays and objects: the parser's own limit, checked before for a clear message."""
 
 _DIGITS_ALONE = bytes(ord("0") if chr(byte).isdigit() and byte < 128 else ord(" ") for byte in range(256))
 _PLACE = re.compile(r"line (\d+) column (\d+)")
@@ -51,7 +52,7 @@ def _require_utf8(data: bytes) -> None:
 
 
 def _refuse_costly(data: bytes) -> None:
-    """Count first with the text in it, which is quick and nearly always enough; then without."""
+    """Raise where ``data`` is too costly to parse. Counts with the strings first, which is quick, then without them."""
     may_be_long = b"0" * (MAX_DIGITS + 1) in data.translate(_DIGITS_ALONE)
     if num_values(data) <= MAX_VALUES and not may_be_long:
         return
@@ -89,7 +90,7 @@ def _refuse(reason: str, data: bytes) -> NoReturn:
 
 
 def _near(reason: str, data: bytes) -> str:
-    """What the parser stumbled upon."""
+    """The parser's reason, with the text around its place."""
     place = _PLACE.search(reason)
     if place is None:
         return ""

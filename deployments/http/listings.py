@@ -1,4 +1,4 @@
-"""What the server says about itself: models, adapters and whether it is ready. Shapes documents, decides nothing."""
+"""The server's listings: models, adapters, readiness. Builds documents, decides nothing."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from deployments.shared.model_ids import AUTO
 from deployments.shared.wire import Entry, Report, Sampling
 
 PROBE_S = 2.0
-"""How long /health waits for the router before it calls it missing."""
+"""Seconds that /health waits for the router before it reports it as missing."""
 
 
 async def readiness(services: Services) -> list[str]:
-    """What is still missing before requests can be served; empty when ready."""
+    """The parts that are still missing before requests can be served; empty when ready."""
     missing = []
     try:
         _, reports = await services.store.overview()
@@ -39,7 +39,7 @@ async def readiness(services: Services) -> list[str]:
 
 
 class ModelCards:
-    """``GET /v1/models``: what clients may name, and what each is sampled by where a request leaves it open."""
+    """``GET /v1/models``: the names that clients may use, each with its sampling defaults."""
 
     def __init__(self, catalogue: Catalogue, base_id: str, with_auto: bool, reports: Sequence[Report]) -> None:
         self._catalogue = catalogue
@@ -76,7 +76,7 @@ class ModelCards:
         return {**_card(self._base_id, self._base_id, None, 0), "sampling": _sampling(sampling)}
 
     def _auto(self) -> dict[str, Any]:
-        return {**_card(AUTO, AUTO, self._base_id, 0), "sampling": None}  # whoever is chosen decides
+        return {**_card(AUTO, AUTO, self._base_id, 0), "sampling": None}  # those of the adapter that is chosen
 
     def _adapter(self, model_id: str, entry: Entry) -> dict[str, Any]:
         holding = next((r.held[entry.bundle_digest] for r in self._reports if entry.bundle_digest in r.held), None)
@@ -86,7 +86,7 @@ class ModelCards:
 
 
 def adapter_list(catalogue: Catalogue, reports: Sequence[Report]) -> dict[str, Any]:
-    """``GET /v1/adapters``: every adapter, where it is on each replica, and each replica's cut (0: it has none).
+    """``GET /v1/adapters``: every adapter with its residency by replica, and each replica's cut (0: none).
 
     ``unloaded``: shipped adapters that are not served because they were unloaded.
     """
@@ -125,7 +125,7 @@ def adapter_entry(entry: Entry, reports: Sequence[Report]) -> dict[str, Any]:
 
 
 def _sampling(explained: Sampling | None) -> dict[str, Any] | None:
-    """As replicas that have verified the adapter say it; None where none has yet."""
+    """The sampling defaults as reported by replicas that have verified the adapter; None where none has yet."""
     return None if explained is None else {name: {"value": v, "from": who} for name, (v, who) in explained.items()}
 
 

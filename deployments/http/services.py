@@ -1,6 +1,6 @@
-"""What the HTTP endpoints work with: the catalogue, the way to the replicas, the router, the store, and who may call.
+"""The services behind the HTTP endpoints: pipeline, router, store, key ring, metrics. Protocols for the remote ones.
 
-The protocols here are all that `app.py` knows of the cluster; `ingress/deployment.py` fills them with Ray handles.
+The protocols are all that the endpoints know of the cluster; `ingress/handles.py` implements them by Ray's handles.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from deployments.shared.wire import Entry, Report, Revoked
 
 
 class Embedder(Router, Protocol):
-    """The router deployment: decides, and embeds texts with the model that it decides by."""
+    """The router deployment: decides, and embeds texts with its embedding model."""
 
     async def embed(
         self, texts: Sequence[str], dimensions: int | None, salt: bytes = b""
@@ -31,7 +31,7 @@ class Embedder(Router, Protocol):
 
 
 class Store(Protocol):
-    """The adapter store, as the ingress reaches it. Methods raise the project's errors."""
+    """The adapter store. Methods raise the project's errors."""
 
     @property
     def catalogue(self) -> Catalogue:
@@ -59,7 +59,7 @@ class Store(Protocol):
         """Unload an adapter from every replica."""
 
     async def publish(self, files: Mapping[str, bytes], allow_downgrade: bool) -> tuple[Entry, bool]:
-        """Make the adapter in these files known to every replica; whether it is new."""
+        """Publish the adapter in these files to every replica; also returns whether it is new."""
 
     async def revoke(self, files: SignedList) -> Revoked:
         """Put a signed revocation list in force on every replica."""
@@ -75,7 +75,7 @@ class Services:
     settings: Settings
     keys: KeyRing
     pipeline: Pipeline
-    """To the model replicas."""
+    """The way to the model replicas."""
     router: Embedder | None
     """None where the router is switched off."""
     store: Store

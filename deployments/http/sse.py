@@ -1,6 +1,6 @@
 """Server-sent events: documents become `data:` lines, the first one at once, and an error becomes one last event.
 
-Knows the framing and what must never happen to a stream (ending without saying why). Does not know the documents.
+Knows the framing, and that a stream must never end without saying why. Does not know the documents.
 """
 
 from __future__ import annotations
@@ -25,14 +25,13 @@ logger = logging.getLogger(__name__)
 DONE = b"data: [DONE]\n\n"
 MEDIA_TYPE = "text/event-stream"
 HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
-"""Proxies must not hold events back."""
+"""Headers that keep proxies from buffering events."""
 
 
 class EventStream(StreamingResponse):
-    """A response of events. However it ends, ``stream``, which they are made from, is closed then.
+    """A response of events, which closes ``stream``, their source, however it ends.
 
-    A client may leave before the first event is asked for, and closing a generator that has not begun runs none of its
-    code.
+    Closing the generator of events is not enough: if the client leaves before the first one, its code never runs.
     """
 
     def __init__(self, events: AsyncGenerator[bytes], stream: PieceStream, headers: Mapping[str, str]) -> None:
@@ -40,7 +39,7 @@ class EventStream(StreamingResponse):
         self._stream = stream
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
+        """Send the response."""
         async with aclosing(self._stream):
             await super().__call__(scope, receive, send)
 

@@ -1,9 +1,9 @@
-"""An uploaded archive becomes the files of one adapter, or is refused; nothing is written by the name that it gives.
+"""Reads an uploaded archive into the files of one adapter, or refuses it; writes nothing under names from the archive.
 
 The archive is a plain tar of one flat directory. It is read here and not by `tarfile`, which understands much that an
-adapter never needs: links, devices, sparse files, chains of extended headers. What is not a plain file is refused,
-sizes are those in the headers and lie within the bytes received, so nothing expands. Extended headers, which common tar
-programs write for timestamps, are skipped: an adapter's names and sizes need none.
+adapter never needs: links, devices, sparse files, chains of extended headers. Anything but a plain file is refused, and
+sizes in the headers must lie within the received bytes, so nothing expands. Extended headers, which common tar programs
+write for timestamps, are skipped: an adapter's names and sizes need none.
 """
 
 from __future__ import annotations

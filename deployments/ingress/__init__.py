@@ -1,11 +1,11 @@
-"""The deployment that takes HTTP requests and has the others behind it.
+"""The deployment that takes HTTP requests, in front of all others.
 
 Files:
 
-announcement    One line that says where the service is, once it answers: what `serve run` shows
+announcement    Logs the service's URL once it answers, as `serve run` shows it; `make serve` prints its own line
 deployment      The ingress deployment: the HTTP API of `http/app.py`, with Ray handles behind it
-handles         Ray's handles behind the ports of the HTTP layer: replicas, router and store, their failures as our
-                errors
+handles         Implements the ports of generation and HTTP by Ray's handles: replicas, router and store; their
+                failures as our errors
 scaled_to_zero  Whether the model is scaled to zero: it was deployed, needs no replica now, and gets one with the next
                 request
 """

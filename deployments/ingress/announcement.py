@@ -1,4 +1,4 @@
-"""One line that says where the service is, once it answers: what `serve run` shows. `make serve` says it itself."""
+"""Logs the service's URL once it answers, as `serve run` shows it; `make serve` prints its own line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from deployments.http.listings import readiness
 from deployments.http.services import Services
 
 POLL_S = 0.5
-# The one logger of a replica whose lines Ray Serve writes and `serve run` prints.
+# The only logger of a replica whose lines `serve run` prints.
 logger = logging.getLogger("ray.serve")
 
 

@@ -39,7 +39,7 @@ class Ingress:
         router: DeploymentHandle | None = None,
         url: str | None = None,
     ) -> None:
-        """url: where clients find the service, to be said once it is ready."""
+        """url: the service's address for clients, logged once it is ready."""
         context = serve.get_replica_context()
         app_name = context.app_name
         keep_to_loopback()

@@ -1,4 +1,5 @@
-"""Ray's handles behind the ports of the HTTP layer: replicas, router and store, their failures as our errors."""
+"""Implements the ports of generation and HTTP by Ray's handles: replicas, router and store; their failures as our
+errors."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ from deployments.store.catalogue_follower import StoreFollower
 REPORT_WAIT_S = 60.0
 REPORT_POLL_S = 0.1
 PLAIN = "pickle"
-"""What calls and pieces are written with: Ray's own pickler, for code and closures, takes twice the time for each."""
+"""Serializer of calls and pieces. Ray's default, cloudpickle, which also handles closures, takes twice the time."""
 
 
 class HandleReplicas:
@@ -39,7 +40,7 @@ class HandleReplicas:
         )
 
     async def generate(self, call: GenerateCall) -> Batches:
-        """What each engine step produced; closing this cancels the call, which aborts it in the engine."""
+        """The pieces of each engine step; closing this cancels the call, which aborts it in the engine."""
         response: Any = under_an_id_of_its_own(lambda: self._handle.remote(call))
         try:
             async for pieces in response:
@@ -55,7 +56,7 @@ class HandleRouter:
         self._handle: Any = handle.options(request_serialization=PLAIN, response_serialization=PLAIN)
 
     async def route(self, messages: Sequence[dict[str, str]], salt: bytes = b"") -> RouteAnswer:
-        """Who should answer these messages."""
+        """The adapter that should answer these messages."""
         answer: RouteAnswer = await self._handle.route.remote(list(messages), salt, carrier())
         return answer
 
@@ -131,7 +132,7 @@ class HandleStore:
         return gone
 
     async def publish(self, files: Mapping[str, bytes], allow_downgrade: bool) -> tuple[Entry, bool]:
-        """Make the adapter in these files known to every replica; whether it is new."""
+        """Publish the adapter in these files to every replica; also returns whether it is new."""
         published: tuple[Entry, bool] = await self._ask("publish", files, allow_downgrade)
         return published
 
@@ -146,7 +147,7 @@ class HandleStore:
         return files
 
     async def _ask(self, method: str, *args: Any) -> Any:
-        # Not repeated by Ray: a load that the store's death cut off is reported, and the client decides.
+        # Not retried by Ray: a load that the store's death cut off is reported, and the client decides.
         remote = getattr(self._follower.store, method).options(max_task_retries=0)
         try:
             return await remote.remote(*args)

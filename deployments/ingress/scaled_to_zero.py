@@ -8,7 +8,8 @@ from ray import serve
 from ray.serve.schema import DeploymentStatus
 
 AWAKE_OR_ASLEEP = (DeploymentStatus.HEALTHY, DeploymentStatus.UPSCALING, DeploymentStatus.DOWNSCALING)
-"""Not while it is deployed for the first time, or cannot start."""
+"""States of a deployment that has once been ready: having no replica then means scaled to zero. A deployment that is
+still starting, or cannot start, is in another state."""
 
 
 class ScaledToZero:
@@ -19,7 +20,7 @@ class ScaledToZero:
         self._deployment_name = deployment_name
 
     async def is_asleep(self) -> bool:
-        """Whether having no replica is as it should be."""
+        """Whether the model is scaled to zero, so that having no replica is no fault."""
         status = await asyncio.to_thread(serve.status)
         application = status.applications.get(self._app_name)
         deployment = None if application is None else application.deployments.get(self._deployment_name)

@@ -2,11 +2,11 @@
 
 Files:
 
-autoscaling    How many replicas of the model there should be: as many as the backlog of tokens asks for
-environment    What Adaptrix sets of Ray Serve's own settings, in the environment of every node's processes
+autoscaling    The number of model replicas that the backlog of tokens calls for
+environment    Environment variables for every node's processes: Ray Serve's own settings, with the values that
+               Adaptrix needs
 local          `make serve`: a local Ray cluster with everything of serve_config.yaml on it, until Ctrl-C
-preflight      What can be known of a deployment before Ray starts, which takes half a minute and says little of what
-               went wrong
-quiet          Silence for what a library says on its way out, from whatever thread or native code
-reserved_cpus  The cores that are reserved for what stands beside the model replicas
+preflight      Checks a deployment before Ray starts, which takes half a minute and reports failures poorly
+quiet          Suppresses the output of a library that shuts down, from any thread or native code
+reserved_cpus  CPUs that are reserved for the processes beside the model replicas
 """

@@ -1,8 +1,8 @@
-"""How many replicas of the model there should be: as many as the backlog of tokens asks for.
+"""The number of model replicas that the backlog of tokens calls for.
 
-The backlog of a replica is what its engine has promised and not computed yet (`Scheduler.backlog_tokens`). Serve
-applies the bounds and delays of the settings to what the policy says, and starts the first replica itself where there
-is none and a request waits. Runs in the Serve controller, so it imports no engine.
+The backlog of a replica are the tokens that its engine has promised and not computed yet (`Scheduler.backlog_tokens`).
+Serve applies the bounds and delays of the settings to the policy's result, and starts the first replica itself where
+there is none and a request waits. Runs in the Serve controller, so it imports no engine.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from adaptrix_core.sections import ReplicaSettings
 
 BACKLOG = "backlog_tokens"
 INTERVAL_S = 1.0
-"""How often replicas and ingresses tell the controller how much there is to do."""
+"""Seconds between two reports of load from replicas and ingresses to the controller."""
 LOOK_BACK_S = 3.0
 
 
@@ -31,7 +31,7 @@ class TokenBacklogPolicy:
         if context.current_num_replicas == 0:
             return context.target_num_replicas, {}
         backlog = sum((context.aggregated_metrics or {}).get(BACKLOG, {}).values())
-        # A stream that is nearly done has no backlog to speak of, but its replica is needed.
+        # A stream that is nearly done has hardly any backlog, but its replica is needed.
         needed = 1.0 if context.total_num_requests > 0 else 0.0
         return max(backlog / self._tokens_per_replica, needed), {}
 
@@ -41,7 +41,7 @@ def autoscaling_config(settings: ReplicaSettings) -> AutoscalingConfig | None:
     if settings.max_replicas is None:
         return None
     with warnings.catch_warnings():
-        # Serve would rather have the interval in the environment of every process of the cluster.
+        # Serve prefers the interval in the environment of every process of the cluster, and warns otherwise.
         warnings.simplefilter("ignore", DeprecationWarning)
         return AutoscalingConfig(
             min_replicas=settings.fewest,

@@ -1,7 +1,7 @@
 """`make serve`: a local Ray cluster with everything of serve_config.yaml on it, until Ctrl-C.
 
-Checks the whole configuration before it starts anything, says what it waits for, and prints the URL and an example once
-`GET /health` answers 200. Does nothing that `serve run serve_config.yaml` would not do.
+Checks the whole configuration before it starts anything, prints its progress, and prints the URL and an example once
+`GET /health` answers 200. Starts nothing that `serve run serve_config.yaml` would not start.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def _serve(config: dict[str, Any], stop: threading.Event) -> int:
         progress.say("stopping")
         return 0
     finally:
-        with quiet():  # Ray reports calls that its own shutdown cut off
+        with quiet():  # Ray reports calls that its own shutdown has cut off
             serve.shutdown()
             ray.shutdown()
 
@@ -137,21 +137,21 @@ def _start_ray(progress: Progress, stop: threading.Event) -> str | None:
 
 
 class Progress:
-    """Says what is waited for, with the time since the start; each line once."""
+    """Prints what is being waited for, with the time since the start; each line once."""
 
     def __init__(self, started: float) -> None:
         self._started = started
         self._last = ""
 
     def say(self, what: str) -> None:
-        """Print ``what`` unless it was the last thing said."""
+        """Print ``what`` unless it was printed last."""
         if what != self._last:
             self._last = what
             print(f"[{time.monotonic() - self._started:5.1f} s] {what}", flush=True)
 
 
 def _wait_until_ready(url: str, app_name: str, progress: Progress, stop: threading.Event) -> str | None:
-    """None once ready or stopped; otherwise why it never will be."""
+    """Wait until the service is ready or ``stop`` is set (None), or has failed for good (the reason)."""
     deadline = time.monotonic() + READY_TIMEOUT_S
     while not stop.wait(POLL_S):
         status = _application_status(app_name)
@@ -172,7 +172,7 @@ def _wait_until_ready(url: str, app_name: str, progress: Progress, stop: threadi
 
 
 def _told(message: str) -> str:
-    """What a message of Ray Serve's tells, which ends with the error after its traceback."""
+    """The gist of a message of Ray Serve's, which ends with the error after its traceback."""
     lines = [line.strip() for line in message.strip().splitlines() if line.strip()]
     return lines[-1] if "Traceback" in message else " ".join(lines)
 
@@ -191,7 +191,7 @@ def _missing(response: httpx.Response) -> str:
 
 
 def _stop_once(stop: threading.Event) -> None:
-    """The first signal asks for an orderly end; a second one ends at once."""
+    """Let the first signal ask for an orderly end, and a second one end the process at once."""
     if stop.is_set():
         raise KeyboardInterrupt
     stop.set()

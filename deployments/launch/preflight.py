@@ -1,4 +1,4 @@
-"""What can be known of a deployment before Ray starts, which takes half a minute and says little of what went wrong.
+"""Checks a deployment before Ray starts, which takes half a minute and reports failures poorly.
 
 `read_config` checks the file, wherever it will be used; `require_startable` checks this machine: the address, the
 directories, the processors. `examine` looks at the base model and the adapters as well, for `adaptrix serve --check`.
@@ -27,13 +27,13 @@ from deployments.shared.principals import KeyRing, require_loopback, url_of
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8000
 STATE_BYTES = 64 * MIB
-"""What a store needs for its index and a few adapters."""
+"""Bytes that a store needs for its index and a few adapters."""
 PROBE_S = 1.0
 
 
 @dataclass(frozen=True)
 class Examined:
-    """A deployment that would start: where, over what, and what somebody should know of it."""
+    """A deployment that would start: its address, base model, adapters and warnings."""
 
     url: str
     base_model: str
@@ -56,7 +56,7 @@ def read_config(path: Path, host: str | None, port: int | None) -> dict[str, Any
     http = document.get("http_options") or {}
     given = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
     if isinstance(http, dict):
-        # Said outright: what Ray Serve takes for a host that a file leaves out is every interface.
+        # Set explicitly: Ray Serve's default for a missing host is every interface.
         document["http_options"] = http = {"host": DEFAULT_HOST, "port": DEFAULT_PORT, **http, **given}
         try:
             ServeDeploySchema.model_validate(document)
@@ -69,13 +69,13 @@ def read_config(path: Path, host: str | None, port: int | None) -> dict[str, Any
     except ConfigError as error:
         faults += error.faults
     if faults:
-        # Ray's schema reports an unknown key of a logging_config as well, in its own words.
+        # Ray's schema reports an unknown key of a logging_config too, in its own words.
         raise ConfigError([fault for fault in faults if not fault.endswith(": Extra inputs are not permitted")])
     return document
 
 
 def require_startable(config: Mapping[str, Any]) -> None:
-    """Raise ConfigError with everything on this machine that would keep the deployment of ``config`` from starting."""
+    """Raise ConfigError with every fault on this machine that would keep the deployment of ``config`` from starting."""
     settings = load_settings(application_args(config))
     host, port = address_of(config)
     faults = [
@@ -88,7 +88,7 @@ def require_startable(config: Mapping[str, Any]) -> None:
 
 
 def examine(config: Mapping[str, Any]) -> Examined:
-    """Everything that `require_startable` checks, and the base model and the adapters. Raises ConfigError.
+    """Check as `require_startable`, and the base model and the adapters too. Raises ConfigError.
 
     Reads the adapters, so it takes seconds. An adapter that would be refused is a warning: the others are served.
     """
@@ -170,7 +170,7 @@ def _processor_faults(settings: Settings) -> Iterator[str]:
 
 
 def cpus_of_this_machine() -> int:
-    """What the local cluster is given: two at least, since most of its processes wait most of the time."""
+    """CPUs that the local cluster is given: two at least, since most of its processes wait most of the time."""
     return max(2, os.cpu_count() or 1)
 
 

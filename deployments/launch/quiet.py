@@ -1,4 +1,4 @@
-"""Silence for what a library says on its way out, from whatever thread or native code."""
+"""Suppresses the output of a library that shuts down, from any thread or native code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Within, nothing that this process writes to its standard output and error is seen."""
+    """While the context lasts, discard everything that this process writes to standard output and error."""
     sys.stdout.flush()
     sys.stderr.flush()
     kept = [os.dup(1), os.dup(2)]

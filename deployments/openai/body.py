@@ -1,4 +1,4 @@
-"""What all request bodies have in common: null is a default, known fields that ask for nothing are left out."""
+"""The base of all request bodies: null means the default, and known fields that ask for nothing are dropped."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from deployments.openai.neutral_fields import NOTHING, Neutral
 
 MAX_UNKNOWN = 10
-"""Unknown fields of one object that are looked at; one is enough to refuse it."""
+"""Most unknown fields of one object that are reported; one is enough to refuse it."""
 
 
 @cache
 def _field_names(model: type[BaseModel]) -> tuple[frozenset[str], frozenset[str]]:
-    """All of a model's fields as they are written, and the optional ones."""
+    """(all of a model's fields, the optional ones), by the names in documents."""
     names = {field.alias or name: field for name, field in model.model_fields.items()}
     return frozenset(names), frozenset(name for name, field in names.items() if not field.is_required())
 
 
 def _with_what_means_nothing(schema: dict[str, Any], model: type[Any]) -> None:
-    """The JSON schema tells of these fields too, and that null is a default."""
+    """Add these fields, and null as the default, to the JSON schema."""
     properties: dict[str, Any] = schema.setdefault("properties", {})
     required = schema.get("required", ())
     for name, told in properties.items():
@@ -35,7 +35,7 @@ class Body(BaseModel):
     """Base of all request bodies: strict types, unknown fields refused, null for an optional field is its default."""
 
     neutral: ClassVar[Neutral] = NOTHING
-    """Fields beside the model's own that a client may send for nothing."""
+    """Fields beside the model's own that a client may send although they do nothing."""
     model_config = ConfigDict(
         extra="forbid",
         strict=True,
@@ -65,5 +65,5 @@ class Body(BaseModel):
         return kept
 
     def num_characters(self) -> int:
-        """Characters of text that somebody has to tokenise."""
+        """Characters of text that have to be tokenised."""
         return 0

@@ -1,4 +1,4 @@
-"""Pieces of text become OpenAI's response documents: chat or text completions, whole or as chunks of a stream.
+"""Builds OpenAI's response documents from pieces: chat or text completions, whole or as chunks of a stream.
 
 Knows the documents' shapes. Does not know HTTP, SSE framing or where the pieces come from.
 """
@@ -16,22 +16,23 @@ from deployments.shared.wire import Likely, Piece, numbered_token
 Kind = Literal["chat", "text"]
 
 MAX_LOGPROBS = 100_000
-"""Of an answer that is not streamed: 4000 tokens with 20 others each, and room. Writing them takes some 0.3 s."""
+"""Most log-probabilities in an answer that is not streamed: 4000 tokens with 20 others each, and room. Writing as many
+takes about 0.3 s."""
 
 
 @dataclass(frozen=True)
 class AnswerHead:
-    """What every document of one response repeats."""
+    """The fields that every document of one response repeats."""
 
     kind: Kind
     response_id: str
     created: int
     model: str
     answered_by: tuple[Mapping[str, Any], ...] = ()
-    """Per fork, which adapter answered; empty where the request did not fork."""
+    """The adapter that answered, for each fork; empty where the request did not fork."""
     rows_per_fork: int = 1
     fallback: str = ""
-    """Why the base model answers in place of what was asked for."""
+    """Why the base model answers in place of the requested adapter; empty where it does not."""
 
     def extra(self, index: int) -> dict[str, Any]:
         """The ``adaptrix`` member of a choice, where the request forked."""
@@ -53,14 +54,14 @@ class AnswerHead:
 
 @dataclass
 class Usage:
-    """Counts tokens. Prompts count once each, however many choices were made from them."""
+    """Counts tokens. Each prompt counts once, whatever its number of choices."""
 
     completion: int = 0
     prompts: dict[int, int] = field(default_factory=dict)
-    """Prompt number to its tokens."""
+    """Number of tokens by number of the prompt."""
 
     def count(self, pieces: Iterable[Piece], rows_per_prompt: int) -> None:
-        """Add what these pieces used."""
+        """Count the tokens of these pieces."""
         for piece in pieces:
             self.completion += piece.token_id is not None
             self.prompts[piece.row // rows_per_prompt] = piece.prompt_tokens
@@ -91,7 +92,7 @@ class WholeAnswer:
         self._num_logprobs = 0
 
     def add(self, pieces: Iterable[Piece]) -> None:
-        """Append pieces, in any order of rows. Raises InvalidRequest where they hold more than one answer may."""
+        """Append pieces, in any order of rows. Raises InvalidRequest for too many log-probabilities for one answer."""
         for piece in pieces:
             row = self._rows[piece.row]
             row.text.append(piece.text)
@@ -130,7 +131,7 @@ class ChunkedAnswer:
         self._offsets = [Offsets() for _ in range(num_rows)]
 
     def opening(self) -> list[dict[str, Any]]:
-        """Chat streams begin by saying who speaks."""
+        """The first documents: a chat stream begins with the role."""
         if self._head.kind == "text":
             return []
         return [
@@ -139,7 +140,7 @@ class ChunkedAnswer:
         ]
 
     def chunks(self, pieces: Iterable[Piece]) -> list[dict[str, Any]]:
-        """One document for what each row says, rows in the order in which they do."""
+        """One document for each row's text, in the order of the rows' first pieces."""
         rows: dict[int, list[Piece]] = {}
         for piece in pieces:
             if piece.text or piece.finish_reason or piece.logprob:
@@ -176,16 +177,16 @@ def chat_logprobs(pieces: Sequence[Piece]) -> dict[str, Any] | None:
 
 
 class Offsets:
-    """Where in a row's text each of its tokens begins, in characters; a token within a character where that does."""
+    """Offset of each token of a row in its text, in characters; a token inside a character has that one's offset."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._num_characters = 0
 
     def next(self, data: bytes | None) -> int:
-        """Of the next token, which has these bytes."""
+        """The offset of the next token, which has these bytes."""
         if data and not _continues(data[0]):
-            self._num_characters += len(self._decoder.decode(b"", final=True))  # a character that was given up
+            self._num_characters += len(self._decoder.decode(b"", final=True))  # a character that stays incomplete
         begins = self._num_characters
         self._num_characters += len(self._decoder.decode(data or b""))
         return begins
@@ -210,7 +211,7 @@ def text_logprobs(pieces: Iterable[Piece], offsets: Offsets) -> dict[str, Any] |
 
 
 def _by_text(chosen: Likely, top: Iterable[Likely]) -> dict[str, float]:
-    """The chosen token and the likeliest ones. Tokens may look alike: later ones go by their number, none is lost."""
+    """Log-probability by text of the chosen token and the likeliest. Of equal texts, later ones go by their number."""
     others = [likely for likely in top if likely.token_id != chosen.token_id]
     named: dict[str, float] = {}
     for likely in sorted([chosen, *others], key=lambda likely: (likely is not chosen, -likely.logprob)):

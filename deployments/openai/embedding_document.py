@@ -1,4 +1,4 @@
-"""The answer of ``/v1/embeddings``: thousands of vectors are written bit by bit, so that no stream waits for them."""
+"""The answer of ``/v1/embeddings``: thousands of vectors are written in parts, so that no stream waits for them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 AT_ONCE = 32
-"""Vectors that are written before others have their turn: some 5 ms."""
+"""Vectors that are written before the event loop gets its turn: about 5 ms."""
 
 
 async def embedding_answer(model: str, vectors: Sequence[Sequence[float]], num_tokens: int, encoding: str) -> bytes:
@@ -28,5 +28,5 @@ async def embedding_answer(model: str, vectors: Sequence[Sequence[float]], num_t
 
 
 def _encoded(vector: Sequence[float], encoding: str) -> Sequence[float] | str:
-    """OpenAI's base64 form is little-endian float32; its client asks for that by default."""
+    """The vector in OpenAI's form; base64 is of little-endian float32, and the default of OpenAI's client."""
     return base64.b64encode(np.asarray(vector, "<f4").tobytes()).decode() if encoding == "base64" else vector

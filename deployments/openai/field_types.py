@@ -1,6 +1,6 @@
-"""The types of the fields in request bodies: forms, lengths and ranges. A fault is found early and told shortly.
+"""The types of the fields in request bodies: forms, lengths and ranges. Faults are found early and reported shortly.
 
-Lists stop at their first fault, and a value that may have several forms is read as the one that its type says.
+Lists stop at their first fault, and a value that may have several forms is read as the form that its type implies.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 from adaptrix_core.sampling_limits import LIMITS, MAX_BIASES, MAX_STOP_CHARACTERS, MAX_STOPS
 
 MAX_NAME = 2048
-"""Characters of what names a model, an adapter or a mix."""
+"""Longest name of a model, an adapter or a mix, in characters."""
 MAX_FORKS = 16
 MAX_PROMPTS = 64
 MAX_MESSAGES = 1024
@@ -31,7 +31,7 @@ def _decoded(value: object) -> bytes:
 
 
 def within(name: str) -> Interval:
-    """The range of a sampling parameter as pydantic reads it."""
+    """The range of a sampling parameter, in pydantic's form."""
     limit = LIMITS[name]
     return Interval(gt=limit.low, le=limit.high) if limit.above_low else Interval(ge=limit.low, le=limit.high)
 
@@ -48,12 +48,12 @@ def no_larger(limit: int) -> BeforeValidator:
 
 
 def by_kind(kinds: Callable[[Any], str | None], message: str) -> Discriminator:
-    """Which form a value has is told by its type; faults are then those of one form, not of each that there is."""
+    """Choose a value's form by its type, so that faults are those of one form, not of every possible one."""
     return Discriminator(kinds, custom_error_type="wrong_type", custom_error_message=message)
 
 
 def text_or_parts(value: object) -> str | None:
-    """The form of a message's content."""
+    """The form of a message's content: ``str``, ``list[part]``, or None for neither."""
     kinds: dict[type, str] = {str: "str", list: "list[part]"}
     return kinds.get(type(value))
 

@@ -1,12 +1,12 @@
-"""Fields that OpenAI's and vLLM's clients send and that do nothing here: which values of them ask for nothing.
+"""Fields that OpenAI's and vLLM's clients send and that do nothing here, with the values that ask for nothing.
 
 Many clients send every field that they know, null or at its default, and send an answer's message back as it came. So:
 
 - null and empty values of every field below are accepted, as if they were not there;
-- so is what the field does anyway where it isn't mentioned (``neutral``);
-- a hint never changes the text, only who is billed, what is kept or how fast it comes: any value of it is accepted.
+- so are the values that mean the same as leaving the field out (``neutral``);
+- hints never change the text, only billing, storage or speed: any value of them is accepted.
 
-Everything else is refused by name, because the answer would be another one than was asked for.
+Everything else is refused by name, because the answer would differ from the requested one.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ EMPTY: tuple[object, ...] = (None, "", [], {})
 
 @dataclass(frozen=True)
 class Neutral:
-    """The fields that one kind of document may carry for nothing."""
+    """The fields that one kind of document may contain although they do nothing."""
 
     hints: frozenset[str] = frozenset()
     values: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
     """Field to its neutral values, beside the empty ones."""
     asked_by_empty: frozenset[str] = frozenset()
-    """Fields that an empty value asks something with; only null is neutral."""
+    """Fields whose empty value asks for something; only null is neutral."""
 
     def means_nothing(self, name: str, value: object) -> bool:
         """Whether the field is known, and this value of it the same as leaving it out."""
         if name in self.hints or (name in self.asked_by_empty and value is None):
             return True
-        # `1 == True` and `0 == False`, but a number is no switch: types are compared too.
+        # `1 == True` and `0 == False`, but a number is not a switch: types are compared too.
         return name in self.values and any(
             type(value) is type(other) and value == other for other in (*EMPTY, *self.values[name])
         )
@@ -148,7 +148,7 @@ MESSAGE = Neutral(
         "reasoning_content": (),
     }
 )
-"""What an assistant's message carries as OpenAI, vLLM and we send it."""
+"""Further fields of an assistant's message as OpenAI, vLLM and this server send it."""
 
 PART = Neutral(
     frozenset({"prompt_cache_breakpoint"}),

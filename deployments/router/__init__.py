@@ -2,7 +2,8 @@
 
 Files:
 
-deployment          The router deployment: decides who answers, from the text alone, and steps out of the way
-residency_follower  Where adapters' weights are in the whole cluster, as the router knows it: a little late, and cheap
-                    to know
+deployment          The router deployment: decides which adapter answers, from the text alone; it is not on the way of
+                    the tokens
+residency_follower  The residency of adapters in the whole cluster, polled for the router: cheap, and up to a second
+                    old
 """

@@ -1,9 +1,9 @@
-"""The router deployment: decides who answers, from the text alone, and steps out of the way.
+"""The router deployment: decides which adapter answers, from the text alone; it is not on the way of the tokens.
 
-Follows the store's catalogue, and where the replicas have the adapters. What it reads there is unverified text, so it
-can choose badly but never load anything. Nothing is remembered of a conversation: `SemanticRouter` finds the previous
+Follows the store's catalogue and the adapters' residency. The catalogue's texts are unverified, so they can make it
+choose badly, but never load anything. It keeps no state of a conversation: `SemanticRouter` finds the previous
 adapter again by deciding over the earlier user turns that the client sends, so routers that know the same give the same
-answer. Embeddings of recent texts are cached, each tenant's for itself; texts that arrive while others are being
+answer. Embeddings of recent texts are cached, apart for each tenant; texts that arrive while others are being
 embedded are embedded together.
 """
 
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from adaptrix_core.routing.policy import Decision
 
 BATCH = 32
-"""Requests whose texts are embedded together."""
+"""Most requests whose texts are embedded in one batch."""
 
 EMBEDDINGS_WAITING = 64
-"""Requests for embeddings of one tenant that may wait."""
+"""Embedding requests of one tenant that may wait; further ones are refused."""
 
 
 class RouterReplica:
@@ -67,14 +67,14 @@ class RouterReplica:
     async def route(
         self, messages: list[dict[str, str]], salt: bytes = b"", trace: Mapping[str, str] | None = None
     ) -> RouteAnswer:
-        """Who should answer ``messages``. ``salt``: the tenant's. ``trace``: W3C headers. Raises InvalidRequest."""
+        """The adapter that should answer. salt: the tenant's. trace: W3C headers. Raises InvalidRequest."""
         with current_span(self._tracing.tracer, "router.decide", self._tracing.parent(trace or {})) as span:
             turns = user_turns(messages)
             rows = self._embedder.known(turns, salt)
             if rows is None:
                 rows = await self._embed_together((turns, salt))
             by_bundle = self._residency.bundles
-            # Before the first answer of the store nothing is preferred to anything.
+            # Before the store's first answer no adapter is preferred.
             residency = {e.name: by_bundle.get(e.bundle_digest, ABSENT) for e in self._entries} if by_bundle else {}
             answer = answer_of(self._router.decide_embedded(rows, residency=residency))
             span.set_attribute("adaptrix.route.score", answer.score)
@@ -86,7 +86,7 @@ class RouterReplica:
         """One vector per text, and how many tokens were read. Raises InvalidRequest for other ``dimensions``."""
         return await self._embedding.run(salt, embedded, self._embedder, texts, dimensions, salt)
 
-    # No wait: a request that finds the model idle goes at once, and those that come meanwhile make the next batch.
+    # No wait: a request that finds the model idle starts at once; those that come meanwhile form the next batch.
     @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=0.0)  # type: ignore[untyped-decorator]
     async def _embed_together(self, asked: list[tuple[list[str], bytes]]) -> list[Vectors]:
         return await asyncio.to_thread(self._embedder.embed_groups, asked)
@@ -117,7 +117,7 @@ def embedded(
 
 
 def answer_of(decision: Decision) -> RouteAnswer:
-    """The decision in plain data, for other processes."""
+    """The decision as a plain record, for other processes."""
     from adaptrix_core.routing.policy import Resolved
 
     assert isinstance(decision, Resolved), "semantic routing settles every decision itself"
@@ -132,7 +132,7 @@ def answer_of(decision: Decision) -> RouteAnswer:
 
 
 def calibration_of(settings: RouterSettings) -> Calibration:
-    """The thresholds that the settings ask for. Raises ConfigError."""
+    """The thresholds of the settings. Raises ConfigError."""
     from adaptrix_core.routing.calibration import Calibration, load_calibration
 
     calibration = Calibration() if settings.calibration_file is None else load_calibration(settings.calibration_file)

@@ -1,6 +1,6 @@
-"""Where adapters' weights are in the whole cluster, as the router knows it: a little late, and cheap to know.
+"""The residency of adapters in the whole cluster, polled for the router: cheap, and up to a second old.
 
-The replicas' reports are the truth; the store keeps the last of each. Knows no names of adapters, only bundles.
+The replicas' reports are the source; the store keeps the last of each. Knows no names of adapters, only bundles.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from adaptrix_core.digests import BundleDigest
 logger = logging.getLogger(__name__)
 
 POLL_S = 1.0
-"""As often as replicas report."""
+"""Seconds between two polls: as often as replicas report."""
 ANSWER_S = 5.0
-"""A store that says nothing for so long is taken for lost."""
+"""Seconds after which a store that does not answer counts as lost."""
 FORGET_S = 15.0
-"""What was known is forgotten after so long without an answer: a router that knows nothing prefers nobody."""
+"""Seconds without an answer after which the known residency is dropped; the router then prefers no adapter by it."""
 
 
 class ResidencyFollower:
-    """Asks about once a second; readers never wait."""
+    """Polls about once a second; readers never wait."""
 
     def __init__(
         self, ask: Callable[[], Awaitable[Mapping[BundleDigest, str]]], clock: Callable[[], float] = time.monotonic
@@ -35,14 +35,14 @@ class ResidencyFollower:
         self._known_at = clock()
         self._task: asyncio.Task[None] | None = None
         self.bundles: Mapping[BundleDigest, str] = {}
-        """As `warmest` gives it."""
+        """Residency by bundle, as `warmest` returns it."""
 
     def start(self) -> None:
-        """Ask from now on."""
+        """Start polling."""
         self._task = asyncio.create_task(self._follow())
 
     def stop(self) -> None:
-        """Ask no more."""
+        """Stop polling."""
         if self._task is not None:
             self._task.cancel()
 

@@ -1,8 +1,9 @@
 """The adapter store: one named, detached actor that owns the catalogue and hands out package files.
 
 It survives replicas and redeployments, restarts from disk (`disk.py`), and is asked to retire when its settings
-change. Nobody trusts it: replicas check every byte they fetch, and every revocation list. Loading and unloading are
-decided here, once, by what the live replicas report. Everybody else follows the catalogue with `watch`.
+change. It is not trusted: replicas check every byte they fetch, and every revocation list. Loading and unloading are
+decided here, once, by the reports of the live replicas. All other processes follow the catalogue by long polling
+(`watch`).
 """
 
 from __future__ import annotations
@@ -59,11 +60,11 @@ SETTLE_TIMEOUT_S = 300.0
 REVOKE_TIMEOUT_S = 10.0
 WATCH_S = 20.0
 CACHE_BYTES = 256 * 1024 * 1024
-"""Packages that were asked for stay in shared memory, for other replicas to ask."""
+"""Bytes of recently fetched packages that are kept in shared memory for other replicas."""
 
 
 class AdapterStore:
-    """The actor's class. All methods run in one event loop, so state between two awaits is consistent."""
+    """The actor's class. All methods run in one event loop, so state is consistent between two awaits."""
 
     def __init__(self, settings: AdapterSettings) -> None:
         self._fingerprint = fingerprint(settings)
@@ -75,7 +76,7 @@ class AdapterStore:
         """Bundles that no live replica accepts."""
         self._presence = Presence()
         self._usage = AdapterUsage()
-        # Versions of two lives of the store never look alike, so followers notice a restart.
+        # Makes versions of two lives of the store differ, so that followers notice a restart.
         self._life = secrets.token_hex(4)
         self._count = 0
         entries = self._files.open()
@@ -90,19 +91,19 @@ class AdapterStore:
         logger.info("adapter store holds %d adapters", len(self._entries))
 
     async def retire_unless(self, wanted: str) -> None:
-        """End this actor for good if it was made with other settings; the next to ask makes a new one."""
+        """End this actor for good if it was made with other settings; the next process that asks makes a new one."""
         if wanted != self._fingerprint:
             ray.actor.exit_actor()
 
     async def watch(self, known_version: str | None) -> Catalogue:
-        """The catalogue, as soon as it differs from ``known_version``; unchanged after `WATCH_S`."""
+        """Long poll: the catalogue as soon as it differs from ``known_version``; unchanged after `WATCH_S`."""
         if self._looking is None:
             self._looking = asyncio.create_task(self._keep_looking())
         await self._presence.until(lambda: self._version() != known_version, WATCH_S)
         return self._catalogue()
 
     async def watch_revocations(self, known_number: int, wait_s: float) -> SignedList | None:
-        """The revocation list, as soon as its number is another one; the same after ``wait_s``. None: there is none."""
+        """Long poll: the revocation list once its number differs, or after ``wait_s``; None where there is none."""
         await self._presence.until(lambda: self._board.list.number != known_number, wait_s)
         return self._board.files
 
@@ -112,7 +113,7 @@ class AdapterStore:
         Raises AdapterRejected (not signed by a trusted key, malformed) or Conflict (not newer than the one in force).
         """
         later = await asyncio.to_thread(self._board.publish, files)
-        # A new version of the catalogue, too: what is revoked no more has to be fetched again.
+        # A new version of the catalogue, too: packages that are not revoked any more have to be fetched again.
         await self._publish(self._entries)
         done, waiting = await self._presence.settle(lambda r: r.revocations >= later.number, REVOKE_TIMEOUT_S)
         logger.info("revocation list %d in force, %d packages", later.number, len(later.revoked))
@@ -123,7 +124,7 @@ class AdapterStore:
         return [await self._cache.get(bundle)]
 
     async def num_disk_reads(self) -> int:
-        """How often a bundle was read to be handed out."""
+        """Reads of bundles from disk, for replicas to fetch."""
         return self._cache.num_reads
 
     async def read(self, bundle: BundleDigest) -> Snapshot:
@@ -137,10 +138,10 @@ class AdapterStore:
         return self._about[bundle]
 
     async def report(self, report: Report) -> None:
-        """Take note of what a replica holds, refuses and has found out about signers."""
+        """Note a replica's report: the bundles that it holds and refuses, and their signers."""
         self._usage.note(report)
         await self._note_signers(report)
-        await self._presence.note(report)  # wakes those who wait for it, so signers are known by then
+        await self._presence.note(report)  # wakes the waiting calls, so signers must be known by then
         live = self._presence.live()
         refused = refused_by_all((r.held for r in live), (r.refused for r in live))
         if refused != self._refused:
@@ -156,7 +157,7 @@ class AdapterStore:
         return self._catalogue(), self._presence.live()
 
     async def residency(self) -> dict[BundleDigest, str]:
-        """By bundle, where it is nearest to running on any live replica (`warmest`)."""
+        """By bundle, the best residency on any live replica (`warmest`)."""
         return warmest(self._presence.live())
 
     async def load(self, name: str, path: str, allow_downgrade: bool = False) -> Entry:
@@ -174,9 +175,9 @@ class AdapterStore:
             return await self._admit(await asyncio.to_thread(take, name, Path(path)), allow_downgrade)
 
     async def publish(self, files: Mapping[str, bytes], allow_downgrade: bool = False) -> tuple[Entry, bool]:
-        """As `load`, from the files themselves, under the name they give; whether it is new.
+        """As `load`, from the files themselves, under the name they give; also returns whether it is new.
 
-        Publishing the same contents again changes nothing, but what was sent has to pass every check all the same.
+        Publishing the same contents again changes nothing, but they have to pass every check again.
         Raises Conflict where that version has other contents.
         """
         snapshot = Snapshot("upload", files)
@@ -220,7 +221,7 @@ class AdapterStore:
             if left is not None and not left.is_alias:
                 await self._remember(newest={name: left.version})
             bundles = {entry.bundle_digest for entry in gone}
-            # Another name may come to mean the same bundle meanwhile: then it is not waited for.
+            # Another name may come to mean the same bundle meanwhile: then its release is not waited for.
             await self._settle(
                 lambda report: not (bundles & report.held.keys()) - {entry.bundle_digest for entry in self._entries},
                 f"unloading {wanted!r}",
@@ -231,7 +232,7 @@ class AdapterStore:
         return gone
 
     async def _admit(self, entry: Entry, allow_downgrade: bool) -> Entry:
-        """Take a staged entry in once every replica has verified it; what is refused leaves nothing behind."""
+        """Take a staged entry in once every replica has verified it; a refused one leaves nothing behind."""
         try:
             await asyncio.to_thread(self._names.look)
             refuse_conflicting(entry, self._entries, self._names, allow_downgrade)
@@ -246,11 +247,11 @@ class AdapterStore:
         return committed
 
     def _register(self, entry: Entry, signer: Signer | None, allow_downgrade: bool) -> None:
-        """Write down who signed a new entry; a name that nobody owns is its signer's from now on. Raises Conflict."""
+        """Record the signer of a new entry; a name without an owner belongs to it from now on. Raises Conflict."""
         if self._is_owned:
             refuse_foreign(entry, signer, self._entries, self._names)
         first = {entry.name: signer} if signer is not None and not entry.is_alias else None
-        # A lower version than before was asked for in so many words; a higher one is noted when it is served.
+        # With allow_downgrade the lower version is noted as the newest; a higher one is noted when it is served.
         newest = {entry.name: entry.version} if allow_downgrade and not entry.is_alias else None
         self._names.note({entry.bundle_digest: signer}, first, newest)
 
@@ -269,7 +270,7 @@ class AdapterStore:
 
     @asynccontextmanager
     async def _alone(self, name: str) -> AsyncIterator[None]:
-        """Nobody else loads, publishes or unloads ``name`` meanwhile."""
+        """Exclude other loads, publications and unloads of ``name`` while the context lasts. Raises AdapterBusy."""
         self._busy.add(name)
         try:
             yield
@@ -290,11 +291,11 @@ class AdapterStore:
                 transferred = await asyncio.to_thread(self._names.look)
                 if await asyncio.to_thread(self._files.look) or transferred:
                     await self._publish(self._files.with_shipped(e for e in self._entries if not e.shipped))
-            except Exception as error:  # a directory or bucket that cannot be listed now may be there again later
+            except Exception as error:  # a directory or bucket that cannot be listed now may come back later
                 logger.warning("could not look for new adapters: %s", error)
 
     async def _offer(self, entry: Entry) -> Signer | None:
-        """Have every replica verify a staged entry's bundle; who signed it. Raises AdapterRejected, AdapterUnavailable.
+        """Let every replica verify a staged entry's bundle; its signer. Raises AdapterRejected, AdapterUnavailable.
 
         None where the policy lets bundles pass whose signature is not verified.
         """
@@ -330,7 +331,7 @@ class AdapterStore:
         return life == self._life and int(number) >= count
 
     async def _note_signers(self, report: Report) -> None:
-        """Who signed what this replica holds; names that nobody owned get an owner by it."""
+        """Record the signers of the bundles that this replica holds; names without an owner get theirs from them."""
         new = {bundle: held.signer for bundle, held in report.held.items() if not self._names.knows(bundle)}
         if not new:
             return
@@ -339,7 +340,7 @@ class AdapterStore:
         await self._publish(self._entries)
 
     async def _remember(self, **facts: Any) -> None:
-        """Write facts about names down (`NameBook.note`); a full disk costs what could not be written, no more."""
+        """Write facts about names to the name book (`NameBook.note`); with a full disk only these facts are lost."""
         try:
             await asyncio.to_thread(partial(self._names.note, **facts))
         except OSError as error:

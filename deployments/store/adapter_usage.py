@@ -1,4 +1,4 @@
-"""Which adapters were used most lately, over all replicas: what a new replica should have ready."""
+"""Recent use of adapters, over all replicas: the most used ones are loaded by a new replica ahead."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from deployments.shared.wire import Report
 HALF_LIFE_S = 600.0
 MAX_BUNDLES = 4096
 MAX_REPLICAS = 256
-"""Replicas whose last counts are remembered; one that is silent for a while must not be counted anew."""
+"""Most replicas whose last counts are remembered, silent ones too: their counts must not be added twice."""
 TIERS = ("device", "host")
-"""A row counts where it takes its device slots, on one of these."""
+"""Tiers at which a hit counts as a use: each row has one, where it takes its device slots."""
 
 
 class AdapterUsage:
-    """Uses by bundle digest; each one counts half after every `HALF_LIFE_S`."""
+    """Uses by bundle digest, with exponential decay: each counts half after every `HALF_LIFE_S`."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._uses: OrderedDict[BundleDigest, tuple[float, float]] = OrderedDict()
-        """(uses, when they were worth that), the one used last at the end."""
+        """(decayed uses, time of that value) by bundle, the last used one at the end."""
         self._seen: OrderedDict[str, dict[BundleDigest, int]] = OrderedDict()
         """By replica id: hits by bundle, as last reported."""
 
     def note(self, report: Report) -> None:
-        """Take in what a replica has counted since its last report."""
+        """Add the uses that a replica has counted since its last report."""
         before = self._seen.pop(report.replica_id, {})
         now = self._seen[report.replica_id] = {}
         for bundle, numbers in report.adapters.items():

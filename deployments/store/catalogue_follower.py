@@ -1,6 +1,6 @@
 """Keeps a process up to date with the store's catalogue, through restarts of the store.
 
-Knows how to wait and retry. What a change means is the business of whoever follows.
+Long-polls and retries. The meaning of a change is the caller's business.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ RETRY_S = 0.5
 
 
 class StoreFollower:
-    """Holds the newest catalogue this process has seen, and tells ``on_change`` about each new one."""
+    """Holds the newest catalogue that this process has seen, and calls ``on_change`` with each new one."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class StoreFollower:
             self._task.cancel()
 
     async def refresh(self) -> Catalogue:
-        """Ask the store now. For names that are not known yet. Raises RayError while the store is down."""
+        """Ask the store now, for names that are not known here yet. Raises RayError while the store is down."""
         await self._take(await self.store.watch.remote(None))
         return self.catalogue
 

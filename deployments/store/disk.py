@@ -3,9 +3,9 @@
     <state_dir>/packages/<bundle digest>/...      files of an adapter loaded at run time
     <state_dir>/catalogue/index.json              which of them count, and which shipped ones were unloaded
 
-Kept by bundle digest, which covers the signature: a copy without one, or with another, never takes the place of the
-bundle that somebody verified. A bundle counts once the index names it, so a crash before that leaves no trace. Nothing
-here is verified: replicas do that on the bytes they fetch. Knows no Ray. Any thread may call any method.
+Kept by bundle digest, which covers the signature: a copy without one, or with another, never takes the place of a
+verified bundle. A bundle counts once the index names it, so a crash before that leaves no trace. Nothing is verified
+here: replicas verify the bytes they fetch. Knows no Ray. Any thread may call any method.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class StoreFiles:
         self._index_file = state_dir / "catalogue" / "index.json"
         self._lock = threading.Lock()
         self._stored: set[BundleDigest] = set()
-        """The bundles that have files of their own under `packages/`."""
+        """The bundles that have files under `packages/`."""
         self._staged: Counter[BundleDigest] = Counter()
-        """Entries that were taken and neither committed nor discarded yet."""
+        """Number of entries of a bundle that were taken and neither committed nor discarded yet."""
         self._index = Index()
 
     def open(self) -> tuple[Entry, ...]:
@@ -71,7 +71,7 @@ class StoreFiles:
         return tuple(sorted((*shipped, *others), key=lambda entry: entry.identity))
 
     def unloaded(self, present: Set[str]) -> tuple[str, ...]:
-        """Names of shipped adapters that were unloaded, those left out that are there by another version."""
+        """Names of shipped adapters that were unloaded, without those that another version still serves."""
         hidden = {entry.name for entry in self._shipped.entries() if entry.package_digest in self._index.unloaded}
         return tuple(sorted(hidden - present))
 
@@ -83,7 +83,7 @@ class StoreFiles:
         """Write a package into the store, staged. Raises AdapterRejected."""
         entry = replace(describe(snapshot, name), staged=True)
         with self._lock:
-            # A shipped one is copied too: under another name it stays loaded when the shipped directory changes.
+            # A shipped bundle is copied too: under another name it stays loaded when the shipped directory changes.
             if entry.bundle_digest not in self._stored:
                 atomic.write_directory(self._packages / entry.bundle_digest, snapshot.files)
                 self._stored.add(entry.bundle_digest)
@@ -156,7 +156,7 @@ class StoreFiles:
             except AdaptrixError as error:
                 logger.error("adapter %s is listed but cannot be read: %s", item.name, error.message)
                 continue
-            # By the index's digest, whatever the files are now: replicas then refuse what was changed.
+            # By the index's digest, whatever the files are now: replicas then refuse changed files.
             entries.append(replace(described, bundle_digest=item.bundle, loaded_at=item.loaded_at))
             self._stored.add(item.bundle)
         return entries
@@ -167,7 +167,7 @@ class StoreFiles:
             atomic.remove_directory(self._packages / bundle)
 
     def _drop_unreferenced(self) -> None:
-        """Packages of loads that never ended."""
+        """Delete the packages of loads that never ended."""
         for directory in self._packages.iterdir():
             if not self._is_loaded(BundleDigest(directory.name)):
                 atomic.remove_directory(directory)

@@ -1,4 +1,4 @@
-"""Finding the adapter store's actor, or making it: any process may, at any time."""
+"""Finds the adapter store's actor, or makes it: from any process, at any time."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""What the store remembers of names, for good: who signed each first, which version was its newest, who signed what.
+"""The store's permanent record of names: first signer and newest version of each, and the signers of all bundles.
 
     <state_dir>/catalogue/names.json
 
-Replicas verify signatures and report whose they are; here that is written down, so that a name stays its owner's after
-a restart and after its last version was unloaded. Transfers are read from beside the trusted keys. Any thread may call.
+Replicas verify signatures and report the signers; here they are recorded, so that a name keeps its owner over restarts
+and after its last version was unloaded. Transfers are read from beside the trusted keys. Any thread may call.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ logger = logging.getLogger(__name__)
 
 
 class NameRecord(BaseModel):
-    """What is remembered of one name."""
+    """The record of one name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     first: Signer | None = None
-    """Who signed it first; None while only unsigned packages had it."""
+    """The first signer; None while only unsigned packages have had the name."""
     newest: str | None = None
     """The highest version that the bare name has meant."""
 
@@ -42,11 +42,11 @@ class _Book(BaseModel):
     schema_version: int = 1
     names: dict[str, NameRecord] = {}
     signers: dict[BundleDigest, Signer | None] = {}
-    """Of everything that a replica has held; None: nothing was verified."""
+    """Signer of every bundle that a replica has held; None: nothing was verified."""
 
 
 class NameBook:
-    """The book of one store."""
+    """The record of one store."""
 
     def __init__(self, state_dir: Path, trusted_keys_dir: Path) -> None:
         self._file = state_dir / "catalogue" / "names.json"
@@ -56,9 +56,9 @@ class NameBook:
         self._transfers: tuple[Transfer, ...] = ()
 
     def open(self, bundles: AbstractSet[BundleDigest]) -> None:
-        """Read what was written before, and forget the signers of all but these bundles.
+        """Read the file, and drop the signers of all but these bundles.
 
-        Raises ConfigError where the book, or the transfers, cannot be read.
+        Raises ConfigError where the file, or the transfers, cannot be read.
         """
         try:
             if self._file.exists():
@@ -72,7 +72,7 @@ class NameBook:
         self._transfers = read_transfers(self._trusted_keys_dir)
 
     def look(self) -> bool:
-        """Read the transfers again; whether there are others now. What cannot be read changes nothing."""
+        """Read the transfers again; whether they have changed. An unreadable file changes nothing."""
         try:
             transfers = read_transfers(self._trusted_keys_dir)
         except ConfigError as error:
@@ -100,15 +100,15 @@ class NameBook:
         return "nobody" if first is None else f"{first.name} ({first.key[:12]})"
 
     def newest(self, name: str) -> str | None:
-        """The highest version that the bare name has meant, whether or not it is there now."""
+        """The highest version that the bare name has meant, whether or not it still exists."""
         return self._record(name).newest
 
     def knows(self, bundle: BundleDigest) -> bool:
-        """Whether a replica has said who signed a bundle."""
+        """Whether a replica has reported the signer of a bundle."""
         return bundle in self._book.signers
 
     def signer(self, bundle: BundleDigest) -> Signer | None:
-        """Who signed a bundle; None where nothing was verified, or nothing is known."""
+        """The signer of a bundle; None where nothing was verified, or nothing is known."""
         return self._book.signers.get(bundle)
 
     def note(
@@ -117,7 +117,7 @@ class NameBook:
         first: Mapping[str, Signer] | None = None,
         newest: Mapping[str, str] | None = None,
     ) -> None:
-        """Write down signers by bundle, and first signers (who has one keeps it) and newest versions by name."""
+        """Record signers by bundle, and, by name, first signers (an existing one stays) and newest versions."""
         with self._lock:
             names = dict(self._book.names)
             for name, signer in (first or {}).items():

@@ -1,4 +1,4 @@
-"""Packages that many replicas ask for at once: each is read once (single-flight), and those asked for last are kept."""
+"""Reads each package once for many replicas that ask at the same time (single-flight), and keeps recent ones (LRU)."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ T = TypeVar("T")
 
 
 class PackageCache(Generic[T]):
-    """What was read of each bundle, least recently used dropped first. One event loop."""
+    """Items by bundle, least recently used dropped first. One event loop."""
 
     def __init__(self, read: Callable[[BundleDigest], Awaitable[tuple[T, int]]], max_bytes: int) -> None:
-        """read: the item and its size; may raise. max_bytes: how much is kept beside the item last asked for."""
+        """read: returns an item and its size in bytes; may raise. max_bytes: kept at most, beside the newest item."""
         self._read = read
         self._max_bytes = max_bytes
         self._items: OrderedDict[BundleDigest, tuple[T, int]] = OrderedDict()
         self._reading: dict[BundleDigest, asyncio.Task[tuple[T, int]]] = {}
         self.num_reads = 0
-        """How often a bundle was read."""
+        """Number of reads so far."""
 
     async def get(self, bundle: BundleDigest) -> T:
-        """The item; who asks while it is being read waits for that read, and gets its error where it fails."""
+        """The item. Callers that ask during a read share it, and its error if it fails."""
         if bundle not in self._items:
             task = self._reading.get(bundle)
             if task is None:
                 task = self._reading[bundle] = asyncio.create_task(self._read_once(bundle))
-            # One that asks may go away; the others still want it.
+            # One caller may be cancelled; the others still wait for the read.
             return (await asyncio.shield(task))[0]
         self._items.move_to_end(bundle)
         return self._items[bundle][0]
 
     def drop(self, bundle: BundleDigest) -> None:
-        """Keep this one no longer."""
+        """Drop the bundle's item."""
         self._items.pop(bundle, None)
 
     async def _read_once(self, bundle: BundleDigest) -> tuple[T, int]:

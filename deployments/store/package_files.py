@@ -1,4 +1,4 @@
-"""A package as the store sees it: files read from somewhere, and the catalogue entry they make. Nothing is verified."""
+"""A package as the store sees it: its files, unverified, and the catalogue entry that describes them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from deployments.shared.wire import Entry
 
 PEFT_FILE = CONFIG_FILE
 PEFT_VERSION = "0"
-"""PEFT directories carry no version; they are only loadable where the trust policy is off."""
+"""Version of every PEFT directory, which has none of its own; it is loadable only where the trust policy is off."""
 
 
 def read_directory(directory: Path) -> Snapshot:
-    """The files that make the adapter up: of a PEFT directory a few, as replicas read it, so that digests agree."""
+    """The adapter's files; of a PEFT directory only those that replicas read too, so that digests agree."""
     if is_peft_directory(directory):
         return peft_snapshot(directory)
     foreign = foreign_kind(directory)
@@ -30,7 +30,7 @@ def read_directory(directory: Path) -> Snapshot:
 
 
 def describe(snapshot: Snapshot, name: str | None = None) -> Entry:
-    """The catalogue entry of a package, from what it says about itself. ``name`` overrides the name it gives itself.
+    """The catalogue entry of a package, from its own metadata. name: overrides the name in it.
 
     Raises AdapterRejected (not_an_adapter, bad_metadata).
     """
@@ -49,7 +49,7 @@ def describe(snapshot: Snapshot, name: str | None = None) -> Entry:
 
 
 def _metadata(snapshot: Snapshot) -> AdapterMetadata | None:
-    """What the package says about itself; None for a PEFT directory, which says nothing."""
+    """The package's metadata; None for a PEFT directory, which has none."""
     data = snapshot.files.get(METADATA_FILE)
     if data is not None:
         return parse_metadata(data, snapshot.origin)

@@ -1,6 +1,6 @@
-"""Which replicas live, what they last said, and waiting until they have all said something.
+"""The live replicas' last reports, and waiting until all of them have reported something.
 
-One event loop. Owns the condition that everything in the store wakes: reports, and changes of what the store holds.
+One event loop. Owns the condition that is notified of reports and of changes in the store.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Callable
 from deployments.shared.wire import Report
 
 LIVE_S = 15.0
-"""A replica that has not reported for so long counts as gone; reports come about once a second."""
+"""Seconds without a report after which a replica counts as gone; reports come about once a second."""
 PAUSE_S = 1.0
-"""A silent replica stops counting without saying so."""
+"""Longest pause, in seconds, between two looks of a waiting call: that a replica has become silent notifies nobody."""
 
 
 class Presence:
@@ -25,7 +25,7 @@ class Presence:
         self._changed = asyncio.Condition()
 
     async def note(self, report: Report) -> None:
-        """Take note of what a replica says."""
+        """Note a replica's report."""
         self._reports[report.replica_id] = (time.monotonic(), report)
         await self.wake()
 
@@ -36,12 +36,12 @@ class Presence:
         return [report for _, (_, report) in sorted(self._reports.items())]
 
     async def wake(self) -> None:
-        """Let everybody who waits look again."""
+        """Let every waiting call check its condition again."""
         async with self._changed:
             self._changed.notify_all()
 
     async def until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
-        """Wait until ``condition``; whether it came true in time."""
+        """Wait until ``condition`` holds; False after ``timeout_s``."""
         deadline = time.monotonic() + timeout_s
         async with self._changed:
             while not condition():
@@ -55,7 +55,7 @@ class Presence:
             return True
 
     async def settle(self, done: Callable[[Report], bool], timeout_s: float) -> tuple[list[Report], list[Report]]:
-        """Wait until every live replica, at least one, is ``done``: those that are, and those not (after a timeout)."""
+        """Wait until every live replica, at least one, is ``done``; (those that are, those that are not yet)."""
 
         def settled() -> bool:
             live = self.live()

@@ -1,8 +1,8 @@
-"""The store's copy of the revocation list: kept on disk, replaced by later ones only, shown to whoever asks.
+"""The store's copy of the revocation list: kept on disk, replaced by later lists only, readable by all.
 
     <state_dir>/revocations/revocations.json, signature.json
 
-Replicas check every list themselves; what is checked here keeps mistakes out. Knows no Ray.
+Replicas check every list themselves; the checks here only keep mistakes out. Knows no Ray.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def revocations_directory(state_dir: Path) -> Path:
 
 
 def read_shared_list(state_dir: Path) -> SignedList | None:
-    """The list in a store's directory, unverified; None where none was published. OSError where there is no store's."""
+    """The list in a store's directory, unverified; None where none was published. OSError without the directory."""
     if not state_dir.is_dir():
         raise FileNotFoundError(f"no directory {state_dir}")
     return read_list(revocations_directory(state_dir))
@@ -34,11 +34,11 @@ class RevocationBoard:
         self._directory = revocations_directory(state_dir)
         self._trusted_keys_dir = trusted_keys_dir
         self.files: SignedList | None = None
-        """As it was signed; None before the first."""
+        """The signed files; None before the first list."""
         self.list = RevocationList()
 
     def open(self) -> None:
-        """Read what was published before. Raises ConfigError where that cannot be read."""
+        """Read the list that was published last. Raises ConfigError where it cannot be read."""
         try:
             self.files = read_list(self._directory)
             if self.files is not None:
@@ -49,7 +49,7 @@ class RevocationBoard:
             ) from error
 
     def publish(self, files: SignedList) -> RevocationList:
-        """Put a list in force, durably. Raises AdapterRejected (not by a trusted key, malformed) or Conflict."""
+        """Put a list in force, durably. Raises AdapterRejected (untrusted key, malformed) or Conflict."""
         later = verify_list(files, read_trusted_keys(self._trusted_keys_dir))
         self.list.require_successor(later)
         atomic.write_directory(self._directory, files)

@@ -1,7 +1,7 @@
 """The shipped adapters: one directory per adapter under a local directory or an fsspec URL, only ever read.
 
-Files may come and go there at any time. A directory counts as it is once it has looked the same twice in a row, so a
-copy under way is not taken for an adapter.
+Files may come and go there at any time. A changed directory counts once it has looked the same twice in a row
+(debounce), so that a copy under way is not read.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from deployments.store.package_files import PEFT_FILE, describe, read_directory
 logger = logging.getLogger(__name__)
 
 Stamps = dict[str, Hashable]
-"""Directory name to something that changes with its files."""
+"""By directory name, a value that changes with the directory's files."""
 
 
 class ShippedAdapters:
-    """What lies under one root, and what of it counts."""
+    """The directories under one root, and the entries of those at rest."""
 
     def __init__(self, root: Path | str) -> None:
         self._root = RemoteDirectory.from_url(root) if isinstance(root, str) else root
         self._entries: dict[str, Entry] = {}
-        """Directory name to its entry; directories that cannot be read have none."""
+        """Entry by directory name; directories that cannot be read have none."""
         self._seen: Stamps = {}
         self._accepted: Stamps = {}
 
     def open(self) -> None:
-        """Take everything as it is now."""
+        """Take over the present state."""
         self._accept(self._stamps())
 
     def look(self) -> bool:
-        """Take over what has changed and come to rest; whether the entries are others now. Raises OSError."""
+        """Take over changes that have come to rest; whether the entries have changed. Raises OSError."""
         stamps = self._stamps()
         resting = {name: stamp for name, stamp in stamps.items() if self._seen.get(name) == stamp}
         self._seen = stamps
@@ -56,7 +56,7 @@ class ShippedAdapters:
         return [self._entries[name] for name in sorted(self._entries)]
 
     def read(self, bundle: BundleDigest) -> Snapshot | None:
-        """The files of the directory that had this bundle digest, as they are now; None where there is none."""
+        """The present files of the directory that had this bundle digest; None without one."""
         for name, entry in self._entries.items():
             if entry.bundle_digest == bundle:
                 return self._read(name)
@@ -113,6 +113,6 @@ def _local_stamps(root: Path) -> Stamps:
             if {METADATA_FILE, PEFT_FILE} & {file.name for file in files}:
                 facts = [(file.name, file.stat(follow_symlinks=False)) for file in files]
                 stamps[directory.name] = tuple((n, s.st_size, s.st_mtime_ns, s.st_ino) for n, s in facts)
-        except FileNotFoundError:  # it went away meanwhile
+        except FileNotFoundError:  # removed meanwhile
             continue
     return stamps

@@ -1,7 +1,7 @@
-"""Which entries of the catalogue count, and what a new one may not do: pure decisions over names, signers and versions.
+"""Decides which entries of the catalogue count, and which new ones are conflicts: pure, over names, signers, versions.
 
-A name is its owner's: other signers' versions are withheld. An alias, a name that is not the signed one, never takes
-the name of a package. A version that is revoked, or that no replica accepts, gives way to the newest good one.
+A name belongs to its owner: other signers' versions are withheld. An alias (a name that is not the signed one) never
+takes the name of a package. A version that is revoked, or that no replica accepts, gives way to the newest good one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ DOWNGRADE_HINT = "send allow_downgrade: true (--allow-downgrade) if that is mean
 
 
 class Names(Protocol):
-    """What is remembered of names (`name_book.py`)."""
+    """The record of names (`name_book.py`)."""
 
     def owners(self, name: str) -> tuple[str, ...]:
         """Fingerprints of all keys that ever owned ``name``, the present owner last."""
@@ -33,10 +33,10 @@ class Names(Protocol):
         """The highest version that the bare name has meant."""
 
     def knows(self, bundle: BundleDigest) -> bool:
-        """Whether a replica has said who signed a bundle."""
+        """Whether a replica has reported the signer of a bundle."""
 
     def signer(self, bundle: BundleDigest) -> Signer | None:
-        """Who signed a bundle, if that was verified."""
+        """The signer of a bundle, if one was verified."""
 
 
 def with_standing(
@@ -46,9 +46,9 @@ def with_standing(
     revoked: AbstractSet[PackageDigest],
     is_owned: bool,
 ) -> tuple[Entry, ...]:
-    """The same entries, each saying whether it counts.
+    """The same entries, each with ``withheld`` and ``is_refused`` set.
 
-    refused: what no live replica accepts. is_owned: whether signatures are looked at.
+    refused: bundles that no live replica accepts. is_owned: whether signatures, and so owners, count.
     """
     fresh = [
         replace(entry, is_refused=entry.bundle_digest in refused or entry.package_digest in revoked, withheld=None)
@@ -65,9 +65,9 @@ def with_standing(
 
 
 def first_signed(entries: Iterable[Entry], names: Names) -> dict[str, Signer]:
-    """By name that nobody owns yet, who is to own it: who signed the lowest version, of shipped ones if there are any.
+    """The first owner of each name that has none: the signer of its lowest version, of a shipped one if there is any.
 
-    A shipped package whose signer is not known yet is waited for.
+    Left out while the signer of such a shipped package is not known yet.
     """
     found: dict[str, Signer] = {}
     by_name: dict[str, list[Entry]] = {}
@@ -84,7 +84,7 @@ def first_signed(entries: Iterable[Entry], names: Names) -> dict[str, Signer]:
 
 
 def newest_verified(entries: Sequence[Entry], names: Names) -> dict[str, str]:
-    """By name, the version that the bare name means, where it is higher than what is remembered."""
+    """By name, the version that the bare name means, where it is higher than the recorded one."""
     higher = {}
     for entry in Catalogue("", tuple(entries)).newest():
         if entry.is_good and not entry.is_alias and names.knows(entry.bundle_digest):
@@ -95,7 +95,7 @@ def newest_verified(entries: Sequence[Entry], names: Names) -> dict[str, str]:
 
 
 def refuse_conflicting(entry: Entry, entries: Sequence[Entry], names: Names, allow_downgrade: bool) -> None:
-    """Raise AdapterExists or Conflict where a new entry must not come beside these, whoever signed it."""
+    """Raise AdapterExists or Conflict where a new entry must not join these, whatever its signer."""
     same_name = [other for other in entries if other.name == entry.name and other.withheld is None]
     if entry.is_alias and (names.owners(entry.name) or any(not other.is_alias for other in same_name)):
         raise Conflict(
@@ -132,9 +132,9 @@ def refuse_conflicting(entry: Entry, entries: Sequence[Entry], names: Names, all
 
 
 def refuse_foreign(entry: Entry, signer: Signer | None, entries: Sequence[Entry], names: Names) -> None:
-    """Raise Conflict where a new entry bears a name that is not its signer's.
+    """Raise Conflict where a new entry has a name that its signer does not own.
 
-    Raises AdapterUnavailable where the name may be that of a shipped package whose signer nobody has told yet.
+    Raises AdapterUnavailable where the name may belong to the still unknown signer of a shipped package.
     """
     if entry.is_alias:
         return
@@ -210,6 +210,6 @@ def _version(entry: Entry) -> tuple[int, ...]:
 def refused_by_all(
     held: Iterable[Mapping[BundleDigest, object]], refused: Iterable[Mapping[BundleDigest, Refusal]]
 ) -> set[BundleDigest]:
-    """Bundles that some replica refuses for good, and none holds."""
+    """Bundles that at least one replica refuses for good, and none holds."""
     somewhere = {bundle for bundles in held for bundle in bundles}
     return {bundle for refusals in refused for bundle, refusal in refusals.items() if refusal.is_final} - somewhere

@@ -10,7 +10,7 @@ from deployments.shared.wire import Report
 
 
 def warmest(reports: Iterable[Report]) -> dict[BundleDigest, str]:
-    """By bundle, the residency (device, host or disk) where it is cheapest to load; others are on no replica."""
+    """By bundle, its cheapest residency on any replica (device, host or disk); bundles on no replica are left out."""
     best: dict[BundleDigest, str] = {}
     for report in reports:
         for bundle, holding in report.held.items():

@@ -2,7 +2,7 @@
 
 Files:
 
-answers    What the endpoints answer, for the OpenAPI document
+answers    The answers of the endpoints, for the OpenAPI document
 document   The API described by itself: `/openapi.json` from the models that validate, and `/docs`, a page made of it
 endpoints  What each endpoint takes, gives and refuses, for the OpenAPI document: keyword arguments of its decorator
 """

@@ -1,7 +1,7 @@
-"""What the endpoints answer, for the OpenAPI document. A test holds real answers against it.
+"""The answers of the endpoints, for the OpenAPI document. A test compares real answers with it.
 
-Answers are made elsewhere (`openai/documents.py`, `http/listings.py`, `shared/errors.py`), without these models:
-they cost time per token.
+Answers are built elsewhere (`openai/documents.py`, `http/listings.py`, `http/errors.py`), without these models, which
+would cost time per token.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Document(BaseModel):
-    """Base of all answers: nothing is in them that isn't described."""
+    """Base of all answers: they contain nothing that is not described."""
 
     model_config = ConfigDict(
         extra="forbid", use_attribute_docstrings=True, json_schema_serialization_defaults_required=True

@@ -1,7 +1,7 @@
 """The API described by itself: `/openapi.json` from the models that validate, and `/docs`, a page made of it.
 
-What each endpoint takes and gives is said in `endpoints.py`. The page loads nothing from elsewhere: its parts come with
-the package fastapi-offline.
+`endpoints.py` describes what each endpoint takes and gives. The page loads nothing from the network: its parts come
+with the package fastapi-offline.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def document(app: FastAPI) -> dict[str, Any]:
     _, given = models_json_schema([(model, "validation") for model in ANSWERS], ref_template=REF)
     for operation in (operation for path in made["paths"].values() for operation in path.values()):
         if "HTTPValidationError" in str(operation["responses"].get("422")):
-            del operation["responses"]["422"]  # FastAPI's own, which never validates here
+            del operation["responses"]["422"]  # FastAPI's own validation, which is not used here
     components = made.setdefault("components", {})
     components["schemas"] = {**taken["$defs"], **given["$defs"]}
     bearer = {"type": "http", "scheme": "bearer", "description": "An API key. A server without keys wants none."}

@@ -14,7 +14,7 @@ from deployments.openai.body import Body
 from deployments.shared.principals import Scope
 
 REF = "#/components/schemas/{model}"
-"""Where the document has a model's schema."""
+"""Place of a model's schema in the document."""
 BODIES: tuple[type[Body], ...] = (
     schemas.ChatRequest,
     schemas.CompletionRequest,
@@ -58,7 +58,7 @@ READING = (401, 403, 503)
 TAKING = (400, *READING, 413, 415)
 GENERATING = (*TAKING, 404, 422, 429, 504)
 CHANGING = (*TAKING, 404, 409, 422, 504, 507)
-"""Errors by what an endpoint does."""
+"""Statuses of errors, by the kind of endpoint."""
 
 _TIMEOUT = {
     "name": "x-request-timeout-seconds",

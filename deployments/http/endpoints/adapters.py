@@ -1,4 +1,4 @@
-"""``/v1/adapters``, ``/v1/models`` and vLLM's loading endpoints: what is served, and what shall be."""
+"""``/v1/adapters``, ``/v1/models`` and vLLM's loading endpoints: list, load, publish and unload adapters."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def adapter_endpoints(app: FastAPI, services: Services) -> None:
     async def adapter(request: Request, name: str) -> Response:
         authorized(request, services, "generate")
         catalogue, reports = await services.store.overview()
-        # Who looks up an adapter that is withheld wants to know why.
+        # A withheld adapter is shown too, with the reason.
         entry = catalogue.find(name) or next(iter(catalogue.called(name)), None)
         if entry is None:
             raise catalogue.not_found(name, param="name")

@@ -64,7 +64,7 @@ def generation_endpoints(app: FastAPI, services: Services) -> None:
 async def _resolved(
     body: ChatRequest | CompletionRequest, base_id: str, services: Services, principal: Principal
 ) -> ResolvedRequest:
-    """Who answers. A name unknown here may have been loaded elsewhere a moment ago, so the store is asked once."""
+    """Who answers. A name that is unknown here may just have been loaded elsewhere, so the store is asked once."""
     try:
         return await resolve(body, base_id, services.store.catalogue, services.router, principal)
     except AdapterNotFound:

@@ -38,7 +38,7 @@ def revocation_endpoints(app: FastAPI, services: Services) -> None:
         authorized(request, services, "admin")
         body = await body_of(request, services, RevocationRequest)
         outcome = await services.store.revoke({REVOCATIONS_FILE: body.revocations, SIGNATURE_FILE: body.signature})
-        await services.store.refresh()  # names may mean other versions now
+        await services.store.refresh()  # names may now mean other versions
         return JSONResponse(
             {
                 "object": "adaptrix.revocations",

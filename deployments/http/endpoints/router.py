@@ -1,4 +1,4 @@
-"""``/v1/route`` and ``/v1/embeddings``: the router asked directly."""
+"""``/v1/route`` and ``/v1/embeddings``: direct access to the router."""
 
 from __future__ import annotations
 

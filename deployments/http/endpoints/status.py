@@ -1,4 +1,4 @@
-"""``/health`` and ``/metrics``: what load balancers and monitoring ask."""
+"""``/health`` and ``/metrics``: for load balancers and monitoring."""
 
 from __future__ import annotations
 

@@ -1,14 +1,13 @@
-"""What is told of requests: metrics and the request log.
+"""Observation of requests: metrics and the request log.
 
 Files:
 
-metrics          `GET /metrics` in Prometheus' text form: what this ingress counted, and what each replica last
-                 reported
-replica_metrics  What replicas report, as Prometheus metrics: their numbers, counts by adapter, and the names that
+metrics          `GET /metrics` in Prometheus' text form: this ingress's counters, and each replica's last report
+replica_metrics  Replicas' reports as Prometheus metrics: their numbers, counts by adapter, and the names that
                  gateways read
-replica_numbers  What each number of a replica's report is called in Prometheus' terms, and whether it only grows
-request_log      What the log says about one finished request
-request_record   What is known of one request so far: what its log line and its span are made of
-request_watch    One generation request, watched from its arrival to its end: counted, traced, and told in one line of
-                 the log
+replica_numbers  Name and type of each number of a replica's report in Prometheus' terms
+request_log      The log line of a finished request; with its prompt only where the settings ask for it
+request_record   The record of one request so far, from which its log line and its span are made
+request_watch    Watches one generation request from its arrival to its end: counts it, traces it, and logs it in one
+                 line
 """

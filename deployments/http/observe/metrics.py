@@ -1,7 +1,7 @@
-"""`GET /metrics` in Prometheus' text form: what this ingress counted, and what each replica last reported.
+"""`GET /metrics` in Prometheus' text form: this ingress's counters, and each replica's last report.
 
-Labels are bounded: who answered by `TopLabels` over the catalogue's names, replicas by the cluster; nothing that
-callers make up becomes one. Knows no HTTP.
+Labels are bounded: adapters by `TopLabels` over the catalogue's names, replicas by the cluster; nothing that callers
+make up becomes one. Knows no HTTP.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Metrics:
     """Counters of one ingress."""
 
     def __init__(self, max_adapters: int = 50) -> None:
-        """max_adapters: how many adapters have labels of their own."""
+        """max_adapters: adapters with labels of their own."""
         self._registry = CollectorRegistry()
         self._by_adapter: list[MetricWrapperBase] = []
         self._labels = TopLabels(max_adapters, self._drop, reserved=(MIX, FORK))
@@ -79,23 +79,23 @@ class Metrics:
         self._replicas = AdapterCounters(self._labels, self._counter)
 
     def begun(self, kind: str, first_token_s: float) -> None:
-        """A generation has its first token; ``kind`` says who answers."""
+        """Note that a generation has its first token; kind: label of what answers."""
         label = self._use(kind)
         self._answers.labels(label).inc()
         self._first_token.labels(label).observe(first_token_s)
 
     def tokens_sent(self, kind: str, number: int) -> None:
-        """Tokens are on their way to the client."""
+        """Count tokens that go to the client."""
         self._tokens.labels(self._label(kind)).inc(number)
 
     def row_ended(self, kind: str, num_prompt_tokens: int, reason: str) -> None:
-        """A row has ended."""
+        """Count a row that has ended."""
         label = self._label(kind)
         self._rows.labels(label, reason).inc()
         self._prompt_tokens.labels(label).inc(num_prompt_tokens)
 
     def row_measured(self, kind: str, num_tokens: int, times: RowTimes) -> None:
-        """What the engine measured of a row that has ended."""
+        """Observe the engine's times of a row that has ended."""
         label = self._label(kind)
         self._queue.labels(label).observe(times.queued_s)
         if label != BASE:
@@ -106,7 +106,7 @@ class Metrics:
             self._hits.labels(label, span, "device").inc(taken)
 
     def ended(self, kind: str, total_s: float) -> None:
-        """A generation has ended, all of its rows with it."""
+        """Note that a generation has ended, with all of its rows."""
         self._whole.labels(self._label(kind)).observe(total_s)
 
     def render(self, catalogue: Catalogue, reports: Sequence[Report]) -> bytes:
@@ -140,5 +140,5 @@ class Metrics:
 
 
 def span_names(count: int) -> tuple[str, ...]:
-    """What the engine's spans are called, lowest first."""
+    """Labels of the engine's spans of layers, lowest first."""
     return ("all",) if count == 1 else ("trunk", "branch")[:count]

@@ -1,7 +1,7 @@
-"""What replicas report, as Prometheus metrics: their numbers, counts by adapter, and the names that gateways read.
+"""Replicas' reports as Prometheus metrics: their numbers, counts by adapter, and the names that gateways read.
 
-The `vllm:` names are those of the Gateway API Inference Extension's model server protocol. A gateway takes this server
-for one model server, so they are sums over the replicas behind it.
+The `vllm:` names are those of the Gateway API Inference Extension's model server protocol. A gateway treats this server
+as one model server, so they are sums over the replicas behind it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from deployments.http.observe.replica_numbers import replica_numbers
 from deployments.shared.wire import Report
 
 MAX_REPLICAS = 256
-"""Replicas whose last numbers are remembered; one that is silent for a while must not be counted anew."""
+"""Most replicas whose last counts are remembered, silent ones too: their counts must not be added twice."""
 
 Names = Mapping[BundleDigest, str]
 """The public name of each bundle."""
@@ -62,7 +62,7 @@ class ReplicaNumbers(Collector):
 
 
 class AdapterCounters:
-    """Hits, loads and evictions by adapter and tier: sums over replicas, past ones too, as far as they were scraped."""
+    """Hits, loads and evictions by adapter and tier, summed over present and past replicas, as of their last scrape."""
 
     def __init__(self, labels: TopLabels, counter: Callable[..., Counter]) -> None:
         self._labels = labels
@@ -72,10 +72,10 @@ class AdapterCounters:
             "eviction": counter("adaptrix_adapter_evictions", "Adapters evicted to make room", "tier"),
         }
         self._seen: dict[str, dict[tuple[BundleDigest, str, str], int]] = {}
-        """By replica id, the one that reported last at the end."""
+        """Last counts by replica id, the one that reported last at the end."""
 
     def take(self, reports: Sequence[Report], names: Names) -> None:
-        """Add what has happened since the last call."""
+        """Add the counts since the last call."""
         for report in reports:
             before = self._seen.pop(report.replica_id, {})
             now = self._seen[report.replica_id] = {}
@@ -92,14 +92,14 @@ class AdapterCounters:
 
 
 class VllmGauges(Collector):
-    """vLLM's names and forms for what a gateway asks of a model server."""
+    """The gauges that a gateway reads of a model server, under vLLM's names."""
 
     def __init__(self, reports: Sequence[Report], names: Names) -> None:
         self._reports = reports
         self._names = names
 
     def collect(self) -> Iterable[Metric]:
-        """Nothing while no replica has reported: a gateway must not take that for an idle server."""
+        """The gauges; none before a replica has reported, lest a gateway mistake the server for an idle one."""
         if not self._reports:
             return
         model = [self._reports[0].base_id]

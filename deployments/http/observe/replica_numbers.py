@@ -1,4 +1,4 @@
-"""What each number of a replica's report is called in Prometheus' terms, and whether it only grows."""
+"""Name and type of each number of a replica's report in Prometheus' terms."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Number:
     """Name without ``adaptrix_replica_`` and, for a counter, without ``_total``; in base units."""
     documentation: str
     only_grows: bool = False
-    """Since the replica's start: a counter."""
+    """Whether it is a counter since the replica's start; else a gauge."""
 
 
 NUMBERS: Mapping[str, Number] = {

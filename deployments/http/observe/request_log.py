@@ -1,4 +1,4 @@
-"""What the log says about one finished request. Prompts only where they were asked for."""
+"""The log line of a finished request; with its prompt only where the settings ask for it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from deployments.openai.schemas import ChatRequest
 
 
 def request_line(record: RequestRecord, with_prompt: bool) -> dict[str, Any]:
-    """The fields of the line; those that the request never got to are missing. Times in seconds."""
+    """The fields of the line; those that the request never reached are missing. Times in seconds."""
     line: dict[str, Any] = {"request_id": record.request_id, "path": record.path, "status": record.status}
     if record.trace_id is not None:
         line["trace_id"] = record.trace_id
@@ -44,7 +44,7 @@ def _answer(record: RequestRecord) -> dict[str, Any]:
         line["fallback"] = True
     measured = [row.times for row in rows if row.times is not None]
     if measured:
-        # Rows of one request run side by side: the slowest is what the client waited for.
+        # Rows of one request run in parallel: the client has waited for the slowest.
         for name in ("queued_s", "load_s", "prefill_s", "decode_s"):
             line[name] = _seconds(max(getattr(times, name) for times in measured))
         line["cached_tokens"] = [sum(spans) for spans in zip(*(times.taken_over for times in measured), strict=True)]

@@ -1,4 +1,4 @@
-"""What is known of one request so far: what its log line and its span are made of."""
+"""The record of one request so far, from which its log line and its span are made."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from deployments.shared.wire import Piece, RowTimes
 
 @dataclass
 class RowSummary:
-    """What has come of one row so far."""
+    """The counts of one row so far."""
 
     kind: str
-    """Who answers it, for counting."""
+    """Label of what answers it, for counting."""
     num_tokens: int = 0
     num_prompt_tokens: int = 0
     finish_reason: str | None = None
@@ -31,14 +31,14 @@ class RowSummary:
 
 @dataclass
 class RequestRecord:
-    """One request; what it never got to stays None or empty. Times in seconds since it arrived."""
+    """One request; fields that it never reached stay None or empty. Times in seconds since its arrival."""
 
     request_id: str
     path: str
     trace_id: str | None = None
-    """Of its trace, where it is traced."""
+    """Id of its trace; None where it is not traced."""
     status: int | None = None
-    """As it was sent; None while nothing was."""
+    """HTTP status that was sent; None before."""
     error: str | None = None
     """Code of the error that it ended with."""
     principal: Principal | None = None

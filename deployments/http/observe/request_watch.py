@@ -1,7 +1,7 @@
-"""One generation request, watched from its arrival to its end: counted, traced, and told in one line of the log.
+"""Watches one generation request from its arrival to its end: counts it, traces it, and logs it in one line.
 
-Knows what a request is made of (rows, pieces) and how it may end: with its last piece, with an error, or because its
-client has gone. What it knows of HTTP is the path, the request's headers and the status.
+Knows the parts of a request (rows, pieces) and its possible ends: its last piece, an error, or its client gone. Of HTTP
+it knows the path, the request's headers and the status.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 
 class RequestWatch:
-    """Watches one request; made when it arrives, closed when the last byte is sent or nobody wants it any more."""
+    """Watches one request; made when it arrives, closed when its last byte is sent or its client has gone."""
 
     def __init__(
         self, metrics: Metrics, tracing: Tracing, settings: ObserveSettings, path: str, headers: Mapping[str, str]
@@ -62,7 +62,7 @@ class RequestWatch:
 
     @contextmanager
     def accepting(self) -> Iterator[None]:
-        """While the request is read, routed and handed to a replica: everything in here belongs to it."""
+        """Context in which the request is read, routed and sent to a replica: logs and spans inside belong to it."""
         token = request_id.set(self.record.request_id)
         try:
             with use_span(self._span, end_on_exit=False, record_exception=False, set_status_on_exception=False):
@@ -75,18 +75,18 @@ class RequestWatch:
 
     @contextmanager
     def resolving(self) -> Iterator[None]:
-        """While it is found out who answers."""
+        """Context in which it is resolved who answers."""
         began = time.perf_counter()
         with current_span(self._tracing.tracer, "route"):
             yield
         self._metrics.resolve.observe(time.perf_counter() - began)
 
     def identified(self, principal: Principal, body: ChatRequest | CompletionRequest) -> None:
-        """It is known who asks, and for what."""
+        """Note the caller and the body."""
         self.record.principal, self.record.body = principal, body
 
     def begun(self, running: RunningRequest) -> None:
-        """The first token is there; what its stream hands out from now on is counted."""
+        """Note the first token; all pieces that the stream yields from now on are counted."""
         self.record.running = running
         self.record.rows = [RowSummary(running.kind_of(index)) for index in range(running.num_rows)]
         self.record.first_token_s = time.perf_counter() - self._arrived
@@ -96,7 +96,7 @@ class RequestWatch:
         running.stream.watched_by(self)
 
     def passed(self, pieces: Sequence[Piece]) -> None:
-        """These go to the client now."""
+        """Count pieces that go to the client now."""
         for piece in pieces:
             self.record.rows[piece.row].add(piece)
         sent = Counter(self.record.rows[piece.row].kind for piece in pieces if piece.token_id is not None)
@@ -104,11 +104,11 @@ class RequestWatch:
             self._metrics.tokens_sent(kind, number)
 
     def failed(self, error: Exception) -> None:
-        """The request ended with this."""
+        """Note that the request has ended with this error."""
         self.record.error = as_core_error(error).code
 
     def close(self) -> None:
-        """Tell what became of the request (idempotent). Rows that have not ended were given up by their client."""
+        """Count, log and trace the request's end (idempotent). Rows that have not ended count as aborted."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -126,7 +126,7 @@ class RequestWatch:
 
     @property
     def _why_ended(self) -> str:
-        """For rows that were ended from here."""
+        """The finish reason of rows that were ended in the ingress."""
         if self.record.error == "deadline_exceeded":
             return self.record.error
         return "abort" if self.record.error is None else "error"
