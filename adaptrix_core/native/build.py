@@ -11,8 +11,6 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-import torch
-
 from adaptrix_core.errors import BaseModelError
 from adaptrix_core.native.sources import SOURCES
 
@@ -25,17 +23,14 @@ def compiler() -> str | None:
 def compile_kernels(instructions: str, path: Path) -> None:
     """Compile the kernels for an instruction set to ``path``, which appears when it is complete. Takes some seconds.
 
-    They are linked to torch's OpenMP runtime, so that the two do not wait for each other's threads. Raises
-    BaseModelError with the compiler's words.
+    Raises BaseModelError with the compiler's words.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = SOURCES / "instructions"
-    openmp = Path(torch.__file__).parent / "lib"
-    shared = ["-L", str(openmp), "-l:libgomp.so.1"] if (openmp / "libgomp.so.1").is_file() else []
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         made = Path(scratch) / path.name
         flags = [f"@{folder / 'common.flags'}", f"@{folder / instructions}.flags", "-shared"]
-        command = [str(compiler()), *flags, str(folder / f"{instructions}.cpp"), "-o", str(made), *shared]
+        command = [str(compiler()), *flags, str(folder / f"{instructions}.cpp"), "-o", str(made)]
         outcome = subprocess.run(command, capture_output=True, text=True, check=False)
         if outcome.returncode != 0:
             raise BaseModelError(

@@ -22,6 +22,7 @@ UNPACKED = str(resolve_dtype("auto", torch.device("cpu"))).removeprefix("torch."
 _LOAD = """
 import logging, sys
 logging.basicConfig(level="WARNING")
+sys.modules["adaptrix_kernels"] = None  # as if it were not installed
 from adaptrix_core.base import BaseModelManager
 print(BaseModelManager(sys.argv[1], precision="int8").load_model().layout)
 """

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <immintrin.h>
+#include <pthread.h>
 #include <sched.h>
 
 #include <algorithm>
@@ -102,8 +103,9 @@ class Crew {
     void help() {
         while (true) {
             {
-                std::unique_lock<std::mutex> lock(mutex_);
-                called_.wait(lock, [this] { return ended_ || busy_; });
+                std::lock_guard<std::mutex> lock(mutex_);
+                // Not condition_variable::wait: compiled by GCC 12 or newer, it needs as new a C++ library.
+                while (!ended_ && !busy_) pthread_cond_wait(called_.native_handle(), mutex_.native_handle());
                 if (ended_) return;
             }
             for (int spins = 0; busy_; ++spins) {

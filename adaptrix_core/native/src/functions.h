@@ -1,6 +1,7 @@
 // The functions of `interface.h`. The file of an instruction set includes this one last.
 #pragma once
 
+#include <new>
 #include <vector>
 
 #include "elementwise.h"
@@ -8,6 +9,13 @@
 #include "matmul.h"
 #include "stack.h"
 #include "team.h"
+
+#ifdef __GLIBCXX__
+namespace std {
+// What a vector calls that is to be impossibly long. Compiled by GCC 11 or newer, it would need as new a C++ library.
+void __throw_bad_array_new_length() { throw bad_alloc(); }
+}  // namespace std
+#endif
 
 using namespace adaptrix;
 
