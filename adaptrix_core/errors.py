@@ -14,6 +14,8 @@ class AdaptrixError(Exception):
     """Base class. ``code`` is stable across versions; ``param`` names the request field at fault, if one is."""
 
     code = "internal_error"
+    bundle_digest: str | None = None
+    """The adapter that is at fault, where it is one among several (see `digests.py`)."""
 
     def __init__(self, message: str, *, code: str | None = None, param: str | None = None) -> None:
         super().__init__(message)

@@ -6,9 +6,8 @@ torch.
 Files:
 
 manager         The catalogue of adapters on disk: list, load, save, delete, validate
-mix_names       How a mix of adapters is written: ``name``, ``name@version`` or ``name*0.7+other*0.3``; what it may
-                hold at most
 redistribution  Moves an adapter's updates to other layers, and measures what that costs
+reference       How adapters and mixes are written, once for library, command line and server
 remote          Adapter directories behind a URL (s3://, gs://, https://, memory://, …), read through fsspec
 package/        The adapter directory: its format, what it says of itself, and every check before a tensor is used
 peft/           PEFT directories in and out: what they say, what of it we honour, and the rest refused by name

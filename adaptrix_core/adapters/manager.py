@@ -8,7 +8,6 @@ verifies nothing; a load verifies everything.
 
 from __future__ import annotations
 
-import difflib
 import logging
 import re
 from collections.abc import Sequence
@@ -20,9 +19,10 @@ from adaptrix_core.adapters.package.contents import snapshot_package
 from adaptrix_core.adapters.package.file_names import METADATA_FILE
 from adaptrix_core.adapters.package.fit import BaseMatch
 from adaptrix_core.adapters.package.limits import DEFAULT_LIMITS, Limits
-from adaptrix_core.adapters.package.metadata import NAME_PATTERN, VERSION_PATTERN, AdapterMetadata, parse_metadata
+from adaptrix_core.adapters.package.metadata import AdapterMetadata, parse_metadata
 from adaptrix_core.adapters.package.snapshot import Snapshot, read_file
 from adaptrix_core.adapters.peft.directory import is_peft_directory, peft_snapshot, unsigned_peft
+from adaptrix_core.adapters.reference import NAME_PATTERN, AdapterReference
 from adaptrix_core.adapters.remote import RemoteDirectory, is_url
 from adaptrix_core.adapters.trust.keys import check_private_key
 from adaptrix_core.adapters.trust.name_owners import NameOwners
@@ -36,6 +36,7 @@ from adaptrix_core.errors import (
     Conflict,
     InvalidRequest,
 )
+from adaptrix_core.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from adaptrix_core.adapters.package.format import Adapter
@@ -44,9 +45,6 @@ if TYPE_CHECKING:
     from adaptrix_core.injection.lora import LoraWeights
 
 log = logging.getLogger(__name__)
-
-_NAME = re.compile(NAME_PATTERN)
-_VERSION = re.compile(VERSION_PATTERN)
 
 Directory = Path | RemoteDirectory
 
@@ -180,11 +178,12 @@ class AdapterManager:
 
         Raises AdapterNotFound, or InvalidRequest where it has several versions and none is named.
         """
-        wanted, version = _split(name)
-        versions = [metadata.version for metadata, _ in self._catalogue() if metadata.name == wanted]
-        if version is None and len(versions) > 1:
+        wanted = AdapterReference.parse(name)
+        versions = [metadata.version for metadata, _ in self._catalogue() if metadata.name == wanted.name]
+        if wanted.version is None and len(versions) > 1:
             raise InvalidRequest(
-                f"adapter {wanted!r} has versions {', '.join(versions)}; name one, e.g. {wanted}@{versions[0]}"
+                f"adapter {wanted.name!r} has versions {', '.join(versions)}; name one, such as "
+                f"{wanted.name}@{versions[0]}"
             )
         remove_directory(self.path_of(name))
 
@@ -229,16 +228,17 @@ class AdapterManager:
 
     def _load_named(self, name: str) -> Adapter:
         """What a bare name means is the newest version that is good and signed by the name's owner."""
-        wanted, version = _split(name)
-        versions = self._versions(wanted) if version is None else [self._find(name)]
-        owners = self._owners(wanted) if len(versions) > 1 else None
+        wanted = AdapterReference.parse(name)
+        versions = self._versions(wanted.name) if wanted.version is None else []
+        versions = versions or [self._find(name)]
+        owners = self._owners(wanted.name) if len(versions) > 1 else None
         faults: list[AdapterRejected | Conflict] = []
         for place, (_, directory) in reversed(list(enumerate(versions))):
             try:
                 if owners is not None:
                     owners.require_counting(place)
                 adapter = self.read(snapshot_package(directory, self._limits))
-                if adapter.name != wanted:
+                if adapter.name != wanted.name:
                     raise _misnamed(directory, adapter.metadata)
             except (AdapterRejected, Conflict) as error:
                 faults.append(error)
@@ -266,21 +266,19 @@ class AdapterManager:
         return [entry for entry in self._catalogue(name) if entry[0].name == name]
 
     def _find(self, name: str) -> tuple[AdapterMetadata, Directory]:
-        wanted, version = _split(name)
+        wanted = AdapterReference.parse(name)
         catalogue = self._catalogue()
-        matches = [e for e in catalogue if e[0].name == wanted and version in (None, e[0].version)]
+        matches = [entry for entry in catalogue if wanted.means(entry[0].name, entry[0].version)]
         if not matches:
-            identities = [metadata.identity for metadata, _ in catalogue]
-            near = difflib.get_close_matches(name, [*identities, *(m.name for m, _ in catalogue)], n=3)
-            hint = f"did you mean {', '.join(near)}?" if near else f"there are: {', '.join(identities) or 'none'}"
+            known = [text for metadata, _ in catalogue for text in (metadata.identity, metadata.name)]
             where = "a URL" if self._remote is not None else f"the directory {str(self.root)!r}"
-            raise AdapterNotFound(f"no adapter {name!r} in {where}; {hint}")
+            raise AdapterNotFound(f"no adapter {name!r} in {where}; {did_you_mean(name, known, 'there are')}")
         return matches[-1]
 
     def _locate(self, source: str | Path) -> Directory:
         if not is_path(source):
             name = str(source)
-            if self.root is not None and _NAME.match(name) and is_peft_directory(self.root / name):
+            if self.root is not None and re.match(NAME_PATTERN, name) and is_peft_directory(self.root / name):
                 return self.root / name
             return self._find(name)[1]
         if is_url(source) and self._allowed_roots is None:
@@ -340,18 +338,6 @@ class AdapterManager:
 def is_path(source: str | Path) -> bool:
     """Whether a source of an adapter is a path (else a name): a Path, or a string with a path separator."""
     return isinstance(source, Path) or "/" in source or "\\" in source
-
-
-def _split(name: str) -> tuple[str, str | None]:
-    """``name`` or ``name@version``. AdapterRejected (path_escape) for a path, AdapterNotFound for other junk."""
-    if "/" in name or "\\" in name or name.startswith(".."):
-        raise AdapterRejected(f"{name!r} is a path, not an adapter name", code="path_escape")
-    base, _, version = name.partition("@")
-    if not _NAME.match(base) or ("@" in name and not _VERSION.match(version)):
-        raise AdapterNotFound(
-            f"{name!r} is not an adapter name; names look like 'math_reasoning' or 'math_reasoning@1.0.0'"
-        )
-    return base, version or None
 
 
 def _misnamed(directory: Directory, metadata: AdapterMetadata) -> AdapterRejected:

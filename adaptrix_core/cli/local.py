@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from adaptrix_core.adapters.manager import AdapterManager
-from adaptrix_core.adapters.mix_names import BASE, mix_label, parse_mix
 from adaptrix_core.adapters.package.about import about_package
 from adaptrix_core.adapters.package.contents import metadata_of
 from adaptrix_core.adapters.package.metadata import AdapterMetadata
+from adaptrix_core.adapters.reference import AUTO, BASE, AdapterReference, mix_label, parse_mix
 from adaptrix_core.adapters.trust.policy import TrustPolicy
 from adaptrix_core.cli.output import Output
-from adaptrix_core.cli.target import AUTO, AdapterRow, Answer, Embeddings, Message, OnText, TargetRequest
+from adaptrix_core.cli.target import AdapterRow, Answer, Embeddings, Message, OnText, TargetRequest
 from adaptrix_core.config import Settings
 from adaptrix_core.errors import AdapterRejected, EngineStopped
+from adaptrix_core.injection.mix import Term
 from adaptrix_core.routing.policy import Resolved
 from adaptrix_core.sampling import asked_for
 
@@ -56,13 +57,13 @@ class LocalTarget:
         if request.model == AUTO:
             self._routing()
         started = time.perf_counter()  # what loads once is not part of an answer's time
-        weights, score = self._who(request)
-        adapters = [await loop.load_adapter(name) for name in weights]
-        mix = await loop.resolve_mix(weights or None)
+        terms, score = self._who(request)
+        adapters = [await loop.load_adapter(term.adapter) for term in terms]
+        mix = await loop.resolve_mix(terms)
         prompt = loop.engine.encode([dict(message) for message in request.messages])
         sampling = {**request.sampling(), "stop": tuple(request.stop), "grammar": _grammar(request)}
         asked = asked_for(
-            [[(a.metadata.sampling, weight) for a, weight in zip(adapters, weights.values(), strict=True)]]
+            [[(adapter.metadata.sampling, term.strength) for adapter, term in zip(adapters, terms, strict=True)]]
         )
         params = SamplingParams(**sampling).with_defaults(asked, loop.engine.base.sampling)
         generation = GenerationRequest(f"local-{uuid.uuid4().hex}", prompt, params, schedules=(constant(mix),))
@@ -82,7 +83,7 @@ class LocalTarget:
         duration_s = time.perf_counter() - started
         return Answer(
             text="".join(pieces),
-            adapter=_label(weights),
+            adapter=_label(terms),
             package_digests="+".join(adapter.package_digest for adapter in adapters) or None,
             route_score=score,
             finish_reason=event.finish_reason or "error",
@@ -126,8 +127,8 @@ class LocalTarget:
         """Look every adapter of a mix up in the adapter directory; tensors are not read."""
         base_id = self._settings.base.model
         if model not in (AUTO, BASE, base_id):
-            for name, _ in parse_mix(model, base_id):
-                self._manager.check_exists(name)
+            for term in parse_mix(model, base_id):
+                self._manager.check_exists(term.adapter)
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
         """By the router's embedder, which needs no base model."""
@@ -189,13 +190,14 @@ class LocalTarget:
                 self._loop.start()
         return self._loop
 
-    def _who(self, request: TargetRequest) -> tuple[Mapping[str, float], float | None]:
-        """Adapter names and weights that answer, and the route score where the router chose."""
+    def _who(self, request: TargetRequest) -> tuple[tuple[Term[str], ...], float | None]:
+        """The mix that answers, by name, and the route score where the router chose."""
         if request.model != AUTO:
             base_id = self._settings.base.model
-            return {} if request.model in (BASE, base_id) else dict(parse_mix(request.model, base_id)), None
+            return () if request.model in (BASE, base_id) else parse_mix(request.model, base_id), None
         decision = self._decide(request.messages)
-        return decision.mix_names, decision.score if self._settings.router.enabled else None
+        terms = tuple(Term(name, weight) for name, weight in decision.mix_names.items())
+        return terms, decision.score if self._settings.router.enabled else None
 
     def _decide(self, messages: Sequence[Message]) -> Resolved:
         router = self._routing()
@@ -252,6 +254,6 @@ def build_router(settings: Settings) -> SemanticRouter:
     return SemanticRouter(TextEmbedder(wanted.embedder), cards_in(settings.adapters.dir), calibration)
 
 
-def _label(weights: Mapping[str, float]) -> str:
+def _label(terms: Iterable[Term[str]]) -> str:
     """As the server's header names it: ``base``, a name, or ``a*0.7+b*0.3``; the digests say which version."""
-    return mix_label((name.partition("@")[0], weight) for name, weight in weights.items())
+    return mix_label(term.called(AdapterReference.split(term.adapter).name) for term in terms)

@@ -12,9 +12,9 @@ from urllib.parse import quote
 
 import httpx
 
-from adaptrix_core.adapters.mix_names import BASE, parse_mix
 from adaptrix_core.adapters.package.snapshot import REVOCATIONS_FILE, SIGNATURE_FILE
-from adaptrix_core.cli.target import AUTO, AdapterRow, Answer, Embeddings, Message, OnText, TargetRequest
+from adaptrix_core.adapters.reference import AUTO, BASE, parse_mix
+from adaptrix_core.cli.target import AdapterRow, Answer, Embeddings, Message, OnText, TargetRequest
 from adaptrix_core.errors import AdaptrixError, ServerUnavailable
 
 CONNECT_TIMEOUT_S = 5.0
@@ -101,8 +101,8 @@ class RemoteTarget:
         if model in {card["id"] for card in cards}:
             return
         base_id = next(card["id"] for card in cards if card["parent"] is None)
-        for name, _ in parse_mix(model, base_id):
-            await self._json("GET", f"/v1/models/{quote(name, safe='')}")
+        for term in parse_mix(model, base_id):
+            await self._json("GET", f"/v1/models/{quote(term.adapter, safe='')}")
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
         """``POST /v1/embeddings``."""

@@ -14,7 +14,6 @@ from adaptrix_core.digests import PackageDigest
 Message = Mapping[str, str]
 """``{"role": …, "content": …}``"""
 
-AUTO = "auto"
 """The model that stands for the router's choice."""
 
 OnText = Callable[[str], None]

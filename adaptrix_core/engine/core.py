@@ -310,7 +310,7 @@ class EngineCore:
 
     def _check(self, request: GenerationRequest) -> None:
         for _, mix in (entry for schedule in request.schedules for entry in schedule):
-            check_mix(mix, self.base.info.num_layers)
+            check_mix(mix, self.base.info.num_layers, param="adaptrix.mix")
         prompt, wanted = len(request.prompt_token_ids), request.params.max_tokens
         vocab = self.base.info.vocab_size
         past = [token for row in request.resume for token in row.token_ids]

@@ -7,7 +7,6 @@ callers. It knows nothing of HTTP, Ray or routing.
 from __future__ import annotations
 
 import itertools
-import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -30,15 +29,15 @@ from adaptrix_core.engine.rows.outcome import Outcome
 from adaptrix_core.engine.rows.row import Row
 from adaptrix_core.errors import InvalidRequest, Overloaded
 from adaptrix_core.injection.backends.native import injector_for
-from adaptrix_core.injection.mix import Mix, Term, constant
+from adaptrix_core.injection.mix import Mix, Term, check_mix, constant
 from adaptrix_core.places import shipped_adapters
 from adaptrix_core.sampling import OURS, SamplingDefaults, asked_for, first_opinions
 
 Prompt = str | Sequence[int] | Sequence[Mapping[str, str]]
 """Raw text, token ids, or chat messages."""
 
-AdapterChoice = str | Mapping[str, float] | None
-"""A name or ``name@version``, a mix ``{name: weight}``, or None for the base model."""
+AdapterChoice = str | Mapping[str, float] | tuple[Term[str], ...] | None
+"""A name or ``name@version``; a mix, as ``{name: weight}`` or as terms by name; or None for the base model."""
 
 Outcomes = dict[tuple[str, int], Outcome]
 """By request id and row index."""
@@ -105,7 +104,7 @@ class Engine(EngineCore):
 
     def resolve_mix(self, choice: AdapterChoice) -> Mix:
         """Names -> the mix of their current weights, loading what is not loaded. Raises AdapterNotFound."""
-        return tuple(Term(adapter.weights_digest, weight) for adapter, weight in self._chosen(choice))
+        return tuple(term.called(adapter.weights_digest) for term, adapter in self._chosen(choice))
 
     def sampling_defaults(self, *choices: AdapterChoice) -> SamplingDefaults:
         """The sampling values for a request with these choices (several: a fork), where its parameters leave them open.
@@ -116,18 +115,14 @@ class Engine(EngineCore):
 
     def _asked_for(self, choices: Iterable[AdapterChoice]) -> SamplingDefaults | None:
         return asked_for(
-            [(adapter.metadata.sampling, weight) for adapter, weight in self._chosen(choice)] for choice in choices
+            [(adapter.metadata.sampling, term.strength) for term, adapter in self._chosen(choice)] for choice in choices
         )
 
-    def _chosen(self, choice: AdapterChoice) -> list[tuple[Adapter, float]]:
-        """The adapters of a choice with their weights, loaded. Raises AdapterNotFound."""
-        weights = {} if choice is None else {choice: 1.0} if isinstance(choice, str) else choice
-        for name, weight in weights.items():
-            if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not math.isfinite(weight):
-                raise InvalidRequest(
-                    f"the weight of {name!r} is {weight!r}; it must be a finite number", param="adaptrix.mix"
-                )
-        return [(self.loader.load(name), float(weight)) for name, weight in weights.items()]
+    def _chosen(self, choice: AdapterChoice) -> list[tuple[Term[str], Adapter]]:
+        """The terms of a choice and their adapters, loaded. Raises AdapterNotFound, and InvalidRequest for a weight."""
+        terms = _terms(choice)
+        check_mix(terms, self.base.info.num_layers, param="adaptrix.mix")
+        return [(term, self.loader.load(term.adapter)) for term in terms]
 
     def encode(self, prompt: Prompt) -> tuple[int, ...]:
         """Any kind of prompt -> token ids. Raises InvalidRequest for an empty one."""
@@ -280,9 +275,12 @@ class Engine(EngineCore):
     def _choices(self, adapters: AdapterChoice | Sequence[AdapterChoice], count: int) -> list[AdapterChoice]:
         if adapters is None or isinstance(adapters, (str, Mapping)):
             return [adapters] * count
+        terms = tuple(term for term in adapters if isinstance(term, Term))
+        if terms:
+            return [terms] * count
         if len(adapters) != count:
             raise InvalidRequest(f"{len(adapters)} adapters for {count} prompts; give one per prompt, or one for all")
-        return list(adapters)
+        return [choice for choice in adapters if not isinstance(choice, Term)]
 
     def _run(self, requests: Iterable[GenerationRequest]) -> list[Completion]:
         outcomes: Outcomes = {}
@@ -296,3 +294,17 @@ class Engine(EngineCore):
             for request_id, _ in outcomes:
                 self.abort(request_id)  # rows that a refused request or a failed step left unfinished
         return [outcome.completion() for outcome in outcomes.values()]
+
+
+def _terms(choice: AdapterChoice) -> tuple[Term[str], ...]:
+    """A choice as terms by name. Raises InvalidRequest for a weight that is no number."""
+    if choice is None or isinstance(choice, str):
+        return () if choice is None else (Term(choice),)
+    if isinstance(choice, tuple):
+        return choice
+    for name, weight in choice.items():
+        if isinstance(weight, bool) or not isinstance(weight, (int, float)):
+            raise InvalidRequest(
+                f"the weight of {name!r} is {weight!r}; it must be a finite number", param="adaptrix.mix"
+            )
+    return tuple(Term(name, float(weight)) for name, weight in choice.items())

@@ -18,7 +18,7 @@ InvocationOf = Callable[[WeightsDigest], Sequence[int] | None]
 
 def activated(schedule: MixSchedule, prompt: Sequence[int], invocation_of: InvocationOf) -> MixSchedule:
     """``schedule`` without the terms of activated adapters before their invocation in ``prompt``."""
-    digests = {term.weights_digest for _, mix in schedule for term in mix}
+    digests = {term.adapter for _, mix in schedule for term in mix}
     begins = {digest: _begin(prompt, tokens) for digest in digests if (tokens := invocation_of(digest)) is not None}
     if not begins:
         return schedule
@@ -31,8 +31,7 @@ def _acting(mix: Mix, position: int, begins: dict[WeightsDigest, int | None]) ->
     return tuple(
         term
         for term in mix
-        if term.weights_digest not in begins
-        or ((begin := begins[term.weights_digest]) is not None and begin <= position)
+        if term.adapter not in begins or ((begin := begins[term.adapter]) is not None and begin <= position)
     )
 
 

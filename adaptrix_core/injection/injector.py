@@ -121,7 +121,7 @@ class LayerInjector:
         fixed, and the key that is yielded: see `LoraBackend.begin`.
         Raises AdapterNotFound if a term's adapter is not on the device: computing without it would be silently wrong.
         """
-        for digest in {term.weights_digest for mix in set(mixes) for term in mix}:
+        for digest in {term.adapter for mix in set(mixes) for term in mix}:
             if digest not in self._adapters:
                 raise AdapterNotFound(f"adapter with digest {digest[:12]}… is not on the device")
         try:

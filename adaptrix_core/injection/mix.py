@@ -1,27 +1,32 @@
 """Mixes: what a token is computed under.
 
-A *term* is one adapter (named by its weights digest, never by its name), the layers it acts on, and how strongly. A
-*mix* is a tuple of terms. A *mix schedule* says from which token position on which mix holds, so a request may change
-its mix between tokens.
+A *term* is one adapter, the layers it acts on, and how strongly. A *mix* is a tuple of terms; the engine's name their
+adapters by weights digest, never by name. A *mix schedule* says from which token position on which mix holds, so a
+request may change its mix between tokens.
 """
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any, Generic, TypeVar
 
 from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.errors import InvalidRequest
 
+Named = TypeVar("Named")
+"""What names an adapter at some point of a request's way: a name, a catalogue entry, a bundle or a weights digest."""
+Other = TypeVar("Other")
+
 
 @dataclass(frozen=True)
-class Term:
-    """One adapter inside a mix."""
+class Term(Generic[Named]):
+    """One adapter inside a mix. The same on a request's whole way; only what names the adapter changes."""
 
-    weights_digest: WeightsDigest
+    adapter: Named
     """Which adapter."""
     weight: float | tuple[float, ...] = 1.0
     """Factor on the adapter's own scaling: one number, or one per layer of the base model."""
@@ -34,9 +39,23 @@ class Term:
             return 0.0
         return self.weight[layer] if isinstance(self.weight, tuple) else self.weight
 
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """The factors, one or one per layer."""
+        return self.weight if isinstance(self.weight, tuple) else (self.weight,)
 
-Mix = tuple[Term, ...]
-"""No adapter is the empty mix ``()``."""
+    @property
+    def strength(self) -> float:
+        """The largest factor: how much of the adapter there is at most."""
+        return max(self.weights)
+
+    def called(self, adapter: Other) -> Term[Other]:
+        """The same term, its adapter named otherwise."""
+        return Term(adapter, self.weight, self.layers)
+
+
+Mix = tuple[Term[WeightsDigest], ...]
+"""What the engine computes under. No adapter is the empty mix ``()``."""
 
 MixSchedule = tuple[tuple[int, Mix], ...]
 """``((start_token, mix), …)``, starts strictly increasing, the first one 0."""
@@ -56,22 +75,73 @@ def check_schedule(schedule: MixSchedule) -> None:
         raise InvalidRequest(f"mix schedule starts {starts}; they must begin with 0 and strictly increase")
 
 
-def check_mix(mix: Mix, num_layers: int) -> None:
-    """Raise InvalidRequest unless every term fits a model of ``num_layers`` layers."""
-    for term in mix:
-        weights = term.weight if isinstance(term.weight, tuple) else (term.weight,)
-        if isinstance(term.weight, tuple) and len(weights) != num_layers:
+_DIGEST_LENGTH = 64
+"""Hex digits of a digest; no name is as long and looks like one."""
+MAX_TERMS = 16
+"""Terms of a mix that a request may ask for."""
+MAX_WEIGHT = 8.0
+"""Largest weight, either sign, that a request may ask for."""
+
+
+def check_mix(
+    mix: Sequence[Term[Any]], num_layers: int | None = None, *, is_request: bool = False, param: str | None = None
+) -> None:
+    """Raise InvalidRequest, naming ``param``, unless every term can be computed.
+
+    num_layers: of the base model; None where it is not known yet, so that layers are not compared with it.
+    is_request: whether a caller from outside asks, so that `MAX_TERMS` and `MAX_WEIGHT` hold.
+    """
+    if is_request and not 1 <= len(mix) <= MAX_TERMS:
+        raise InvalidRequest(f"{param} mixes {len(mix)} adapters; allowed: 1 to {MAX_TERMS}", param=param)
+    for number, term in enumerate(mix):
+        name = _shown(term.adapter, number)
+        _check_weights(term, name, num_layers, is_request, param)
+        _check_layers(term, name, num_layers, param)
+
+
+def _shown(adapter: object, number: int) -> str:
+    """An adapter by its name; by its place in the mix where it has none, as digests say nothing to people."""
+    return repr(adapter) if isinstance(adapter, str) and len(adapter) < _DIGEST_LENGTH else f"term {number}"
+
+
+def _check_weights(term: Term[Any], name: str, num_layers: int | None, is_request: bool, param: str | None) -> None:
+    if isinstance(term.weight, tuple) and num_layers is not None and len(term.weight) != num_layers:
+        raise InvalidRequest(
+            f"{name} has {len(term.weight)} weights; the model has {num_layers} layers, give one for each", param=param
+        )
+    for weight in term.weights:
+        if is_request and not abs(weight) <= MAX_WEIGHT:
             raise InvalidRequest(
-                f"a term has {len(weights)} weights; the model has {num_layers} layers, give one for each"
+                f"{param}: weight {weight:g} of {name}; allowed: -{MAX_WEIGHT:g} to {MAX_WEIGHT:g}", param=param
             )
-        wrong = [weight for weight in weights if not math.isfinite(weight)]
-        if wrong:
-            raise InvalidRequest(f"a term's weight is {wrong[0]}; it must be a finite number")
-        beyond = [layer for layer in term.layers or () if not 0 <= layer < num_layers]
-        if beyond:
-            raise InvalidRequest(
-                f"a term acts on layer {beyond[0]}; the model has {num_layers} layers (0 to {num_layers - 1})"
-            )
+        if not math.isfinite(weight):
+            raise InvalidRequest(f"the weight of {name} is {weight}; it must be a finite number", param=param)
+
+
+def _check_layers(term: Term[Any], name: str, num_layers: int | None, param: str | None) -> None:
+    lowest = min(term.layers, default=0) if term.layers is not None else 0
+    highest = max(term.layers, default=0) if term.layers is not None else 0
+    if lowest < 0:
+        raise InvalidRequest(f"{name} acts on layer {lowest}; layers are counted from 0", param=param)
+    if num_layers is not None and highest >= num_layers:
+        raise InvalidRequest(
+            f"{name} acts on layer {highest}; the model has {num_layers} layers (0 to {num_layers - 1})", param=param
+        )
+
+
+def check_repeated(mix: Sequence[Term[Any]], param: str) -> None:
+    """Raise InvalidRequest, naming ``param``, where one adapter would act twice on one layer."""
+    for number, term in enumerate(mix):
+        for earlier in mix[:number]:
+            if earlier.adapter == term.adapter and _share_layers(earlier, term):
+                raise InvalidRequest(
+                    f"{param} names one adapter twice; add its weights together, or give each term layers of its own",
+                    param=param,
+                )
+
+
+def _share_layers(one: Term[Any], other: Term[Any]) -> bool:
+    return one.layers is None or other.layers is None or not one.layers.isdisjoint(other.layers)
 
 
 def mix_at(schedule: MixSchedule, position: int) -> Mix:
@@ -95,4 +165,4 @@ def switched(schedule: MixSchedule, position: int, mix: Mix) -> MixSchedule:
 
 def weights_digests_of(schedule: MixSchedule) -> frozenset[WeightsDigest]:
     """Every adapter that some token of the schedule needs."""
-    return frozenset(term.weights_digest for _, mix in schedule for term in mix)
+    return frozenset(term.adapter for _, mix in schedule for term in mix)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adaptrix_core.adapters.package.limits import DEFAULT_LIMITS
-from adaptrix_core.adapters.package.metadata import NAME_PATTERN, RESERVED_NAMES
+from adaptrix_core.adapters.reference import NAME_PATTERN, RESERVED_NAMES
 from adaptrix_core.errors import ConfigError
 from adaptrix_core.training.result import WEIGHTS
 

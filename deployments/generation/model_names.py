@@ -1,19 +1,20 @@
 """What the ``model`` field and the ``adaptrix`` field of a request ask for.
 
-Turns ``auto``, the base id, ``adapter``, ``base:adapter``, ``name@version`` and ``name*0.7+other*0.3`` into a Choice.
+Turns ``auto``, the base id, ``adapter``, ``base:adapter``, ``name@version`` and mixes into a Choice.
 Knows the catalogue; does not route, and does not know whether a replica can serve what was asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from adaptrix_core.adapters.mix_names import BASE, check_mix, mix_label, parse_mix
+from adaptrix_core.adapters.reference import AUTO, BASE, mix_label, parse_mix
 from adaptrix_core.errors import InvalidRequest
+from adaptrix_core.injection.mix import Term, check_mix, check_repeated
 from deployments.shared.catalogue import Catalogue
-from deployments.shared.model_ids import AUTO, MIX
+from deployments.shared.model_ids import MIX
 from deployments.shared.wire import BundleMix, Entry
 
 
@@ -21,29 +22,29 @@ from deployments.shared.wire import BundleMix, Entry
 class NamedMix:
     """A mix whose names were found in the catalogue."""
 
-    terms: tuple[tuple[Entry, float], ...] = ()
+    terms: tuple[Term[Entry], ...] = ()
 
     @property
     def bundles(self) -> BundleMix:
         """The mix by bundle digest, for a replica."""
-        return tuple((entry.bundle_digest, weight) for entry, weight in self.terms)
+        return tuple(term.called(term.adapter.bundle_digest) for term in self.terms)
 
     @property
     def label(self) -> str:
         """For people and headers: ``base``, ``name`` or ``a*0.7+b*0.3``; the digests say which version."""
-        return mix_label((entry.name, weight) for entry, weight in self.terms)
+        return mix_label(term.called(term.adapter.name) for term in self.terms)
 
     @property
     def kind(self) -> str:
         """For counting: an adapter's name, ``base`` or ``mix``; callers cannot make up more."""
         if len(self.terms) > 1:
             return MIX
-        return self.terms[0][0].name if self.terms else BASE
+        return self.terms[0].adapter.name if self.terms else BASE
 
     @property
     def package_digests(self) -> str:
         """Package digests in the order of the label, joined by ``+``; empty for the base model."""
-        return "+".join(entry.package_digest for entry, _ in self.terms)
+        return "+".join(term.adapter.package_digest for term in self.terms)
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def choose(
     model: str,
     base_id: str,
     catalogue: Catalogue,
-    mix: Mapping[str, float] | None = None,
+    mix: Sequence[Term[str]] | None = None,
     fork: Sequence[str | None] | None = None,
     fallback: Literal["base", "error"] | None = None,
 ) -> Choice:
@@ -77,8 +78,7 @@ def choose(
             param=f"adaptrix.{field}",
         )
     if mix is not None:
-        terms = tuple((_entry(name, base_id, catalogue, "adaptrix.mix"), weight) for name, weight in mix.items())
-        return Choice(False, (_checked(terms, "adaptrix.mix"),), fallback or "error")
+        return Choice(False, (_found(mix, base_id, catalogue, "adaptrix.mix"),), fallback or "error")
     if fork is not None:
         if not fork:
             raise InvalidRequest(
@@ -110,13 +110,12 @@ def _parse(model: str, base_id: str, catalogue: Catalogue, allow_auto: bool) -> 
         return NamedMix()
     names = model.removeprefix(f"{base_id}:")
     others = (AUTO, base_id) if allow_auto else (base_id,)
-    if "*" not in names and "+" not in names:
+    if not set("*+[") & set(names):
         entry = catalogue.find(names)
         if entry is None:
             raise catalogue.not_found(model, others)
-        return NamedMix(((entry, 1.0),))
-    parsed = parse_mix(model, base_id)
-    return _checked(tuple((_entry(name, base_id, catalogue, "model"), weight) for name, weight in parsed), "model")
+        return NamedMix((Term(entry),))
+    return _found(parse_mix(model, base_id), base_id, catalogue, "model")
 
 
 def _entry(name: str, base_id: str, catalogue: Catalogue, param: str) -> Entry:
@@ -126,9 +125,9 @@ def _entry(name: str, base_id: str, catalogue: Catalogue, param: str) -> Entry:
     return entry
 
 
-def _checked(terms: tuple[tuple[Entry, float], ...], param: str) -> NamedMix:
-    check_mix([(entry.name, weight) for entry, weight in terms], param)
-    packages = [entry.package_digest for entry, _ in terms]
-    if len(set(packages)) < len(packages):
-        raise InvalidRequest(f"{param} names one adapter twice; add its weights together", param=param)
+def _found(mix: Sequence[Term[str]], base_id: str, catalogue: Catalogue, param: str) -> NamedMix:
+    """The mix with its adapters looked up. Raises AdapterNotFound, InvalidRequest."""
+    check_mix(mix, is_request=True, param=param)
+    terms = tuple(term.called(_entry(term.adapter, base_id, catalogue, param)) for term in mix)
+    check_repeated([term.called(term.adapter.package_digest) for term in terms], param)  # by whatever names
     return NamedMix(terms)

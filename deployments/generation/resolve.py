@@ -83,7 +83,7 @@ async def resolve(
         body.model,
         base_id,
         catalogue,
-        mix=options.mix if options else None,
+        mix=options.terms() if options else None,
         fork=options.fork if options else None,
         fallback=options.fallback if options else None,
     )
@@ -96,8 +96,7 @@ def without_broken_adapter(resolved: ResolvedRequest, error: AdaptrixError) -> R
     """The same request with the base model in place of the adapter at fault; raises ``error`` if that isn't allowed."""
     if resolved.fallback != "base" or not isinstance(error, ADAPTER_TROUBLE):
         raise error
-    bundle = getattr(error, "bundle", None)
-    broken = [mix for mix in resolved.mixes if mix.terms and (bundle is None or bundle in dict(mix.bundles))]
+    broken = [mix for mix in resolved.mixes if mix.terms and _is_at_fault(mix, error)]
     if not broken:
         raise error
     logger.warning("the base model answers in place of %s: %s", [mix.label for mix in broken], error.message)
@@ -106,6 +105,10 @@ def without_broken_adapter(resolved: ResolvedRequest, error: AdaptrixError) -> R
         mixes=tuple(NamedMix() if mix in broken else mix for mix in resolved.mixes),
         troubles=(*resolved.troubles, f"{broken[0].label}: {error.code}: {error.message}"),
     )
+
+
+def _is_at_fault(mix: NamedMix, error: AdaptrixError) -> bool:
+    return error.bundle_digest is None or any(term.adapter == error.bundle_digest for term in mix.bundles)
 
 
 async def _route(
@@ -125,13 +128,13 @@ async def _route(
             raise error from raised
         logger.warning("the base model answers, because the router failed: %s", error.message)
         return ResolvedRequest((NamedMix(),), choice.fallback, troubles=(f"router: {error.code}: {error.message}",))
-    terms = [(name, catalogue.find(name), weight) for name, weight in answer.mix]
-    missing = [name for name, entry, _ in terms if entry is None]
+    found = {term: catalogue.find(term.adapter) for term in answer.mix}
+    missing = [term.adapter for term, entry in found.items() if entry is None]
     if missing and choice.fallback != "base":
         raise catalogue.not_found(missing[0])
     if missing:
         return ResolvedRequest((NamedMix(),), choice.fallback, answer, (f"{missing[0]}: no longer in the catalogue",))
-    mix = NamedMix(tuple((entry, weight) for _, entry, weight in terms if entry is not None))
+    mix = NamedMix(tuple(term.called(entry) for term, entry in found.items() if entry is not None))
     return ResolvedRequest((mix,), choice.fallback, answer)
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.adapters.peft.directory import is_peft_directory, unsigned_peft
+from adaptrix_core.adapters.reference import RESERVED_NAMES
 from adaptrix_core.errors import AdapterNotFound, Forbidden, InvalidRequest
 from deployments.http.services import Services
 from deployments.http.tar_upload import files_in
 from deployments.openai.schemas import LoadRequest, UnloadRequest
 from deployments.shared.catalogue import shortened
-from deployments.shared.model_ids import RESERVED
 from deployments.shared.wire import Entry
 from deployments.store.package_files import describe
 
@@ -47,7 +47,7 @@ async def publish(services: Services, archive: bytes, allow_downgrade: bool = Fa
     """
     files = await asyncio.to_thread(files_in, archive)
     name = (await asyncio.to_thread(describe, Snapshot("upload", files))).name  # hashes all of it
-    if name in RESERVED or name == await services.store.base_id():
+    if name in RESERVED_NAMES or name == await services.store.base_id():
         raise InvalidRequest(f"the archive's adapter is called {name!r}, which is reserved; give it another name")
     published = await services.store.publish(files, allow_downgrade)
     await services.store.refresh()

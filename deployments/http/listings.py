@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from adaptrix_core.adapters.reference import AUTO
 from adaptrix_core.errors import AdaptrixError
 from deployments.http.services import Services
 from deployments.shared.catalogue import Catalogue
 from deployments.shared.errors import as_core_error
-from deployments.shared.model_ids import AUTO
 from deployments.shared.wire import Entry, Report, Sampling
 
 PROBE_S = 2.0

@@ -17,6 +17,9 @@ from adaptrix_core.sampling_limits import LIMITS, MAX_BIASES, MAX_STOP_CHARACTER
 MAX_NAME = 2048
 """Longest name of a model, an adapter or a mix, in characters."""
 MAX_FORKS = 16
+MAX_MIX = 64
+"""Terms of a mix that are read; how many may be mixed is the core's to say (`injection/mix.py`)."""
+MAX_LAYERS = 1024
 MAX_PROMPTS = 64
 MAX_MESSAGES = 1024
 MAX_PARTS = 1024
@@ -65,6 +68,12 @@ def _kind_of_prompt(value: object) -> str | None:
     return kinds.get(type(value[0]) if value else str, "list[int]")
 
 
+def _number_or_numbers(value: object) -> str | None:
+    if isinstance(value, bool):
+        return None
+    return "list[float]" if isinstance(value, list) else "float" if isinstance(value, (int, float)) else None
+
+
 def _text_or_texts(value: object) -> str | None:
     kinds: dict[type, str] = {str: "str", list: "list[str]"}
     return kinds.get(type(value))
@@ -73,6 +82,12 @@ def _text_or_texts(value: object) -> str | None:
 Base64 = Annotated[bytes, BeforeValidator(_decoded), WithJsonSchema({"type": "string", "contentEncoding": "base64"})]
 Name = Annotated[str, Field(max_length=MAX_NAME)]
 Weight = Annotated[float, Field(allow_inf_nan=False)]
+WeightOrWeights = Annotated[
+    Annotated[Weight, Tag("float")]
+    | Annotated[list[Weight], Field(min_length=1, max_length=MAX_LAYERS, fail_fast=True), Tag("list[float]")],
+    by_kind(_number_or_numbers, "should be a number, or a list of numbers"),
+]
+Layer = Annotated[int, Field(ge=0, le=MAX_LAYERS)]
 TokenId = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
 Count = Annotated[int, Field(ge=1, le=MAX_INTEGER)]
 Bias = Annotated[float, within("logit_bias"), Field(allow_inf_nan=False)]

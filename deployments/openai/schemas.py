@@ -11,28 +11,33 @@ from typing import Annotated, Any, Literal, Self
 from annotated_types import Interval
 from pydantic import Field, Tag, ValidationInfo, field_validator, model_validator
 
+from adaptrix_core.adapters.reference import RESERVED_NAMES
+from adaptrix_core.injection.mix import Term
 from adaptrix_core.sampling_limits import LIMITS, MAX_BIASES
 from deployments.openai.body import Body
 from deployments.openai.field_types import (
     MAX_FORKS,
+    MAX_LAYERS,
     MAX_MESSAGES,
+    MAX_MIX,
     MAX_NAME,
     MAX_PARTS,
     Base64,
     Count,
     Input,
+    Layer,
     LogitBias,
     Name,
     Prompt,
     Stop,
     Weight,
+    WeightOrWeights,
     by_kind,
     no_larger,
     text_or_parts,
     within,
 )
 from deployments.openai.neutral_fields import CHAT, COMPLETION, EMBEDDING, MESSAGE, PART, STREAM_OPTIONS
-from deployments.shared.model_ids import RESERVED
 
 
 class TextPart(Body):
@@ -127,15 +132,50 @@ class ResponseFormat(Body):
         return self.json_schema.schema_ if self.json_schema is not None else {"type": "object"}
 
 
+def _kind_of_mix(value: object) -> str | None:
+    kinds: dict[type, str] = {dict: "dict", list: "list[term]"}
+    return kinds.get(type(value))
+
+
+class MixTerm(Body):
+    """One adapter in a mix."""
+
+    adapter: Name
+    weight: WeightOrWeights = 1.0
+    """One factor, or one for each layer of the base model."""
+    layers: Annotated[list[Layer], Field(min_length=1, max_length=MAX_LAYERS, fail_fast=True)] | None = None
+    """Layers that it acts on; left out: all that it has."""
+
+    def term(self) -> Term[str]:
+        """The same in the core's words."""
+        weight = tuple(self.weight) if isinstance(self.weight, list) else self.weight
+        return Term(self.adapter, weight, None if self.layers is None else frozenset(self.layers))
+
+
 class AdaptrixOptions(Body):
     """What the ``model`` field cannot say."""
 
-    mix: Annotated[dict[Name, Weight], Field(min_length=1), no_larger(MAX_BIASES)] | None = None
-    """Adapter name to weight."""
+    mix: (
+        Annotated[
+            Annotated[dict[Name, Weight], Field(min_length=1), no_larger(MAX_BIASES), Tag("dict")]
+            | Annotated[list[MixTerm], Field(min_length=1, max_length=MAX_MIX, fail_fast=True), Tag("list[term]")],
+            by_kind(_kind_of_mix, "should be weights by name, or a list of terms"),
+        ]
+        | None
+    ) = None
+    """Adapter name to weight, or a list of terms, each with an adapter, a weight and layers."""
     fork: Annotated[list[Name | None], Field(max_length=MAX_FORKS, fail_fast=True)] | None = None
     """One choice (times n) per entry; null is the base model."""
     fallback: Literal["base", "error"] | None = None
     """What to do when an adapter cannot be used; default: base for ``auto``, error for a named adapter."""
+
+    def terms(self) -> tuple[Term[str], ...] | None:
+        """The mix by name; None where none is asked for."""
+        if self.mix is None:
+            return None
+        if isinstance(self.mix, dict):
+            return tuple(Term(name, weight) for name, weight in self.mix.items())
+        return tuple(term.term() for term in self.mix)
 
 
 class _Generation(Body):
@@ -278,7 +318,7 @@ class LoadRequest(Body):
     @field_validator("lora_name")
     @classmethod
     def _not_reserved(cls, name: str) -> str:
-        if name in RESERVED:
+        if name in RESERVED_NAMES:
             raise ValueError(f"{name!r} is reserved; choose another name")
         return name
 

@@ -11,6 +11,8 @@ import hashlib
 import struct
 from collections.abc import Iterator
 
+from adaptrix_core.digests import BundleDigest
+from adaptrix_core.injection.mix import Term
 from deployments.shared.wire import GenerateCall
 
 MIN_BYTES = 256
@@ -26,7 +28,7 @@ share lie early, those that the next turn repeats lie late."""
 def prefix_names(call: GenerateCall) -> tuple[int, ...]:
     """Names of the prompt's beginnings, longest first."""
     chain = hashlib.blake2b(digest_size=8)
-    for part in (call.salt, repr(call.mixes).encode()):
+    for part in (call.salt, repr([[_plain(term) for term in mix] for mix in call.mixes]).encode()):
         chain.update(struct.pack("<Q", len(part)))
         chain.update(part)
     names = []
@@ -59,3 +61,8 @@ def _chunks(data: bytes) -> Iterator[bytes]:
     """Whole chunks only: one that is cut off by the prompt's end has no equal in a longer prompt."""
     for start in range(0, min(len(data), CHUNK_BYTES * MAX_CHUNKS) - CHUNK_BYTES + 1, CHUNK_BYTES):
         yield data[start : start + CHUNK_BYTES]
+
+
+def _plain(term: Term[BundleDigest]) -> tuple[object, ...]:
+    """A term in a form that is written alike in every process, which a set is not."""
+    return term.adapter, term.weight, None if term.layers is None else tuple(sorted(term.layers))

@@ -86,5 +86,5 @@ def wish_of(pending_request: PendingRequest) -> Wish:
     call = pending_request.args[0] if pending_request.args else None
     if not isinstance(call, GenerateCall):
         return Wish()
-    adapters = {short(bundle) for mix in call.mixes for bundle, _ in mix}
+    adapters = {short(term.adapter) for mix in call.mixes for term in mix}
     return Wish(tuple(sorted(adapters)), prefix_names(call))

@@ -21,10 +21,10 @@ from starlette.middleware import Middleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from adaptrix_core.adapters.reference import AUTO
 from deployments.http.errors import ALIKE_HEADER, whole_seconds
 from deployments.proxy.errors import ProxyErrors
 from deployments.proxy.metrics import ProxyMetrics
-from deployments.shared.model_ids import AUTO
 
 METRICS = "/metrics"
 PATHS = ("/v1/chat/completions", "/v1/completions")

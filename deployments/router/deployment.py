@@ -19,6 +19,7 @@ from adaptrix_core.config import Settings
 from adaptrix_core.digests import BundleDigest
 from adaptrix_core.engine.tenant_queue import TenantQueue
 from adaptrix_core.errors import InvalidRequest
+from adaptrix_core.injection.mix import Term
 from adaptrix_core.observe.logs import start_logging
 from adaptrix_core.observe.tracing import current_span, start_tracing
 from adaptrix_core.routing.conversation import user_turns
@@ -122,7 +123,7 @@ def answer_of(decision: Decision) -> RouteAnswer:
 
     assert isinstance(decision, Resolved), "semantic routing settles every decision itself"
     return RouteAnswer(
-        mix=tuple(decision.mix_names.items()),
+        mix=tuple(Term(name, weight) for name, weight in decision.mix_names.items()),
         scores=dict(decision.scores),
         score=decision.score,
         confidence=decision.confidence,

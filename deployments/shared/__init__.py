@@ -10,7 +10,8 @@ living_replicas  The replicas that live, by Ray's control service, which learns 
                  ended
 loopback         Keeps Ray Serve's replicas on loopback where all the rest of Ray listens there, as on a single
                  machine
-model_ids        Reserved words of the ``model`` field and of the counters, beside adapters' names
+model_ids        What models are called outside: the base model's id, and how requests are counted that several
+                 adapters answer
 own_thread       Runs slow work in a thread of its own
 principals       Who calls: API keys, tenants and scopes
 request_id       The id that a caller may give a request, cleaned for logs and traces

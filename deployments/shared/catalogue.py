@@ -5,15 +5,15 @@ Knows names and versions. Does not know files, replicas or whether an adapter is
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from adaptrix_core.adapters.reference import AdapterReference, version_key
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected, AdapterUnavailable
+from adaptrix_core.suggestions import did_you_mean
 from deployments.shared.wire import Entry
 
 MAX_SHOWN = 80
-LATEST = "latest"
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class Catalogue:
 
     def called(self, wanted: str) -> list[Entry]:
         """All entries called ``name`` (or ``name@latest``) or ``name@version``, withheld ones included."""
-        name, _, version = wanted.removesuffix(f"@{LATEST}").partition("@")
-        return [entry for entry in self.listed() if entry.name == name and version in ("", entry.version)]
+        reference = AdapterReference.split(wanted)
+        return [entry for entry in self.listed() if reference.means(entry.name, entry.version)]
 
     def not_found(
         self, wanted: str, others: tuple[str, ...] = (), param: str | None = "model"
@@ -69,10 +69,8 @@ class Catalogue:
             )
         names = [entry.name for entry in self.newest()]
         known = [*others, *([e.identity for e in self.servable()] if "@" in wanted else names)]
-        near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(known) or 'none'}"
         return AdapterNotFound(
-            f"the model {shortened(wanted)!r} does not exist; {hint} (GET /v1/models lists all)",
+            f"the model {shortened(wanted)!r} does not exist; {did_you_mean(wanted, known)} (GET /v1/models lists all)",
             code="model_not_found",
             param=param,
         )
@@ -85,9 +83,3 @@ def _preference(entry: Entry) -> tuple[bool, tuple[int, ...]]:
 def shortened(name: str) -> str:
     """A name that a caller made up, short enough to be shown again."""
     return name if len(name) <= MAX_SHOWN else f"{name[:MAX_SHOWN]}…"
-
-
-def version_key(version: str) -> tuple[int, ...]:
-    """Sort key of ``1``, ``1.2`` or ``1.2.3``; missing parts count as 0."""
-    parts = [int(part) for part in version.split(".")]
-    return (*parts, *[0] * (3 - len(parts)))

@@ -1,15 +1,11 @@
-"""Reserved words of the ``model`` field and of the counters, beside adapters' names."""
+"""What models are called outside: the base model's id, and how requests are counted that several adapters answer."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from adaptrix_core.adapters.mix_names import BASE
-
-AUTO = "auto"
 MIX, FORK = "mix", "fork"
 """Labels of requests that several adapters answer: in one mix, or in forks."""
-RESERVED = frozenset({AUTO, BASE})
 
 
 def public_id(source: str) -> str:

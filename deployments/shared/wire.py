@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 from adaptrix_core.digests import BundleDigest, PackageDigest, WeightsDigest
 from adaptrix_core.errors import AdaptrixError
+from adaptrix_core.injection.mix import Term
 
-BundleMix = tuple[tuple[BundleDigest, float], ...]
-"""A mix as the ingress resolved it: (bundle digest, weight) per term; ``()`` is the base model alone."""
+BundleMix = tuple[Term[BundleDigest], ...]
+"""A mix as the ingress resolved it; ``()`` is the base model alone."""
 
 
 Sampling = Mapping[str, tuple[float, str]]
@@ -260,8 +261,8 @@ class Revoked:
 class RouteAnswer:
     """The router's decision, in the form of headers and of /v1/route."""
 
-    mix: tuple[tuple[str, float], ...]
-    """(adapter name, weight); ``()`` is the base model."""
+    mix: tuple[Term[str], ...]
+    """By adapter name; ``()`` is the base model."""
     scores: Mapping[str, float]
     score: float
     """Score of the chosen adapter; where the base was chosen, the best score, which was too low."""

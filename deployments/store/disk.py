@@ -19,9 +19,9 @@ from pathlib import Path
 
 from adaptrix_core.adapters.package import atomic
 from adaptrix_core.adapters.package.snapshot import Snapshot
+from adaptrix_core.adapters.reference import version_key
 from adaptrix_core.digests import BundleDigest
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected, AdaptrixError
-from deployments.shared.catalogue import version_key
 from deployments.shared.wire import Entry
 from deployments.store.index import Index, Loaded, read_index, write_index
 from deployments.store.package_files import describe, read_directory

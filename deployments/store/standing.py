@@ -11,10 +11,11 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Protocol
 
+from adaptrix_core.adapters.reference import version_key
 from adaptrix_core.adapters.trust.name_owners import counting
 from adaptrix_core.digests import BundleDigest, PackageDigest
 from adaptrix_core.errors import AdapterExists, AdapterUnavailable, Conflict
-from deployments.shared.catalogue import Catalogue, version_key
+from deployments.shared.catalogue import Catalogue
 from deployments.shared.wire import Entry, Refusal, Signer
 
 DOWNGRADE_HINT = "send allow_downgrade: true (--allow-downgrade) if that is meant"

@@ -83,7 +83,7 @@ def test_where_the_base_answers_the_score_is_the_best_adapters(adaptrix: Adaptri
 @pytest.mark.parametrize(
     ("model", "complaint"),
     [
-        ("math_reasonin", "did you mean math_reasoning"),
+        ("math_reasonin", "did you mean 'math_reasoning'"),
         ("math_reasoning*x", "'x' is not a weight"),
         ("math_reasoning+math_reasoning", "twice"),
     ],
@@ -150,7 +150,7 @@ def test_show_tells_what_an_adapter_says_about_itself_and_who_signed_it(
     assert document["size_bytes"] == sum(f.stat().st_size for f in (world.shipped / "math_reasoning").iterdir())
     unknown = adaptrix("show", "math_reasonin", *local)
     assert unknown.exit_code == 1
-    assert "did you mean math_reasoning" in unknown.stderr
+    assert "did you mean 'math_reasoning'" in unknown.stderr
 
 
 def test_an_answer_follows_the_schema(adaptrix: Adaptrix, local: tuple[object, ...], tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_an_engine_from_files_generates_text_with_a_peft_adapter_where_trust_is_
     plain, adapted = engine.generate(["the fox"] * 2, [None, "mine"], SHORT)
     assert plain.text != adapted.text
     assert (plain.weights_digest, adapted.weights_digest) == (None, adapter.weights_digest)
-    assert [term.weights_digest for term in adapted.mix] == [adapter.weights_digest]
+    assert [term.adapter for term in adapted.mix] == [adapter.weights_digest]
     engine.loader.close()
 
 

@@ -139,14 +139,14 @@ def test_a_weighted_mix_equals_pefts_concatenated_adapter(llama: Case) -> None:
 
 def test_one_weight_per_layer(llama: Case) -> None:
     ramp = (0.0, 0.5, 1.0, -1.0)
-    digest = llama.engine.resolve_mix("everything")[0].weights_digest
+    digest = llama.engine.resolve_mix("everything")[0].adapter
     reference = combined(llama, {"everything": ramp})
     for tokens, logits in zip(llama.prompts, mix_logits(llama, (Term(digest, ramp),)), strict=True):
         assert relative_error(logits, logits_of(reference, tokens)) < TOLERANCE
 
 
 def test_different_adapters_at_different_layers(llama: Case) -> None:
-    everything, patterned = (llama.engine.resolve_mix(name)[0].weights_digest for name in ("everything", "patterned"))
+    everything, patterned = (llama.engine.resolve_mix(name)[0].adapter for name in ("everything", "patterned"))
     mix = (Term(everything, 1.0, frozenset({1, 2})), Term(patterned, 0.5, frozenset({3})))
     reference = combined(llama, {"everything": (0, 1, 1, 0), "patterned": (0, 0, 0, 0.5)})
     for tokens, logits in zip(llama.prompts, mix_logits(llama, mix), strict=True):
@@ -154,7 +154,7 @@ def test_different_adapters_at_different_layers(llama: Case) -> None:
 
 
 def test_an_adapter_named_twice_in_a_mix_counts_twice(llama: Case) -> None:
-    digest = llama.engine.resolve_mix("everything")[0].weights_digest
+    digest = llama.engine.resolve_mix("everything")[0].adapter
     mix = (Term(digest, 0.5), Term(digest, 0.25, frozenset({1})))
     reference = combined(llama, {"everything": (0.5, 0.75, 0.5, 0.5)})
     for tokens, logits in zip(llama.prompts, mix_logits(llama, mix), strict=True):

@@ -79,7 +79,7 @@ def test_vllm_42125_a_path_reused_in_place_serves_new_weights_and_running_rows_k
         assert engine.prefixes.hit_tokens[1] == taken[1]
     else:
         assert engine.scheduler.num_preemptions > 0
-    assert [p.row.mix[0].weights_digest for p in histories.passages] == [old.weights_digest, new.weights_digest]
+    assert [p.row.mix[0].adapter for p in histories.passages] == [old.weights_digest, new.weights_digest]
 
 
 def test_vllm_42125_an_evicted_adapter_is_not_replaced_by_what_its_path_holds_now(
@@ -95,7 +95,7 @@ def test_vllm_42125_an_evicted_adapter_is_not_replaced_by_what_its_path_holds_no
     engine.load_adapter(save_adapter(base, "other", above_the_cut(base, 3)), "other")
     with pytest.raises(AdapterNotFound, match="replaced"):
         engine.add(request("decided before", PROMPT, mix))
-    assert [term.weights_digest for term in engine.resolve_mix("mine")] == [new.weights_digest]
+    assert [term.adapter for term in engine.resolve_mix("mine")] == [new.weights_digest]
 
 
 # --- unload and reload under load ------------------------------------------------------------------------------------
@@ -152,12 +152,12 @@ async def _act(loop: EngineLoop, tenants: Tenants, answers: dict[str, tuple[int,
                 case "generate":
                     mix = await loop.resolve_mix(name)
                     own = {weights.weights_digest for weights in tenants.weights[name]}
-                    assert {term.weights_digest for term in mix} <= own, "another tenant's weights"
+                    assert {term.adapter for term in mix} <= own, "another tenant's weights"
                     asked = request(f"{seed}-{number}", PROMPT, mix, max_tokens=6)
                     events = [event async for event in loop.generate(asked)]
                     assert [event.error for event in events if event.error] == []
-                    assert tuple(event.token_id for event in events) == answers[mix[0].weights_digest]
-                    tenants.served.append(mix[0].weights_digest)
+                    assert tuple(event.token_id for event in events) == answers[mix[0].adapter]
+                    tenants.served.append(mix[0].adapter)
         except (AdapterNotFound, AdapterExists):
             continue  # unloaded by another thread, or loaded by one with the other weights: refused, never confused
 

@@ -106,7 +106,7 @@ def test_a_mix_weight_that_is_no_number_is_refused(make_engine: MakeEngine, weig
 )
 def test_a_term_that_does_not_fit_the_model_is_refused(make_engine: MakeEngine, options, message) -> None:
     engine = make_engine()
-    mix = (Term(engine.resolve_mix("red")[0].weights_digest, **options),)
+    mix = (Term(engine.resolve_mix("red")[0].adapter, **options),)
     with pytest.raises(InvalidRequest, match=message):
         engine.add(request("bad", PROMPTS[0], mix))
     engine.add(request("good", PROMPTS[0], max_tokens=3))

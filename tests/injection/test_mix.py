@@ -35,7 +35,7 @@ def test_switching_changes_the_coming_tokens_and_no_earlier_one(schedule, positi
 
 
 def test_every_adapter_of_a_schedule_is_named():
-    assert weights_digests_of(((0, (A,)), (3, ()), (5, (B, A)))) == {A.weights_digest, B.weights_digest}
+    assert weights_digests_of(((0, (A,)), (3, ()), (5, (B, A)))) == {A.adapter, B.adapter}
     assert weights_digests_of(constant(())) == frozenset()
 
 

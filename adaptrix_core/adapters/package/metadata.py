@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError, model_validator
 
+from adaptrix_core.adapters.reference import NAME_PATTERN, RESERVED_NAMES, VERSION_PATTERN, version_key
 from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.errors import AdapterRejected
 from adaptrix_core.sampling import SamplingDefaults
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
     from adaptrix_core.base import BaseModelInfo, Point
     from adaptrix_core.injection.lora import LoraWeights
 
-NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
-VERSION_PATTERN = r"^(0|[1-9]\d{0,8})(\.(0|[1-9]\d{0,8})){0,2}$"
-RESERVED_NAMES = frozenset({"auto", "base"})
-"""Names that a request gives to the router and to the model without adapters."""
 _RULES = {
     "name": "small letters, digits, '.', '_' and '-', at most 64, a letter or digit first",
     "version": "one to three whole numbers, such as 1.0.0",
@@ -95,8 +92,7 @@ class AdapterMetadata(BaseModel):
     @property
     def version_key(self) -> tuple[int, ...]:
         """Sorts versions by number: ``1.10`` after ``1.9``; missing parts count as 0."""
-        parts = [int(part) for part in self.version.split(".")]
-        return tuple(parts + [0] * (3 - len(parts)))
+        return version_key(self.version)
 
     def to_json(self) -> bytes:
         """UTF-8 JSON as it stands in the file, points sorted."""

@@ -24,7 +24,7 @@ from adaptrix_core.adapters.package.fit import check_points
 from adaptrix_core.adapters.package.format import load_tensors
 from adaptrix_core.adapters.package.limits import DEFAULT_LIMITS, Limits
 from adaptrix_core.adapters.package.magnitudes import check_values
-from adaptrix_core.adapters.package.metadata import RESERVED_NAMES, AdapterMetadata, describe
+from adaptrix_core.adapters.package.metadata import AdapterMetadata, describe
 from adaptrix_core.adapters.package.safetensors_header import TensorEntry, read_header
 from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.adapters.peft import fused
@@ -32,6 +32,7 @@ from adaptrix_core.adapters.peft.config import parse_peft_config
 from adaptrix_core.adapters.peft.directory import CONFIG_FILE, WEIGHTS_FILE, peft_snapshot
 from adaptrix_core.adapters.peft.selection import PeftSelection
 from adaptrix_core.adapters.peft.tokenizer import SUMMARY_FILE, tokenizer_warning
+from adaptrix_core.adapters.reference import RESERVED_NAMES
 from adaptrix_core.errors import AdapterRejected
 from adaptrix_core.injection.lora import LoraWeights, PointWeights
 

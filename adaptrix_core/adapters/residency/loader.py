@@ -20,6 +20,7 @@ import psutil
 
 from adaptrix_core.adapters.manager import AdapterManager, is_path
 from adaptrix_core.adapters.package.format import Adapter
+from adaptrix_core.adapters.reference import without_latest
 from adaptrix_core.adapters.residency.byte_lru import ByteLRU
 from adaptrix_core.adapters.residency.counts import Counts, ResidencyCounts
 from adaptrix_core.adapters.residency.device_slots import DeviceSlots
@@ -75,7 +76,7 @@ class DynamicLoader:
             with self._lock:
                 self._register(alias or adapter.name, source, adapter)
             return adapter
-        adapter = self._load_named(str(source))
+        adapter = self._load_named(without_latest(str(source)))
         self._preloader.used(str(source))  # only once it is known to exist: made-up names must not fill the counts
         return adapter
 

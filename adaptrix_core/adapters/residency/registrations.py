@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adaptrix_core.adapters.package.format import Adapter
+from adaptrix_core.adapters.reference import without_latest
 from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.errors import AdapterExists, AdapterNotFound
 
@@ -34,7 +35,8 @@ class Registrations:
         return self._names.get(name)
 
     def find(self, name: str) -> tuple[str, Registration] | None:
-        """The registration under ``name``, or the one whose ``name@version`` it is."""
+        """The registration under ``name`` (or ``name@latest``), or the one whose ``name@version`` it is."""
+        name = without_latest(name)
         if name in self._names:
             return name, self._names[name]
         return next(((key, entry) for key, entry in self._names.items() if entry.identity == name), None)

@@ -15,7 +15,8 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from adaptrix_core.adapters.package import atomic
-from adaptrix_core.adapters.package.metadata import HEX64, NAME_PATTERN
+from adaptrix_core.adapters.package.metadata import HEX64
+from adaptrix_core.adapters.reference import NAME_PATTERN
 from adaptrix_core.errors import ConfigError, Conflict
 
 TRANSFERS_FILE = "name_transfers.json"

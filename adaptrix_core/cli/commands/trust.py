@@ -155,7 +155,7 @@ def transfer(session: Session, name: str, wanted: str, trusted_keys: Path | None
     running server that reads them follows by itself within adapters.poll_s seconds, and logs it. What the earlier owner
     had signed stays.
     """
-    from adaptrix_core.adapters.package.metadata import NAME_PATTERN
+    from adaptrix_core.adapters.reference import NAME_PATTERN
     from adaptrix_core.adapters.trust.name_owners import TRANSFERS_FILE, Transfer, record_transfer
 
     if re.match(NAME_PATTERN, name) is None:

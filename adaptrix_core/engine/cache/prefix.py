@@ -155,11 +155,11 @@ class PrefixCache:
         fields = []
         for term in mix:
             factors = [
-                (layer, term.weight_at(layer)) for layer in sorted(self._layers_of(term.weights_digest)) if layer < stop
+                (layer, term.weight_at(layer)) for layer in sorted(self._layers_of(term.adapter)) if layer < stop
             ]
             acting = [struct.pack(">Id", layer, factor) for layer, factor in factors if factor != 0.0]
             if acting:
-                fields += [(b"digest", term.weights_digest.encode()), (b"factors", b"".join(acting))]
+                fields += [(b"digest", term.adapter.encode()), (b"factors", b"".join(acting))]
         return _fields(fields)
 
 

@@ -35,7 +35,7 @@ class Outcome:
             token_ids=tuple(event.token_id for event in tokens if event.token_id is not None),
             finish_reason=last.finish_reason,
             mix=mix,
-            weights_digest=mix[0].weights_digest if len(mix) == 1 else None,
+            weights_digest=mix[0].adapter if len(mix) == 1 else None,
             num_prompt_tokens=row.num_prompt,
             logprobs=tuple(e.logprob for e in tokens if e.logprob is not None) if with_logprobs else None,
             top_logprobs=tuple(e.top_logprobs for e in tokens) if with_logprobs else None,

@@ -125,12 +125,12 @@ class NativeInjector(LayerInjector):
         return self._last[1]
 
     def _make_plan(self, runs: Sequence[MixRun]) -> StepPlan:
-        uses: dict[WeightsDigest, list[tuple[Term, MixRun]]] = {}
+        uses: dict[WeightsDigest, list[tuple[Term[WeightsDigest], MixRun]]] = {}
         for run in runs:
             for term in run.mix:
-                if term.weights_digest not in self._residents:
-                    raise AdapterNotFound(f"adapter with digest {term.weights_digest[:12]}… is not on the device")
-                uses.setdefault(term.weights_digest, []).append((term, run))
+                if term.adapter not in self._residents:
+                    raise AdapterNotFound(f"adapter with digest {term.adapter[:12]}… is not on the device")
+                uses.setdefault(term.adapter, []).append((term, run))
         records: list[NDArray[np.void]] = [np.empty(0, TERM)]
         memory: list[NDArray[np.generic]] = []
         for digest, used in uses.items():
@@ -151,7 +151,7 @@ def injector_for(base: BaseModel, bank: Bank = "half") -> LayerInjector:
 
 def _fill(
     resident: _Resident,
-    used: Sequence[tuple[Term, MixRun]],
+    used: Sequence[tuple[Term[WeightsDigest], MixRun]],
     records: list[NDArray[np.void]],
     memory: list[NDArray[np.generic]],
 ) -> None:

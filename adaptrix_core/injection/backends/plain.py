@@ -43,8 +43,8 @@ class PlainLora:
         tokens: dict[WeightsDigest, dict[int, list[tuple[int, float]]]] = {}
         for index, mix in enumerate(mixes):
             for term in mix:
-                by_layer = tokens.setdefault(term.weights_digest, {})
-                for layer in self._layers[term.weights_digest]:
+                by_layer = tokens.setdefault(term.adapter, {})
+                for layer in self._layers[term.adapter]:
                     factor = term.weight_at(layer)
                     if factor != 0.0:
                         by_layer.setdefault(layer, []).append((index, factor))

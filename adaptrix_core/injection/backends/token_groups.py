@@ -49,7 +49,7 @@ def group_tokens(mixes: Sequence[Mix], slot_of: Mapping[WeightsDigest, int], num
         tiles += [(first, min(TILE, end - first), group) for first in range(len(order), end, TILE)]
         order += members
         for place, term in enumerate(mix):
-            slots[group, place] = slot_of[term.weights_digest]
+            slots[group, place] = slot_of[term.adapter]
             factors[:, group, place] = [term.weight_at(layer) for layer in range(num_layers)]
     return TokenGroups(np.array(order, np.int32), np.array(tiles, np.int32).reshape(-1, 3), slots, factors)
 

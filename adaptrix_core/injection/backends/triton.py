@@ -85,7 +85,7 @@ class TritonLora:
         self._acting = frozenset(
             point
             for term in {term for mix in set(mixes) for term in mix}
-            for point in self._points[term.weights_digest]
+            for point in self._points[term.adapter]
             if term.weight_at(point[0]) != 0.0
         )
         if not self._acting:

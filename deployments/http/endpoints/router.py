@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
+from adaptrix_core.adapters.reference import AUTO, BASE
 from adaptrix_core.errors import InvalidRequest
 from deployments.http.description.endpoints import EMBEDDINGS, ROUTE
 from deployments.http.endpoint import authorized, body_of
@@ -15,7 +16,7 @@ from deployments.openai.embedding_document import embedding_answer
 from deployments.openai.schemas import EmbeddingRequest, RouteRequest
 from deployments.shared.catalogue import shortened
 from deployments.shared.errors import NotReady
-from deployments.shared.model_ids import AUTO, public_id
+from deployments.shared.model_ids import public_id
 
 
 def router_endpoints(app: FastAPI, services: Services) -> None:
@@ -34,8 +35,8 @@ def router_endpoints(app: FastAPI, services: Services) -> None:
         return JSONResponse(
             {
                 "object": "adaptrix.route",
-                "adapter": "+".join(name for name, _ in answer.mix) or "base",
-                "mix": dict(answer.mix),
+                "adapter": "+".join(term.adapter for term in answer.mix) or BASE,
+                "mix": {term.adapter: term.weight for term in answer.mix},
                 "scores": dict(answer.scores),
                 "score": answer.score,
                 "confidence": answer.confidence,

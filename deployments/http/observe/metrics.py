@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, disable_cre
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYPE
 from prometheus_client.metrics import MetricWrapperBase
 
-from adaptrix_core.adapters.mix_names import BASE
+from adaptrix_core.adapters.reference import BASE
 from adaptrix_core.observe.top_labels import TopLabels
 from deployments.http.observe.replica_metrics import AdapterCounters, ReplicaNumbers, VllmGauges
 from deployments.shared.catalogue import Catalogue

@@ -24,7 +24,7 @@ from adaptrix_core.adapters.residency.loader import DynamicLoader
 from adaptrix_core.adapters.trust.revocation_lease import RevocationLease
 from adaptrix_core.digests import BundleDigest, PackageDigest, WeightsDigest
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected, AdapterUnavailable, AdaptrixError, CacheFull
-from adaptrix_core.injection.mix import Mix, Term
+from adaptrix_core.injection.mix import Mix
 from adaptrix_core.sampling import SamplingDefaults, asked_for, explained
 from deployments.replica.packages.circuit_breakers import CircuitBreakers
 from deployments.replica.packages.offers import Offers, signer_of
@@ -138,10 +138,10 @@ class Holdings:
         """The mixes to compute under, their adapters kept in host memory for as long as the context lasts.
 
         Raises AdapterRejected (refused here, and why), AdapterNotFound, AdapterUnavailable or CacheFull, with the
-        bundle in ``.bundle``.
+        bundle in ``.bundle_digest``.
         """
         digests: dict[BundleDigest, WeightsDigest] = {}
-        bundles = dict.fromkeys(bundle for mix in mixes for bundle, _ in mix)
+        bundles = dict.fromkeys(term.adapter for mix in mixes for term in mix)
         with self._users.of(bundles) as ended:
             try:
                 for bundle in bundles:
@@ -150,7 +150,7 @@ class Holdings:
                     except AdaptrixError as error:
                         _about(error, bundle)
                         raise
-                terms = tuple(tuple(Term(digests[bundle], weight) for bundle, weight in mix) for mix in mixes)
+                terms = tuple(tuple(term.called(digests[term.adapter]) for term in mix) for mix in mixes)
                 yield Pinned(terms, asked_for(map(self._wishes, mixes)), ended)
             finally:
                 for digest in digests.values():
@@ -208,7 +208,7 @@ class Holdings:
         return bundle in self._held and bundle not in self._draining
 
     def _wishes(self, mix: BundleMix) -> list[tuple[SamplingDefaults | None, float]]:
-        return [(self._held[bundle].metadata.sampling, weight) for bundle, weight in mix]
+        return [(self._held[term.adapter].metadata.sampling, term.strength) for term in mix]
 
     def _is_news(self, entry: Entry) -> bool:
         if self._is_at_hand(entry.bundle_digest):
@@ -352,5 +352,5 @@ def _revoked(lease: RevocationLease, package: PackageDigest) -> AdapterRejected:
 
 def _about(error: AdaptrixError, bundle: BundleDigest) -> AdaptrixError:
     """The same error with its bundle attached (read in `generation/resolve.py`)."""
-    error.bundle = bundle  # type: ignore[attr-defined]
+    error.bundle_digest = bundle
     return error

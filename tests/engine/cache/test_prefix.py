@@ -146,7 +146,7 @@ def test_an_adapter_below_the_cut_shares_with_nobody_but_itself(make_engine: Mak
     everything = [len(EXACT) * CUT, len(EXACT) * (NUM_LAYERS - CUT)]
     assert work_of(engine, lambda: engine.generate([EXACT], "low", ONE)) == everything
     assert work_of(engine, lambda: engine.generate([EXACT], "low", ONE)) == [0, BLOCK * (NUM_LAYERS - CUT)]
-    digest = engine.resolve_mix("low")[0].weights_digest
+    digest = engine.resolve_mix("low")[0].adapter
     high_layers_only = (Term(digest, 1.0, frozenset({3})),)
     quiet_below = (Term(digest, (0.0, 1.0, 1.0, 1.0)),)
     for mix in (high_layers_only, quiet_below):
@@ -172,7 +172,7 @@ def test_a_salt_cannot_stand_in_for_an_adapter(make_engine: MakeEngine) -> None:
     engine = make_engine(cut=CUT)
     [term] = engine.resolve_mix("red")
     engine.generate([EXACT], "red", ONE)
-    for salt in (term.weights_digest.encode(), b"red", b"digest" + term.weights_digest.encode()):
+    for salt in (term.adapter.encode(), b"red", b"digest" + term.adapter.encode()):
         engine.add(GenerationRequest(salt.hex(), tuple(EXACT), ONE, (constant(()),), salt))
         assert work_of(engine, lambda: drain(engine))[0] == len(EXACT) * CUT
 

@@ -21,7 +21,7 @@ def on_device(engine: Engine, name: str) -> list[PointWeights]:
     [term] = engine.resolve_mix(name)
     engine.generate([PROMPTS[0]], name, request("x", PROMPTS[0], max_tokens=1).params)
     banks = engine._injector._backend._banks.values()
-    return [bank[term.weights_digest] for bank in banks if term.weights_digest in bank]
+    return [bank[term.adapter] for bank in banks if term.adapter in bank]
 
 
 def break_on_device(engine: Engine, name: str) -> None:
@@ -29,8 +29,8 @@ def break_on_device(engine: Engine, name: str) -> None:
     on_device(engine, name)
     [term] = engine.resolve_mix(name)
     for bank in engine._injector._backend._banks.values():
-        if term.weights_digest in bank:
-            bank[term.weights_digest] = PointWeights(torch.zeros(2, 5), torch.zeros(7, 2), 1.0)
+        if term.adapter in bank:
+            bank[term.adapter] = PointWeights(torch.zeros(2, 5), torch.zeros(7, 2), 1.0)
 
 
 def break_in_host_memory(engine: Engine, name: str) -> None:

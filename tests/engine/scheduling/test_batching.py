@@ -215,7 +215,7 @@ def test_a_fork_answers_one_prompt_under_each_mix_with_n_choices_each(make_engin
     assert [completion.token_ids for completion in completions] == separate
     assert len(set(separate)) == 6
     digests = [completion.weights_digest for completion in completions]
-    assert digests == [engine.resolve_mix("blue")[0].weights_digest] * 2 + [None] * 4
+    assert digests == [engine.resolve_mix("blue")[0].adapter] * 2 + [None] * 4
 
 
 # --- lengths and ends ------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from adaptrix_core.errors import AdapterNotFound, InvalidRequest
+from adaptrix_core.injection.mix import Term
 from deployments.generation.model_names import choose
 from deployments.shared.catalogue import Catalogue
 from deployments.shared.wire import Entry
@@ -23,7 +24,7 @@ CATALOGUE = Catalogue(
 
 def bundles(model: str, **options: object) -> list[tuple[tuple[str, float], ...]]:
     choice = choose(model, BASE, CATALOGUE, **options)  # type: ignore[arg-type]
-    return [tuple((bundle[0], weight) for bundle, weight in mix.bundles) for mix in choice.mixes]
+    return [tuple((term.adapter[0], term.weight) for term in mix.bundles) for mix in choice.mixes]
 
 
 @pytest.mark.parametrize(
@@ -49,7 +50,7 @@ def test_auto_is_left_to_the_router_and_falls_back_while_names_do_not() -> None:
 
 
 def test_mix_and_fork_come_from_the_body() -> None:
-    assert bundles("auto", mix={"math": 0.5, "logic": 2.0}) == [(("b", 0.5), ("c", 2.0))]
+    assert bundles("auto", mix=(Term("math", 0.5), Term("logic", 2.0))) == [(("b", 0.5), ("c", 2.0))]
     assert bundles(BASE, fork=["math", None, "math*0.5+logic*0.5"]) == [
         (("b", 1.0),),
         (),
@@ -74,9 +75,14 @@ def test_unknown_names_are_refused_with_what_is_known(name: str) -> None:
         ("math*0.5+math*0.5", {}, "model"),
         ("math*nan", {}, "model"),
         ("math*100", {}, "model"),
-        ("math", {"mix": {"logic": 1.0}}, "adaptrix.mix"),
+        ("math*1[x]", {}, "model"),
+        ("math*1[1,2]+math*1[2,3]", {}, "model"),
+        ("auto", {"mix": ()}, "adaptrix.mix"),
+        ("auto", {"mix": (Term("math", (1.0, 9.0)),)}, "adaptrix.mix"),
+        ("auto", {"mix": (Term("math", 1.0, frozenset({-1})),)}, "adaptrix.mix"),
+        ("math", {"mix": (Term("logic"),)}, "adaptrix.mix"),
         ("math", {"fork": ["logic"]}, "adaptrix.fork"),
-        ("auto", {"mix": {"math": 1.0}, "fork": ["logic"]}, "adaptrix"),
+        ("auto", {"mix": (Term("math"),), "fork": ["logic"]}, "adaptrix"),
         ("auto", {"fork": []}, "adaptrix.fork"),
         ("auto", {"fork": ["auto"]}, "adaptrix.fork"),
     ],
@@ -92,7 +98,7 @@ def test_contradictions_name_their_field(model: str, options: dict[str, object],
     [
         ("math*0.5+math@1.10*0.5", {}, "model"),
         ("math*0.5+math@latest*0.5", {}, "model"),
-        ("auto", {"mix": {"math@1.10": 0.5, "math": 0.5}}, "adaptrix.mix"),
+        ("auto", {"mix": (Term("math@1.10", 0.5), Term("math", 0.5))}, "adaptrix.mix"),
     ],
 )
 def test_a_mix_names_no_package_twice_however_it_is_spelled(model: str, options: dict[str, object], param: str) -> None:
@@ -110,3 +116,12 @@ def test_headers_say_who_answers() -> None:
     assert mix.label == "math*0.7+logic*0.3"
     assert mix.package_digests == "B" * 64 + "+" + "C" * 64
     assert choose(BASE, BASE, CATALOGUE).mixes[0].label == "base"
+
+
+def test_layers_and_weights_of_layers_reach_the_replica() -> None:
+    written = choose("math*0.7[3,1]+logic", BASE, CATALOGUE).mixes[0]
+    assert written.bundles == (Term("b" * 64, 0.7, frozenset({1, 3})), Term("c" * 64))
+    assert written.label == "math*0.7[1,3]+logic*1"
+    terms = (Term("math", (0.5, 1.0), frozenset({0})), Term("math@1.10", 2.0, frozenset({1})))
+    (asked,) = choose("auto", BASE, CATALOGUE, mix=terms).mixes
+    assert asked.bundles == (Term("b" * 64, (0.5, 1.0), frozenset({0})), Term("b" * 64, 2.0, frozenset({1})))

@@ -11,6 +11,7 @@ import pytest
 from ray.serve._private.common import DeploymentHandleSource, DeploymentID, RequestMetadata
 from ray.serve.request_router import PendingRequest, ReplicaID
 
+from adaptrix_core.injection.mix import Term
 from deployments.placement.request_router import AffinityRouter
 from deployments.shared.residency_facts import encoded
 from deployments.shared.wire import GenerateCall
@@ -52,7 +53,7 @@ async def router_over(*replicas: Replica) -> AffinityRouter:
 
 
 def pending(*adapters: str, number: int = 0, **metadata: str) -> PendingRequest:
-    mixes = (tuple((adapter, 1.0) for adapter in adapters),)
+    mixes = (tuple(Term(adapter) for adapter in adapters),)
     call = GenerateCall(f"r{number}", "hello", mixes, {}, b"salt")
     return PendingRequest([call], {}, RequestMetadata(f"r{number}", f"i{number}", **metadata))
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from adaptrix_core.injection.mix import Term
 from deployments.placement.prompt_prefixes import CHUNK_BYTES, FIRST, LAST, MAX_CHUNKS, MIN_BYTES, prefix_names
 from deployments.shared.wire import GenerateCall
 
@@ -30,8 +31,9 @@ def test_the_next_turn_begins_with_the_whole_turn_before_it() -> None:
     "other",
     [
         {"salt": b"somebody else"},
-        {"mixes": ((("a" * 64, 1.0),),)},
-        {"mixes": ((("b" * 64, 0.5),), ())},
+        {"mixes": ((Term("a" * 64),),)},
+        {"mixes": ((Term("b" * 64, 0.5),), ())},
+        {"mixes": ((Term("a" * 64, 1.0, frozenset({1, 2})),),)},
         {"prompt": chat(LONG[1:], "xb")},
         {"prompt": ({"role": "system", "content": LONG}, {"role": "assistant", "content": "b"})},
     ],

@@ -12,6 +12,7 @@ from ray import serve
 from ray.exceptions import RayActorError
 
 from adaptrix_core.config import Settings
+from adaptrix_core.injection.mix import Term
 from adaptrix_core.observe.tracing import start_tracing
 from adaptrix_core.routing.embedder import TextEmbedder
 from adaptrix_core.routing.semantic import SemanticRouter
@@ -82,7 +83,7 @@ def user(*texts: str) -> list[dict[str, str]]:
 
 async def chosen(router: RouterReplica, *texts: str, salt: bytes = b"") -> str:
     answer: RouteAnswer = await router.route(user(*texts), salt)
-    return answer.mix[0][0]
+    return answer.mix[0].adapter
 
 
 async def test_texts_that_come_while_others_are_embedded_are_embedded_together() -> None:
@@ -114,7 +115,7 @@ async def test_a_near_tie_goes_to_the_warm_adapter_and_says_so() -> None:
     where.bundles = {other.bundle_digest: "device", f"bundle-{unaware}": "disk"}
     await router._residency.refresh()
     answer = await router.route(user(ASK))
-    assert answer.mix == ((other.name, 1.0),)
+    assert answer.mix == (Term(other.name),)
     assert f"near-tie with {unaware}" in answer.reason
     assert f"{other.name} is on a device, {unaware} on disk" in answer.reason
     where.bundles = {}

@@ -137,7 +137,7 @@ async def test_an_adapter_that_keeps_failing_is_unavailable_at_once_and_comes_ba
     asked = len(source.asked)
     with pytest.raises(AdapterUnavailable, match="bucket does not answer") as caught:
         await answer(worker, bad.bundle_digest)
-    assert caught.value.bundle == bad.bundle_digest  # type: ignore[attr-defined]
+    assert caught.value.bundle_digest == bad.bundle_digest
     assert caught.value.retry_after_s is not None
     assert (await answer(worker, good.bundle_digest))[-1].finish_reason == "length"
     await eventually(lambda: len(source.asked) > asked)  # half open: tried without a request
