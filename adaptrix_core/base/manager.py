@@ -106,14 +106,6 @@ class BaseModelManager:
         """Facts of the model; loads it if need be."""
         return self.load_model().info
 
-    def get_layer_count(self) -> int:
-        """Number of decoder layers."""
-        return self.get_model_info().num_layers
-
-    def get_hidden_size(self) -> int:
-        """Width of the residual stream."""
-        return self.get_model_info().hidden_size
-
 
 def resolve_device(device: str) -> torch.device:
     """``auto`` picks CUDA, then MPS, then the CPU. Raises BaseModelError for a device that is not there."""

@@ -18,7 +18,7 @@ from adaptrix_core.cli.target import AdapterRow, Answer, Embeddings, Message, On
 from adaptrix_core.config import Settings
 from adaptrix_core.errors import AdapterRejected, EngineStopped
 from adaptrix_core.injection.mix import Term
-from adaptrix_core.routing.policy import Resolved
+from adaptrix_core.routing.policy import Decision
 from adaptrix_core.sampling import asked_for
 
 if TYPE_CHECKING:
@@ -199,13 +199,11 @@ class LocalTarget:
         terms = tuple(Term(name, weight) for name, weight in decision.mix_names.items())
         return terms, decision.score if self._settings.router.enabled else None
 
-    def _decide(self, messages: Sequence[Message]) -> Resolved:
+    def _decide(self, messages: Sequence[Message]) -> Decision:
         router = self._routing()
         if router is None:
-            return Resolved({}, {}, 1.0, "base model: the router is switched off (setting router.enabled)")
-        decision = router.decide([dict(message) for message in messages])
-        assert isinstance(decision, Resolved)  # routing by meaning never defers
-        return decision
+            return Decision({}, {}, 1.0, "base model: the router is switched off (setting router.enabled)")
+        return router.decide([dict(message) for message in messages])
 
     def _routing(self) -> SemanticRouter | None:
         if self._router is None and self._settings.router.enabled:

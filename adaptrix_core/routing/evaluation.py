@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from adaptrix_core.routing import prompts
 from adaptrix_core.routing.conversation import excerpt
-from adaptrix_core.routing.policy import Decision, Resolved
+from adaptrix_core.routing.policy import Decision
 from adaptrix_core.routing.semantic import SemanticRouter
 
 
@@ -78,7 +78,7 @@ def _warm(router: SemanticRouter, problems: Sequence[prompts.Paraphrase]) -> lis
 
 
 def _adapter(decision: Decision) -> str | None:
-    return decision.adapter if isinstance(decision, Resolved) else None
+    return decision.adapter
 
 
 def _second(router: SemanticRouter, turn: prompts.Turn) -> Decision:
@@ -87,9 +87,5 @@ def _second(router: SemanticRouter, turn: prompts.Turn) -> Decision:
 
 
 def _tally(name: str, decided: Sequence[tuple[str, str | None, Decision]]) -> Tally:
-    wrong = [
-        f"{text!r}: {decision.reason}"
-        for text, wanted, decision in decided
-        if not isinstance(decision, Resolved) or decision.adapter != wanted
-    ]
+    wrong = [f"{text!r}: {decision.reason}" for text, wanted, decision in decided if decision.adapter != wanted]
     return Tally(name, len(decided) - len(wrong), len(decided), tuple(wrong))

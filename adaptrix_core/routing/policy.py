@@ -13,8 +13,8 @@ from adaptrix_core.routing.near_tie import cheapest, why
 
 
 @dataclass(frozen=True)
-class Resolved:
-    """The router has chosen."""
+class Decision:
+    """What the router has chosen."""
 
     mix_names: Mapping[str, float]
     """Weight by adapter name; empty is the base model."""
@@ -40,21 +40,6 @@ class Resolved:
 
 
 @dataclass(frozen=True)
-class Deferred:
-    """The router leaves the choice among ``candidates`` to the engine, which settles it at the cut."""
-
-    candidates: tuple[str, ...]
-    policy: str
-    scores: Mapping[str, float]
-    confidence: float
-    reason: str
-    previous: str | None = None
-
-
-Decision = Resolved | Deferred
-
-
-@dataclass(frozen=True)
 class Evidence:
     """What the embeddings say about one message."""
 
@@ -71,7 +56,7 @@ NOTHING_KNOWN: Mapping[str, str] = {}
 
 def settle(
     evidence: Evidence, previous: str | None, calibration: Calibration, residency: Mapping[str, str] = NOTHING_KNOWN
-) -> Resolved:
+) -> Decision:
     """Choose one adapter or the base; the first of these rules that applies decides.
 
     1. A previous adapter stays unless the topic moved, which is when another adapter is accepted with a clear ``lead``,
@@ -83,7 +68,7 @@ def settle(
     """
     scores = {name: calibration.probability(margin) for name, margin in evidence.margins.items()}
     if not evidence.margins:
-        return Resolved({}, scores, 1.0, "base model: no adapter describes what it is for", previous)
+        return Decision({}, scores, 1.0, "base model: no adapter describes what it is for", previous)
     margins = evidence.margins
     best = max(margins, key=lambda name: margins[name])
     if previous not in margins:
@@ -111,7 +96,7 @@ def settle(
     moved = f"the topic moved away from {previous}; " if previous is not None else ""
     threshold = calibration.probability(calibration.accept)
     reason = f"base model: {moved}best score {scores[best]:.2f} ({best}) is under the threshold {threshold:.2f}"
-    return Resolved({}, scores, 1.0 - scores[best], reason, previous)
+    return Decision({}, scores, 1.0 - scores[best], reason, previous)
 
 
 def _scored(name: str, scores: Mapping[str, float], evidence: Evidence, calibration: Calibration) -> str:
@@ -119,5 +104,5 @@ def _scored(name: str, scores: Mapping[str, float], evidence: Evidence, calibrat
     return f"{name}: score {scores[name]:.2f}, threshold {calibration.probability(calibration.accept):.2f}{near}"
 
 
-def _chosen(name: str, scores: Mapping[str, float], reason: str, previous: str | None) -> Resolved:
-    return Resolved({name: 1.0}, scores, scores[name], reason, previous)
+def _chosen(name: str, scores: Mapping[str, float], reason: str, previous: str | None) -> Decision:
+    return Decision({name: 1.0}, scores, scores[name], reason, previous)

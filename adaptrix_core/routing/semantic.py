@@ -19,7 +19,7 @@ from adaptrix_core.routing.calibration import Calibration
 from adaptrix_core.routing.catalogue import RouteCard
 from adaptrix_core.routing.conversation import Message, excerpt, user_turns
 from adaptrix_core.routing.embedder import TextEmbedder, Vectors
-from adaptrix_core.routing.policy import NOTHING_KNOWN, Decision, Evidence, Resolved, settle
+from adaptrix_core.routing.policy import NOTHING_KNOWN, Decision, Evidence, settle
 from adaptrix_core.routing.scorer import LinearScorer, fit_scorer
 
 __all__ = ["RouteCard", "SemanticRouter"]
@@ -117,7 +117,7 @@ class SemanticRouter:
         """`decide` for ``(turns, dimension)`` embeddings of a conversation's `user_turns`."""
         catalogue = self._fitted
         if not len(turns):
-            return Resolved({}, {}, 1.0, "base model: there is no user text to route", previous)
+            return Decision({}, {}, 1.0, "base model: there is no user text to route", previous)
         start = 0 if previous is None else len(turns) - 1
         for index in range(start, len(turns)):
             evidence = self._evidence(turns[index], turns[max(0, index - RECENT_TURNS) : index], catalogue)

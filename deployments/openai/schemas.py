@@ -133,7 +133,7 @@ class ResponseFormat(Body):
 
 
 def _kind_of_mix(value: object) -> str | None:
-    kinds: dict[type, str] = {dict: "dict", list: "list[term]"}
+    kinds: dict[type, str] = {dict: "dict[str, float]", list: "list[term]"}
     return kinds.get(type(value))
 
 
@@ -157,7 +157,7 @@ class AdaptrixOptions(Body):
 
     mix: (
         Annotated[
-            Annotated[dict[Name, Weight], Field(min_length=1), no_larger(MAX_BIASES), Tag("dict")]
+            Annotated[dict[Name, Weight], Field(min_length=1), no_larger(MAX_BIASES), Tag("dict[str, float]")]
             | Annotated[list[MixTerm], Field(min_length=1, max_length=MAX_MIX, fail_fast=True), Tag("list[term]")],
             by_kind(_kind_of_mix, "should be weights by name, or a list of terms"),
         ]

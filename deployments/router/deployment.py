@@ -118,10 +118,8 @@ def embedded(
 
 
 def answer_of(decision: Decision) -> RouteAnswer:
-    """The decision as a plain record, for other processes."""
-    from adaptrix_core.routing.policy import Resolved
+    """The decision in plain data, for other processes."""
 
-    assert isinstance(decision, Resolved), "semantic routing settles every decision itself"
     return RouteAnswer(
         mix=tuple(Term(name, weight) for name, weight in decision.mix_names.items()),
         scores=dict(decision.scores),

@@ -63,7 +63,7 @@ def test_a_lineage_can_be_given_for_a_local_copy(save_model: SaveModel) -> None:
 def test_a_manager_loads_once(save_model: SaveModel) -> None:
     manager = BaseModelManager(str(save_model("m")), device="cpu", precision="fp32")
     assert manager.load_model() is manager.load_model()
-    assert (manager.get_layer_count(), manager.get_hidden_size()) == (4, 64)
+    assert (manager.get_model_info().num_layers, manager.get_model_info().hidden_size) == (4, 64)
     assert manager.get_model_info() is manager.load_model().info
 
 

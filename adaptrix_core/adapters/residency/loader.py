@@ -27,7 +27,7 @@ from adaptrix_core.adapters.residency.device_slots import DeviceSlots
 from adaptrix_core.adapters.residency.preload import Preloader
 from adaptrix_core.adapters.residency.registrations import Registration, Registrations
 from adaptrix_core.digests import WeightsDigest
-from adaptrix_core.errors import AdapterNotFound, CacheFull
+from adaptrix_core.errors import AdapterNotFound
 from adaptrix_core.injection.injector import LayerInjector
 
 Residency = Literal["device", "host", "disk", "absent"]
@@ -164,21 +164,6 @@ class DynamicLoader:
         for adapter in adapters:
             self._warm(adapter)
         return adapters
-
-    def switch_adapter(self, name: str, replaces: str) -> Adapter:
-        """Put ``name`` on the device, then take ``replaces`` off it unless it is in use. A failure changes nothing."""
-        with self._lock:
-            old = self._names.find(replaces)
-        if old is None:
-            raise AdapterNotFound(f"adapter {replaces!r} is not loaded; there is nothing to switch from")
-        adapter = self.load(name)
-        if not self._warm(adapter):
-            raise CacheFull(f"no room on the device for {name!r}: all adapters there are in use; retry later")
-        with self._lock:
-            digest = old[1].weights_digest
-            if digest != adapter.weights_digest and not self._device.is_pinned(digest):
-                self._device.evict(digest)
-        return adapter
 
     def cleanup_unused_adapters(self) -> list[str]:
         """Free every adapter that is not in use, on the device and in host memory; returns their identities."""

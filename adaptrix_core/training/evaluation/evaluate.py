@@ -14,7 +14,6 @@ from rich.console import Console
 
 from adaptrix_core.engine import Engine
 from adaptrix_core.errors import ConfigError
-from adaptrix_core.routing.policy import Resolved
 from adaptrix_core.routing.prompts import Paraphrase, out_of_scope, paraphrases
 from adaptrix_core.routing.semantic import SemanticRouter
 from adaptrix_core.training.evaluation.prompting import EngineGenerator, Generator, Messages
@@ -131,7 +130,7 @@ def chooser(router: SemanticRouter) -> Choose:
 
     def choose(messages: Messages) -> str | None:
         decision = router.decide(messages)
-        return decision.adapter if isinstance(decision, Resolved) else None
+        return decision.adapter
 
     return choose
 

@@ -16,7 +16,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 MEMORY_BYTES = 512 * 2**20
@@ -95,11 +94,6 @@ def run(call: Call, seconds: float = 5.0) -> SandboxOutcome:
         finally:
             _end(child)
     return _outcome(printed)
-
-
-def run_all(calls: Sequence[Call], seconds: float = 5.0) -> list[SandboxOutcome]:
-    """`run` for each call, in order."""
-    return [run(call, seconds) for call in calls]
 
 
 def _outcome(printed: bytes) -> SandboxOutcome:

@@ -329,22 +329,6 @@ def test_the_usual_follower_is_loaded_ahead_but_only_into_free_memory(make_loade
     assert {loader.residency(name) for name in ("a2", "a3", "a4", "a5")} == {"host"}
 
 
-def test_switching_puts_the_new_on_the_device_and_takes_the_old_off_unless_in_use(make_loader, manager, injector):
-    loader = make_loader()
-    old = loader.preload_adapters(["a0"])[0]
-    new = loader.switch_adapter("a1", replaces="a0")
-    assert set(injector.get_active_adapters()) == {new.weights_digest}
-    loader.acquire_slots([new.weights_digest])
-    loader.switch_adapter("a0", replaces="a1")
-    assert set(injector.get_active_adapters()) == {old.weights_digest, new.weights_digest}
-    before = state(loader, injector)
-    with pytest.raises(AdapterNotFound):
-        loader.switch_adapter("nobody", replaces="a0")
-    with pytest.raises(AdapterNotFound):
-        loader.switch_adapter("a2", replaces="nobody")
-    assert state(loader, injector) == before
-
-
 def test_cleanup_frees_what_is_not_in_use_and_names_it(make_loader, injector):
     loader = make_loader()
     loader.preload_adapters(["a0", "a1"])
