@@ -5,30 +5,27 @@ use.
 
 Files:
 
-cache_dir        Where things that can be made again are kept: converted models and compiled kernels
-config           Settings: what may be configured, and what is wrong with a configuration
-digests          Which digest is which
+cache_dir        The cache directory, for files that can be made again: converted models and compiled kernels
+config           Loads settings and reports all faults of a configuration at once
+digests          The types of digests, one for each meaning
 error_codes      Every error code, once: what it means, and the HTTP status and OpenAI error type it is sent with
 errors           One error tree for the whole project
-git_lfs          Recognises what git leaves in place of a large file that was not fetched
-lazy             Names that a package exports and loads on first use, so that importing the package costs nothing
-places           Where an installation keeps its own things, whatever directory a program is started from
-sampling         What tokens are sampled by where a request leaves it open: the adapter's wish, then the model's, then
-                 ours
-sampling_limits  The range of every sampling parameter, once: the engine checks requests against it, HTTP bodies are
-                 validated by it
-sections         The sections of the settings: every key, its default, its limits and what the user is told of it
+git_lfs          Recognises git-lfs pointers: the stand-ins for large files that were not fetched
+lazy             Lazy exports of a package, loaded on first use, so that importing the package costs nothing
+places           Directories of the installation and of the user, whatever directory a program is started from
+sampling         Sampling defaults for values that a request leaves open: the adapter's, then the model's, then ours
+sampling_limits  The range of every sampling parameter, in one table for the engine's checks and for the HTTP schemas
+sections         The sections of the settings: every key with its default, its limits and its description for users
 serve_file       The file that describes a deployment, in Ray Serve's own schema: read strictly, without Ray
-suggestions      What somebody meant who wrote a name that is not there
-writable         Directories that will be written to: whether they can be, and whether there is room, before hours are
-                 spent
-adapters/        Adapters at rest and in memory: the directory format, trust in it, and who holds what in memory
-base/            The frozen base model: where it comes from, what family it is, and how a span of its layers runs
+suggestions      Suggestions for unknown names: the nearest known ones
+writable         Checks before a long run that a directory can be written to and has room
+adapters/        Adapters at rest and in memory: the directory format, trust in it, and residency
+base/            The frozen base model: its sources, its family, and running a span of its layers
 cli/             The `adaptrix` command: an edge that nobody imports
 engine/          Tokens in, tokens out: continuous batching of rows under different mixes
 injection/       Adapters meet the model: mixes, the LoRA sum, and the hooks that apply it
 native/          Native kernels for packed weights on the CPU (`src/`), and how Python reaches them
-observe/         What the system says about itself: metric labels, JSON logs, traces
+observe/         Observability: metric labels, JSON logs, traces
 routing/         Messages in, decision out: which adapter, if any, should answer
 training/        Train adapters on the frozen base model, and measure how good they are
 """

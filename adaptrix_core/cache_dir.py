@@ -1,4 +1,4 @@
-"""Where things that can be made again are kept: converted models and compiled kernels."""
+"""The cache directory, for files that can be made again: converted models and compiled kernels."""
 
 from __future__ import annotations
 

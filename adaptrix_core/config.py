@@ -1,6 +1,6 @@
-"""Settings: what may be configured, and what is wrong with a configuration.
+"""Loads settings and reports all faults of a configuration at once.
 
-Knows the combinations of values that cannot work. Does not know where a mapping came from (a Serve config file, the
+Knows the combinations of values that cannot work. Does not know the source of a mapping (a Serve config file, the
 command line, a test) and starts nothing. Settings are frozen once loaded.
 """
 
@@ -30,7 +30,7 @@ from adaptrix_core.suggestions import unknown_key
 
 
 class Settings(Section):
-    """Everything that can be configured."""
+    """All settings."""
 
     base: BaseSettings = Field(default_factory=BaseSettings)
     adapters: AdapterSettings = Field(default_factory=AdapterSettings)
@@ -53,7 +53,7 @@ _SECTIONS: dict[str, type[Section]] = {
 
 
 def load_settings(mapping: Mapping[str, Any], root: Path | None = None) -> Settings:
-    """Validate ``mapping`` into Settings; relative paths are meant from ``root`` (default: the project's).
+    """Validate ``mapping`` into Settings; relative paths start from ``root`` (default: the project's).
 
     Raises ConfigError that lists every fault with its path, the value found and what is allowed.
     """
@@ -86,7 +86,7 @@ def _describe(section: str, model: type[Section], detail: ErrorDetails) -> str:
 
 
 def _impossible(sections: Mapping[str, Any]) -> Iterator[str]:
-    """Faults that no single value shows; only sections that are valid in themselves are compared."""
+    """Faults of combinations of values; only sections that are valid by themselves are compared."""
     if (adapters := sections.get("adapters")) is not None:
         yield from _adapter_faults(adapters)
     if (engine := sections.get("engine")) is not None:

@@ -16,7 +16,7 @@ class ErrorCode:
 
     code: str
     meaning: str
-    """When it is raised, and what to do where that is not plain."""
+    """When it is raised, and the remedy where it is not obvious."""
     status: int
     """HTTP status."""
     openai_type: str
@@ -197,4 +197,4 @@ def _rows() -> Iterator[ErrorCode]:
 
 
 ERROR_CODES: Mapping[str, ErrorCode] = {row.code: row for row in _rows()}
-"""By code."""
+"""The table, by code."""

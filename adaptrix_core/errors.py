@@ -25,7 +25,7 @@ class AdaptrixError(Exception):
             self.code = code
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Errors cross process borders (Ray): keyword-only fields must survive pickling.
+        # Errors cross process boundaries (Ray): keyword-only fields must survive pickling.
         return _rebuild, (type(self), self.message, dict(self.__dict__))
 
 
@@ -57,7 +57,7 @@ class DataError(ConfigError):
 
 
 class TrainingStopped(AdaptrixError):
-    """A training that was asked to stop before its end; what was done is kept."""
+    """A training that was asked to stop before its end; its progress is kept."""
 
     code = "training_stopped"
 
@@ -94,7 +94,7 @@ class AdapterExists(AdaptrixError):
 
 
 class Conflict(AdaptrixError):
-    """What was sent contradicts what is in force already (a version with other contents, an older revocation list)."""
+    """The request contradicts the present state (a version with other contents, an older revocation list)."""
 
     code = "conflict"
 
@@ -106,13 +106,13 @@ class AdapterRejected(AdaptrixError):
 
 
 class CacheFull(AdaptrixError):
-    """Pinned adapters fill the budget; what was asked for can never fit beside them."""
+    """Pinned adapters fill the budget; the requested ones can never fit beside them."""
 
     code = "cache_full"
 
 
 class RetryLater(AdaptrixError):
-    """What cannot be done now, but may be later: in ``retry_after_s`` seconds, where that can be told."""
+    """A request that cannot be served now, but may be later: in ``retry_after_s`` seconds, where that is known."""
 
     def __init__(
         self, message: str, *, code: str | None = None, param: str | None = None, retry_after_s: float | None = None
@@ -120,14 +120,14 @@ class RetryLater(AdaptrixError):
         super().__init__(message, code=code, param=param)
         self.retry_after_s = retry_after_s
         self.replica_id: str | None = None
-        """The replica that said so, where there are several."""
+        """The replica that has refused; None outside of one."""
 
 
 class Overloaded(RetryLater):
     """The queue is full, or its end is too far away; the same request may succeed later."""
 
     code = "overloaded"
-    wait_s: float | None = None  # of the class too: a replica of an older version says nothing of it
+    wait_s: float | None = None  # a class attribute too: errors from a replica of an older version lack it
 
     def __init__(
         self,
@@ -138,19 +138,19 @@ class Overloaded(RetryLater):
         retry_after_s: float | None = None,
         wait_s: float | None = None,
     ) -> None:
-        """wait_s: how long the request would have waited, where that is why it was refused."""
+        """wait_s: expected wait in seconds, where that is the reason for the refusal."""
         super().__init__(message, code=code, param=param, retry_after_s=retry_after_s)
         self.wait_s = wait_s
 
 
 class AdapterUnavailable(RetryLater):
-    """An adapter that cannot be loaded now, though nothing is known to be wrong with it."""
+    """An adapter that cannot be loaded now, although it has no known fault."""
 
     code = "adapter_unavailable"
 
 
 class StorageFailed(AdaptrixError):
-    """Files could not be written or read: a disk is full (code storage_full), or a directory is not as it has to be."""
+    """Files could not be written or read: a full disk (code storage_full), or an unusable directory."""
 
     code = "storage_failed"
 
@@ -180,12 +180,12 @@ class EngineStopped(AdaptrixError):
 
 
 class EngineHung(EngineStopped):
-    """The engine's thread does not get on; its process ends."""
+    """The engine's thread makes no progress; its process ends."""
 
     code = "engine_hung"
 
     def __init__(self, message: str, *, was_in_step: bool = False) -> None:
-        """was_in_step: whether the request that is told was being computed when that happened."""
+        """was_in_step: whether the request that gets this error was in the step that hangs."""
         super().__init__(message)
         self.was_in_step = was_in_step
 

@@ -1,4 +1,4 @@
-"""Recognises what git leaves in place of a large file that was not fetched.
+"""Recognises git-lfs pointers: the stand-ins for large files that were not fetched.
 
 (https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md, "The Pointer".)
 """

@@ -1,4 +1,4 @@
-"""Names that a package exports and loads on first use, so that importing the package costs nothing."""
+"""Lazy exports of a package, loaded on first use, so that importing the package costs nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where an installation keeps its own things, whatever directory a program is started from.
+"""Directories of the installation and of the user, whatever directory a program is started from.
 
 In a checkout they lie beside the code; an installed package has them under the environment's ``share/adaptrix``.
 """
@@ -28,7 +28,7 @@ def shipped_keys() -> Path:
 
 
 def default_state_dir() -> Path:
-    """Where a server keeps adapters that were loaded at run time: in the checkout, else in the user's state directory.
+    """Directory for adapters that a server loads at run time: in the checkout, else in the user's state directory.
 
     That is ``$XDG_STATE_HOME/adaptrix``, or ``~/.local/state/adaptrix``.
     """
@@ -44,7 +44,7 @@ def config_directory() -> Path:
 
 
 def default_trusted_keys() -> Path:
-    """The directory of public keys that are trusted when none is named."""
+    """The default directory of trusted public keys."""
     return config_directory() / "trusted_keys"
 
 

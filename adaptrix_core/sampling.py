@@ -1,7 +1,7 @@
-"""What tokens are sampled by where a request leaves it open: the adapter's wish, then the model's, then ours.
+"""Sampling defaults for values that a request leaves open: the adapter's, then the model's, then ours.
 
 As vLLM does with generation configs: every value is looked up by itself, and a value in the request always wins. Knows
-who asks for what; `SamplingParams.with_defaults` applies it.
+the sources of values; `SamplingParams.with_defaults` applies them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class SamplingDefaults(BaseModel):
-    """Values for requests that leave them open; None: no opinion. Names and meanings are vLLM's."""
+    """Values for requests that leave them open; None: not set here. Names and meanings are vLLM's."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -40,11 +40,11 @@ class SamplingDefaults(BaseModel):
 
     @model_serializer(mode="plain")
     def named(self) -> dict[str, Any]:
-        """The values that there is an opinion on, by name."""
+        """The values that are set, by name."""
         return {name: value for name, value in self if value is not None}
 
     def unless_greedy(self) -> SamplingDefaults:
-        """The same without an opinion on the temperature where it is 0."""
+        """The same without a temperature of 0."""
         return self.model_copy(update={"temperature": None}) if self.temperature == 0.0 else self
 
 
@@ -55,7 +55,7 @@ NAMES = tuple(SamplingDefaults.model_fields)
 
 
 def first_opinions(*sources: SamplingDefaults | None) -> SamplingDefaults:
-    """Each value of the first source that has an opinion on it."""
+    """Each value from the first source that sets it."""
     found: dict[str, Any] = {}
     for source in sources:
         found = {**(source.named() if source is not None else {}), **found}
@@ -63,15 +63,15 @@ def first_opinions(*sources: SamplingDefaults | None) -> SamplingDefaults:
 
 
 def explained(adapter: SamplingDefaults | None, model: SamplingDefaults) -> dict[str, tuple[float, str]]:
-    """Each value that an open request is sampled by, and who asks for it: ``adapter``, ``model`` or ``default``."""
+    """Each default with its source: ``adapter``, ``model`` or ``default``."""
     layers = {"default": OURS, "model": model, "adapter": adapter}
     return {name: (value, who) for who, wishes in layers.items() if wishes for name, value in wishes.named().items()}
 
 
 def asked_for(mixes: Iterable[Iterable[tuple[SamplingDefaults | None, float]]]) -> SamplingDefaults | None:
-    """What a request's adapters ask for: of ``(wishes, weight)`` in a mix the heaviest's, the first of equal ones.
+    """The defaults of a request's adapters: of ``(defaults, weight)`` in a mix those of the largest weight.
 
-    The rows of a fork are sampled alike, so that they compare: by the first of its mixes that asks for anything.
+    The rows of a fork are sampled alike, so that they compare: by the first of its mixes that sets anything.
     """
     for mix in mixes:
         wishes, _ = max(mix, key=lambda term: term[1], default=(None, 0.0))
@@ -81,9 +81,9 @@ def asked_for(mixes: Iterable[Iterable[tuple[SamplingDefaults | None, float]]]) 
 
 
 def from_generation_config(document: Mapping[str, Any], origin: str) -> SamplingDefaults:
-    """What a model's ``generation_config.json`` asks for; ``do_sample: false`` is greedy.
+    """The defaults in a model's ``generation_config.json``; ``do_sample: false`` is greedy.
 
-    A value that nobody could sample by is left out with a warning that names ``origin``.
+    An impossible value is left out with a warning that names ``origin``.
     """
     wishes = {name: document[name] for name in NAMES if document.get(name) is not None}
     if document.get("do_sample") is False:

@@ -1,7 +1,7 @@
-"""The range of every sampling parameter, once: the engine checks requests against it, HTTP bodies are validated by it.
+"""The range of every sampling parameter, in one table for the engine's checks and for the HTTP schemas.
 
 A value inside its range may still be too small for float32, in which logits are computed (5e-324 is 0 there); the
-sampler copes with these (`sampler.py`). A value outside is refused by name.
+sampler handles these (`engine/rows/sampler.py`). A value outside is refused by name.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limit:
-    """Both ends are allowed, unless ``above_low``."""
+    """A range. Both ends are allowed, unless ``above_low``."""
 
     low: float
     high: float
@@ -20,7 +20,7 @@ class Limit:
 
     @property
     def is_whole(self) -> bool:
-        """Whether only whole numbers are meant."""
+        """Whether only whole numbers are allowed."""
         return isinstance(self.low, int)
 
     def allows(self, value: float) -> bool:
@@ -32,11 +32,11 @@ class Limit:
 
 
 MAX_STOPS = 16
-"""Stop strings of one request."""
+"""Most stop strings of one request."""
 MAX_STOP_CHARACTERS = 256
-"""Of one stop string."""
+"""Longest stop string, in characters."""
 MAX_BIASES = 1024
-"""Tokens that one request may bias."""
+"""Most tokens with a bias in one request."""
 
 LIMITS = {
     # OpenAI's and vLLM's ranges; where they differ, the narrower one.
@@ -46,7 +46,7 @@ LIMITS = {
     "min_p": Limit(0.0, 1.0),
     "presence_penalty": Limit(-2.0, 2.0),
     "frequency_penalty": Limit(-2.0, 2.0),
-    # Logits are divided and multiplied by it: what is nearer to 0 would overflow them.
+    # Logits are divided and multiplied by it: values nearer to 0 would overflow them.
     "repetition_penalty": Limit(0.01, 10.0),
     "logit_bias": Limit(-100.0, 100.0),
     "n": Limit(1, 64),
@@ -55,4 +55,4 @@ LIMITS = {
     "seed": Limit(-(2**63), 2**63 - 1),
     "priority": Limit(-100, 100),
 }
-"""By parameter of `SamplingParams` and `GenerationRequest`."""
+"""Range by parameter of `SamplingParams` and `GenerationRequest`."""

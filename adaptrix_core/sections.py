@@ -1,4 +1,4 @@
-"""The sections of the settings: every key, its default, its limits and what the user is told of it.
+"""The sections of the settings: every key with its default, its limits and its description for users.
 
 Knows no combinations of values and no files' contents; `config.py` puts the sections together and checks them.
 """
@@ -22,7 +22,7 @@ from pydantic import (
 from adaptrix_core.places import default_state_dir, default_trusted_keys, project_root, shipped_adapters
 
 BUILT_IN_MODELS = frozenset({"smollm2-135m", "all-minilm-l6-v2"})
-"""Base model and embedder that come in Python packages; a directory of such a name does not take their place."""
+"""Names of the base model and embedder that come in Python packages; directories of these names are ignored."""
 
 _MIB = 1024**2
 _GIB = 1024**3
@@ -32,23 +32,23 @@ KV_CACHE_TOKENS = 16384
 
 
 def _default_kv_cache(value: object) -> object:
-    """A null means the default."""
+    """Replace null by the default."""
     return KV_CACHE_TOKENS if value is None else value
 
 
 def _anchored(path: Path, info: ValidationInfo) -> Path:
-    """Relative paths are meant from the directory given to `load_settings`."""
+    """Resolve a relative path from the directory given to `load_settings`."""
     root: Path = (info.context or {}).get("root", project_root())
     return (root / path.expanduser()).resolve()
 
 
 def _anchored_or_url(place: Path | str, info: ValidationInfo) -> Path | str:
-    """A URL stays as it is."""
+    """As `_anchored`, but a URL stays as it is."""
     return place if "://" in str(place) else _anchored(Path(place), info)
 
 
 def _anchored_if_there(source: str, info: ValidationInfo) -> str:
-    """A model source is a path only if something is there; otherwise it is a hub id. Built-in names are never paths."""
+    """A model source: a path if it exists, else a hub id. Built-in names are never paths."""
     if source in BUILT_IN_MODELS:
         return source
     candidate = _anchored(Path(source), info)

@@ -1,8 +1,8 @@
 """The file that describes a deployment, in Ray Serve's own schema: read strictly, without Ray.
 
-Ray Serve ignores keys that it does not know, so ``http_options: {prot: 9000}`` would be port 8000 without a word. Here
-an unknown key anywhere is a fault, as is a key given twice. Knows which keys there are; what their values may be is
-said by Ray's schema, and of ``args`` by `config.py`.
+Ray Serve ignores keys that it does not know, so ``http_options: {prot: 9000}`` would silently be port 8000. Here an
+unknown key anywhere is a fault, as is a key given twice. Knows the keys; values are checked by Ray's schema, and those
+of ``args`` by `config.py`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from adaptrix_core.errors import ConfigError
 from adaptrix_core.suggestions import unknown_key
 
 Keys = Mapping[str, "Keys | None"]
-"""Each key, with the keys of the mapping (or of each mapping in the list) that it holds; None: anything."""
+"""By key, the keys of the mapping (or of each mapping in the list) under it; None: anything."""
 
 
 def _any(names: str) -> dict[str, Keys | None]:
@@ -88,7 +88,7 @@ def application_args(document: Mapping[str, Any]) -> Any:
 
 
 def serve_faults(document: Mapping[str, Any]) -> Iterator[str]:
-    """Every unknown key outside ``args``, and every part that is no mapping where one is wanted."""
+    """Every unknown key outside ``args``, and every part that should be a mapping and is not."""
     yield from _faults(document, SERVE_KEYS, "")
 
 
@@ -109,7 +109,7 @@ def _faults(value: Any, keys: Keys, where: str) -> Iterator[str]:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """YAML's safe loader, which takes the last of two equal keys; this one refuses them."""
+    """YAML's safe loader, but refusing two equal keys instead of taking the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()

@@ -1,4 +1,4 @@
-"""What somebody meant who wrote a name that is not there."""
+"""Suggestions for unknown names: the nearest known ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def did_you_mean(wrong: str, known: Iterable[str], what: str = "known") -> str:
 
 
 def unknown_key(where: str, key: object, known: Iterable[str]) -> str:
-    """The fault of a mapping's key that nobody reads; ``where`` is its whole path."""
+    """The message for an unknown key of a mapping; where: its whole path."""
     names = list(known)
     near = difflib.get_close_matches(str(key), names, n=1)
     hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(names)}"

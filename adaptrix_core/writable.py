@@ -1,6 +1,6 @@
-"""Directories that will be written to: whether they can be, and whether there is room, before hours are spent.
+"""Checks before a long run that a directory can be written to and has room.
 
-Asks by doing: a file is made and removed again, because permissions alone say little of read-only and full disks.
+By trying: a file is made and removed again, because permissions alone say little about read-only and full disks.
 """
 
 from __future__ import annotations

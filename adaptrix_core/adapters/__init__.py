@@ -1,16 +1,16 @@
-"""Adapters at rest and in memory: the directory format, trust in it, and who holds what in memory.
+"""Adapters at rest and in memory: the directory format, trust in it, and residency.
 
-Importing this package is cheap: the names below are loaded on first use, and who only handles files never loads
+Importing this package is cheap: the names below are loaded on first use, and code that only handles files never loads
 torch.
 
 Files:
 
 manager         The catalogue of adapters on disk: list, load, save, delete, validate
-redistribution  Moves an adapter's updates to other layers, and measures what that costs
+redistribution  Moves an adapter's updates to other layers, and measures the change of its predictions
 reference       How adapters and mixes are written, once for library, command line and server
 remote          Adapter directories behind a URL (s3://, gs://, https://, memory://, …), read through fsspec
-package/        The adapter directory: its format, what it says of itself, and every check before a tensor is used
-peft/           PEFT directories in and out: what they say, what of it we honour, and the rest refused by name
+package/        The adapter directory (package): its format, its metadata, and every check before a tensor is used
+peft/           PEFT directories in and out: features that are honoured, and all others refused by name
 residency/      Residency: which adapters are in host memory and on the device, and the one owner of that
 trust/          Who vouches for an adapter: keys, signatures, names and their owners, revocation
 """

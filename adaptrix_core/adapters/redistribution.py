@@ -1,4 +1,4 @@
-"""Moves an adapter's updates to other layers, and measures what that costs.
+"""Moves an adapter's updates to other layers, and measures the change of its predictions.
 
 LoRA updates belong to the layer that they were trained in; moved, they are a guess. `redistribute` makes the guess,
 `measure_cost` says by how much the model's predictions changed, so that nobody has to take the result on trust.
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RedistributionCost:
-    """What moving an adapter to other layers did, on given texts."""
+    """The change of predictions by moving an adapter to other layers, on given texts."""
 
     num_tokens: int
     """Predicted tokens, over all texts."""
     base_perplexity: float
-    """Without any adapter: where an adapter that does nothing would be."""
+    """Perplexity without any adapter, for comparison: that of an adapter without effect."""
     perplexity_before: float
     perplexity_after: float
     mean_kl_nats: float
@@ -41,7 +41,7 @@ class RedistributionCost:
     """Share of tokens for which both predict the same most likely token."""
 
     def to_json(self) -> dict[str, float]:
-        """As plain numbers, for metadata and `--json`."""
+        """The fields as plain numbers, for metadata and `--json`."""
         return asdict(self)
 
 

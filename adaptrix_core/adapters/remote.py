@@ -1,8 +1,7 @@
 """Adapter directories behind a URL (s3://, gs://, https://, memory://, …), read through fsspec.
 
-Read-only: object stores have no step that replaces a directory at once, so publish with the store's own tools. What
-is read is as untrusted as any file: the same names, sizes and signatures are checked. Knows URLs and files, not
-adapters.
+Read-only: object stores cannot replace a directory in one step, so publish with the store's own tools. Remote files are
+as untrusted as local ones: the same names, sizes and signatures are checked. Knows URLs and files, not adapters.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 
 _CHANGING = ("size", "ETag", "etag", "LastModified", "last_commit", "updated", "mtime", "created")
-"""What file systems tell about a file that changes when it is written; each has some of these."""
+"""Fields of a file's info that change when it is written; each file system has some of them."""
 
 
 def is_url(text: object) -> bool:
@@ -61,7 +60,7 @@ class RemoteDirectory:
         return [self / basename(e["name"].rstrip("/")) for e in entries if e["type"] == "directory"]
 
     def stamps(self) -> dict[str, tuple[tuple[str, str], ...]]:
-        """For each directory in here its files, as (name, something that changes with the contents). Raises OSError.
+        """For each directory in here its files, as (name, stamp that changes with the contents). Raises OSError.
 
         One listing of everything below, past any cache of listings.
         """

@@ -1,20 +1,19 @@
-"""The frozen base model: where it comes from, what family it is, and how a span of its layers runs.
+"""The frozen base model: its sources, its family, and running a span of its layers.
 
 Importing this package is cheap: the names below load torch and transformers on first use.
 
 Files:
 
-end_tokens    Which tokens end an answer: end of text, of a turn and of a message, wherever a model declares them
-families      Model families: where each one keeps its embedding, layers, norm and head, and what its modules are
-              called
+end_tokens    The tokens that end an answer: end of text, of a turn and of a message, wherever a model declares them
+families      Model families: the places of embedding, layers, norm and head in each, and the names of its modules
 layouts       Packed weight matrices: 4-bit and 8-bit layouts that the native kernels multiply with
-manager       `BaseModelManager`: from a name to a loaded base model
-model         The frozen base model: describe it, and run a span of its layers
-packed        A whole model's weights in packed form, and the file they are kept in
-packed_model  A base model over packed weights: what `BaseModel` says of it, its embedding and its head
-running       Which layer this thread is running, and on what: for what sits inside a layer and cannot be told by
+manager       `BaseModelManager`: loads a base model by its name
+model         The frozen base model: its description, and running a span of its layers
+packed        A whole model's weights in packed form, and their file
+packed_model  A base model over packed weights: its facts as a `BaseModel`, its embedding and its head
+running       The layer that this thread is running, and its input, for code inside a layer that cannot get it as an
               argument
-source        Where a base model's files come from: an installed package, a `.gguf` file, a local directory or the hub
+source        Sources of a base model's files: an installed package, a `.gguf` file, a local directory or the hub
 gguf/         `.gguf` files read whole: configuration, tensors and tokenizer in transformers' terms
 """
 

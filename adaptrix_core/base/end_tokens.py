@@ -1,8 +1,8 @@
-"""Which tokens end an answer: end of text, of a turn and of a message, wherever a model declares them.
+"""The tokens that end an answer: end of text, of a turn and of a message, wherever a model declares them.
 
-Beside configuration, generation config and tokenizer, a chat template counts: where it closes turns with one of the
-usual tokens, a model that was trained with it ends its answers so, declared or not. A token that is not a special one
-of the vocabulary is text and ends nothing.
+Beside configuration, generation config and tokenizer, the chat template counts: where it closes turns with one of the
+usual tokens, a model that was trained with it ends its answers with it, declared or not. A token that is not special in
+the vocabulary is text and ends nothing.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 _NAMED = ("eot_token", "eom_token", "end_of_turn_token")
-"""Names under which tokenizers keep such tokens beside ``eos_token``."""
+"""Attributes of tokenizers with further end tokens, beside ``eos_token``."""
 
 _USUAL = (
     "<|eot_id|>", "<|eom_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|end_of_turn|>", "<|endofturn|>",
     "<end_of_utterance>", "<EOT>", "[EOT]", "<turn|>",
 )  # fmt: skip
-"""What closes a turn or a message in templates (most of them also in llama.cpp's `llama-vocab.cpp`)."""
+"""Tokens that close a turn or a message in templates (most of them also in llama.cpp's `llama-vocab.cpp`)."""
 
 
 def end_token_ids(module: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None) -> frozenset[int]:
@@ -43,5 +43,5 @@ def _turn_ends(tokenizer: PreTrainedTokenizerBase) -> Iterable[int]:
 
 
 def _flat(declared: Any) -> list[int]:
-    """Configurations hold one id, several, or none."""
+    """The declared ids as a list: configurations hold one, several, or none."""
     return list(declared) if isinstance(declared, list | tuple) else [] if declared is None else [declared]

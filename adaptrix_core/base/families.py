@@ -1,4 +1,4 @@
-"""Model families: where each one keeps its embedding, layers, norm and head, and what its modules are called.
+"""Model families: the places of embedding, layers, norm and head in each, and the names of its modules.
 
 Everything outside this file speaks *canonical* module names (`self_attn.q_proj`, `mlp.up_proj`, …). A family maps them
 to the real modules of a transformers model, or to a slice of a fused one, and runs a span of its layers over a packed
@@ -150,7 +150,7 @@ class Family:
         return dict.fromkeys(layer_types(model), rope)
 
     def layer_arguments(self, model: PreTrainedModel, index: int, positions: Tensor, rotary: Rotary) -> dict[str, Any]:
-        """What layer ``index`` is called with, beside the states ``(1, tokens, hidden)`` that enter it."""
+        """Keyword arguments of layer ``index``, beside the states ``(1, tokens, hidden)`` that enter it."""
         return {
             "attention_mask": None,
             "position_ids": positions,
@@ -326,7 +326,7 @@ def family_of(model_type: str) -> Family:
 
 
 def layer_types(model: PreTrainedModel) -> list[str]:
-    """Each layer's kind of attention as transformers names it, ``full_attention`` where the family has just one."""
+    """Each layer's kind of attention by transformers' name; ``full_attention`` where the family has just one."""
     kinds = getattr(model.config, "layer_types", None)
     return list(kinds) if kinds else ["full_attention"] * model.config.num_hidden_layers
 

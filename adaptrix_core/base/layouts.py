@@ -26,7 +26,7 @@ OUTPUTS = 8
 GROUP_BYTES = {"int4": 128 + 16 + 16, "int8": 256 + 16}
 """Bytes of one group of one block: weights, scales and (int4) minima."""
 KEPT_TYPES = frozenset({"Q4_0", "Q4_1", "Q8_0"})
-"""GGUF's types whose numbers are the same in packed form; others are rounded to int8."""
+"""GGUF's types that packing represents exactly; others are rounded to int8."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,11 @@ class PackedMatrix:
 
     @property
     def padded_n(self) -> int:
-        """Outputs that the packed bytes hold."""
+        """Number of outputs in the packed bytes, padding included."""
         return -(-self.n // OUTPUTS) * OUTPUTS
 
     def dequantize(self) -> Tensor:
-        """The weights that the bytes stand for, ``(n, k)`` float32."""
+        """The weights that the bytes represent, ``(n, k)`` float32."""
         groups = self.data.numpy().reshape(self.padded_n // OUTPUTS, self.k // GROUP, GROUP_BYTES[self.layout])
         values = _unpack_int4(groups) if self.layout == "int4" else _unpack_int8(groups)
         # (blocks, groups, 8, 32) -> (n, k)
@@ -62,12 +62,12 @@ class QuantizedRows:
 
     @property
     def k(self) -> int:
-        """Inputs."""
+        """Number of inputs."""
         width: int = self.rows.shape[1] // (20 if self.layout == "int4" else 34) * GROUP
         return width
 
     def floats(self) -> NDArray[np.float32]:
-        """``(n, k)``"""
+        """The weights, ``(n, k)`` float32."""
         kind = GGML.Q4_1 if self.layout == "int4" else GGML.Q8_0
         values: NDArray[np.float32] = gguf_dequantize(self.rows, kind)
         return values
@@ -84,9 +84,9 @@ def quantize_rows(values: NDArray[np.float32]) -> QuantizedRows:
 
 
 def from_gguf(data: NDArray[np.uint8], kind: GGML, layout: Layout) -> tuple[QuantizedRows, float]:
-    """A GGUF tensor's rows in ``layout`` where they have it already, in int8 otherwise; and the relative error made.
+    """A GGUF tensor's rows in ``layout`` where the file has that, else in int8; and the relative error of the rounding.
 
-    data: ``(n, bytes of a row)`` as the file has them. The error is ``|w' - w| / |w|`` in the Frobenius norm.
+    data: ``(n, bytes of a row)`` as in the file. The error is ``|w' - w| / |w|`` in the Frobenius norm.
     """
     if kind == GGML.Q8_0:
         return QuantizedRows("int8", data), 0.0

@@ -1,4 +1,4 @@
-"""`BaseModelManager`: from a name to a loaded base model."""
+"""`BaseModelManager`: loads a base model by its name."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ LAYOUTS: Mapping[str, Layout] = {"int4": "int4", "int8": "int8"}
 Optimize = Literal["auto", "exactness", "latency", "throughput"]
 
 _FASTEST: Mapping[Optimize, Layout] = {"latency": "int4", "throughput": "int4"}
-"""On AVX2, int4 reads half the bytes of int8 and multiplies at twice its rate, so it wins at 1 and at 32 rows alike
-(`python -m benchmarks.compare --precisions int4 int8`)."""
+"""The fastest packed layout for each wish. On AVX2, int4 reads half the bytes of int8 and multiplies at twice its rate,
+so it wins at 1 and at 32 rows alike (`python -m benchmarks.compare --precisions int4 int8`)."""
 
 
 class BaseModelManager:
@@ -42,9 +42,9 @@ class BaseModelManager:
     device: ``auto | cpu | cuda | cuda:N | mps``. precision: ``auto | fp32 | bf16 | fp16``, or ``int4 | int8``: packed
     weights on the CPU (int8 for what the source does not have in 4 bits). Where packed weights cannot be used, the same
     model is loaded unpacked and a warning says why.
-    lineage: overrides the recorded lineage (for a local copy of a hub model, say).
-    optimize: what precision ``auto`` chooses for. ``auto``: on the CPU a quantised file is computed in the form that it
-    has; anything else as numbers. ``exactness``: weights as numbers, equal to PEFT. ``latency``, ``throughput``: the
+    lineage: overrides the recorded lineage, for example for a local copy of a hub model.
+    optimize: the goal by which precision ``auto`` chooses. ``auto``: on the CPU a quantised file is computed in its own
+    form, anything else as numbers. ``exactness``: weights as numbers, equal to PEFT. ``latency``, ``throughput``: the
     packed layout that is fastest for few, for many rows, whatever the source has. One log line says which, and why.
     """
 
@@ -76,7 +76,7 @@ class BaseModelManager:
         return self._model
 
     def _own_sampling(self) -> SamplingDefaults:
-        """What the source itself says of sampling, beside its generation config."""
+        """The source's own sampling values, beside those of its generation config."""
         carried = from_generation_config(self._scan.sampling, self.model_name)
         embedded = EMBEDDED.get(self.model_name)
         return first_opinions(carried, embedded.sampling if embedded is not None else None)
@@ -139,7 +139,7 @@ def _cpu_has_bf16() -> bool:
 
 
 def _layout(scan: GGUFScan, precision: str, optimize: Optimize, device: torch.device) -> tuple[Layout | None, str]:
-    """Which packed layout is wanted (None: numbers), and why."""
+    """(the packed layout to use, or None for numbers; the reason)."""
     if precision != "auto":
         return LAYOUTS.get(precision), f"precision is {precision}"
     if optimize != "auto":
@@ -170,7 +170,7 @@ def _load_module(source: Source, dtype: torch.dtype) -> PreTrainedModel:
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise BaseModelError(f"base model {source.name!r} could not be loaded: {error}", code="bad_base") from error
     missing = sorted(report["missing_keys"])
-    if missing:  # transformers would leave random weights there
+    if missing:  # transformers would leave random weights in their place
         raise BaseModelError(
             f"base model {source.name!r} lacks {len(missing)} tensors, {missing[0]} for one; fetch or convert it again",
             code="bad_base",

@@ -1,8 +1,7 @@
-"""The frozen base model: describe it, and run a span of its layers.
+"""The frozen base model: its description, and running a span of its layers.
 
 A `BaseModel` is a transformers causal LM in evaluation mode with its tokenizer, its facts and its injection points
-(`manager.py` loads one). It knows nothing of adapters, requests or caches; the attention function it runs with is
-chosen by whoever drives it.
+(`manager.py` loads one). It knows nothing of adapters, requests or caches; the caller chooses the attention function.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ FALLBACK_CHAT_TEMPLATE = (
     "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}"
     "{% if add_generation_prompt %}assistant:{% endif %}"
 )
-"""Used, and reported as ``chat_template: fallback``, for a base that brings no template of its own."""
+"""Chat template for a base without one of its own; reported as ``chat_template: fallback``."""
 
 
 @dataclass(frozen=True)
 class BaseModelInfo:
-    """What is known of a loaded base model."""
+    """Facts about a loaded base model."""
 
     name: str
     family: str
@@ -51,7 +50,7 @@ class BaseModelInfo:
     device: str
     dtype: str
     layout: str
-    """How weights are kept: a number format, or ``int4`` and ``int8`` for packed ones."""
+    """Layout of the weights: a number format, or ``int4`` and ``int8`` for packed ones."""
     chat_template: str
     """``model``, ``fallback`` or ``none`` (no tokenizer)."""
 
@@ -70,11 +69,11 @@ class BaseModel:
         self.info = _describe(self, name, lineage, digest, chat_template)
         self.eos_token_ids = end_token_ids(module, tokenizer)
         self.sampling = _sampling(module, name)
-        """What the model asks to be sampled by where a request leaves it open."""
+        """The model's sampling defaults."""
 
     @property
     def device(self) -> torch.device:
-        """Where states are computed."""
+        """The device that states are computed on."""
         device: torch.device = self.module.device
         return device
 
@@ -91,7 +90,7 @@ class BaseModel:
 
     @property
     def layout(self) -> str:
-        """How weights are kept; part of every cache key, as other layouts give other states."""
+        """Layout of the weights; part of every cache key, as other layouts give other states."""
         return str(self.dtype).removeprefix("torch.")
 
     @property
@@ -117,7 +116,7 @@ class BaseModel:
             text = tokenizer.apply_chat_template(
                 [dict(message) for message in messages], add_generation_prompt=add_generation_prompt, tokenize=False
             )
-        except Exception as error:  # templates raise jinja2 errors of many kinds, also for roles they don't know
+        except Exception as error:  # templates raise many kinds of jinja2 errors, for unknown roles too
             raise InvalidRequest(f"the chat template refused the messages: {error}", param="messages") from error
         return list(tokenizer.encode(str(text), add_special_tokens=False))
 
@@ -150,7 +149,7 @@ class BaseModel:
     ) -> Tensor:
         """Run the layers of ``span``, in order, on ``hidden`` ``(1, tokens, hidden)``; returns the same shape.
 
-        paged: what the attention function finds as `running.paged`. call: how a layer is called, compiled for example.
+        paged: becomes `running.paged` for the attention function. call: calls a layer, for example compiled.
         """
         layers = self.family.layers(self.module)
         with running.span(paged):

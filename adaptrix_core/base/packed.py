@@ -1,4 +1,4 @@
-"""A whole model's weights in packed form, and the file they are kept in.
+"""A whole model's weights in packed form, and their file.
 
 Query, key and value are one matrix, gate and up another: a step reads its activations once for each. Made from a GGUF
 file or from a loaded model; kept as one safetensors file, mapped when it is read.
@@ -37,7 +37,7 @@ _NORMS = {
 
 
 class TensorSource(Protocol):
-    """Where weights come from, by transformers' names without the backbone's prefix."""
+    """A source of weights, by transformers' names without the backbone's prefix."""
 
     errors: list[float]
 
@@ -58,7 +58,7 @@ class PackedWeights:
     matrices: dict[str, PackedMatrix]
     vectors: dict[str, Tensor]
     error: float
-    """Largest relative error of any matrix against the weights it was made from; 0 where the bytes are the file's."""
+    """Largest relative error of any matrix against its original weights; 0 where the bytes are the file's own."""
 
     @property
     def head(self) -> PackedMatrix:
@@ -143,5 +143,5 @@ def _layer_vectors(source: TensorSource, layer: int) -> Iterator[tuple[str, Tens
 
 
 def _as_int8(rows: QuantizedRows) -> QuantizedRows:
-    """The embedding is also looked up row by row, which the kernels do for int8 only."""
+    """The rows in int8, for the embedding: the kernels look single rows up in int8 only."""
     return rows if rows.layout == "int8" else quantize_rows(rows.floats())

@@ -1,7 +1,7 @@
-"""A base model over packed weights: what `BaseModel` says of it, its embedding and its head.
+"""A base model over packed weights: its facts as a `BaseModel`, its embedding and its head.
 
 The transformers module stays as the description of the model (configuration, names, shapes) and holds no weights; its
-layers are run by `engine/native.py`.
+layers are run by `engine/compute/native.py`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from adaptrix_core.base.packed import PackedWeights
 from adaptrix_core.native import library, structs
 
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
-"""Model types of the arrangement that the kernels compute."""
+"""Model types whose arrangement of layers the kernels compute."""
 
 
 class PackedModel(BaseModel):
@@ -125,7 +125,7 @@ def why_not_packed(config: Any) -> str | None:
 
 
 def describe_module(config: Any, directory: Path) -> PreTrainedModel:
-    """A module without weights, with what its directory says of generation."""
+    """A module without weights, with the generation config of its directory."""
     with torch.device("meta"):
         module: PreTrainedModel = AutoModelForCausalLM.from_config(config)
     if (directory / "generation_config.json").is_file():

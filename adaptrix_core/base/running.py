@@ -1,7 +1,7 @@
-"""Which layer this thread is running, and on what: for what sits inside a layer and cannot be told by argument.
+"""The layer that this thread is running, and its input, for code inside a layer that cannot get it as an argument.
 
-Hooks and the attention function are reached through a transformers layer. Were the layer's number an argument on that
-way, code compiled for one layer could not run another one; so they look here, when they run.
+Hooks and the attention function are called through a transformers layer. Were the layer's number an argument on that
+way, code compiled for one layer could not run another one; so they read it here, when they run.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ NO_LAYER = -1
 
 
 def call_directly(layer: nn.Module, hidden: Tensor, arguments: Mapping[str, Any]) -> Tensor:
-    """The layer as it is."""
+    """Call the layer uncompiled."""
     states: Tensor = layer(hidden, **arguments)
     return states
 
 
 class Running(threading.local):
-    """Of this thread."""
+    """The state of this thread."""
 
     def __init__(self) -> None:
         self.layer = NO_LAYER
         self.paged: Any = None
-        """What the attention function works on: a `SpanAttention`, or what stands in for one."""
+        """The geometry for the attention function: a `SpanAttention`, or a stand-in for one."""
 
     @contextmanager
     def span(self, paged: Any) -> Iterator[None]:
-        """Layers inside run on ``paged``."""
+        """Set ``paged`` for layers that run in this context."""
         self.paged = paged
         try:
             yield

@@ -1,4 +1,4 @@
-"""Where a base model's files come from: an installed package, a `.gguf` file, a local directory or the hub.
+"""Sources of a base model's files: an installed package, a `.gguf` file, a local directory or the hub.
 
 `resolve` turns a name into a `Source`: a directory that transformers can read, with the lineage and the digest of the
 weights it was made from. A GGUF file is converted once into such a directory and kept in the user's cache, because
@@ -43,7 +43,7 @@ class EmbeddedModel:
     lineage: str
     install: str
     sampling: SamplingDefaults | None = None
-    """What the model's authors recommend."""
+    """Sampling values that the model's authors recommend; None where they name none."""
 
 
 EMBEDDED: Mapping[str, EmbeddedModel] = {
@@ -65,7 +65,7 @@ class Source:
     name: str
     directory: Path
     lineage: str
-    """Id of the model these weights were made from; tells base and instruct apart where shapes cannot."""
+    """Id of the model these weights were made from: distinguishes base and instruct models of one shape."""
     digest: str
     """SHA-256 of the weights as they were published (the GGUF file, or all safetensors files)."""
 
@@ -93,7 +93,7 @@ def resolve(name: str, dtype: torch.dtype, lineage: str | None = None, layout: L
 
 
 def gguf_file_of(name: str) -> Path | None:
-    """The GGUF file that base model ``name`` is made from; None where it is none, or is not there."""
+    """The GGUF file that base model ``name`` is made from; None for another kind of source, or a missing file."""
     if name in EMBEDDED:
         return _package_file(EMBEDDED[name])
     path = Path(name).expanduser()
@@ -101,9 +101,9 @@ def gguf_file_of(name: str) -> Path | None:
 
 
 def require_present(name: str) -> None:
-    """Raise what `resolve` would raise for files that are not there. Reads no weights, converts and fetches nothing.
+    """Raise as `resolve` for missing files, but read no weights, convert and download nothing.
 
-    A hub id passes: whether the hub has it is known when it is asked.
+    A hub id passes: only the hub knows whether it exists.
     """
     path = Path(name).expanduser()
     if name in EMBEDDED:
@@ -136,7 +136,7 @@ def _package_file(embedded: EmbeddedModel) -> Path:
             f"package {embedded.package!r}, which ships this base model, is not installed; run: {embedded.install}",
             code="base_not_found",
         )
-    # The package's own __init__ imports a runtime that is not needed here, so it is located and not imported.
+    # The package's __init__ imports a runtime that is not needed here, so the package is located, not imported.
     return Path(next(iter(spec.submodule_search_locations))) / embedded.file
 
 
@@ -203,9 +203,9 @@ def _refuse_pointer(file: Path) -> None:
 
 
 def _gguf_lineage(file: Path, digest: str) -> str:
-    """What the file calls its model, which its quantisations share; its own digest where it gives no name.
+    """The model's name in the file, which its quantisations share; the file's digest where it has no name.
 
-    Never the file's place: base and instruct may lie side by side, and one file in two places is one model.
+    Never the file's path: base and instruct may lie side by side, and one file in two places is one model.
     """
     general = general_texts(file)
     named = [general[key].strip() for key in ("organization", "name", "finetune", "version") if general.get(key)]
@@ -213,7 +213,7 @@ def _gguf_lineage(file: Path, digest: str) -> str:
 
 
 def _convert_gguf(file: Path, directory: Path, lineage: str, dtype: torch.dtype, layout: Layout | None) -> None:
-    """Write ``file`` as a transformers directory (weights, tokenizer, config), appearing only when it is whole."""
+    """Write ``file`` as a transformers directory (weights, tokenizer, config), in one step once it is complete."""
     directory.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=directory.parent, prefix=".converting-"))
     try:
@@ -227,7 +227,7 @@ def _convert_gguf(file: Path, directory: Path, lineage: str, dtype: torch.dtype,
                 raise
     except BaseModelError:
         raise
-    except Exception as error:  # the parser of the format raises whatever a broken byte makes it stumble over
+    except Exception as error:  # the format's parser raises many kinds of errors for broken bytes
         raise BaseModelError(f"GGUF file {file.name!r} could not be converted: {error}", code="bad_base") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -1,8 +1,8 @@
-"""What the system says about itself: metric labels, JSON logs, traces. Handed in from the edges; knows no engine.
+"""Observability: metric labels, JSON logs, traces. Passed in from the edges; knows no engine.
 
 Files:
 
 logs        Log records as JSON: one object per line, with the id of the request that the record belongs to
-top_labels  Bounded metric labels: the names in most use keep a label of their own, the others share one
+top_labels  Bounded metric labels: the most used names have a label of their own, the others share one
 tracing     Traces: spans made with OpenTelemetry and sent to a collector by OTLP/HTTP, W3C trace context in and out
 """

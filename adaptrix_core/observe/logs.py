@@ -39,7 +39,7 @@ class JsonLines(logging.Formatter):
 
 
 def start_logging(settings: ObserveSettings) -> logging.Handler | None:
-    """Send this process's records where ``settings`` say; None where logs stay as they are.
+    """Send this process's records to the place in ``settings``; None where logs stay as they are.
 
     Several processes may append to one file: each line is one write.
     """
@@ -47,7 +47,7 @@ def start_logging(settings: ObserveSettings) -> logging.Handler | None:
         return None
     handler: logging.Handler = logging.StreamHandler()
     if settings.log_file is not None:
-        # Opens the file anew when a tool for log rotation has moved it.
+        # Reopens the file after log rotation has moved it.
         handler = logging.handlers.WatchedFileHandler(settings.log_file, encoding="utf-8")
     handler.setFormatter(JsonLines())
     for name in LOGGERS:

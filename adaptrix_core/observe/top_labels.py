@@ -1,7 +1,7 @@
-"""Bounded metric labels: the names in most use keep a label of their own, the others share one.
+"""Bounded metric labels: the most used names have a label of their own, the others share one.
 
-A label that was given stays until another name is used at least twice as often, so that series do not come and go. What
-was counted under ``other`` stays there: counters never run backwards. Used from one thread.
+A label stays until another name is used at least twice as often (hysteresis), so that series do not come and go. Counts
+under ``other`` stay there: counters never decrease. Used from one thread.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from collections.abc import Callable, Iterable
 OTHER = "other"
 
 HALVED_EVERY = 10_000
-"""Uses after which all counts are halved, so that names of the past make room."""
+"""Uses after which all counts are halved, so that names that fall out of use lose their labels."""
 MUCH_MORE = 2
-"""How many times the uses of the least used label a newcomer needs to take its place."""
+"""Uses that a newcomer needs to take the place of the least used label, as a multiple of that one's."""
 
 
 class TopLabels:
     """At most ``limit`` names have labels of their own."""
 
     def __init__(self, limit: int, dropped: Callable[[str], None], reserved: Iterable[str] = ()) -> None:
-        """dropped: told of each label that gives way. reserved: labels with another meaning; such names are others."""
+        """dropped: called with each label that gives way. reserved: labels with another meaning; no name gets one."""
         self._limit = limit
         self._dropped = dropped
         self._reserved = frozenset({OTHER, *reserved})

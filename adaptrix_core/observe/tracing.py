@@ -1,6 +1,6 @@
 """Traces: spans made with OpenTelemetry and sent to a collector by OTLP/HTTP, W3C trace context in and out.
 
-Where nothing says where to send them, spans are OpenTelemetry's own empty ones and cost next to nothing. The SDK and
+Without a configured collector, spans are OpenTelemetry's own empty ones and cost next to nothing. The SDK and
 its exporter are imported only where traces are sent.
 """
 
@@ -39,16 +39,16 @@ class Tracing:
         self.tracer: trace.Tracer = (provider or trace.NoOpTracerProvider()).get_tracer("adaptrix")
 
     def parent(self, headers: Mapping[str, str]) -> Context:
-        """The trace that a caller's W3C headers say; an empty context where there is none, or nothing is traced."""
+        """The trace in a caller's W3C headers; an empty context without one, or where nothing is traced."""
         return Context() if self._provider is None else _W3C.extract(dict(headers), Context())
 
     def flush(self) -> None:
-        """Send what has ended so far; returns when it is sent, or could not be."""
+        """Send the spans that have ended; returns when they are sent or have failed to be."""
         if self._provider is not None:
             self._provider.force_flush()
 
     def stop(self) -> None:
-        """Send what has ended so far, and end the sending thread."""
+        """Send the spans that have ended, and end the sending thread."""
         if self._provider is not None:
             self._provider.shutdown()
 
@@ -62,7 +62,7 @@ def carrier(span: trace.Span | None = None) -> dict[str, str]:
 
 @contextmanager
 def current_span(tracer: trace.Tracer, name: str, parent: Context | None = None) -> Iterator[trace.Span]:
-    """A span around what happens in here. Messages of errors stay out of it: they may repeat what a caller wrote."""
+    """A span while the context lasts. Error messages stay out of it, as they may repeat a caller's text."""
     with tracer.start_as_current_span(name, parent, record_exception=False, set_status_on_exception=False) as span:
         try:
             yield span
@@ -77,14 +77,14 @@ def child_of(span: trace.Span) -> Context:
 
 
 def nanoseconds(epoch_s: float) -> int:
-    """A moment as OpenTelemetry counts it."""
+    """Seconds since the epoch as OpenTelemetry's nanoseconds."""
     return int(epoch_s * 1e9)
 
 
 def start_tracing(settings: ObserveSettings, part: str, instance: str) -> Tracing:
-    """Tracing as ``settings``, and where they are silent the standard ``OTEL_*`` variables, want it.
+    """Tracing by ``settings``, and by the standard ``OTEL_*`` variables where these are unset.
 
-    part: which of the server's processes this is. instance: tells those of one kind apart.
+    part: the kind of this process in the server. instance: identifies it among its kind.
     """
     from_environment = any(os.environ.get(name) for name in ENDPOINT_VARIABLES)
     if settings.otlp_endpoint is None and not from_environment:

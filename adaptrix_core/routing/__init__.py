@@ -1,21 +1,19 @@
 """Messages in, decision out: which adapter, if any, should answer.
 
-Knows texts, embeddings and adapter descriptions. Does not know adapters' weights, the engine or who is asking.
+Knows texts, embeddings and adapter descriptions. Does not know adapters' weights, the engine or the caller.
 
 Files:
 
 calibrate     Choose the router's thresholds on labelled prompts
-calibration   The numbers that the routing rule uses, and the file they are kept in
-catalogue     Route cards: what each adapter says it is for
-conversation  What of a conversation is routed: the texts of the user's turns, long ones cut
-embedder      Texts to unit vectors, by a sentence-transformers model
+calibration   The numbers of the routing rule, and their file
+catalogue     Route cards: each adapter's own description of its purpose
+conversation  The part of a conversation that is routed: the texts of the user's turns, long ones cut
+embedder      Embeds texts to unit vectors, by a sentence-transformers model
 evaluation    Measure the router on held-out prompts
-near_tie      Which of several adapters that a message fits equally well answers: the one that costs least to load
-packed_bert   A BERT encoder over packed 8-bit weights: a short text costs a quarter of what it costs in transformers'
-              modules
-policy        The rule that turns margins into a decision, and what a decision is
-prompts       The hand-written prompts: what the router contrasts with, what it is calibrated on, and what it is
-              measured on
-scorer        How much more a text looks like one set of examples than like another
-semantic      The router: compares a message with what each adapter says it is for
+near_tie      Breaks near-ties: of adapters that a message fits equally well, the one that is cheapest to load answers
+packed_bert   A BERT encoder over packed 8-bit weights: four times faster on a short text than transformers' modules
+policy        The routing rule, which turns margins into a decision, and the record of a decision
+prompts       The hand-written prompts: the background class, the calibration sets, and the measuring sets
+scorer        Scores how much more a text resembles one set of examples than another
+semantic      The semantic router: compares a message with each adapter's description and examples
 """

@@ -1,7 +1,7 @@
 """Choose the router's thresholds on labelled prompts.
 
-Knows the rule's numbers and what each must achieve. Reads calibration prompts only, never those that results are
-reported on. The command is ``python -m benchmarks.routing calibrate``.
+Knows the rule's numbers and the goal of each. Reads calibration prompts only, never those that results are reported on.
+The command is ``python -m benchmarks.routing calibrate``.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from adaptrix_core.routing.prompts import Labelled, Turn
 from adaptrix_core.routing.semantic import SemanticRouter
 
 OUT_OF_SCOPE_TO_BASE = 0.97
-"""Share of the out-of-scope calibration prompts that must go to the base; 0.95 is promised on held-out ones."""
+"""Least share of the out-of-scope calibration prompts that goes to the base; on held-out ones the goal is 0.95."""
 MOVES_NOTICED = 0.95
-"""Share of the changed topics that must leave the previous adapter."""
+"""Least share of changed topics that leave the previous adapter."""
 SWITCHES_ALLOWED = 0.97
-"""Share of the prompts for another adapter whose lead must be large enough to take a conversation over."""
+"""Least share of the prompts for another adapter whose lead is large enough to take a conversation over."""
 COURTESIES = ("Please: {}", "Hello! {}", "{} Thank you.")
-"""What people put around a message without meaning anything else by it."""
+"""Phrases around a message that do not change its meaning."""
 MOVED_LESS = 0.9
-"""Share of the courtesies that move the lead of one adapter over another by less than ``tie``."""
+"""Least share of the courtesies that move the lead of one adapter over another by less than ``tie``."""
 TIES_RIGHT = 0.99
-"""Share of the prompts for one adapter whose lead over any other must be more than ``tie`` all the same."""
+"""Least share of the prompts for one adapter whose lead over every other still exceeds ``tie``."""
 
 Numbers = NDArray[np.floating]
 
@@ -50,7 +50,7 @@ def calibrate(
     if not wanted or not turns:
         asked = sorted({str(row.adapter) for row in in_scope})
         raise ConfigError([f"no calibration prompt is for any of {sorted(names)}; they are for {asked}"])
-    # In batches, once: all that follows finds the vectors in the embedder's memory.
+    # Embedded once, in batches: later steps find the vectors in the embedder's cache.
     texts = [*out_of_scope, *(text for turn in turns for text in (turn.first, turn.then))]
     router.embedder.embed([excerpt(text) for text in texts])
     inside = router.margins([row.prompt for row in wanted])
@@ -73,7 +73,7 @@ def calibrate(
 def _stay_margins(
     router: SemanticRouter, turns: Sequence[Turn], out_of_scope: Sequence[str]
 ) -> tuple[Numbers, Numbers]:
-    """Margin plus continuity towards the previous adapter: of follow-ups, and of turns that change the topic."""
+    """Margins plus continuity towards the previous adapter: (of follow-ups, of turns that change the topic)."""
     going_on = [turn for turn in turns if turn.same_topic]
     # Every out-of-scope prompt is a change of topic, whatever was said before: each after three different first turns.
     changes = [turn for turn in turns if not turn.same_topic] + [
@@ -89,7 +89,7 @@ def _stay_margins(
 
 
 def _tie(router: SemanticRouter, asked: Sequence[str], leads: Numbers) -> float:
-    """How far two adapters' margins may lie apart by chance: as far as courtesies move them apart or together."""
+    """The distance of two margins that may be chance: as far as courtesies move them."""
     if not len(leads):
         return 0.0
 
@@ -103,9 +103,9 @@ def _tie(router: SemanticRouter, asked: Sequence[str], leads: Numbers) -> float:
 
 
 def lowest_that_rejects(wanted: Numbers, unwanted: Numbers, share: float) -> float:
-    """The threshold that keeps most of ``wanted`` among those that reject ``share`` of ``unwanted``.
+    """Of the thresholds that reject ``share`` of ``unwanted``, the one that keeps most of ``wanted``.
 
-    It stands in the middle of the gap around it, so that it is equally far from the values on both sides.
+    It lies in the middle of the gap around it, equally far from the values on both sides.
     """
     values = np.unique(np.concatenate([wanted, unwanted]))
     gaps = np.concatenate([[values[0] - 1.0], (values[:-1] + values[1:]) / 2, [values[-1] + 1.0]])
@@ -126,7 +126,7 @@ def _platt(inside: Numbers, outside: Numbers) -> tuple[float, float]:
 
 
 def with_provenance(calibration: Calibration, cards: Sequence[RouteCard], router: SemanticRouter) -> Calibration:
-    """The same numbers with where they come from: cards, prompt files, requirements."""
+    """The same numbers with their provenance: cards, prompt files, requirements."""
     best_outside = np.max(list(router.margins(prompts.out_of_scope("calibration")).values()), axis=0)
     return calibration.model_copy(
         update={

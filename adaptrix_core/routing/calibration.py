@@ -1,6 +1,6 @@
-"""The numbers that the routing rule uses, and the file they are kept in.
+"""The numbers of the routing rule, and their file.
 
-Knows what the numbers mean. Does not know how they are chosen: that is `calibrate.py`.
+Knows the meaning of the numbers, not how they are chosen (`calibrate.py`).
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from adaptrix_core.errors import ConfigError
 class Calibration(BaseModel):
     """Thresholds on margins, and the scale from margins to probabilities.
 
-    A margin is the log-odds of an adapter's examples against the background (`scorer.py`). The defaults are what
-    `calibrate.py` found for the shipped adapters with the packaged embedder; margins do not depend on which other
-    adapters there are, so they serve as a start for any catalogue.
+    A margin is the log-odds of an adapter's examples against the background (`scorer.py`). The defaults were
+    chosen by `calibrate.py` for the shipped adapters with the packaged embedder; margins do not depend on the other
+    adapters of a catalogue, so they are a start for any.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -29,19 +29,19 @@ class Calibration(BaseModel):
     stay: float = -0.688
     """Margin plus continuity from which the previous adapter of a conversation keeps answering."""
     lead: float = 0.814
-    """How far another adapter's margin must be ahead of the previous one's to take over."""
+    """Least lead of another adapter's margin over the previous one's at which it takes the conversation over."""
     tie: float = Field(0.193, ge=0)
-    """Margins of two adapters that are no further apart than this say nothing about which of them is better."""
+    """Largest distance of two margins at which the two adapters count as equally good."""
     slope: float = Field(3.354, gt=0)
     """Probability = 1 / (1 + exp(-(slope * margin + intercept))): Platt scaling."""
     intercept: float = 0.315
     embedder: str = "all-minilm-l6-v2"
-    """The embedding model that the numbers belong to."""
+    """The embedding model that the numbers were chosen with."""
     provenance: Mapping[str, JsonValue] = Field(default_factory=dict)
-    """Which prompts and cards chose the numbers, and what was measured."""
+    """The prompts and cards that the numbers were chosen by, and the measurements."""
 
     def probability(self, margin: float) -> float:
-        """How probable it is that a message with this margin is in the adapter's scope."""
+        """The probability that a message with this margin is in the adapter's scope."""
         return 1.0 / (1.0 + math.exp(-max(-60.0, min(60.0, self.slope * margin + self.intercept))))
 
     def with_threshold(self, score: float) -> Calibration:
@@ -52,7 +52,7 @@ class Calibration(BaseModel):
         return self.model_copy(update={"accept": accept})
 
     def save(self, path: Path) -> None:
-        """Write the file that `load_calibration` reads; complete or not at all."""
+        """Write the file that `load_calibration` reads, in one step."""
         partial = path.with_name(f"{path.name}.partial")
         partial.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
         partial.replace(path)

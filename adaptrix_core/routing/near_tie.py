@@ -1,6 +1,6 @@
-"""Which of several adapters that a message fits equally well answers: the one that costs least to load.
+"""Breaks near-ties: of adapters that a message fits equally well, the one that is cheapest to load answers.
 
-Knows margins and where weights are. A clear winner is never overridden; `policy.py` says who may take part.
+Knows margins and residency. A clear winner is never overridden; `policy.py` decides which adapters are tied.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 ABSENT = "absent"
 LOAD_COST = {"device": 0, "host": 1, "disk": 2, ABSENT: 3}
-"""Residencies in the order of what a request waits for: nothing, a copy, reading and checking, fetching as well."""
+"""Cost of loading by residency, as ranks: nothing, a copy, reading and verifying, fetching as well."""
 
 _WORDS = {"device": "on a device", "host": "in host memory", "disk": "on disk", ABSENT: "on no replica"}
 
@@ -17,7 +17,7 @@ _WORDS = {"device": "on a device", "host": "in host memory", "disk": "on disk", 
 def cheapest(candidates: Sequence[str], margins: Mapping[str, float], residency: Mapping[str, str]) -> str:
     """Of ``candidates`` the one that is cheapest to load, of equally cheap ones the one with the best margin.
 
-    ``residency`` by adapter name; who is missing in it is on no replica. Nothing known at all: the best margin.
+    residency: by adapter name; a missing adapter is on no replica. If it is empty, the best margin decides.
     """
     return min(candidates, key=lambda name: (LOAD_COST[residency.get(name, ABSENT)], -margins[name]))
 

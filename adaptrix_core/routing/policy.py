@@ -1,4 +1,4 @@
-"""The rule that turns margins into a decision, and what a decision is.
+"""The routing rule, which turns margins into a decision, and the record of a decision.
 
 Knows numbers and names. Does not know texts or embeddings.
 """
@@ -14,18 +14,18 @@ from adaptrix_core.routing.near_tie import cheapest, why
 
 @dataclass(frozen=True)
 class Decision:
-    """What the router has chosen."""
+    """The router's choice: one adapter, or the base model."""
 
     mix_names: Mapping[str, float]
     """Weight by adapter name; empty is the base model."""
     scores: Mapping[str, float]
-    """By adapter name: how probable it is, in 0..1, that a message like this one is in the adapter's scope."""
+    """By adapter name, the probability (0 to 1) that a message like this one is in the adapter's scope."""
     confidence: float
-    """How probable it is, in 0..1, that the choice is right: the score, or for the base what the best score leaves."""
+    """Probability (0 to 1) that the choice is right: the adapter's score; for the base, 1 minus the best score."""
     reason: str
     """One line for people."""
     previous: str | None = None
-    """The adapter that the turn before was routed to."""
+    """The adapter that the previous turn was routed to."""
 
     @property
     def adapter(self) -> str | None:
@@ -34,21 +34,21 @@ class Decision:
 
     @property
     def score(self) -> float:
-        """The chosen adapter's score; where the base was chosen, the best score, which was not enough."""
+        """The chosen adapter's score; where the base was chosen, the best score, which was too low."""
         chosen = [self.scores[name] for name in self.mix_names if name in self.scores]
         return max(chosen or self.scores.values(), default=0.0)
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the embeddings say about one message."""
+    """The numbers that the decision about one message is based on."""
 
     margins: Mapping[str, float]
     """By adapter: log-odds of its examples against the background."""
     continuity: float
-    """How much it goes on with the conversation: log-odds of being a follow-up, plus likeness to what was said."""
+    """Degree to which it continues the conversation: log-odds of being a follow-up, plus likeness to earlier turns."""
     nearest: Mapping[str, str] = field(default_factory=dict)
-    """By adapter: its example that is nearest to the message, in words."""
+    """By adapter, the text of its example that is nearest to the message."""
 
 
 NOTHING_KNOWN: Mapping[str, str] = {}
@@ -59,12 +59,13 @@ def settle(
 ) -> Decision:
     """Choose one adapter or the base; the first of these rules that applies decides.
 
-    1. A previous adapter stays unless the topic moved, which is when another adapter is accepted with a clear ``lead``,
-       or when neither the message alone (``accept``) nor as a follow-up (``stay``: margin plus continuity) belongs to
-       it. What is loaded does not matter here: the conversation's cache does.
-    2. The best margin wins where it reaches ``accept``. Others that could have won as well, and whose margin is within
-       ``tie`` of the best, are equally good: of all these the one answers that is cheapest to load (``residency``).
-    3. The base answers.
+    1. Stay: the previous adapter answers if the message belongs to it and no other adapter takes over. The message
+       belongs to it if its margin reaches ``accept``, or its margin plus continuity reaches ``stay``. Another adapter
+       takes over if its margin reaches ``accept`` and leads by ``lead``. Residency does not count here, because the
+       previous adapter has the conversation's cache.
+    2. Best: the adapter with the best margin answers if that reaches ``accept``. Others are equally good if they reach
+       it too (in a take-over, the lead as well) and are within ``tie`` of the best: of these the cheapest to load.
+    3. Base: the base model answers.
     """
     scores = {name: calibration.probability(margin) for name, margin in evidence.margins.items()}
     if not evidence.margins:

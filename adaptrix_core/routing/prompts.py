@@ -1,4 +1,4 @@
-"""The hand-written prompts: what the router contrasts with, what it is calibrated on, and what it is measured on.
+"""The hand-written prompts: the background class, the calibration sets, and the measuring sets.
 
 Every set is a JSONL file in `data/`. Calibration and measuring sets share no prompt, and neither shares one with the
 examples that the router is given. Knows files only.
@@ -26,7 +26,7 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Turn:
-    """The second message of a conversation. ``same_topic``: it only makes sense to who answered the first."""
+    """The second message of a conversation. same_topic: whether it only makes sense as a follow-up to the first."""
 
     adapter: str
     first: str
@@ -36,7 +36,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class Paraphrase:
-    """A problem of the trained kinds as a user would put it, with what is needed to mark a reply.
+    """A problem of the trained kinds in a user's words, with the facts that a reply is marked by.
 
     ``answer`` is a number, a word, Yes or No; for code it is a correct function called ``function``, and ``arguments``
     are the calls on which a reply has to agree with it.
@@ -51,12 +51,12 @@ class Paraphrase:
 
 
 def background() -> tuple[str, ...]:
-    """What people ask that no specialist should answer: every adapter is contrasted with these."""
+    """The background class: everyday prompts for no specialist, with which every adapter is contrasted."""
     return tuple(row["prompt"] for row in _rows("background"))
 
 
 def continuations() -> tuple[str, ...]:
-    """What people say when they go on about the same thing: "And if it was 20 instead?"."""
+    """Follow-up messages without a topic of their own: "And if it was 20 instead?"."""
     return tuple(row["prompt"] for row in _rows("continuations"))
 
 
@@ -79,7 +79,7 @@ def paraphrases() -> tuple[Paraphrase, ...]:
 
 
 def conversations(split: Split) -> tuple[Turn, ...]:
-    """Second turns that go on, and second turns that change the topic."""
+    """Second turns that follow up, and second turns that change the topic."""
     return tuple(
         Turn(row["family"], row["first"], row["then"], row["same_topic"])
         for row in _rows("conversations")

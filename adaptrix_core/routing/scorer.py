@@ -1,4 +1,4 @@
-"""How much more a text looks like one set of examples than like another.
+"""Scores how much more a text resembles one set of examples than another.
 
 A regularised logistic regression on embeddings, fitted in milliseconds whenever a set of examples arrives. It is a
 learned cosine similarity: the vectors have length 1, so a margin is the cosine to one direction, scaled and shifted. It
@@ -20,7 +20,7 @@ INVERSE_PENALTY = 1.0
 
 @dataclass(frozen=True, eq=False)
 class LinearScorer:
-    """A direction in embedding space and where its zero lies."""
+    """A direction in embedding space, and its offset."""
 
     weights: Vectors
     """``(dimension,)``"""
@@ -32,7 +32,7 @@ class LinearScorer:
 
 
 def fit_scorer(examples: Vectors, others: Vectors) -> LinearScorer:
-    """Tell ``examples`` from ``others``, ``(n, dimension)`` each, at least one row each; both sides weigh the same."""
+    """Separate ``examples`` from ``others``, ``(n, dimension)`` each, n at least 1, with equal total weights."""
     from sklearn.linear_model import LogisticRegression
 
     rows = np.concatenate([examples, others])

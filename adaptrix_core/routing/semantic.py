@@ -1,7 +1,6 @@
-"""The router: compares a message with what each adapter says it is for.
+"""The semantic router: compares a message with each adapter's description and examples.
 
-Knows the catalogue of adapter cards, which may change while requests run. Does not know adapters' weights or where they
-are.
+Knows the catalogue of adapter cards, which may change while requests run. Does not know adapters' weights.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ __all__ = ["RouteCard", "SemanticRouter"]
 logger = logging.getLogger(__name__)
 
 RECENT_TURNS = 3
-"""Earlier user turns that a message is compared with to see whether it goes on with the conversation."""
+"""Earlier user turns that a message is compared with for its continuity."""
 
 LIKENESS_WEIGHT = 2.0
-"""What a cosine of 1 to an earlier turn counts for, in log-odds; 1 to 3 did alike on the calibration set."""
+"""Weight of the cosine to the nearest earlier turn, in log-odds; 1 to 3 did equally well on the calibration set."""
 
 _SHOWN_CHARS = 60
 
@@ -95,7 +94,7 @@ class SemanticRouter:
         with self._change:
             kept = {fitted.card: fitted for fitted in self._fitted.fitted.values()}
             fitted = {card.name: kept.get(card) or self._fit(card) for card in cards if card.texts}
-            # Two plain assignments: a decision that runs meanwhile reads the old mapping or the new one, never half.
+            # Plain assignments: a concurrent decision reads the old mapping or the new one, never a half.
             self._fitted = _Catalogue(fitted, self.embedder.dimension)
             self._cards = cards
 
@@ -104,10 +103,9 @@ class SemanticRouter:
     ) -> Decision:
         """Choose for the last user turn of ``messages`` (OpenAI chat messages).
 
-        ``previous`` is the adapter that answered the turn before. Without it, the earlier user turns are decided first,
-        in order, so that a client that sends the whole conversation each time gets the same favour. ``residency``:
-        where each adapter's weights are (`near_tie.LOAD_COST`). Raises InvalidRequest for what is no list of messages,
-        or not text.
+        previous: the adapter that answered the previous turn. Without it, the earlier user turns are decided first, in
+        order, so that a client that sends the whole conversation each time is treated alike. residency: of each
+        adapter's weights (`near_tie.LOAD_COST`). Raises InvalidRequest for anything but a list of text messages.
         """
         return self.decide_embedded(self.embedder.embed(user_turns(messages)), previous, residency)
 
@@ -126,12 +124,12 @@ class SemanticRouter:
         return decision
 
     def margins(self, texts: Sequence[str]) -> dict[str, Vectors]:
-        """By adapter, the ``(len(texts),)`` margins of ``texts`` taken alone: what thresholds are chosen on."""
+        """By adapter, the ``(len(texts),)`` margins of ``texts`` without context, for calibration."""
         rows = self.embedder.embed([excerpt(text) for text in texts])
         return {name: fitted.scorer.margins(rows) for name, fitted in self._fitted.fitted.items()}
 
     def continuity(self, text: str, earlier: Sequence[str]) -> float:
-        """How much ``text`` goes on with ``earlier`` texts, as `policy.Evidence` has it."""
+        """`policy.Evidence.continuity` of ``text`` after ``earlier`` texts."""
         rows = self.embedder.embed([excerpt(text), *(excerpt(t) for t in earlier)])
         return self._continuity(rows[0], rows[1:])
 

@@ -1,25 +1,24 @@
-"""The adapter directory: its format, what it says of itself, and every check before a tensor is used.
+"""The adapter directory (package): its format, its metadata, and every check before a tensor is used.
 
 Files:
 
-about               What a package says about itself, for people who choose between adapters: layers, rank, size,
-                    licence, quality
+about               A package's own description, for people who choose between adapters: layers, rank, size, licence,
+                    quality
 atomic              Replaces a directory in one step: a crash at any moment leaves the old contents or the new ones,
                     never a mixture
-contents            What an adapter directory holds and says of itself, before any tensor is made: nothing here needs
-                    torch
-file_names          Which files an adapter directory has
-fit                 Does this adapter fit this base model? Compares announcements (metadata, tensor headers) with the
-                    base's points
+contents            Reads an adapter directory and its metadata before any tensor is made: nothing here needs torch
+file_names          The names of an adapter directory's files
+fit                 Checks that an adapter fits a base model: compares metadata and tensor headers with the base's
+                    points
 format              An adapter directory, written and read: metadata.json, one layer_N.safetensors per adapted layer,
                     signature.json
-limits              How large an adapter may be
-magnitudes          Whether weights can be computed with at all: a stored dtype, finite, and finite once scaled and
+limits              Upper bounds on an adapter's size, checked on sizes and headers, so that a hostile file costs
+                    little to refuse
+magnitudes          Checks that weights can be computed with: a stored dtype, finite, and finite once scaled and
                     multiplied
 metadata            The schema of an adapter's metadata.json
-safetensors_header  Reads the header of a safetensors file and refuses everything that the format allows but we do not
-                    need
-snapshot            Reads a directory into memory, once, so that everything after works on the same bytes
-validation          Checks an adapter without loading it into anything, and reports all that it finds instead of the
-                    first fault
+safetensors_header  Reads the header of a safetensors file, and refuses everything that adapters do not need of the
+                    format
+snapshot            Reads a directory into memory, once, so that all later steps work on the same bytes
+validation          Checks an adapter without loading it, and reports every fault instead of the first
 """

@@ -1,6 +1,6 @@
-"""What a package says about itself, for people who choose between adapters: layers, rank, size, licence, quality.
+"""A package's own description, for people who choose between adapters: layers, rank, size, licence, quality.
 
-Verified by nobody: whoever shows it says beside it who signed the package.
+Unverified: it is to be shown together with the package's signer.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from adaptrix_core.adapters.package.snapshot import Snapshot
 def about_package(snapshot: Snapshot) -> dict[str, Any]:
     """``size_bytes`` of all files; ``metadata``, which is metadata.json without its points; ``num_points``.
 
-    A PEFT directory says nothing about itself: its metadata is None. Raises AdapterRejected (bad_metadata).
+    A PEFT directory has no description: its metadata is None. Raises AdapterRejected (bad_metadata).
     """
     size = sum(map(len, snapshot.files.values()))
     data = snapshot.files.get(METADATA_FILE)

@@ -26,7 +26,7 @@ _RENAME_SWAP = 2
 
 
 def write_directory(target: Path, files: Mapping[str, bytes]) -> None:
-    """Make ``target`` hold exactly ``files`` (names to contents), replacing what was there. Raises OSError."""
+    """Make ``target`` hold exactly ``files`` (contents by name), replacing earlier contents. Raises OSError."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with _locked(target.parent):
         _sweep(target.parent)
@@ -43,7 +43,7 @@ def write_directory(target: Path, files: Mapping[str, bytes]) -> None:
 
 
 def refuse_foreign_files(target: Path, is_ours: Callable[[str], bool]) -> None:
-    """Raise AdapterExists where replacing ``target`` would delete files that are not ours."""
+    """Raise AdapterExists where replacing ``target`` would delete files for which ``is_ours`` is False."""
     foreign = sorted(name for name in os.listdir(target) if not is_ours(name)) if target.is_dir() else []
     if foreign:
         raise AdapterExists(
@@ -53,7 +53,7 @@ def refuse_foreign_files(target: Path, is_ours: Callable[[str], bool]) -> None:
 
 
 def write_file(target: Path, data: bytes) -> None:
-    """Replace one file in one step. The staging file lies beside the file's directory, which never shows it."""
+    """Replace one file in one step. The staging file lies beside the file's directory, so a listing never shows it."""
     with _locked(target.parent.parent):
         staged = target.parent.parent / f"{_STAGED}{secrets.token_hex(8)}"
         try:
@@ -74,7 +74,7 @@ def remove_directory(target: Path) -> None:
 
 
 def recover(parent: Path) -> None:
-    """Finish or undo what a crash interrupted in ``parent``. Cheap where nothing was."""
+    """Finish or undo writes that a crash has interrupted in ``parent``. Cheap where there are none."""
     if any(name.startswith((_STAGED, _OLD, _GONE)) for name in os.listdir(parent)):
         with _locked(parent):
             _sweep(parent)
@@ -82,7 +82,7 @@ def recover(parent: Path) -> None:
 
 @contextmanager
 def _locked(parent: Path) -> Iterator[None]:
-    """One writer at a time per parent directory, over all processes; the lock dies with its holder."""
+    """Admit one writer at a time per parent directory, over all processes; the lock ends with its holder."""
     fd = os.open(parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
@@ -92,7 +92,7 @@ def _locked(parent: Path) -> Iterator[None]:
 
 
 def _sweep(parent: Path) -> None:
-    """Under the lock every staging name is a leftover of a writer that died."""
+    """Delete staging files: under the lock, every one is a leftover of a writer that has died."""
     for name in os.listdir(parent):
         leftover = parent / name
         if name.startswith(_OLD):
@@ -112,7 +112,7 @@ def _restore(old: Path, target: Path) -> None:
 
 
 def _swap_in(staged: Path, target: Path) -> None:
-    """Afterwards ``target`` is what ``staged`` was; ``staged`` may be left holding the old contents."""
+    """Put ``staged`` in the place of ``target``; ``staged`` may be left with the old contents."""
     if not target.exists():
         os.rename(staged, target)
     elif not exchange(staged, target):

@@ -1,4 +1,4 @@
-"""What an adapter directory holds and says of itself, before any tensor is made: nothing here needs torch.
+"""Reads an adapter directory and its metadata before any tensor is made: nothing here needs torch.
 
 Errors and their codes are those of `format.py`.
 """
@@ -29,7 +29,7 @@ SUFFIX_A, SUFFIX_B = ".lora_A", ".lora_B"
 
 
 def snapshot_package(directory: Path | RemoteDirectory, limits: Limits = DEFAULT_LIMITS) -> Snapshot:
-    """The directory's bytes; only the file names that an adapter has are let in."""
+    """The directory's bytes; only the file names of an adapter are allowed."""
 
     def max_bytes_of(name: str) -> int | None:
         if not is_package_file(name):
@@ -52,7 +52,7 @@ def metadata_of(snapshot: Snapshot) -> AdapterMetadata:
 
 
 def announced_tensors(snapshot: Snapshot, metadata: AdapterMetadata, limits: Limits) -> Announced:
-    """What the layer files' headers announce, exactly one A and one B for every point of the metadata.
+    """The tensors in the layer files' headers: exactly one A and one B for every point of the metadata.
 
     AdapterRejected: missing_file, unexpected_file, missing_tensor, unexpected_tensor, no_tensors, and `read_header`'s.
     """

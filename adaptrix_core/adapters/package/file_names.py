@@ -1,4 +1,4 @@
-"""Which files an adapter directory has. Apart from `format.py` because that loads torch."""
+"""The names of an adapter directory's files. Apart from `format.py` because that loads torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does this adapter fit this base model? Compares announcements (metadata, tensor headers) with the base's points.
+"""Checks that an adapter fits a base model: compares metadata and tensor headers with the base's points.
 
 Everything here runs before a tensor is mapped, on numbers alone.
 """
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 BaseMatch = Literal["compatible", "exact"]
 
 Announced = Mapping["Point", tuple[TensorEntry, TensorEntry]]
-"""Per injection point: what the headers say of A and of B."""
+"""By injection point, the header entries of A and of B."""
 
 
 def is_made_for(metadata: AdapterMetadata, base: BaseModelInfo) -> bool:
-    """Whether an adapter says that it belongs to ``base`` or to another quantisation of it."""
+    """Whether an adapter's metadata names ``base`` or another quantisation of it."""
     return (metadata.base.lineage, metadata.base.signature) == (base.lineage, base.signature)
 
 
 def check_base(metadata: AdapterMetadata, base: BaseModelInfo, base_match: BaseMatch = "compatible") -> tuple[str, ...]:
     """Warnings, or AdapterRejected (base_mismatch).
 
-    Another lineage or shape signature is always refused: two bases of one shape (base and instruct, say) accept each
+    Another lineage or shape signature is always refused: two bases of one shape (such as base and instruct) accept each
     other's tensors and produce nonsense. Other weights of one lineage (a quantisation) are refused under ``exact``.
     """
     for field in ("lineage", "signature"):

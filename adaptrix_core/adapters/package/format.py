@@ -46,17 +46,17 @@ class Adapter:
     metadata: AdapterMetadata
     weights: LoraWeights
     package_digest: PackageDigest
-    """SHA-256 over the directory's files; what is signed, revoked and reported."""
+    """SHA-256 over the directory's files but the signature; signed, revoked and reported by it."""
     signer: str | None
     """Name of the trusted key that signed it, None where nothing was verified."""
     warnings: tuple[str, ...] = ()
-    """What a user should know although the adapter loads, each beginning with a code and a colon."""
+    """Warnings for users of the loaded adapter, each beginning with a code and a colon."""
     signer_key: str | None = None
-    """Fingerprint of that key."""
+    """Fingerprint of the signer's key."""
 
     @property
     def weights_digest(self) -> WeightsDigest:
-        """Weights digest; the key of every cache."""
+        """Weights digest: the key of every cache."""
         return self.weights.weights_digest
 
     @property
@@ -68,7 +68,7 @@ class Adapter:
 def write_package(
     directory: Path, metadata: AdapterMetadata, weights: LoraWeights, *, private_key: Path | None = None
 ) -> AdapterMetadata:
-    """Write an adapter directory, signed if a key is given, replacing what was there in one step.
+    """Write an adapter directory, signed if a key is given, replacing an earlier one in one step.
 
     The metadata fields that follow from the weights are recomputed. Returns the metadata as written.
     Raises AdapterRejected for weights that could not be read back (no points, other dtypes, NaN or infinite, a rank
@@ -117,7 +117,7 @@ def read_package(
 
 
 def map_weights(snapshot: Snapshot, metadata: AdapterMetadata, dtype: torch.dtype = torch.float32) -> LoraWeights:
-    """Tensors from checked bytes, to be computed with in ``dtype``. AdapterRejected: non_finite, digest_mismatch."""
+    """Tensors from checked bytes. dtype: the precision of computing. AdapterRejected: non_finite, digest_mismatch."""
     tensors: dict[Point, tuple[Tensor, Tensor]] = {}
     for layer in metadata.target_layers:
         stored = load_tensors(snapshot, f"layer_{layer}.safetensors")

@@ -1,4 +1,4 @@
-"""How large an adapter may be. Checked on sizes and headers, so that a hostile file costs little to refuse."""
+"""Upper bounds on an adapter's size, checked on sizes and headers, so that a hostile file costs little to refuse."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether weights can be computed with at all: a stored dtype, finite, and finite once scaled and multiplied.
+"""Checks that weights can be computed with: a stored dtype, finite, and finite once scaled and multiplied.
 
 `A` and `B` may each be finite and `scaling * B (A x)` still overflow; the infinity becomes NaN in the next norm, and so
 does every logit of the row. The bound is the sum of magnitudes, ``|scaling| * |B| (|A| 1)``: what an output can reach
@@ -16,7 +16,7 @@ from adaptrix_core.injection.lora import LoraWeights, PointWeights
 
 _STORED_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 _INPUT = 2.0**16
-"""Magnitude of inputs that must not overflow; "massive activations" reach some thousands (arXiv:2402.17762)."""
+"""Largest magnitude of inputs that must not overflow; "massive activations" reach some thousands (arXiv:2402.17762)."""
 
 
 def check_values(identity: str, weights: LoraWeights, dtype: torch.dtype = torch.float32) -> None:
@@ -47,16 +47,16 @@ def check_values(identity: str, weights: LoraWeights, dtype: torch.dtype = torch
 
 
 def largest_output(values: PointWeights) -> float:
-    """The largest number on the way from inputs of magnitude 1 to this point's update; infinite or NaN at worst."""
+    """The largest intermediate number between inputs of magnitude 1 and this point's update; may be infinite or NaN."""
     inner = values.lora_a.abs().sum(1, dtype=torch.float64)
     outer = values.lora_b.abs().double() @ inner
-    # Scaling comes first, in the middle or last, as kernels like it, so neither order may overflow.
+    # Kernels scale first, in between or last, so no order may overflow.
     factor = max(1.0, abs(float(torch.tensor(values.scaling, dtype=torch.float32))))
     return max(_top(inner), _top(values.lora_b.abs()), _top(outer)) * factor
 
 
 def largest_allowed(dtype: torch.dtype) -> float:
-    """What `largest_output` may be. float16 holds no inputs of `_INPUT`; those that it holds leave less room."""
+    """Upper bound on `largest_output`. float16 cannot hold inputs of `_INPUT`; those that it can leave less room."""
     largest = torch.finfo(dtype).max
     return float(largest / min(_INPUT, largest**0.25))
 

@@ -1,7 +1,7 @@
 """The schema of an adapter's metadata.json.
 
-Knows which fields there are and how they must agree with one another. Does not know any base model (see `fit.py`)
-nor any tensor (see `format.py`).
+Knows the fields and how they must agree with one another. Knows no base model (see `fit.py`) and no tensor (see
+`format.py`).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class BaseIdentity(BaseModel):
 
 
 class PointMetadata(BaseModel):
-    """What metadata.json says about one injection point."""
+    """The entry of one injection point in metadata.json."""
 
     model_config = _FROZEN
 
@@ -69,7 +69,7 @@ class AdapterMetadata(BaseModel):
     rank: int = Field(ge=1)
     """Largest rank of any point."""
     alpha: float
-    """``scaling * rank`` of the first point; per point, ``points`` is what counts."""
+    """``scaling * rank`` of the first point; the values that count are in ``points``."""
     points: dict[str, PointMetadata] = Field(min_length=1)
     """Keys are ``"<layer>.<canonical module>"``, e.g. ``"15.self_attn.q_proj"``."""
     weights_digest: WeightsDigest = Field(pattern=HEX64)
@@ -79,7 +79,7 @@ class AdapterMetadata(BaseModel):
     created_date: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     license: str = Field(default="unspecified", max_length=200)
     sampling: SamplingDefaults | None = None
-    """What its answers are sampled by where a request leaves it open; a value in a request always wins."""
+    """Sampling defaults for its answers; a value in a request always wins."""
     training: dict[str, JsonValue] = Field(default_factory=dict)
     performance_metrics: dict[str, JsonValue] = Field(default_factory=dict)
     routing_examples: tuple[str, ...] = ()
@@ -95,12 +95,12 @@ class AdapterMetadata(BaseModel):
         return version_key(self.version)
 
     def to_json(self) -> bytes:
-        """UTF-8 JSON as it stands in the file, points sorted."""
+        """UTF-8 JSON in the form of the file, points sorted."""
         return (self.model_dump_json(indent=2) + "\n").encode()
 
     @model_validator(mode="after")
     def _agree(self) -> AdapterMetadata:
-        """Summary fields must say what ``points`` says, or tools that read only the summary are misled."""
+        """Refuse summary fields that disagree with ``points``: tools that read only the summary would be misled."""
         if self.name in RESERVED_NAMES:
             raise ValueError(f"name {self.name!r} is reserved")
         parsed = [parse_point(key) for key in self.points]
@@ -147,7 +147,7 @@ def describe(weights: LoraWeights, base: BaseModelInfo, name: str, **fields: Any
 
 
 def field_faults(fields: Mapping[str, Any]) -> Iterator[str]:
-    """What is wrong with values that are to become fields of `AdapterMetadata`, before the others are known."""
+    """Faults of values for fields of `AdapterMetadata`, before the other fields are known."""
     for name, value in fields.items():
         declared = AdapterMetadata.model_fields[name]
         annotation: Any = Annotated[declared.annotation, declared]

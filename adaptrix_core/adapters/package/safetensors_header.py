@@ -1,4 +1,4 @@
-"""Reads the header of a safetensors file and refuses everything that the format allows but we do not need.
+"""Reads the header of a safetensors file, and refuses everything that adapters do not need of the format.
 
 Knows the file format only: 8 bytes little-endian header length, a JSON header, then the tensors back to back
 (https://huggingface.co/docs/safetensors). Does not know adapters. Nothing here touches tensor bytes.
@@ -62,7 +62,7 @@ def _header_json(data: bytes, file_name: str, max_header_bytes: int) -> dict[str
     if _LENGTH_BYTES + length > len(data):
         raise malformed(file_name, f"header of {length} bytes announced, the file has {len(data)} bytes in all")
     try:
-        text = data[_LENGTH_BYTES : _LENGTH_BYTES + length].decode("utf-8")  # json would guess UTF-16 as well
+        text = data[_LENGTH_BYTES : _LENGTH_BYTES + length].decode("utf-8")  # json would also accept UTF-16
         header = json.loads(text, object_pairs_hook=_no_duplicates)
     except (ValueError, RecursionError) as error:
         raise malformed(file_name, f"header is not valid JSON ({type(error).__name__}: {error})") from error
@@ -72,7 +72,7 @@ def _header_json(data: bytes, file_name: str, max_header_bytes: int) -> dict[str
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # Two parsers may pick different ones of two equal names: then what was checked is not what is loaded.
+    # Two parsers may pick different ones of two equal names; then other tensors would be loaded than were checked.
     fields = dict(pairs)
     if len(fields) != len(pairs):
         raise ValueError("a name is given twice")
@@ -99,7 +99,7 @@ def _naturals(value: Any) -> bool:
 
 
 def _check_tiling(ranges: list[tuple[int, int]], data_bytes: int, file_name: str) -> None:
-    """Tensors must fill the data area exactly: a gap could hide anything, an overlap could alias."""
+    """Raise unless tensors fill the data area exactly: a gap could hide anything, an overlap could alias."""
     position = 0
     for begin, end in sorted(ranges):
         if begin != position:
@@ -110,5 +110,5 @@ def _check_tiling(ranges: list[tuple[int, int]], data_bytes: int, file_name: str
 
 
 def malformed(file_name: str, what: str) -> AdapterRejected:
-    """The refusal of a file that does not keep to the format."""
+    """The error for a file that violates the format."""
     return AdapterRejected(f"{file_name}: not a usable safetensors file: {what}", code="bad_safetensors")

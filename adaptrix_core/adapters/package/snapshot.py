@@ -1,8 +1,8 @@
-"""Reads a directory into memory, once, so that everything after works on the same bytes.
+"""Reads a directory into memory, once, so that all later steps work on the same bytes.
 
 Signature check, size and shape checks, and the load itself all use one `Snapshot`: nothing can change between check
-and use. Knows files and names, not what is in them. Not covered: a hard link to a file elsewhere (it looks like any
-file; its bytes still have to pass the signature).
+and use. Knows files and names, not their contents. Not covered: a hard link to a file elsewhere (it looks like any
+other file; its bytes still have to pass the signature).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from adaptrix_core.errors import AdapterNotFound, AdapterRejected
 
 SIGNATURE_FILE = "signature.json"
 REVOCATIONS_FILE = "revocations.json"
-"""The list of revoked packages (`adapters/trust/revocation.py`), which is signed as an adapter is."""
+"""File name of the list of revoked packages (`adapters/trust/revocation.py`), which is signed like an adapter."""
 _READ_ATTEMPTS = 5
 
 
@@ -50,7 +50,7 @@ class Snapshot:
 
     @cached_property
     def bundle_digest(self) -> BundleDigest:
-        """SHA-256 over all files, the signature too: one package signed twice, or not at all, is several bundles."""
+        """SHA-256 over all files, the signature included: one package under two signatures is two bundles."""
         signature = self.files.get(SIGNATURE_FILE)
         signed = b"unsigned" if signature is None else b"signed:" + sha256(signature).digest()
         return BundleDigest(sha256(b"adaptrix-bundle-v1" + bytes.fromhex(self.package_digest) + signed).hexdigest())
@@ -61,7 +61,7 @@ def read_snapshot(
 ) -> Snapshot:
     """Read every file of ``directory``.
 
-    ``max_bytes_of(name)`` gives the size limit of a file, or None where a file of that name must not be there.
+    max_bytes_of: size limit of a file by its name; None where a file of that name must not be there.
     Raises AdapterNotFound, or AdapterRejected: symlink, unexpected_file (unknown name, directory, device), too_large.
     """
     if not directory.name:

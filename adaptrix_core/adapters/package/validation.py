@@ -1,4 +1,4 @@
-"""Checks an adapter without loading it into anything, and reports all that it finds instead of the first fault."""
+"""Checks an adapter without loading it, and reports every fault instead of the first."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class ValidationReport:
-    """What a validation found."""
+    """The result of a validation."""
 
     identity: str
     faults: tuple[tuple[str, str], ...]
@@ -48,7 +48,7 @@ class ValidationReport:
 def validate_snapshot(
     snapshot: Snapshot, base: BaseModel | None, trust: TrustPolicy, limits: Limits, base_match: BaseMatch
 ) -> ValidationReport:
-    """Every check that a load makes, each on its own where it can be. Raises nothing that an adapter can cause."""
+    """Run every check of a load, each on its own where possible. No adapter can make this raise."""
     faults: list[tuple[str, str]] = []
     trusted = _attempt(lambda: trust.check(snapshot), faults) or TrustReport(signer=None)
     metadata = _attempt(lambda: metadata_of(snapshot), faults)

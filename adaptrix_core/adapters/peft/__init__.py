@@ -1,18 +1,19 @@
-"""PEFT directories in and out: what they say, what of it we honour, and the rest refused by name.
+"""PEFT directories in and out: features that are honoured, and all others refused by name.
 
 Files:
 
-config          What an adapter_config.json of PEFT says, and which of it we can honour
+config          Reads PEFT's adapter_config.json: the features that are honoured, and refusal of the others
 conversion      PEFT directories in and out
-directory       A PEFT directory on disk: how to tell one, its bytes, and what other directories that people give
-                instead are
-fused           LoRA on a fused module, taken apart into its canonical parts and put together again, exactly
+directory       PEFT directories on disk: recognising one, its bytes, and hints for other directories that users give
+                instead
+fused           Splits LoRA on a fused module into its canonical parts, and joins parts again, exactly
 hub             Fetches the files of a PEFT adapter from the Hugging Face Hub
-pattern_worker  Matches regular expressions against names, as a process of its own that ends itself when it costs too
+pattern_worker  Matches regular expressions against names, in a process of its own that ends itself when it costs too
                 much
 patterns        Regular expressions of adapter files: matched as PEFT matches them, at a bounded cost
-selection       Which modules of a model a PEFT adapter is for, with which rank and scaling: PEFT's own matching rules
-tokenizer       What an adapter directory brings beside weights: a chat template, end tokens, added tokens
+selection       Selects the modules of a model that a PEFT adapter is for, with rank and scaling, by PEFT's own
+                matching rules
+tokenizer       Summarises the tokenizer in an adapter directory: a chat template, end tokens, added tokens
 """
 
 from __future__ import annotations

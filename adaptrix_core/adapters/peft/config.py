@@ -1,6 +1,6 @@
-"""What an adapter_config.json of PEFT says, and which of it we can honour.
+"""Reads PEFT's adapter_config.json: the features that are honoured, and refusal of the others.
 
-Knows PEFT's fields and defaults (PEFT 0.21: `LoraConfig`; what they select is `selection.py`'s). Every field is
+Knows PEFT's fields and defaults (PEFT 0.21: `LoraConfig`; selection of modules is `selection.py`'s). Every field is
 either used, harmless for inference, or refused by name when it is set: nothing is ignored silently.
 """
 
@@ -39,7 +39,8 @@ _HARMLESS = frozenset(
 _HARMLESS_INITS = (True, False, "gaussian", "eva", "orthogonal", None)
 
 _MOST = 1_000_000
-"""Of a rank or an alpha; what files hold is far below, and a number of thousands of digits is none to compute with."""
+"""Largest rank or alpha that is read: far above those of real files, and far below a number that is costly to compute
+with."""
 _MOST_NAMED = 10
 
 _OFF: Mapping[str, tuple[Any, ...]] = {"bias": ("none",)}

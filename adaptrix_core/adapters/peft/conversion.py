@@ -99,9 +99,9 @@ def import_peft(
 
 
 def check_peft(snapshot: Snapshot, limits: Limits = DEFAULT_LIMITS) -> None:
-    """Raise what `import_peft` raises whatever the base model is, before one is loaded.
+    """Raise those errors of `import_peft` that do not depend on the base model, before one is loaded.
 
-    AdapterRejected: bad_peft, unsupported_peft_feature, and what a malformed or foreign tensor file has.
+    AdapterRejected: bad_peft, unsupported_peft_feature, and the codes of a malformed or foreign tensor file.
     """
     parse_peft_config(snapshot.files[CONFIG_FILE], snapshot.origin)
     header = read_header(snapshot.files[WEIGHTS_FILE], f"{snapshot.origin}/{WEIGHTS_FILE}", limits.max_header_bytes)
@@ -109,7 +109,7 @@ def check_peft(snapshot: Snapshot, limits: Limits = DEFAULT_LIMITS) -> None:
 
 
 def base_warnings(source: Path | Snapshot, base: BaseModel) -> tuple[str, ...]:
-    """What a user should know of a PEFT directory that loads: trained on another base, with a tokenizer of its own."""
+    """Warnings about a PEFT directory that loads: trained on another base, with a tokenizer of its own."""
     snapshot = source if isinstance(source, Snapshot) else peft_snapshot(source)
     tokenizer = tokenizer_warning(snapshot.files.get(SUMMARY_FILE), snapshot.origin, base)
     return tuple(warning for warning in (_lineage_warning(snapshot, base), tokenizer) if warning is not None)
@@ -126,9 +126,9 @@ def _lineage_warning(snapshot: Snapshot, base: BaseModel) -> str | None:
 
 
 def _names(named: str, base: BaseModelInfo) -> bool:
-    """Whether a PEFT config means ``base``: by its id, by the name it was loaded by, or by a place that it lies at."""
+    """Whether a PEFT config means ``base``: by its id, by the name it was loaded by, or by its place on disk."""
     known = {base.lineage.lower(), base.lineage.split("@")[0].lower(), base.name.rstrip("/").lower()}
-    # PEFT writes down where the model lay: a directory of that name, or our own conversion, named after the digest.
+    # PEFT records the model's place: a directory of that name, or our own conversion, named after the digest.
     place = Path(named).name
     return named.lower() in known or place.startswith(base.digest[:32]) or place.lower() == base.lineage.lower()
 
@@ -237,7 +237,7 @@ def _stranger(key: str) -> str:
 
 
 def _check_selection(selection: PeftSelection, keys: Mapping[str, tuple[str, str]], origin: str) -> None:
-    """The file must hold exactly the modules that the config selects: PEFT would drop or invent the others silently."""
+    """Raise unless the file holds exactly the config's modules: PEFT would drop or invent the others silently."""
     selected = selection.targets()
     if selected is None:
         return
@@ -318,7 +318,7 @@ def _export_config(
         "alora_invocation_tokens": list(weights.invocation_tokens) if weights.invocation_tokens else None,
         "rank_pattern": {re.escape(module): value.rank for module, value in joined.items() if value.rank != rank},
         "alpha_pattern": {re.escape(module): value for module, value in alphas.items() if value != alpha},
-        # A few layers of the same modules is what other servers understand as well; anything else is spelt out.
+        # Layers times modules is a form that other servers understand too; anything else is spelt out.
         "target_modules": paths if is_product else sorted(joined),
         "layers_to_transform": layers if is_product else None,
     }

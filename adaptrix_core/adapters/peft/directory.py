@@ -1,4 +1,4 @@
-"""A PEFT directory on disk: how to tell one, its bytes, and what other directories that people give instead are.
+"""PEFT directories on disk: recognising one, its bytes, and hints for other directories that users give instead.
 
 Knows files and names, not what tensors mean, and imports no torch.
 """
@@ -42,7 +42,7 @@ def is_peft_directory(path: Path) -> bool:
 
 
 def unsigned_peft(path: str) -> AdapterRejected:
-    """The refusal of the PEFT directory ``path``, as its user calls it, where signatures are required."""
+    """The error for the PEFT directory ``path`` (in the user's spelling) where signatures are required."""
     return AdapterRejected(
         f"{path}: a PEFT directory, which carries no signature, and the trust policy requires one; "
         f"import it first: adaptrix import {shlex.quote(path)} --sign",
@@ -51,9 +51,10 @@ def unsigned_peft(path: str) -> AdapterRejected:
 
 
 def peft_snapshot(directory: Path, limits: Limits = DEFAULT_LIMITS, origin: str | None = None) -> Snapshot:
-    """The two files of a PEFT directory that matter, and what it says of a tokenizer of its own.
+    """The two files of a PEFT directory that matter, and a summary of its own tokenizer.
 
-    origin: what messages call it; its name unless given. AdapterRejected: missing_file, symlink, too_large, bad_peft.
+    origin: its name in messages; the directory's name by default. AdapterRejected: missing_file, symlink, too_large,
+    bad_peft.
     """
     config = read_file(directory, CONFIG_FILE, limits.max_metadata_bytes)
     try:
@@ -69,10 +70,10 @@ def peft_snapshot(directory: Path, limits: Limits = DEFAULT_LIMITS, origin: str 
 
 
 def foreign_kind(directory: Path) -> str | None:
-    """What a directory that is no adapter of ours is instead, and what to do; None where nothing is recognised."""
+    """A hint for a directory that is no adapter of ours: its kind, and what to do; None for an unknown kind."""
     try:
         return None if (directory / METADATA_FILE).exists() or directory.is_symlink() else _kind(directory)
-    except OSError:  # no directory, or none that may be looked into: reading it says so
+    except OSError:  # no directory, or not readable: reading it raises the error
         return None
 
 
@@ -100,6 +101,6 @@ def _weights_of_another_kind(directory: Path) -> str | None:
 
 
 def _numbers_last(path: Path) -> tuple[int, str]:
-    """Order of ``checkpoint-20`` before ``checkpoint-100``."""
+    """Sort key that orders ``checkpoint-20`` before ``checkpoint-100``."""
     number = re.search(r"(\d{1,18})$", path.name)
     return (int(number[1]) if number else -1, path.name)

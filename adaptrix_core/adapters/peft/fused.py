@@ -1,4 +1,4 @@
-"""LoRA on a fused module, taken apart into its canonical parts and put together again, exactly.
+"""Splits LoRA on a fused module into its canonical parts, and joins parts again, exactly.
 
 A fused module (GPT-2 `c_attn`, Phi-3 `qkv_proj`, NeoX `query_key_value`) computes several canonical modules at once,
 so PEFT gives it one A and one B. Slicing B by output rows gives each part its own update under the same A. Putting

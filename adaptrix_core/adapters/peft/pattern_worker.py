@@ -1,9 +1,10 @@
-"""Matches regular expressions against names, as a process of its own that ends itself when it costs too much.
+"""Matches regular expressions against names, in a process of its own that ends itself when it costs too much.
 
 Started by `patterns.py`. Reads one JSON object from standard input: ``patterns`` (a list of [expression, whole]),
 ``names``, ``seconds`` of processor time and ``bytes`` of memory that it may use. Writes a line for each expression as
 soon as it is done with it: ``{"matched": [[number of the name, text of the group idx or null], …]}``, or ``{"error":
-text}``. The number of lines says how far it came. Imports the standard library only, to start in some milliseconds.
+text}``. The number of lines is the number of expressions that were matched. Imports the standard library only, to start
+in some milliseconds.
 """
 
 import json
@@ -33,7 +34,7 @@ def _matches(expression: str, whole: bool, names: list[str]) -> dict[str, object
 
 
 def _limit(kind: int, amount: int) -> None:
-    """Lower a limit of this process; what the system already allows less of stays as it is."""
+    """Lower a limit of this process; a lower limit of the system stays."""
     _, hard = resource.getrlimit(kind)
     if hard == resource.RLIM_INFINITY or amount <= hard:
         resource.setrlimit(kind, (amount, amount))

@@ -1,8 +1,8 @@
 """Regular expressions of adapter files: matched as PEFT matches them, at a bounded cost.
 
-PEFT uses Python's `re`, whose worst case takes exponential time and which nothing can interrupt, and no other library
-gives the same answer to every expression that `re` takes. So `re` itself does it, in a process of its own with a limit
-of processor time for all expressions of one adapter. The caller's thread only waits, without the interpreter's lock.
+PEFT uses Python's `re`, whose worst case takes exponential time and cannot be interrupted, and no other library gives
+the same answer to every expression that `re` accepts. So `re` itself is used, in a process of its own with a limit of
+processor time for all expressions of one adapter. The caller's thread only waits, without the interpreter's lock.
 """
 
 from __future__ import annotations
@@ -18,29 +18,30 @@ from typing import Any
 from adaptrix_core.errors import AdapterRejected, AdapterUnavailable
 
 SECONDS = 2
-"""Processor time for all expressions of one adapter. The 560 modules of 80 layers against 560 alternatives take 0.1."""
+"""Seconds of processor time for all expressions of one adapter. 560 modules of 80 layers against 560 alternatives take
+0.1."""
 MEMORY_BYTES = 512 * 1024 * 1024
 MAX_PATTERNS = 4096
 _WALL_SECONDS = 30.0
-"""Past this the process is ended even if the machine is too busy to give it its processor time."""
+"""Wall-clock seconds after which the process is ended even if a busy machine has given it less processor time."""
 _WORKER = Path(__file__).with_name("pattern_worker.py")
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """An expression and the field that it stands in."""
+    """An expression, and the field that it comes from."""
 
     field: str
     written: str
-    """What the file says."""
+    """The expression in the file."""
     expression: str
-    """What PEFT makes of it."""
+    """The expression that PEFT makes of it and matches."""
     whole: bool
     """Whether a name must match to its end."""
 
 
 Matches = Mapping[Pattern, Mapping[str, str | None]]
-"""For each pattern the names that match it, with the text of its group ``idx`` where it has one."""
+"""By pattern, the matching names, each with the text of the group ``idx``, or None."""
 
 
 def match_names(patterns: Sequence[Pattern], names: Sequence[str], origin: str) -> Matches:
@@ -69,14 +70,14 @@ def match_names(patterns: Sequence[Pattern], names: Sequence[str], origin: str) 
 
 
 def _run(patterns: Sequence[Pattern], names: Sequence[str]) -> list[dict[str, Any]]:
-    """The worker's whole lines; fewer than there are patterns where it was ended by a limit."""
+    """The worker's complete lines: one per pattern, fewer where a limit has ended it."""
     work = {
         "patterns": [[pattern.expression, pattern.whole] for pattern in patterns],
         "names": list(names),
         "seconds": SECONDS,
         "bytes": MEMORY_BYTES,
     }
-    # -I and -S: neither the caller's directory nor installed packages have a say, and nothing is imported needlessly.
+    # -I and -S: isolated from the caller's directory and from installed packages, and quick to start.
     command = [sys.executable, "-I", "-S", str(_WORKER)]
     try:
         done = subprocess.run(command, input=json.dumps(work).encode(), capture_output=True, timeout=_WALL_SECONDS)

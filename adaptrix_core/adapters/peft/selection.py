@@ -1,4 +1,4 @@
-"""Which modules of a model a PEFT adapter is for, with which rank and scaling: PEFT's own matching rules.
+"""Selects the modules of a model that a PEFT adapter is for, with rank and scaling, by PEFT's own matching rules.
 
 (PEFT 0.21: `check_target_module_exists`, `get_pattern_key`.) All expressions of an adapter are matched at once, when a
 `PeftSelection` is made, under the budget of `patterns.py`.
@@ -17,12 +17,12 @@ _FIRST_NUMBER = re.compile(r".*?\.[^.]*\.(\d+)\.")
 
 
 class PeftSelection:
-    """What a config says of each of a model's modules."""
+    """Target, rank and scaling of each of a model's modules, by a config."""
 
     def __init__(self, config: PeftConfig, modules: Sequence[str], head: str, origin: str) -> None:
         """modules: full names of all linear modules. head: the output layer, which "all-linear" leaves out.
 
-        AdapterRejected (bad_peft): an expression that is none, or that is too costly to match.
+        AdapterRejected (bad_peft): an invalid expression, or one that is too costly to match.
         """
         self._config = config
         self._modules = modules
@@ -33,7 +33,7 @@ class PeftSelection:
         self._matches = match_names(_patterns(config), modules, origin)
 
     def targets(self) -> set[str] | None:
-        """The modules that PEFT would adapt; None where the config does not say."""
+        """The modules that PEFT would adapt; None where the config names none."""
         if self._config.target_modules is None:
             return None
         return {module for module in self._modules if self._is_target(module) and not self._is_excluded(module)}
@@ -79,7 +79,7 @@ class PeftSelection:
         return module in self._matches[pattern]
 
     def _lookup(self, field: str, values: Mapping[str, float], module: str, default: float) -> float:
-        """The first matching pattern counts."""
+        """The value of the first pattern that matches ``module``, else ``default``."""
         return next((value for key, value in values.items() if self._fits(_suffix(field, key), module)), default)
 
 
@@ -115,5 +115,5 @@ def _as_set(names: str | Iterable[str] | None) -> frozenset[str]:
 
 
 def _ends_in(module: str, names: frozenset[str]) -> bool:
-    """Whether ``module`` ends in a dot and one of ``names``; its cost does not depend on how many there are."""
+    """Whether ``module`` ends in a dot and one of ``names``; the cost does not depend on their number."""
     return any(char == "." and module[index + 1 :] in names for index, char in enumerate(module))

@@ -1,7 +1,7 @@
-"""What an adapter directory brings beside weights: a chat template, end tokens, added tokens.
+"""Summarises the tokenizer in an adapter directory: a chat template, end tokens, added tokens.
 
-Training tools save the tokenizer with the adapter. Answers are made with the base's tokenizer, so where the two differ
-a user has to know. Reads the few facts that matter into one small file, which travels with the weights.
+Training tools save the tokenizer with the adapter. Answers use the base's tokenizer, so users are warned where the two
+differ. Reads the few facts that matter into one small file, which travels with the weights.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SHOWN = 3
 
 
 def summarize(directory: Path) -> bytes | None:
-    """What the files of ``directory`` say of a tokenizer, as JSON; None where they say nothing."""
+    """The summary of the tokenizer files in ``directory``, as JSON; None without any."""
     made_before = _text(directory, SUMMARY_FILE)
     if made_before is not None:
         return made_before
@@ -42,7 +42,7 @@ def summarize(directory: Path) -> bytes | None:
 
 
 def tokenizer_warning(summary: bytes | None, origin: str, base: BaseModel) -> str | None:
-    """One line that says what of an adapter's own tokenizer is left aside; None where it is the base's."""
+    """A warning that names the unused parts of an adapter's own tokenizer; None where it equals the base's."""
     tokenizer = base.tokenizer
     if summary is None or tokenizer is None:
         return None

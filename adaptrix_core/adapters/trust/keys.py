@@ -1,7 +1,7 @@
-"""Signing keys: where they live, how they are made, how they are told apart.
+"""Signing keys: their places, how they are made, and their fingerprints.
 
-A private key lives in the user's configuration directory, mode 0600, never in a repository. A trusted key is a public
-key, one PEM file, in a directory of such files. Knows keys, not what they sign.
+A private key lies in the user's configuration directory, mode 0600, never in a repository. A trusted key is a public
+key, one PEM file, in a directory of such files. Knows keys, not signatures.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from adaptrix_core.places import config_directory
 
 PUBLIC_KEY_SUFFIX = ".pub"
 _CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
-"""What OpenSSF Model Signing signs with."""
+"""The elliptic curves that OpenSSF Model Signing supports."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class TrustedKey:
     """File name without the suffix; reported as the signer."""
     path: Path
     fingerprint: str
-    """SHA-256 (hex) of the public key's PEM, which is what an OpenSSF bundle carries as its key hint."""
+    """SHA-256 (hex) of the public key's PEM: the key hint of an OpenSSF bundle."""
 
 
 def default_private_key() -> Path:
-    """The key that signs when none is named."""
+    """The private key that signs by default."""
     return config_directory() / "keys" / "signing.key"
 
 
@@ -50,7 +50,7 @@ def generate_key_pair(private: Path, public: Path) -> TrustedKey:
     private_pem = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    # The mode is given at creation: there is no moment at which others could read the file.
+    # The mode is set at creation: at no moment can others read the file.
     fd = os.open(private, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(fd, "wb") as file:
         file.write(private_pem)
@@ -59,7 +59,7 @@ def generate_key_pair(private: Path, public: Path) -> TrustedKey:
 
 
 def check_private_key(path: Path) -> str:
-    """Raise what signing with ``path`` would raise, before the work that is to be signed is done.
+    """Raise the errors of signing with ``path`` beforehand, such as before a long training.
 
     Returns the fingerprint of the public half. AdapterNotFound (key_not_found), AdapterRejected (bad_key).
     """

@@ -1,8 +1,8 @@
-"""Names belong to signers: whose a name is, and which of its versions count.
+"""Owners of names: the signer that owns a name, and the versions of the name that count.
 
-The first key that signed a version of a name owns the name. Another trusted key is good for names of its own, not for
-this one, until an operator hands the name over. Hand-overs are a file beside the trusted keys, read at every check as
-these are: whoever decides which keys are trusted decides this, and nobody who may only load adapters.
+The first key that signed a version of a name owns the name. Another trusted key may sign other names, but not this one,
+until an operator transfers the name. Transfers are a file beside the trusted keys, read at every check like these: the
+operator who decides which keys are trusted decides about names, not everybody who may load adapters.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TRANSFERS_FILE = "name_transfers.json"
 
 
 class Transfer(BaseModel):
-    """A name handed over to a key, once and for all that follows."""
+    """The transfer of a name to a key, for all later versions."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -31,11 +31,11 @@ class Transfer(BaseModel):
     to: Annotated[str, Field(pattern=HEX64)]
     """Fingerprint of the key that owns the name from now on."""
     key: Annotated[str, Field(max_length=200)]
-    """What that key was called then."""
+    """Name of that key at the time."""
     at: str
-    """ISO 8601, UTC."""
+    """Time of the transfer, ISO 8601, UTC."""
     by: Annotated[str, Field(max_length=200)]
-    """Who did it, as the system knew them."""
+    """System user who made the transfer."""
 
 
 _TRANSFERS = TypeAdapter(tuple[Transfer, ...])
@@ -59,15 +59,15 @@ def record_transfer(trusted_keys_dir: Path, transfer: Transfer) -> None:
 
 
 def owners_of(name: str, first: str | None, transfers: Sequence[Transfer]) -> tuple[str, ...]:
-    """Fingerprints of all keys that ever owned ``name``, the present one last. first: who signed it first, if known."""
+    """Fingerprints of all keys that ever owned ``name``, the present one last. first: its first signer, if known."""
     handed = [transfer.to for transfer in transfers if transfer.name == name]
     return tuple(handed if first is None else [first, *handed])
 
 
 def counting(owners: Sequence[str], signers: Sequence[str | None]) -> list[bool]:
-    """Which versions of a name count. signers: of each version, the lowest version first; None for unsigned ones.
+    """For each version of a name, whether it counts. signers: of each version, lowest first; None for unsigned ones.
 
-    What an earlier owner signed still counts, but not above the first version of a later one.
+    Versions signed by an earlier owner still count, unless they are above the first version of a later one.
     """
     rank = {key: place for place, key in enumerate(owners)}
     reached, counts = 0, []
@@ -80,16 +80,16 @@ def counting(owners: Sequence[str], signers: Sequence[str | None]) -> list[bool]
 
 @dataclass(frozen=True)
 class NameOwners:
-    """Whose a name of a catalogue on disk is, which remembers nothing but what lies there."""
+    """The owners of a name in a catalogue on disk, which has no record beside its files."""
 
     name: str
     owners: tuple[str, ...] = ()
     counting: tuple[bool, ...] = ()
-    """Of each version in the catalogue, the lowest one first, whether it counts."""
+    """For each version in the catalogue, lowest first, whether it counts."""
 
     @classmethod
     def of(cls, name: str, signers: Sequence[str | None], trusted_keys_dir: Path) -> Self:
-        """signers: of each version that lies there, the lowest one first. Raises ConfigError (`read_transfers`)."""
+        """signers: of each version in the catalogue, lowest first. Raises ConfigError (`read_transfers`)."""
         first = next((signer for signer in signers if signer is not None), None)
         owners = owners_of(name, first, read_transfers(trusted_keys_dir))
         return cls(name, owners, tuple(counting(owners, signers)))
@@ -100,7 +100,7 @@ class NameOwners:
             raise self._foreign("this")
 
     def require_counting(self, place: int) -> None:
-        """Raise Conflict (name_owned) where a version that lies there does not count."""
+        """Raise Conflict (name_owned) where a version in the catalogue does not count."""
         if self.owners and not self.counting[place]:
             raise self._foreign(f"its version {place + 1} of {len(self.counting)}")
 

@@ -1,4 +1,4 @@
-"""Whether an adapter may be loaded at all: signature policy, trusted keys, revocation.
+"""Decides whether an adapter may be loaded: signature policy, trusted keys, revocation.
 
 Knows the policy, not the cryptography (`signing.py`) and not the contents (`adapters/package/format.py`). Keys and
 revocations are read at every check, so a key added or a digest revoked counts from the next load on.
@@ -26,13 +26,13 @@ _REVOKED_LINE = re.compile(r"^([0-9a-f]{64})(?:\s+(.*))?$")
 
 @dataclass(frozen=True)
 class TrustReport:
-    """What a check found."""
+    """The result of a check."""
 
     signer: str | None
     """Name of the trusted key; None where nothing was verified."""
     warnings: tuple[str, ...] = ()
     signer_key: str | None = None
-    """Fingerprint of that key: what a name's owner is known by."""
+    """Fingerprint of the signer's key, by which owners of names are identified."""
 
 
 @dataclass(frozen=True)
@@ -44,17 +44,18 @@ class TrustPolicy:
 
     policy: Policy = "require"
     trusted_keys_dir: Path = field(default_factory=default_trusted_keys)
-    """Directory of ``*.pub`` PEM files. The default is the user's own; beside them the project's key counts for the
-    adapters that it ships, and for nothing else."""
+    """Directory of ``*.pub`` PEM files. The default is the user's own; in addition, the project's key is trusted for
+    the adapters that the project ships, and for no others."""
     revocation_file: Path | None = None
-    """One package digest (64 hex digits) per line, a reason after it if you like; ``#`` begins a comment."""
+    """File of revoked packages: one package digest (64 hex digits) per line, optionally with a reason; ``#`` begins a
+    comment."""
 
     def __post_init__(self) -> None:
         if self.policy not in ("require", "warn", "off"):
             raise ConfigError([f"trust policy {self.policy!r}; known: require, warn, off"])
 
     def check(self, snapshot: Snapshot) -> TrustReport:
-        """Raise AdapterRejected (revoked, or a code of `verify_snapshot`) where the policy does not let it pass."""
+        """Raise AdapterRejected (revoked, or a code of `verify_snapshot`) where the policy forbids the load."""
         self._refuse_revoked(snapshot)
         if self.policy == "off":
             return TrustReport(signer=None)

@@ -1,9 +1,9 @@
-"""The list of revoked packages: numbered, so that an older one is never taken for news, and signed like an adapter.
+"""The list of revoked packages: numbered, so that an older one never replaces a newer one, and signed like an adapter.
 
-A list is a directory of two files, `revocations.json` and `signature.json`; `model_signing verify key` accepts it. What
-is signed names exactly these files, so a list can never pass for an adapter, nor an adapter for a list. A trusted key
-may sign both. Numbers only grow, and a later list replaces an earlier one as a whole: what it leaves out is revoked no
-more.
+A list is a directory of two files, `revocations.json` and `signature.json`; `model_signing verify key` accepts it. The
+signature names exactly these files, so a list can never pass for an adapter, nor an adapter for a list. A trusted key
+may sign both. Numbers only grow, and a later list replaces an earlier one as a whole: packages that it leaves out are
+not revoked any more.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from adaptrix_core.digests import PackageDigest
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected, Conflict
 
 MAX_LIST_BYTES = 4 * 1024 * 1024
-"""Each of the two files; some 40,000 packages with a reason."""
+"""Largest size of each of the two files, in bytes: about 40,000 packages with a reason."""
 MAX_NUMBER = 2**53 - 1
-"""The largest whole number that every JSON reader keeps."""
+"""Largest number of a list: the largest integer that every JSON reader represents exactly."""
 
 SignedList = Mapping[str, bytes]
-"""The two files by name."""
+"""The contents of the two files by name."""
 
 _ORIGIN = "revocations"
 
@@ -45,14 +45,14 @@ class _Document(BaseModel):
 
 @dataclass(frozen=True)
 class RevocationList:
-    """What is revoked. Number 0 is the empty list that stands before the first signed one."""
+    """One list. Number 0 is the empty list before the first signed one."""
 
     number: int = 0
     revoked: Mapping[PackageDigest, str] = field(default_factory=dict)
-    """Each with a reason, which may be empty."""
+    """Reason by revoked package; may be empty."""
 
     def with_packages(self, packages: Iterable[PackageDigest], reason: str = "") -> RevocationList:
-        """The next list, with these packages on it."""
+        """The next list, with these packages added."""
         return RevocationList(self.number + 1, {**self.revoked, **dict.fromkeys(packages, reason)})
 
     def without(self, packages: Iterable[PackageDigest]) -> RevocationList:
@@ -63,7 +63,7 @@ class RevocationList:
         return RevocationList(self.number + 1, {p: why for p, why in self.revoked.items() if p not in gone})
 
     def require_successor(self, later: RevocationList) -> None:
-        """Raise Conflict unless ``later`` may take this list's place: a higher number, or the same list again."""
+        """Raise Conflict unless ``later`` may replace this list: it has a higher number, or is the same list."""
         if later.number < self.number:
             raise Conflict(
                 f"revocation list {later.number} is older than list {self.number}, which is in force; numbers only "
@@ -89,7 +89,7 @@ def sign_list(revocations: RevocationList, private_key: Path) -> dict[str, bytes
 
 
 def parse_list(files: SignedList) -> RevocationList:
-    """What a list says, its signature not looked at. Raises AdapterRejected (bad_revocations)."""
+    """The list in these files, its signature not checked. Raises AdapterRejected (bad_revocations)."""
     if set(files) != {REVOCATIONS_FILE, SIGNATURE_FILE}:
         raise _bad(f"it has the files {', '.join(sorted(files)) or 'none'}")
     if (size := max(len(data) for data in files.values())) > MAX_LIST_BYTES:
@@ -102,7 +102,7 @@ def parse_list(files: SignedList) -> RevocationList:
 
 
 def verify_list(files: SignedList, keys: tuple[TrustedKey, ...]) -> RevocationList:
-    """What a list says, once a trusted key is known to have signed it.
+    """The list in these files, once its signature is verified by a trusted key.
 
     Raises AdapterRejected: bad_revocations, or a code of `verify_snapshot`.
     """

@@ -1,8 +1,8 @@
-"""What a replica knows about revocations, and how long it may rely on it.
+"""A replica's revocation list, and the lease for which it may rely on it.
 
-Whoever tells a replica about revocations is not trusted: a list counts if a trusted key signed it, and only if it is no
-older than the one held. Silence is not consent either: unless somebody confirms the list in force within the lease, no
-adapter is confirmed any more. Time is a clock that no one can set, and that goes on while the machine sleeps.
+The source of a list is not trusted: a list counts if a trusted key has signed it, and only if it is not older than the
+one held. Silence does not count as confirmation: unless the list in force is confirmed within the lease, no adapter is
+served any more. Time is a clock that nobody can set, and that continues while the machine sleeps.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def steady_clock() -> float:
 
 
 class RevocationLease:
-    """The list in force here. Not confirmed by anybody at first."""
+    """The list in force on this replica. Unconfirmed at first."""
 
     def __init__(self, trusted_keys_dir: Path, max_age_s: float, clock: Callable[[], float] = steady_clock) -> None:
         self._trusted_keys_dir = trusted_keys_dir
@@ -37,9 +37,10 @@ class RevocationLease:
         return self._clock()
 
     def confirm(self, files: SignedList | None, asked_at: float) -> bool:
-        """Take ``files`` as the list that was in force at ``asked_at``; whether it is another one than before.
+        """Take over ``files`` as the list that was in force at ``asked_at``; returns whether it is another one than
+        before.
 
-        None says that no list was ever published, which counts only where none is held. Raises AdapterRejected (not
+        None means that no list was ever published, which counts only where none is held. Raises AdapterRejected (not
         signed by a trusted key, malformed) or Conflict (older than the list held), and then nothing is confirmed.
         """
         told = RevocationList() if files is None else verify_list(files, read_trusted_keys(self._trusted_keys_dir))

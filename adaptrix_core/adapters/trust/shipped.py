@@ -1,6 +1,6 @@
-"""Whether a package is one of those that came with this installation.
+"""Recognises the packages that are shipped with this installation.
 
-Told by its contents, so that a copy elsewhere counts and another package of the same name does not.
+By their contents, so that a copy elsewhere counts and another package of the same name does not.
 """
 
 from __future__ import annotations

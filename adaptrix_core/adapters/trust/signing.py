@@ -1,8 +1,8 @@
 """OpenSSF Model Signing over a `Snapshot`: sign, and verify against trusted keys.
 
-The signature covers every other file of the directory by SHA-256; `model_signing verify key` accepts what is signed
-here, and what `model_signing sign key` signs is accepted here. Both work on bytes in memory, never on paths, so what
-was verified is what gets loaded. Not covered: keyless (Sigstore) and certificate signatures, and time: an old,
+The signature covers every other file of the directory by SHA-256; signatures made here are accepted by `model_signing
+verify key`, and those of `model_signing sign key` are accepted here. Both work on bytes in memory, never on paths, so
+the verified bytes are the loaded ones. Not covered: keyless (Sigstore) and certificate signatures, and time: an old,
 validly signed version passes until it is revoked.
 """
 
@@ -23,7 +23,7 @@ from adaptrix_core.errors import AdapterRejected
 def sign_snapshot(snapshot: Snapshot, private_key: Path) -> bytes:
     """The contents of signature.json for ``snapshot``. Raises AdapterNotFound (no key) or AdapterRejected (bad_key)."""
     check_private_key(private_key)
-    from model_signing import signing  # takes a second to import: only who signs pays
+    from model_signing import signing  # takes a second to import, which only signing needs
 
     from adaptrix_core.adapters.trust.snapshot_hashing import SnapshotHashing
 
@@ -67,7 +67,7 @@ def verify_snapshot(snapshot: Snapshot, keys: Sequence[TrustedKey]) -> TrustedKe
 
 
 def _open_bundle(bundle: bytes, origin: str) -> tuple[str, dict[str, Any]]:
-    """Key hint and statement, not yet authenticated; shapes checked so that nothing later trips over them."""
+    """Key hint and statement, not authenticated yet, but with their shapes checked for all later steps."""
     try:
         parsed = json.loads(bundle)
         hint = parsed["verificationMaterial"]["publicKey"].get("hint") or ""
@@ -92,7 +92,7 @@ def _bad_bundle(origin: str, what: str) -> AdapterRejected:
 
 
 def _verify_with(key: TrustedKey, snapshot: Snapshot, bundle: bytes) -> Literal["good", "bad", "other_files"]:
-    """The library's verdict; "good" is its success and nothing else."""
+    """The library's verdict; "good" only if it succeeds."""
     from model_signing import verifying
 
     from adaptrix_core.adapters.trust.snapshot_hashing import SnapshotHashing

@@ -1,4 +1,4 @@
-"""Lets the model-signing library hash a `Snapshot` in memory instead of a directory on disk.
+"""Makes the model-signing library hash a `Snapshot` in memory instead of a directory on disk.
 
 Kept apart because importing that library takes a second, which only signing and verifying should pay.
 """
@@ -16,18 +16,18 @@ _FILES_SHA256 = {"method": "files", "hash_type": "sha256", "allow_symlinks": Fal
 
 
 class SnapshotHashing(hashing.Config):  # type: ignore[misc]  # the library has no types
-    """Every file of the snapshot but the signature, by SHA-256; nothing can be ignored."""
+    """Hashes every file of the snapshot but the signature by SHA-256; no file can be left out."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         super().__init__()
         self._snapshot = snapshot
         self.was_asked = False
-        """The verifier hashes only once it has found the signature itself good."""
+        """Whether `hash` was called: the verifier does so only after it has found the signature itself good."""
 
     def hash(
         self, model_path: hashing.PathLike, *, files_to_hash: Iterable[hashing.PathLike] | None = None
     ) -> manifest.Manifest:
-        """The manifest of the snapshot; both arguments are the library's and say nothing here."""
+        """The manifest of the snapshot; both arguments are the library's and are not used."""
         self.was_asked = True
         serialization = manifest.SerializationType.from_args(_FILES_SHA256)
         items = [

@@ -1,8 +1,8 @@
 """A GGUF file's metadata as a transformers configuration, for the architectures that are served.
 
 Every key under the architecture's name is used, or has the value that changes nothing, or the file is refused naming
-it (`GGUFFile.check_used`). transformers' own reader knows a handful of keys and drops the others without a word. What
-a key means is llama.cpp's to say (`src/models/*.cpp`, `conversion/*.py`).
+it (`GGUFFile.check_used`). transformers' own reader knows a handful of keys and silently drops the others. The
+meaning of a key is defined by llama.cpp (`src/models/*.cpp`, `conversion/*.py`).
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ _NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "attention.temperature_scale": (0.0,), "attention.temperature_length": (0,), "swin_norm": (False,),
     "use_parallel_residual": (False,),
 }  # fmt: skip
-"""Keys with the values under which a model computes as if they were not there."""
+"""Keys, with those of their values that mean the same as leaving them out."""
 
 _NOTES = ("vocab_size", "tensor_data_layout")
-"""Keys that change nothing: the vocabulary's size is the embedding's, and the layout is of training checkpoints."""
+"""Keys without effect: the vocabulary's size is the embedding's, and the layout concerns training checkpoints."""
 
 _UNGROUPED = ("gpt2", "gptneox")
-"""Architectures in which every head has keys of its own."""
+"""Architectures in which every head has its own keys (no grouped-query attention)."""
 _SCALE_TOLERANCE = 1e-3
 _GEMMA_WINDOW = 4096
 _GEMMA_LARGE = {"gemma2": 46, "gemma3": 62}
-"""Layers of the one size whose attention is scaled by the width of a head's share of the states, not by a head's."""
+"""Number of layers of the one model size whose attention is scaled by hidden size over heads, not by the head size."""
 
 
 class _Keys:
@@ -65,7 +65,7 @@ class _Keys:
         return int(values.pop())
 
     def shape(self) -> dict[str, Any]:
-        """What most families call the same."""
+        """Configuration fields that most families share."""
         return {
             "num_hidden_layers": self.layers,
             "hidden_size": self.hidden,
@@ -92,7 +92,7 @@ class _Keys:
         return any(f"blk.0.{module}.bias" in self._file for module in modules)
 
     def window(self, default: int = 0) -> int | None:
-        """Keys that a token sees in layers with a sliding window; None without one."""
+        """Window of sliding layers, in keys that a token sees; None without one."""
         return self.number("attention.sliding_window", default) or None
 
     def window_types(self, every: int) -> list[str]:
@@ -121,7 +121,7 @@ def _llama(file: GGUFFile, keys: _Keys) -> dict[str, Any]:
 
 def _qwen(file: GGUFFile, keys: _Keys) -> dict[str, Any]:
     window = keys.window()
-    if window is not None and window < keys.context:  # which layers it is for is not in the file
+    if window is not None and window < keys.context:  # the file does not say for which layers
         raise file.refused(f"{keys.prefix}attention.sliding_window = {window} is not supported for this architecture")
     fields = keys.shape() | {"model_type": file.architecture, "rope_parameters": keys.rope()}
     if file.architecture == "qwen3":
@@ -217,7 +217,7 @@ _ARCHITECTURES: Mapping[str, Callable[[GGUFFile, _Keys], dict[str, Any]]] = {
 
 
 def read_config(file: GGUFFile) -> PreTrainedConfig:
-    """The configuration of the model in ``file``; its keys that are not about the tokenizer count as used then.
+    """The configuration of the model in ``file``; marks all keys that are not about the tokenizer as used.
 
     Raises BaseModelError (unsupported_gguf) for an architecture, or a value, that cannot be computed with.
     """
@@ -241,14 +241,14 @@ def read_config(file: GGUFFile) -> PreTrainedConfig:
 
 
 def _check_neutral(file: GGUFFile, keys: _Keys) -> None:
-    """Refuse what the family's function left unread and that would change the result."""
+    """Refuse keys that the family's function did not read and that would change the result."""
     for name in _NOTES:
         file.ignore(keys.prefix + name)
     left = [key for key in file.unused_keys if key.startswith(keys.prefix)]
     for key in left:
         name = key.removeprefix(keys.prefix)
         if name not in _NEUTRAL:
-            continue  # `check_used` names it, with all others
+            continue  # `check_used` names it, with all other unused keys
         value = file.get(key)
         if value not in _NEUTRAL[name]:
             raise file.refused(f"{key} = {value!r} is not supported")

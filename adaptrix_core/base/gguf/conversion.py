@@ -52,7 +52,7 @@ def convert_gguf(path: Path, directory: Path, dtype: torch.dtype, layout: Layout
 
 
 def _read_notes(file: GGUFFile) -> None:
-    """Mark what does not touch the result as harmless: descriptions, and vendors' notes under names of their own."""
+    """Mark keys without effect on the result as harmless: descriptions, and vendors' notes under their own prefixes."""
     if file.get("split.count", 0) > 1:
         raise file.refused(f"it is one of {file.get('split.count')} parts; join them with `llama-gguf-split --merge`")
     notes = ("split.", "general.", "tokenizer.chat_template", "tokenizer.huggingface.")
@@ -63,7 +63,7 @@ def _read_notes(file: GGUFFile) -> None:
 
 
 def _generation(file: GGUFFile, ends: list[int]) -> GenerationConfig:
-    """Which tokens begin and end; what the file says of sampling is read from it each time (`scan.py`)."""
+    """The generation config: begin and end tokens. Sampling values are read from the file at each load (`scan.py`)."""
     return GenerationConfig(
         bos_token_id=file.get("tokenizer.ggml.bos_token_id"),
         eos_token_id=ends or None,

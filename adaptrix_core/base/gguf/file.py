@@ -1,7 +1,7 @@
-"""One `.gguf` file opened for conversion: its keys and tensors by name, and which of them nobody has used yet.
+"""One `.gguf` file opened for conversion: its keys and tensors by name, and a record of those not used yet.
 
-A file is used whole or refused: whoever reads a key or tensor marks it as used by reading it, and `check_used` names
-what is left over. Knows the format (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md) and no architecture.
+A file is used whole or refused: reading a key or tensor marks it as used, and `check_used` names those that are left.
+Knows the format (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md) and no architecture.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class GGUFFile:
 
     @property
     def unused_keys(self) -> frozenset[str]:
-        """Metadata keys that nobody has read or marked as harmless."""
+        """Metadata keys that were neither read nor marked as harmless."""
         return frozenset(self._unused_keys)
 
     def get(self, key: str, default: Any = None) -> Any:
@@ -78,7 +78,7 @@ class GGUFFile:
         return values
 
     def check_used(self) -> None:
-        """Refuse the file where it holds a key or tensor that nobody has used. Raises BaseModelError naming them."""
+        """Refuse a file with unused keys or tensors. Raises BaseModelError naming them."""
         for kind, unused in (("keys", self._unused_keys), ("tensors", self._unused_tensors)):
             if unused:
                 raise self.refused(f"{kind} that are not understood: {_listed(unused)}")

@@ -1,4 +1,4 @@
-"""The `general.*` entries at the beginning of a GGUF file: what the file says that it is.
+"""The `general.*` entries at the beginning of a GGUF file: its own description.
 
 Reads these few bytes only (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md): a whole reader parses the
 vocabulary as well, which takes tens of seconds. Knows nothing of tensors, and trusts nothing that it reads.

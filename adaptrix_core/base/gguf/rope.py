@@ -1,4 +1,4 @@
-"""How a GGUF file scales rotary position embeddings, in transformers' terms.
+"""A GGUF file's scaling of rotary position embeddings, in transformers' terms.
 
 Follows llama.cpp (`llama_model_base::load_hparams`, `llama_context`, `get_rope_factors`): linear scaling, YaRN
 (arXiv:2309.00071), and one factor per frequency, which Llama 3.1 files carry as `rope_freqs.weight` and LongRoPE files
@@ -69,7 +69,7 @@ class _Scaling:
         file.ignore(f"{file.architecture}.rope.scaling.finetuned")
         self._beta_fast = float(self._get("yarn_beta_fast", 32.0))
         self._beta_slow = float(self._get("yarn_beta_slow", 1.0))
-        # What transformers cannot express, or llama.cpp and transformers read differently.
+        # Keys that transformers cannot express, or that llama.cpp and transformers read differently.
         for name, neutral in (("alpha", 0.0), ("yarn_ext_factor", 1.0), ("yarn_attn_factor", 1.0)):
             value = float(self._get(name, neutral))
             if value != neutral:
@@ -78,7 +78,7 @@ class _Scaling:
             raise self.refused("yarn_log_multiplier", self._get("yarn_log_multiplier"))
 
     def linear_factor(self) -> float:
-        """Of linear scaling; 1 without any. Raises BaseModelError where the file asks for another kind."""
+        """Factor of linear scaling; 1 without any. Raises BaseModelError where the file asks for another kind."""
         if self.kind == "none":
             return 1.0
         if self.kind == "linear" or (self.kind == "longrope" and self.factor == 1.0 and self._has_factors()):

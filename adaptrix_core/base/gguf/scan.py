@@ -1,7 +1,7 @@
-"""Whether a GGUF file's weights are quantised, and what it says of sampling; nothing else of it is read.
+"""Reads the types of a GGUF file's weights and its sampling values, and nothing else of the file.
 
-A whole reader turns every entry of the vocabulary into an object, which takes tens of seconds; here they are stepped
-over (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md).
+A full reader turns every entry of the vocabulary into an object, which takes tens of seconds; here they are skipped
+(https://github.com/ggml-org/ggml/blob/master/docs/gguf.md).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _BYTES = {
     Value.FLOAT64: 8,
 }
 _LAYOUTS = {Value.FLOAT32: "<f", Value.FLOAT64: "<d", Value.INT32: "<i", Value.UINT32: "<I", Value.INT64: "<q"}
-"""Value types that a number of the sampling entries may have."""
+"""Value types of numbers in the sampling entries."""
 _SAMPLING = {
     Keys.General.SAMPLING_TEMP.encode(): "temperature",
     Keys.General.SAMPLING_TOP_P.encode(): "top_p",
@@ -43,21 +43,21 @@ _SAMPLING = {
 _LONGEST_KEY = 256
 _HEAD_BYTES = 4 + 4
 _MATRIX = 2
-"""Dimensions of a weight matrix; norms and biases have one and are plain in any file."""
+"""Number of dimensions of a weight matrix; norms and biases have one, and are never quantised."""
 
 
 @dataclass(frozen=True)
 class GGUFScan:
-    """What was read in passing."""
+    """The result of a scan."""
 
     quantised: tuple[str, ...] = ()
     """Quantised types of the file's matrices, the commonest first, such as ``("Q4_1", "Q6_K")``; empty for none."""
     sampling: Mapping[str, float] = field(default_factory=dict)
-    """What the file says of sampling, by the names of `SamplingDefaults`."""
+    """Sampling values of the file, by the names of `SamplingDefaults`."""
 
 
 def scan_gguf(file: Path) -> GGUFScan:
-    """Read past everything else. Empty for what is no GGUF file: whoever loads it says what is wrong with it."""
+    """Scan a file. Empty for one that is no GGUF file: loading it raises the error."""
     try:
         with file.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return _scan(data)
@@ -80,13 +80,13 @@ def _scan(data: mmap.mmap) -> GGUFScan:
         dimensions, at = _number(data, _past_text(data, at), "<I")
         kind, at = _number(data, at + 8 * dimensions, "<I")
         types[kind] += dimensions >= _MATRIX
-        at += 8  # where the tensor's bytes are
+        at += 8  # the offset of the tensor's bytes
     quantised = tuple(GGML(kind).name for kind, _ in (+types).most_common() if kind not in _PLAIN)
     return GGUFScan(quantised, sampling)
 
 
 def _value(data: mmap.mmap, at: int, layout: str) -> float:
-    """A number; the digits that single precision does not have are not made up."""
+    """A number; a single-precision value is rounded to the digits that it has."""
     value: float = struct.unpack_from(layout, data, at)[0]
     return float(f"{value:.7g}") if layout == "<f" else value
 

@@ -1,7 +1,7 @@
 """A GGUF file's weights under transformers' names, as values or in the file's own quantised form.
 
-Undoes what llama.cpp's converters did to them. For what the kernels run packed that is a matter of whole rows, which
-leaves the quantised bytes as they are.
+Undoes the changes of llama.cpp's converters. For the models that the kernels run packed these are permutations of whole
+rows, which leave the quantised bytes as they are.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _QUERY_OR_KEY = re.compile(r".*\.self_attn\.(?P<which>[qk])_proj\.(weight|bias)"
 _CONV1D = re.compile(r".*\.(c_attn|c_proj|c_fc)\.weight")
 _FUSED_BY_HEAD = re.compile(r".*\.attention\.query_key_value\.(weight|bias)")
 _MAY_BE_MISSING = re.compile(r".*\.self_attn\.[qkvo]_proj\.bias")
-"""Attention biases: llama.cpp computes without those that a file lacks, which is as with zeros."""
+"""Names of weights that a file may lack: attention biases, which then count as zeros, as in llama.cpp."""
 
 
 class TensorNames:
@@ -49,7 +49,7 @@ def _in_file(names: gguf.TensorNameMap, name: str) -> str:
 class GGUFTensors:
     """Matrices and vectors of one file, by name: ``layers.3.self_attn.q_proj.weight``, ``embed_tokens.weight`` …
 
-    What a file lacks, or what has another shape than its metadata says, is a BaseModelError (unsupported_gguf).
+    A missing weight, or one with another shape than the metadata says, is a BaseModelError (unsupported_gguf).
     """
 
     def __init__(self, file: GGUFFile, config: PreTrainedConfig, layout: Layout = "int8") -> None:
@@ -64,7 +64,7 @@ class GGUFTensors:
         return self._names.in_file.get(_full(name), "") in self._file
 
     def matrix(self, name: str) -> QuantizedRows:
-        """A matrix, in the layout asked for where the file has it so, else in int8."""
+        """A matrix, in the wanted layout where the file has that, else in int8."""
         full = _full(name)
         tensor = self._file.tensor(self._names.in_file[full])
         self._check_shape(full, self._file.shape(self._names.in_file[full]))
@@ -100,7 +100,7 @@ class GGUFTensors:
             parts = values.reshape(3, heads, values.shape[0] // 3 // heads, *values.shape[1:])
             values = parts.swapaxes(0, 1).reshape(values.shape)
         elif model_type in ("gemma2", "gemma3_text") and name.endswith("norm.weight"):
-            values = values - 1  # the format's norms multiply by the weight, transformers' by one more
+            values = values - 1  # the format's norms multiply by the weight, transformers' by 1 + weight
         else:
             values = self._in_order(name, values)
         self._check_shape(name, values.shape)
@@ -125,5 +125,5 @@ class GGUFTensors:
 
 
 def _full(name: str) -> str:
-    """transformers' name of a weight that `pack_weights` calls without the backbone."""
+    """transformers' full name of a weight, from the name without the backbone that `pack_weights` uses."""
     return name if name.startswith("lm_head.") else f"model.{name}"

@@ -1,7 +1,7 @@
-"""What a GGUF file says of its tokenizer, checked against what transformers makes of it; which tokens end an answer.
+"""A GGUF file's tokenizer, checked against the one that transformers makes of it, and the tokens that end an answer.
 
 transformers builds the tokenizer (`integrations/gguf`). It splits text by the expression that `tokenizer.ggml.pre`
-names where it knows the name, and as GPT-2 does otherwise; names for which that is wrong are set right or refused.
+names if it knows the name, else by GPT-2's; names for which that is wrong are corrected or refused.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ _HARMLESS = (
     "fim_sep_token_id", "prefix_token_id", "suffix_token_id", "middle_token_id", "cls_token_id", "mask_token_id",
     "seperator_token_id", "separator_token_id", "token_type_count", "precompiled_charsmap", "remove_extra_whitespaces",
 )  # fmt: skip
-"""Names of tokens that this engine never asks for, and what only tokenizers of other kinds read."""
+"""Keys without effect: tokens that this engine never uses, and keys for other kinds of tokenizers."""
 _NEUTRAL = {"add_sep_token": False, "normalizer.lowercase": False, "normalizer.strip_accents": False}
 _ENDS = ("eos_token_id", "eot_token_id", "eom_token_id", "eog_token_ids")
-"""End of text, of a turn, of a message: an answer ends with any of them, as in llama.cpp."""
+"""Keys of end tokens (of text, of a turn, of a message): an answer ends with any of them, as in llama.cpp."""
 
 
 def read_tokenizer(file: GGUFFile, path: Path) -> PreTrainedTokenizerBase:
@@ -89,7 +89,7 @@ def _begins_without_space(file: GGUFFile) -> bool:
 
 
 def _check(file: GGUFFile) -> str | None:
-    """Mark the tokenizer's keys as used; returns how text is split, None where the kind of tokenizer needs no name."""
+    """Mark the tokenizer's keys as used; returns the name of its way of splitting, None for kinds without one."""
     kind = str(file.get(_T + "model"))
     if kind not in (_BYTE_LEVEL, _SENTENCEPIECE):
         raise file.refused(f"{_T}model is {kind!r}, {_BYTE_LEVEL} and {_SENTENCEPIECE} are supported")
