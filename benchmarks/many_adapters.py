@@ -21,8 +21,8 @@ from rich.progress import track
 
 from adaptrix_core.base import BaseModel
 from adaptrix_core.engine import Engine, EngineOptions, SamplingParams
+from adaptrix_core.engine.compute.backend import backend_of
 from adaptrix_core.engine.request import GenerationRequest
-from adaptrix_core.injection.backends.native import injector_for
 from adaptrix_core.injection.mix import constant
 from benchmarks.harness import report
 from benchmarks.harness.interleave import interleave
@@ -114,7 +114,7 @@ def registered(base: BaseModel, directory: Path, count: int, slots: int) -> Engi
         base,
         directory,
         EngineOptions(prefix_cache=False),
-        device_budget_bytes=slots * injector_for(base).device_bytes(weights),
+        device_budget_bytes=slots * backend_of(base, EngineOptions()).injector.device_bytes(weights),
         host_budget_bytes=2 * count * weights.nbytes,
     )
     write_adapters(base, directory, count)

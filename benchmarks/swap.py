@@ -21,7 +21,7 @@ from rich.progress import track
 from adaptrix_core.adapters import TrustPolicy, describe, generate_key_pair, write_package
 from adaptrix_core.base import BaseModel
 from adaptrix_core.engine import Engine, EngineOptions
-from adaptrix_core.injection.backends.native import injector_for
+from adaptrix_core.engine.compute.backend import backend_of
 from benchmarks.harness import report
 from benchmarks.harness.intervals import Interval, of_values
 from benchmarks.harness.report import Check
@@ -72,7 +72,7 @@ class Bench:
         generate_key_pair(private, trusted / "bench.pub")
         self._paths: list[Path] = []
         [(_, smallest)] = random_adapters(base, 1, rank=1)
-        bytes_per_rank = injector_for(base).device_bytes(smallest)
+        bytes_per_rank = backend_of(base, EngineOptions()).injector.device_bytes(smallest)
         rank = -(-ADAPTER_BYTES // bytes_per_rank)
         self.device_bytes = rank * bytes_per_rank
         for name, weights in random_adapters(base, 2, rank=rank):

@@ -16,15 +16,11 @@ from torch import Tensor
 
 from adaptrix_core.adapters.residency.loader import DynamicLoader
 from adaptrix_core.base.model import BaseModel, BaseModelInfo
-from adaptrix_core.base.packed_model import PackedModel
-from adaptrix_core.base.running import LayerCall, call_directly
 from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.engine.cache.kv_cache import KVCache
 from adaptrix_core.engine.cache.prefix import PrefixCache
-from adaptrix_core.engine.compute.compiled import CompiledLayers
-from adaptrix_core.engine.compute.native import NativeSpans
+from adaptrix_core.engine.compute.backend import Backend
 from adaptrix_core.engine.compute.runner import Runner, nothing
-from adaptrix_core.engine.compute.spans import ModuleSpans, Spans
 from adaptrix_core.engine.options import EngineOptions
 from adaptrix_core.engine.request import FinishReason, GenerationRequest, TokenEvent
 from adaptrix_core.engine.rows.advance import fail, finish
@@ -37,8 +33,6 @@ from adaptrix_core.engine.scheduling.deadlines import Deadlines
 from adaptrix_core.engine.scheduling.scheduler import Batch, Scheduler
 from adaptrix_core.errors import ContextLengthExceeded, InvalidRequest, RequestNotFound
 from adaptrix_core.injection.activation import activated
-from adaptrix_core.injection.backends.native import NativeInjector
-from adaptrix_core.injection.injector import LayerInjector
 from adaptrix_core.injection.mix import Mix, MixSchedule, check_mix, constant, switched, weights_digests_of
 
 log = logging.getLogger(__name__)
@@ -49,11 +43,11 @@ History = Literal["keep", "recompute"]
 class EngineCore:
     """Requests, steps and accounting; `Engine` adds names, text and convenience."""
 
-    def __init__(self, base: BaseModel, injector: LayerInjector, loader: DynamicLoader, options: EngineOptions) -> None:
+    def __init__(self, base: BaseModel, backend: Backend, loader: DynamicLoader, options: EngineOptions) -> None:
         self.base = base
         self.loader = loader
         self.options = options
-        self._injector = injector
+        self._backend = backend
         num_blocks = -(-options.kv_cache_tokens // options.block_size)
         self._cache = KVCache(base, _spans(base.info.num_layers, options.cut), num_blocks, options.block_size)
         identity = (base.info.digest.encode(), base.layout.encode())
@@ -67,15 +61,7 @@ class EngineCore:
             _context_per_token(base.info),
             base.eos_token_ids,
         )
-        compiled = CompiledLayers(base) if options.compile and not isinstance(base, PackedModel) else None
-        self.compiled = compiled
-        """The compiled layers; None where layers are not compiled, or run natively."""
-        spans = _backend(base, self._cache, injector, compiled or call_directly)
-        if options.cuda_graphs_on(base.device) and isinstance(spans, ModuleSpans):
-            spans.graph_decoding(options.max_rows)
-        self.runner = Runner(base, self._cache, spans)
-        if compiled is not None:
-            compiled.start()
+        self.runner = Runner(base, self._cache, backend.spans(self._cache))
         self._grammars = GrammarCompiler(base.tokenizer, base.info.vocab_size) if base.tokenizer is not None else None
         self._rows: dict[str, list[Row]] = {}
         self._deadlines = Deadlines()
@@ -109,7 +95,8 @@ class EngineCore:
     @property
     def is_compiling(self) -> bool:
         """Whether layers are being compiled, which a step may have to wait for."""
-        return self.compiled is not None and self.compiled.state == "compiling"
+        compiled = self._backend.compiled
+        return compiled is not None and compiled.state == "compiling"
 
     def add(self, request: GenerationRequest, constraint: Constraint | None = None) -> list[Row]:
         """Accept a request: one row per mix schedule and choice that goes on, its adapters pinned in host memory.
@@ -382,12 +369,6 @@ def _context_per_token(info: BaseModelInfo) -> int:
     and element of a query.
     """
     return max(1, info.num_parameters // (2 * info.num_layers * info.num_heads * info.head_dim))
-
-
-def _backend(base: BaseModel, cache: KVCache, injector: LayerInjector, call: LayerCall) -> Spans:
-    if isinstance(base, PackedModel) and isinstance(injector, NativeInjector):
-        return NativeSpans(base, cache, injector)
-    return ModuleSpans(base, cache, injector, call)
 
 
 def _spans(num_layers: int, cut: int | None) -> list[range]:

@@ -21,14 +21,13 @@ from adaptrix_core.adapters.trust.policy import Policy
 from adaptrix_core.base import BaseModel, BaseModelManager
 from adaptrix_core.base.manager import Optimize
 from adaptrix_core.engine.cache.cut import catalogue_cut
-from adaptrix_core.engine.compute.spans import ModuleSpans
+from adaptrix_core.engine.compute.backend import backend_of
 from adaptrix_core.engine.core import EngineCore, History, raise_failure
 from adaptrix_core.engine.options import EngineOptions
 from adaptrix_core.engine.request import Completion, GenerationRequest, SamplingParams, TokenEvent
 from adaptrix_core.engine.rows.outcome import Outcome
 from adaptrix_core.engine.rows.row import Row
 from adaptrix_core.errors import InvalidRequest, Overloaded
-from adaptrix_core.injection.backends.native import injector_for
 from adaptrix_core.injection.mix import Mix, Term, check_mix, constant
 from adaptrix_core.places import shipped_adapters
 from adaptrix_core.sampling import OURS, SamplingDefaults, asked_for, first_opinions
@@ -61,10 +60,9 @@ class Engine(EngineCore):
     ) -> None:
         """adapters_dir: the catalogue; the shipped adapters if None. loader_options: `DynamicLoader`."""
         options = options or EngineOptions()
-        injector = injector_for(base, options.adapter_bank)
-        injector.register_all()
+        backend = backend_of(base, options)
         manager = AdapterManager(adapters_dir or shipped_adapters(), base, trust, base_match=base_match)
-        super().__init__(base, injector, DynamicLoader(manager, injector, **loader_options), options)
+        super().__init__(base, backend, DynamicLoader(manager, backend.injector, **loader_options), options)
         self.manager = manager
         self._request_numbers = itertools.count()
         self._inboxes: dict[str, deque[TokenEvent]] = {}
@@ -239,18 +237,13 @@ class Engine(EngineCore):
             "compute_s": self.compute_s,
             "tokens_generated": self.num_tokens_generated,
             "preemptions": self.scheduler.num_preemptions,
-            "compile": self.compiled.stats() if self.compiled is not None else None,
-            "cuda_graphs": self._graph_stats(),
+            "compile": compiled.stats() if (compiled := self._backend.compiled) is not None else None,
+            "cuda_graphs": self._backend.graph_stats(),
             "adapters": self.loader.get_memory_usage(),
             "adapter_rows": self.scheduler.rows_by_adapter(),
             "adapter_counts": self.loader.residency_counts(),
-            "banks": self._injector.banks(),
+            "banks": self._backend.injector.banks(),
         }
-
-    def _graph_stats(self) -> dict[str, Any] | None:
-        spans = self.runner.spans
-        graphed = spans.graphed if isinstance(spans, ModuleSpans) else None
-        return None if graphed is None else graphed.stats()
 
     def _add_when_room(self, request: GenerationRequest, outcomes: Outcomes) -> list[Row]:
         """Add a request of a batch that is larger than the queue, computing earlier ones meanwhile."""

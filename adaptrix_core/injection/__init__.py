@@ -9,6 +9,7 @@ bank        Adapter matrices in the precisions of a bank: half, bytes with a sca
 injector    Applies adapters to the base model: forward hooks that stay, slots that change
 lora        LoRA weights, and the LoRA sum over a packed batch
 mix         Mixes: what a token is computed under
+points      Whether a model has the points that an adapter is for, and whether the weights fit them
 backends/   How the LoRA sum is computed: plain torch, Triton kernels, native kernels
 """
 

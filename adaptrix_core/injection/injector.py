@@ -11,20 +11,22 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from adaptrix_core.base.families import Part, Point, canonical_name
+from adaptrix_core.base.families import Part, Point
 from adaptrix_core.base.model import BaseModel
 from adaptrix_core.base.running import running
 from adaptrix_core.digests import WeightsDigest
-from adaptrix_core.errors import AdapterNotFound, AdapterRejected, InvalidRequest
+from adaptrix_core.errors import AdapterNotFound
 from adaptrix_core.injection.backends.protocol import LoraBackend, backend_for
-from adaptrix_core.injection.lora import LoraWeights, PointWeights
+from adaptrix_core.injection.lora import LoraWeights
 from adaptrix_core.injection.mix import Mix
+from adaptrix_core.injection.points import check_point, check_points
 
 _INJECTORS: WeakValueDictionary[int, LayerInjector] = WeakValueDictionary()
 _next_id = itertools.count()
@@ -37,6 +39,28 @@ def _lora(output: Tensor, inputs: Tensor, injector: int, module: str) -> None:
     The layer is no argument, so that compiled code is the same for all layers.
     """
     _INJECTORS[injector].apply_at((running.layer, module), output, inputs)
+
+
+class Injector(Protocol):
+    """Holds adapters on the device, by weights digest, so that steps can be computed under them."""
+
+    def inject_adapter(self, weights: LoraWeights) -> None:
+        """Put an adapter on the device (idempotent); all of its points or none. Raises AdapterRejected."""
+
+    def remove_adapter(self, weights_digest: WeightsDigest) -> None:
+        """Free an adapter's device memory. Raises AdapterNotFound if it is not there."""
+
+    def clear_all_adapters(self) -> None:
+        """Remove every adapter."""
+
+    def get_active_adapters(self) -> dict[WeightsDigest, int]:
+        """Bytes on the device of every adapter there."""
+
+    def device_bytes(self, weights: LoraWeights) -> int:
+        """Bytes that an adapter takes on the device."""
+
+    def banks(self) -> dict[WeightsDigest, dict[str, float]]:
+        """Bytes and relative error of adapters that are kept in another precision than the model's."""
 
 
 class LayerInjector:
@@ -56,21 +80,12 @@ class LayerInjector:
 
     def register_injection_point(self, layer: int, module: str) -> None:
         """Hook one point (idempotent). Raises InvalidRequest for a layer or module the model does not have."""
-        point = self._check_point(layer, module)
+        point = check_point(self._base, layer, module)
         if point in self._handles:
             return
         spec = self._base.points[point]
         real = self._base.family.layers(self._base.module)[layer].get_submodule(spec.module_path)
         self._handles[point] = real.register_forward_hook(self._hook(point, spec.part))
-
-    def _check_point(self, layer: int, module: str) -> Point:
-        point = (layer, canonical_name(module))
-        if point not in self._base.points:
-            raise InvalidRequest(
-                f"no injection point {layer}.{module}: the model has {self._base.info.num_layers} layers "
-                f"(0 to {self._base.info.num_layers - 1}) with modules {', '.join(self._modules())}"
-            )
-        return point
 
     def register_all(self) -> None:
         """Hook every injection point of the model, before anything is compiled."""
@@ -81,10 +96,7 @@ class LayerInjector:
         """Put an adapter on the device; all of its points or none. Raises AdapterRejected if a point does not fit."""
         if weights.weights_digest in self._adapters:
             return
-        if not weights.points:
-            raise AdapterRejected("the adapter has no tensors, so it would do nothing", code="no_tensors")
-        for point, value in weights.points.items():
-            self._check_fit(point, value)
+        check_points(self._base, weights)
         self._backend.put(weights)
         for point in weights.points:
             self.register_injection_point(*point)
@@ -147,21 +159,3 @@ class LayerInjector:
                 self.apply_at(point, own, inputs)
 
         return add_adapters
-
-    def _check_fit(self, point: Point, value: PointWeights) -> None:
-        spec = self._base.points.get(point)
-        if spec is None:
-            raise AdapterRejected(
-                f"the adapter has weights for {point[0]}.{point[1]}; the model has {self._base.info.num_layers} layers "
-                f"with modules {', '.join(self._modules())}",
-                code="unknown_module",
-            )
-        expected = ((value.rank, spec.d_in), (spec.d_out, value.rank))
-        actual = (tuple(value.lora_a.shape), tuple(value.lora_b.shape))
-        if actual != expected:
-            raise AdapterRejected(
-                f"{point[0]}.{point[1]} has shapes {actual}, the model needs {expected}", code="bad_shape"
-            )
-
-    def _modules(self) -> list[str]:
-        return sorted({module for _, module in self._base.points})

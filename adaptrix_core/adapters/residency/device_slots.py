@@ -14,7 +14,7 @@ from adaptrix_core.adapters.residency.byte_lru import ByteLRU
 from adaptrix_core.adapters.residency.counts import ResidencyCounts
 from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.errors import CacheFull
-from adaptrix_core.injection.injector import LayerInjector
+from adaptrix_core.injection.injector import Injector
 from adaptrix_core.injection.lora import LoraWeights
 
 DEVICE_SHARE = 0.10
@@ -28,7 +28,7 @@ class DeviceSlots:
 
     def __init__(
         self,
-        injector: LayerInjector,
+        injector: Injector,
         device: torch.device,
         budget_bytes: int | None,
         counts: ResidencyCounts,

@@ -28,7 +28,7 @@ from adaptrix_core.adapters.residency.preload import Preloader
 from adaptrix_core.adapters.residency.registrations import Registration, Registrations
 from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.errors import AdapterNotFound
-from adaptrix_core.injection.injector import LayerInjector
+from adaptrix_core.injection.injector import Injector
 
 Residency = Literal["device", "host", "disk", "absent"]
 
@@ -42,7 +42,7 @@ class DynamicLoader:
     def __init__(
         self,
         manager: AdapterManager,
-        injector: LayerInjector,
+        injector: Injector,
         *,
         host_budget_bytes: int | None = None,
         device_budget_bytes: int | None = None,

@@ -3,6 +3,8 @@
 Files:
 
 attention      Attention over paged keys and values, for a packed batch of rows
+backend        How a base model is run, chosen once: its layers as modules with hooks, or as native calls over packed
+               weights
 compiled       Regional compile: one compiled function for all decoder layers, made in the background while layers run
                as they are
 graphed        Decode steps in fixed shapes: captured once as CUDA graphs and replayed, one launch instead of one per

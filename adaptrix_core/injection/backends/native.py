@@ -16,13 +16,12 @@ from numpy.typing import NDArray
 
 from adaptrix_core.base.families import MODULES
 from adaptrix_core.base.model import BaseModel
-from adaptrix_core.base.packed_model import PackedModel
 from adaptrix_core.digests import WeightsDigest
-from adaptrix_core.errors import AdapterNotFound, AdapterRejected
+from adaptrix_core.errors import AdapterNotFound
 from adaptrix_core.injection.bank import Bank, BankMatrix, keep
-from adaptrix_core.injection.injector import LayerInjector
 from adaptrix_core.injection.lora import LoraWeights
 from adaptrix_core.injection.mix import Mix, Term
+from adaptrix_core.injection.points import check_points
 from adaptrix_core.native.structs import BANK_CODES, TERM
 
 _BANK_BYTES: Mapping[Bank, int] = {"half": 2, "int8": 1, "single": 4}
@@ -67,47 +66,40 @@ class _Resident:
         return max(kept.error(matrix) for kept, matrix in zip(self.kept, given, strict=True))
 
 
-class NativeInjector(LayerInjector):
-    """`LayerInjector` for a base model whose layers run natively: there is nothing to hook, only banks to fill."""
+class NativeInjector:
+    """The injector of a base model whose layers run natively: there is nothing to hook, only banks to fill."""
 
     def __init__(self, base: BaseModel, bank: Bank = "half") -> None:
-        super().__init__(base)
+        self._base = base
         self._bank = bank
         self._residents: dict[WeightsDigest, _Resident] = {}
         self._last: tuple[list[MixRun], StepPlan] | None = None
 
-    def register_injection_point(self, layer: int, module: str) -> None:
-        """Every point is reachable from the start; see `LayerInjector`."""
-        self._check_point(layer, module)
-
     def inject_adapter(self, weights: LoraWeights) -> None:
-        """See `LayerInjector.inject_adapter`."""
+        """See `Injector.inject_adapter`."""
         if weights.weights_digest in self._residents:
             return
-        if not weights.points:
-            raise AdapterRejected("the adapter has no tensors, so it would do nothing", code="no_tensors")
-        for point, value in weights.points.items():
-            self._check_fit(point, value)
+        check_points(self._base, weights)
         self._residents[weights.weights_digest] = _arrange(weights, self._bank)
         self._last = None
 
     def remove_adapter(self, weights_digest: WeightsDigest) -> None:
-        """See `LayerInjector.remove_adapter`."""
+        """See `Injector.remove_adapter`."""
         if self._residents.pop(weights_digest, None) is None:
             raise AdapterNotFound(f"no adapter with digest {weights_digest[:12]}… is injected")
         self._last = None
 
     def clear_all_adapters(self) -> None:
-        """See `LayerInjector.clear_all_adapters`."""
+        """See `Injector.clear_all_adapters`."""
         self._residents.clear()
         self._last = None
 
     def get_active_adapters(self) -> dict[WeightsDigest, int]:
-        """See `LayerInjector.get_active_adapters`."""
+        """See `Injector.get_active_adapters`."""
         return {digest: resident.nbytes for digest, resident in self._residents.items()}
 
     def device_bytes(self, weights: LoraWeights) -> int:
-        """See `LayerInjector.device_bytes`; matrices that half precision does not hold take twice as much."""
+        """See `Injector.device_bytes`; matrices that half precision does not hold take twice as much."""
         elements = sum(w.lora_a.numel() + w.lora_b.numel() for w in weights.points.values())
         return elements * _BANK_BYTES[self._bank]
 
@@ -142,11 +134,6 @@ class NativeInjector(LayerInjector):
         terms["inner"] = inner.ctypes.data + 4 * (np.cumsum(sizes) - sizes)
         starts = np.searchsorted(terms["layer"], np.arange(self._base.info.num_layers + 1)).astype(np.int32)
         return StepPlan(terms, starts, (*memory, inner))
-
-
-def injector_for(base: BaseModel, bank: Bank = "half") -> LayerInjector:
-    """The injector for the way in which ``base`` runs."""
-    return NativeInjector(base, bank) if isinstance(base, PackedModel) else LayerInjector(base)
 
 
 def _fill(

@@ -61,8 +61,9 @@ def test_a_swap_is_one_copy_and_reads_no_file(
         engine.load_adapter(package, name)
         shutil.rmtree(package)
     hooks, copied = hooks_of(engine), []
-    inject = engine._injector.inject_adapter
-    monkeypatch.setattr(engine._injector, "inject_adapter", lambda w: copied.append(w.weights_digest) or inject(w))
+    injector = engine._backend.injector
+    inject = injector.inject_adapter
+    monkeypatch.setattr(injector, "inject_adapter", lambda w: copied.append(w.weights_digest) or inject(w))
     first = {name: engine.generate([PROMPT], name, SHORT)[0].token_ids for name in adapters}
     again = {name: engine.generate([PROMPT], name, SHORT)[0].token_ids for name in adapters}
     assert again == first

@@ -36,7 +36,7 @@ def fresh_compiler() -> Iterator[None]:
 def compiled(engine: Engine, backend: str | Callable[..., Any]) -> CompiledLayers:
     """Have an engine's layers compiled by ``backend``; not started."""
     layers = CompiledLayers(engine.base, backend)
-    engine.compiled, engine.runner.spans.call_layer = layers, layers
+    engine._backend.compiled, engine.runner.spans.call_layer = layers, layers
     return layers
 
 
@@ -66,8 +66,8 @@ def test_traced_layers_give_the_same_logits_in_every_layout(make_engine: MakeEng
 @pytest.mark.slow
 def test_generated_code_gives_the_same_logits_and_tokens(make_engine: MakeEngine) -> None:
     eager, other = make_engine(), make_engine(compile=True)
-    assert other.compiled is not None
-    other.compiled.wait()
+    assert other._backend.compiled is not None
+    other._backend.compiled.wait()
     assert other.stats()["compile"]["state"] == "ready"
     with torch.compiler.set_stance("fail_on_recompile"):
         assert_same_logits(eager, other)
@@ -113,7 +113,7 @@ def test_compiling_beside_a_step_in_progress_touches_nothing_of_it(make_engine: 
     layers = compiled(other, TRACED)
     other.logits(PROMPTS, CHOICES)  # puts the adapters on the device
     mixes = [mix for choice in CHOICES for mix in [other.resolve_mix(choice)] * 9]
-    with other._injector.step(mixes):
+    with other._backend.injector.step(mixes):
         finished(layers)
     assert layers.stats()["error"] is None
     assert_same_logits(eager, other)

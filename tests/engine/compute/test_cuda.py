@@ -45,7 +45,7 @@ def test_adapters_are_applied_by_the_triton_kernels(make_engine: Callable[..., E
     from adaptrix_core.injection.backends.triton import TritonLora
 
     base = BaseModel.from_module(random_module().to("cuda"), lineage="test/random")
-    assert isinstance(make_engine(base=base)._injector._backend, TritonLora)
+    assert isinstance(make_engine(base=base)._backend.injector._backend, TritonLora)
 
 
 @pytest.mark.slow
@@ -55,8 +55,8 @@ def test_compiled_layers_compute_what_the_layers_compute(make_engine: Callable[.
         make_engine(base=BaseModel.from_module(copy.deepcopy(module), lineage="test/random"), compile=compiled)
         for compiled in (False, True)
     ]
-    assert engines[1].compiled is not None
-    engines[1].compiled.wait()
+    assert engines[1]._backend.compiled is not None
+    engines[1]._backend.compiled.wait()
     prompts, choices = random_prompts((3, 17, 1)), [None, "red", {"blue": 0.5}]
     with torch.compiler.set_stance("fail_on_recompile"):
         for eager, compiled in zip(*(engine.logits(prompts, choices, "stepwise") for engine in engines), strict=True):

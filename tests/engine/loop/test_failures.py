@@ -20,7 +20,7 @@ def on_device(engine: Engine, name: str) -> list[PointWeights]:
     """An adapter's matrices there, brought there first."""
     [term] = engine.resolve_mix(name)
     engine.generate([PROMPTS[0]], name, request("x", PROMPTS[0], max_tokens=1).params)
-    banks = engine._injector._backend._banks.values()
+    banks = engine._backend.injector._backend._banks.values()
     return [bank[term.adapter] for bank in banks if term.adapter in bank]
 
 
@@ -28,7 +28,7 @@ def break_on_device(engine: Engine, name: str) -> None:
     """Give an adapter on the device a matrix of a shape that cannot be multiplied."""
     on_device(engine, name)
     [term] = engine.resolve_mix(name)
-    for bank in engine._injector._backend._banks.values():
+    for bank in engine._backend.injector._backend._banks.values():
         if term.adapter in bank:
             bank[term.adapter] = PointWeights(torch.zeros(2, 5), torch.zeros(7, 2), 1.0)
 

@@ -1,0 +1,86 @@
+"""How a base model is run, chosen once: its layers as modules with hooks, or as native calls over packed weights.
+
+A backend brings what must fit together: the injector that holds adapters, and the spans that compute with them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from adaptrix_core.base.model import BaseModel
+from adaptrix_core.base.packed_model import PackedModel
+from adaptrix_core.base.running import call_directly
+from adaptrix_core.engine.cache.kv_cache import KVCache
+from adaptrix_core.engine.compute.compiled import CompiledLayers
+from adaptrix_core.engine.compute.native import NativeSpans
+from adaptrix_core.engine.compute.spans import ModuleSpans, Spans
+from adaptrix_core.engine.options import EngineOptions
+from adaptrix_core.injection.backends.native import NativeInjector
+from adaptrix_core.injection.injector import Injector, LayerInjector
+
+
+class Backend(Protocol):
+    """One way to run a base model."""
+
+    @property
+    def injector(self) -> Injector:
+        """Where adapters are held."""
+
+    @property
+    def compiled(self) -> CompiledLayers | None:
+        """The compiled layers; None where layers are not compiled."""
+
+    def spans(self, cache: KVCache) -> Spans:
+        """What computes spans of layers over ``cache``; asked for once. Starts compiling, where that is wanted."""
+
+    def graph_stats(self) -> dict[str, Any] | None:
+        """What the CUDA graphs have done; None where there are none."""
+
+
+class ModuleBackend:
+    """The model's own modules, with a hook at every injection point."""
+
+    def __init__(self, base: BaseModel, options: EngineOptions) -> None:
+        self._base = base
+        self._options = options
+        self.injector = LayerInjector(base)
+        self.injector.register_all()  # before anything is compiled: later hooks would not be called
+        self.compiled = CompiledLayers(base) if options.compile else None
+        self._spans: ModuleSpans | None = None
+
+    def spans(self, cache: KVCache) -> Spans:
+        """See `Backend.spans`."""
+        spans = self._spans = ModuleSpans(self._base, cache, self.injector, self.compiled or call_directly)
+        if self._options.cuda_graphs_on(self._base.device):
+            spans.graph_decoding(self._options.max_rows)
+        if self.compiled is not None:
+            self.compiled.start()
+        return spans
+
+    def graph_stats(self) -> dict[str, Any] | None:
+        """See `Backend.graph_stats`."""
+        graphed = None if self._spans is None else self._spans.graphed
+        return None if graphed is None else graphed.stats()
+
+
+class NativeBackend:
+    """The native kernels over packed weights. Nothing is compiled or captured here."""
+
+    def __init__(self, base: PackedModel, options: EngineOptions) -> None:
+        options.cuda_graphs_on(base.device)  # refuses graphs that were asked for
+        self._base = base
+        self.compiled: CompiledLayers | None = None
+        self.injector = NativeInjector(base, options.adapter_bank)
+
+    def spans(self, cache: KVCache) -> Spans:
+        """See `Backend.spans`."""
+        return NativeSpans(self._base, cache, self.injector)
+
+    def graph_stats(self) -> dict[str, Any] | None:
+        """None: there are no graphs."""
+        return None
+
+
+def backend_of(base: BaseModel, options: EngineOptions) -> Backend:
+    """The backend of this base model."""
+    return NativeBackend(base, options) if isinstance(base, PackedModel) else ModuleBackend(base, options)
