@@ -1,6 +1,6 @@
 """The adapters in `adapters/`, as they are shipped: signed, small, made for the default base, and of use.
 
-What they answer in the running system is tested in `serving/test_default_system.py`.
+What they answer in the running system is tested in `serving/cluster/test_default_system.py`.
 """
 
 from __future__ import annotations

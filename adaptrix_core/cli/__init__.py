@@ -1,4 +1,4 @@
-"""The `adaptrix` command: an edge that nobody imports.
+"""The `adaptrix` command: an edge that no other package imports.
 
 Files:
 

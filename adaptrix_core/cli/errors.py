@@ -35,7 +35,7 @@ class ErrorEdge(click.Group):
     """A command group that prints known errors without a traceback; unknown ones are bugs and keep theirs."""
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command and translate what it raises."""
+        """Run the command and translate its errors."""
         session = ctx.ensure_object(Session)
         try:
             return super().invoke(ctx)
@@ -55,7 +55,7 @@ class ErrorEdge(click.Group):
 
 
 def _catalogue_meant(session: Session, error: AdaptrixError) -> str:
-    """Which of two catalogues has no such adapter: a server's errors do not say that they are a server's."""
+    """A hint which of the two catalogues lacks the adapter: a server's error does not say that it is a server's."""
     if error.code != "model_not_found" or session.local:
         return ""
     return f"; asked was the server at {session.url} (`adaptrix list`), not this machine's directory (--local)"

@@ -1,4 +1,4 @@
-"""An engine in this process, behind the same interface as a server; it starts when needed, ends with the command."""
+"""An engine in this process with the interface of a server; it starts when needed and ends with the command."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from adaptrix_core.routing.semantic import SemanticRouter
 
 HERE = "local"
-"""What this process is called where a server lists its replicas."""
+"""Name of this process in the place of a server's replica ids."""
 
 
 class LocalTarget:
-    """Serves what ``settings`` say: base model, adapter directory, trust."""
+    """Serves the base model, adapter directory and trust policy of ``settings``."""
 
     def __init__(self, settings: Settings, output: Output) -> None:
         adapters = settings.adapters
@@ -56,7 +56,7 @@ class LocalTarget:
         loop = self._started()
         if request.model == AUTO:
             self._routing()
-        started = time.perf_counter()  # what loads once is not part of an answer's time
+        started = time.perf_counter()  # loading, which happens once, does not count as an answer's time
         terms, score = self._who(request)
         adapters = [await loop.load_adapter(term.adapter) for term in terms]
         mix = await loop.resolve_mix(terms)
@@ -140,7 +140,7 @@ class LocalTarget:
         return Embeddings(model=source, vectors=embedder.embed(list(texts)).tolist())
 
     async def load(self, path: str, name: str | None, allow_downgrade: bool = False) -> dict[str, Any]:
-        """Load into the engine, with every check that a server makes; here a name never meant anything before."""
+        """Load into the engine, with every check of a server; no name has an earlier meaning here."""
         adapter = await self._started().load_adapter(path, name)
         return {
             "message": f"{adapter.identity} loads: rank {adapter.weights.max_rank}, "
@@ -185,7 +185,7 @@ class LocalTarget:
                 from adaptrix_core.engine.build import build_engine
                 from adaptrix_core.engine.loop import EngineLoop
 
-                transformers_logging.disable_progress_bar()  # progress is ours to show
+                transformers_logging.disable_progress_bar()  # this command shows its own progress
                 self._loop = EngineLoop(build_engine(self._settings))
                 self._loop.start()
         return self._loop

@@ -1,4 +1,4 @@
-"""Names that the shell completes: of a running server if one answers at once, else of the adapter directory."""
+"""Names for shell completion: of a running server if one answers at once, else of the adapter directory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 from adaptrix_core.cli.session import Session
 
 PATIENCE_S = 0.5
-"""How long a person who pressed Tab waits for a server."""
+"""Longest wait for a server after a press of Tab, in seconds."""
 METADATA_FILE = "metadata.json"  # named again here: the package that owns the name takes long to import
 
 
@@ -21,7 +21,7 @@ def complete_adapters(ctx: click.Context, _param: click.Parameter, incomplete: s
 
 
 def complete_models(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    """As `complete_adapters`, with what stands for the router and for the base model."""
+    """As `complete_adapters`, with the names of the router and of the base model."""
     return _beginning(incomplete, ["auto", "base", *_adapters(_session(ctx))])
 
 

@@ -1,4 +1,4 @@
-"""Options that many commands share. Their values go to the Session, not to the command's arguments."""
+"""Options that many commands share. Their values go into the Session, not into the command's arguments."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def _store(field: str) -> Callable[[click.Context, click.Parameter, Any], None]:
 
 
 def _config(ctx: click.Context, _param: click.Parameter, value: Path | None) -> None:
-    """Read at once, so that a broken file is never ignored by a command that would not have looked into it."""
+    """Read the file at once, so that even commands that need nothing of it report a broken one."""
     session = ctx.ensure_object(Session)
     session.config = value
-    if value is not None and ctx.info_name != "serve":  # which reports the faults of host and port with the others
+    if value is not None and ctx.info_name != "serve":  # `serve` reports all faults together
         assert session.settings is not None
 
 

@@ -1,4 +1,4 @@
-"""How a command speaks: results on stdout, for people or as one JSON document; notes, progress and errors on stderr.
+"""Output of commands: results on stdout, for people or as one JSON document; notes, progress and errors on stderr.
 
 Knows nothing of adapters or servers.
 """
@@ -17,25 +17,25 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 Advance = Callable[[int], None]
-"""Called with how many more steps of a progress bar are done."""
+"""Advances a progress bar by a number of steps."""
 
 PIPED_WIDTH = 200
-# C0 and C1 but tab and newline: what a terminal would obey instead of showing it.
+# C0 and C1 but tab and newline: characters that a terminal would obey instead of showing.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def printable(text: str) -> str:
-    """``text`` as a terminal may show it: a model or an adapter's author never moves the cursor or sets a title."""
+    """``text`` without control characters: a model or an adapter's author must not move the cursor or set a title."""
     return _CONTROLS.sub("", text)
 
 
 class Output:
-    """One command's voice. ``as_json`` silences everything for people; ``quiet`` keeps only results and errors."""
+    """The output of one command. as_json: nothing for people is printed; quiet: only results and errors are."""
 
     def __init__(self, as_json: bool = False, quiet: bool = False) -> None:
         self.as_json = as_json
         self.quiet = quiet
-        # What is piped is not cut to a terminal's width.
+        # Piped output is not cut to a terminal's width.
         self.out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPED_WIDTH)
         self.err = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -47,12 +47,12 @@ class Output:
             show(self.out)
 
     def text(self, piece: str) -> None:
-        """Print a piece of a streamed answer at once; as it is, but for a terminal. Nothing under ``--json``."""
+        """Print a piece of a streamed answer at once; made printable on a terminal. Nothing under ``--json``."""
         if not self.as_json:
             click.echo(printable(piece) if self.out.is_terminal else piece, nl=False)
 
     def note(self, message: str) -> None:
-        """Print one line that helps a person and that a program can do without."""
+        """Print one line that is meant for people only."""
         if not (self.as_json or self.quiet):
             self.err.print(printable(message), style="dim", markup=False)
 
@@ -62,12 +62,12 @@ class Output:
             self.err.print(f"warning: {printable(message)}", style="yellow", markup=False)
 
     def progress_console(self) -> Console:
-        """Where library code may show its own progress: stderr, or nowhere under ``--json`` and ``--quiet``."""
+        """The console for progress shown by library code: stderr, or none under ``--json`` and ``--quiet``."""
         return Console(stderr=True, quiet=self.as_json or self.quiet)
 
     @contextmanager
     def waiting(self, message: str) -> Iterator[None]:
-        """Show that something without known length goes on: a spinner on a terminal, one line elsewhere."""
+        """Show that work of unknown length is under way: a spinner on a terminal, one line elsewhere."""
         if self.as_json or self.quiet or not self.err.is_terminal:
             self.note(message)
             yield

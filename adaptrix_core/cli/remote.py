@@ -18,7 +18,7 @@ from adaptrix_core.cli.target import AdapterRow, Answer, Embeddings, Message, On
 from adaptrix_core.errors import AdaptrixError, ServerUnavailable
 
 CONNECT_TIMEOUT_S = 5.0
-# Time between two bytes, not for the whole answer: a first load of a large adapter may take minutes.
+# Seconds between two bytes, not for the whole answer: the first load of a large adapter may take minutes.
 READ_TIMEOUT_S = 600.0
 
 
@@ -88,12 +88,12 @@ class RemoteTarget:
         return await self._json("GET", f"/v1/adapters/{quote(name, safe='')}")
 
     async def model_names(self) -> list[str]:
-        """``GET /v1/models``, and what stands for the base model."""
+        """``GET /v1/models``, and the word for the base model."""
         models = await self._json("GET", "/v1/models")
         return [BASE, *(model["id"] for model in models["data"])]
 
     async def check_model(self, model: str) -> None:
-        """``GET /v1/models/{id}`` for every adapter of a mix; the server's error names what is near."""
+        """``GET /v1/models/{id}`` for every adapter of a mix; the server's error has the nearest names."""
         if model == BASE:
             return
         models = await self._json("GET", "/v1/models")
@@ -110,7 +110,7 @@ class RemoteTarget:
         return Embeddings(model=document["model"], vectors=[entry["embedding"] for entry in document["data"]])
 
     async def load(self, path: str, name: str | None, allow_downgrade: bool = False) -> dict[str, Any]:
-        """``POST /v1/load_lora_adapter``; the server wants a name: without one, the directory's."""
+        """``POST /v1/load_lora_adapter``; the server requires a name: by default the directory's."""
         lora_name = name or path.rstrip("/").rsplit("/", 1)[-1].split("@")[0]
         body = {"lora_name": lora_name, "lora_path": path, "allow_downgrade": allow_downgrade}
         return await self._json("POST", "/v1/load_lora_adapter", body)
@@ -154,12 +154,12 @@ class RemoteTarget:
             "models": [model["id"] for model in models["data"]],
             "cut": listing["cut"],
             "adapters": [adapter_row(entry).as_dict() for entry in listing["data"]],
-            # An older server does not say.
+            # An older server does not send it.
             "unloaded": listing.get("unloaded", []),
         }
 
     async def _model_id(self, model: str) -> str:
-        """``base`` stands for the base model's id, which the server knows; every other name goes as it is."""
+        """The server's id of the base model for ``base``; any other name unchanged."""
         if model != BASE:
             return model
         models = await self._json("GET", "/v1/models")

@@ -1,4 +1,4 @@
-"""What one invocation of the command line was told: where to work, how loud to be, which settings hold."""
+"""The shared options of one invocation of the command line: target, verbosity, settings."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Session:
 
     @cached_property
     def output(self) -> Output:
-        """Where results, notes and progress go."""
+        """The output for results, notes and progress."""
         return Output(as_json=self.as_json, quiet=self.verbosity < 0)
 
     @cached_property
@@ -43,7 +43,7 @@ class Session:
     def target(self) -> Target:
         """The running server at ``--url``, or with ``--local`` an engine in this process. Use as an async context."""
         if self.local:
-            settings = self.settings  # first: wrong settings are reported before torch takes its seconds to load
+            settings = self.settings  # first: wrong settings are reported before torch is loaded, which takes seconds
             with self.output.waiting("starting a local engine"):
                 from adaptrix_core.cli.local import LocalTarget
 

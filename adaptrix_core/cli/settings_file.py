@@ -1,6 +1,6 @@
 """Reads a settings file into Settings: the same `serve_config.yaml` that Ray Serve takes, or the bare settings.
 
-One file means the same here and to the server, wherever it lies: relative paths start from the project's root.
+A file has the same meaning here and for the server, wherever it lies: relative paths start from the project's root.
 """
 
 from __future__ import annotations

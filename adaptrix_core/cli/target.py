@@ -1,4 +1,4 @@
-"""What a command works on: a running server or a local engine, behind one interface.
+"""The target of a command: a running server or a local engine, behind one interface.
 
 Everything here is data and a protocol; `remote.py` and `local.py` implement it.
 """
@@ -64,11 +64,11 @@ class TargetRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What came back for one TargetRequest."""
+    """The answer to one TargetRequest."""
 
     text: str
     adapter: str
-    """Who answered: ``base``, a name, or ``a*0.7+b*0.3``."""
+    """The adapter or mix that answered: ``base``, a name, or ``a*0.7+b*0.3``."""
     package_digests: str | None
     """Package digests in the order of ``adapter``, joined by ``+``; None for the base model."""
     route_score: float | None
@@ -92,7 +92,7 @@ class Answer:
         }
 
     def footer(self) -> str:
-        """One line about who answered, how sure the router was, and how long it took."""
+        """One line with the answering adapter, the router's score, and the time."""
         score = "" if self.route_score is None else f" · route score {self.route_score:.2f}"
         length = f"{self.num_completion_tokens} tokens · {self.duration_s:.1f} s"
         return f"[{self.adapter}{score} · {length} · {self.finish_reason}]"
@@ -110,7 +110,7 @@ class AdapterRow:
     residency: Mapping[str, str] = field(default_factory=dict)
     """Replica id -> device | host | disk | absent."""
     sampling: Mapping[str, Mapping[str, Any]] | None = None
-    """By name, the ``value`` that an open request is sampled by and whom it is ``from``; None where nobody knows."""
+    """Sampling defaults by name: the ``value`` and its source (``from``); None where unknown."""
 
     @property
     def active(self) -> bool:
@@ -154,11 +154,11 @@ class Target(Protocol):
         ...
 
     async def show(self, name: str) -> dict[str, Any]:
-        """All that is known of one adapter: what `adapters` tells, digests, signer, and `about_package`."""
+        """All facts about one adapter: its row of `adapters`, digests, signer, and `about_package`."""
         ...
 
     async def model_names(self) -> list[str]:
-        """What a request may name as its model, mixes aside."""
+        """The names that a request may use as its model, without mixes."""
         ...
 
     async def check_model(self, model: str) -> None:

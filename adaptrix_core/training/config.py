@@ -1,4 +1,4 @@
-"""What a training run needs to know, checked before anything is loaded."""
+"""The settings of a training run, checked before anything is loaded."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class TrainConfig:
     """A task family (``math_reasoning``…), a JSONL file, or one of ``gsm8k``, ``code-alpaca``, ``reclor``."""
     examples: int = 2000
     held_out: float = 0.05
-    """Share of the examples that is not trained on: the loss on them is taken before, after and between epochs."""
+    """Share of the examples that is not trained on: their loss is measured before, between and after epochs."""
     epochs: float = 2.0
-    """Times that every example is seen; a fraction stops within an epoch. A resumed run may have another number."""
+    """Passes over the examples; a fraction stops within an epoch. A resumed run may have another number."""
     batch_size: int = 16
     learning_rate: float = 1e-3
     warmup_fraction: float = 0.05
@@ -48,7 +48,7 @@ class TrainConfig:
     max_gradient_norm: float = 1.0
     rank: int = 64
     alpha: float | None = None
-    """LoRA alpha; None: twice the rank, so that another rank leaves the scaling (alpha / rank) at 2."""
+    """LoRA alpha; None: twice the rank, so that the scaling (alpha / rank) is 2 for every rank."""
     layers: tuple[int | float, ...] = (0.34, 0.47, 0.6)
     modules: tuple[str, ...] = ALL_MODULES
     seed: int = 0
@@ -71,7 +71,7 @@ class TrainConfig:
 
     @property
     def lora_alpha(self) -> float:
-        """``alpha``, or what it follows from the rank."""
+        """``alpha``, or its default by the rank."""
         return 2.0 * self.rank if self.alpha is None else self.alpha
 
     def _rules(self) -> list[tuple[str, str, bool]]:

@@ -1,7 +1,7 @@
-"""What is written down of a training's origins: enough to do it again, nothing of where it was done.
+"""The recorded provenance of a training: enough to repeat it, nothing about the machine.
 
-Metadata is signed and handed on. A path says who somebody is and how their machine is laid out, and nothing to anybody
-else; a file is known by its name and its digest instead.
+Metadata is signed and passed on. A path reveals a user and a machine, and means nothing elsewhere; files are identified
+by name and digest instead.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def described_data(data: str) -> dict[str, Any]:
 
 
 def public_model_name(source: str) -> str:
-    """A base model as others may read it: a path by its last part, any other name as it is."""
+    """A base model's name for publication: the last part of a path, any other name unchanged."""
     path = Path(source).expanduser()
     return path.resolve().name if path.exists() or path.is_absolute() else source
 

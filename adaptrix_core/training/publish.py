@@ -1,7 +1,7 @@
-"""Turn a finished run into the adapter directory that is served: bf16 weights, metadata, signature.
+"""Turns a finished run into the adapter directory that is served: bf16 weights, metadata, signature.
 
-Knows the adapter format through `adaptrix_core.adapters`. Does not know how the weights were trained, nor how good they
-are (`training/evaluation/evaluate.py` measures that; the numbers are handed in).
+Knows the adapter format through `adaptrix_core.adapters`. Does not know how the weights were trained, nor their quality
+(measured by `training/evaluation/evaluate.py` and passed in).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from adaptrix_core.training.result import HISTORY
 
 
 def stored(weights: LoraWeights) -> LoraWeights:
-    """The weights as they are published: bfloat16, half the bytes; scalings stay as they are."""
+    """The weights in the published form: bfloat16, half the bytes; scalings unchanged."""
     cpu = torch.device("cpu")
     return LoraWeights(
         {point: w.to(cpu, torch.bfloat16) for point, w in weights.points.items()}, weights.invocation_tokens
@@ -72,7 +72,7 @@ def publish(
 
 
 def target_of(root: Path, name: str, version: str) -> tuple[Path, AdapterMetadata | None]:
-    """Where this version of an adapter goes below ``root``, and what of that version is there already.
+    """(the directory of this version of an adapter below ``root``, the metadata of that version if it exists).
 
     ``root/name`` for the first version of a name, ``root/name@version`` for further ones.
     """
@@ -85,7 +85,7 @@ def target_of(root: Path, name: str, version: str) -> tuple[Path, AdapterMetadat
 
 
 def taken(there: AdapterMetadata, target: Path) -> AdapterExists:
-    """The refusal to overwrite an adapter that somebody may be using."""
+    """The error for overwriting an adapter that may be in use."""
     return AdapterExists(
         f"{target} holds {there.identity} already, with other weights; give yours another --version, or --overwrite it"
     )

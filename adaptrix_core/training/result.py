@@ -1,4 +1,4 @@
-"""What a run leaves behind: its steps, its losses, and the file that says so (``training.json``)."""
+"""The result of a run: its steps and losses, and their file (``training.json``)."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ WEIGHTS = "adapter_model.safetensors"
 
 @dataclass(frozen=True)
 class TrainingStep:
-    """One optimiser step, as it is reported and kept."""
+    """The record of one optimiser step."""
 
     number: int
     loss: float
-    """Mean over the answer tokens of the batch, in nats."""
+    """Mean cross entropy over the answer tokens of the batch, in nats."""
     learning_rate: float
     seconds: float
 
 
 @dataclass(frozen=True)
 class Validation:
-    """The loss on the held-out examples after so many steps."""
+    """The loss on the held-out examples after ``steps`` steps."""
 
     steps: int
     loss: float
-    """Mean over their answer tokens, in nats."""
+    """Mean cross entropy over their answer tokens, in nats."""
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a finished run leaves: where it is, how it went, and what the trunk cache saved."""
+    """A finished run: its directory, its history, and the savings of the trunk cache."""
 
     directory: Path
     steps: tuple[TrainingStep, ...]
@@ -48,7 +48,7 @@ class TrainResult:
     num_examples: int = 0
     num_held_out: int = 0
     first_step: int = 0
-    """Where this call began: 0 for a fresh run, more for one that was continued, all steps for one found finished."""
+    """First step of this call: 0 for a new run, more for a continued one, all steps for one that was found finished."""
 
     @property
     def final_loss(self) -> float:
@@ -63,7 +63,7 @@ class TrainResult:
 
 
 def write_history(result: TrainResult, fingerprint: str) -> None:
-    """Write ``training.json``; ``fingerprint`` stands for data and settings."""
+    """Write ``training.json``. fingerprint: hash of data and settings."""
     plain = {k: v for k, v in asdict(result).items() if k not in ("directory", "steps", "validation", "first_step")}
     payload = {
         **plain,
@@ -98,7 +98,7 @@ def finished_run(directory: Path, fingerprint: str, num_steps: int) -> TrainResu
 
 
 def read_history(directory: Path) -> dict[str, Any] | None:
-    """What ``training.json`` says; None where there is none, or where it is not one."""
+    """The contents of ``training.json``; None where it is missing or invalid."""
     try:
         history = json.loads((directory / HISTORY).read_text())
     except (OSError, ValueError):

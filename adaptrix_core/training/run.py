@@ -1,4 +1,4 @@
-"""From a `TrainConfig` to a trained adapter: check, read the data, load the base, train, report.
+"""Runs a training from its `TrainConfig`: checks, reads the data, loads the base, trains, reports.
 
 Shows progress. Does not write the adapter directory that is served; `publish.py` does that from the result.
 """
@@ -31,7 +31,7 @@ _NEEDED = ("peft", "accelerate", "matplotlib")
 
 
 def read_data(config: TrainConfig, console: Console | None = None) -> list[Pair]:
-    """The examples, once everything that can be known before a base model is loaded is known to be right.
+    """The examples, after all checks that are possible before a base model is loaded.
 
     Raises ConfigError (a directory that cannot be written), DataError (lines at fault), ModuleNotFoundError.
     """

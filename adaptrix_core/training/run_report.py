@@ -1,4 +1,4 @@
-"""What a run says of itself, for people: ``README.md`` in its directory, and the loss curve as a picture."""
+"""A run's report for people: ``README.md`` in its directory, and the loss curve as a picture."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Train LoRA weights on chosen layers of a frozen base model.
+"""Trains LoRA weights on chosen layers of a frozen base model.
 
 PEFT holds the adapters, transformers runs the layers; the loss covers answer tokens only, logits are computed for those
 tokens only, the frozen trunk runs once per example (`trunk.py`), and examples are packed without padding
-(`training/examples/packing.py`). A run that is killed resumes from its last checkpoint and takes the steps that it
-would have taken, up to rounding.
+(`training/examples/packing.py`). A run that is killed resumes from its last checkpoint and takes the same steps as an
+uninterrupted one, up to rounding.
 
 Knows examples, steps and checkpoints. Does not know tasks (see `tasks/`), files of examples (see
 `training/examples/datasets.py`), or the adapter directory (see `publish.py`).
@@ -159,7 +159,7 @@ class _Run:
             self._validation.append(Validation(done, self._held_out_loss()))
 
     def finished(self) -> TrainResult | None:
-        """This very run, where it has ended before."""
+        """The result of this same run, if it has ended before; else None."""
         if self.steps:
             return None
         return finished_run(self._config.output_dir, self._fingerprint(), self.total_steps)
@@ -176,7 +176,7 @@ class _Run:
         """Write the adapter in PEFT's format and the history; drop the checkpoint."""
         self.validate_if_due()
         directory = self._config.output_dir
-        # The base by the name that others know it by: where it lies on this machine is nobody's business.
+        # The base by its public name: its path on this machine must not be published.
         self._peft.peft_config["default"].base_model_name_or_path = self._base.info.lineage
         self._peft.save_pretrained(str(directory), save_embedding_layers=False)
         result = TrainResult(
@@ -236,7 +236,7 @@ class _Run:
         return self._epoch[1][place]
 
     def _fingerprint(self) -> str:
-        """What must agree for a run to be continued: base, data, and settings that say which steps are taken."""
+        """Hash of all that must agree for a run to be continued: base, data, and settings that change the steps."""
         free = ("output_dir", "threads", "checkpoint_every", "epochs", "examples", "held_out", "data", "base_model")
         settings = {k: v for k, v in asdict(self._config).items() if k not in (*free, "init_from", "alpha")}
         settings |= {"alpha": self._config.lora_alpha, "base": self._base.info.digest}
@@ -246,7 +246,7 @@ class _Run:
         return hashlib.sha256(f"{json.dumps(settings, sort_keys=True)}\n{data}".encode()).hexdigest()
 
     def checkpoint(self) -> None:
-        """Keep everything that the next step needs."""
+        """Write a checkpoint of everything that the next step needs."""
         path = self._config.output_dir / CHECKPOINT
         state = {
             "fingerprint": self._fingerprint(),
@@ -255,11 +255,11 @@ class _Run:
             "steps": [asdict(step) for step in self.steps],
             "validation": [asdict(entry) for entry in self._validation],
         }
-        # Written beside and moved over, so that a kill leaves the old checkpoint or the new one.
+        # Written beside and renamed over, so that a kill leaves the old checkpoint or the new one.
         try:
             torch.save(state, path.with_suffix(".new"))
             os.replace(path.with_suffix(".new"), path)
-        except (OSError, RuntimeError) as error:  # torch says RuntimeError of a full disk
+        except (OSError, RuntimeError) as error:  # torch raises RuntimeError for a full disk
             path.with_suffix(".new").unlink(missing_ok=True)
             raise AdaptrixError(
                 f"no checkpoint could be written to {path.parent} after {self.next_step} steps ({error}); make room, "
@@ -322,7 +322,7 @@ def _start_from(peft: PeftModel, directory: Path) -> None:
 
 
 def _check_window(base: BaseModel, examples: Sequence[Example]) -> None:
-    """A pack's mask knows no sliding window, which is exact as long as every example fits into the window."""
+    """Raise unless every example fits into the sliding window: a pack's mask has none, which is exact only then."""
     window = getattr(base.module.config, "sliding_window", None)
     longest = max(len(example.token_ids) for example in examples)
     if window is not None and longest > window:

@@ -19,14 +19,14 @@ from adaptrix_core.training.examples.packing import Pack
 
 
 class _Passthrough(nn.Module):
-    """Stands where a layer stood and returns what entered it."""
+    """Takes the place of a layer and returns its input."""
 
     def forward(self, hidden_states: Tensor, *_: object, **__: object) -> Tensor:
         return hidden_states
 
 
 class _Capture(nn.Module):
-    """Stands where the cut layer stood and remembers what entered it."""
+    """Takes the place of the cut layer and keeps its input."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class _Capture(nn.Module):
 
 
 class _Start(nn.Module):
-    """Stands where a lower layer stood and returns the kept states, whatever entered."""
+    """Takes the place of a lower layer and returns the kept states, whatever its input."""
 
     def __init__(self, states: Tensor) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class TrunkCache:
 
     @property
     def nbytes(self) -> int:
-        """Memory the kept states take, in bytes."""
+        """Bytes of the kept states."""
         return sum(t.nbytes for t in self._states.values())
 
     @property
@@ -74,7 +74,7 @@ class TrunkCache:
         return self.seconds * self.reused / self.computed if self.computed else 0.0
 
     def states(self, pack: Pack) -> Tensor:
-        """What enters the cut layer for this pack: (1, tokens, hidden size)."""
+        """The states that enter the cut layer for this pack, ``(1, tokens, hidden)``."""
         tokens = pack.token_ids.shape[1]
         if self._prefix is None or any(e.index not in self._states for e in pack.examples):
             return self._compute(pack)
@@ -109,7 +109,7 @@ class TrunkCache:
 
     @contextmanager
     def skipped(self, states: Tensor) -> Iterator[None]:
-        """Within, the model's forward pass starts at the cut layer, from ``states``."""
+        """While the context lasts, the model's forward pass starts at the cut layer, from ``states``."""
         with _replaced(self._layers, {i: _Start(states) for i in range(self.cut)}):
             yield
 

@@ -9,15 +9,18 @@ from pathlib import Path
 import pytest
 
 from docs import map as house_map
+from docs.package_lists import PACKAGES
+from docs.structure import python_files
 
 ROOT = Path(__file__).resolve().parents[2]
 
 FILE = re.compile(r"(?<![\w./-])(?:[\w.-]+/)*[\w-]+\.(?:py|h|cpp|yaml|toml)\b")
+QUOTED = re.compile(r"`((?:[\w.-]+/)*[\w-]+\.(?:py|h|cpp|yaml|toml|md))`")
 FOLDER = re.compile(r"`((?:[\w-]+/)+)`")
 PROGRAM = re.compile(r"python -m ((?!pytest\b|pip\b)\w+(?:\.\w+)*)")
 
-OF_OTHERS = {"llama.cpp"}
-"""Names that look like files and are projects."""
+OF_OTHERS = {"llama.cpp", "llama-vocab.cpp", "gemma2.cpp", "gemma3.cpp"}
+"""Names that look like files of this repository and are others'."""
 
 
 def named_by() -> tuple[set[str], set[str]]:
@@ -44,6 +47,18 @@ def test_what_a_page_names_exists(page: Path) -> None:
     assert sorted(set(FOLDER.findall(text)) - folders) == []
     programs = {name.replace(".", "/") for name in PROGRAM.findall(text)}
     assert sorted(name for name in programs if not {f"{name}.py", f"{name}/__main__.py"} & files) == []
+
+
+def test_files_that_docstrings_and_comments_name_exist() -> None:
+    files, _ = named_by()
+    named = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for package in (*PACKAGES, "tests")
+        for path in python_files(ROOT, package)
+        for name in QUOTED.findall(path.read_text())
+        if name not in files | OF_OTHERS
+    }
+    assert sorted(named) == []
 
 
 def test_the_map_is_written_from_the_packages() -> None:

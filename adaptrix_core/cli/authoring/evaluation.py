@@ -137,7 +137,7 @@ def _on_data(
     from adaptrix_core.training.provenance import described_data
 
     engine = _engine(session, settings)
-    for name in chosen:  # before the base's replies, which take minutes: what does not fit is refused now
+    for name in chosen:  # before the base's replies, which take minutes: an adapter that does not fit is refused now
         engine.load_adapter(name)
     with _spoken_progress(session) as say:
         scores = evaluate_data(

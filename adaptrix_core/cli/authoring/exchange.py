@@ -181,7 +181,7 @@ def _load_base(session: Session, base_model: str | None) -> BaseModel:
 
 
 def _name_of(source: str) -> str:
-    """The last part of a path or of a hub id, in small letters."""
+    """A name from the last part of a path or of a hub id, in lower case."""
     path = Path(source)
     return (path.resolve().name if path.is_dir() else path.name.partition("@")[0]).lower()
 

@@ -1,4 +1,4 @@
-"""How layers are written on the command line: ``10,14,18`` or, as fractions of the depth, ``0.33,0.47,0.6``."""
+"""Lists of layers on the command line: ``10,14,18`` or, as fractions of the depth, ``0.33,0.47,0.6``."""
 
 from __future__ import annotations
 

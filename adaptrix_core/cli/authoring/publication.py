@@ -1,4 +1,4 @@
-"""The adapter directory that a training is to end in: checked before the training, written after it."""
+"""The adapter directory that a training is to write: checked before the training, written after it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Publication:
-    """Where it goes, what its metadata says of it, and who signs."""
+    """The directory, the metadata and the signing key of an adapter to be published."""
 
     name: str
     target: Path
@@ -60,10 +60,10 @@ class Publication:
         )
 
     def check(self, run_dir: Path) -> None:
-        """Find out now what would go wrong after the training.
+        """Raise now the errors that writing would raise after the training.
 
         Raises ConfigError (version, licence, a directory that cannot be written), AdapterExists (that version, or
-        other files), Conflict (another signer's name), and what `check_private_key` raises.
+        other files), Conflict (another signer's name), and as `check_private_key`.
         """
         from adaptrix_core.adapters import AdapterManager
         from adaptrix_core.adapters.package.atomic import refuse_foreign_files
@@ -77,7 +77,7 @@ class Publication:
         if self.private_key is not None:
             AdapterManager(self.target.parent).check_signer(self.name, self.version, self.private_key)
         there = target_of(self.target.parent, self.name, self.version)[1]
-        # A run that has ended may be the very one that was published, which only its weights can tell.
+        # A run that has ended may be the published one itself: only its weights can tell.
         if there is not None and not self.overwrite and read_history(run_dir) is None:
             raise taken(there, self.target)
 
@@ -100,9 +100,9 @@ class Publication:
 
 
 def require_publishable(fields: Mapping[str, object], directory: Path, private_key: Path | None) -> None:
-    """Raise what writing an adapter would raise whatever its weights are: metadata fields, the place, the key.
+    """Raise those errors of writing an adapter that do not depend on its weights: metadata fields, directory, key.
 
-    ConfigError with every fault of the first two; what `check_private_key` raises.
+    ConfigError with every fault of the first two; and as `check_private_key`.
     """
     from adaptrix_core.adapters.package.metadata import field_faults
     from adaptrix_core.adapters.trust.keys import check_private_key

@@ -32,7 +32,7 @@ def load(session: Session, path: str, name: str | None, allow_downgrade: bool) -
     A server reads PATH itself, and only below the directories that its settings allow. With --local the adapter is
     loaded into an engine that ends with this command: a check that it would load.
     """
-    # The server reads the path from its own working directory; a path that exists here is meant from here.
+    # The server resolves paths from its own working directory, so a path that exists here is made absolute.
     given = str(Path(path).resolve()) if Path(path).exists() else path
 
     async def work() -> dict[str, object]:
@@ -113,6 +113,6 @@ def _show(session: Session, rows: list[AdapterRow]) -> None:
 
 
 def _sampling(row: AdapterRow) -> str:
-    """What somebody asks for, and who does; the rest is OpenAI's default."""
+    """Sampling defaults of the adapter or the model, with their source; others are OpenAI's."""
     asked = [(name, entry) for name, entry in (row.sampling or {}).items() if entry["from"] != "default"]
     return ", ".join(f"{name} {entry['value']:g} ({entry['from']})" for name, entry in asked) or "default"

@@ -1,4 +1,4 @@
-"""A file of prompts in, JSON lines of answers out, in order; one failure does not stop the others."""
+"""Answers a file of prompts as JSON lines, in order; one failure does not stop the others."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def _answer(session: Session, requests: list[TargetRequest], concurrency: 
 async def chat_many(
     target: Target, requests: list[TargetRequest], concurrency: int, on_done: Callable[[int], None]
 ) -> list[Outcome]:
-    """Answer all requests, at most ``concurrency`` under way at once; failures are returned in their place."""
+    """Answer all requests, at most ``concurrency`` at once; a failure is returned in the place of its answer."""
     free = asyncio.Semaphore(concurrency)
 
     async def one(request: TargetRequest) -> Outcome:
@@ -63,7 +63,7 @@ async def chat_many(
 
 
 def read_requests(path: Path, template: TargetRequest) -> list[TargetRequest]:
-    """The requests of a prompt file; ``template`` gives what a line does not say.
+    """The requests of a prompt file; template: the values that a line leaves out.
 
     `.jsonl`: objects with ``prompt`` (text) or ``messages``, and optionally ``model``. Others: one prompt a line.
     Empty lines are skipped. Raises InvalidRequest that names the first bad line; nothing is sent before all are read.

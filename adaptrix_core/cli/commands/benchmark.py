@@ -78,7 +78,7 @@ def benchmark(
 
 async def _measure(session: Session, requests: list[TargetRequest], concurrency: int) -> tuple[list[Outcome], float]:
     async with session.target() as target:
-        # One request outside the clock: the first one pays for lazy loading.
+        # One request before the measurement: the first one pays for lazy loading.
         await target.chat(requests[0])
         with session.output.bar(f"{len(requests)} requests", len(requests)) as advance:
             started = time.perf_counter()
@@ -87,7 +87,7 @@ async def _measure(session: Session, requests: list[TargetRequest], concurrency:
 
 
 def summarise(outcomes: list[Outcome], duration_s: float, concurrency: int) -> dict[str, Any]:
-    """The report as JSON-able figures; percentiles are of single requests, in seconds."""
+    """The report as numbers for JSON; percentiles are of single requests, in seconds."""
     answers = [outcome for outcome in outcomes if isinstance(outcome, Answer)]
     failures = [outcome for outcome in outcomes if isinstance(outcome, AdaptrixError)]
     num_tokens = sum(answer.num_completion_tokens for answer in answers)

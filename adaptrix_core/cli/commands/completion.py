@@ -9,7 +9,7 @@ from adaptrix_core.cli.session import Session
 
 PROGRAM = "adaptrix"
 VARIABLE = "_ADAPTRIX_COMPLETE"
-"""Set by the script when the shell asks; click answers then, and no command runs."""
+"""Environment variable that the script sets for a completion; click then answers instead of running a command."""
 
 
 @click.command()
@@ -28,7 +28,7 @@ def completion(ctx: click.Context, shell: str) -> None:
 
     made = get_completion_class(shell)
     assert made is not None  # click knows all three
-    # Not `source`, which for bash runs the bash that is found first, whatever shell asks.
+    # Not `source`, which for bash runs the first bash on the PATH, whatever shell asks.
     maker = made(ctx.find_root().command, {}, PROGRAM, VARIABLE)
     script = maker.source_template % maker.source_vars()
     session: Session = ctx.ensure_object(Session)

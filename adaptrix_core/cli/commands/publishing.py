@@ -54,7 +54,7 @@ def publish(session: Session, directory: Path, allow_downgrade: bool) -> None:
 
 
 def _checked(session: Session, directory: Path) -> Snapshot:
-    """The files, once what a server would refuse whatever its keys are has been looked for here."""
+    """The files, after those checks of a server that do not depend on its keys."""
     from adaptrix_core.adapters.package.contents import metadata_of, snapshot_package
     from adaptrix_core.adapters.package.snapshot import SIGNATURE_FILE
     from adaptrix_core.adapters.peft.directory import is_peft_directory

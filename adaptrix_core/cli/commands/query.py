@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 MAX_TOKENS = 256
 LAST = "last"
-"""The conversation that was last added to."""
+"""Word for the most recent conversation, in place of an ID."""
 
 
 class _ContinueTakesAnId(click.Command):
     """``--continue`` takes the word after it only if that is an ID: `--continue "and now?"` asks a question."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Write the default out where no ID follows."""
+        """Insert the default where no ID follows."""
         written: list[str] = []
         for place, argument in enumerate(args):
             if argument == "--":
@@ -149,7 +149,7 @@ def read_schema(path: Path) -> dict[str, Any]:
 def _opened(
     session: Session, template: TargetRequest, system: str | None, continued: str | None, no_log: bool
 ) -> tuple[Dialogue, LogKeeper]:
-    """The conversation to begin or to go on with, and who logs it."""
+    """The conversation to begin or to continue, and its log keeper."""
     from adaptrix_core.cli.conversation.dialogue import Dialogue
     from adaptrix_core.cli.conversation.log_keeper import LogKeeper
     from adaptrix_core.cli.logs.command import open_log
@@ -168,7 +168,7 @@ def _opened(
 
 
 def _not_given(fields: dict[str, Any]) -> dict[str, Any]:
-    """Those of ``fields`` that the command line does not say itself."""
+    """Those of ``fields`` that the command line leaves out."""
     ctx = click.get_current_context()
     given = (click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.ENVIRONMENT)
     return {name: value for name, value in fields.items() if ctx.get_parameter_source(name) not in given}

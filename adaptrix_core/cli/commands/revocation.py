@@ -70,7 +70,7 @@ def revoke(
 
 
 async def _list_in_force(target: RemoteTarget, trusted_keys_dir: Path) -> RevocationList:
-    """Verified: a server must not get its own version of the list signed."""
+    """The list in force, verified: a server must not get a list of its own signed."""
     from adaptrix_core.adapters.trust.keys import read_trusted_keys
     from adaptrix_core.adapters.trust.revocation import RevocationList, verify_list
 

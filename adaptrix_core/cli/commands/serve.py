@@ -18,7 +18,7 @@ from adaptrix_core.cli.session import Session
 from adaptrix_core.errors import ServerUnavailable
 
 READY_LINE = re.compile(r"Adaptrix is ready at (?P<url>\S+)$")
-"""What the launcher says once `GET /health` answers 200."""
+"""The line that the launcher prints once `GET /health` answers 200."""
 
 
 @click.command()
@@ -49,7 +49,7 @@ def serve(session: Session, host: str | None, port: int | None, check: bool) -> 
     if session.as_json:
         sys.exit(_announce_ready(command))
     sys.stdout.flush()
-    # The launcher takes this process over, so that signals reach it and nothing else.
+    # The launcher replaces this process, so that signals reach it alone.
     os.execv(command[0], command)
 
 

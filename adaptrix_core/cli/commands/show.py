@@ -1,4 +1,4 @@
-"""`show`: everything that is known of one adapter."""
+"""`show`: all facts about one adapter."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _print(out: Console, document: Mapping[str, Any]) -> None:
 
 
 def _facts(document: Mapping[str, Any], said: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
-    """(label, value) of what is known, in the order of interest."""
+    """(label, value) of the known facts, most interesting first."""
     if "base" in said:
         yield "base", said["base"]["lineage"]
         yield "layers", ", ".join(map(str, said["target_layers"]))
@@ -93,7 +93,7 @@ def _trained_on(training: Mapping[str, Any]) -> str:
 
 
 def _sampling(explained: Mapping[str, Mapping[str, Any]]) -> str:
-    """What a request that leaves it open is sampled by, where the adapter or the model asks for something."""
+    """The sampling defaults that come from the adapter or the model."""
     asked = [(name, entry) for name, entry in explained.items() if entry["from"] != "default"]
     return ", ".join(f"{name} {entry['value']:g} ({entry['from']})" for name, entry in asked) or "default"
 

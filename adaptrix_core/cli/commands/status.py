@@ -1,4 +1,4 @@
-"""`status`: is it up, what does it serve, which adapters are where, and above which layer they may differ."""
+"""`status`: health, models, residency of adapters, and the cut above which their layers may differ."""
 
 from __future__ import annotations
 

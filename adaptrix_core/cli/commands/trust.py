@@ -1,4 +1,4 @@
-"""`sign`, `verify` and `trust`: who vouches for an adapter directory, whether you believe them, whose a name is."""
+"""`sign`, `verify` and `trust`: signing adapter directories, checking them, and transferring names."""
 
 from __future__ import annotations
 
@@ -64,9 +64,9 @@ def sign(session: Session, directory: Path | None, key: Path | None, new_key: bo
 
 
 def make_key_pair(session: Session, private: Path) -> tuple[Path, dict[str, Path]]:
-    """Write a new pair at ``private`` and ``private`` with the suffix .pub, and say what to do with each.
+    """Write a new pair at ``private`` and ``private`` with the suffix .pub, and explain the use of each.
 
-    Returns the public half, and where on this machine it would be trusted.
+    Returns the public half, and the directories on this machine in which it would be trusted.
     """
     from adaptrix_core.adapters.trust.keys import PUBLIC_KEY_SUFFIX, generate_key_pair
 
@@ -84,7 +84,7 @@ def make_key_pair(session: Session, private: Path) -> tuple[Path, dict[str, Path
 
 
 def trusting_places(session: Session) -> dict[str, Path]:
-    """Who loads adapters on this machine, and where each of them keeps the public keys that it trusts."""
+    """The programs that load adapters on this machine, each with its directory of trusted keys."""
     from adaptrix_core.cli.settings_file import read_settings
     from adaptrix_core.places import CONFIG_FILE, project_root
 
@@ -193,7 +193,7 @@ def _trusted_key(directory: Path, wanted: str) -> TrustedKey:
 
 
 def _user() -> str:
-    """Who runs this command, as the system knows them."""
+    """The system's name of the user who runs this command."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user need not have a name

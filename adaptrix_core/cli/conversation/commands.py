@@ -1,6 +1,6 @@
-"""The commands of a conversation: what each is called, what it takes and does.
+"""The commands of a conversation: their names, arguments and actions.
 
-A command that cannot be carried out raises AdaptrixError; the conversation then stands as it was.
+A command that fails raises AdaptrixError and leaves the conversation unchanged.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from adaptrix_core.cli.conversation.talk import Talk
 
 SUFFIX = ".json"
-"""Given to a file that is named without one."""
+"""Suffix for a file name without one."""
 
 Result = TypeVar("Result")
 
@@ -31,20 +31,20 @@ class Command:
 
     name: str
     takes: str
-    """How its argument is shown; in brackets where it may be left out, empty where there is none."""
+    """Its argument for the help text; in brackets if optional, empty if there is none."""
     meaning: str
     act: Callable[[Talk, str], None]
     suggests: str = ""
-    """What completes the argument: models, settings or path."""
+    """Completions of the argument: models, settings or path."""
 
     @property
     def usage(self) -> str:
-        """As it is typed."""
+        """The command with its argument, as it is typed."""
         return f"{self.name} {self.takes}".strip()
 
 
 def run_command(talk: Talk, entry: str) -> None:
-    """Carry out what was typed. Raises AdaptrixError for an unknown command, a bad argument, or what went wrong."""
+    """Run a typed command. Raises AdaptrixError: an unknown command, a bad argument, or the command's own error."""
     name, _, argument = entry.partition(" ")
     argument = argument.strip()
     command = next((known for known in COMMANDS if known.name == name), None)
@@ -187,7 +187,7 @@ def _path(name: str) -> Path:
 
 
 def _on_disk(path: Path, action: Callable[[], Result]) -> Result:
-    """What ``action`` returns; an error of the file system as one of ours."""
+    """The result of ``action``; errors of the file system become ours."""
     try:
         return action()
     except OSError as error:

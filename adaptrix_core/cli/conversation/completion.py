@@ -1,4 +1,4 @@
-"""What Tab offers: commands, and after a command what it takes."""
+"""Tab completion: commands, and the arguments of a command."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Suggest = Callable[[], Awaitable[Iterable[str]]] | str | None
-"""What may follow a command: words, asked for when needed; ``"path"`` for files; None for nothing."""
+"""Completions of a command's argument: a function of words, called when needed; ``"path"`` for files; None for none."""
 
 PATH = "path"
 
 
 def command_completer(suggest: Mapping[str, Suggest]) -> Completer:
-    """Completes the commands that ``suggest`` names, and what each of them takes. Questions are left alone."""
+    """Completes the commands in ``suggest`` and their arguments, but no questions."""
     from prompt_toolkit.completion import Completer, Completion, PathCompleter
     from prompt_toolkit.document import Document
 
@@ -29,7 +29,7 @@ def command_completer(suggest: Mapping[str, Suggest]) -> Completer:
 
     class CommandCompleter(Completer):
         def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
-            return ()  # the editor asks the other method
+            return ()  # the editor calls the async method
 
         async def get_completions_async(
             self, document: Document, complete_event: CompleteEvent

@@ -1,4 +1,4 @@
-"""What a conversation consists of at one moment: who is asked, how, under which system message, and what was said."""
+"""The state of a conversation: model, sampling, system message and turns."""
 
 from __future__ import annotations
 
@@ -33,5 +33,5 @@ class Dialogue:
         self.template = replace(self.template, **fields)
 
     def sampling(self) -> Mapping[str, Any]:
-        """What was chosen for sampling, without what is left to the model's defaults."""
+        """The sampling values that were set, without those left to defaults."""
         return self.template.sampling()

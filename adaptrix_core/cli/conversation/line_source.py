@@ -1,4 +1,4 @@
-"""Where questions come from: an editor on a terminal, or plain lines of a pipe or file."""
+"""Sources of questions: an editor on a terminal, or plain lines of a pipe or file."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class LineSource(Protocol):
         ...
 
     def read(self, typed_ahead: str = "") -> str | None:
-        """The next entry as it was given; None at the end of the input. ``typed_ahead`` is offered for editing."""
+        """The next entry, unchanged; None at the end of the input. typed_ahead: text to begin editing with."""
         ...
 
 
 def line_source(runner: asyncio.Runner, output: Output, log: LogKeeper, suggest: Mapping[str, Suggest]) -> LineSource:
-    """The editor where a person sits at a terminal that can show one, plain lines elsewhere."""
+    """The editor on a terminal that can show one, plain lines elsewhere."""
     if sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
         return EditorSource(runner, output, log, suggest)
     return PlainSource()
@@ -112,11 +112,11 @@ class EditorSource:
         )
 
     def session(self) -> AbstractContextManager[None]:
-        """See `LineSource`: the editor shows what is typed, nobody else does."""
+        """See `LineSource`: the editor alone shows typed text."""
         return quiet_terminal()
 
     def read(self, typed_ahead: str = "") -> str | None:
-        """See `LineSource`. Ctrl-C drops what was typed and asks again."""
+        """See `LineSource`. Ctrl-C drops the typed text and asks again."""
         while True:
             try:
                 entry = self._runner.run(self._session.prompt_async(default=typed_ahead))
@@ -130,7 +130,7 @@ class EditorSource:
 
 
 def is_open(entry: str) -> bool:
-    """Whether a block of three quotes was begun and not ended."""
+    """Whether a block of three quotes is still open."""
     text = entry.strip()
     return text.startswith(BLOCK) and (len(text) < 2 * len(BLOCK) or not text.endswith(BLOCK))
 
@@ -174,7 +174,7 @@ def _history(log: LogKeeper) -> History:
     from prompt_toolkit.history import History
 
     class LoggedQuestions(History):
-        """Recalls what the log holds. Nothing is stored here: answers are logged with their questions."""
+        """Recalls the questions in the log. Stores nothing itself: questions are logged with their answers."""
 
         def load_history_strings(self) -> Iterable[str]:
             return dict.fromkeys(log.questions())

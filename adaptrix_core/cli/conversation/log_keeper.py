@@ -1,4 +1,4 @@
-"""Keeps the log in step with a conversation. A log that cannot be used costs one warning and no answer."""
+"""Logs a conversation as it proceeds. An unusable log causes one warning and no failed answer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from adaptrix_core.cli.logs.logbook import Logbook
 
 RECALLED = 1000
-"""Questions of earlier conversations that the editor recalls."""
+"""Most questions of earlier conversations that the editor recalls."""
 
 Result = TypeVar("Result")
 
@@ -23,7 +23,7 @@ class LogKeeper:
     """Writes one conversation to the log, from its first answer on."""
 
     def __init__(self, book: Logbook | None, output: Output, number: int | None = None) -> None:
-        """book: None keeps no log. number: the conversation that goes on."""
+        """book: None keeps no log. number: of the conversation that is continued."""
         self._book = book
         self._output = output
         self._number = number
@@ -48,16 +48,16 @@ class LogKeeper:
             )
 
     def withdraw_last(self) -> None:
-        """The last turn was taken back."""
+        """Remove the last turn from the log."""
         if (number := self._number) is not None:
             self._try(lambda book: book.withdraw_last(number))
 
     def begin_anew(self) -> None:
-        """What comes next is another conversation."""
+        """Log the next turns as another conversation."""
         self._number = None
 
     def questions(self) -> Sequence[str]:
-        """What was asked before, newest first."""
+        """Earlier questions, newest first."""
         return self._try(lambda book: book.questions(RECALLED)) or ()
 
     def _try(self, action: Callable[[Logbook], Result]) -> Result | None:

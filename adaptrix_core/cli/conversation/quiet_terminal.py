@@ -1,4 +1,4 @@
-"""While an answer is shown, the keyboard is silent: what is typed meanwhile neither mixes with it nor gets lost."""
+"""Switches the terminal's echo off while an answer is shown: typed text is kept, but not mixed into the answer."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _BACKSPACES = "\x08\x7f"
 
 @contextmanager
 def quiet_terminal() -> Iterator[None]:
-    """Switch the terminal's echo off; Ctrl-C and Ctrl-Z work on. Without a terminal nothing is done.
+    """Switch the terminal's echo off; Ctrl-C and Ctrl-Z still work. Does nothing without a terminal.
 
-    The terminal is put back at the end whatever happens, the signals that end a process included (SIGKILL aside).
+    The terminal is restored at the end in any case, on signals that end the process too (but SIGKILL).
     """
     descriptor = _terminal()
     if descriptor is None:
@@ -44,13 +44,13 @@ def quiet_terminal() -> Iterator[None]:
 
 
 def typed_ahead() -> str:
-    """Take what was typed since the keyboard became silent; empty without a terminal."""
+    """The text typed since the echo was switched off, which is taken; empty without a terminal."""
     descriptor = _terminal()
     return "" if descriptor is None else readable(_pending(descriptor))
 
 
 def readable(data: bytes) -> str:
-    """The text that typed bytes amount to: backspaces done, cursor keys and control characters left out."""
+    """The text of typed bytes: backspaces applied, cursor keys and control characters left out."""
     text = _ESCAPE_SEQUENCE.sub("", data.decode(errors="ignore")).replace("\r", "\n")
     kept: list[str] = []
     for character in text:
@@ -62,7 +62,7 @@ def readable(data: bytes) -> str:
 
 
 def _terminal() -> int | None:
-    """The descriptor of the terminal that is typed on; None where there is none."""
+    """File descriptor of the input's terminal; None without one."""
     try:
         return sys.stdin.fileno() if os.name == "posix" and sys.stdin.isatty() else None
     except (OSError, ValueError):  # closed, or not a file
@@ -82,7 +82,7 @@ def _pending(descriptor: int) -> bytes:
     data = b""
     while select.select([descriptor], [], [], 0)[0]:
         piece = os.read(descriptor, _READ_BYTES)
-        if not piece:  # the terminal is gone
+        if not piece:  # the terminal has gone
             break
         data += piece
     return data
@@ -96,7 +96,7 @@ def _restored_when_killed(restore: Callable[[], None]) -> Iterator[None]:
         os.kill(os.getpid(), number)
 
     signals = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-    # Who ignores a signal (nohup) goes on ignoring it.
+    # Signals that are ignored (nohup) stay ignored.
     before = {number: signal.getsignal(number) for number in signals}
     ours = [number for number in signals if before[number] is signal.SIG_DFL]
     for number in ours:

@@ -1,4 +1,4 @@
-"""What `/set` may set: the sampling fields of a request, by the names and within the limits of the HTTP API."""
+"""The settings of `/set`: the sampling fields of a request, with the names and limits of the HTTP API."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NAMES = (*_NUMBERS, "stop")
 
 
 def check_name(name: str) -> None:
-    """Raise InvalidRequest, with the nearest name, unless a setting is called so."""
+    """Raise InvalidRequest, with the nearest name, unless there is a setting of this name."""
     if name not in NAMES:
         begun = [known for known in NAMES if name and known.startswith(name)]
         hint = f"did you mean {' or '.join(begun)}?" if begun else did_you_mean(name, NAMES, "there are")
@@ -53,7 +53,7 @@ def fields(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def described(name: str) -> str:
-    """What a setting may be, in words."""
+    """The allowed values of a setting, in words."""
     if name == "stop":
         return f"at most {MAX_STOPS} texts, one as typed or several as a JSON list"
     limit = _NUMBERS[name]

@@ -1,6 +1,6 @@
-"""Holding a conversation: entries are read one after another until the input ends or somebody leaves.
+"""Holds a conversation: reads entry after entry until the input ends or the user leaves.
 
-One failed answer or command is reported, and the conversation goes on as it stood.
+A failed answer or command is reported and leaves the conversation unchanged.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Talk:
         runner: asyncio.Runner,
         source: LineSource | None = None,
     ) -> None:
-        """source: where entries come from; by default the terminal or standard input."""
+        """source: of entries; by default the terminal or standard input."""
         self.output = session.output
         self.dialogue = dialogue
         self.opening_system = dialogue.system
@@ -65,7 +65,7 @@ class Talk:
         self._leaving = False
 
     def run(self) -> None:
-        """Until somebody leaves."""
+        """Run until the user leaves or the input ends."""
         going_on = f", going on after {len(self.dialogue.turns)} answers" if self.dialogue.turns else ""
         self.output.note(f"talking to {self.dialogue.template.model}{going_on}; /help lists the commands")
         with self._source.session():
@@ -80,14 +80,14 @@ class Talk:
                     self.output.note("stopped; /quit or Ctrl-D leaves")
 
     def ask(self, question: str) -> None:
-        """Ask and show the answer, which becomes part of the conversation."""
+        """Ask a question and show its answer; both become part of the conversation."""
         self._unanswered = question
         turn = self._answered(question)
         if turn is not None:
             self._keep(turn)
 
     def again(self) -> None:
-        """Ask the last question again; an answer that it has is replaced. Raises InvalidRequest where there is none."""
+        """Ask the last question again and replace its answer, if any. Raises InvalidRequest without a question."""
         if self._unanswered is not None:
             self.ask(self._unanswered)
             return
@@ -114,14 +114,14 @@ class Talk:
         return turn
 
     def begin_anew(self, system: str | None, turns: Iterable[LoggedTurn]) -> None:
-        """Another conversation, of which ``turns`` were said already."""
+        """Switch to another conversation, with ``turns`` as its past."""
         self.dialogue.system = system
         self.dialogue.turns = list(turns)
         self._unanswered = None
         self._log.begin_anew()
 
     def leave(self) -> None:
-        """End the conversation after what is under way."""
+        """End the conversation after the current entry."""
         self._leaving = True
 
     def check_model(self, model: str) -> None:
@@ -133,7 +133,7 @@ class Talk:
         return self._runner.run(self._target.adapters())
 
     def _act_on(self, entry: str | None) -> None:
-        """Carry out a command or ask a question; None is the end of the input."""
+        """Run a command or ask a question; None: the end of the input."""
         try:
             if entry is None:
                 self.leave()
@@ -147,7 +147,7 @@ class Talk:
             self.output.warn(error.message)
 
     def _answered(self, question: str) -> LoggedTurn | None:
-        """Ask and show the answer; None where there was none. An answer that Ctrl-C ends counts as far as it came."""
+        """Ask and show the answer; None where there was none. Of an answer that Ctrl-C ends, the shown part counts."""
         request = self.dialogue.asking(question)
         pieces: list[str] = []
         try:
@@ -173,7 +173,7 @@ class Talk:
         return self.dialogue.turns[-1]
 
     def _streamed(self, request: TargetRequest, pieces: list[str]) -> Answer:
-        """The answer, shown while it comes; ``pieces`` holds what has come, whatever happens."""
+        """The answer, shown while it arrives; ``pieces`` gets its text so far, also if it fails."""
 
         def show(piece: str) -> None:
             pieces.append(piece)
@@ -199,12 +199,12 @@ class Talk:
 
 
 def _is_text(entry: str) -> bool:
-    """Whether it can be sent: bytes that are no text reach us as lone surrogates."""
+    """Whether it can be sent: invalid bytes arrive as lone surrogates."""
     return not any("\ud800" <= character <= "\udfff" for character in entry)
 
 
 def _partial(text: str) -> Answer:
-    """What is known of an answer that was stopped."""
+    """The record of a stopped answer."""
     return Answer(
         text=text,
         adapter="",

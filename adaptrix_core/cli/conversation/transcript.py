@@ -20,7 +20,7 @@ MAX_BYTES = 16 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Transcript:
-    """What a file of a conversation says."""
+    """The contents of a saved conversation."""
 
     model: str
     system: str | None
@@ -29,9 +29,9 @@ class Transcript:
 
 
 def save(dialogue: Dialogue, path: Path) -> None:
-    """Write the conversation, readable by its owner only, whole or not at all.
+    """Write the conversation in one step, readable by its owner only.
 
-    Raises InvalidRequest where ``path`` is something else than a saved conversation, and OSError.
+    Raises InvalidRequest where ``path`` is anything but a saved conversation, and OSError.
     """
     if path.is_dir():
         raise InvalidRequest(f"{path} is a directory; name a file in it, such as {path / 'conversation.json'}")
@@ -53,7 +53,7 @@ def save(dialogue: Dialogue, path: Path) -> None:
 
 
 def read(path: Path) -> Transcript:
-    """Read a saved conversation. Raises InvalidRequest that says what is wrong with the file, and OSError."""
+    """Read a saved conversation. Raises InvalidRequest, naming the file's fault, and OSError."""
     if path.stat().st_size > MAX_BYTES:
         raise InvalidRequest(f"{path} has {path.stat().st_size} bytes; a saved conversation has at most {MAX_BYTES}")
     try:

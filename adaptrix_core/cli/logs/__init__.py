@@ -1,4 +1,4 @@
-"""What was asked and answered on the command line, kept on this machine.
+"""The log of questions and answers on the command line, kept on this machine.
 
 Files:
 

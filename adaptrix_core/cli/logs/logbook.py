@@ -1,6 +1,6 @@
 """The log: conversations in one SQLite file that only its owner can read.
 
-Bounded: when there are too many conversations or too much text, the oldest conversations go, whole. What is deleted is
+Bounded: beyond a number of conversations or of characters, the oldest conversations are deleted, whole. Deleted text is
 overwritten in the file. Several processes may use one log at a time.
 """
 
@@ -21,10 +21,10 @@ from adaptrix_core.errors import ConversationNotFound, LogUnusable
 
 MAX_CONVERSATIONS = 2_000
 MAX_CHARS = 50_000_000
-"""Characters of questions and answers in all conversations together."""
+"""Most characters of questions and answers in all conversations together."""
 
 FORMAT = 1
-"""SQLite's ``user_version`` of our files."""
+"""Format version of the file: SQLite's ``user_version``."""
 BUSY_TIMEOUT_S = 5.0
 _BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _COLUMNS = tuple(column.name for column in fields(LoggedTurn))
@@ -51,7 +51,7 @@ COMMIT;
 
 @dataclass(frozen=True)
 class Conversation:
-    """A logged conversation, with all that is needed to go on with it."""
+    """A logged conversation, with everything needed to continue it."""
 
     id: int
     model: str
@@ -93,7 +93,7 @@ class Logbook:
     ) -> int:
         """Append ``turns`` to a conversation, or to a new one where it is None or gone; returns its number.
 
-        model, system, sampling: what the conversation's next question would be asked with.
+        model, system, sampling: those of the conversation's next question.
         """
         settings = (model, system, json.dumps(sampling))
         with self._open(make=True) as db:
@@ -125,7 +125,7 @@ class Logbook:
             )
 
     def conversation(self, number: int | None = None) -> Conversation:
-        """The conversation of that number; None is the one that was last added to. Raises ConversationNotFound."""
+        """The conversation of that number; None: the most recent one. Raises ConversationNotFound."""
         with self._open() as db:
             if number is None:
                 last = db.execute("SELECT conversation FROM turns ORDER BY id DESC LIMIT 1").fetchone()
@@ -142,7 +142,7 @@ class Logbook:
         return Conversation(number, model, system, json.loads(sampling), tuple(map(_turn, turns)))
 
     def latest(self, limit: int) -> list[Overview]:
-        """The conversations that were last added to, newest first."""
+        """The most recent conversations, newest first."""
         with self._open() as db:
             rows = db.execute(
                 "SELECT c.id, c.model, count(*), max(t.asked_at), "
@@ -171,7 +171,7 @@ class Logbook:
         return [(row[0], _turn(row[1:])) for row in rows]
 
     def questions(self, limit: int) -> list[str]:
-        """What was asked last, newest first, for recalling it at the prompt."""
+        """The latest questions, newest first, for the editor's history."""
         with self._open() as db:
             rows = db.execute("SELECT question FROM turns ORDER BY id DESC LIMIT ?", (limit,)).fetchall()
         return [row[0] for row in rows]
@@ -183,12 +183,12 @@ class Logbook:
                 raise ConversationNotFound(f"no conversation {number} in the log; `adaptrix logs` lists what there is")
 
     def clear(self) -> int:
-        """Delete every conversation; how many there were."""
+        """Delete every conversation; returns their number."""
         with self._open() as db:
             return db.execute("DELETE FROM conversations").rowcount
 
     def _forget_oldest(self, db: sqlite3.Connection) -> None:
-        """Delete the conversations beyond the bounds; the one added to last always stays."""
+        """Delete the conversations beyond the bounds; the most recent one always stays."""
         db.execute(
             "DELETE FROM conversations WHERE id IN (SELECT id FROM ("
             " SELECT id, row_number() OVER newest AS place, sum(chars) OVER newest AS total FROM ("
@@ -244,7 +244,7 @@ class Logbook:
 
 
 def _make_private(path: Path) -> None:
-    """An empty file that only its owner reads, before anything is written; SQLite's journals take its mode over."""
+    """Create an empty file that only its owner can read, before any writing; SQLite's journals copy its mode."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     if path.stat().st_mode & 0o077:

@@ -1,4 +1,4 @@
-"""Where the log of questions and answers lies, and whether there is to be one."""
+"""The path of the log of questions and answers, and whether there is one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One question and its answer, as a conversation and the log keep them."""
+"""One question and its answer, the record of conversations and the log."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def _now() -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class LoggedTurn:
-    """A question, its answer, and what is known of how it came about."""
+    """A question, its answer, and the facts about its making."""
 
     question: str
     answer: str
     model: str
-    """What was asked for: ``auto``, ``base``, an adapter or a mix."""
+    """The requested model: ``auto``, ``base``, an adapter or a mix."""
     adapter: str = ""
-    """Who answered; empty where nobody noted it."""
+    """The adapter or mix that answered; empty where unknown."""
     digest: str | None = None
     """Package digests in the order of ``adapter``, joined by ``+``; None for the base model."""
     finish_reason: str = ""
@@ -35,7 +35,7 @@ class LoggedTurn:
 
     @classmethod
     def of(cls, question: str, model: str, answer: Answer) -> LoggedTurn:
-        """The turn that ``answer`` closes."""
+        """The turn made of a question and its ``answer``."""
         return cls(
             question=question,
             answer=answer.text,

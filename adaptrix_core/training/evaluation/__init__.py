@@ -1,4 +1,4 @@
-"""How good adapters are: suites of problems and people's own examples, asked, marked and reported.
+"""Measures the quality of adapters: suites of problems and users' own examples, asked, marked and reported.
 
 Files:
 

@@ -1,4 +1,4 @@
-"""How good adapters are on somebody's own examples: right replies, and the loss on the written ones.
+"""Measures adapters on a user's own examples: share of right replies, and loss on the reference replies.
 
 Runs on an `Engine`, beside the base model. The task families are the business of `evaluate.py`.
 """
@@ -24,7 +24,7 @@ from adaptrix_core.training.examples.packing import Example
 
 BASE = "base"
 LOSS_TOKENS = 512
-"""Tokens whose logits are held at a time: each takes four bytes per word of the vocabulary."""
+"""Tokens whose logits are in memory at a time: each takes four bytes per entry of the vocabulary."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class DataScore:
 
     score: Score
     loss: float
-    """Mean over the tokens of the written replies, in nats."""
+    """Mean cross entropy over the tokens of the reference replies, in nats."""
 
     def as_json(self) -> dict[str, Any]:
         """Counts, share and interval, loss and perplexity."""

@@ -1,7 +1,7 @@
-"""Measure shipped adapters: held-out problems, hand-written paraphrases, and prompts that none of them should answer.
+"""Measures shipped adapters: held-out problems, hand-written paraphrases, and prompts that none of them should answer.
 
-Runs on an `Engine`, with a router if one is given. What a condition is, and how a reply is marked, is the
-business of `scoring.py` and of the tasks; tables and JSON are `report.py`'s.
+Runs on an `Engine`, with a router if one is given. Conditions and the marking of replies are the business of
+`scoring.py` and of the tasks; tables and JSON are `report.py`'s.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from adaptrix_core.training.tasks.problem import Problem
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """What to measure. Raises :class:`ConfigError` on construction, naming every fault."""
+    """Settings of an evaluation. Raises :class:`ConfigError` on construction, naming every fault."""
 
     adapters: tuple[str, ...] = tuple(FAMILIES)
     """Adapter names; each is also the name of the family that it was trained for."""
@@ -36,7 +36,7 @@ class EvaluateConfig:
     max_tokens: int = 128
     batch_size: int = 32
     replies_file: Path | None = None
-    """Replies are kept here, and an evaluation that was cut off goes on from it."""
+    """File of replies, from which an interrupted evaluation continues; None keeps none."""
 
     def __post_init__(self) -> None:
         most = HELD_OUT_PER_TASK * min(len(family.tasks) for family in FAMILIES.values())
@@ -62,7 +62,7 @@ class EvaluateConfig:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One result per family, on held-out problems and on paraphrases; how many out-of-scope prompts the base gets."""
+    """One result per family, on held-out problems and on paraphrases; and the out-of-scope prompts left to the base."""
 
     held_out: tuple[FamilyResult, ...]
     paraphrased: tuple[FamilyResult, ...]
@@ -118,7 +118,7 @@ def evaluate(
 
 
 def generator_of(engine: Engine, replies_file: Path | None, batch_size: int = 32) -> Generator:
-    """Greedy replies from ``engine``; those that the file holds are not made again."""
+    """Greedy replies from ``engine``; those in the file are not generated again."""
     generator = EngineGenerator(engine, batch_size)
     if replies_file is None:
         return generator
@@ -136,7 +136,7 @@ def chooser(router: SemanticRouter) -> Choose:
 
 
 def left_to_base(choose: Choose, prompts: Sequence[str]) -> Score:
-    """How many of these prompts the router leaves to the base model."""
+    """The prompts that the router leaves to the base model, as a score."""
     return Score(sum(choose([{"role": "user", "content": p}]) is None for p in prompts), len(prompts))
 
 

@@ -1,4 +1,4 @@
-"""How a problem is put to a model, and who answers.
+"""Prompts for problems, and the generators that answer them.
 
 A trained adapter gets the question as a user would type it. The untrained base gets the same question with the answer
 format in words, alone or after solved examples as earlier turns of the conversation.
@@ -17,7 +17,7 @@ Messages = list[dict[str, str]]
 
 
 class Generator(Protocol):
-    """Whatever continues conversations, greedily, under an adapter or under none."""
+    """Continues conversations, greedily, under an adapter or none."""
 
     def generate(self, prompts: Sequence[Messages], adapter: str | None, max_tokens: int) -> list[str]:
         """One reply per conversation, in order."""

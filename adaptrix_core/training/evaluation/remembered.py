@@ -1,6 +1,6 @@
-"""Replies kept in a file, so that an evaluation that is cut off, or repeated, asks no question twice.
+"""Keeps replies in a file, so that an interrupted or repeated evaluation asks no question twice.
 
-A reply is kept under what determines a greedy reply: the conversation, the digest of the weights, the length limit.
+The key has everything that determines a greedy reply: the conversation, the digest of the weights, the length limit.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from adaptrix_core.training.evaluation.prompting import Generator, Messages
 
 
 class RememberedReplies:
-    """A `Generator` that asks another one only what the file at ``path`` does not answer yet.
+    """A `Generator` that asks another one only for the replies that the file at ``path`` lacks.
 
-    ``weights_of`` names the weights behind an adapter name (or None, the base): other weights, other replies.
+    weights_of: the digest of the weights behind an adapter name (or None, the base).
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class RememberedReplies:
 
 
 def _read(path: Path) -> dict[str, str]:
-    """Key to reply. A last line that was cut off, as a killed run leaves it, is dropped; another is a DataError."""
+    """Reply by key. An incomplete last line, of a killed run, is dropped; any other is a DataError."""
     content = path.read_bytes()
     whole = content[: content.rfind(b"\n") + 1]
     known: dict[str, str] = {}
@@ -61,7 +61,7 @@ def _read(path: Path) -> dict[str, str]:
                 [f"{path} line {number} holds no reply; name another file, or delete this one to begin anew"]
             ) from error
     if len(whole) < len(content):
-        path.write_bytes(whole)  # the next reply begins a line of its own
+        path.write_bytes(whole)  # the next reply begins a new line
     return known
 
 

@@ -11,7 +11,7 @@ from adaptrix_core.training.evaluation.scoring import FEW_SHOT, ROUTED, ZERO_SHO
 
 
 def tables(evaluation: Evaluation) -> list[Table]:
-    """One table per family (conditions down, tasks across), then one of what the router does."""
+    """One table per family (conditions down, tasks across), then one for the router."""
     made = [family_table(result) for result in evaluation.held_out]
     if evaluation.to_base is not None:
         made.append(_routing_table(evaluation))
@@ -56,7 +56,7 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def metrics_of(evaluation: Evaluation, adapter: str) -> dict[str, Any]:
-    """What an adapter's metadata says of its quality: `as_json` of its own family."""
+    """An adapter's quality for its metadata: `as_json` of its own family."""
     everything = as_json(evaluation)
     return {"held_out": everything["held_out"][adapter], "paraphrases": everything["paraphrases"][adapter]}
 

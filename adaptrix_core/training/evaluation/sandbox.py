@@ -1,10 +1,10 @@
-"""Run code written by a model, kept away from everything.
+"""Runs code written by a model in isolation.
 
 One child interpreter per call (`python -I -S`), in an empty directory, without environment, with limits on memory,
-processor time, open files and file size, in a namespace without network where the kernel lets us; it is killed with its
-group at the time limit. Inside, built-ins that reach outside are gone.
+processor time, open files and file size, in a namespace without network where the kernel allows it; it is killed with
+its process group at the time limit. Built-ins that reach outside are removed.
 
-This keeps honest mistakes and endless loops harmless. It is not a wall against an attacker.
+This makes honest mistakes and endless loops harmless. It is no protection against an attacker.
 """
 
 from __future__ import annotations
@@ -107,9 +107,9 @@ def _outcome(printed: bytes) -> SandboxOutcome:
 
 
 def _limits(seconds: float) -> dict[str, tuple[int, int]]:
-    """Soft and hard limits, which the child sets itself before it reads foreign code, and which it cannot raise again.
+    """Soft and hard limits, which the child sets for itself before it reads foreign code, and cannot raise again.
 
-    Set between fork and exec instead, they would make starting a child from a large process many times slower.
+    Setting them between fork and exec would make starting a child from a large process many times slower.
     """
     whole = max(1, round(seconds))
     return {
@@ -122,7 +122,7 @@ def _limits(seconds: float) -> dict[str, tuple[int, int]]:
 
 
 def _isolation() -> list[str]:
-    """`unshare` gives the child its own network, which is none, where the system permits it; else nothing."""
+    """The `unshare` command that gives the child an empty network namespace; empty if the system forbids it."""
     global _unshare
     if _unshare is None:
         probe = ["unshare", "--user", "--net", "--map-root-user", "--"]
@@ -138,7 +138,7 @@ _unshare: list[str] | None = None
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError):  # the group ends by itself when all is well
+    with contextlib.suppress(ProcessLookupError):  # the group usually has ended by itself
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
     for stream in (child.stdin, child.stdout):

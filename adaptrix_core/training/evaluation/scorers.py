@@ -1,4 +1,4 @@
-"""Ways to say whether a reply is right, by name: what `adaptrix evaluate --data --scorer` offers."""
+"""Scorers of replies, by name, for `adaptrix evaluate --data --scorer`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from adaptrix_core.training.tasks.problem import stated_answer, stated_number
 
 Scorer = Callable[[str, str], bool]
-"""(reply, reference) -> right?"""
+"""(reply, reference) -> whether the reply is right."""
 
 
 def exact(reply: str, reference: str) -> bool:

@@ -1,8 +1,7 @@
-"""One family of problems under every condition: the base, each adapter, and whatever the router chooses.
+"""Scores one family of problems under every condition: the base, each adapter, and the router's choice.
 
-Every reply is greedy, so the reply that the routed system gives is the reply of the adapter the router chose; it is
-looked up, not generated again. Knows problems and conditions. Does not know how replies are made
-(`prompting.py`), nor files.
+Every reply is greedy, so the routed system's reply is that of the adapter that the router chose; it is looked up, not
+generated again. Knows problems and conditions. Does not know how replies are made (`prompting.py`), nor files.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ Choose = Callable[[Messages], str | None]
 
 @dataclass(frozen=True)
 class Score:
-    """Right answers out of how many, with the 95 % Wilson interval (Wilson 1927, equation as in Brown et al. 2001)."""
+    """Right answers and their total, with the 95 % Wilson interval (Wilson 1927, equation as in Brown et al. 2001)."""
 
     right: int
     total: int
@@ -50,7 +49,7 @@ class FamilyResult:
     scores: Mapping[str, Mapping[str, Score]]
     """condition -> task -> score"""
     choices: Mapping[str, int] = field(default_factory=dict)
-    """How often the router chose each adapter ("base" for none)."""
+    """Number of the router's choices by adapter ("base" for none)."""
     replies: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """condition -> reply to each problem, in the order of the problems"""
 
@@ -119,7 +118,7 @@ def _routed(
     generator: Generator,
     max_tokens: int,
 ) -> list[str]:
-    """Replies already made under the chosen adapter are looked up; the others are generated."""
+    """The reply of the chosen adapter for each prompt: looked up if it was made before, else generated."""
     routed: dict[int, str] = {i: replies[c][i] for i, c in enumerate(chosen) if c is not None and c in replies}
     for name in {c for i, c in enumerate(chosen) if i not in routed}:
         places = [i for i, c in enumerate(chosen) if c == name]

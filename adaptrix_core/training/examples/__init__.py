@@ -1,4 +1,4 @@
-"""What an adapter is trained on: pairs of texts, read, held out, encoded and packed.
+"""Training examples: pairs of texts, read, held out, encoded and packed.
 
 Files:
 

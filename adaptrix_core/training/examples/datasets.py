@@ -1,4 +1,4 @@
-"""Where training pairs come from: a task family, a JSONL file, or a data set known by name.
+"""Sources of training pairs: a task family, a JSONL file, or a data set known by name.
 
 A pair is (what the user asks, what to reply). Named data sets are read with the `datasets` library from a hub id, or
 from a local file of the same schema given as ``name:path``.
@@ -23,7 +23,7 @@ _IN_WORDS = {str: "text", int: "a whole number", list: "a list"}
 
 @dataclass(frozen=True)
 class NamedDataset:
-    """A data set of the hub: where it is, which fields of which type a row has, and how a row becomes a pair."""
+    """A data set of the hub: its id, the fields and types of a row, and the conversion of a row to a pair."""
 
     hub_id: str
     config: str | None
@@ -73,7 +73,7 @@ def load_pairs(data: str, count: int, seed: int) -> list[Pair]:
     """At most ``count`` pairs from ``data``: a family's name, a named data set, or the path of a JSONL file.
 
     A named data set is ``gsm8k``, ``code-alpaca`` or ``reclor``, read from the hub, or with ``:path`` from a local file
-    of the same schema. Raises DataError saying what is known, or what is wrong where.
+    of the same schema. Raises DataError, listing the known names, or the faults with their places.
     """
     if data in FAMILIES:
         return [(p.question, p.reference) for p in FAMILIES[data].training(count, seed)]
@@ -96,7 +96,7 @@ def _no_such_data(data: str) -> str:
 
 
 def _beside(path: Path) -> str:
-    """What lies where ``path`` was looked for."""
+    """The files beside ``path``, for a message about a missing file."""
     place = path.parent
     if not place.is_dir():
         return f"there is no directory {str(place)!r} either"
@@ -116,7 +116,7 @@ def _named_pairs(name: str, path: Path | None, count: int) -> list[Pair]:
         else:
             kind = "parquet" if path.suffix == ".parquet" else "json"
             rows = load_dataset(kind, data_files=str(path), split="train")
-    except Exception as error:  # the library raises many kinds, all of them meaning that there is no data
+    except Exception as error:  # the library raises many kinds of errors; each means that there is no data
         where = path if path is not None else f"the hub ({known.hub_id})"
         raise DataError([f"data {name!r} cannot be read from {where}: {error}"]) from error
     pairs: list[Pair] = []

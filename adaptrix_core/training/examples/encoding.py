@@ -1,4 +1,4 @@
-"""Pairs of texts as token ids, as the base model will see them in a conversation."""
+"""Encodes pairs of texts as token ids, in the form of a conversation with the base model."""
 
 from __future__ import annotations
 

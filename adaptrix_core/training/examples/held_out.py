@@ -1,4 +1,4 @@
-"""Which examples are kept out of a training, so that what is reported was never trained on."""
+"""Splits off the held-out examples of a training, on which results are reported."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def split(pairs: Sequence[Pair], share: float, seed: int) -> tuple[list[Pair], l
     """(examples to train on, examples held out): about ``share`` of the different prompts, the same ones every time.
 
     A prompt that occurs more than once is on one side only. Which prompts are held out follows from their text and the
-    seed, so a file that grows keeps most of them. Nothing is held out where the share comes to less than one prompt.
+    seed, so a file that grows keeps most of them. Nothing is held out where the share amounts to less than one prompt.
     """
     prompts = sorted({prompt for prompt, _ in pairs}, key=lambda prompt: _rank(prompt, seed))
     kept_out = set(prompts[: min(round(share * len(prompts)), len(prompts) - 1)])

@@ -1,4 +1,4 @@
-"""Pairs from a JSONL file, where every line that cannot be used is named with its number and what is wrong with it.
+"""Reads pairs from a JSONL file; every unusable line is reported with its number and fault.
 
 A line is ``{"prompt": …, "completion": …}`` or ``{"messages": [user, assistant]}``.
 """

@@ -1,9 +1,9 @@
-"""Training examples as token ids, and several of them in one row.
+"""Packs training examples, as token ids, several into one row.
 
 Chat templates begin every prompt with the same tokens (a system message). A pack holds that prefix once, followed by
 several examples; the attention mask lets an example see the prefix and itself only, and positions restart after the
 prefix, so every token gets the states that it would get alone. No padding is computed, and the prefix is
-paid once per pack.
+computed once per pack.
 
 Knows tokens, positions and masks. Does not know models, adapters or optimisers.
 """
@@ -44,7 +44,7 @@ class Pack:
 
 
 def common_prefix(examples: Sequence[Example]) -> int:
-    """How many first tokens all prompts share; at least one prompt token stays with each example."""
+    """Number of first tokens that all prompts share; each example keeps at least one prompt token of its own."""
     shortest = min(len(e.token_ids) - e.answer_length for e in examples) - 1
     first = examples[0].token_ids
     length = 0

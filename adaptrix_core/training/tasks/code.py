@@ -55,7 +55,7 @@ _VERBS = (
 _NOUNS = ("it", "result", "value", "rule", "step", "all", "data", "things", "items", "out", "one", "this", "up", "some")
 _SINGLE = ("f", "g", "solve", "process", "transform", "func", "answer", "task", "helper", "calculate", "shape", "turn")
 _UNNAMED = "solve"
-"""What the function is called where the question names none."""
+"""Name of the function where the question gives none."""
 
 _NUMBERS: tuple[tuple[object, ...], ...] = tuple(
     (list(xs),)

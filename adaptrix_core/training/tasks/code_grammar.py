@@ -1,4 +1,4 @@
-"""The grammar that short Python functions are drafted from: operations, how they are said, how they are written.
+"""The grammar that short Python functions are drafted from: operations, their wordings and their code.
 
 Knows words and lines of code. Does not know problems, names of functions or how a reply is checked (`code.py`).
 """
@@ -12,7 +12,7 @@ from random import Random
 
 @dataclass(frozen=True)
 class Operation:
-    """One step: its name, how it is said, and how it is written; ``{k}`` is a small constant, ``{v}`` the value."""
+    """One step: its name, its wording and its code; ``{k}`` is a small constant, ``{v}`` the value."""
 
     name: str
     said: tuple[str, ...]

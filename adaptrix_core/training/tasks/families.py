@@ -1,6 +1,6 @@
 """The task families that adapters are trained for, and their held-out problems.
 
-A family is what one adapter learns. Held-out problems come from seeds of their own, and no training problem shares a
+One adapter learns one family. Held-out problems come from seeds of their own, and no training problem shares a
 key (so no expression, family, syllogism or combination of operations) with a held-out one.
 """
 
@@ -27,7 +27,7 @@ class TaskFamily:
     name: str
     tasks: tuple[Task, ...]
     practice: tuple[int, ...]
-    """Training problems of each task, relative to the others: more for what is harder to learn."""
+    """Relative number of training problems of each task: more for tasks that are harder to learn."""
 
     def task(self, name: str) -> Task:
         """The task called ``name``."""
@@ -52,7 +52,7 @@ class TaskFamily:
 
 
 def _spread(count: int, weights: tuple[int, ...]) -> list[int]:
-    """``count`` in whole parts by weight; what rounding leaves over goes to the first."""
+    """``count`` in whole parts by weight; the remainder of rounding goes to the first."""
     parts = [count * weight // sum(weights) for weight in weights]
     left = count - sum(parts)
     return [part + (i < left) for i, part in enumerate(parts)]
@@ -70,7 +70,7 @@ def _held_out(task: Task) -> tuple[Problem, ...]:
 def _training(task: Task, wanted: int, seed: int) -> list[Problem]:
     taken = {p.key for p in _held_out(task)}
     questions: dict[str, Problem] = {}
-    # Small tasks repeat themselves: ask for more than is wanted, and stop when nothing new comes.
+    # Small tasks repeat themselves: ask for more than are wanted, and stop when no new ones come.
     for attempt in range(6):
         for problem in task.generate(seed + attempt * 100_000, wanted * 2):
             if problem.key not in taken:

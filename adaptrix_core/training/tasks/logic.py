@@ -23,7 +23,7 @@ from reasoning_gym.logic.aiw import TaskType
 from adaptrix_core.training.tasks.problem import NumberScored, Problem, stated_answer, with_answer
 
 OWN_WORDS = 0.35
-"""Share of the problems that keep reasoning-gym's wording."""
+"""Share of the problems that keep reasoning-gym's own wording."""
 
 _RELATIONS = (
     "mother", "father", "sister", "brother", "daughter", "son", "wife", "husband", "grandmother", "grandfather",

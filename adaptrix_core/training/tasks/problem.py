@@ -1,6 +1,6 @@
-"""One problem, and what a task must be able to do.
+"""The record of a problem, and the protocol of a task.
 
-Knows: how an answer is written and found again. Does not know any task, model or data set.
+Knows how an answer is written and found again. Does not know any task, model or data set.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 @dataclass(frozen=True)
 class Problem:
-    """A question as a user would type it, and what a right reply is.
+    """A question as a user would type it, and the facts by which a reply is marked.
 
     ``key`` names the problem behind the wording: two problems with one key are the same problem, so training and
     held-out sets must not share keys. ``reference`` is the reply to learn (brief working, then the answer); ``answer``
@@ -56,7 +56,7 @@ def with_answer(working: str, answer: str) -> str:
 
 
 def stated_answer(reply: str) -> str | None:
-    """What follows the last "Answer:" of a reply, stripped of markdown and a closing full stop."""
+    """The text after the last "Answer:" of a reply, without markdown and a closing full stop."""
     found = list(_ANSWER_LINE.finditer(reply))
     return found[-1]["answer"].strip().strip("*`$").rstrip(".").strip() if found else None
 
