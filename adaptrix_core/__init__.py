@@ -21,7 +21,7 @@ suggestions      Suggestions for unknown names: the nearest known ones
 writable         Checks before a long run that a directory can be written to and has room
 adapters/        Adapters at rest and in memory: the directory format, trust in it, and residency
 base/            The frozen base model: its sources, its family, and running a span of its layers
-cli/             The `adaptrix` command: an edge that nobody imports
+cli/             The `adaptrix` command: an edge that no other package imports
 engine/          Tokens in, tokens out: continuous batching of rows under different mixes
 injection/       Adapters meet the model: mixes, the LoRA sum, and the hooks that apply it
 native/          Native kernels for packed weights on the CPU (`src/`), and how Python reaches them

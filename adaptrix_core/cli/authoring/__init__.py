@@ -4,7 +4,7 @@ Files:
 
 evaluation   `evaluate`: how good adapters are, on held-out problems of their tasks or on somebody's own examples
 exchange     `import` and `export`: PEFT directories in and out
-layers       How layers are written on the command line: ``10,14,18`` or, as fractions of the depth, ``0.33,0.47,0.6``
-publication  The adapter directory that a training is to end in: checked before the training, written after it
+layers       Lists of layers on the command line: ``10,14,18`` or, as fractions of the depth, ``0.33,0.47,0.6``
+publication  The adapter directory that a training is to write: checked before the training, written after it
 training     `train`: an adapter from examples
 """

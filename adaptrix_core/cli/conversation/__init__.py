@@ -2,16 +2,14 @@
 
 Files:
 
-commands        The commands of a conversation: what each is called, what it takes and does
-completion      What Tab offers: commands, and after a command what it takes
-dialogue        What a conversation consists of at one moment: who is asked, how, under which system message, and what
-                was said
-line_source     Where questions come from: an editor on a terminal, or plain lines of a pipe or file
-log_keeper      Keeps the log in step with a conversation
-quiet_terminal  While an answer is shown, the keyboard is silent: what is typed meanwhile neither mixes with it nor
-                gets lost
-sampling        What `/set` may set: the sampling fields of a request, by the names and within the limits of the HTTP
-                API
-talk            Holding a conversation: entries are read one after another until the input ends or somebody leaves
+commands        The commands of a conversation: their names, arguments and actions
+completion      Tab completion: commands, and the arguments of a command
+dialogue        The state of a conversation: model, sampling, system message and turns
+line_source     Sources of questions: an editor on a terminal, or plain lines of a pipe or file
+log_keeper      Logs a conversation as it proceeds
+quiet_terminal  Switches the terminal's echo off while an answer is shown: typed text is kept, but not mixed into the
+                answer
+sampling        The settings of `/set`: the sampling fields of a request, with the names and limits of the HTTP API
+talk            Holds a conversation: reads entry after entry until the input ends or the user leaves
 transcript      A conversation as a file: JSON that is also a body for ``POST /v1/chat/completions``
 """

@@ -4,6 +4,6 @@ Files:
 
 command  `logs`: look up, search and delete what was asked and answered on this machine
 logbook  The log: conversations in one SQLite file that only its owner can read
-place    Where the log of questions and answers lies, and whether there is to be one
-turn     One question and its answer, as a conversation and the log keep them
+place    The path of the log of questions and answers, and whether there is one
+turn     One question and its answer, the record of conversations and the log
 """

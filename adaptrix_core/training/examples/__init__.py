@@ -2,10 +2,9 @@
 
 Files:
 
-datasets  Where training pairs come from: a task family, a JSONL file, or a data set known by name
-encoding  Pairs of texts as token ids, as the base model will see them in a conversation
-held_out  Which examples are kept out of a training, so that what is reported was never trained on
-jsonl     Pairs from a JSONL file, where every line that cannot be used is named with its number and what is wrong
-          with it
-packing   Training examples as token ids, and several of them in one row
+datasets  Sources of training pairs: a task family, a JSONL file, or a data set known by name
+encoding  Encodes pairs of texts as token ids, in the form of a conversation with the base model
+held_out  Splits off the held-out examples of a training, on which results are reported
+jsonl     Reads pairs from a JSONL file; every unusable line is reported with its number and fault
+packing   Packs training examples, as token ids, several into one row
 """

@@ -3,10 +3,9 @@
 Files:
 
 code          Short Python functions, drafted from a grammar of operations and checked by running them
-code_grammar  The grammar that short Python functions are drafted from: operations, how they are said, how they are
-              written
+code_grammar  The grammar that short Python functions are drafted from: operations, their wordings and their code
 families      The task families that adapters are trained for, and their held-out problems
 logic         Riddles in words: who is whose relative, what follows from two statements, who has how many sisters
 math          Arithmetic in words: sums, one-unknown equations, legs of animals
-problem       One problem, and what a task must be able to do
+problem       The record of a problem, and the protocol of a task
 """
