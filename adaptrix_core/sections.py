@@ -65,7 +65,7 @@ Bytes = Annotated[int, BeforeValidator(_spelled_bytes)]
 
 
 class Section(BaseModel):
-    """What every section has in common."""
+    """Base of all sections: frozen, unknown keys refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)
 
@@ -87,7 +87,7 @@ class BaseSettings(Section):
 
 
 class AdapterSettings(Section):
-    """Where adapters come from and which of them are trusted."""
+    """Sources of adapters, and trust in them."""
 
     dir: Annotated[Path | str, AfterValidator(_anchored_or_url)] = Field(
         default_factory=shipped_adapters, description="directory or fsspec URL (s3://…) of adapters, only ever read"
@@ -169,7 +169,7 @@ class EngineSettings(Section):
 
 
 class RouterSettings(Section):
-    """How model="auto" chooses an adapter."""
+    """The choice of adapters for model="auto"."""
 
     enabled: bool = Field(True, description="true or false; without the router, auto means the base model")
     embedder: Annotated[str, Field(min_length=1), AfterValidator(_anchored_if_there)] = Field(
@@ -182,7 +182,7 @@ class RouterSettings(Section):
 
 
 class ReplicaSettings(Section):
-    """How many replicas of the model run, and what each may use."""
+    """Number of model replicas, and the resources of each."""
 
     num_replicas: int = Field(
         1,
@@ -237,7 +237,7 @@ class ReplicaSettings(Section):
 
 
 class SecuritySettings(Section):
-    """Who may call, what may be loaded, and how much may be sent."""
+    """Callers, permitted sources of adapters, and sizes of requests."""
 
     api_keys_file: SettingsPath | None = Field(
         None, description="JSON file of hashed API keys; null: no keys, and the server listens on loopback only"
@@ -257,7 +257,7 @@ class SecuritySettings(Section):
 
 
 class ObserveSettings(Section):
-    """What the server tells about itself."""
+    """Metrics, logs and traces."""
 
     metrics_adapters: int = Field(
         50, ge=1, le=10_000, description="adapters with metrics of their own, 1 to 10000; the others share 'other'"

@@ -227,7 +227,7 @@ class AdapterManager:
         return [d for d in self.root.iterdir() if not d.name.startswith(".") and (d / METADATA_FILE).exists()]
 
     def _load_named(self, name: str) -> Adapter:
-        """What a bare name means is the newest version that is good and signed by the name's owner."""
+        """Load the version that a bare name means: the newest that is good and signed by the name's owner."""
         wanted = AdapterReference.parse(name)
         versions = self._versions(wanted.name) if wanted.version is None else []
         versions = versions or [self._find(name)]

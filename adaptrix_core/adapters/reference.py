@@ -1,4 +1,4 @@
-"""How adapters and mixes are written, once for library, command line and server.
+"""The grammar of references to adapters and mixes, shared by library, command line and server.
 
     name                      what the name means: its newest good version
     name@latest               the same
@@ -20,11 +20,11 @@ from adaptrix_core.errors import AdapterNotFound, AdapterRejected, InvalidReques
 from adaptrix_core.injection.mix import Term, check_mix, check_repeated
 
 BASE = "base"
-"""What the base model is called where an adapter's name could stand; no adapter may be called so."""
+"""Name of the base model in the place of an adapter's; no adapter may have it."""
 AUTO = "auto"
-"""The model name that leaves the choice to the router; no adapter may be called so."""
+"""Model name that leaves the choice to the router; no adapter may have it."""
 LATEST = "latest"
-"""The version that means none in particular."""
+"""Version that means the same as no version: the newest good one."""
 
 RESERVED_NAMES = frozenset({AUTO, BASE})
 
@@ -38,15 +38,15 @@ _TERM = re.compile(r"(?P<name>[^*\[\]]*)(\*(?P<weight>[^\[\]]*))?(\[(?P<layers>[
 
 @dataclass(frozen=True)
 class AdapterReference:
-    """A name, and the version that is asked for."""
+    """A name, and the requested version."""
 
     name: str
     version: str | None = None
-    """None: whatever the name means."""
+    """None: the version that the bare name means."""
 
     @classmethod
     def split(cls, text: str) -> AdapterReference:
-        """Read ``name``, ``name@version`` or ``name@latest``, whatever the name and the version look like."""
+        """Split ``name``, ``name@version`` or ``name@latest``, without checking name or version."""
         name, _, version = text.partition("@")
         return cls(name, None if version in ("", LATEST) else version)
 
@@ -54,7 +54,7 @@ class AdapterReference:
     def parse(cls, text: str) -> AdapterReference:
         """As `split`, for an adapter of the library.
 
-        Raises AdapterRejected (path_escape) for a path, AdapterNotFound for what cannot be a name.
+        Raises AdapterRejected (path_escape) for a path, AdapterNotFound for anything else that is no name.
         """
         if "/" in text or "\\" in text or text.startswith(".."):
             raise AdapterRejected(f"{text!r} is a path, not an adapter name", code="path_escape")
@@ -66,12 +66,12 @@ class AdapterReference:
         return cls.split(text)
 
     def means(self, name: str, version: str) -> bool:
-        """Whether an adapter of this name and version is one that is meant."""
+        """Whether this reference means an adapter of this name and version."""
         return self.name == name and self.version in (None, version)
 
 
 def without_latest(text: str) -> str:
-    """A reference without a version that means none in particular."""
+    """A reference without ``@latest``."""
     return text.removesuffix(f"@{LATEST}")
 
 
@@ -82,7 +82,7 @@ def version_key(version: str) -> tuple[int, ...]:
 
 
 def parse_mix(text: str, base_id: str) -> tuple[Term[str], ...]:
-    """The terms of a mix by name, in the order written; a weight that is left out is 1.
+    """The terms of a mix by name, in their order; the default weight is 1.
 
     Raises InvalidRequest (``model``) for empty or repeated names, and for weights and layers that cannot be used.
     """
@@ -93,9 +93,9 @@ def parse_mix(text: str, base_id: str) -> tuple[Term[str], ...]:
 
 
 def mix_label(terms: Iterable[Term[str]]) -> str:
-    """A mix as people and headers read it: ``base``, ``name``, or in the form that `parse_mix` reads.
+    """A mix for people and headers: ``base``, ``name``, or in the form that `parse_mix` reads.
 
-    Weights of single layers are not written out: ``name*(per layer)``.
+    Weights per layer are not written out: ``name*(per layer)``.
     """
     listed = list(terms)
     if not listed:

@@ -98,7 +98,7 @@ class LocalTarget:
         return [self._row(metadata) for metadata in self._manager.list_adapters()]
 
     async def show(self, name: str) -> dict[str, Any]:
-        """From the adapter directory; the signature is checked, tensors are not read."""
+        """See `Target`: from the adapter directory, with its signature checked, tensors not read."""
         snapshot = self._manager.snapshot(name)
         about = about_package(snapshot)
         said = about["metadata"] or {}
@@ -131,7 +131,7 @@ class LocalTarget:
                 self._manager.check_exists(term.adapter)
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
-        """By the router's embedder, which needs no base model."""
+        """See `Target`: by the router's embedder, which needs no base model."""
         from adaptrix_core.routing.embedder import TextEmbedder
 
         source = self._settings.router.embedder

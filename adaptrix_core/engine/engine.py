@@ -39,7 +39,7 @@ AdapterChoice = str | Mapping[str, float] | tuple[Term[str], ...] | None
 """A name or ``name@version``; a mix, as ``{name: weight}`` or as terms by name; or None for the base model."""
 
 Outcomes = dict[tuple[str, int], Outcome]
-"""By request id and row index."""
+"""Outcomes by (request id, row index)."""
 
 LogitsSchedule = Literal["one_shot", "chunked", "stepwise"]
 

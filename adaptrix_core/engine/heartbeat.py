@@ -49,9 +49,9 @@ class Heartbeat:
         self._num_tokens = num_tokens
         self._begun: _Moment | None = None
         self._starving: _Moment | None = None
-        """When there began to be work of which no row could run; None while rows run."""
+        """Time since which there is work but no row can run; None while rows run."""
         self._progress = _Moment(clock(), 0.0)
-        """When a look last found that the thread had used processor time."""
+        """Time of the last look that found processor time used."""
         self._num_steps = 0
         self._token_s: float | None = None
         """Lowest processor time of a token in any step, in seconds."""

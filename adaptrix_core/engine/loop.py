@@ -237,7 +237,7 @@ class EngineLoop:
                 continue
             try:
                 future.set_result(function(self.engine, *args))
-            except Exception as error:  # handed to the caller, who awaits it
+            except Exception as error:  # raised at the caller, which awaits it
                 future.set_exception(error)
 
     def _refuse_queued(self, error: EngineStopped) -> None:

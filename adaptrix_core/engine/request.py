@@ -21,7 +21,7 @@ UNSET: Any = None
 
 @dataclass(frozen=True)
 class SamplingParams:
-    """How tokens are chosen; names and meanings are vLLM's. A bad value raises InvalidRequest naming the field.
+    """Parameters by which tokens are chosen; names and meanings are vLLM's. A bad value raises InvalidRequest.
 
     Fields that are `UNSET` get their value from `with_defaults` (`sampling.py` has the rule).
     """
@@ -39,7 +39,7 @@ class SamplingParams:
     stop: tuple[str, ...] = ()
     ignore_eos: bool = False
     logprobs: int | None = None
-    """How many of the likeliest tokens to report beside the chosen one; None reports nothing."""
+    """Number of the likeliest tokens that are reported beside the chosen one; None reports nothing."""
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     repetition_penalty: float = UNSET

@@ -1,8 +1,8 @@
-"""Mixes: what a token is computed under.
+"""Mixes of adapters, under which tokens are computed.
 
-A *term* is one adapter, the layers it acts on, and how strongly. A *mix* is a tuple of terms; the engine's name their
-adapters by weights digest, never by name. A *mix schedule* says from which token position on which mix holds, so a
-request may change its mix between tokens.
+A *term* is one adapter, its weight, and the layers it acts on. A *mix* is a tuple of terms; in the engine it names
+adapters by weights digest, never by name. A *mix schedule* gives the mix from each token position on, so a request may
+change its mix between tokens.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.errors import InvalidRequest
 
 Named = TypeVar("Named")
-"""What names an adapter at some point of a request's way: a name, a catalogue entry, a bundle or a weights digest."""
+"""Identification of an adapter: a name, a catalogue entry, a bundle or a weights digest, by the stage of the
+request."""
 Other = TypeVar("Other")
 
 
 @dataclass(frozen=True)
 class Term(Generic[Named]):
-    """One adapter inside a mix. The same on a request's whole way; only what names the adapter changes."""
+    """One adapter inside a mix. The same at every stage of a request; only the adapter's identification changes."""
 
     adapter: Named
-    """Which adapter."""
+    """The adapter."""
     weight: float | tuple[float, ...] = 1.0
     """Factor on the adapter's own scaling: one number, or one per layer of the base model."""
     layers: frozenset[int] | None = None
@@ -46,16 +47,16 @@ class Term(Generic[Named]):
 
     @property
     def strength(self) -> float:
-        """The largest factor: how much of the adapter there is at most."""
+        """The largest factor of any layer."""
         return max(self.weights)
 
     def called(self, adapter: Other) -> Term[Other]:
-        """The same term, its adapter named otherwise."""
+        """The same term with another identification of its adapter."""
         return Term(adapter, self.weight, self.layers)
 
 
 Mix = tuple[Term[WeightsDigest], ...]
-"""What the engine computes under. No adapter is the empty mix ``()``."""
+"""A mix in the engine. The empty mix ``()`` is the base model."""
 
 MixSchedule = tuple[tuple[int, Mix], ...]
 """``((start_token, mix), …)``, starts strictly increasing, the first one 0."""
@@ -78,9 +79,9 @@ def check_schedule(schedule: MixSchedule) -> None:
 _DIGEST_LENGTH = 64
 """Hex digits of a digest; no name is as long and looks like one."""
 MAX_TERMS = 16
-"""Terms of a mix that a request may ask for."""
+"""Most terms of a mix in a request."""
 MAX_WEIGHT = 8.0
-"""Largest weight, either sign, that a request may ask for."""
+"""Largest magnitude of a weight in a request."""
 
 
 def check_mix(
@@ -88,8 +89,8 @@ def check_mix(
 ) -> None:
     """Raise InvalidRequest, naming ``param``, unless every term can be computed.
 
-    num_layers: of the base model; None where it is not known yet, so that layers are not compared with it.
-    is_request: whether a caller from outside asks, so that `MAX_TERMS` and `MAX_WEIGHT` hold.
+    num_layers: of the base model; None where it is not known yet, so that layers cannot be compared with it.
+    is_request: whether the mix comes from a client, for which `MAX_TERMS` and `MAX_WEIGHT` hold.
     """
     if is_request and not 1 <= len(mix) <= MAX_TERMS:
         raise InvalidRequest(f"{param} mixes {len(mix)} adapters; allowed: 1 to {MAX_TERMS}", param=param)
@@ -100,7 +101,7 @@ def check_mix(
 
 
 def _shown(adapter: object, number: int) -> str:
-    """An adapter by its name; by its place in the mix where it has none, as digests say nothing to people."""
+    """An adapter for messages: its name, or without one its place in the mix, as digests mean nothing to people."""
     return repr(adapter) if isinstance(adapter, str) and len(adapter) < _DIGEST_LENGTH else f"term {number}"
 
 
@@ -151,7 +152,7 @@ def mix_at(schedule: MixSchedule, position: int) -> Mix:
 
 
 def mix_runs(schedule: MixSchedule, start: int, end: int) -> Iterator[tuple[Mix, int]]:
-    """The mixes of the tokens ``start … end``, each with the number of tokens in a row that it holds for."""
+    """The mixes of the tokens ``start … end``, each with the number of consecutive tokens it holds for."""
     bounds = [begin for begin, _ in schedule[1:] if start < begin < end]
     for first, last in pairwise((start, *bounds, end)):
         yield mix_at(schedule, first), last - first
@@ -164,5 +165,5 @@ def switched(schedule: MixSchedule, position: int, mix: Mix) -> MixSchedule:
 
 
 def weights_digests_of(schedule: MixSchedule) -> frozenset[WeightsDigest]:
-    """Every adapter that some token of the schedule needs."""
+    """The adapters of all mixes of the schedule."""
     return frozenset(term.adapter for _, mix in schedule for term in mix)

@@ -1,4 +1,4 @@
-"""The interface of the kernels, as their header declares it: records as classes of ctypes, functions with their types.
+"""The kernels' interface, read from their header: records as classes of ctypes, functions with their types.
 
 The header is read with cffi. Calls go through ctypes: through cffi they take longer, as each address has to be cast to
 its type first.
@@ -26,16 +26,16 @@ _ADDRESSES: Mapping[str, Any] = {"char *": ctypes.c_char_p}
 
 
 class Interface:
-    """What a header of plain C declarations says."""
+    """The declarations of a header in plain C."""
 
     def __init__(self, header: str) -> None:
-        """header: its text."""
+        """header: the header's text."""
         self._declared = cffi.FFI()
         self._declared.cdef(header)
         self._records: dict[str, type[Structure]] = {}
 
     def record(self, name: str) -> type[Structure]:
-        """The class of a record, made by the names of its fields; what is left out is 0, and pointers are addresses.
+        """The class of a record, constructed by its fields' names; omitted fields are 0, pointers are addresses.
 
         A name that the header does not know is an AttributeError.
         """
@@ -49,7 +49,7 @@ class Interface:
         return dict(self._declared.typeof(f"enum {name}").relements)
 
     def load(self, path: Path) -> ctypes.CDLL:
-        """A compiled library, whose functions have the types that the header declares.
+        """A compiled library, its functions with the types of the header.
 
         Raises BaseModelError if a record has another size there: the library was compiled from another header.
         """
@@ -76,7 +76,7 @@ class Interface:
         return _NUMBERS[declared.cname]
 
     def _argument(self, declared: Any) -> Any:
-        """As a field, but that where a record is pointed to, it has to be one of that class."""
+        """The type of an argument: as for a field, but a pointer to a record accepts only that record's class."""
         is_record = declared.kind == "pointer" and declared.item.kind == "struct"
         return POINTER(self.record(declared.item.cname)) if is_record else self._field(declared)
 

@@ -21,7 +21,7 @@ from adaptrix_core.native.sources import library_name
 from adaptrix_core.native.structs import INTERFACE
 
 PACKAGE = "adaptrix_kernels"
-"""What ``adaptrix-kernels`` installs: compiled libraries."""
+"""Import name of the package ``adaptrix-kernels``, which contains compiled libraries."""
 
 
 @cache

@@ -1,4 +1,4 @@
-"""The records and codes that the kernels exchange with Python; `src/interface.h` says what their fields are."""
+"""The records and codes that Python and the kernels exchange; `src/interface.h` documents their fields."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EncoderLayer = INTERFACE.record("EncoderLayer")
 EncoderModel = INTERFACE.record("EncoderModel")
 
 TERM = np.dtype(INTERFACE.record("Term"))
-"""One adapter at one injection point, and its tokens; many of them lie in one array."""
+"""One adapter at one injection point, and its tokens, as a type for arrays of them."""
 
 _LAYOUTS, _BANK_TYPES = INTERFACE.codes("Layout"), INTERFACE.codes("BankType")
 LAYOUT_CODES: Mapping[str, int] = {"int4": _LAYOUTS["kInt4"], "int8": _LAYOUTS["kInt8"]}

@@ -1,7 +1,7 @@
-"""What the ``model`` field and the ``adaptrix`` field of a request ask for.
+"""Reads the ``model`` and ``adaptrix`` fields of a request into a choice of mixes.
 
 Turns ``auto``, the base id, ``adapter``, ``base:adapter``, ``name@version`` and mixes into a Choice.
-Knows the catalogue; does not route, and does not know whether a replica can serve what was asked for.
+Knows the catalogue; does not route, and does not know whether a replica can serve the choice.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ class NamedMix:
 
     @property
     def bundles(self) -> BundleMix:
-        """The mix by bundle digest, for a replica."""
+        """The mix by bundle digests, for a replica."""
         return tuple(term.called(term.adapter.bundle_digest) for term in self.terms)
 
     @property
     def label(self) -> str:
-        """For people and headers: ``base``, ``name`` or ``a*0.7+b*0.3``; the digests say which version."""
+        """The mix for people and headers: ``base``, ``name`` or ``a*0.7+b*0.3``; the digests identify versions."""
         return mix_label(term.called(term.adapter.name) for term in self.terms)
 
     @property
     def kind(self) -> str:
-        """For counting: an adapter's name, ``base`` or ``mix``; callers cannot make up more."""
+        """Label for counting: an adapter's name, ``base`` or ``mix``; callers cannot make up others."""
         if len(self.terms) > 1:
             return MIX
         return self.terms[0].adapter.name if self.terms else BASE
@@ -64,7 +64,7 @@ def choose(
     fork: Sequence[str | None] | None = None,
     fallback: Literal["base", "error"] | None = None,
 ) -> Choice:
-    """Who is asked to answer. ``mix`` and ``fork`` come from the ``adaptrix`` body field and want ``auto`` or the base.
+    """Who is to answer. mix, fork: of the ``adaptrix`` body field; they require ``auto`` or the base as ``model``.
 
     Raises InvalidRequest for contradictions, AdapterNotFound (with near names) for unknown names.
     """
@@ -129,5 +129,5 @@ def _found(mix: Sequence[Term[str]], base_id: str, catalogue: Catalogue, param: 
     """The mix with its adapters looked up. Raises AdapterNotFound, InvalidRequest."""
     check_mix(mix, is_request=True, param=param)
     terms = tuple(term.called(_entry(term.adapter, base_id, catalogue, param)) for term in mix)
-    check_repeated([term.called(term.adapter.package_digest) for term in terms], param)  # by whatever names
+    check_repeated([term.called(term.adapter.package_digest) for term in terms], param)  # under different names too
     return NamedMix(terms)

@@ -16,7 +16,7 @@ LONGEST_S = 1.0
 """Longest time, in seconds, that a refusal is remembered: places are also freed by clients that leave unexpectedly."""
 QUEUED_SHARE = 0.05
 """Time for which a refusal is remembered at least, as a share of the queue's expected wait. One place may be free
-sooner, but so long a queue does not run empty meanwhile."""
+sooner, but a long queue does not run empty meanwhile."""
 
 
 class OverloadMemory:

@@ -50,7 +50,7 @@ class Store(Protocol):
         """The catalogue and the reports of live replicas."""
 
     async def about(self, bundle: BundleDigest) -> dict[str, Any]:
-        """What a bundle says about itself."""
+        """A bundle's own description (`about_package`)."""
 
     async def load(self, name: str, path: str, allow_downgrade: bool) -> Entry:
         """Load an adapter on every replica."""

@@ -117,7 +117,7 @@ class HandleStore:
         return catalogue, await living(reports)
 
     async def about(self, bundle: BundleDigest) -> dict[str, Any]:
-        """What a bundle says about itself."""
+        """A bundle's own description (`about_package`)."""
         about: dict[str, Any] = await self._ask("about", bundle)
         return about
 

@@ -31,7 +31,7 @@ LOCAL_ENVIRONMENT = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     # Beside these, where a cluster is this machine alone and has no dashboard: no notes on handlers and tasks (and
     # nothing in `ray list tasks`), Ray's own figures of the node once a minute, and rare polls for new log files,
-    # whose lines nobody wants printed. `benchmarks.service.idle` shows what it saves.
+    # whose lines are not to be printed. `benchmarks.service.idle` shows what it saves.
     "RAY_event_stats": "0",
     "RAY_task_events_report_interval_ms": "0",
     "REPORTER_UPDATE_INTERVAL_MS": "60000",

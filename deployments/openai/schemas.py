@@ -179,7 +179,7 @@ class AdaptrixOptions(Body):
 
 
 class _Generation(Body):
-    """What chat and text completions share. Names and ranges are OpenAI's, then vLLM's."""
+    """Fields of both chat and text completions. Names and ranges are OpenAI's, then vLLM's."""
 
     model: str = Field(min_length=1, max_length=MAX_NAME)
     stream: bool = False

@@ -67,7 +67,7 @@ class Placement(Generic[R]):
         self._homes: OrderedDict[int, R] = OrderedDict()
 
     def choose(self, wish: Wish, replicas: Mapping[R, Seen]) -> R:
-        """Where the longest known beginning of the prompt was computed, unless that one of ``replicas`` is busy.
+        """The replica that has computed the longest known beginning of the prompt, unless it is busy.
 
         Else the warmest of ``replicas`` (at least one) that is not busy; of equally warm ones the least loaded.
         Ties go to the same replica each time for the same adapters, so that adapters that need one replica are not
@@ -121,7 +121,7 @@ def _shorten(memory: OrderedDict[Any, Any], most: int) -> None:
 
 
 def _one_of(replicas: list[R], wish: Wish) -> R:
-    """By rendezvous hashing (Thaler, Ravishankar 1996), so that every process agrees; at random without adapters."""
+    """Choose by rendezvous hashing (Thaler, Ravishankar 1996), so that processes agree; at random without adapters."""
     if len(replicas) == 1 or not wish.adapters:
         return random.choice(replicas)
     key = "+".join(sorted(wish.adapters))

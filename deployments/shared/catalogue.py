@@ -1,6 +1,6 @@
-"""The catalogue of adapters, as everybody but the store sees it: immutable, versioned, searchable by name.
+"""The catalogue of adapters, in all processes but the store: immutable, versioned, searchable by name.
 
-Knows names and versions. Does not know files, replicas or whether an adapter is any good.
+Knows names and versions. Does not know files, replicas, or whether an adapter passes verification.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ class Catalogue:
     version: str
     entries: tuple[Entry, ...] = ()
     unloaded: tuple[str, ...] = ()
-    """Names of shipped adapters that were unloaded: their files are there, and a load of the name brings them back."""
+    """Names of shipped adapters that were unloaded: their files still exist, and loading the name restores them."""
 
     def listed(self) -> Iterator[Entry]:
-        """Entries that were taken in, those included that nobody may ask for."""
+        """Entries that are not staged, withheld ones included."""
         return (entry for entry in self.entries if not entry.staged)
 
     def servable(self) -> Iterator[Entry]:
-        """Entries that may be asked for by name."""
+        """Entries that requests may name."""
         return (entry for entry in self.listed() if entry.withheld is None)
 
     def newest(self) -> list[Entry]:
-        """What each bare name means, by name: the newest good version, or the newest where none is good."""
+        """The entry that each bare name means, by name: the newest good version, or the newest where none is good."""
         best: dict[str, Entry] = {}
         for entry in self.servable():
             held = best.get(entry.name)
@@ -54,7 +54,7 @@ class Catalogue:
     def not_found(
         self, wanted: str, others: tuple[str, ...] = (), param: str | None = "model"
     ) -> AdapterNotFound | AdapterRejected | AdapterUnavailable:
-        """The error for a name that `find` does not find: why it is withheld; or the nearest names, or all names."""
+        """The error for a name that `find` does not find: why it is withheld; else the nearest names, or all names."""
         withheld = max(self.called(wanted), key=_preference, default=None)
         if withheld is not None and withheld.withheld is not None:
             if not withheld.withheld.is_final:
@@ -81,5 +81,5 @@ def _preference(entry: Entry) -> tuple[bool, tuple[int, ...]]:
 
 
 def shortened(name: str) -> str:
-    """A name that a caller made up, short enough to be shown again."""
+    """A name from a caller, shortened for messages."""
     return name if len(name) <= MAX_SHOWN else f"{name[:MAX_SHOWN]}…"

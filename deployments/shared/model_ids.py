@@ -1,4 +1,4 @@
-"""What models are called outside: the base model's id, and how requests are counted that several adapters answer."""
+"""Public names: the base model's id, and labels for requests that several adapters answer."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ class AdapterStore:
         return await in_own_thread(self._files.read, bundle)
 
     async def about(self, bundle: BundleDigest) -> dict[str, Any]:
-        """What a bundle says about itself (`about_package`). Raises AdapterNotFound or AdapterRejected."""
+        """A bundle's own description (`about_package`). Raises AdapterNotFound or AdapterRejected."""
         if bundle not in self._about:
             self._about[bundle] = about_package(await self.read(bundle))
         return self._about[bundle]

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 
 def packages_directory(state_dir: Path) -> Path:
-    """Where a store with this state directory keeps packages, by bundle digest."""
+    """The directory of packages, by bundle digest, in a store's state directory."""
     return state_dir / "packages"
 
 

@@ -21,8 +21,8 @@ STORE_NAME = "adaptrix-store"
 async def open_store(settings: AdapterSettings, namespace: str) -> Any:
     """The store's handle; makes the actor if there is none, and replaces one that was made with other settings.
 
-    ``namespace`` is the Serve application's, so that two applications on one cluster have a store each. Any process may
-    call this at any time: an actor leaves only if its own settings are not the ones that were asked for.
+    namespace: of the Serve application, so that two applications on one cluster have a store each. Any process may call
+    this at any time: an actor retires only if its own settings are not the requested ones.
     """
     remote_class = ray.remote(AdapterStore)
     while True:
@@ -44,5 +44,5 @@ async def open_store(settings: AdapterSettings, namespace: str) -> Any:
 
 
 def namespace_of(app_name: str) -> str:
-    """Where the store of a Serve application lives."""
+    """The Ray namespace of a Serve application's store."""
     return f"adaptrix-{app_name}"

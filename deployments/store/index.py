@@ -1,7 +1,7 @@
-"""The store's index on disk: which adapters were loaded at run time, and which shipped ones were unloaded.
+"""The store's index on disk: the adapters loaded at run time, and the shipped ones that were unloaded.
 
-Schema 1 knew packages by their package digest, which leaves the signature out, so that a copy without one could stand
-for the shipped package itself. It is read once more: each directory is kept under the digest of what it really holds.
+Schema 1 named packages by package digest, which leaves the signature out, so that an unsigned copy could stand for the
+shipped package itself. It is migrated: each directory is renamed to the bundle digest of its contents.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Loaded(BaseModel):
 
 
 class Index(BaseModel):
-    """What counts."""
+    """The whole index."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -45,7 +45,7 @@ class Index(BaseModel):
 
 
 def read_index(file: Path, packages: Path) -> Index:
-    """The index in ``file``, empty where there is none. packages: the files of what it names. Raises ConfigError."""
+    """The index in ``file``; empty without one. packages: directory of the named packages. Raises ConfigError."""
     if not file.exists():
         return Index()
     try:
@@ -61,12 +61,12 @@ def read_index(file: Path, packages: Path) -> Index:
 
 
 def write_index(file: Path, index: Index) -> None:
-    """Put ``index`` in the place of what was there, in one step."""
+    """Replace the index on disk, in one step."""
     atomic.write_file(file, index.model_dump_json(indent=1).encode())
 
 
 def _by_bundle(document: dict[str, Any], packages: Path) -> dict[str, Any]:
-    """Schema 1 in the form of schema 2. Cut off half-way, it can be done again."""
+    """Migrate schema 1 to schema 2. Safe to repeat after an interruption."""
     bundles: dict[PackageDigest, BundleDigest] = {}
     for directory in list(packages.iterdir()):
         try:

@@ -16,7 +16,7 @@ from adaptrix_core.errors import AdaptrixError, ConfigError
 
 
 def revocations_directory(state_dir: Path) -> Path:
-    """Where a store with this state directory keeps its list."""
+    """The directory of the list in a store's state directory."""
     return state_dir / "revocations"
 
 

@@ -1,4 +1,4 @@
-"""Where in the cluster each adapter is cheapest to load."""
+"""Finds the residency at which each adapter is cheapest to load in the cluster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often adapters were found, loaded and evicted, by tier. Not thread-safe: `DynamicLoader` holds the lock."""
+"""Counts of hits, loads and evictions, by tier. Not thread-safe: `DynamicLoader` holds the lock."""
 
 from __future__ import annotations
 

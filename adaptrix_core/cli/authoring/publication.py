@@ -41,7 +41,7 @@ class Publication:
         sign: bool,
         key: Path | None,
     ) -> Self:
-        """From the command line's options; a task family has a description and examples of its own."""
+        """Make one from the command line's options; a task family brings a description and examples."""
         from adaptrix_core.adapters.trust.keys import default_private_key
         from adaptrix_core.routing.prompts import suggested_cards
         from adaptrix_core.training.publish import target_of

@@ -33,7 +33,7 @@ class LineSource(Protocol):
     """Whether a person gives the entries."""
 
     def session(self) -> AbstractContextManager[None]:
-        """To be held while entries are read and acted on."""
+        """Context in which entries are read and acted on."""
         ...
 
     def read(self, typed_ahead: str = "") -> str | None:

@@ -1,4 +1,4 @@
-"""Where the trunk ends and the branch begins, chosen from the adapters that will be served."""
+"""Chooses the cut, the layer at which the branch begins, from the adapters that will be served."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ class KVCache:
             table.clear()
 
     def slots(self, table: Sequence[int], num_tokens: int) -> Tensor:
-        """Where a row's first ``num_tokens`` tokens lie in the pool of the table's span, ``(num_tokens,)`` int64."""
+        """Slots of a row's first ``num_tokens`` tokens in the pool of the table's span, ``(num_tokens,)`` int64."""
         blocks = torch.tensor(table, dtype=torch.long, device=self._device)
         offsets = torch.arange(self.block_size, device=self._device)
         return (blocks[:, None] * self.block_size + offsets).flatten()[:num_tokens]

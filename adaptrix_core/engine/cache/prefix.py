@@ -1,7 +1,8 @@
-"""Which computed blocks a row can take over instead of computing them.
+"""The prefix cache: finds the computed blocks that a row can take over instead of computing them.
 
 A full block has a key per span. It chains the tokens up to the block's end, the mixes they were computed under as far
-as those act below the end of the span, and what else the contents depend on: base model, number format, tenant. So
+as those act below the end of the span, and everything else that the contents depend on: base model, number format,
+tenant. So
 blocks of the trunk match under every adapter that begins above the cut, and blocks of the branch match only what was
 computed under the very same mixes. Every field is typed and length-prefixed. Engine thread only.
 """
@@ -21,7 +22,7 @@ from adaptrix_core.engine.rows.row import Row
 from adaptrix_core.injection.mix import Mix, mix_runs, weights_digests_of
 
 _KNOWN_MIXES = 4096
-"""Encodings of mixes that are kept; another one is encoded again."""
+"""Most encodings of mixes that are kept; others are encoded again."""
 
 
 class PrefixCache:
@@ -34,7 +35,7 @@ class PrefixCache:
         layers_of: Callable[[WeightsDigest], Iterable[int]],
         enabled: bool,
     ) -> None:
-        """identity: what every key depends on. layers_of: an adapter's layers. enabled: if not, nothing matches."""
+        """identity: part of every key. layers_of: an adapter's layers. enabled: if False, no block matches."""
         self._cache = cache
         self._identity = tuple(identity)
         self._layers_of = layers_of
@@ -44,9 +45,9 @@ class PrefixCache:
         """Tokens that rows took over instead of computing them, by span."""
 
     def attach(self, row: Row) -> None:
-        """Let a row that holds nothing take over what matches; the last span keeps at least one token to compute.
+        """Let a row that holds nothing take over matching blocks; the last span keeps at least one token to compute.
 
-        The row follows its leader into the block in which the two part ways, by a copy.
+        Of the block in which the row parts from its leader, it gets a copy.
         """
         above = len(row.tokens)
         for span in range(len(self._cache.spans)):
@@ -72,11 +73,11 @@ class PrefixCache:
             row.num_named[span] = full
 
     def forget(self, weights_digest: WeightsDigest) -> int:
-        """Make what was computed under an adapter unfindable; returns how many blocks that were."""
+        """Make blocks that were computed under an adapter unfindable; returns their number."""
         return sum(pool.forget(weights_digest) for pool in self._cache.pools)
 
     def count_hits(self, row: Row) -> None:
-        """Count what an admitted row has taken over."""
+        """Count the tokens that an admitted row has taken over."""
         for span, taken in enumerate(row.computed):
             self.hit_tokens[span] += taken
             row.taken_over[span] += taken
@@ -90,7 +91,7 @@ class PrefixCache:
     def _share(self, row: Row, span: int, most: int) -> None:
         """Hold the longest chain of matching full blocks within the first ``most`` tokens."""
         pool, size = self._cache.pools[span], self._cache.block_size
-        for number in range(most // size):  # keys are made one by one: the first that is unknown ends the search
+        for number in range(most // size):  # keys are made one by one: the first unknown one ends the search
             block = pool.find(self._keys(row, span, number + 1)[number])
             if block is None:
                 break
@@ -135,7 +136,7 @@ class PrefixCache:
         )
 
     def _mixes(self, row: Row, span: int, start: int, end: int) -> bytes:
-        """What the tokens ``start … end`` are computed under below the end of ``span``: runs of equal mixes."""
+        """Encoding of the mixes of the tokens ``start … end`` below the end of ``span``, as runs of equal mixes."""
         stop = self._cache.spans[span].stop
         runs = [(self._visible(mix, stop), length) for mix, length in mix_runs(row.schedule, start, end)]
         return _fields(

@@ -79,7 +79,7 @@ class SpanAttention:
     def of_segments(
         cls, cache: KVCache, span: int, segments: Sequence[Segment], library: FlashInferAttention | None = None
     ) -> SpanAttention:
-        """For the packed batch of ``segments``, in order."""
+        """The geometry of the packed batch of ``segments``, in order."""
         slots = [cache.slots(segment.tables[span], segment.context) for segment in segments]
         new_slots = torch.cat([s[segment.start :] for s, segment in zip(slots, segments, strict=True)])
         if library is None:
@@ -90,7 +90,8 @@ class SpanAttention:
 
     @classmethod
     def of_last_tokens(cls, cache: KVCache, span: int, tables: Tensor, positions: Tensor) -> SpanAttention:
-        """For one token of each row. Reads no value of the tensors: their shapes alone determine the computation.
+        """The geometry of one token per row. Reads no value of the tensors: their shapes alone determine the
+        computation.
 
         tables: the rows' block ids, ``(rows, blocks)`` int64; entries beyond a row's blocks name any block. positions:
         of the tokens, ``(rows,)`` int64.

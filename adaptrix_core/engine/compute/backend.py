@@ -1,6 +1,6 @@
-"""How a base model is run, chosen once: its layers as modules with hooks, or as native calls over packed weights.
+"""The backend of a base model, chosen once: layers as modules with hooks, or as native calls over packed weights.
 
-A backend brings what must fit together: the injector that holds adapters, and the spans that compute with them.
+A backend is a matching pair: the injector that holds adapters, and the spans that compute with them.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ class Backend(Protocol):
 
     @property
     def injector(self) -> Injector:
-        """Where adapters are held."""
+        """The injector that holds the adapters."""
 
     @property
     def compiled(self) -> CompiledLayers | None:
         """The compiled layers; None where layers are not compiled."""
 
     def spans(self, cache: KVCache) -> Spans:
-        """What computes spans of layers over ``cache``; asked for once. Starts compiling, where that is wanted."""
+        """The spans of layers over ``cache``; called once. Starts compiling, if that is wanted."""
 
     def graph_stats(self) -> dict[str, Any] | None:
-        """What the CUDA graphs have done; None where there are none."""
+        """Counts of the CUDA graphs; None where there are none."""
 
 
 class ModuleBackend:
@@ -67,7 +67,7 @@ class NativeBackend:
     """The native kernels over packed weights. Nothing is compiled or captured here."""
 
     def __init__(self, base: PackedModel, options: EngineOptions) -> None:
-        options.cuda_graphs_on(base.device)  # refuses graphs that were asked for
+        options.cuda_graphs_on(base.device)  # raises where graphs are asked for
         self._base = base
         self.compiled: CompiledLayers | None = None
         self.injector = NativeInjector(base, options.adapter_bank)

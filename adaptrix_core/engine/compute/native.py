@@ -1,7 +1,7 @@
 """Spans of layers over packed weights: one call of the kernels for all of a step's spans that compute the same tokens.
 
-Geometry (rows, positions, block tables) and adapters reach the kernels as arrays that are made once per step; nothing
-here is done per token or per layer.
+Geometry (rows, positions, block tables) and adapters are passed to the kernels as arrays that are made once per step;
+there is no Python work per token or per layer.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class NativeSpans:
     def _slots(
         self, span: int, chunks: Sequence[Chunk], rows: NDArray[np.int32], positions: NDArray[np.int32]
     ) -> Tensor:
-        """Where the tokens lie in a span's pool, ``(tokens,)`` int64."""
+        """Slots of the tokens in a span's pool, ``(tokens,)`` int64."""
         size = self._cache.block_size
         blocks = _tables(chunks, span)[rows, positions // size].astype(np.int64)
         return torch.from_numpy(blocks * size + positions % size)

@@ -63,7 +63,7 @@ class TextStream:
         return piece
 
     def _find_stop(self) -> int | None:
-        """Where the earliest stop string begins in the text not shown yet (a shown part cannot belong to one)."""
+        """Index of the earliest stop string in the text not shown yet (a shown part cannot belong to one), or None."""
         hits = [at for at in (self._decoded.find(s, self._shown) for s in self._stop) if at >= 0]
         return min(hits) if hits else None
 

@@ -7,7 +7,7 @@ from adaptrix_core.engine.rows.row import Row
 
 
 class Outcome:
-    """What has come out of one row so far."""
+    """The events of one row so far."""
 
     def __init__(self, row: Row) -> None:
         self._row = row

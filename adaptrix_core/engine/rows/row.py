@@ -36,7 +36,7 @@ class Row:
     chunk_limit: int | None = None
     """Tokens computed per step at most; None leaves it to the step's budget."""
     prompt_logits: list[Tensor] | None = None
-    """Where to collect logits of every prompt token, for rows that ask for them."""
+    """Logits of every prompt token, collected for rows that ask for them; None for others."""
     leader: Row | None = None
     """The row that computes this row's prompt first (the first one of a fork); None for a row that computes its own."""
     number: int = 0

@@ -1,4 +1,4 @@
-"""Which rows run next, and which requests are taken at all. Engine thread only.
+"""Scheduling: the rows of the next step, and admission of requests. Engine thread only.
 
 Files:
 

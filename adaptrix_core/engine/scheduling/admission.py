@@ -1,4 +1,4 @@
-"""Which requests the queue takes: those that fit, and whose turn comes soon enough to be of use.
+"""Admission control: the queue takes requests that fit, and whose turn comes soon enough to be of use.
 
 A queue that takes everything makes every answer late once more is asked than can be computed (overload). Refusing
 requests by their expected wait keeps the answers to all others in time. Engine thread only.

@@ -1,4 +1,4 @@
-"""How long a new row would wait for its place: tokens that come before it, over the measured rate. Engine thread only.
+"""Estimates a new row's wait for its place: tokens that come before it, over the measured rate. Engine thread only.
 
 All rows of the batch advance at one rate, in tokens per second, measured over the last steps. A waiting row gets the
 first place that becomes free once every row before it has one. Answers often end before `max_tokens`, so the tokens

@@ -1,4 +1,4 @@
-"""How many prompt tokens one step computes beside its decoding rows: pure arithmetic, which the simulator shares.
+"""The budget of prompt tokens in one step, beside its decoding rows: pure arithmetic, which the simulator shares.
 
 Each decoding row costs the step one token. Prompts get the rest of the batch; beside decoding rows they get less, so
 that these rows' streams keep flowing. A short prompt is computed whole in the step that it joins: in parts, a few

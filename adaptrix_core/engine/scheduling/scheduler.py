@@ -1,4 +1,4 @@
-"""Which rows run in the next step, and with which tokens.
+"""Chooses the rows of the next step, and the tokens of each.
 
 Rows join and leave between steps (continuous batching). Every decoding row gets its token first. Prompts of running and
 waiting rows follow, in the order of `waiting.py`, within a budget that keeps the decoding streams flowing

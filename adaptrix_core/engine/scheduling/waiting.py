@@ -1,4 +1,4 @@
-"""Rows that wait, and which of them is next.
+"""The waiting rows, and the order in which they join.
 
 More urgent classes come first. Within a class a stream that has begun (its row was preempted) comes before those that
 have not; then tenants share fairly, whatever adapters they use, and inside a tenant so do its sets of adapters

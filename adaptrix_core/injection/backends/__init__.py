@@ -1,4 +1,4 @@
-"""How the LoRA sum is computed: plain torch, Triton kernels, native kernels.
+"""Backends of the LoRA sum: plain torch, Triton kernels, native kernels.
 
 Files:
 

@@ -1,7 +1,7 @@
 """Adapters for the native kernels: banks in the kernels' arrangement, and each step's list of terms.
 
-A bank holds ``A`` as it is and ``B`` transposed (`bank.py` says in which precision). A step's plan lists the terms by
-layer and point with the tokens of each: what has no term costs nothing.
+A bank holds ``A`` as it is and ``B`` transposed, in the precision of `bank.py`. A step's plan lists the terms by layer
+and point with the tokens of each: points without a term cost nothing.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ class MixRun(NamedTuple):
 
 @dataclass(frozen=True)
 class StepPlan:
-    """The terms of one step, sorted by layer and point, as the kernels read them."""
+    """The terms of one step for the kernels, sorted by layer and point."""
 
     terms: NDArray[np.void]
     starts: NDArray[np.int32]
-    """Where each layer's terms begin, ``(num_layers + 1,)``."""
+    """Index of each layer's first term, and the number of terms, ``(num_layers + 1,)``."""
     memory: tuple[NDArray[np.generic], ...]
-    """What the terms point to."""
+    """Owner of the arrays that the terms point to."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class _Resident:
     """One record per point, without tokens."""
     scalings: NDArray[np.float32]
     kept: tuple[BankMatrix, ...]
-    """What the records point to."""
+    """Owner of the matrices that the records point to."""
 
     @property
     def nbytes(self) -> int:
@@ -104,13 +104,13 @@ class NativeInjector:
         return elements * _BANK_BYTES[self._bank]
 
     def banks(self) -> dict[WeightsDigest, dict[str, float]]:
-        """Digest -> bytes of the bank, and its largest relative error against the adapter's own weights."""
+        """By digest, bytes of the bank, and its largest relative error against the adapter's own weights."""
         return {d: {"bytes": r.nbytes, "error": r.error} for d, r in self._residents.items()}
 
     def plan(self, runs: list[MixRun]) -> StepPlan:
         """The terms of a step whose tokens are under the mixes of ``runs``, which are in the order of the batch.
 
-        Steps that compute the same rows further get the same plan. Raises AdapterNotFound if an adapter is not here.
+        Consecutive steps of the same rows share one plan. Raises AdapterNotFound if an adapter is not here.
         """
         if self._last is None or self._last[0] != runs:
             self._last = (runs, self._make_plan(runs))
@@ -142,7 +142,7 @@ def _fill(
     records: list[NDArray[np.void]],
     memory: list[NDArray[np.generic]],
 ) -> None:
-    """Add one adapter's records with their tokens; layers at which all factors agree share what they point to."""
+    """Add one adapter's records with their tokens; layers with equal factors share their arrays."""
     factors: dict[tuple[float, ...], list[int]] = {}
     for layer in resident.weights.layers:
         factors.setdefault(tuple(term.weight_at(layer) for term, _ in used), []).append(layer)

@@ -35,7 +35,7 @@ class TokenGroups:
 
 
 def group_tokens(mixes: Sequence[Mix], slot_of: Mapping[WeightsDigest, int], num_layers: int) -> TokenGroups:
-    """Group the tokens of a step; token ``i`` is under ``mixes[i]``, ``slot_of`` says where each adapter lies."""
+    """Group the tokens of a step; token ``i`` is under ``mixes[i]``, ``slot_of`` has each adapter's slot."""
     tokens: dict[Mix, list[int]] = {}
     for index, mix in enumerate(mixes):
         if mix:

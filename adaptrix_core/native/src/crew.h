@@ -1,8 +1,8 @@
-// Threads that help the one that works, if they come in time.
+// Helper threads for one working thread, which never waits for a helper that has not begun.
 //
 // A thread of a team (`team.h`) waits for all others after each phase, so one whose processor is busy elsewhere holds up
-// all. A helper is never waited for before it has claimed something: where no processor is free for it, the caller does
-// all by itself. For short work, beside others' work.
+// all. A helper is waited for only once it has claimed items; where no processor is free for it, the caller computes
+// everything itself. For short work on a busy machine.
 #pragma once
 
 #include <immintrin.h>
@@ -37,7 +37,7 @@ class Crew {
         for (std::thread& helper : helpers_) helper.join();
     }
 
-    // While one lives, helpers look for work. One at a time.
+    // Helpers poll for work while a Shift exists. One at a time.
     class Shift {
       public:
         explicit Shift(Crew& crew) : crew_(crew) {
@@ -49,7 +49,7 @@ class Crew {
         }
         ~Shift() { crew_.busy_ = false; }
 
-        // Has items [0, total) computed, `size` at once, each by one thread; returns when all are.
+        // Computes items [0, total) in portions of `size`, each by one thread; returns when all are done.
         void each(int total, int size, const Work& work) {
             crew_.publish(total, size, work);
             while (crew_.compute_one()) {
@@ -63,7 +63,7 @@ class Crew {
 
   private:
     static constexpr int kSpins = 2000;
-    static constexpr uint32_t kClosed = UINT32_MAX;  // the next item of a phase that is not to be claimed from
+    static constexpr uint32_t kClosed = UINT32_MAX;  // in place of a next item: no items can be claimed
 
     static void pause(int spins) {
         if (spins < kSpins)
@@ -72,7 +72,7 @@ class Crew {
             sched_yield();
     }
 
-    // The phase is closed while its description changes, so that nobody claims by half of the old one.
+    // Closes the phase while its description changes, so that no thread claims items by a half-changed one.
     void publish(int total, int size, const Work& work) {
         const uint64_t phase = (ticket_.load(std::memory_order_relaxed) >> 32) + 1;
         ticket_.store(phase << 32 | kClosed);

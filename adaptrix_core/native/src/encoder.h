@@ -76,7 +76,7 @@ class Encoder {
         });
     }
 
-    // All matrices are int8: what int4 needs beside is not there.
+    // All matrices are int8, so there are no buffers for int4.
     Activations activations(int k) { return {nullptr, q16_.data(), scales_.data(), nullptr, k}; }
 
     void quantise_row(const Matrix& next, const float* x, int t) {
@@ -121,7 +121,7 @@ class Encoder {
     std::vector<const int32_t*> text_;  // of each token: where its text begins and ends
     std::vector<float> qkv_, attended_, mixed_, inner_, scales_;
     std::vector<int16_t> q16_;
-    Crew crew_;  // last: its threads end before what they work on
+    Crew crew_;  // last: its threads end before the data they use
 };
 
 }  // namespace adaptrix

@@ -12,7 +12,7 @@
 
 #ifdef __GLIBCXX__
 namespace std {
-// What a vector calls that is to be impossibly long. Compiled by GCC 11 or newer, it would need as new a C++ library.
+// Called for a vector of impossible length. Compiled by GCC 11 or newer, it would need as new a C++ library.
 void __throw_bad_array_new_length() { throw bad_alloc(); }
 }  // namespace std
 #endif

@@ -1,7 +1,7 @@
 // What Python and the kernels exchange: records, codes and functions.
 //
 // C++ compiles this file and `structs.py` reads it, so there is no second description of a record. It holds plain C
-// declarations, of fixed sizes; who includes it has included <cstdint>. Arrays are described by their shapes.
+// declarations, of fixed sizes; include <cstdint> before it. Arrays are described by their shapes.
 
 typedef uint16_t half;  // IEEE binary16
 

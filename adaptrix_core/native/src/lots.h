@@ -2,7 +2,7 @@
 //
 // Threads that wait for each other after each phase are all held up when something else runs on the processor of one.
 // Here it holds up a lot, and the other threads go on with the rest: there is one lot more than there are threads, and
-// what is furthest behind is taken first.
+// the lot furthest behind is taken first.
 #pragma once
 
 #include <sched.h>

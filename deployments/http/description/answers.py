@@ -20,7 +20,7 @@ class Document(BaseModel):
 
 
 class ErrorBody(Document):
-    """What went wrong."""
+    """An error."""
 
     message: str
     """What, the value, the limit and the next step."""
@@ -127,14 +127,14 @@ class ChatCompletion(Document):
 
 
 class Delta(Document):
-    """What an event adds to a message."""
+    """The part of a message that an event adds."""
 
     role: Literal["assistant"] | None = None
     content: str | None = None
 
 
 class ChunkChoice(Document):
-    """What an event adds to a choice."""
+    """The part of a choice that an event adds."""
 
     index: int
     delta: Delta
@@ -204,7 +204,7 @@ class EmbeddingList(Document):
 
 
 class Route(Document):
-    """What ``auto`` would do."""
+    """A routing decision: the answer of ``auto``."""
 
     object: Literal["adaptrix.route"]
     adapter: str
@@ -217,11 +217,11 @@ class Route(Document):
 
 
 class SampledBy(Document):
-    """What a request that leaves a value open is sampled by."""
+    """A sampling default, and its source."""
 
     value: float
     from_: str = Field(alias="from")
-    """Who asks for it: the adapter, the model or the server."""
+    """Its source: the adapter, the model or the server."""
 
 
 class ModelCard(Document):
@@ -235,7 +235,7 @@ class ModelCard(Document):
     parent: str | None
     permission: list[Any]
     sampling: dict[str, SampledBy] | None
-    """By parameter; null where it is not known yet, and for ``auto``, where whoever is chosen decides."""
+    """By parameter; null where it is not known yet, and for ``auto``, where it is the chosen adapter's."""
 
 
 class ModelList(Document):
@@ -337,4 +337,4 @@ class Health(Document):
 
     status: Literal["ok", "starting"]
     missing: list[str] | None = None
-    """What is waited for."""
+    """The parts that are not ready yet."""

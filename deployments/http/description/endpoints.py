@@ -1,4 +1,4 @@
-"""What each endpoint takes, gives and refuses, for the OpenAPI document: keyword arguments of its decorator."""
+"""Describes what each endpoint takes, gives and refuses, for OpenAPI: keyword arguments of its decorator."""
 
 from __future__ import annotations
 

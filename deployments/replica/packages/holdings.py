@@ -169,7 +169,7 @@ class Holdings:
                 logger.info("bundle %s was not brought to the device ahead: %s", bundle, error.message)
 
     def residency(self) -> dict[BundleDigest, str]:
-        """Where the weights of each held bundle are: device, host or disk."""
+        """The residency of each held bundle: device, host or disk."""
         return {bundle: self._loader.residency(bundle) for bundle in self._held}
 
     def report(self) -> tuple[dict[BundleDigest, Holding], dict[BundleDigest, Refusal]]:
