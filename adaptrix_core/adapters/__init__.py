@@ -7,7 +7,7 @@ Files:
 
 manager         The catalogue of adapters on disk: list, load, save, delete, validate
 redistribution  Moves an adapter's updates to other layers, and measures the change of its predictions
-reference       How adapters and mixes are written, once for library, command line and server
+reference       The grammar of references to adapters and mixes, shared by library, command line and server
 remote          Adapter directories behind a URL (s3://, gs://, https://, memory://, …), read through fsspec
 package/        The adapter directory (package): its format, its metadata, and every check before a tensor is used
 peft/           PEFT directories in and out: features that are honoured, and all others refused by name

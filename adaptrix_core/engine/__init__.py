@@ -18,7 +18,7 @@ tenant_queue  Runs work of caller-chosen cost in a few threads, a bounded number
 cache/        Keys and values of computed tokens: paged blocks, and which of them others can take over
 compute/      One step computed: layers, attention and the ways to run them fast
 rows/         One sequence being generated: its state, its next token, its text, its grammar
-scheduling/   Which rows run next, and which requests are taken at all
+scheduling/   Scheduling: the rows of the next step, and admission of requests
 """
 
 from __future__ import annotations

@@ -8,9 +8,9 @@ activation  Activated LoRA: an adapter that takes effect from its invocation tok
 bank        Adapter matrices in the precisions of a bank: half, bytes with a scale per row, or single
 injector    Applies adapters to the base model: forward hooks that stay, slots that change
 lora        LoRA weights, and the LoRA sum over a packed batch
-mix         Mixes: what a token is computed under
+mix         Mixes of adapters, under which tokens are computed
 points      Whether a model has the points that an adapter is for, and whether the weights fit them
-backends/   How the LoRA sum is computed: plain torch, Triton kernels, native kernels
+backends/   Backends of the LoRA sum: plain torch, Triton kernels, native kernels
 """
 
 from __future__ import annotations

@@ -2,16 +2,14 @@
 
 Files:
 
-catalogue        The catalogue of adapters, as everybody but the store sees it: immutable, versioned, searchable by
-                 name
+catalogue        The catalogue of adapters, in all processes but the store: immutable, versioned, searchable by name
 errors           Errors that only the server has, and the conversion of Ray's and the disk's errors to the project's
 gc_tuning        Garbage collector settings for processes that live long and answer many small requests
 living_replicas  The replicas that live, by Ray's control service, which learns within milliseconds that a process has
                  ended
 loopback         Keeps Ray Serve's replicas on loopback where all the rest of Ray listens there, as on a single
                  machine
-model_ids        What models are called outside: the base model's id, and how requests are counted that several
-                 adapters answer
+model_ids        Public names: the base model's id, and labels for requests that several adapters answer
 own_thread       Runs slow work in a thread of its own
 principals       Who calls: API keys, tenants and scopes
 request_id       The id that a caller may give a request, cleaned for logs and traces

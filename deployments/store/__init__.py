@@ -9,7 +9,7 @@ disk                The adapter store's disk: shipped adapters (only read) and t
                     restarts)
 fingerprint         The fingerprint by which a running store is recognised as the requested one
 handle              Finds the adapter store's actor, or makes it: from any process, at any time
-index               The store's index on disk: which adapters were loaded at run time, and which shipped ones were
+index               The store's index on disk: the adapters loaded at run time, and the shipped ones that were
                     unloaded
 name_book           The store's permanent record of names: first signer and newest version of each, and the signers of
                     all bundles
@@ -23,5 +23,5 @@ shipped             The shipped adapters: one directory per adapter under a loca
                     ever read
 standing            Decides which entries of the catalogue count, and which new ones are conflicts: pure, over names,
                     signers, versions
-warmest             Where in the cluster each adapter is cheapest to load
+warmest             Finds the residency at which each adapter is cheapest to load in the cluster
 """

@@ -3,7 +3,7 @@
 Files:
 
 byte_lru       A least-recently-used cache counted in bytes, whose entries can be pinned
-counts         How often adapters were found, loaded and evicted, by tier
+counts         Counts of hits, loads and evictions, by tier
 device_slots   The adapters on the device: counted in bytes, pinned while in use, evicted least recently used first
                (LRU)
 loader         The one owner of residency: which adapters are in host memory, and which on the device

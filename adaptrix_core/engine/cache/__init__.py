@@ -4,7 +4,7 @@ Files:
 
 blocks    Blocks of one layer span: counted references, found again by key, the least recently used given out first
           (LRU)
-cut       Where the trunk ends and the branch begins, chosen from the adapters that will be served
+cut       Chooses the cut, the layer at which the branch begins, from the adapters that will be served
 kv_cache  Paged keys and values: fixed-size blocks, one pool and one block table per layer span
-prefix    Which computed blocks a row can take over instead of computing them
+prefix    The prefix cache: finds the computed blocks that a row can take over instead of computing them
 """

@@ -3,7 +3,7 @@
 Files:
 
 attention      Attention over paged keys and values, for a packed batch of rows
-backend        How a base model is run, chosen once: its layers as modules with hooks, or as native calls over packed
+backend        The backend of a base model, chosen once: layers as modules with hooks, or as native calls over packed
                weights
 compiled       Regional compile: one compiled function for all decoder layers, made in the background while layers run
                as they are

@@ -4,5 +4,5 @@ Files:
 
 answers    The answers of the endpoints, for the OpenAPI document
 document   The API described by itself: `/openapi.json` from the models that validate, and `/docs`, a page made of it
-endpoints  What each endpoint takes, gives and refuses, for the OpenAPI document: keyword arguments of its decorator
+endpoints  Describes what each endpoint takes, gives and refuses, for OpenAPI: keyword arguments of its decorator
 """
