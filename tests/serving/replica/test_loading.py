@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from adaptrix_core.config import load_settings
+from adaptrix_core.injection.mix import Term
 from adaptrix_core.observe.tracing import Tracing
 from deployments.replica.worker import EngineWorker
 from deployments.shared.wire import GenerateCall
@@ -40,7 +41,7 @@ class SlowFiles(Mapping[str, bytes]):
 
 def call(request_id: str, package: str, max_tokens: int) -> GenerateCall:
     sampling = {"max_tokens": max_tokens, "temperature": 0.0, "ignore_eos": True}
-    return GenerateCall(request_id, (5, 6, 7), (((package, 1.0),),), sampling, b"")
+    return GenerateCall(request_id, (5, 6, 7), ((Term(package),),), sampling, b"")
 
 
 async def test_streams_go_on_while_a_package_is_verified(world: World, tmp_path: Path) -> None:

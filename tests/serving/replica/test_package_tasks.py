@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from adaptrix_core.config import load_settings
 from adaptrix_core.errors import AdapterRejected, AdapterUnavailable
+from adaptrix_core.injection.mix import Term
 from adaptrix_core.observe.tracing import start_tracing
 from deployments.replica.packages import circuit_breakers
 from deployments.replica.packages.circuit_breakers import FAILURES_TO_OPEN, MAX_OPEN_S, OPEN_S, CircuitBreakers
@@ -104,7 +105,7 @@ async def worker(world: World, source: Source, monkeypatch: pytest.MonkeyPatch) 
 
 def call(name: str, package: str) -> GenerateCall:
     sampling = {"max_tokens": 3, "temperature": 0.0, "ignore_eos": True, "seed": 1}
-    return GenerateCall(name, (5, 6, 7), (((package, 1.0),),), sampling, b"")
+    return GenerateCall(name, (5, 6, 7), ((Term(package),),), sampling, b"")
 
 
 async def answer(worker: EngineWorker, package: str, name: str = "x") -> list[Piece]:

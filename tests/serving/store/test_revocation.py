@@ -16,6 +16,7 @@ from adaptrix_core.adapters import generate_key_pair
 from adaptrix_core.adapters.package.snapshot import REVOCATIONS_FILE, SIGNATURE_FILE
 from adaptrix_core.adapters.trust.revocation import RevocationList, sign_list
 from adaptrix_core.errors import AdapterRejected
+from adaptrix_core.injection.mix import Term
 from deployments.shared.wire import GenerateCall
 from tests.serving.conftest import BASE_ID, eventually
 from tests.serving.inprocess import LocalStore, running
@@ -110,7 +111,7 @@ async def test_a_request_that_is_being_admitted_is_caught_too(
     _, store = server
     package = package_of(store, "math_reasoning")
     sampling = {"max_tokens": 3000, "temperature": 0.0, "ignore_eos": True}
-    call = GenerateCall("early", (5, 6, 7), (((bundle_of(store, "math_reasoning"), 1.0),),), sampling, b"")
+    call = GenerateCall("early", (5, 6, 7), ((Term(bundle_of(store, "math_reasoning")),),), sampling, b"")
     stream = store.worker.generate(call)
     first = asyncio.ensure_future(anext(stream))
     await asyncio.sleep(0)  # it has begun, and nothing has been computed
