@@ -98,7 +98,7 @@ def _characters(messages: Sequence[Message]) -> int:
 
 
 class StreamOptions(Body):
-    """What a stream carries beside the text."""
+    """Options of a stream."""
 
     neutral = STREAM_OPTIONS
     include_usage: bool = False
@@ -153,7 +153,7 @@ class MixTerm(Body):
 
 
 class AdaptrixOptions(Body):
-    """What the ``model`` field cannot say."""
+    """Options beyond the ``model`` field."""
 
     mix: (
         Annotated[
@@ -167,7 +167,7 @@ class AdaptrixOptions(Body):
     fork: Annotated[list[Name | None], Field(max_length=MAX_FORKS, fail_fast=True)] | None = None
     """One choice (times n) per entry; null is the base model."""
     fallback: Literal["base", "error"] | None = None
-    """What to do when an adapter cannot be used; default: base for ``auto``, error for a named adapter."""
+    """The response to an adapter that cannot be used; default: base for ``auto``, error for a named adapter."""
 
     def terms(self) -> tuple[Term[str], ...] | None:
         """The mix by name; None where none is asked for."""

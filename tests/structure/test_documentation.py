@@ -61,6 +61,13 @@ def test_files_that_docstrings_and_comments_name_exist() -> None:
     assert sorted(named) == []
 
 
+def test_examples_of_the_style_are_this_code() -> None:
+    sources = [path.read_text() for package in PACKAGES for path in python_files(ROOT, package)]
+    examples = re.findall(r"^```python\n(.*?)^```$", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert examples
+    assert [example for example in examples if not any(example in source for source in sources)] == []
+
+
 def test_the_map_is_written_from_the_packages() -> None:
     page = house_map.PAGE.read_text()
     assert page == house_map.wanted(page), "run: python -m docs.map"
