@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from adaptrix_core.errors import ConfigError, InvalidRequest
@@ -67,8 +67,7 @@ class TextEmbedder:
         self._model = _load(source, device)
         self._packed = _packed(self._model) if packed else None
         self._batch_size = batch_size
-        self._cache_entries = cache_entries
-        self._cache: OrderedDict[bytes, Vectors] = OrderedDict()
+        self._cache: LRUCache[bytes, Vectors] = LRUCache(cache_entries)
         self._cache_lock = threading.Lock()
         self._turns = ThreadPoolExecutor(1, thread_name_prefix="adaptrix-embed")
         """The thread that embeds parts, in the order of their submission."""
@@ -158,20 +157,15 @@ class TextEmbedder:
 
     def _remembered(self, keys: Sequence[bytes]) -> dict[bytes, Vectors]:
         with self._cache_lock:
-            known = {}
-            for key in keys:
-                if key in self._cache:
-                    self._cache.move_to_end(key)
-                    known[key] = self._cache[key]
+            known = {key: self._cache[key] for key in keys if key in self._cache}
             self.hits += sum(key in known for key in keys)
             self.misses += sum(key not in known for key in keys)
             return known
 
     def _remember(self, fresh: dict[bytes, Vectors]) -> None:
         with self._cache_lock:
-            self._cache.update(fresh)
-            while len(self._cache) > self._cache_entries:
-                self._cache.popitem(last=False)
+            if self._cache.maxsize:
+                self._cache.update(fresh)
 
 
 def _cut(texts: Sequence[str]) -> list[str]:

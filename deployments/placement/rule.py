@@ -11,10 +11,11 @@ from __future__ import annotations
 import hashlib
 import random
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable, Mapping, Set
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
+
+from cachetools import FIFOCache
 
 SPILL = 8
 """Unfinished requests from which a warm replica may be passed over."""
@@ -63,8 +64,9 @@ class Placement(Generic[R]):
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._sent: OrderedDict[tuple[str, R], float] = OrderedDict()
-        self._homes: OrderedDict[int, R] = OrderedDict()
+        # The least recently written is dropped: what is only looked up is not in use for that.
+        self._sent: FIFOCache[tuple[str, R], float] = FIFOCache(MAX_SENT)
+        self._homes: FIFOCache[int, R] = FIFOCache(MAX_HOMES)
 
     def choose(self, wish: Wish, replicas: Mapping[R, Seen]) -> R:
         """The replica that has computed the longest known beginning of the prompt, unless it is busy.
@@ -92,12 +94,8 @@ class Placement(Generic[R]):
         now = self._clock()
         for adapter in wish.adapters:
             self._sent[adapter, replica] = now
-            self._sent.move_to_end((adapter, replica))
         for name in wish.prefixes:
             self._homes[name] = replica
-            self._homes.move_to_end(name)
-        _shorten(self._sent, MAX_SENT)
-        _shorten(self._homes, MAX_HOMES)
 
     def _home(self, wish: Wish, replicas: Mapping[R, Seen]) -> R | None:
         homes = (self._homes.get(name) for name in wish.prefixes)
@@ -113,11 +111,6 @@ class Placement(Generic[R]):
     def _bridged(self, adapter: str, replica: R) -> bool:
         sent = self._sent.get((adapter, replica))
         return sent is not None and self._clock() - sent < BRIDGE_S
-
-
-def _shorten(memory: OrderedDict[Any, Any], most: int) -> None:
-    while len(memory) > most:
-        memory.popitem(last=False)
 
 
 def _one_of(replicas: list[R], wish: Wish) -> R:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 
 from adaptrix_core.adapters.trust.revocation import SignedList
 from adaptrix_core.adapters.trust.revocation_lease import RevocationLease
+from deployments.shared.follower import Follower
 
 logger = logging.getLogger(__name__)
 
@@ -40,27 +41,24 @@ class RevocationFollower:
         self._ask = ask
         self._ask_directory = ask_directory
         self._on_change = on_change
-        self._task: asyncio.Task[None] | None = None
+        self._follower = Follower(self._long_poll)
         self._wait_s = min(LONGEST_WAIT_S, lease.max_age_s / 4)
 
     async def start(self) -> None:
         """Confirm the list once, if store or directory can, and follow it from now on."""
         await self.refresh()
-        self._task = asyncio.create_task(self._follow())
+        self._follower.start()
 
     def stop(self) -> None:
         """Stop following."""
-        if self._task is not None:
-            self._task.cancel()
+        self._follower.stop()
 
     async def refresh(self) -> None:
         """Ask now."""
         await self._renew(0.0)
 
-    async def _follow(self) -> None:
-        while True:
-            if not await self._renew(self._wait_s):
-                await asyncio.sleep(RETRY_S)
+    async def _long_poll(self) -> float:
+        return 0.0 if await self._renew(self._wait_s) else RETRY_S
 
     async def _renew(self, wait_s: float) -> bool:
         """Ask the store, else the shared directory. Returns whether the store gave a valid answer."""

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from ray.exceptions import RayError
 
 from adaptrix_core.digests import BundleDigest
+from deployments.shared.follower import Follower
 
 logger = logging.getLogger(__name__)
 
@@ -33,18 +34,17 @@ class ResidencyFollower:
         self._ask = ask
         self._clock = clock
         self._known_at = clock()
-        self._task: asyncio.Task[None] | None = None
+        self._follower = Follower(self._poll)
         self.bundles: Mapping[BundleDigest, str] = {}
         """Residency by bundle, as `warmest` returns it."""
 
     def start(self) -> None:
         """Start polling."""
-        self._task = asyncio.create_task(self._follow())
+        self._follower.start()
 
     def stop(self) -> None:
         """Stop polling."""
-        if self._task is not None:
-            self._task.cancel()
+        self._follower.stop()
 
     async def refresh(self) -> None:
         """Ask now."""
@@ -57,7 +57,6 @@ class ResidencyFollower:
             if self._clock() - self._known_at > FORGET_S:
                 self.bundles = {}
 
-    async def _follow(self) -> None:
-        while True:
-            await self.refresh()
-            await asyncio.sleep(POLL_S)
+    async def _poll(self) -> float:
+        await self.refresh()
+        return POLL_S

@@ -4,6 +4,7 @@ Files:
 
 catalogue        The catalogue of adapters, in all processes but the store: immutable, versioned, searchable by name
 errors           Errors that only the server has, and the conversion of Ray's and the disk's errors to the project's
+follower         One loop that follows something in the background: asks, waits, asks again, until it is stopped
 gc_tuning        Garbage collector settings for processes that live long and answer many small requests
 living_replicas  The replicas that live, by Ray's control service, which learns within milliseconds that a process has
                  ended
@@ -14,5 +15,6 @@ own_thread       Runs slow work in a thread of its own
 principals       Who calls: API keys, tenants and scopes
 request_id       The id that a caller may give a request, cleaned for logs and traces
 residency_facts  Publishes a replica's residency: the adapters on its device, and those only on its disk
+single_flight    Single-flight: several callers that want the same thing at the same time share one piece of work
 wire             The records that ingress, replicas and store exchange
 """

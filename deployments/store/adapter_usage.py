@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable
+
+from cachetools import FIFOCache
 
 from adaptrix_core.digests import BundleDigest
 from deployments.shared.wire import Report
@@ -22,9 +23,10 @@ class AdapterUsage:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._uses: OrderedDict[BundleDigest, tuple[float, float]] = OrderedDict()
-        """(decayed uses, time of that value) by bundle, the last used one at the end."""
-        self._seen: OrderedDict[str, dict[BundleDigest, int]] = OrderedDict()
+        # The least recently written is dropped.
+        self._uses: FIFOCache[BundleDigest, tuple[float, float]] = FIFOCache(MAX_BUNDLES)
+        """(decayed uses, time of that value) by bundle."""
+        self._seen: FIFOCache[str, dict[BundleDigest, int]] = FIFOCache(MAX_REPLICAS)
         """By replica id: hits by bundle, as last reported."""
 
     def note(self, report: Report) -> None:
@@ -37,11 +39,6 @@ class AdapterUsage:
             new = hits - before.get(bundle, 0) if hits >= before.get(bundle, 0) else hits
             if new:
                 self._uses[bundle] = (self._worth(bundle) + new, self._clock())
-                self._uses.move_to_end(bundle)
-        while len(self._uses) > MAX_BUNDLES:
-            self._uses.popitem(last=False)
-        while len(self._seen) > MAX_REPLICAS:
-            self._seen.popitem(last=False)
 
     def top(self, count: int) -> list[BundleDigest]:
         """The ``count`` bundles used most, most used first."""

@@ -14,6 +14,7 @@ from ray.exceptions import RayError
 
 from adaptrix_core.sections import AdapterSettings
 from deployments.shared.catalogue import Catalogue
+from deployments.shared.follower import Follower
 from deployments.store.handle import open_store
 
 logger = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ class StoreFollower:
         self._settings = settings
         self._namespace = namespace
         self._on_change = on_change
-        self._task: asyncio.Task[None] | None = None
+        self._follower = Follower(self._long_poll)
         self.catalogue = Catalogue("")
         self.store: Any = None
 
@@ -41,12 +42,11 @@ class StoreFollower:
         """Open the store, take over its catalogue (``on_change`` included), and follow it from now on."""
         self.store = await open_store(self._settings, self._namespace)
         await self._take(await self.store.watch.remote(None))
-        self._task = asyncio.create_task(self._follow())
+        self._follower.start()
 
     def stop(self) -> None:
         """Stop following."""
-        if self._task is not None:
-            self._task.cancel()
+        self._follower.stop()
 
     async def refresh(self) -> Catalogue:
         """Ask the store now, for names that are not known here yet. Raises RayError while the store is down."""
@@ -60,17 +60,17 @@ class StoreFollower:
             await self._on_change(catalogue)
         self.catalogue = catalogue
 
-    async def _follow(self) -> None:
-        while True:
-            try:
-                await self._take(await self.store.watch.remote(self.catalogue.version))
-            except RayError as error:
-                logger.warning("the adapter store does not answer (%s); what is loaded keeps serving", error)
-                await asyncio.sleep(RETRY_S)
-                self.store = await self._reopened()
-            except Exception:
-                logger.exception("could not follow the catalogue to its newest version; trying again")
-                await asyncio.sleep(RETRY_S)
+    async def _long_poll(self) -> float:
+        try:
+            await self._take(await self.store.watch.remote(self.catalogue.version))
+        except RayError as error:
+            logger.warning("the adapter store does not answer (%s); what is loaded keeps serving", error)
+            await asyncio.sleep(RETRY_S)
+            self.store = await self._reopened()
+        except Exception:
+            logger.exception("could not follow the catalogue to its newest version; trying again")
+            return RETRY_S
+        return 0.0
 
     async def _reopened(self) -> Any:
         try:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 from adaptrix_core.digests import BundleDigest
+from deployments.shared.single_flight import SingleFlight
 
 T = TypeVar("T")
 
@@ -20,18 +20,14 @@ class PackageCache(Generic[T]):
         self._read = read
         self._max_bytes = max_bytes
         self._items: OrderedDict[BundleDigest, tuple[T, int]] = OrderedDict()
-        self._reading: dict[BundleDigest, asyncio.Task[tuple[T, int]]] = {}
+        self._reads: SingleFlight[BundleDigest, tuple[T, int]] = SingleFlight()
         self.num_reads = 0
         """Number of reads so far."""
 
     async def get(self, bundle: BundleDigest) -> T:
         """The item. Callers that ask during a read share it, and its error if it fails."""
         if bundle not in self._items:
-            task = self._reading.get(bundle)
-            if task is None:
-                task = self._reading[bundle] = asyncio.create_task(self._read_once(bundle))
-            # One caller may be cancelled; the others still wait for the read.
-            return (await asyncio.shield(task))[0]
+            return (await self._reads.do(bundle, lambda: self._read_once(bundle)))[0]
         self._items.move_to_end(bundle)
         return self._items[bundle][0]
 
@@ -41,10 +37,7 @@ class PackageCache(Generic[T]):
 
     async def _read_once(self, bundle: BundleDigest) -> tuple[T, int]:
         self.num_reads += 1
-        try:
-            item = self._items[bundle] = await self._read(bundle)
-        finally:
-            del self._reading[bundle]
+        item = self._items[bundle] = await self._read(bundle)
         while len(self._items) > 1 and sum(size for _, size in self._items.values()) > self._max_bytes:
             self._items.popitem(last=False)
         return item

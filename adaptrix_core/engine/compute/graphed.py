@@ -11,12 +11,12 @@ Without capturing, the same steps run anywhere: that is how their geometry is te
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from cachetools import LRUCache
 from torch import Tensor
 
 from adaptrix_core.base.model import BaseModel
@@ -67,7 +67,7 @@ class GraphedDecode:
         self._run_spans = run_spans
         self._max_rows = max_rows
         self._capture = capture
-        self._graphs: OrderedDict[Hashable, _Graph] = OrderedDict()
+        self._graphs: LRUCache[Hashable, _Graph] = LRUCache(_MOST_GRAPHS)
         self._memory: Any = None
         """The memory pool that all graphs share: between replays, each keeps only its output."""
         self.num_steps = 0
@@ -125,20 +125,18 @@ class GraphedDecode:
     def _replay(self, key: tuple[int, int, Hashable | None], inputs: Tensor) -> Tensor | None:
         if key[-1] is None:
             return None
-        if key in self._graphs:
-            self._graphs.move_to_end(key)
-            self._graphs[key].inputs.copy_(inputs.pin_memory(), non_blocking=True)
+        graph = self._graphs.get(key)
+        if graph is not None:
+            graph.inputs.copy_(inputs.pin_memory(), non_blocking=True)
         else:
             try:
                 with torch.cuda.device(self._base.device):
-                    self._graphs[key] = self._captured(inputs)
+                    graph = self._graphs[key] = self._captured(inputs)
             except Exception as error:  # a step that cannot be captured can still be run
                 self._give_up(error)
                 return None
-            if len(self._graphs) > _MOST_GRAPHS:
-                self._graphs.popitem(last=False)
-        self._graphs[key].graph.replay()
-        return self._graphs[key].output
+        graph.graph.replay()
+        return graph.output
 
     def _captured(self, inputs: Tensor) -> _Graph:
         """A graph of the step with these inputs. Its warm-up runs store the same keys and values as its replay will."""

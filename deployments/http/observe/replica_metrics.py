@@ -10,6 +10,7 @@ import time
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from cachetools import FIFOCache
 from prometheus_client import Counter
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -71,8 +72,8 @@ class AdapterCounters:
             "load": counter("adaptrix_adapter_loads", "Adapters brought into this tier", "tier"),
             "eviction": counter("adaptrix_adapter_evictions", "Adapters evicted to make room", "tier"),
         }
-        self._seen: dict[str, dict[tuple[BundleDigest, str, str], int]] = {}
-        """Last counts by replica id, the one that reported last at the end."""
+        self._seen: FIFOCache[str, dict[tuple[BundleDigest, str, str], int]] = FIFOCache(MAX_REPLICAS)
+        """Last counts by replica id; the replica that has not reported for longest is dropped."""
 
     def take(self, reports: Sequence[Report], names: Names) -> None:
         """Add the counts since the last call."""
@@ -87,8 +88,6 @@ class AdapterCounters:
                         known = before.get((bundle, event, tier), 0)
                         # Fewer than known: the bundle was unloaded and loaded again in between.
                         self._counters[event].labels(label, tier).inc(number - known if number >= known else number)
-        while len(self._seen) > MAX_REPLICAS:
-            del self._seen[next(iter(self._seen))]
 
 
 class VllmGauges(Collector):

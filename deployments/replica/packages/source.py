@@ -5,7 +5,6 @@ Neither is trusted: `Holdings` verifies all bytes. Here only the digest is compa
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -13,6 +12,7 @@ from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.digests import BundleDigest
 from adaptrix_core.errors import AdapterRejected
 from deployments.shared.own_thread import in_own_thread
+from deployments.shared.single_flight import SingleFlight
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +29,8 @@ class PackageSource:
     ) -> None:
         self._ask_store = ask_store
         self._ask_directory = ask_directory
-        self._reading: dict[BundleDigest, asyncio.Task[Snapshot]] = {}
-        """Reads of the shared directory under way: one that hangs is joined, not started again (single-flight)."""
+        self._reads: SingleFlight[BundleDigest, Snapshot] = SingleFlight()
+        """Of the shared directory: a read that hangs is joined, not started again."""
 
     async def fetch(self, bundle: BundleDigest) -> Files:
         """The files of a bundle. Raises the store's error where the shared directory does not have them either."""
@@ -39,18 +39,11 @@ class PackageSource:
         except Exception as error:  # lost, or wrong in any way: the directory is asked instead
             logger.warning("the adapter store did not deliver bundle %s: %s", bundle, error)
             try:
-                snapshot = await self._read(bundle)
+                snapshot = await self._reads.do(bundle, lambda: in_own_thread(self._ask_directory, bundle))
                 return await self._checked(snapshot.files, bundle)
             except Exception as other:
                 logger.warning("nor did the shared directory: %s", other)
             raise
-
-    async def _read(self, bundle: BundleDigest) -> Snapshot:
-        reading = self._reading.get(bundle)
-        if reading is None:
-            reading = self._reading[bundle] = asyncio.create_task(in_own_thread(self._ask_directory, bundle))
-            reading.add_done_callback(lambda _: self._reading.pop(bundle))
-        return await asyncio.shield(reading)
 
     async def _checked(self, files: Files, bundle: BundleDigest) -> Files:
         digest = await in_own_thread(lambda: Snapshot("", files).bundle_digest)
