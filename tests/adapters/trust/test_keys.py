@@ -11,9 +11,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from adaptrix_core.adapters import TrustPolicy, default_private_key, default_trusted_keys, generate_key_pair
-from adaptrix_core.adapters.trust.keys import read_trusted_keys
+from adaptrix_core.adapters.package.snapshot import Snapshot
+from adaptrix_core.adapters.trust.keys import check_private_key, read_public_key, read_trusted_keys
 from adaptrix_core.adapters.trust.policy import read_revocations
-from adaptrix_core.errors import AdaptrixError, ConfigError
+from adaptrix_core.errors import AdapterRejected, AdaptrixError, ConfigError
 
 
 def test_the_private_key_is_readable_by_its_owner_only(tmp_path):
@@ -42,6 +43,18 @@ def test_keys_live_in_the_config_directory_and_outside_the_repository(own_config
     assert not [name for name in tracked.stdout.splitlines() if name.endswith(".key")]
 
 
+def test_the_default_key_is_where_earlier_releases_put_it(own_config_home):
+    assert default_private_key() == own_config_home / "adaptrix" / "keys" / "signing.key"
+
+
+def test_directories_for_keys_are_made_as_deep_as_they_are_named(tmp_path):
+    private, public = tmp_path / "a" / "b" / "c.key", tmp_path / "d" / "e" / "c.pub"
+    assert generate_key_pair(private, public) == read_public_key(public)
+    assert check_private_key(private) == read_public_key(public).fingerprint
+    with pytest.raises(AdaptrixError, match=r"b/c\.key"):
+        generate_key_pair(private, tmp_path / "other.pub")
+
+
 def test_no_trusted_keys_directory_means_no_trusted_keys(tmp_path):
     assert read_trusted_keys(tmp_path / "nowhere") == ()
 
@@ -67,7 +80,21 @@ def test_a_missing_or_broken_revocation_list_is_an_error_not_an_empty_list(tmp_p
     (tmp_path / "revoked.txt").write_text("# fine\n\nnot-a-digest\nalso bad\n")
     with pytest.raises(ConfigError) as refused:
         read_revocations(tmp_path / "revoked.txt")
-    assert len(refused.value.faults) == 2
+    assert [f"line {number}" in fault for number, fault in zip((3, 4), refused.value.faults, strict=True)] == [True] * 2
+
+
+def test_a_line_of_a_revocation_list_is_a_digest_a_reason_and_a_comment(tmp_path):
+    lines = [f"{'a' * 64}", f"{'b' * 64}  leaks # 2026 # by us", f"#{'c' * 64} # no more", f"  {'d' * 64}\t# stolen"]
+    (tmp_path / "revoked.txt").write_text("\n".join(lines))
+    assert read_revocations(tmp_path / "revoked.txt") == {"a" * 64: "", "b" * 64: "leaks", "d" * 64: ""}
+
+
+def test_a_revoked_package_is_refused_with_its_reason(tmp_path):
+    snapshot = Snapshot("copied", {"metadata.json": b"{}"})
+    for reason, told in (("leaks", "leaks"), ("", "no reason given")):
+        (tmp_path / "revoked.txt").write_text(f"{snapshot.package_digest} {reason}\n")
+        with pytest.raises(AdapterRejected, match=rf"copied: .*{snapshot.package_digest} is revoked \({told}\)"):
+            TrustPolicy("off", tmp_path, tmp_path / "revoked.txt").check(snapshot)
 
 
 def test_an_unknown_policy_is_refused():

@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from adaptrix_core.adapters import AdapterManager, TrustPolicy, describe, package_digest, write_package
 from adaptrix_core.adapters.residency.loader import DynamicLoader
 from adaptrix_core.adapters.trust.keys import read_public_key
-from adaptrix_core.adapters.trust.name_owners import TRANSFERS_FILE, Transfer, counting, read_transfers, record_transfer
+from adaptrix_core.adapters.trust.name_owners import (
+    TRANSFERS_FILE,
+    NameOwners,
+    Transfer,
+    counting,
+    read_transfers,
+    record_transfer,
+)
 from adaptrix_core.errors import AdapterRejected, ConfigError, Conflict
 from adaptrix_core.injection.injector import LayerInjector
 
@@ -28,6 +35,19 @@ def test_only_owners_count_and_none_above_a_later_owner(owners, signers):
     for place, (signer, counted) in enumerate(zip(signers, counts, strict=True)):
         passed = [owners.index(s) for s, c in zip(signers[:place], counts[:place], strict=True) if c]
         assert counted == (signer in owners and all(owners.index(signer) >= rank for rank in passed))
+
+
+def test_a_refusal_names_the_owner_of_the_name_and_the_version(tmp_path):
+    owners = NameOwners.of("maths", ["a" * 64, None, "b" * 64], tmp_path)
+    owners.require("a" * 64)
+    owners.require_counting(0)
+    belongs = f"the name 'maths' belongs to key {'a' * 12}, which did not sign"
+    for signer in ("b" * 64, None):
+        with pytest.raises(Conflict, match=f"{belongs} this;"):
+            owners.require(signer)
+    for place in (1, 2):
+        with pytest.raises(Conflict, match=f"{belongs} its version {place + 1} of 3;"):
+            owners.require_counting(place)
 
 
 @pytest.fixture

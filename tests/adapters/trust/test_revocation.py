@@ -12,6 +12,7 @@ import pytest
 from adaptrix_core.adapters.package.snapshot import REVOCATIONS_FILE, SIGNATURE_FILE, Snapshot
 from adaptrix_core.adapters.trust.keys import read_trusted_keys
 from adaptrix_core.adapters.trust.revocation import (
+    MAX_LIST_BYTES,
     RevocationList,
     parse_list,
     read_list,
@@ -151,6 +152,54 @@ def test_the_same_list_again_renews_the_lease_from_when_it_was_asked_for(
     assert refusal(lease, GOOD) == "adapter_unconfirmed"
 
 
+def test_an_answer_that_was_asked_for_earlier_takes_nothing_from_the_lease(
+    lease: RevocationLease, signer: Any, clock: Clock
+) -> None:
+    files = sign_list(RevocationList(1, {BAD: ""}), signer.private)
+    lease.confirm(files, asked_at=clock.now)
+    lease.confirm(files, asked_at=clock.now - 200)
+    clock.now += LEASE_S
+    assert refusal(lease, GOOD) is None
+
+
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="no clock here goes on while the machine sleeps")
+def test_the_lease_ends_while_the_machine_sleeps(signer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    lease = RevocationLease(signer.trust.trusted_keys_dir, LEASE_S)
+    lease.confirm(None, lease.now())
+    awake, all_time = time.monotonic, time.clock_gettime
+    monkeypatch.setattr(time, "clock_gettime", lambda clock: all_time(clock) + LEASE_S)
+    assert refusal(lease, GOOD) == "adapter_unconfirmed"
+    monkeypatch.delattr(time, "CLOCK_BOOTTIME")
+    assert lease.now() == pytest.approx(awake(), abs=60.0), "a system without such a clock counts what it can"
+
+
+def test_who_is_refused_learns_why_and_what_to_look_at(lease: RevocationLease, signer: Any, clock: Clock) -> None:
+    setting = r"limit 300 s \(adapters\.revocation_max_age_s\)"
+    with pytest.raises(AdapterRejected, match=f"nobody has told .*{setting}"):
+        lease.check(GOOD)
+    lease.confirm(sign_list(RevocationList(4, {BAD: "leaks", GOOD: ""}), signer.private), clock.now)
+    for package, reason in ((BAD, "leaks"), (GOOD, "no reason given")):
+        with pytest.raises(AdapterRejected, match=rf"package {package} is revoked by list 4 \({reason}\)"):
+            lease.check(package)
+    clock.now += LEASE_S + 10
+    with pytest.raises(AdapterRejected, match=f"310 s ago somebody last told .*{setting}"):
+        lease.check(None)
+
+
+@pytest.mark.parametrize(
+    ("later", "code"),
+    [
+        (RevocationList(6), "revocation_rollback"),
+        (RevocationList(7, {GOOD: ""}), "revocation_number_taken"),
+        (RevocationList(7, {BAD: "another reason"}), "revocation_number_taken"),
+    ],
+)
+def test_a_list_that_may_not_follow_is_told_the_next_number(later: RevocationList, code: str) -> None:
+    with pytest.raises(Conflict, match=r"\b7\b.* sign it as 8$") as refused:
+        RevocationList(7, {BAD: ""}).require_successor(later)
+    assert refused.value.code == code
+
+
 def test_a_wall_clock_that_jumps_changes_nothing(signer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     lease = RevocationLease(signer.trust.trusted_keys_dir, LEASE_S)
     lease.confirm(None, lease.now())
@@ -164,3 +213,34 @@ def test_a_wall_clock_that_jumps_changes_nothing(signer: Any, monkeypatch: pytes
 def test_a_huge_list_is_refused_before_it_is_parsed() -> None:
     with pytest.raises(AdapterRejected, match="limit"):
         parse_list({REVOCATIONS_FILE: b" " * (5 << 20), SIGNATURE_FILE: b"{}"})
+
+
+def test_a_list_may_have_the_size_of_the_limit(signer: Any) -> None:
+    files = sign_list(RevocationList(1, {BAD: ""}), signer.private)
+    full = {**files, REVOCATIONS_FILE: files[REVOCATIONS_FILE].ljust(MAX_LIST_BYTES)}
+    assert parse_list(full) == RevocationList(1, {BAD: ""})
+    with pytest.raises(AdapterRejected, match="limit"):
+        parse_list({**full, REVOCATIONS_FILE: full[REVOCATIONS_FILE] + b" "})
+
+
+def test_what_is_wrong_with_a_list_is_said(signer: Any) -> None:
+    files = sign_list(RevocationList(1), signer.private)
+    with pytest.raises(AdapterRejected, match=f"it has the files a, {SIGNATURE_FILE};"):
+        parse_list({SIGNATURE_FILE: b"", "a": b""})
+    with pytest.raises(AdapterRejected, match="it has the files none;"):
+        parse_list({})
+    with pytest.raises(AdapterRejected, match="number"):
+        parse_list(changed(files, number=0))
+    with pytest.raises(AdapterRejected, match="number") as refused:
+        sign_list(RevocationList(0), signer.private)
+    assert refused.value.code == "bad_revocations"
+    with pytest.raises(AdapterNotFound, match=f"package {GOOD} is not on revocation list 5"):
+        RevocationList(5, {BAD: ""}).without([GOOD])
+
+
+def test_a_directory_with_anything_beside_a_list_is_not_one(signer: Any, tmp_path: Any) -> None:
+    for name in (*sign_list(RevocationList(1), signer.private), "more.json"):
+        (tmp_path / name).write_bytes(b"{}")
+    with pytest.raises(AdapterRejected, match=r"more\.json") as refused:
+        read_list(tmp_path)
+    assert refused.value.code == "unexpected_file"
