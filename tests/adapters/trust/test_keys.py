@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from adaptrix_core.adapters import TrustPolicy, default_private_key, default_trusted_keys, generate_key_pair
 from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.adapters.trust.keys import check_private_key, read_public_key, read_trusted_keys
-from adaptrix_core.adapters.trust.policy import read_revocations
-from adaptrix_core.errors import AdapterRejected, AdaptrixError, ConfigError
+from adaptrix_core.adapters.trust.policy import TrustReport, read_revocations
+from adaptrix_core.errors import AdapterNotFound, AdapterRejected, AdaptrixError, ConfigError
 
 
 def test_the_private_key_is_readable_by_its_owner_only(tmp_path):
@@ -53,6 +53,33 @@ def test_directories_for_keys_are_made_as_deep_as_they_are_named(tmp_path):
     assert check_private_key(private) == read_public_key(public).fingerprint
     with pytest.raises(AdaptrixError, match=r"b/c\.key"):
         generate_key_pair(private, tmp_path / "other.pub")
+
+
+def private_pem(key, encryption):
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+
+
+PLAIN = serialization.NoEncryption()
+UNFIT = {
+    "not a key": b"secret",
+    "encrypted": private_pem(ec.generate_private_key(ec.SECP256R1()), serialization.BestAvailableEncryption(b"secret")),
+    "of another kind": private_pem(ed25519.Ed25519PrivateKey.generate(), PLAIN),
+    "of another curve": private_pem(ec.generate_private_key(ec.SECP256K1()), PLAIN),
+}
+
+
+@pytest.mark.parametrize("what", UNFIT)
+def test_a_key_that_cannot_sign_is_refused_before_anything_is_signed(tmp_path, what):
+    (tmp_path / "unfit.key").write_bytes(UNFIT[what])
+    with pytest.raises(AdapterRejected, match=r"^unfit\.key: not an .*elliptic-curve private key") as refused:
+        check_private_key(tmp_path / "unfit.key")
+    assert refused.value.code == "bad_key"
+
+
+def test_a_missing_private_key_is_named_with_the_command_that_makes_one(tmp_path):
+    with pytest.raises(AdapterNotFound, match=r"nowhere\.key.* `adaptrix sign --new-key`") as refused:
+        check_private_key(tmp_path / "nowhere.key")
+    assert refused.value.code == "key_not_found"
 
 
 def test_no_trusted_keys_directory_means_no_trusted_keys(tmp_path):
@@ -100,3 +127,8 @@ def test_a_revoked_package_is_refused_with_its_reason(tmp_path):
 def test_an_unknown_policy_is_refused():
     with pytest.raises(ConfigError, match="sometimes"):
         TrustPolicy("sometimes")  # type: ignore[arg-type]
+
+
+def test_policy_off_does_not_look_at_keys_and_signatures(tmp_path):
+    (tmp_path / "broken.pub").write_bytes(b"not a key")
+    assert TrustPolicy("off", tmp_path).check(Snapshot("a", {"metadata.json": b"{}"})) == TrustReport(signer=None)

@@ -128,6 +128,16 @@ def test_who_signs_with_a_strange_key_learns_which_one_and_which_are_trusted(
     assert "signed by key unknown, which is not trusted; trusted keys: none. " in refusal(nameless, ()).message
 
 
+def test_a_signature_that_claims_another_key_is_refused(
+    signed: Callable[..., dict[str, bytes]], keys: tuple[TrustedKey, ...], make_signer: Any
+) -> None:
+    others = read_trusted_keys(make_signer("other").trust.trusted_keys_dir)
+    claim = {"hint": others[0].fingerprint}
+    files = edited(signed(), lambda bundle, _: bundle["verificationMaterial"]["publicKey"].update(claim))
+    refused = refusal(files, (*keys, *others))
+    assert (refused.code, "not made by the key that it names" in refused.message) == ("bad_signature", True)
+
+
 def test_without_a_signature_the_command_that_makes_one_is_named(keys: tuple[TrustedKey, ...]) -> None:
     refused = refusal(FILES, keys)
     assert (refused.code, "`adaptrix sign maths`" in refused.message) == ("signature_missing", True)
