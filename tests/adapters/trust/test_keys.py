@@ -11,9 +11,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from adaptrix_core.adapters import TrustPolicy, default_private_key, default_trusted_keys, generate_key_pair
-from adaptrix_core.adapters.package.snapshot import Snapshot
+from adaptrix_core.adapters.package.snapshot import SIGNATURE_FILE, Snapshot
 from adaptrix_core.adapters.trust.keys import check_private_key, read_public_key, read_trusted_keys
 from adaptrix_core.adapters.trust.policy import TrustReport, read_revocations
+from adaptrix_core.adapters.trust.signing import sign_snapshot, verify_snapshot
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected, AdaptrixError, ConfigError
 
 
@@ -68,18 +69,37 @@ UNFIT = {
 }
 
 
+def sign_something(key):
+    return sign_snapshot(Snapshot("a", {"metadata.json": b"{}"}), key)
+
+
 @pytest.mark.parametrize("what", UNFIT)
 def test_a_key_that_cannot_sign_is_refused_before_anything_is_signed(tmp_path, what):
     (tmp_path / "unfit.key").write_bytes(UNFIT[what])
-    with pytest.raises(AdapterRejected, match=r"^unfit\.key: not an .*elliptic-curve private key") as refused:
-        check_private_key(tmp_path / "unfit.key")
-    assert refused.value.code == "bad_key"
+    for use in (check_private_key, sign_something):
+        with pytest.raises(AdapterRejected, match=r"^unfit\.key: not an .*elliptic-curve private key") as refused:
+            use(tmp_path / "unfit.key")
+        assert refused.value.code == "bad_key"
 
 
 def test_a_missing_private_key_is_named_with_the_command_that_makes_one(tmp_path):
-    with pytest.raises(AdapterNotFound, match=r"nowhere\.key.* `adaptrix sign --new-key`") as refused:
-        check_private_key(tmp_path / "nowhere.key")
-    assert refused.value.code == "key_not_found"
+    for use in (check_private_key, sign_something):
+        with pytest.raises(AdapterNotFound, match=r"nowhere\.key.* `adaptrix sign --new-key`") as refused:
+            use(tmp_path / "nowhere.key")
+        assert refused.value.code == "key_not_found"
+
+
+@pytest.mark.parametrize("curve", [ec.SECP256R1, ec.SECP384R1, ec.SECP521R1])
+def test_a_key_of_each_curve_that_is_named_signs(tmp_path, curve):
+    key = ec.generate_private_key(curve())
+    (tmp_path / "a.key").write_bytes(private_pem(key, PLAIN))
+    (tmp_path / "a.pub").write_bytes(
+        key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    )
+    signed = Snapshot("a", {"metadata.json": b"{}", SIGNATURE_FILE: sign_something(tmp_path / "a.key")})
+    (trusted,) = read_trusted_keys(tmp_path)
+    assert verify_snapshot(signed, [trusted]) == trusted
+    assert check_private_key(tmp_path / "a.key") == trusted.fingerprint
 
 
 def test_no_trusted_keys_directory_means_no_trusted_keys(tmp_path):

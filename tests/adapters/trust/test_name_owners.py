@@ -50,6 +50,22 @@ def test_a_refusal_names_the_owner_of_the_name_and_the_version(tmp_path):
             owners.require_counting(place)
 
 
+def test_a_name_handed_over_takes_no_other_name_with_it(tmp_path):
+    handed = Transfer(name="maths", to="b" * 64, key="b", at="2026-11-29T00:00:00+00:00", by="tests")
+    record_transfer(tmp_path, handed)
+    record_transfer(tmp_path, handed.model_copy(update={"name": "logic", "to": "c" * 64}))
+    assert NameOwners.of("maths", ["a" * 64], tmp_path).owners == ("a" * 64, "b" * 64)
+    assert NameOwners.of("logic", ["a" * 64], tmp_path).owners == ("a" * 64, "c" * 64)
+    assert NameOwners.of("prose", ["a" * 64], tmp_path).owners == ("a" * 64,)
+
+
+def test_unsigned_versions_own_nothing_and_leave_the_name_to_the_first_signer(tmp_path):
+    assert NameOwners.of("maths", [None, "a" * 64, "b" * 64], tmp_path) == NameOwners(
+        "maths", ("a" * 64,), (False, True, False)
+    )
+    assert NameOwners.of("maths", [None, None], tmp_path).owners == ()
+
+
 @pytest.fixture
 def keys(signer, make_signer, tmp_path):
     partner = make_signer("partner")

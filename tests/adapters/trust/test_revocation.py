@@ -13,6 +13,7 @@ from adaptrix_core.adapters.package.snapshot import REVOCATIONS_FILE, SIGNATURE_
 from adaptrix_core.adapters.trust.keys import read_trusted_keys
 from adaptrix_core.adapters.trust.revocation import (
     MAX_LIST_BYTES,
+    MAX_NUMBER,
     RevocationList,
     parse_list,
     read_list,
@@ -244,3 +245,16 @@ def test_a_directory_with_anything_beside_a_list_is_not_one(signer: Any, tmp_pat
     with pytest.raises(AdapterRejected, match=r"more\.json") as refused:
         read_list(tmp_path)
     assert refused.value.code == "unexpected_file"
+
+
+def test_numbers_and_reasons_have_limits_which_are_allowed_themselves(signer: Any) -> None:
+    largest = RevocationList(MAX_NUMBER, {BAD: "x" * 1000})
+    assert parse_list(sign_list(largest, signer.private)) == largest
+    for beyond in (
+        RevocationList(MAX_NUMBER + 1),
+        RevocationList(1, {BAD: "x" * 1001}),
+        RevocationList(1, {"A" * 64: ""}),
+    ):
+        with pytest.raises(AdapterRejected) as refused:
+            sign_list(beyond, signer.private)
+        assert refused.value.code == "bad_revocations"

@@ -31,6 +31,8 @@ def write(directory: Path, files: dict[str, bytes]) -> None:
 
 def test_the_same_files_are_shipped_wherever_they_come_from(ship: Path) -> None:
     assert is_shipped(Snapshot("copied", FILES))
+    (ship / "math_reasoning" / "cache").mkdir()
+    assert is_shipped(Snapshot("copied", FILES)), "only files count"
     (ship / "math_reasoning").rename(ship / "math_reasoning@1.0.0")
     assert is_shipped(Snapshot("copied", FILES))
     (ship / "math_reasoning@1.0.0").rename(ship / "other")
