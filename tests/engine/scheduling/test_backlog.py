@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from math import inf
 
 import pytest
 
 from adaptrix_core.engine import Engine, GenerationRequest, SamplingParams
 from adaptrix_core.engine.rows.row import Row
-from adaptrix_core.engine.scheduling.backlog import FIRST_GUESS, LEAST_STEPS, first_free
+from adaptrix_core.engine.scheduling.backlog import FIRST_GUESS, LEAST_STEPS, MEASURED_STEPS, Backlog, first_free
 from adaptrix_core.errors import Overloaded
 from tests.engine.conftest import MakeEngine
 from tests.tiny_models import random_base
@@ -109,6 +110,46 @@ def test_less_urgent_rows_are_not_waited_for(roomy: MakeEngine) -> None:
     assert wait_s(engine, probe(engine)) == pytest.approx((41 + 4 + FIRST_GUESS) / 10)
 
 
+def test_a_place_that_an_equal_row_waits_for_is_not_free_and_that_of_a_less_urgent_one_is(roomy: MakeEngine) -> None:
+    engine = roomy(max_rows=2)
+    add(engine, "running", 41)
+    engine.step()
+    add(engine, "waiting", 26)  # 30 tokens with its prompt, in the place that is free
+    measured(engine, 10.0)
+    assert wait_s(engine, probe(engine)) == pytest.approx(3.0)
+    assert wait_s(engine, probe(engine, priority=-1)) == 0.0
+
+
+def test_all_more_urgent_rows_that_wait_come_before(roomy: MakeEngine) -> None:
+    engine = roomy(max_rows=1)
+    add(engine, "running", 41)
+    engine.step()
+    for name in "ab":
+        add(engine, name, 26, priority=-1)
+    measured(engine, 10.0)
+    assert wait_s(engine, probe(engine)) == pytest.approx((41 + 2 * 30) / 10)
+
+
+def test_where_memory_is_short_there_are_as_many_places_as_rows_run(roomy: MakeEngine) -> None:
+    engine = roomy(max_rows=2)
+    add(engine, "running", 41)
+    engine.step()
+    measured(engine, 10.0)
+    engine.scheduler.backlog.planned(1, True)
+    assert wait_s(engine, probe(engine)) == pytest.approx(4.1)
+    for running, is_short in ((1, False), (0, True)):
+        engine.scheduler.backlog.planned(running, is_short)
+        assert wait_s(engine, probe(engine)) == 0.0
+
+
+def test_a_rate_is_that_of_the_last_steps() -> None:
+    backlog = Backlog(1)
+    for seconds in (10.0, 1.0):
+        for _ in range(MEASURED_STEPS):
+            backlog.stepped(seconds, 20, 1)
+    assert backlog.row_rate == pytest.approx(20.0)
+
+
 def test_a_long_queue_of_one_tenant_does_not_make_another_tenant_wait_for_all_of_it(roomy: MakeEngine) -> None:
     engine = roomy(max_rows=1)
     add(engine, "running", 11)
@@ -131,6 +172,41 @@ def test_answers_are_expected_to_be_as_long_as_earlier_ones_of_a_similar_limit(r
     assert backlog.tokens_left(again) == len(PROMPT) + 30
 
 
+def test_what_is_expected_of_an_answer_moves_slowly_to_what_answers_have_been_lately(roomy: MakeEngine) -> None:
+    engine = roomy()
+    backlog = engine.scheduler.backlog
+
+    def end_after(tokens: int) -> float:
+        row = engine._make_row(GenerationRequest("x", PROMPT, SamplingParams(max_tokens=900)), 0)
+        expected = backlog.tokens_left(row)
+        row.tokens += [2] * tokens
+        backlog.ended(row)
+        return expected - len(PROMPT)
+
+    end_after(30)
+    expected = [end_after(130) for _ in range(100)]
+    assert expected[0] == 30
+    assert expected == sorted(expected)
+    assert 30 < expected[1] < 80, "one answer says little"
+    assert 125 < expected[-1] < 130, "many say much"
+
+
+def test_of_an_answer_that_is_longer_than_expected_only_what_is_uncomputed_is_left(roomy: MakeEngine) -> None:
+    engine = roomy()
+    row = engine._make_row(GenerationRequest("x", PROMPT, SamplingParams(max_tokens=900)), 0)
+    row.tokens += [2] * (FIRST_GUESS + 5)
+    assert engine.scheduler.backlog.tokens_left(row) == row.num_uncomputed
+
+
+def test_a_wait_of_just_the_limit_is_accepted(roomy: MakeEngine) -> None:
+    engine = roomy(max_rows=1, max_wait_s=5.125)
+    add(engine, "running", 41)
+    engine.step()
+    measured(engine, 8.0)
+    add(engine, "just in time", 10)
+    assert engine.scheduler.num_waiting == 1
+
+
 def test_who_would_wait_longer_than_the_limit_is_refused_and_told_for_how_long(roomy: MakeEngine) -> None:
     engine = roomy(max_rows=1, max_wait_s=5.0)
     add(engine, "running", 41)
@@ -140,6 +216,7 @@ def test_who_would_wait_longer_than_the_limit_is_refused_and_told_for_how_long(r
     with pytest.raises(Overloaded, match=r"free in 5\.5 s, .* more than 5 s \(engine\.max_wait_s\)") as caught:
         add(engine, "too late", 10)
     assert caught.value.retry_after_s == pytest.approx(0.5)
+    assert caught.value.wait_s == pytest.approx(5.5)
     add(engine, "urgent", 10, priority=-1)
     assert engine.scheduler.num_waiting == 2
 
@@ -170,6 +247,23 @@ def test_a_deadline_that_waiting_makes_impossible_is_refused_at_once(
         add(engine, "request", 10, timeout_s=timeout_s)
     assert caught.value.code == "deadline_unreachable"
     assert caught.value.retry_after_s == pytest.approx(5.5 - timeout_s, abs=0.05)
+
+
+def test_a_deadline_that_is_just_met_is_accepted(roomy: MakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = roomy(max_rows=1)
+    add(engine, "running", 41)
+    engine.step()
+    measured(engine, 8.0)
+    params = SamplingParams(max_tokens=8, ignore_eos=True)
+    # 41 tokens until its place is free, 12 of its own.
+    row = engine._make_row(GenerationRequest("request", PROMPT, params, timeout_s=(41 + 12) / 8), 0)
+    row.arrived = 1024.0
+    monkeypatch.setattr(time, "perf_counter", lambda: 1024.0 + 2**-10)
+    with pytest.raises(Overloaded):
+        engine.scheduler.add([row])
+    monkeypatch.setattr(time, "perf_counter", lambda: 1024.0)
+    engine.scheduler.add([row])
+    assert engine.scheduler.num_waiting == 1
 
 
 def test_a_short_deadline_on_an_idle_engine_is_tried(roomy: MakeEngine) -> None:
