@@ -98,8 +98,11 @@ async def test_ctrl_c_ends_a_real_answer_and_the_engine_goes_on(url: str) -> Non
     def sit_at_it() -> None:
         with terminal("query", "--url", url, "--model", "base", "--max-tokens", 4000) as screen:
             screen.wait(screen.is_editing, "the editor")
-            screen.type("/set stop default\r")
-            screen.expect("stop is default")
+            screen.type("/set temperature 0\r")
+            screen.expect("temperature is 0")
+            screen.wait(screen.is_editing, "the editor")
+            screen.type("/set frequency_penalty -2\r")  # repeats a token for ever: no end before the key is struck
+            screen.expect("frequency_penalty is -2")
             screen.wait(screen.is_editing, "the editor")
             screen.type("hello\r")
             screen.wait(lambda: screen.is_quiet() and len(screen.shown.split("hello")[-1].strip()) > 20, "an answer")
