@@ -112,89 +112,72 @@ BASE_MODEL = {
 }
 
 
-def _rows() -> Iterator[ErrorCode]:
-    def rows(status: int, openai_type: str, meanings: Mapping[str, str], is_local: bool = False) -> Iterator[ErrorCode]:
-        return (ErrorCode(code, meaning, status, openai_type, is_local) for code, meaning in meanings.items())
-
-    yield from rows(400, "invalid_request_error", REQUEST)
-    yield from rows(401, "authentication_error", {"invalid_api_key": "no API key, or one that is not known"})
-    yield from rows(
-        403,
-        "permission_error",
-        {
-            "insufficient_scope": "the key lacks the scope that the call needs",
-            "path_outside_roots": "a load path outside the directories that adapters may be loaded from",
-            "foreign_host": "without API keys: a request whose Host is no loopback name",
-            "foreign_origin": "without API keys: a request from a page of another origin",
-        },
-    )
-    yield from rows(
-        404,
-        "not_found_error",
-        {
-            "model_not_found": "no such model or adapter; the message names the nearest",
-            "adapter_not_found": "no adapter of that name or version",
-            "key_not_found": "no key file of that name",
-            "request_not_found": "no running request of that id; it may have ended",
-        },
-    )
-    yield from rows(404, "invalid_request_error", {"unknown_path": "no endpoint of that path"})
-    yield from rows(405, "invalid_request_error", {"method_not_allowed": "the endpoint takes other methods"})
-    yield from rows(409, "conflict_error", CONFLICT)
-    yield from rows(413, "invalid_request_error", {"body_too_large": "a body over the configured limit"})
-    yield from rows(415, "invalid_request_error", {"unsupported_encoding": "a body that is compressed"})
-    yield from rows(422, "adapter_error", PACKAGE)
-    yield from rows(
-        429,
-        "rate_limit_error",
-        {
-            "overloaded": "every queue is full, or the wait would be too long; come again after `retry-after`",
-            "deadline_unreachable": "waiting for its turn would take longer than the request's deadline allows",
-        },
-    )
-    yield from rows(
-        500,
-        "server_error",
-        {
-            "internal_error": "a fault of the server; its log has the details",
-            "aborted": "the server ended the request; send it again",
-            "server_error": "the server answered in a form that says no more",
-        },
-    )
-    yield from rows(500, "server_error", BASE_MODEL, is_local=True)
-    yield from rows(
-        503,
-        "server_error",
-        {
-            "not_ready": "the server, or a part that this request needs, is not ready",
-            "replica_lost": "the replica that served the request is gone",
-            "ingress_lost": "the part that took the request is gone",
-            "store_lost": "the adapter store restarts",
-            "router_disabled": "the router is switched off (`router.enabled`)",
-            "engine_stopped": "the engine has stopped and takes no more work",
-            "engine_hung": "the engine does not get on; its process ends",
-            "cache_full": "pinned adapters fill the budget",
-            "adapter_unavailable": "the adapter cannot be loaded now; it is tried again",
-            "name_unconfirmed": "no replica has verified yet who signed the name",
-        },
-    )
-    yield from rows(
-        504,
-        "timeout_error",
-        {
-            "deadline_exceeded": "the request's own deadline passed",
-            "timeout": "loading, publishing or unloading took too long; some replica did not finish",
-        },
-    )
-    yield from rows(
-        507,
-        "server_error",
-        {
-            "storage_full": "a disk of the server is full",
-            "storage_failed": "a directory of the server cannot be used",
-        },
-    )
+PERMISSION = {
+    "insufficient_scope": "the key lacks the scope that the call needs",
+    "path_outside_roots": "a load path outside the directories that adapters may be loaded from",
+    "foreign_host": "without API keys: a request whose Host is no loopback name",
+    "foreign_origin": "without API keys: a request from a page of another origin",
+}
+NOT_FOUND = {
+    "model_not_found": "no such model or adapter; the message names the nearest",
+    "adapter_not_found": "no adapter of that name or version",
+    "key_not_found": "no key file of that name",
+    "request_not_found": "no running request of that id; it may have ended",
+}
+OVERLOAD = {
+    "overloaded": "every queue is full, or the wait would be too long; come again after `retry-after`",
+    "deadline_unreachable": "waiting for its turn would take longer than the request's deadline allows",
+}
+FAULT = {
+    "internal_error": "a fault of the server; its log has the details",
+    "aborted": "the server ended the request; send it again",
+    "server_error": "the server answered in a form that says no more",
+}
+UNAVAILABLE = {
+    "not_ready": "the server, or a part that this request needs, is not ready",
+    "replica_lost": "the replica that served the request is gone",
+    "ingress_lost": "the part that took the request is gone",
+    "store_lost": "the adapter store restarts",
+    "router_disabled": "the router is switched off (`router.enabled`)",
+    "engine_stopped": "the engine has stopped and takes no more work",
+    "engine_hung": "the engine does not get on; its process ends",
+    "cache_full": "pinned adapters fill the budget",
+    "adapter_unavailable": "the adapter cannot be loaded now; it is tried again",
+    "name_unconfirmed": "no replica has verified yet who signed the name",
+}
+TIMEOUT = {
+    "deadline_exceeded": "the request's own deadline passed",
+    "timeout": "loading, publishing or unloading took too long; some replica did not finish",
+}
+STORAGE = {
+    "storage_full": "a disk of the server is full",
+    "storage_failed": "a directory of the server cannot be used",
+}
 
 
-ERROR_CODES: Mapping[str, ErrorCode] = {row.code: row for row in _rows()}
+def _rows(status: int, openai_type: str, meanings: Mapping[str, str], *, is_local: bool = False) -> Iterator[ErrorCode]:
+    return (ErrorCode(code, meaning, status, openai_type, is_local) for code, meaning in meanings.items())
+
+
+ERROR_CODES: Mapping[str, ErrorCode] = {
+    row.code: row
+    for row in (
+        *_rows(400, "invalid_request_error", REQUEST),
+        *_rows(401, "authentication_error", {"invalid_api_key": "no API key, or one that is not known"}),
+        *_rows(403, "permission_error", PERMISSION),
+        *_rows(404, "not_found_error", NOT_FOUND),
+        *_rows(404, "invalid_request_error", {"unknown_path": "no endpoint of that path"}),
+        *_rows(405, "invalid_request_error", {"method_not_allowed": "the endpoint takes other methods"}),
+        *_rows(409, "conflict_error", CONFLICT),
+        *_rows(413, "invalid_request_error", {"body_too_large": "a body over the configured limit"}),
+        *_rows(415, "invalid_request_error", {"unsupported_encoding": "a body that is compressed"}),
+        *_rows(422, "adapter_error", PACKAGE),
+        *_rows(429, "rate_limit_error", OVERLOAD),
+        *_rows(500, "server_error", FAULT),
+        *_rows(500, "server_error", BASE_MODEL, is_local=True),
+        *_rows(503, "server_error", UNAVAILABLE),
+        *_rows(504, "timeout_error", TIMEOUT),
+        *_rows(507, "server_error", STORAGE),
+    )
+}
 """The table, by code."""

@@ -43,6 +43,9 @@ SHORTEST, FEW = 8, 5
 TARGET, TARGET_ALPHA = 0.90, 0.3
 """Share of the throughput with few adapters, for this skew and stronger ones."""
 
+ENDLESS = 1_000_000
+"""Rows that may wait. Requests of the trace arrive faster than they can be served, and none may be refused."""
+
 Case = tuple[int, float]
 """Number of adapters that may be asked for, and alpha."""
 
@@ -113,7 +116,7 @@ def registered(base: BaseModel, directory: Path, count: int, slots: int) -> Engi
     engine = make_engine(
         base,
         directory,
-        EngineOptions(prefix_cache=False),
+        EngineOptions(prefix_cache=False, max_queue=ENDLESS, max_wait_s=None),
         device_budget_bytes=slots * backend_of(base, EngineOptions()).injector.device_bytes(weights),
         host_budget_bytes=2 * count * weights.nbytes,
     )

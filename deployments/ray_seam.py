@@ -77,9 +77,9 @@ def is_dead(actor_id: str) -> bool:
 
 
 def wrap_grpc_port(wrap: Callable[[Callable[[Any, str], int]], Callable[[Any, str], int]]) -> None:
-    """Replace, for one call, the function that binds the port of this process's gRPC server.
+    """Replace the function that binds the port of this process's gRPC server; a second call changes nothing.
 
-    It takes the server and an address, and returns the bound port.
+    The function takes the server and an address, and returns the bound port.
     """
     from ray.serve._private import replica
 

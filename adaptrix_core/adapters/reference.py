@@ -113,8 +113,10 @@ def _written(term: Term[str]) -> str:
 
 def _term(part: str, text: str) -> Term[str]:
     found = _TERM.fullmatch(part)
-    name = found["name"].strip() if found is not None else ""
-    if found is None or not name:
+    if found is None:
+        raise InvalidRequest(f"model {text!r}: {part!r} is no term of a mix; {_EXAMPLE}", param="model")
+    name = found["name"].strip()
+    if not name:
         raise InvalidRequest(f"model {text!r} has an empty name; {_EXAMPLE}", param="model")
     layers = None if found["layers"] is None else frozenset(_layer(layer, text) for layer in found["layers"].split(","))
     return Term(name, 1.0 if found["weight"] is None else _weight(found["weight"].strip(), text), layers)

@@ -8,6 +8,7 @@ change its mix between tokens.
 from __future__ import annotations
 
 import math
+import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -76,8 +77,7 @@ def check_schedule(schedule: MixSchedule) -> None:
         raise InvalidRequest(f"mix schedule starts {starts}; they must begin with 0 and strictly increase")
 
 
-_DIGEST_LENGTH = 64
-"""Hex digits of a digest; no name is as long and looks like one."""
+_DIGEST = re.compile("[0-9a-f]{64}")
 MAX_TERMS = 16
 """Most terms of a mix in a request."""
 MAX_WEIGHT = 8.0
@@ -102,7 +102,7 @@ def check_mix(
 
 def _shown(adapter: object, number: int) -> str:
     """An adapter for messages: its name, or without one its place in the mix, as digests mean nothing to people."""
-    return repr(adapter) if isinstance(adapter, str) and len(adapter) < _DIGEST_LENGTH else f"term {number}"
+    return repr(adapter) if isinstance(adapter, str) and not _DIGEST.fullmatch(adapter) else f"term {number}"
 
 
 def _check_weights(term: Term[Any], name: str, num_layers: int | None, is_request: bool, param: str | None) -> None:
@@ -120,14 +120,13 @@ def _check_weights(term: Term[Any], name: str, num_layers: int | None, is_reques
 
 
 def _check_layers(term: Term[Any], name: str, num_layers: int | None, param: str | None) -> None:
-    lowest = min(term.layers, default=0) if term.layers is not None else 0
-    highest = max(term.layers, default=0) if term.layers is not None else 0
-    if lowest < 0:
-        raise InvalidRequest(f"{name} acts on layer {lowest}; layers are counted from 0", param=param)
-    if num_layers is not None and highest >= num_layers:
-        raise InvalidRequest(
-            f"{name} acts on layer {highest}; the model has {num_layers} layers (0 to {num_layers - 1})", param=param
-        )
+    for layer in sorted(term.layers or ()):
+        if layer < 0:
+            raise InvalidRequest(f"{name} acts on layer {layer}; layers are counted from 0", param=param)
+        if num_layers is not None and layer >= num_layers:
+            raise InvalidRequest(
+                f"{name} acts on layer {layer}; the model has {num_layers} layers (0 to {num_layers - 1})", param=param
+            )
 
 
 def check_repeated(mix: Sequence[Term[Any]], param: str) -> None:

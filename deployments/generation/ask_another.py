@@ -43,11 +43,11 @@ class AskAnother:
         asked = refused_by if replica is None else (*refused_by, replica)
         is_last = replica in refused_by or all_have_refused(asked)
         if replica is None or is_last or len(self._refusals) == MAX_REPLICAS_ASKED:
-            return self._told(is_last)
+            return self._final(is_last)
         self._call = replace(self._call, refused_by=asked)
         return None
 
-    def _told(self, is_last: bool) -> RetryLater:
+    def _final(self, is_last: bool) -> RetryLater:
         shortest = min(self._refusals, key=lambda refusal: refusal.retry_after_s or 0.0)
         # A refusal because of a deadline says nothing about calls with another one.
         alike = is_last and all(refusal.code == Overloaded.code for refusal in self._refusals)

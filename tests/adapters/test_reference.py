@@ -59,6 +59,15 @@ def test_what_is_no_mix_is_refused(text: str) -> None:
     assert caught.value.param == "model"
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("a+*2", "has an empty name"), ("a+b]c", "'b]c' is no term of a mix"), ("a*x", "'x' is not a weight")],
+)
+def test_the_message_says_what_is_wrong_with_a_term(text: str, message: str) -> None:
+    with pytest.raises(InvalidRequest, match=message):
+        parse_mix(text, "org/base")
+
+
 def test_versions_are_ordered_by_number() -> None:
     assert sorted(["1.10", "2", "1.9", "1.9.1"], key=version_key) == ["1.9", "1.9.1", "1.10", "2"]
 

@@ -10,9 +10,9 @@ import torch
 from peft import PeftModel
 
 from adaptrix_core.adapters import TrustPolicy, describe, export_peft, write_package
-from adaptrix_core.engine import Engine
+from adaptrix_core.engine import Engine, EngineOptions
 from adaptrix_core.training.evaluation.data_evaluation import evaluate_data, reply_loss
-from adaptrix_core.training.evaluation.prompting import EngineGenerator
+from adaptrix_core.training.evaluation.prompting import EngineGenerator, Messages
 from adaptrix_core.training.evaluation.scorers import SCORERS
 from adaptrix_core.training.examples.encoding import encode_examples
 from adaptrix_core.training.examples.packing import Example
@@ -74,3 +74,10 @@ def test_losses_equal_those_of_transformers_and_peft(tmp_path: Path) -> None:
     assert [result.score.total for result in scores.values()] == [6, 6]
     assert scores["letters"].loss == pytest.approx(adapted, rel=1e-4)
     assert said == [f"{n}: {w}" for n in scores for w in ("replies to 6 prompts", "loss on 6 replies")]
+
+
+def test_no_reply_has_to_wait_for_a_place_where_it_could_be_refused(tmp_path: Path) -> None:
+    base = random_base(tokenizer=byte_tokenizer())
+    engine = Engine(base, tmp_path, TrustPolicy("off"), EngineOptions(max_rows=2, max_queue=2))
+    prompts: list[Messages] = [[{"role": "user", "content": c}] for c in "abcdef"]
+    assert len(EngineGenerator(engine, batch_size=6).generate(prompts, None, 4)) == 6

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 
 from adaptrix_core.cli.authoring.layers import LayerList
 from adaptrix_core.cli.authoring.publication import require_publishable
@@ -20,9 +20,12 @@ from adaptrix_core.errors import AdapterExists, AdapterNotFound, ConfigError, In
 from adaptrix_core.writable import why_not_writable
 
 if TYPE_CHECKING:
-    from adaptrix_core.adapters import Snapshot
+    from rich.console import Console
+
+    from adaptrix_core.adapters import AdapterMetadata, Snapshot
     from adaptrix_core.adapters.redistribution import RedistributionCost
     from adaptrix_core.base import BaseModel
+    from adaptrix_core.injection.lora import LoraWeights
 
 DEFAULT_BASE = "smollm2-135m"
 base_option = click.option(
@@ -99,18 +102,35 @@ def import_adapter(
     )
     cost = None
     if to_layers is not None:
-        from adaptrix_core.adapters.redistribution import measure_cost, redistribute
-        from adaptrix_core.injection.injector import LayerInjector
-
-        moved = redistribute(weights, to_layers, base)
-        injector = LayerInjector(base)
-        injector.register_all()
-        with session.output.waiting("measuring what moving the layers costs"):
-            cost = measure_cost(weights, moved, base, injector, examples or PROMPTS)
-        weights = moved
+        weights, cost = _moved(session, weights, to_layers, base, examples or PROMPTS)
     manager = AdapterManager(adapters)
     saved = manager.save_adapter(metadata, weights, private_key=private, overwrite=overwrite)
-    directory = manager.path_of(saved.identity)
+    _report(session, saved, manager.path_of(saved.identity), sign, warnings, cost)
+
+
+def _moved(
+    session: Session, weights: LoraWeights, to_layers: tuple[int, ...], base: BaseModel, prompts: Sequence[str]
+) -> tuple[LoraWeights, RedistributionCost]:
+    """The weights on other layers, and what that costs on ``prompts``."""
+    from adaptrix_core.adapters.redistribution import measure_cost, redistribute
+    from adaptrix_core.injection.injector import LayerInjector
+
+    moved = redistribute(weights, to_layers, base)
+    injector = LayerInjector(base)
+    injector.register_all()
+    with session.output.waiting("measuring what moving the layers costs"):
+        return moved, measure_cost(weights, moved, base, injector, prompts)
+
+
+def _report(
+    session: Session,
+    saved: AdapterMetadata,
+    directory: Path,
+    is_signed: bool,
+    warnings: Sequence[str],
+    cost: RedistributionCost | None,
+) -> None:
+    """Tell what was imported, as JSON or as lines."""
     for warning in warnings:
         session.output.warn(warning)
     payload = {
@@ -119,17 +139,17 @@ def import_adapter(
         "layers": list(saved.target_layers),
         "modules": list(saved.target_modules),
         "rank": saved.rank,
-        "signed": sign,
+        "signed": is_signed,
         "warnings": list(warnings),
         "moved": None if cost is None else cost.to_json(),
     }
 
     def show(out: Console) -> None:
         layers = ", ".join(map(str, saved.target_layers))
-        out.print(f"imported {saved.identity} into {adapters}: layers {layers}, rank {saved.rank}", markup=False)
+        out.print(f"imported {saved.identity} into {directory}: layers {layers}, rank {saved.rank}", markup=False)
         if cost is not None:
             out.print(_cost_in_words(cost), markup=False)
-        if not sign:
+        if not is_signed:
             out.print(f"not signed: `adaptrix sign {directory}` before a server that requires it", markup=False)
 
     session.output.result(payload, show)

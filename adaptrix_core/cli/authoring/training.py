@@ -6,11 +6,11 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 
 from adaptrix_core.cli.authoring.layers import LayerList
 from adaptrix_core.cli.authoring.publication import Publication
@@ -18,9 +18,14 @@ from adaptrix_core.cli.options import output_options
 from adaptrix_core.cli.session import Session
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from adaptrix_core.training.config import TrainConfig
     from adaptrix_core.training.result import TrainResult
 
 DEFAULT_BASE = "smollm2-135m"
+PUBLISH_OPTIONS = ("version", "description", "examples_of_use", "license_name", "overwrite", "sign", "key")
+"""Options of `Publication.of`; all others are fields of the training's configuration."""
 OF_PUBLISH = "--version, --description, --route-example, --license, --overwrite and --sign belong to --publish"
 
 
@@ -85,13 +90,6 @@ def train(
     base_model: str | None,
     modules: str | None,
     publish: Path | None,
-    version: str | None,
-    description: str | None,
-    examples_of_use: tuple[str, ...],
-    license_name: str | None,
-    overwrite: bool,
-    sign: bool,
-    key: Path | None,
     **options: Any,
 ) -> None:
     """Train adapter NAME on chosen layers of a frozen base model.
@@ -100,62 +98,71 @@ def train(
     that is cut off (Ctrl-C too) goes on when the same command is given again; one that has ended is not trained again,
     so adding --publish to its command publishes it.
     """
-    if publish is None and (version or description or examples_of_use or license_name or overwrite or sign):
+    of_publish = {option: options.pop(option) for option in PUBLISH_OPTIONS}
+    if publish is None and any(value for option, value in of_publish.items() if option != "key"):
         raise click.UsageError(OF_PUBLISH)
-    if key is not None and not sign:
+    if of_publish["key"] is not None and not of_publish["sign"]:
         raise click.UsageError("--key belongs to --sign")
     from adaptrix_core.training.config import TrainConfig
 
     configured = session.settings.base
     base_name = base_model or (configured.model if session.config is not None else DEFAULT_BASE)
     lineage = configured.lineage if base_model is None and session.config is not None else None
-    given = {key: value for key, value in options.items() if value is not None}
+    given = {option: value for option, value in options.items() if value is not None}
     if modules is not None:
         given["modules"] = tuple(module.strip() for module in modules.split(","))
     config = TrainConfig(name=name, output_dir=output or Path("runs") / name, base_model=base_name, **given)
-    publication = None
-    if publish is not None:
-        publication = Publication.of(
-            name, config.data, publish, version, description, examples_of_use, license_name, overwrite, sign, key
-        )
+    publication = None if publish is None else Publication.of(name, config.data, publish, **of_publish)
+    if publication is not None:
         publication.check(config.output_dir)
+    result = _trained(session, config, lineage, publication)
+    session.output.result(_summary(result, publication), partial(_show, name, result, publication))
 
+
+def _trained(
+    session: Session, config: TrainConfig, lineage: str | None, publication: Publication | None
+) -> TrainResult:
+    """Train, or go on, and write the adapter directory where one is wanted."""
     console = session.output.progress_console()
     with session.output.waiting("starting"):
         from adaptrix_core.base import BaseModelManager
         from adaptrix_core.training.run import read_data
         from adaptrix_core.training.run import train as run_training
-        from adaptrix_core.training.run_report import verdict
     pairs = read_data(config, console)
-    with session.output.waiting(f"loading {base_name}"):
-        base = BaseModelManager(base_name, precision="fp32", lineage=lineage).load_model()
+    with session.output.waiting(f"loading {config.base_model}"):
+        base = BaseModelManager(config.base_model, precision="fp32", lineage=lineage).load_model()
     session.output.note(
         f"a checkpoint every {config.checkpoint_every} steps in {config.output_dir}; the same command resumes the run"
     )
     with _one_interrupt_stops() as should_stop:
         result = run_training(config, base, console, pairs=pairs, should_stop=should_stop)
     if publication is not None:
-        with session.output.waiting(f"publishing {name}"):
+        with session.output.waiting(f"publishing {config.name}"):
             publication.write(result.directory, base, config)
-    summary = {key: value for key, value in asdict(result).items() if key not in ("steps", "validation")}
+    return result
+
+
+def _summary(result: TrainResult, publication: Publication | None) -> dict[str, Any]:
+    """The result as JSON, without the curve, which the report in the working directory has."""
+    summary = {field: value for field, value in asdict(result).items() if field not in ("steps", "validation")}
     summary |= {"directory": str(result.directory), "num_steps": len(result.steps), "final_loss": result.final_loss}
     summary["validation"] = [{"steps": entry.steps, "loss": entry.loss} for entry in result.validation]
     summary["published"] = None if publication is None else str(publication.target)
+    return summary
 
-    def show(out: Console) -> None:
-        out.print(_headline(name, result), markup=False)
-        if verdict(result):
-            out.print(verdict(result), markup=False)
-        out.print(
-            f"layers {', '.join(map(str, result.layers))}, {result.trainable_parameters} parameters", markup=False
-        )
-        reused = result.trunk_layer_tokens_reused
-        out.print(f"trunk: {reused} layer-tokens reused, about {result.trunk_seconds_saved:.0f} s saved", markup=False)
-        out.print(f"PEFT directory, report and loss curve: {result.directory}", markup=False)
-        for line in _next_steps(name, result, publication, sign):
-            out.print(line, markup=False)
 
-    session.output.result(summary, show)
+def _show(name: str, result: TrainResult, publication: Publication | None, out: Console) -> None:
+    from adaptrix_core.training.run_report import verdict
+
+    out.print(_headline(name, result), markup=False)
+    if verdict(result):
+        out.print(verdict(result), markup=False)
+    out.print(f"layers {', '.join(map(str, result.layers))}, {result.trainable_parameters} parameters", markup=False)
+    reused = result.trunk_layer_tokens_reused
+    out.print(f"trunk: {reused} layer-tokens reused, about {result.trunk_seconds_saved:.0f} s saved", markup=False)
+    out.print(f"PEFT directory, report and loss curve: {result.directory}", markup=False)
+    for line in _next_steps(name, result, publication):
+        out.print(line, markup=False)
 
 
 def _headline(name: str, result: TrainResult) -> str:
@@ -166,12 +173,12 @@ def _headline(name: str, result: TrainResult) -> str:
     return f"{trained}; resumed after step {result.first_step}" if result.first_step else trained
 
 
-def _next_steps(name: str, result: TrainResult, publication: Publication | None, signed: bool) -> Iterator[str]:
+def _next_steps(name: str, result: TrainResult, publication: Publication | None) -> Iterator[str]:
     if publication is None:
         yield "publish it: the same command with --publish adapters --sign; nothing is trained again"
         return
     yield f"adapter directory: {publication.target}"
-    if not signed:
+    if publication.private_key is None:
         yield f"not signed: `adaptrix sign {publication.target}` before a server that requires it"
     held_out = result.directory / "held_out.jsonl"
     if result.num_held_out:

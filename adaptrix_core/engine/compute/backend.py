@@ -31,7 +31,9 @@ class Backend(Protocol):
         """The compiled layers; None where layers are not compiled."""
 
     def spans(self, cache: KVCache) -> Spans:
-        """The spans of layers over ``cache``; called once. Starts compiling, if that is wanted."""
+        """The spans of layers over ``cache``; called once. Only from here on the model itself is touched: it gets its
+        hooks, where there are any, and compiling starts, if that is wanted.
+        """
 
     def graph_stats(self) -> dict[str, Any] | None:
         """Counts of the CUDA graphs; None where there are none."""
@@ -44,12 +46,12 @@ class ModuleBackend:
         self._base = base
         self._options = options
         self.injector = LayerInjector(base)
-        self.injector.register_all()  # before anything is compiled: later hooks would not be called
         self.compiled = CompiledLayers(base) if options.compile else None
         self._spans: ModuleSpans | None = None
 
     def spans(self, cache: KVCache) -> Spans:
         """See `Backend.spans`."""
+        self.injector.register_all()  # before anything is compiled: later hooks would not be called
         spans = self._spans = ModuleSpans(self._base, cache, self.injector, self.compiled or call_directly)
         if self._options.cuda_graphs_on(self._base.device):
             spans.graph_decoding(self._options.max_rows)

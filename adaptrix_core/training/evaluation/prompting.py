@@ -25,10 +25,13 @@ class Generator(Protocol):
 
 
 class EngineGenerator:
-    """Replies from an `Engine`, at most ``batch_size`` conversations submitted at a time."""
+    """Replies from an `Engine`, at most ``batch_size`` conversations submitted at a time.
+
+    Never more than the engine computes together: those that have to wait could be refused.
+    """
 
     def __init__(self, engine: Engine, batch_size: int = 32) -> None:
-        self._engine, self._batch_size = engine, batch_size
+        self._engine, self._batch_size = engine, min(batch_size, engine.options.max_rows)
 
     def generate(self, prompts: Sequence[Messages], adapter: str | None, max_tokens: int) -> list[str]:
         """Greedy replies; all prompts of a batch run under the same adapter."""
