@@ -12,8 +12,6 @@ deadline            Step 5 of the pipeline: the deadline that a client sets with
                     enforced in the ingress
 merge_streams       Step 4 of the pipeline: merges the streams of a request with several prompts into one
 model_names         Reads the ``model`` and ``adaptrix`` fields of a request into a choice of mixes
-overload_memory     Remembers overload: a kind of call that all replicas have just refused is refused without asking
-                    them, for a while
 pipeline            The path of a token through the ingress: its steps in order, and its one end
 ports               The ports of generation to other processes: the model replicas, the router, and the streams that
                     come back

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from deployments.generation.ask_another import AskAnother
 from deployments.generation.continue_elsewhere import ContinueElsewhere
-from deployments.generation.overload_memory import OverloadMemory
 from deployments.generation.ports import PieceStream, Replicas
 from deployments.shared.errors import ReplicaLost, as_core_error
+from deployments.shared.overload_memory import OverloadMemory
 from deployments.shared.wire import Piece
 
 NO_ANSWER = "the replica ended the request without an answer; send it again"
@@ -19,7 +19,7 @@ NO_ANSWER = "the replica ended the request without an answer; send it again"
 class CallStream:
     """The stream of one call, for one reader. Ends once every row has; raises the project's errors."""
 
-    def __init__(self, replicas: Replicas, overload: OverloadMemory, elsewhere: ContinueElsewhere) -> None:
+    def __init__(self, replicas: Replicas, overload: OverloadMemory[str], elsewhere: ContinueElsewhere) -> None:
         """elsewhere: the policy for losses, which has the call. overload: the memory of this ingress."""
         self._replicas = replicas
         self._overload = overload

@@ -23,14 +23,15 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from adaptrix_core.errors import AdaptrixError
+from deployments.generation.ask_another import MOST_KINDS
 from deployments.generation.call_stream import NO_ANSWER, CallStream
 from deployments.generation.continue_elsewhere import ContinueElsewhere
 from deployments.generation.deadline import Deadline
 from deployments.generation.merge_streams import MergedStreams
-from deployments.generation.overload_memory import OverloadMemory
 from deployments.generation.ports import PieceStream, Replicas
 from deployments.generation.row_ends import raise_if_broken
 from deployments.shared.errors import NotReady
+from deployments.shared.overload_memory import OverloadMemory
 from deployments.shared.wire import GenerateCall, Piece
 
 
@@ -51,7 +52,7 @@ class Pipeline:
         """on_loss: called for each loss, when a call goes from a lost replica to another one."""
         self._replicas = replicas
         self._on_loss = on_loss
-        self._overload = OverloadMemory()
+        self._overload = OverloadMemory[str](MOST_KINDS)
 
     def open(self, calls: Sequence[GenerateCall], deadline: Deadline) -> Stream:
         """The stream of a request made of these calls, one for each prompt, all with equally many rows.

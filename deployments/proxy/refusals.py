@@ -2,7 +2,7 @@
 
 The way through proxy and ingress costs about the same for a refused request as for an answered one, and under overload
 most are refused. So where the ingress says for how long it would refuse requests like this one
-(`generation/overload_memory.py`), the proxy gives the same answer to the next ones itself.
+(`generation/ask_another.py`), the proxy gives the same answer to the next ones itself.
 
 An ASGI middleware of Ray Serve's proxies, loaded by RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH. Where Serve's HAProxy
 forwards straight to the ingress, it runs in front of the application there. Without refusals it parses no body.
@@ -11,7 +11,6 @@ forwards straight to the ingress, it runs in front of the application there. Wit
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Hashable
 from http import HTTPStatus
 from typing import Any
@@ -25,6 +24,7 @@ from adaptrix_core.adapters.reference import AUTO
 from deployments.http.errors import ALIKE_HEADER, whole_seconds
 from deployments.proxy.errors import ProxyErrors
 from deployments.proxy.metrics import ProxyMetrics
+from deployments.shared.overload_memory import OverloadMemory, RememberedRefusal
 
 METRICS = "/metrics"
 PATHS = ("/v1/chat/completions", "/v1/completions")
@@ -33,7 +33,7 @@ LONGEST_BODY = 64 << 10
 MOST_PARTS = 256
 """Most messages that such a body may come in."""
 MOST_KINDS = 256
-"""Most kinds of requests whose refusal is remembered at once; further ones are not."""
+"""Kinds of requests whose refusal is remembered at once. Each may be as long as the body that it was read from."""
 
 
 def middlewares() -> list[Middleware]:
@@ -46,7 +46,7 @@ class ProxyRefusals:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._refused: dict[Hashable, _Refusal] = {}
+        self._overload = OverloadMemory[bytes](MOST_KINDS)
         self._metrics = ProxyMetrics(PATHS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,11 +58,11 @@ class ProxyRefusals:
             await self._app(scope, receive, send)
             return
         body = _Body(receive)
-        if self._remembers():
-            refusal = self._refused.get(kind_of(scope, await body.read()))
-            if refusal is not None and refusal.left_s > 0:
+        if self._overload:
+            refusal = self._overload.find(kind_of(scope, await body.read()))
+            if refusal is not None:
                 self._metrics.refused(path)
-                await refusal.response()(scope, body.receive, send)
+                await _response(refusal)(scope, body.receive, send)
                 return
         noticed = _Noticed()
 
@@ -77,40 +77,21 @@ class ProxyRefusals:
 
         await self._app(scope, body.receive, noticing_send)
 
-    def _remembers(self) -> bool:
-        if self._refused and max(refusal.left_s for refusal in self._refused.values()) <= 0:
-            self._refused.clear()
-        return bool(self._refused)
-
-    def _note(self, kind: Hashable, refusal: _Refusal) -> None:
-        if len(self._refused) >= MOST_KINDS:
-            self._refused = {known: other for known, other in self._refused.items() if other.left_s > 0}
-        if kind is not None and (kind in self._refused or len(self._refused) < MOST_KINDS):
-            self._refused[kind] = refusal
+    def _note(self, kind: Hashable, refusal: RememberedRefusal[bytes]) -> None:
+        if kind is not None:
+            self._overload.note(kind, refusal)
 
 
-class _Refusal:
-    """A refusal of the ingress, and the time until which requests of its kind get the same one."""
-
-    def __init__(self, alike_s: float, retry_after_s: float, content: bytes) -> None:
-        now = time.monotonic()
-        self._until, self._again = now + alike_s, now + retry_after_s
-        self._content = content
-
-    @property
-    def left_s(self) -> float:
-        return self._until - time.monotonic()
-
-    def response(self) -> Response:
-        headers = {"retry-after": str(whole_seconds(self._again - time.monotonic()))}
-        return Response(self._content, HTTPStatus.TOO_MANY_REQUESTS, headers, "application/json")
+def _response(refusal: RememberedRefusal[bytes]) -> Response:
+    headers = {"retry-after": str(whole_seconds(refusal.retry_after_s))}
+    return Response(refusal.answer, HTTPStatus.TOO_MANY_REQUESTS, headers, "application/json")
 
 
 class _Noticed:
     """Reads from a response's messages whether it refuses requests of its kind for a while."""
 
     def __init__(self) -> None:
-        self.refusal: _Refusal | None = None
+        self.refusal: RememberedRefusal[bytes] | None = None
         self._alike_s = self._retry_after_s = 0.0
 
     def see(self, message: Message) -> None:
@@ -119,7 +100,7 @@ class _Noticed:
             self._alike_s = float(headers.get(ALIKE_HEADER, "0"))
             self._retry_after_s = float(headers.get("retry-after", "1"))
         elif message["type"] == "http.response.body" and self._alike_s and not message.get("more_body", False):
-            self.refusal = _Refusal(self._alike_s, self._retry_after_s, message["body"])
+            self.refusal = RememberedRefusal(message["body"], self._alike_s, self._retry_after_s)
 
 
 class _Body:

@@ -11,6 +11,8 @@ living_replicas  The replicas that live, by Ray's control service, which learns 
 loopback         Keeps Ray Serve's replicas on loopback where all the rest of Ray listens there, as on a single
                  machine
 model_ids        Public names: the base model's id, and labels for requests that several adapters answer
+overload_memory  Remembers overload: the answer to a request that was refused for it is given to others of its kind,
+                 for a while
 own_thread       Runs slow work in a thread of its own
 principals       Who calls: API keys, tenants and scopes
 request_id       The id that a caller may give a request, cleaned for logs and traces

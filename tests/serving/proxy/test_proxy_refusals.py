@@ -18,8 +18,8 @@ from starlette.routing import Route
 
 from adaptrix_core.errors import Overloaded
 from deployments.http.errors import error_response
-from deployments.proxy import refusals
 from deployments.proxy.refusals import LONGEST_BODY, ProxyRefusals
+from deployments.shared import overload_memory
 from deployments.shared.errors import AllBusy
 from tests.serving.inprocess import listening
 
@@ -57,7 +57,9 @@ class Ingress:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [100.0]
-    monkeypatch.setattr(refusals, "time", SimpleNamespace(monotonic=lambda: now[0]))  # the event loop has its own
+    monkeypatch.setattr(
+        overload_memory, "time", SimpleNamespace(monotonic=lambda: now[0])
+    )  # the event loop has its own
     return now
 
 
@@ -123,18 +125,6 @@ async def test_several_prompts_say_nothing_of_one(prompt: list[object]) -> None:
         await client.post(PATH, json={**BODY, "prompt": prompt})
         await client.post(PATH, json=BODY)
     assert len(ingress.bodies) == 2
-
-
-async def test_kinds_of_which_the_time_is_over_make_room(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refusals, "MOST_KINDS", 2)
-    ingress = Ingress()
-    async with behind_the_proxy(ingress) as client:
-        for model in ("one", "two"):
-            await client.post(PATH, json={**BODY, "model": model})
-            clock[0] += 0.3
-        for _ in range(2):
-            await client.post(PATH, json={**BODY, "model": "three"})
-    assert len(ingress.bodies) == 3
 
 
 async def test_auto_is_routed_anew_each_time() -> None:

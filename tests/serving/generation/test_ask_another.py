@@ -9,10 +9,10 @@ from types import SimpleNamespace
 import pytest
 
 from adaptrix_core.errors import Overloaded
-from deployments.generation import overload_memory
 from deployments.generation.deadline import Deadline
 from deployments.generation.pipeline import Pipeline
 from deployments.placement import known_replicas
+from deployments.shared import overload_memory
 from deployments.shared.errors import AllBusy
 from deployments.shared.wire import GenerateCall, Piece, RowSoFar
 
