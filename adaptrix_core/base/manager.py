@@ -15,8 +15,8 @@ from adaptrix_core.base.families import family_of
 from adaptrix_core.base.gguf.scan import GGUFScan, scan_gguf
 from adaptrix_core.base.layouts import KEPT_TYPES, Layout
 from adaptrix_core.base.model import BaseModel, BaseModelInfo
-from adaptrix_core.base.packed import PACKED_FILE, ModuleTensors, PackedWeights, pack_weights
-from adaptrix_core.base.packed_model import PackedModel, describe_module, why_not_packed
+from adaptrix_core.base.packed import PACKED_FILE, ModuleTensors, PackedWeights, pack_weights, why_not_packed
+from adaptrix_core.base.packed_model import PackedModel, describe_module
 from adaptrix_core.base.source import EMBEDDED, Source, gguf_file_of, resolve
 from adaptrix_core.errors import BaseModelError
 from adaptrix_core.native import why_not
@@ -68,7 +68,7 @@ class BaseModelManager:
     def load_model(self) -> BaseModel:
         """The loaded model (loaded on the first call). Raises BaseModelError."""
         if self._model is None:
-            self._model = self._load_packed() or self._load_plain()
+            self._model = self._load()
             self._model.sampling = first_opinions(self._own_sampling(), self._model.sampling)
             unpacked = self.layout is not None and not isinstance(self._model, PackedModel)
             level = logging.WARNING if unpacked else logging.INFO
@@ -81,26 +81,26 @@ class BaseModelManager:
         embedded = EMBEDDED.get(self.model_name)
         return first_opinions(carried, embedded.sampling if embedded is not None else None)
 
-    def _load_plain(self) -> BaseModel:
-        source = resolve(self.model_name, self.dtype, self._lineage)
+    def _load(self) -> BaseModel:
+        """The model over packed weights where they are wanted and possible, else as numbers."""
+        reason = None if self.layout is None else self._why_not_packed_here()
+        layout = self.layout if reason is None else None
+        source = resolve(self.model_name, self.dtype, self._lineage, layout)
+        if layout is not None:
+            config = AutoConfig.from_pretrained(source.directory)
+            reason = why_not_packed(config)
+            if reason is None:
+                weights, module = _packed_weights(source, config), describe_module(config, source.directory)
+                tokenizer = _load_tokenizer(source)
+                return PackedModel(module, weights, tokenizer, source.name, source.lineage, source.digest)
+        if reason is not None:
+            self._why = f"packed ones cannot be had ({reason})"
         module = _load_module(source, self.dtype).to(self.device)
         return BaseModel(module, _load_tokenizer(source), source.name, source.lineage, source.digest)
 
-    def _load_packed(self) -> BaseModel | None:
-        """The model over packed weights, or None where it is to be loaded unpacked."""
-        if self.layout is None:
-            return None
-        reason = why_not() if self.device.type == "cpu" else f"they run on the CPU, not on {self.device}"
-        if reason is None:
-            source = resolve(self.model_name, self.dtype, self._lineage, self.layout)
-            config = AutoConfig.from_pretrained(source.directory)
-            reason = why_not_packed(config)
-        if reason is not None:
-            self._why = f"packed ones cannot be had ({reason})"
-            return None
-        weights = _packed_weights(source, config)
-        module = describe_module(config, source.directory)
-        return PackedModel(module, weights, _load_tokenizer(source), source.name, source.lineage, source.digest)
+    def _why_not_packed_here(self) -> str | None:
+        """Why no packed weights can be computed with on this machine and device; None if they can."""
+        return why_not() if self.device.type == "cpu" else f"they run on the CPU, not on {self.device}"
 
     def get_model_info(self) -> BaseModelInfo:
         """Facts of the model; loads it if need be."""

@@ -22,6 +22,10 @@ from torch import Tensor
 from adaptrix_core.base.layouts import Layout, PackedMatrix, QuantizedRows, pack, quantize_rows, stack_rows
 
 PACKED_FILE = "packed.safetensors"
+
+FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
+"""Model types whose arrangement of layers the kernels compute."""
+
 _FUSED = {
     "qkv": ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
     "o": ("self_attn.o_proj",),
@@ -118,8 +122,26 @@ class ModuleTensors:
         return values
 
 
+def why_not_packed(config: Any) -> str | None:
+    """Why a model of this configuration cannot run over packed weights; None if it can."""
+    if config.model_type not in FAMILIES:
+        return f"family {config.model_type!r} is not one of {', '.join(FAMILIES)}"
+    heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
+    checks = {
+        "the activation is not silu": config.hidden_act == "silu",
+        "projections have biases that the kernels do not add": config.model_type == "qwen2"
+        or not (getattr(config, "attention_bias", False) or getattr(config, "mlp_bias", False)),
+        f"head size {head_dim} is not a multiple of 16 up to 256": head_dim % 16 == 0 and head_dim <= 256,
+        "sizes are not multiples of 32": not any(
+            size % 32 for size in (config.hidden_size, config.intermediate_size, heads // kv_heads * head_dim)
+        ),
+    }
+    return next((reason for reason, holds in checks.items() if not holds), None)
+
+
 def pack_weights(source: TensorSource, config: Any) -> PackedWeights:
-    """Pack every weight of a model of the Llama arrangement."""
+    """Pack every weight of a model that `why_not_packed` has no objection to."""
     matrices = {"embedding": pack(_as_int8(source.matrix("embed_tokens.weight")))}
     if "lm_head.weight" in source and not config.tie_word_embeddings:
         matrices["head"] = pack(source.matrix("lm_head.weight"))

@@ -19,9 +19,6 @@ from adaptrix_core.base.model import BaseModel
 from adaptrix_core.base.packed import PackedWeights
 from adaptrix_core.native import library, structs
 
-FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
-"""Model types whose arrangement of layers the kernels compute."""
-
 
 class PackedModel(BaseModel):
     """A base model whose layers run over packed weights on the CPU."""
@@ -104,24 +101,6 @@ class PackedModel(BaseModel):
             torch.get_num_threads(),
         )
         return logits[:, : self.info.vocab_size]
-
-
-def why_not_packed(config: Any) -> str | None:
-    """Why a model of this configuration cannot run over packed weights; None if it can."""
-    if config.model_type not in FAMILIES:
-        return f"family {config.model_type!r} is not one of {', '.join(FAMILIES)}"
-    heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
-    head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
-    checks = {
-        "the activation is not silu": config.hidden_act == "silu",
-        "projections have biases that the kernels do not add": config.model_type == "qwen2"
-        or not (getattr(config, "attention_bias", False) or getattr(config, "mlp_bias", False)),
-        f"head size {head_dim} is not a multiple of 16 up to 256": head_dim % 16 == 0 and head_dim <= 256,
-        "sizes are not multiples of 32": not any(
-            size % 32 for size in (config.hidden_size, config.intermediate_size, heads // kv_heads * head_dim)
-        ),
-    }
-    return next((reason for reason, holds in checks.items() if not holds), None)
 
 
 def describe_module(config: Any, directory: Path) -> PreTrainedModel:

@@ -14,6 +14,7 @@ import torch
 from adaptrix_core.base import BaseModelManager
 from adaptrix_core.base.manager import resolve_dtype
 from adaptrix_core.base.packed_model import PackedModel
+from tests.base.gguf_files import write_gguf
 from tests.tiny_models import random_module
 
 UNPACKED = str(resolve_dtype("auto", torch.device("cpu"))).removeprefix("torch.")
@@ -54,6 +55,20 @@ def test_a_family_that_the_kernels_do_not_compute_is_loaded_unpacked(
         base = BaseModelManager(str(save(tmp_path / "model", "gemma2")), precision="int8").load_model()
     assert base.layout == UNPACKED
     assert "family 'gemma2' is not one of llama" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("variant", "biases"),
+    [("gemma2", False), ("phi3", False), ("gpt2", False), ("gpt_neox", False), ("llama", True), ("qwen3", True)],
+)
+def test_a_quantised_file_that_the_kernels_do_not_compute_is_loaded_unpacked(
+    variant: str, biases: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADAPTRIX_CACHE", str(tmp_path / "cache"))
+    changes = {"attention_bias": True, "mlp_bias": True} if biases else {}
+    path = write_gguf(tmp_path / "model.gguf", random_module(variant, vocab_size=288, **changes))
+    for _ in range(2):  # converted, then found converted
+        assert BaseModelManager(str(path), device="cpu", precision="int4").load_model().layout == UNPACKED
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from adaptrix_core.base.gguf.file import GGUFFile
 from adaptrix_core.base.gguf.tensors import GGUFTensors
 from adaptrix_core.base.gguf.tokenizer import end_tokens, read_tokenizer
 from adaptrix_core.base.layouts import Layout
-from adaptrix_core.base.packed import PACKED_FILE, pack_weights
+from adaptrix_core.base.packed import PACKED_FILE, pack_weights, why_not_packed
 
 CONVERSION = 2
 """Number of this way of converting; part of the cached directory's name, so that older conversions are made again."""
@@ -27,13 +27,15 @@ _FORMATS_OWN = ("adapter.", "split.", "control_vector.", "clip.", "xielu.")
 
 
 def convert_gguf(path: Path, directory: Path, dtype: torch.dtype, layout: Layout | None) -> None:
-    """Write the model in ``path`` to ``directory``, with weights in ``dtype``, or packed in ``layout``.
+    """Write the model in ``path`` to ``directory``, packed in ``layout`` where that can be, otherwise in ``dtype``.
 
     Raises BaseModelError (unsupported_gguf), or whatever the format's parser raises over a broken file.
     """
     file = GGUFFile(path)
     _read_notes(file)
     config = read_config(file)
+    if why_not_packed(config) is not None:
+        layout = None
     ends = end_tokens(file)
     tokenizer = read_tokenizer(file, path)
     tensors = GGUFTensors(file, config, layout or "int8")
