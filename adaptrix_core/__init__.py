@@ -10,6 +10,9 @@ config           Loads settings and reports all faults of a configuration at onc
 digests          The types of digests, one for each meaning
 error_codes      Every error code, once: what it means, and the HTTP status and OpenAI error type it is sent with
 errors           One error tree for the whole project
+extension_point  An extension point: a kind of part that other installed packages can add, found by its name
+extensions       Every extension point on one screen: what other packages can add, and what such a part must be able
+                 to do
 git_lfs          Recognises git-lfs pointers: the stand-ins for large files that were not fetched
 lazy             Lazy exports of a package, loaded on first use, so that importing the package costs nothing
 places           Directories of the installation and of the user, whatever directory a program is started from

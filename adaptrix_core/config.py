@@ -6,7 +6,7 @@ command line, a test) and starts nothing. Settings are frozen once loaded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,18 +15,21 @@ from pydantic import Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from adaptrix_core.errors import ConfigError
+from adaptrix_core.extension_point import ExtensionPoint
+from adaptrix_core.extensions import ENDPOINT_GROUPS
 from adaptrix_core.places import default_trusted_keys, project_root
 from adaptrix_core.sections import (
     AdapterSettings,
     BaseSettings,
     EngineSettings,
+    ExtensionSettings,
     ObserveSettings,
     ReplicaSettings,
     RouterSettings,
     Section,
     SecuritySettings,
 )
-from adaptrix_core.suggestions import unknown_key
+from adaptrix_core.suggestions import did_you_mean, unknown_key
 
 
 class Settings(Section):
@@ -39,6 +42,7 @@ class Settings(Section):
     replicas: ReplicaSettings = Field(default_factory=ReplicaSettings)
     security: SecuritySettings = Field(default_factory=SecuritySettings)
     observe: ObserveSettings = Field(default_factory=ObserveSettings)
+    extensions: ExtensionSettings = Field(default_factory=ExtensionSettings)
 
 
 _SECTIONS: dict[str, type[Section]] = {
@@ -49,6 +53,7 @@ _SECTIONS: dict[str, type[Section]] = {
     "replicas": ReplicaSettings,
     "security": SecuritySettings,
     "observe": ObserveSettings,
+    "extensions": ExtensionSettings,
 }
 
 
@@ -99,6 +104,8 @@ def _impossible(sections: Mapping[str, Any]) -> Iterator[str]:
             yield f"security.api_keys_file = {keys_file}: no such file; write one, or set null to serve loopback only"
     if (observe := sections.get("observe")) is not None:
         yield from _observe_faults(observe)
+    if (extensions := sections.get("extensions")) is not None:
+        yield from _unknown_parts("extensions.endpoint_groups", extensions.endpoint_groups, ENDPOINT_GROUPS)
     if (replicas := sections.get("replicas")) is not None:
         yield from _scaling_faults(replicas)
     base = sections.get("base")
@@ -107,6 +114,12 @@ def _impossible(sections: Mapping[str, Any]) -> Iterator[str]:
             yield f"replicas.gpus = 0 with base.device = {base.device!r}: give each replica a share of a GPU, such as 1"
         if base.device in ("cpu", "mps") and replicas.gpus > 0:
             yield f"replicas.gpus = {replicas.gpus} with base.device = {base.device!r}: set gpus 0, or device cuda"
+
+
+def _unknown_parts(key: str, names: Iterable[str], point: ExtensionPoint[Any]) -> Iterator[str]:
+    for name in names:
+        if name not in (known := point.names()):
+            yield f"{key} names {name!r}: no such {point.noun} is installed; {did_you_mean(name, known, 'there are')}"
 
 
 def _adapter_faults(adapters: AdapterSettings) -> Iterator[str]:

@@ -41,6 +41,7 @@ REQUEST = {
     "grammar_failed": "a JSON schema that became too much work in the midst of an answer",
     "request_hung": "two replicas have hung while they computed this request; it is not tried again",
     "adapter_exists": "a loaded adapter has that name already, with other contents",
+    "unknown_extension": "no installed package has a part (router signal, composition strategy, …) of that name",
 }
 CONFLICT = {
     "adapter_busy": "another request is loading, publishing or unloading under the same name; come again",
@@ -130,6 +131,7 @@ OVERLOAD = {
 }
 FAULT = {
     "internal_error": "a fault of the server; its log has the details",
+    "bad_extension": "a part that an installed package adds cannot be used; the message names the package",
     "aborted": "the server ended the request; send it again",
     "server_error": "the server answered in a form that says no more",
 }

@@ -56,6 +56,18 @@ class DataError(ConfigError):
     about = "the data"
 
 
+class ExtensionError(AdaptrixError):
+    """A part that another package adds and that cannot be used (`extensions.py`)."""
+
+    code = "bad_extension"
+
+
+class UnknownExtension(ExtensionError):
+    """A name that no part has."""
+
+    code = "unknown_extension"
+
+
 class TrainingStopped(AdaptrixError):
     """A training that was asked to stop before its end; its progress is kept."""
 

@@ -256,6 +256,14 @@ class SecuritySettings(Section):
     )
 
 
+class ExtensionSettings(Section):
+    """Parts that other installed packages add, where they are not asked for by a request."""
+
+    endpoint_groups: Annotated[tuple[str, ...], Field(strict=False)] = Field(
+        (), description="names of the groups of endpoints that are added to the HTTP API"
+    )
+
+
 class ObserveSettings(Section):
     """Metrics, logs and traces."""
 

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from adaptrix_core.errors import AdaptrixError
+from adaptrix_core.extensions import ENDPOINT_GROUPS
 from deployments.http.description.document import describing_endpoints
 from deployments.http.endpoints.adapters import adapter_endpoints
 from deployments.http.endpoints.generation import generation_endpoints
@@ -29,14 +30,15 @@ from deployments.shared.errors import RAY_ERRORS
 logger = logging.getLogger(__name__)
 
 ENDPOINTS = (generation_endpoints, router_endpoints, adapter_endpoints, revocation_endpoints, status_endpoints)
-"""Functions that add endpoints to the application, in the order of the API's description."""
+"""The server's own groups of endpoints, in the order of the API's description."""
 
 
 def build_api(services: Services) -> ASGIApp:
     """The application, over ``services``."""
     app = FastAPI(title="Adaptrix", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     _handle_errors(app)
-    for add_to in ENDPOINTS:
+    # Those of other packages come last: of two endpoints with one path, the first one answers.
+    for add_to in (*ENDPOINTS, *map(ENDPOINT_GROUPS.get, services.settings.extensions.endpoint_groups)):
         add_to(app, services)
     describing_endpoints(app)
     return Guard(app, services.metrics, services.keys.enabled)

@@ -19,6 +19,8 @@ CORE_ORDER = [
     "lazy",
     "places",
     "suggestions",
+    "extension_point",
+    "extensions",
     "writable",
     "sampling_limits",
     "sampling",
@@ -48,11 +50,20 @@ def python_files(package: str) -> list[Path]:
     return sorted((ROOT / package).rglob("*.py"))
 
 
-def imported_modules(path: Path) -> set[str]:
-    """Absolute names of every module that the file imports, at the top or inside functions; relative ones resolved."""
+# Names the types of every room and imports none of them when it runs.
+TYPES_OF_ALL = "extensions"
+
+
+def imported_modules(path: Path, for_types: bool = True) -> set[str]:
+    """Absolute names of every module that the file imports, at the top or inside functions; relative ones resolved.
+
+    for_types: count what is imported for type checkers only.
+    """
     here = list(path.relative_to(ROOT).with_suffix("").parts)
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+    tree = ast.parse(path.read_text(), str(path))
+    skipped = set() if for_types else {node for block in tree.body if is_for_types(block) for node in ast.walk(block)}
+    for node in (node for node in ast.walk(tree) if node not in skipped):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -61,6 +72,11 @@ def imported_modules(path: Path) -> set[str]:
             names.add(module)
             names.update(f"{module}.{alias.name}" for alias in node.names)
     return names
+
+
+def is_for_types(statement: ast.stmt) -> bool:
+    """Whether this is ``if TYPE_CHECKING:``."""
+    return isinstance(statement, ast.If) and isinstance(test := statement.test, ast.Name) and test.id == "TYPE_CHECKING"
 
 
 def core_package(module: str) -> str | None:
@@ -82,7 +98,7 @@ def test_core_imports_point_downwards(path: Path) -> None:
     assert home in CORE_ORDER, f"{path.name}: package {home!r} has no place in the import order"
     upwards = {
         module
-        for module in imported_modules(path)
+        for module in imported_modules(path, for_types=home != TYPES_OF_ALL)
         if (package := core_package(module)) and CORE_ORDER.index(package) > CORE_ORDER.index(home)
     }
     assert not upwards, f"{path.relative_to(ROOT)} imports from above itself: {sorted(upwards)}"
