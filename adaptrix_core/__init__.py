@@ -6,7 +6,6 @@ use.
 Files:
 
 cache_dir        The cache directory, for files that can be made again: converted models and compiled kernels
-config           Loads settings and reports all faults of a configuration at once
 digests          The types of digests, one for each meaning
 error_codes      Every error code, once: what it means, and the HTTP status and OpenAI error type it is sent with
 errors           One error tree for the whole project
@@ -18,13 +17,12 @@ lazy             Lazy exports of a package, loaded on first use, so that importi
 places           Directories of the installation and of the user, whatever directory a program is started from
 sampling         Sampling defaults for values that a request leaves open: the adapter's, then the model's, then ours
 sampling_limits  The range of every sampling parameter, in one table for the engine's checks and for the HTTP schemas
-sections         The sections of the settings: every key with its default, its limits and its description for users
-serve_file       The file that describes a deployment, in Ray Serve's own schema: read strictly, without Ray
 suggestions      Suggestions for unknown names: the nearest known ones
 writable         Checks before a long run that a directory can be written to and has room
 adapters/        Adapters at rest and in memory: the directory format, trust in it, and residency
 base/            The frozen base model: its sources, its family, and running a span of its layers
 cli/             The `adaptrix` command: an edge that no other package imports
+config/          Settings: their sections, how they are checked, and the file that describes a deployment
 engine/          Tokens in, tokens out: continuous batching of rows under different mixes
 injection/       Adapters meet the model: mixes, the LoRA sum, and the hooks that apply it
 native/          Native kernels for packed weights on the CPU (`src/`), and how Python reaches them

@@ -14,12 +14,12 @@ from adaptrix_core.adapters import AdapterManager, TrustPolicy, generate_key_pai
 from adaptrix_core.base import BaseModelManager
 from adaptrix_core.base.source import EMBEDDED
 from adaptrix_core.config import load_settings
+from adaptrix_core.config.sections import BUILT_IN_MODELS
 from adaptrix_core.engine import Engine, SamplingParams
 from adaptrix_core.engine.cache.cut import catalogue_cut
 from adaptrix_core.errors import AdapterRejected
 from adaptrix_core.native import why_not
 from adaptrix_core.routing.embedder import PACKAGED
-from adaptrix_core.sections import BUILT_IN_MODELS
 from tests.tiny_models import random_base, random_module
 
 SHIPPED = places.shipped_adapters()

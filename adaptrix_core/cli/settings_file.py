@@ -23,7 +23,7 @@ def read_settings(path: Path | None) -> Settings:
 
     if path is None:
         return load_settings({})
-    from adaptrix_core.serve_file import application_args, is_serve_file, read_document, serve_faults
+    from adaptrix_core.config.serve_file import application_args, is_serve_file, read_document, serve_faults
 
     document = read_document(path)
     if not is_serve_file(document):

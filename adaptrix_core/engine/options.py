@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from adaptrix_core.config.sections import EngineSettings
 from adaptrix_core.engine.scheduling.prompt_budget import PromptLimits
 from adaptrix_core.errors import InvalidRequest
-from adaptrix_core.sections import EngineSettings
 
 if TYPE_CHECKING:
     import torch

@@ -11,7 +11,7 @@ import logging.handlers
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
-from adaptrix_core.sections import ObserveSettings
+from adaptrix_core.config.sections import ObserveSettings
 
 LOGGERS = ("adaptrix_core", "deployments")
 

@@ -17,7 +17,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from adaptrix_core.sections import ObserveSettings
+from adaptrix_core.config.sections import ObserveSettings
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider

@@ -14,8 +14,8 @@ from typing import Any, NoReturn, TypeVar
 from pydantic import ValidationError
 from starlette.requests import ClientDisconnect, Request
 
+from adaptrix_core.config.sections import SecuritySettings
 from adaptrix_core.errors import InvalidRequest
-from adaptrix_core.sections import SecuritySettings
 from deployments.http.faults import invalid_body
 from deployments.http.json_body import parse_json
 from deployments.openai.body import Body

@@ -12,7 +12,7 @@ from typing import Any
 
 from ray.serve.config import AutoscalingConfig, AutoscalingContext, AutoscalingPolicy
 
-from adaptrix_core.sections import ReplicaSettings
+from adaptrix_core.config.sections import ReplicaSettings
 
 BACKLOG = "backlog_tokens"
 INTERVAL_S = 1.0

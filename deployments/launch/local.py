@@ -19,9 +19,9 @@ from typing import Any
 import httpx
 
 from adaptrix_core.config import load_settings
+from adaptrix_core.config.serve_file import application_args
 from adaptrix_core.errors import ConfigError
 from adaptrix_core.places import project_root
-from adaptrix_core.serve_file import application_args
 from deployments import ray_seam
 from deployments.launch.environment import LOCAL_ENVIRONMENT, SERVE_ENVIRONMENT
 from deployments.launch.preflight import (

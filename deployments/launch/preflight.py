@@ -20,8 +20,8 @@ import httpx
 from pydantic import ValidationError
 
 from adaptrix_core.config import Settings, load_settings
+from adaptrix_core.config.serve_file import application_args, read_document, serve_faults
 from adaptrix_core.errors import AdaptrixError, BaseModelError, ConfigError
-from adaptrix_core.serve_file import application_args, read_document, serve_faults
 from adaptrix_core.writable import MIB, why_not_writable
 from deployments.shared.principals import KeyRing, require_loopback, url_of
 

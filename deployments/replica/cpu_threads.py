@@ -6,7 +6,7 @@ other cores would idle.
 
 from __future__ import annotations
 
-from adaptrix_core.sections import ReplicaSettings
+from adaptrix_core.config.sections import ReplicaSettings
 
 
 def num_threads(replicas: ReplicaSettings, node_cpus: float) -> int:

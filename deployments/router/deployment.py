@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from ray import serve
 
 from adaptrix_core.config import Settings
+from adaptrix_core.config.sections import RouterSettings
 from adaptrix_core.digests import BundleDigest
 from adaptrix_core.engine.tenant_queue import TenantQueue
 from adaptrix_core.errors import InvalidRequest
@@ -24,7 +25,6 @@ from adaptrix_core.observe.logs import start_logging
 from adaptrix_core.observe.tracing import current_span, start_tracing
 from adaptrix_core.routing.conversation import user_turns
 from adaptrix_core.routing.near_tie import ABSENT
-from adaptrix_core.sections import RouterSettings
 from deployments.router.residency_follower import ResidencyFollower
 from deployments.shared.catalogue import Catalogue
 from deployments.shared.loopback import keep_to_loopback

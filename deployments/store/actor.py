@@ -24,6 +24,7 @@ from adaptrix_core.adapters.package.about import about_package
 from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.adapters.reference import LATEST
 from adaptrix_core.adapters.trust.revocation import SignedList
+from adaptrix_core.config.sections import AdapterSettings
 from adaptrix_core.digests import BundleDigest
 from adaptrix_core.errors import (
     AdapterBusy,
@@ -32,7 +33,6 @@ from adaptrix_core.errors import (
     Conflict,
     RequestTimeout,
 )
-from adaptrix_core.sections import AdapterSettings
 from deployments.shared.catalogue import Catalogue
 from deployments.shared.own_thread import in_own_thread
 from deployments.shared.wire import Entry, Report, Revoked, Signer

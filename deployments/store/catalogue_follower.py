@@ -12,7 +12,7 @@ from typing import Any
 
 from ray.exceptions import RayError
 
-from adaptrix_core.sections import AdapterSettings
+from adaptrix_core.config.sections import AdapterSettings
 from deployments.shared.catalogue import Catalogue
 from deployments.shared.follower import Follower
 from deployments.store.handle import open_store

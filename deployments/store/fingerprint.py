@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from adaptrix_core.sections import AdapterSettings
+from adaptrix_core.config.sections import AdapterSettings
 
 _CODE_VERSION = "store-5"
 """Version of the actor's interface: changed with its methods' arguments or results, so that an upgrade replaces a

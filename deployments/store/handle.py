@@ -9,7 +9,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError
 
-from adaptrix_core.sections import AdapterSettings
+from adaptrix_core.config.sections import AdapterSettings
 from deployments.store.actor import AdapterStore
 from deployments.store.fingerprint import fingerprint
 

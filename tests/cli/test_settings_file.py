@@ -13,9 +13,9 @@ from ray.serve.schema import ServeDeploySchema
 
 from adaptrix_core.cli.main import cli
 from adaptrix_core.cli.settings_file import read_settings
+from adaptrix_core.config.serve_file import SERVE_KEYS, Keys
 from adaptrix_core.errors import ConfigError
 from adaptrix_core.places import project_root
-from adaptrix_core.serve_file import SERVE_KEYS, Keys
 
 BARE = "base: {device: cpu}\nadapters: {dir: docs, trust: 'off'}\n"
 

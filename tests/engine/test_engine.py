@@ -11,9 +11,9 @@ from transformers import PreTrainedTokenizerFast
 
 import adaptrix_core
 from adaptrix_core.adapters import TrustPolicy
+from adaptrix_core.config.sections import EngineSettings
 from adaptrix_core.engine import Engine, EngineOptions, SamplingParams
 from adaptrix_core.errors import AdapterRejected, InvalidRequest
-from adaptrix_core.sections import EngineSettings
 from tests.engine.conftest import MakeEngine
 from tests.engine.driving import drain, request
 from tests.engine.peft_cases import save_peft

@@ -15,9 +15,9 @@ from contextlib import contextmanager
 
 from opentelemetry.trace import SpanKind, StatusCode, use_span
 
+from adaptrix_core.config.sections import ObserveSettings
 from adaptrix_core.observe.logs import request_id
 from adaptrix_core.observe.tracing import Tracing, carrier, current_span
-from adaptrix_core.sections import ObserveSettings
 from deployments.generation.start import RunningRequest
 from deployments.http.observe.metrics import Metrics
 from deployments.http.observe.request_log import request_line

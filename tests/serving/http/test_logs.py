@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
+from adaptrix_core.config.sections import ObserveSettings
 from adaptrix_core.observe.logs import request_id, start_logging, stop_logging
-from adaptrix_core.sections import ObserveSettings
 from deployments.shared.request_id import cleaned_id
 from tests.serving.conftest import BASE_ID
 from tests.serving.inprocess import running

@@ -14,8 +14,8 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from adaptrix_core.config.sections import ObserveSettings
 from adaptrix_core.observe.tracing import Tracing
-from adaptrix_core.sections import ObserveSettings
 from deployments.generation.deadline import Deadline
 from deployments.generation.model_names import NamedMix
 from deployments.generation.pipeline import Stream

@@ -10,8 +10,8 @@ from ray.serve.autoscaling_policy import _apply_autoscaling_config
 from ray.serve.config import AutoscalingConfig, AutoscalingContext
 
 from adaptrix_core.config import load_settings
+from adaptrix_core.config.sections import ReplicaSettings
 from adaptrix_core.errors import ConfigError
-from adaptrix_core.sections import ReplicaSettings
 from deployments.launch.autoscaling import BACKLOG, TokenBacklogPolicy, autoscaling_config
 from deployments.shared.wire import AdapterNumbers, Report
 from deployments.store.adapter_usage import HALF_LIFE_S, MAX_BUNDLES, AdapterUsage

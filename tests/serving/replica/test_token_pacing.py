@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from adaptrix_core.sections import ReplicaSettings
+from adaptrix_core.config.sections import ReplicaSettings
 from deployments.replica.cpu_threads import num_threads
 from deployments.replica.token_pacing import LONGEST_S, SHORTEST_S, UNREAD_S, TokenPacing
 

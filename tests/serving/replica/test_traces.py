@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from adaptrix_core.config.sections import ObserveSettings
 from adaptrix_core.observe.tracing import start_tracing
-from adaptrix_core.sections import ObserveSettings
 from tests.serving.collector import Collector, Tree, collecting, tree_below
 from tests.serving.conftest import BASE_ID
 from tests.serving.inprocess import running

@@ -14,11 +14,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from adaptrix_core.errors import ConfigError
-from adaptrix_core.extension_point import ExtensionPoint
-from adaptrix_core.extensions import ENDPOINT_GROUPS
-from adaptrix_core.places import default_trusted_keys, project_root
-from adaptrix_core.sections import (
+from adaptrix_core.config.sections import (
     AdapterSettings,
     BaseSettings,
     EngineSettings,
@@ -29,6 +25,10 @@ from adaptrix_core.sections import (
     Section,
     SecuritySettings,
 )
+from adaptrix_core.errors import ConfigError
+from adaptrix_core.extension_point import ExtensionPoint
+from adaptrix_core.extensions import ENDPOINT_GROUPS
+from adaptrix_core.places import default_trusted_keys, project_root
 from adaptrix_core.suggestions import did_you_mean, unknown_key
 
 

@@ -2,7 +2,7 @@
 
 Ray Serve ignores keys that it does not know, so ``http_options: {prot: 9000}`` would silently be port 8000. Here an
 unknown key anywhere is a fault, as is a key given twice. Knows the keys; values are checked by Ray's schema, and those
-of ``args`` by `config.py`.
+of ``args`` by `loading.py`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The sections of the settings: every key with its default, its limits and its description for users.
 
-Knows no combinations of values and no files' contents; `config.py` puts the sections together and checks them.
+Knows no combinations of values and no files' contents; `loading.py` puts the sections together and checks them.
 """
 
 from __future__ import annotations

@@ -1,0 +1,14 @@
+"""Settings: their sections, how they are checked, and the file that describes a deployment.
+
+Files:
+
+loading     Loads settings and reports all faults of a configuration at once
+sections    The sections of the settings: every key with its default, its limits and its description for users
+serve_file  The file that describes a deployment, in Ray Serve's own schema: read strictly, without Ray
+"""
+
+from __future__ import annotations
+
+from adaptrix_core.config.loading import Settings, load_settings
+
+__all__ = ["Settings", "load_settings"]
