@@ -15,8 +15,9 @@ extensions       Every extension point on one screen: what other packages can ad
 git_lfs          Recognises git-lfs pointers: the stand-ins for large files that were not fetched
 lazy             Lazy exports of a package, loaded on first use, so that importing the package costs nothing
 places           Directories of the installation and of the user, whatever directory a program is started from
+request_limits   The limits of one request, in one table that the engine, the HTTP schemas, the command line and the
+                 docs read
 sampling         Sampling defaults for values that a request leaves open: the adapter's, then the model's, then ours
-sampling_limits  The range of every sampling parameter, in one table for the engine's checks and for the HTTP schemas
 suggestions      Suggestions for unknown names: the nearest known ones
 writable         Checks before a long run that a directory can be written to and has room
 adapters/        Adapters at rest and in memory: the directory format, trust in it, and residency

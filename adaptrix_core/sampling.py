@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator, model_serializer
 
-from adaptrix_core.sampling_limits import LIMITS
+from adaptrix_core.request_limits import SAMPLING_RANGES
 
 log = logging.getLogger(__name__)
 
@@ -33,9 +33,9 @@ class SamplingDefaults(BaseModel):
     @field_validator("*")
     @classmethod
     def _within_its_limit(cls, value: float | None, info: ValidationInfo) -> float | None:
-        limit = LIMITS[str(info.field_name)]
-        if value is not None and not limit.allows(value):
-            raise ValueError(f"{info.field_name} must be {limit}")
+        allowed = SAMPLING_RANGES[str(info.field_name)]
+        if value is not None and not allowed.allows(value):
+            raise ValueError(f"{info.field_name} must be {allowed}")
         return value
 
     @model_serializer(mode="plain")

@@ -32,12 +32,11 @@ from adaptrix_core.engine.rows.constraint import Constraint
 from adaptrix_core.engine.tenant_queue import TenantQueue
 from adaptrix_core.errors import EngineHung, EngineStopped
 from adaptrix_core.injection.mix import Mix
+from adaptrix_core.request_limits import MOST
 
 log = logging.getLogger(__name__)
 
 WARM_UP_TOKENS = 64
-GRAMMARS_WAITING = 16
-"""Grammars of one tenant that may wait to be built; further requests are refused."""
 
 T = TypeVar("T")
 _Command = tuple[Callable[..., Any], tuple[Any, ...], "Future[Any]"]
@@ -171,7 +170,7 @@ class EngineLoop:
         """The queue that builds grammars for the calling event loop."""
         loop = asyncio.get_running_loop()
         if loop not in self._grammar_queues:
-            self._grammar_queues[loop] = TenantQueue("schemas", threads=2, at_once=1, max_waiting=GRAMMARS_WAITING)
+            self._grammar_queues[loop] = TenantQueue("schemas", threads=2, at_once=1, max_waiting=MOST.grammars_waiting)
         return self._grammar_queues[loop]
 
     def _add(

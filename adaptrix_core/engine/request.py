@@ -9,8 +9,8 @@ from typing import Any, Literal
 from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.injection.mix import Mix, MixSchedule, check_schedule
+from adaptrix_core.request_limits import MOST, SAMPLING_RANGES, Range
 from adaptrix_core.sampling import NAMES, OURS, SamplingDefaults, first_opinions
-from adaptrix_core.sampling_limits import LIMITS, MAX_BIASES, MAX_STOPS, Limit
 
 FinishReason = Literal["stop", "length", "abort", "error", "deadline_exceeded"]
 
@@ -51,20 +51,21 @@ class SamplingParams:
     def __post_init__(self) -> None:
         for entry in fields(self):
             value = getattr(self, entry.name)
-            if value is not None and entry.name in LIMITS and entry.name != "logit_bias":
-                _check_number(entry.name, value, LIMITS[entry.name])
+            if value is not None and entry.name in SAMPLING_RANGES and entry.name != "logit_bias":
+                _check_number(entry.name, value, SAMPLING_RANGES[entry.name])
         if isinstance(self.stop, str):
             raise InvalidRequest("stop is one string; give a sequence of strings", param="stop")
-        if len(self.stop) > MAX_STOPS or not all(isinstance(s, str) and s for s in self.stop):
+        if len(self.stop) > MOST.stops or not all(isinstance(s, str) and s for s in self.stop):
             raise InvalidRequest(
-                f"stop has {len(self.stop)} entries; give at most {MAX_STOPS} strings, none of them empty", param="stop"
+                f"stop has {len(self.stop)} entries; give at most {MOST.stops} strings, none of them empty",
+                param="stop",
             )
-        if len(biases := self.logit_bias or {}) > MAX_BIASES:
+        if len(biases := self.logit_bias or {}) > MOST.biases:
             raise InvalidRequest(
-                f"logit_bias names {len(biases)} tokens; the limit is {MAX_BIASES}", param="logit_bias"
+                f"logit_bias names {len(biases)} tokens; the limit is {MOST.biases}", param="logit_bias"
             )
         for token, bias in biases.items():
-            _check_number(f"logit_bias of token {token}", bias, LIMITS["logit_bias"], param="logit_bias")
+            _check_number(f"logit_bias of token {token}", bias, SAMPLING_RANGES["logit_bias"], param="logit_bias")
 
     def with_defaults(self, *sources: SamplingDefaults | None) -> SamplingParams:
         """A copy with every unset field filled from the first source that has a value for it, else with our default.
@@ -126,7 +127,7 @@ class GenerationRequest:
         object.__setattr__(self, "params", self.params.with_defaults())
         if self.timeout_s is not None and not self.timeout_s > 0:
             raise InvalidRequest(f"timeout_s is {self.timeout_s!r}; it must be above 0", param="timeout_s")
-        _check_number("priority", self.priority, LIMITS["priority"])
+        _check_number("priority", self.priority, SAMPLING_RANGES["priority"])
         if not self.prompt_token_ids:
             raise InvalidRequest("the prompt is empty; send at least one token", param="prompt")
         if not self.schedules:
@@ -205,10 +206,10 @@ class Completion:
     error: str | None = None
 
 
-def _check_number(name: str, value: Any, limit: Limit, param: str | None = None) -> None:
-    wanted = "a whole number" if limit.is_whole else "a finite number"
-    if type(value) not in ((int,) if limit.is_whole else (int, float)) or not limit.allows(value):
-        raise InvalidRequest(f"{name} is {_shown(value)}; it must be {wanted} {limit}", param=param or name)
+def _check_number(name: str, value: Any, allowed: Range, param: str | None = None) -> None:
+    wanted = "a whole number" if allowed.is_whole else "a finite number"
+    if type(value) not in ((int,) if allowed.is_whole else (int, float)) or not allowed.allows(value):
+        raise InvalidRequest(f"{name} is {_shown(value)}; it must be {wanted} {allowed}", param=param or name)
 
 
 def _shown(value: Any) -> str:

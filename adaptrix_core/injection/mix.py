@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar
 
 from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.errors import InvalidRequest
+from adaptrix_core.request_limits import MOST
 
 Named = TypeVar("Named")
 """Identification of an adapter: a name, a catalogue entry, a bundle or a weights digest, by the stage of the
@@ -78,10 +79,6 @@ def check_schedule(schedule: MixSchedule) -> None:
 
 
 _DIGEST = re.compile("[0-9a-f]{64}")
-MAX_TERMS = 16
-"""Most terms of a mix in a request."""
-MAX_WEIGHT = 8.0
-"""Largest magnitude of a weight in a request."""
 
 
 def check_mix(
@@ -90,10 +87,10 @@ def check_mix(
     """Raise InvalidRequest, naming ``param``, unless every term can be computed.
 
     num_layers: of the base model; None where it is not known yet, so that layers cannot be compared with it.
-    is_request: whether the mix comes from a client, for which `MAX_TERMS` and `MAX_WEIGHT` hold.
+    is_request: whether the mix comes from a client, for which `request_limits.py` holds.
     """
-    if is_request and not 1 <= len(mix) <= MAX_TERMS:
-        raise InvalidRequest(f"{param} mixes {len(mix)} adapters; allowed: 1 to {MAX_TERMS}", param=param)
+    if is_request and not 1 <= len(mix) <= MOST.mix_terms:
+        raise InvalidRequest(f"{param} mixes {len(mix)} adapters; allowed: 1 to {MOST.mix_terms}", param=param)
     for number, term in enumerate(mix):
         name = _shown(term.adapter, number)
         _check_weights(term, name, num_layers, is_request, param)
@@ -111,9 +108,10 @@ def _check_weights(term: Term[Any], name: str, num_layers: int | None, is_reques
             f"{name} has {len(term.weight)} weights; the model has {num_layers} layers, give one for each", param=param
         )
     for weight in term.weights:
-        if is_request and not abs(weight) <= MAX_WEIGHT:
+        if is_request and not abs(weight) <= MOST.mix_weight:
             raise InvalidRequest(
-                f"{param}: weight {weight:g} of {name}; allowed: -{MAX_WEIGHT:g} to {MAX_WEIGHT:g}", param=param
+                f"{param}: weight {weight:g} of {name}; allowed: -{MOST.mix_weight:g} to {MOST.mix_weight:g}",
+                param=param,
             )
         if not math.isfinite(weight):
             raise InvalidRequest(f"the weight of {name} is {weight}; it must be a finite number", param=param)

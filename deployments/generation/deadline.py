@@ -14,9 +14,9 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from adaptrix_core.errors import InvalidRequest, RequestTimeout
+from adaptrix_core.request_limits import MOST
 
 HEADER = "x-request-timeout-seconds"
-MAX_TIMEOUT_S = 86_400.0
 MARGIN_S = 0.25
 MARGIN_SHARE = 0.25
 """The ingress's deadline is earlier than the client's by `MARGIN_S` seconds or this share of it, the smaller of the
@@ -40,10 +40,10 @@ class Deadline:
             timeout_s = float(text)
         except ValueError:
             timeout_s = math.nan
-        if not 0 < timeout_s <= MAX_TIMEOUT_S:
+        if not 0 < timeout_s <= MOST.timeout_s:
             raise InvalidRequest(
                 f"header {HEADER} is {text[:40]!r}; it must be a number of seconds above 0 and at most "
-                f"{MAX_TIMEOUT_S:.0f}, or left out",
+                f"{MOST.timeout_s:.0f}, or left out",
                 param=HEADER,
             )
         return cls(timeout_s)

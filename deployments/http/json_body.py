@@ -14,14 +14,7 @@ from typing import Any, NoReturn
 from pydantic_core import from_json
 
 from adaptrix_core.errors import InvalidRequest
-
-MAX_VALUES = 150_000
-"""Most values of a document, keys of objects included: 64 prompts of 2048 token ids, and room. Parsing as many takes
-about 30 ms."""
-MAX_DIGITS = 128
-"""Most digits in a row. The largest integer of any field has 19; a float written with all its digits has up to 17."""
-MAX_DEPTH = 200
-"""Deepest nesting of arrays and objects: the parser's own limit, checked before for a clear message."""
+from adaptrix_core.request_limits import MOST
 
 _DIGITS_ALONE = bytes(ord("0") if chr(byte).isdigit() and byte < 128 else ord(" ") for byte in range(256))
 _PLACE = re.compile(r"line (\d+) column (\d+)")
@@ -53,21 +46,22 @@ def _require_utf8(data: bytes) -> None:
 
 def _refuse_costly(data: bytes) -> None:
     """Raise where ``data`` is too costly to parse. Counts with the strings first, which is quick, then without them."""
-    may_be_long = b"0" * (MAX_DIGITS + 1) in data.translate(_DIGITS_ALONE)
-    if num_values(data) <= MAX_VALUES and not may_be_long:
+    may_be_long = b"0" * (MOST.json_digits + 1) in data.translate(_DIGITS_ALONE)
+    if num_values(data) <= MOST.json_values and not may_be_long:
         return
     plain = data.replace(b"\\\\", b"").replace(b'\\"', b"")
     num_strings = plain.count(b'"') // 2
-    structure = b'""'.join(plain.split(b'"')[::2]) if num_strings <= MAX_VALUES else b""
-    if num_strings > MAX_VALUES or num_values(structure) > MAX_VALUES:
+    structure = b'""'.join(plain.split(b'"')[::2]) if num_strings <= MOST.json_values else b""
+    if num_strings > MOST.json_values or num_values(structure) > MOST.json_values:
         raise InvalidRequest(
-            f"the body holds more than {MAX_VALUES} values (numbers, strings, keys, arrays and objects); send several "
-            "smaller requests",
+            f"the body holds more than {MOST.json_values} values (numbers, strings, keys, arrays and objects); send "
+            "several smaller requests",
             code="json_too_many_values",
         )
-    if b"0" * (MAX_DIGITS + 1) in structure.translate(_DIGITS_ALONE):
+    if b"0" * (MOST.json_digits + 1) in structure.translate(_DIGITS_ALONE):
         raise InvalidRequest(
-            f"the body holds a number of more than {MAX_DIGITS} digits; send a shorter one", code="number_too_long"
+            f"the body holds a number of more than {MOST.json_digits} digits; send a shorter one",
+            code="number_too_long",
         )
 
 
@@ -79,7 +73,7 @@ def num_values(data: bytes) -> int:
 def _refuse(reason: str, data: bytes) -> NoReturn:
     if "recursion limit" in reason:
         raise InvalidRequest(
-            f"the body is nested more than {MAX_DEPTH} levels deep; flatten it", code="json_too_deep"
+            f"the body is nested more than {MOST.json_depth} levels deep; flatten it", code="json_too_deep"
         ) from None
     if "surrogate" in reason or "unexpected end of hex escape" in reason:
         raise InvalidRequest(

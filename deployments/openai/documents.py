@@ -11,13 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from adaptrix_core.errors import InvalidRequest
+from adaptrix_core.request_limits import MOST
 from deployments.shared.wire import Likely, Piece, numbered_token
 
 Kind = Literal["chat", "text"]
-
-MAX_LOGPROBS = 100_000
-"""Most log-probabilities in an answer that is not streamed: 4000 tokens with 20 others each, and room. Writing as many
-takes about 0.3 s."""
 
 
 @dataclass(frozen=True)
@@ -100,10 +97,10 @@ class WholeAnswer:
                 row.pieces.append(piece)
                 self._num_logprobs += 1 + len(piece.top)
             row.finish_reason = piece.finish_reason or row.finish_reason
-        if self._num_logprobs > MAX_LOGPROBS:
+        if self._num_logprobs > MOST.answer_logprobs:
             raise InvalidRequest(
-                f"the answer holds more than {MAX_LOGPROBS} log-probabilities (the tokens of all choices, and the "
-                "likeliest ones for each); stream it, or ask for fewer",
+                f"the answer holds more than {MOST.answer_logprobs} log-probabilities (the tokens of all choices, and "
+                "the likeliest ones for each); stream it, or ask for fewer",
                 code="too_many_logprobs",
                 param="logprobs",
             )

@@ -12,19 +12,7 @@ from typing import Annotated, Any
 from annotated_types import Interval
 from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 
-from adaptrix_core.sampling_limits import LIMITS, MAX_BIASES, MAX_STOP_CHARACTERS, MAX_STOPS
-
-MAX_NAME = 2048
-"""Longest name of a model, an adapter or a mix, in characters."""
-MAX_FORKS = 16
-MAX_MIX = 64
-"""Terms of a mix that are read; how many may be mixed is the core's to say (`injection/mix.py`)."""
-MAX_LAYERS = 1024
-MAX_PROMPTS = 64
-MAX_MESSAGES = 1024
-MAX_PARTS = 1024
-MAX_TEXTS = 2048
-MAX_INTEGER = 2**31 - 1
+from adaptrix_core.request_limits import MOST, SAMPLING_RANGES
 
 
 def _decoded(value: object) -> bytes:
@@ -35,8 +23,9 @@ def _decoded(value: object) -> bytes:
 
 def within(name: str) -> Interval:
     """The range of a sampling parameter, in pydantic's form."""
-    limit = LIMITS[name]
-    return Interval(gt=limit.low, le=limit.high) if limit.above_low else Interval(ge=limit.low, le=limit.high)
+    allowed = SAMPLING_RANGES[name]
+    low, high = allowed.low, allowed.high
+    return Interval(gt=low, le=high) if allowed.above_low else Interval(ge=low, le=high)
 
 
 def no_larger(limit: int) -> BeforeValidator:
@@ -80,23 +69,23 @@ def _text_or_texts(value: object) -> str | None:
 
 
 Base64 = Annotated[bytes, BeforeValidator(_decoded), WithJsonSchema({"type": "string", "contentEncoding": "base64"})]
-Name = Annotated[str, Field(max_length=MAX_NAME)]
+Name = Annotated[str, Field(max_length=MOST.model_characters)]
 Weight = Annotated[float, Field(allow_inf_nan=False)]
 WeightOrWeights = Annotated[
     Annotated[Weight, Tag("float")]
-    | Annotated[list[Weight], Field(min_length=1, max_length=MAX_LAYERS, fail_fast=True), Tag("list[float]")],
+    | Annotated[list[Weight], Field(min_length=1, max_length=MOST.mix_layers, fail_fast=True), Tag("list[float]")],
     by_kind(_number_or_numbers, "should be a number, or a list of numbers"),
 ]
-Layer = Annotated[int, Field(ge=0, le=MAX_LAYERS)]
-TokenId = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
-Count = Annotated[int, Field(ge=1, le=MAX_INTEGER)]
+Layer = Annotated[int, Field(ge=0, le=MOST.mix_layers)]
+TokenId = Annotated[int, Field(ge=0, le=MOST.whole_number)]
+Count = Annotated[int, Field(ge=1, le=MOST.whole_number)]
 Bias = Annotated[float, within("logit_bias"), Field(allow_inf_nan=False)]
-LogitBias = Annotated[dict[Annotated[int, Field(ge=0, strict=False)], Bias], no_larger(MAX_BIASES)]
+LogitBias = Annotated[dict[Annotated[int, Field(ge=0, strict=False)], Bias], no_larger(MOST.biases)]
 Stop = Annotated[
-    Annotated[str, Field(max_length=MAX_STOP_CHARACTERS), Tag("str")]
+    Annotated[str, Field(max_length=MOST.stop_characters), Tag("str")]
     | Annotated[
-        list[Annotated[str, Field(min_length=1, max_length=MAX_STOP_CHARACTERS)]],
-        Field(max_length=MAX_STOPS, fail_fast=True),
+        list[Annotated[str, Field(min_length=1, max_length=MOST.stop_characters)]],
+        Field(max_length=MOST.stops, fail_fast=True),
         Tag("list[str]"),
     ],
     by_kind(_text_or_texts, "should be text or a list of texts"),
@@ -105,13 +94,13 @@ Text = Annotated[str, Field(min_length=1)]
 Tokens = Annotated[list[TokenId], Field(min_length=1, fail_fast=True)]
 Prompt = Annotated[
     Annotated[Text, Tag("str")]
-    | Annotated[list[Text], Field(min_length=1, max_length=MAX_PROMPTS, fail_fast=True), Tag("list[str]")]
+    | Annotated[list[Text], Field(min_length=1, max_length=MOST.prompts, fail_fast=True), Tag("list[str]")]
     | Annotated[Tokens, Tag("list[int]")]
-    | Annotated[list[Tokens], Field(min_length=1, max_length=MAX_PROMPTS, fail_fast=True), Tag("list[list[int]]")],
+    | Annotated[list[Tokens], Field(min_length=1, max_length=MOST.prompts, fail_fast=True), Tag("list[list[int]]")],
     by_kind(_kind_of_prompt, "should be text, a list of texts, token ids, or a list of lists of token ids"),
 ]
 Input = Annotated[
     Annotated[Text, Tag("str")]
-    | Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS, fail_fast=True), Tag("list[str]")],
+    | Annotated[list[Text], Field(min_length=1, max_length=MOST.embedded_texts, fail_fast=True), Tag("list[str]")],
     by_kind(_text_or_texts, "should be text or a list of texts"),
 ]

@@ -11,17 +11,11 @@ from typing import Annotated, Any, Literal, Self
 from annotated_types import Interval
 from pydantic import Field, Tag, ValidationInfo, field_validator, model_validator
 
-from adaptrix_core.adapters.reference import RESERVED_NAMES
+from adaptrix_core.adapters.reference import NAME_PATTERN, RESERVED_NAMES
 from adaptrix_core.injection.mix import Term
-from adaptrix_core.sampling_limits import LIMITS, MAX_BIASES
+from adaptrix_core.request_limits import MOST, SAMPLING_RANGES
 from deployments.openai.body import Body
 from deployments.openai.field_types import (
-    MAX_FORKS,
-    MAX_LAYERS,
-    MAX_MESSAGES,
-    MAX_MIX,
-    MAX_NAME,
-    MAX_PARTS,
     Base64,
     Count,
     Input,
@@ -50,7 +44,7 @@ class TextPart(Body):
 
 Content = Annotated[
     Annotated[str, Tag("str")]
-    | Annotated[list[TextPart], Field(max_length=MAX_PARTS, fail_fast=True), Tag("list[part]")],
+    | Annotated[list[TextPart], Field(max_length=MOST.message_parts, fail_fast=True), Tag("list[part]")],
     by_kind(text_or_parts, "should be text or a list of parts"),
 ]
 
@@ -90,7 +84,7 @@ class Message(Body):
         return {"role": "system" if self.role == "developer" else self.role, "content": self.text}
 
 
-Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)]
+Messages = Annotated[list[Message], Field(min_length=1, max_length=MOST.messages, fail_fast=True)]
 
 
 def _characters(messages: Sequence[Message]) -> int:
@@ -107,7 +101,7 @@ class StreamOptions(Body):
 class JsonSchema(Body):
     """A named JSON schema, as in OpenAI's structured outputs."""
 
-    name: str = Field(min_length=1, max_length=64)
+    name: str = Field(min_length=1, max_length=MOST.schema_name_characters)
     schema_: dict[str, Any] = Field(alias="schema")
     description: str | None = None
     strict: bool | None = None
@@ -143,7 +137,7 @@ class MixTerm(Body):
     adapter: Name
     weight: WeightOrWeights = 1.0
     """One factor, or one for each layer of the base model."""
-    layers: Annotated[list[Layer], Field(min_length=1, max_length=MAX_LAYERS, fail_fast=True)] | None = None
+    layers: Annotated[list[Layer], Field(min_length=1, max_length=MOST.mix_layers, fail_fast=True)] | None = None
     """Layers that it acts on; left out: all that it has."""
 
     def term(self) -> Term[str]:
@@ -157,14 +151,16 @@ class AdaptrixOptions(Body):
 
     mix: (
         Annotated[
-            Annotated[dict[Name, Weight], Field(min_length=1), no_larger(MAX_BIASES), Tag("dict[str, float]")]
-            | Annotated[list[MixTerm], Field(min_length=1, max_length=MAX_MIX, fail_fast=True), Tag("list[term]")],
+            Annotated[dict[Name, Weight], Field(min_length=1), no_larger(MOST.mix_terms), Tag("dict[str, float]")]
+            | Annotated[
+                list[MixTerm], Field(min_length=1, max_length=MOST.mix_terms, fail_fast=True), Tag("list[term]")
+            ],
             by_kind(_kind_of_mix, "should be weights by name, or a list of terms"),
         ]
         | None
     ) = None
     """Adapter name to weight, or a list of terms, each with an adapter, a weight and layers."""
-    fork: Annotated[list[Name | None], Field(max_length=MAX_FORKS, fail_fast=True)] | None = None
+    fork: Annotated[list[Name | None], Field(max_length=MOST.forks, fail_fast=True)] | None = None
     """One choice (times n) per entry; null is the base model."""
     fallback: Literal["base", "error"] | None = None
     """The response to an adapter that cannot be used; default: base for ``auto``, error for a named adapter."""
@@ -181,14 +177,14 @@ class AdaptrixOptions(Body):
 class _Generation(Body):
     """Fields of both chat and text completions. Names and ranges are OpenAI's, then vLLM's."""
 
-    model: str = Field(min_length=1, max_length=MAX_NAME)
+    model: str = Field(min_length=1, max_length=MOST.model_characters)
     stream: bool = False
     stream_options: StreamOptions | None = None
     n: Annotated[int, within("n")] = 1
     # Null here is left to the adapter, then the model, then our defaults: the replica knows them.
     temperature: Annotated[float | None, within("temperature")] = None
     top_p: Annotated[float | None, within("top_p")] = None
-    top_k: Annotated[int | None, Interval(ge=-1, le=LIMITS["top_k"].high)] = None
+    top_k: Annotated[int | None, Interval(ge=-1, le=SAMPLING_RANGES["top_k"].high)] = None
     """-1 and 0 both keep the whole vocabulary."""
     min_p: Annotated[float | None, within("min_p")] = None
     seed: Annotated[int | None, within("seed")] = None
@@ -287,7 +283,7 @@ class CompletionRequest(_Generation):
 class EmbeddingRequest(Body):
     """``POST /v1/embeddings``."""
 
-    model: str = Field(min_length=1, max_length=MAX_NAME)
+    model: str = Field(min_length=1, max_length=MOST.model_characters)
     neutral = EMBEDDING
     input: Input
     encoding_format: Literal["float", "base64"] = "float"
@@ -311,8 +307,8 @@ class EmbeddingRequest(Body):
 class LoadRequest(Body):
     """``POST /v1/load_lora_adapter``, vLLM's names."""
 
-    lora_name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
-    lora_path: str = Field(min_length=1, max_length=4096)
+    lora_name: str = Field(pattern=NAME_PATTERN)
+    lora_path: str = Field(min_length=1, max_length=MOST.load_path_characters)
     allow_downgrade: bool = False
 
     @field_validator("lora_name")
@@ -333,7 +329,7 @@ class LoadRequest(Body):
 class UnloadRequest(Body):
     """``POST /v1/unload_lora_adapter``: ``name`` (every version of it) or ``name@version``."""
 
-    lora_name: str = Field(min_length=1, max_length=128)
+    lora_name: str = Field(min_length=1, max_length=MOST.unload_name_characters)
     allow_downgrade: bool = False
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from adaptrix_core.engine import Engine
 from adaptrix_core.engine.tenant_queue import TenantQueue
 from adaptrix_core.errors import ContextLengthExceeded, InvalidRequest
+from adaptrix_core.request_limits import MOST
 
 Prompt = str | tuple[int, ...] | tuple[Mapping[str, str], ...]
 """Raw text, token ids, or chat messages ``{"role", "content"}``."""
@@ -20,8 +21,6 @@ delay the streams there."""
 PROBE_CHARACTERS = 8
 """Length of the beginning of a long text that is encoded first, in characters per token of the context. Most texts have
 3 to 5 characters per token, so one whose beginning fills the context is too long."""
-TEXTS_WAITING = 256
-"""Long texts of one tenant that may wait to be encoded; further ones are refused."""
 TEMPLATE_CHARACTERS = 40
 """Estimated characters that a chat template adds around each message."""
 
@@ -31,7 +30,7 @@ class PromptEncoder:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._long_texts = TenantQueue("texts", threads=4, at_once=2, max_waiting=TEXTS_WAITING)
+        self._long_texts = TenantQueue("texts", threads=4, at_once=2, max_waiting=MOST.texts_waiting)
 
     async def encode(self, prompt: Prompt, salt: bytes) -> tuple[int, ...]:
         """Token ids of a prompt of the tenant of ``salt``, at least one.

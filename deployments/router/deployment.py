@@ -23,6 +23,7 @@ from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.injection.mix import Term
 from adaptrix_core.observe.logs import start_logging
 from adaptrix_core.observe.tracing import current_span, start_tracing
+from adaptrix_core.request_limits import MOST
 from adaptrix_core.routing.conversation import user_turns
 from adaptrix_core.routing.near_tie import ABSENT
 from deployments.router.residency_follower import ResidencyFollower
@@ -40,9 +41,6 @@ if TYPE_CHECKING:
 BATCH = 32
 """Most requests whose texts are embedded in one batch."""
 
-EMBEDDINGS_WAITING = 64
-"""Embedding requests of one tenant that may wait; further ones are refused."""
-
 
 class RouterReplica:
     """Serves decisions and embeddings."""
@@ -55,7 +53,7 @@ class RouterReplica:
         keep_to_loopback()
         self._embedder = await asyncio.to_thread(TextEmbedder, settings.router.embedder)
         self._router = await asyncio.to_thread(SemanticRouter, self._embedder, (), calibration_of(settings.router))
-        self._embedding = TenantQueue("inputs", threads=4, at_once=1, max_waiting=EMBEDDINGS_WAITING)
+        self._embedding = TenantQueue("inputs", threads=4, at_once=1, max_waiting=MOST.embeddings_waiting)
         self._entries: list[Entry] = []
         context = serve.get_replica_context()
         start_logging(settings.observe)

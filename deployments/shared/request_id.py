@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from adaptrix_core.request_limits import MOST
+
 REQUEST_ID = "x-request-id"
-MAX_REQUEST_ID = 128
 
 
 def cleaned_id(given: str) -> str:
-    """Visible ASCII of what a caller gave, no longer than `MAX_REQUEST_ID`."""
-    return "".join(character for character in given[:MAX_REQUEST_ID] if "!" <= character <= "~")
+    """Visible ASCII of what a caller gave, cut to the longest that is kept."""
+    return "".join(character for character in given[: MOST.request_id_characters] if "!" <= character <= "~")

@@ -22,7 +22,7 @@ CORE_ORDER = [
     "extension_point",
     "extensions",
     "writable",
-    "sampling_limits",
+    "request_limits",
     "sampling",
     "config",
     "cache_dir",
@@ -138,7 +138,7 @@ def test_importing_the_library_loads_no_edge_and_no_torch() -> None:
 
 
 def test_checking_a_request_loads_no_torch() -> None:
-    loaded = loaded_after("import adaptrix_core.sampling_limits, adaptrix_core.cli.conversation.talk")
+    loaded = loaded_after("import adaptrix_core.request_limits, adaptrix_core.cli.conversation.talk")
     assert not loaded & {"torch", "transformers", "numpy"}
 
 

@@ -8,16 +8,16 @@ from dataclasses import replace
 from typing import Any
 
 from adaptrix_core.errors import InvalidRequest
-from adaptrix_core.sampling_limits import LIMITS, MAX_STOP_CHARACTERS, MAX_STOPS, Limit
+from adaptrix_core.request_limits import MOST, SAMPLING_RANGES, Range
 from adaptrix_core.suggestions import did_you_mean
 
 DEFAULT_WORDS = frozenset({"default", "none"})
 SHOWN_CHARACTERS = 80
 
-_NUMBERS: Mapping[str, Limit] = {
-    "max_tokens": replace(LIMITS["max_tokens"], low=1),
+_NUMBERS: Mapping[str, Range] = {
+    "max_tokens": replace(SAMPLING_RANGES["max_tokens"], low=1),
     **{
-        name: LIMITS[name]
+        name: SAMPLING_RANGES[name]
         for name in (
             "temperature",
             "top_p",
@@ -55,16 +55,16 @@ def fields(values: Mapping[str, Any]) -> dict[str, Any]:
 def described(name: str) -> str:
     """The allowed values of a setting, in words."""
     if name == "stop":
-        return f"at most {MAX_STOPS} texts, one as typed or several as a JSON list"
-    limit = _NUMBERS[name]
-    return f"{'a whole number' if limit.is_whole else 'a number'} {limit}"
+        return f"at most {MOST.stops} texts, one as typed or several as a JSON list"
+    allowed = _NUMBERS[name]
+    return f"{'a whole number' if allowed.is_whole else 'a number'} {allowed}"
 
 
 def _number(name: str, value: object) -> int | float:
-    limit = _NUMBERS[name]
-    number = _typed(value, int if limit.is_whole else float) if isinstance(value, str) else value
-    is_number = isinstance(number, int if limit.is_whole else int | float) and not isinstance(number, bool)
-    if not is_number or not limit.allows(number):  # type: ignore[arg-type]  # a number, as was just found
+    allowed = _NUMBERS[name]
+    number = _typed(value, int if allowed.is_whole else float) if isinstance(value, str) else value
+    is_number = isinstance(number, int if allowed.is_whole else int | float) and not isinstance(number, bool)
+    if not is_number or not allowed.allows(number):  # type: ignore[arg-type]  # a number, as was just found
         raise InvalidRequest(f"{name} is {_shown(value)}; it must be {described(name)}", param=name)
     return number  # type: ignore[return-value]
 
@@ -80,12 +80,12 @@ def _stop(value: object) -> tuple[str, ...]:
     listed = value
     if isinstance(value, str):
         listed = _json_list(value) if value.startswith("[") else [value]
-    if isinstance(listed, list | tuple) and len(listed) <= MAX_STOPS:
-        texts = tuple(text for text in listed if isinstance(text, str) and 0 < len(text) <= MAX_STOP_CHARACTERS)
+    if isinstance(listed, list | tuple) and len(listed) <= MOST.stops:
+        texts = tuple(text for text in listed if isinstance(text, str) and 0 < len(text) <= MOST.stop_characters)
         if len(texts) == len(listed):
             return texts
     raise InvalidRequest(
-        f"stop is {_shown(value)}; it must be at most {MAX_STOPS} texts of 1 to {MAX_STOP_CHARACTERS} characters: "
+        f"stop is {_shown(value)}; it must be at most {MOST.stops} texts of 1 to {MOST.stop_characters} characters: "
         'END, or a JSON list such as ["END", "\\n\\n"]',
         param="stop",
     )

@@ -20,9 +20,8 @@ from transformers import PreTrainedTokenizerBase
 
 from adaptrix_core.engine.rows.grammar_trial import GrammarTrial
 from adaptrix_core.errors import InvalidRequest
+from adaptrix_core.request_limits import MOST
 
-MAX_GRAMMAR_CHARACTERS = 256 << 10
-"""Longest grammar, in characters of llguidance's form, which is about as long as the JSON schema it was made from."""
 MAX_LEXER_STATES = 25_000
 """Lexer states of one grammar. The library's own default would allow hundreds of megabytes."""
 MAX_KEPT = 16
@@ -58,9 +57,9 @@ class GrammarCompiler:
 
         Raises InvalidRequest for a grammar or schema that cannot be used, or takes too long to build.
         """
-        if len(grammar) > MAX_GRAMMAR_CHARACTERS:
+        if len(grammar) > MOST.grammar_characters:
             raise InvalidRequest(
-                f"the schema in response_format has {len(grammar)} characters; the limit is {MAX_GRAMMAR_CHARACTERS}",
+                f"the schema in response_format has {len(grammar)} characters; the limit is {MOST.grammar_characters}",
                 code="grammar_too_large",
                 param="response_format",
             )

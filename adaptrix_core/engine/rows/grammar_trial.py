@@ -15,17 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from adaptrix_core.errors import InvalidRequest, Overloaded
+from adaptrix_core.request_limits import MOST
 
-BUDGET_S = 1.0
-"""Processor time in seconds that building a grammar may take."""
 TOO_COSTLY = "grammar_too_costly"
 
 
 class GrammarTrial:
     """Keeps one process, started at the first trial and again after each trial that ended it. Thread-safe."""
 
-    def __init__(self, max_lexer_states: int, budget_s: float = BUDGET_S) -> None:
-        """max_lexer_states: of llguidance's ``LLParserLimits``."""
+    def __init__(self, max_lexer_states: int, budget_s: float = MOST.grammar_s) -> None:
+        """max_lexer_states: of llguidance's ``LLParserLimits``. budget_s: processor time for each grammar."""
         self._max_lexer_states = max_lexer_states
         self._budget_s = budget_s
         self._process: subprocess.Popen[str] | None = None

@@ -10,9 +10,10 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from adaptrix_core.engine import EngineLoop, SamplingParams
-from adaptrix_core.engine.rows.constraint import MAX_GRAMMAR_CHARACTERS, GrammarCompiler, json_grammar
+from adaptrix_core.engine.rows.constraint import GrammarCompiler, json_grammar
 from adaptrix_core.engine.rows.grammar_trial import GrammarTrial
 from adaptrix_core.errors import InvalidRequest, Overloaded
+from adaptrix_core.request_limits import MOST
 from tests.engine.conftest import MakeEngine
 from tests.engine.driving import request
 
@@ -53,8 +54,8 @@ def test_a_refusal_is_remembered_and_not_tried_again(
 
 
 def test_a_grammar_that_is_too_large_is_refused_unread(compiler: GrammarCompiler) -> None:
-    with pytest.raises(InvalidRequest, match=f"the limit is {MAX_GRAMMAR_CHARACTERS}") as refusal:
-        compiler.compile(json_grammar({"enum": ["x" * MAX_GRAMMAR_CHARACTERS]}))
+    with pytest.raises(InvalidRequest, match=f"the limit is {MOST.grammar_characters}") as refusal:
+        compiler.compile(json_grammar({"enum": ["x" * MOST.grammar_characters]}))
     assert refusal.value.code == "grammar_too_large"
 
 

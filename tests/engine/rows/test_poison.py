@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from adaptrix_core.engine import Engine
 from adaptrix_core.engine.rows.sampler import Sampled, Unsampled, sample
 from adaptrix_core.errors import InvalidRequest
-from adaptrix_core.sampling_limits import LIMITS
+from adaptrix_core.request_limits import SAMPLING_RANGES
 from tests.engine.conftest import MakeEngine
 from tests.engine.driving import drain, request, tokens_of
 from tests.engine.rows.test_sampler import VOCAB, make_row, random_logits
@@ -31,7 +31,7 @@ FLOATS = st.floats(allow_nan=True, allow_infinity=True)
 POISON = st.fixed_dictionaries(
     {},
     optional={
-        **{name: FLOATS for name, limit in LIMITS.items() if not limit.is_whole and name != "logit_bias"},
+        **{name: FLOATS for name, limit in SAMPLING_RANGES.items() if not limit.is_whole and name != "logit_bias"},
         "top_k": st.integers(-(2**70), 2**70),
         "logprobs": st.integers(0, 20),
         "seed": st.integers(-(2**63), 2**63 - 1),
@@ -43,7 +43,7 @@ ALLOWED = st.fixed_dictionaries(
     {},
     optional={
         name: st.floats(limit.low, limit.high, exclude_min=limit.above_low)
-        for name, limit in LIMITS.items()
+        for name, limit in SAMPLING_RANGES.items()
         if not limit.is_whole and name != "logit_bias"
     },
 )

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from adaptrix_core.errors import InvalidRequest
+from adaptrix_core.request_limits import MOST
 from deployments.openai.documents import (
-    MAX_LOGPROBS,
     AnswerHead,
     ChunkedAnswer,
     Kind,
@@ -173,8 +173,8 @@ async def test_a_character_of_four_tokens_is_four_entries_whole_and_streamed(kin
 async def test_more_log_probabilities_than_one_answer_may_hold_are_refused_not_gathered(local: Local) -> None:
     top = tuple(Likely(str(n), n, -1.0) for n in range(20))
     answer = WholeAnswer(AnswerHead("text", "id", 0, "m"), 1)
-    with pytest.raises(InvalidRequest, match=str(MAX_LOGPROBS)):
-        answer.add([piece("a", b"a", top)] * (MAX_LOGPROBS // 20))
+    with pytest.raises(InvalidRequest, match=str(MOST.answer_logprobs)):
+        answer.add([piece("a", b"a", top)] * (MOST.answer_logprobs // 20))
     asked = body(local, prompt=["one"] * 8, n=4, max_tokens=300, logprobs=20, logit_bias={})
     refused = await local.http.post(TEXT, json=asked)
     assert (refused.status_code, refused.json()["error"]["code"]) == (400, "too_many_logprobs")

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from adaptrix_core.errors import InvalidRequest
+from adaptrix_core.request_limits import MOST
 from deployments.http.bodies import parse_body
 from deployments.http.errors import error_response
-from deployments.http.json_body import MAX_DIGITS, MAX_VALUES, num_values, parse_json
+from deployments.http.json_body import num_values, parse_json
 from deployments.openai.body import Body
 from deployments.openai.schemas import ChatRequest, CompletionRequest, EmbeddingRequest
 
@@ -150,14 +151,14 @@ def test_large_bodies_of_sense_are_taken(body: dict[str, Any]) -> None:
 
 
 def test_limits_lie_where_they_are_told() -> None:
-    most = json.dumps([1] * (MAX_VALUES - 2)).encode()
-    assert num_values(most) == MAX_VALUES - 1
-    assert len(parse_json(most)) == MAX_VALUES - 2
-    with pytest.raises(InvalidRequest, match=str(MAX_VALUES)):
-        parse_json(json.dumps([1] * MAX_VALUES).encode())
-    assert parse_json(b"1" * MAX_DIGITS) == int("1" * MAX_DIGITS)
-    with pytest.raises(InvalidRequest, match=str(MAX_DIGITS)):
-        parse_json(b"1" * (MAX_DIGITS + 1))
+    most = json.dumps([1] * (MOST.json_values - 2)).encode()
+    assert num_values(most) == MOST.json_values - 1
+    assert len(parse_json(most)) == MOST.json_values - 2
+    with pytest.raises(InvalidRequest, match=str(MOST.json_values)):
+        parse_json(json.dumps([1] * MOST.json_values).encode())
+    assert parse_json(b"1" * MOST.json_digits) == int("1" * MOST.json_digits)
+    with pytest.raises(InvalidRequest, match=str(MOST.json_digits)):
+        parse_json(b"1" * (MOST.json_digits + 1))
     assert parse_json(json.dumps(deep(200)).encode()) == deep(200)
     with pytest.raises(InvalidRequest, match="200"):
         parse_json(json.dumps(deep(201)).encode())
