@@ -50,9 +50,6 @@ class Injector(Protocol):
     def remove_adapter(self, weights_digest: WeightsDigest) -> None:
         """Free an adapter's device memory. Raises AdapterNotFound if it is not there."""
 
-    def clear_all_adapters(self) -> None:
-        """Remove every adapter."""
-
     def get_active_adapters(self) -> dict[WeightsDigest, int]:
         """Bytes on the device of every adapter there."""
 
@@ -107,11 +104,6 @@ class LayerInjector:
         if self._adapters.pop(weights_digest, None) is None:
             raise AdapterNotFound(f"no adapter with digest {weights_digest[:12]}… is injected")
         self._backend.remove(weights_digest)
-
-    def clear_all_adapters(self) -> None:
-        """Remove every adapter; the model then computes the base's outputs, bit for bit."""
-        for digest in list(self._adapters):
-            self.remove_adapter(digest)
 
     def get_active_adapters(self) -> dict[WeightsDigest, int]:
         """Bytes on the device of every injected adapter, by weights digest."""

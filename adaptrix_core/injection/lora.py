@@ -82,11 +82,6 @@ class LoraWeights:
         return tuple(sorted({layer for layer, _ in self.points}))
 
     @property
-    def modules(self) -> tuple[str, ...]:
-        """Adapted canonical modules, ascending."""
-        return tuple(sorted({module for _, module in self.points}))
-
-    @property
     def max_rank(self) -> int:
         """Largest rank of any point."""
         return max((weights.rank for weights in self.points.values()), default=0)

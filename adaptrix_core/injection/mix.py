@@ -63,8 +63,6 @@ Mix = tuple[Term[WeightsDigest], ...]
 MixSchedule = tuple[tuple[int, Mix], ...]
 """``((start_token, mix), …)``, starts strictly increasing, the first one 0."""
 
-BASE_ONLY: MixSchedule = ((0, ()),)
-
 
 def constant(mix: Mix) -> MixSchedule:
     """The schedule that holds ``mix`` for every token."""

@@ -38,13 +38,13 @@ class JsonLines(logging.Formatter):
         return json.dumps(document, ensure_ascii=False, default=str)
 
 
-def start_logging(settings: ObserveSettings) -> logging.Handler | None:
-    """Send this process's records to the place in ``settings``; None where logs stay as they are.
+def start_logging(settings: ObserveSettings) -> None:
+    """Send this process's records to the place in ``settings``, if they are to be JSON.
 
     Several processes may append to one file: each line is one write.
     """
     if settings.logs != "json":
-        return None
+        return
     handler: logging.Handler = logging.StreamHandler()
     if settings.log_file is not None:
         # Reopens the file after log rotation has moved it.
@@ -55,16 +55,3 @@ def start_logging(settings: ObserveSettings) -> logging.Handler | None:
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
         logger.propagate = False
-    return handler
-
-
-def stop_logging(handler: logging.Handler | None) -> None:
-    """Undo `start_logging`."""
-    if handler is None:
-        return
-    for name in LOGGERS:
-        logger = logging.getLogger(name)
-        logger.removeHandler(handler)
-        logger.setLevel(logging.NOTSET)
-        logger.propagate = True
-    handler.close()

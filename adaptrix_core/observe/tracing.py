@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TRACEPARENT = "traceparent"
 ENDPOINT_VARIABLES = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 _W3C = TraceContextTextMapPropagator()
@@ -41,11 +40,6 @@ class Tracing:
     def parent(self, headers: Mapping[str, str]) -> Context:
         """The trace in a caller's W3C headers; an empty context without one, or where nothing is traced."""
         return Context() if self._provider is None else _W3C.extract(dict(headers), Context())
-
-    def flush(self) -> None:
-        """Send the spans that have ended; returns when they are sent or have failed to be."""
-        if self._provider is not None:
-            self._provider.force_flush()
 
     def stop(self) -> None:
         """Send the spans that have ended, and end the sending thread."""

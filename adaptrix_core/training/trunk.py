@@ -64,11 +64,6 @@ class TrunkCache:
         self.seconds = 0.0
 
     @property
-    def nbytes(self) -> int:
-        """Bytes of the kept states."""
-        return sum(t.nbytes for t in self._states.values())
-
-    @property
     def seconds_saved(self) -> float:
         """Estimate of the time that reuse saved, at the measured cost per layer-token."""
         return self.seconds * self.reused / self.computed if self.computed else 0.0

@@ -124,10 +124,6 @@ class AdapterStore:
         """``[reference to {file name: uint8 array}]``: in a list, so that the bytes do not pass through this reply."""
         return [await self._cache.get(bundle)]
 
-    async def num_disk_reads(self) -> int:
-        """Reads of bundles from disk, for replicas to fetch."""
-        return self._cache.num_reads
-
     async def read(self, bundle: BundleDigest) -> Snapshot:
         """The files of a bundle, as they are on disk. Raises AdapterNotFound or AdapterRejected."""
         return await in_own_thread(self._files.read, bundle)

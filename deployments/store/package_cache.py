@@ -21,8 +21,6 @@ class PackageCache(Generic[T]):
         self._max_bytes = max_bytes
         self._items: OrderedDict[BundleDigest, tuple[T, int]] = OrderedDict()
         self._reads: SingleFlight[BundleDigest, tuple[T, int]] = SingleFlight()
-        self.num_reads = 0
-        """Number of reads so far."""
 
     async def get(self, bundle: BundleDigest) -> T:
         """The item. Callers that ask during a read share it, and its error if it fails."""
@@ -36,7 +34,6 @@ class PackageCache(Generic[T]):
         self._items.pop(bundle, None)
 
     async def _read_once(self, bundle: BundleDigest) -> tuple[T, int]:
-        self.num_reads += 1
         item = self._items[bundle] = await self._read(bundle)
         while len(self._items) > 1 and sum(size for _, size in self._items.values()) > self._max_bytes:
             self._items.popitem(last=False)

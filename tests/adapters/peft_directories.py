@@ -38,7 +38,7 @@ def our_logits(base: BaseModel, weights: LoraWeights) -> torch.Tensor:
     injector.inject_adapter(weights)
     with torch.inference_mode(), injector.step([(Term(weights.weights_digest),)] * TOKENS.shape[1]):
         logits = base.module(TOKENS).logits[0]
-    injector.clear_all_adapters()
+    injector.remove_adapter(weights.weights_digest)
     return logits
 
 

@@ -19,7 +19,6 @@ from starlette.types import ASGIApp
 
 from adaptrix_core.adapters.trust.revocation import SignedList
 from adaptrix_core.config import Settings, load_settings
-from adaptrix_core.observe.logs import start_logging, stop_logging
 from adaptrix_core.observe.tracing import Tracing, start_tracing
 from adaptrix_core.routing.catalogue import RouteCard
 from adaptrix_core.routing.conversation import user_turns
@@ -38,6 +37,7 @@ from deployments.shared.principals import KeyRing
 from deployments.shared.wire import Entry, Report, Revoked, RouteAnswer
 from deployments.store.actor import AdapterStore
 from deployments.store.revocation_list import read_shared_list
+from tests.serving.json_logs import json_logs
 
 
 class LocalStore:
@@ -163,25 +163,25 @@ async def application(
 ) -> AsyncIterator[tuple[ASGIApp, LocalStore]]:
     """A server's application with these settings, and its store. replicas_of: what stands in for the Ray handle."""
     settings = load_settings(args)
-    handler, tracing = start_logging(settings.observe), start_tracing(settings.observe, "all", "test")
-    store = LocalStore(settings, tracing)
-    await store.start()
-    metrics = Metrics(settings.observe.metrics_adapters)
-    services = Services(
-        settings=settings,
-        keys=KeyRing.read(keys),
-        pipeline=Pipeline(replicas_of(store), metrics.continuations.inc),
-        router=LocalRouter(store, embedder) if embedder is not None else None,
-        store=store,
-        metrics=metrics,
-        tracing=tracing,
-    )
-    try:
-        yield build_api(services), store
-    finally:
-        await store.stop()
-        tracing.stop()
-        stop_logging(handler)
+    with json_logs(settings.observe):
+        tracing = start_tracing(settings.observe, "all", "test")
+        store = LocalStore(settings, tracing)
+        await store.start()
+        metrics = Metrics(settings.observe.metrics_adapters)
+        services = Services(
+            settings=settings,
+            keys=KeyRing.read(keys),
+            pipeline=Pipeline(replicas_of(store), metrics.continuations.inc),
+            router=LocalRouter(store, embedder) if embedder is not None else None,
+            store=store,
+            metrics=metrics,
+            tracing=tracing,
+        )
+        try:
+            yield build_api(services), store
+        finally:
+            await store.stop()
+            tracing.stop()
 
 
 @asynccontextmanager

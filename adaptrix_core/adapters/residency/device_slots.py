@@ -55,10 +55,6 @@ class DeviceSlots:
         """Bytes that a resident takes; 0 if it is not on the device."""
         return self._residents.nbytes_of(weights_digest) if weights_digest in self._residents else 0
 
-    def is_pinned(self, weights_digest: WeightsDigest) -> bool:
-        """Whether a running request holds it here."""
-        return self._residents.pins_of(weights_digest) > 0
-
     def check_fits(self, adapters: Mapping[WeightsDigest, LoraWeights]) -> None:
         """Raise CacheFull, naming both numbers, where these can never be on the device together."""
         sizes = [self._injector.device_bytes(weights) for weights in adapters.values()]

@@ -52,11 +52,6 @@ class Preloader(Generic[T]):
                     self._pending.add(guess)
                     self._start(self._guess, guess)
 
-    def likely_next(self, name: str) -> list[str]:
-        """The adapters most often used right after ``name``, then the most used of all; most likely first."""
-        with self._lock:
-            return self._likely_next(name)
-
     def submit(self, name: str) -> Future[T]:
         """Load in the background. RuntimeError after `close`."""
         with self._lock:

@@ -21,11 +21,6 @@ class TextStream:
         self._shown = 0
         self.stopped = False
 
-    @property
-    def text(self) -> str:
-        """All text shown so far."""
-        return self._decoded[: self._shown]
-
     def push(self, token_id: int) -> str:
         """Add one token; returns the text that may be shown now. Sets ``stopped`` when a stop string is complete."""
         if self._tokenizer is None:

@@ -45,11 +45,6 @@ class GrammarTrial:
                 param="response_format",
             )
 
-    def close(self) -> None:
-        """End the process, if there is one."""
-        with self._lock:
-            self._end()
-
     def _ask(self, grammar: str) -> dict[str, Any]:
         try:
             process = self._process = self._process or self._start()

@@ -89,11 +89,6 @@ class NativeInjector:
             raise AdapterNotFound(f"no adapter with digest {weights_digest[:12]}… is injected")
         self._last = None
 
-    def clear_all_adapters(self) -> None:
-        """See `Injector.clear_all_adapters`."""
-        self._residents.clear()
-        self._last = None
-
     def get_active_adapters(self) -> dict[WeightsDigest, int]:
         """See `Injector.get_active_adapters`."""
         return {digest: resident.nbytes for digest, resident in self._residents.items()}

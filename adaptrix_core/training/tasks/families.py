@@ -29,10 +29,6 @@ class TaskFamily:
     practice: tuple[int, ...]
     """Relative number of training problems of each task: more for tasks that are harder to learn."""
 
-    def task(self, name: str) -> Task:
-        """The task called ``name``."""
-        return next(task for task in self.tasks if task.name == name)
-
     def held_out(self, count: int) -> list[Problem]:
         """``count`` problems spread evenly over the tasks, the same ones every time; no two of a task share a key."""
         per_task = _spread(count, (1,) * len(self.tasks))

@@ -49,9 +49,7 @@ def manager(tmp_path, base, make_weights) -> GatedManager:
 
 @pytest.fixture
 def injector(base):
-    injector = LayerInjector(base)
-    yield injector
-    injector.clear_all_adapters()
+    return LayerInjector(base)
 
 
 @pytest.fixture

@@ -30,7 +30,6 @@ def stream(tokenizer: PreTrainedTokenizerFast, tokens: list[int], *stop: str) ->
         if text.stopped:
             break
     last = text.finish()
-    assert text.text == "".join(deltas) + last
     return deltas, last, text.stopped
 
 

@@ -11,10 +11,11 @@ import httpx
 import pytest
 
 from adaptrix_core.config.sections import ObserveSettings
-from adaptrix_core.observe.logs import request_id, start_logging, stop_logging
+from adaptrix_core.observe.logs import request_id
 from deployments.shared.request_id import cleaned_id
 from tests.serving.conftest import BASE_ID
 from tests.serving.inprocess import running
+from tests.serving.json_logs import json_logs
 from tests.serving.tiny import World
 
 SECRET = "zebra crossing"
@@ -96,16 +97,13 @@ async def test_nothing_of_a_request_is_logged_without_json(
 
 
 def test_other_records_carry_the_id_of_the_request_they_belong_to(tmp_path: Path) -> None:
-    handler = start_logging(ObserveSettings(logs="json", log_file=tmp_path / "log.jsonl"))
-    token = request_id.set("asked-1")
-    try:
+    with json_logs(ObserveSettings(logs="json", log_file=tmp_path / "log.jsonl")):
+        token = request_id.set("asked-1")
         try:
             raise ValueError("two\nlines")
         except ValueError:
             logging.getLogger("adaptrix_core.engine.loop").exception("a step failed: %s", "ä")
-    finally:
         request_id.reset(token)
-        stop_logging(handler)
     logging.getLogger("adaptrix_core.engine.loop").error("after the end")
     (line,) = (tmp_path / "log.jsonl").read_text().splitlines()
     record = json.loads(line)
