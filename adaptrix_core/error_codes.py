@@ -96,7 +96,7 @@ PACKAGE = {
 BASE_MODEL = {
     "bad_base": "the base model's files cannot be used",
     "base_not_found": "there is no such base model",
-    "unknown_family": "a model family that has no entry in `base/families.py`",
+    "unknown_family": "a model type that no model family has",
     "unsupported_gguf": "a GGUF file of which something would be left out",
     "no_device": "the device that is asked for is not there",
     "no_kernels": "the native kernels cannot be had",

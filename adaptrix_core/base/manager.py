@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from adaptrix_core.base.families import family_of
+from adaptrix_core.base.families.lookup import family_of
 from adaptrix_core.base.gguf.scan import GGUFScan, scan_gguf
 from adaptrix_core.base.layouts import KEPT_TYPES, Layout
 from adaptrix_core.base.model import BaseModel, BaseModelInfo

@@ -16,7 +16,9 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from adaptrix_core.base.end_tokens import end_token_ids
-from adaptrix_core.base.families import Family, Point, PointSpec, Rotary, family_of
+from adaptrix_core.base.families.family import Family, Rotary
+from adaptrix_core.base.families.lookup import family_of
+from adaptrix_core.base.families.parts import Point, PointSpec
 from adaptrix_core.base.running import LayerCall, call_directly, running
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.sampling import SamplingDefaults, from_generation_config

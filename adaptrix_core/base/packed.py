@@ -19,25 +19,16 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from adaptrix_core.base.families.lookup import family_of, packed_model_types
+from adaptrix_core.base.families.packed_layers import PackedLayers
+from adaptrix_core.base.families.parts import DOWN, GATE, OUT, UP, K, Q, V
 from adaptrix_core.base.layouts import Layout, PackedMatrix, QuantizedRows, pack, quantize_rows, stack_rows
 
 PACKED_FILE = "packed.safetensors"
 
-FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
-"""Model types whose arrangement of layers the kernels compute."""
 
-_FUSED = {
-    "qkv": ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
-    "o": ("self_attn.o_proj",),
-    "gate_up": ("mlp.gate_proj", "mlp.up_proj"),
-    "down": ("mlp.down_proj",),
-}
-_NORMS = {
-    "input_norm": "input_layernorm",
-    "post_norm": "post_attention_layernorm",
-    "q_norm": "self_attn.q_norm",
-    "k_norm": "self_attn.k_norm",
-}
+_FUSED = {"qkv": (Q, K, V), "o": (OUT,), "gate_up": (GATE, UP), "down": (DOWN,)}
+"""The kernels' name of a layer's matrix -> the modules whose rows are stacked in it."""
 
 
 class TensorSource(Protocol):
@@ -124,13 +115,14 @@ class ModuleTensors:
 
 def why_not_packed(config: Any) -> str | None:
     """Why a model of this configuration cannot run over packed weights; None if it can."""
-    if config.model_type not in FAMILIES:
-        return f"family {config.model_type!r} is not one of {', '.join(FAMILIES)}"
+    packed = family_of(config.model_type).packed
+    if packed is None:
+        return f"family {config.model_type!r} is not one of {', '.join(packed_model_types())}"
     heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
     checks = {
         "the activation is not silu": config.hidden_act == "silu",
-        "projections have biases that the kernels do not add": config.model_type == "qwen2"
+        "projections have biases that the kernels do not add": packed.biases
         or not (getattr(config, "attention_bias", False) or getattr(config, "mlp_bias", False)),
         f"head size {head_dim} is not a multiple of 16 up to 256": head_dim % 16 == 0 and head_dim <= 256,
         "sizes are not multiples of 32": not any(
@@ -142,6 +134,8 @@ def why_not_packed(config: Any) -> str | None:
 
 def pack_weights(source: TensorSource, config: Any) -> PackedWeights:
     """Pack every weight of a model that `why_not_packed` has no objection to."""
+    packed = family_of(config.model_type).packed
+    assert packed is not None, "`why_not_packed` objects to this model"
     matrices = {"embedding": pack(_as_int8(source.matrix("embed_tokens.weight")))}
     if "lm_head.weight" in source and not config.tie_word_embeddings:
         matrices["head"] = pack(source.matrix("lm_head.weight"))
@@ -150,14 +144,13 @@ def pack_weights(source: TensorSource, config: Any) -> PackedWeights:
         for name, parts in _FUSED.items():
             rows = [source.matrix(f"layers.{layer}.{part}.weight") for part in parts]
             matrices[f"layers.{layer}.{name}"] = pack(stack_rows(rows))
-        vectors |= dict(_layer_vectors(source, layer))
+        vectors |= dict(_layer_vectors(source, layer, packed))
     return PackedWeights(matrices, vectors, max(source.errors, default=0.0))
 
 
-def _layer_vectors(source: TensorSource, layer: int) -> Iterator[tuple[str, Tensor]]:
-    for name, module in _NORMS.items():
-        if f"layers.{layer}.{module}.weight" in source:
-            yield f"layers.{layer}.{name}", torch.from_numpy(source.vector(f"layers.{layer}.{module}.weight").copy())
+def _layer_vectors(source: TensorSource, layer: int, packed: PackedLayers) -> Iterator[tuple[str, Tensor]]:
+    for name, module in packed.norms.items():
+        yield f"layers.{layer}.{name}", torch.from_numpy(source.vector(f"layers.{layer}.{module}.weight").copy())
     biases = [f"layers.{layer}.{part}.bias" for part in _FUSED["qkv"]]
     if all(name in source for name in biases):
         joined = np.concatenate([source.vector(name) for name in biases])

@@ -80,11 +80,7 @@ class PackedModel(BaseModel):
 
     def window(self, layer: int) -> int | None:
         """Keys that a token of ``layer`` sees; None for all before it."""
-        attention = self.family.layers(self.module)[layer].self_attn
-        config = self.module.config
-        default = config.sliding_window if config.model_type == "mistral" else None
-        window: int | None = getattr(attention, "sliding_window", default)
-        return window
+        return self.family.window(self.module, layer)
 
     def head(self, hidden: Tensor) -> Tensor:
         """See `BaseModel.head`."""

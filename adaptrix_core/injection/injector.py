@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from adaptrix_core.base.families import Part, Point
+from adaptrix_core.base.families.parts import Part, Point
 from adaptrix_core.base.model import BaseModel
 from adaptrix_core.base.running import running
 from adaptrix_core.digests import WeightsDigest

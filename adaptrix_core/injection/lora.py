@@ -20,7 +20,7 @@ from torch import Tensor
 from adaptrix_core.digests import WeightsDigest
 
 if TYPE_CHECKING:
-    from adaptrix_core.base.families import Point
+    from adaptrix_core.base.families.parts import Point
 
 
 @dataclass(frozen=True)

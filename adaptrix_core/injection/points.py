@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adaptrix_core.base.families import Point, canonical_name
+from adaptrix_core.base.families.parts import Point, canonical_name
 from adaptrix_core.base.model import BaseModel
 from adaptrix_core.errors import AdapterRejected, InvalidRequest
 from adaptrix_core.injection.lora import LoraWeights, PointWeights

@@ -146,6 +146,11 @@ def test_a_tensor_that_is_missing_is_named_and_never_made_up(tmp_path: Path, ten
     assert tensor in refusal(path, precision).message
 
 
+def test_a_norm_of_heads_that_is_missing_is_not_left_out(tmp_path: Path) -> None:
+    path = written(tmp_path, variant="qwen3", rename={"blk.1.attn_q_norm.weight": "blk.0.elsewhere.weight"})
+    assert "blk.1.attn_q_norm.weight" in refusal(path, "int8").message
+
+
 def test_a_tensor_of_another_shape_is_refused(tmp_path: Path) -> None:
     error = refusal(written(tmp_path, replacing(count("llama.feed_forward_length", 128))))
     assert "(96, 64)" in error.message

@@ -9,7 +9,7 @@ import torch
 from transformers import GenerationConfig, PreTrainedTokenizerFast
 
 from adaptrix_core.base import MODULES, BaseModel, BaseModelManager, canonical_name
-from adaptrix_core.base.families import linear_shape
+from adaptrix_core.base.families.parts import linear_shape
 from adaptrix_core.base.manager import resolve_device, resolve_dtype
 from adaptrix_core.base.model import FALLBACK_CHAT_TEMPLATE
 from adaptrix_core.errors import BaseModelError, InvalidRequest

@@ -38,7 +38,7 @@ from adaptrix_core.injection.lora import LoraWeights, PointWeights
 
 if TYPE_CHECKING:
     from adaptrix_core.base import BaseModel, BaseModelInfo, Point
-    from adaptrix_core.base.families import Part
+    from adaptrix_core.base.families.parts import Part
 
 _PREFIX = "base_model.model."
 _KEY = re.compile(r"^base_model\.model\.(?P<module>.+)\.lora_(?P<which>[AB])(?:\.default)?\.weight$")

@@ -16,7 +16,7 @@ from torch import Tensor
 from adaptrix_core.injection.lora import PointWeights
 
 if TYPE_CHECKING:
-    from adaptrix_core.base.families import Part
+    from adaptrix_core.base.families.parts import Part
 
 
 def split(fused: PointWeights, parts: Mapping[str, Part]) -> dict[str, PointWeights]:

@@ -1,14 +1,13 @@
 """A GGUF file's weights under transformers' names, as values or in the file's own quantised form.
 
-Undoes the changes of llama.cpp's converters. For the models that the kernels run packed these are permutations of whole
-rows, which leave the quantised bytes as they are.
+The architecture says how llama.cpp's converter changed them, and here that is undone: permutations of whole rows in
+quantised bytes too, other changes in values only.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import gguf
 import numpy as np
@@ -18,12 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedConfig
 
+from adaptrix_core.base.gguf.config import architecture_of
 from adaptrix_core.base.gguf.file import GGUFFile
 from adaptrix_core.base.layouts import Layout, QuantizedRows, from_gguf
 
-_QUERY_OR_KEY = re.compile(r".*\.self_attn\.(?P<which>[qk])_proj\.(weight|bias)")
-_CONV1D = re.compile(r".*\.(c_attn|c_proj|c_fc)\.weight")
-_FUSED_BY_HEAD = re.compile(r".*\.attention\.query_key_value\.(weight|bias)")
 _MAY_BE_MISSING = re.compile(r".*\.self_attn\.[qkvo]_proj\.bias")
 """Names of weights that a file may lack: attention biases, which then count as zeros, as in llama.cpp."""
 
@@ -54,6 +51,7 @@ class GGUFTensors:
 
     def __init__(self, file: GGUFFile, config: PreTrainedConfig, layout: Layout = "int8") -> None:
         self._file = file
+        self._architecture = architecture_of(file)
         self._config = config
         self._layout = layout
         self._names = TensorNames(file, config)
@@ -71,7 +69,9 @@ class GGUFTensors:
         data = np.asarray(tensor.data)
         if data.dtype != np.uint8:  # not quantised: rows of plain numbers
             data = np.ascontiguousarray(data).view(np.uint8).reshape(data.shape[0], -1)
-        rows, error = from_gguf(self._in_order(full, data), GGML(tensor.tensor_type), self._layout)
+        rows, error = from_gguf(
+            self._architecture.row_order(full, data, self._config), GGML(tensor.tensor_type), self._layout
+        )
         self.errors.append(error)
         return rows
 
@@ -92,17 +92,8 @@ class GGUFTensors:
 
     def _values(self, name: str) -> NDArray[np.float32]:
         values = self._file.values(self._names.in_file[name])
-        model_type = self._config.model_type
-        if model_type == "gpt2" and _CONV1D.fullmatch(name):
-            values = values.T
-        elif model_type == "gpt_neox" and _FUSED_BY_HEAD.fullmatch(name):
-            heads = self._config.num_attention_heads
-            parts = values.reshape(3, heads, values.shape[0] // 3 // heads, *values.shape[1:])
-            values = parts.swapaxes(0, 1).reshape(values.shape)
-        elif model_type in ("gemma2", "gemma3_text") and name.endswith("norm.weight"):
-            values = values - 1  # the format's norms multiply by the weight, transformers' by 1 + weight
-        else:
-            values = self._in_order(name, values)
+        values = self._architecture.row_order(name, values, self._config)
+        values = self._architecture.values(name, values, self._config)
         self._check_shape(name, values.shape)
         return np.ascontiguousarray(values)
 
@@ -112,16 +103,6 @@ class GGUFTensors:
             raise self._file.refused(
                 f"tensor {self._names.in_file[name]!r} has shape {tuple(shape)}, the file's metadata gives {expected}"
             )
-
-    def _in_order(self, name: str, rows: NDArray[Any]) -> NDArray[Any]:
-        """Undo llama.cpp's `permute`, which interleaves the two halves of each query and key head of Llama models."""
-        match = _QUERY_OR_KEY.fullmatch(name) if self._file.architecture == "llama" else None
-        if match is None:
-            return rows
-        query = match["which"] == "q"
-        heads = self._config.num_attention_heads if query else self._config.num_key_value_heads
-        pairs = rows.reshape(heads, rows.shape[0] // heads // 2, 2, *rows.shape[1:])
-        return np.ascontiguousarray(pairs.swapaxes(1, 2)).reshape(rows.shape)
 
 
 def _full(name: str) -> str:

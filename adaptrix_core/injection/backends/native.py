@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from adaptrix_core.base.families import MODULES
+from adaptrix_core.base.families.parts import MODULES
 from adaptrix_core.base.model import BaseModel
 from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.errors import AdapterNotFound

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 import torch
 from torch import Tensor
 
-from adaptrix_core.base.families import Point
+from adaptrix_core.base.families.parts import Point
 from adaptrix_core.base.model import BaseModel
 from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.injection.lora import LoraWeights, PointWeights, TermTokens, apply_terms

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from adaptrix_core.base.families import Point
+from adaptrix_core.base.families.parts import Point
 from adaptrix_core.base.model import BaseModel
 from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.injection.backends.plain import PlainLora

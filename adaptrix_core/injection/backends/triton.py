@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from adaptrix_core.base.families import Point
+from adaptrix_core.base.families.parts import Point
 from adaptrix_core.base.model import BaseModel
 from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.injection.backends.token_groups import TokenGroups, group_tokens, padded_groups
