@@ -67,7 +67,6 @@ PACKAGE = {
     "bad_signature": "the signature is malformed, or does not fit its key",
     "untrusted_key": "the signer's key is not among the trusted ones",
     "tampered": "the signature covers other files than these",
-    "revoked": "the package stands in the file of revoked packages",
     "adapter_revoked": "the package stands in the revocation list in force",
     "adapter_unconfirmed": "the replica has not heard of revocations for too long, so it serves no adapters",
     "bad_revocations": "a revocation list that is malformed or not signed by a trusted key",

@@ -2,21 +2,24 @@
 
 Files:
 
-errors         The one place where an error becomes text and an exit code
-local          An engine in this process with the interface of a server; it starts when needed and ends with the
-               command
-main           Entry point of the `adaptrix` command: the group, its commands, logging
-names          Names for shell completion: of a running server if one answers at once, else of the adapter directory
-options        Options that many commands share
-output         Output of commands: results on stdout, for people or as one JSON document; notes, progress and errors
-               on stderr
-remote         A running Adaptrix server, over its HTTP API
-session        The shared options of one invocation of the command line: target, verbosity, settings
-settings_file  Reads a settings file into Settings: the same `serve_config.yaml` that Ray Serve takes, or the bare
-               settings
-target         The target of a command: a running server or a local engine, behind one interface
-authoring/     Commands that make, import and measure adapters; they need no server
-commands/      Commands that ask, serve and administer: a running server, or a local engine
-conversation/  A conversation on the terminal: questions, answers, and commands that start with a slash
-logs/          The log of questions and answers on the command line, kept on this machine
+errors               The one place where an error becomes text and an exit code
+local                An engine in this process with the interface of a server; it starts when needed and ends with the
+                     command
+main                 Entry point of the `adaptrix` command: the group, its commands, logging
+names                Names for shell completion: of a running server if one answers at once, else of the adapter
+                     directory
+options              Options that many commands share
+output               Output of commands: results on stdout, for people or as one JSON document; notes, progress and
+                     errors on stderr
+remote               A running Adaptrix server, over its HTTP API
+revocations_on_disk  The revocation list in a state directory on this machine, with the interface of a server: for
+                     `revoke --local`
+session              The shared options of one invocation of the command line: target, verbosity, settings
+settings_file        Reads a settings file into Settings: the same `serve_config.yaml` that Ray Serve takes, or the
+                     bare settings
+target               The target of a command: a running server or a local engine, behind one interface
+authoring/           Commands that make, import and measure adapters; they need no server
+commands/            Commands that ask, serve and administer: a running server, or a local engine
+conversation/        A conversation on the terminal: questions, answers, and commands that start with a slash
+logs/                The log of questions and answers on the command line, kept on this machine
 """

@@ -36,7 +36,7 @@ class LocalTarget:
         adapters = settings.adapters
         self._settings = settings
         self._output = output
-        self._trust = TrustPolicy(adapters.trust, adapters.trusted_keys_dir, adapters.revocation_file)
+        self._trust = TrustPolicy.of(adapters)
         self._manager = AdapterManager(adapters.dir, None, self._trust, base_match=adapters.base_match)
         self._loop: EngineLoop | None = None
         self._router: SemanticRouter | None = None

@@ -57,6 +57,13 @@ _SECTIONS: dict[str, type[Section]] = {
 }
 
 
+_REMOVED = {
+    "adapters.revocation_file": "there is one revocation list, which is signed. Take this key out, and put the file's "
+    "lines on the list before the next start: adaptrix revoke --local --config SETTINGS --file FILE"
+}
+"""What to do instead, by key that earlier versions had and that must not be overlooked."""
+
+
 def load_settings(mapping: Mapping[str, Any], root: Path | None = None) -> Settings:
     """Validate ``mapping`` into Settings; relative paths start from ``root`` (default: the project's).
 
@@ -85,7 +92,7 @@ def _describe(section: str, model: type[Section], detail: ErrorDetails) -> str:
         return f"{section} = {detail['input']!r}: a section is a mapping; its keys: {', '.join(model.model_fields)}"
     key = str(detail["loc"][0])
     if detail["type"] == "extra_forbidden":
-        return unknown_key(where, key, model.model_fields)
+        return f"{where}: {_REMOVED[where]}" if where in _REMOVED else unknown_key(where, key, model.model_fields)
     message = detail["msg"].replace("Input should", "should")
     return f"{where} = {detail['input']!r}: {message}; allowed: {model.model_fields[key].description}"
 
@@ -135,8 +142,6 @@ def _adapter_faults(adapters: AdapterSettings) -> Iterator[str]:
             f"adapters.trusted_keys_dir = {adapters.trusted_keys_dir}: no such directory, and adapters.trust is "
             "'require'; name the directory of public keys, or set trust to warn or off"
         )
-    if adapters.revocation_file is not None and not adapters.revocation_file.is_file():
-        yield f"adapters.revocation_file = {adapters.revocation_file}: no such file; write it (it may be empty)"
 
 
 def _engine_faults(engine: EngineSettings) -> Iterator[str]:

@@ -108,7 +108,6 @@ class AdapterSettings(Section):
         description="directory of public keys whose signatures are accepted; by default the user's, and the project's "
         "for the adapters that it ships",
     )
-    revocation_file: SettingsPath | None = Field(None, description="file of revoked package digests, one per line")
     revocation_max_age_s: float = Field(
         300.0,
         ge=1.0,

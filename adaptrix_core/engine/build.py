@@ -13,8 +13,11 @@ from adaptrix_core.engine.engine import Engine
 from adaptrix_core.engine.options import EngineOptions
 
 
-def build_engine(settings: Settings, adapters_dir: Path | None = None) -> Engine:
-    """Load the base model and make its engine. ``adapters_dir``: another catalogue than ``settings.adapters.dir``."""
+def build_engine(settings: Settings, adapters_dir: Path | None = None, trust: TrustPolicy | None = None) -> Engine:
+    """Load the base model and make its engine.
+
+    adapters_dir, trust: another catalogue than ``settings.adapters.dir``, and another policy than its settings'.
+    """
     adapters, wanted = settings.adapters, settings.engine
     wanted_base = settings.base
     base = BaseModelManager(
@@ -28,7 +31,7 @@ def build_engine(settings: Settings, adapters_dir: Path | None = None) -> Engine
     return Engine(
         base,
         adapters_dir or adapters.dir,
-        TrustPolicy(adapters.trust, adapters.trusted_keys_dir, adapters.revocation_file),
+        trust or TrustPolicy.of(adapters),
         options,
         adapters.base_match,
         host_budget_bytes=wanted.host_cache_bytes,

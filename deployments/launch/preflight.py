@@ -191,7 +191,7 @@ def _adapters(settings: Settings) -> tuple[tuple[str, ...], tuple[str, ...]]:
     from adaptrix_core.adapters import AdapterManager, TrustPolicy
 
     wanted = settings.adapters
-    trust = TrustPolicy(wanted.trust, wanted.trusted_keys_dir, wanted.revocation_file)
+    trust = TrustPolicy.of(wanted)
     manager = AdapterManager(wanted.dir, None, trust, base_match=wanted.base_match)
     names, warnings = [], []
     for metadata in manager.list_adapters():

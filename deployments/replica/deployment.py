@@ -19,6 +19,7 @@ from ray import serve
 from ray.exceptions import RayError, RayTaskError
 
 from adaptrix_core.adapters.trust.revocation import SignedList
+from adaptrix_core.adapters.trust.revocation_directory import read_shared_list
 from adaptrix_core.config import Settings
 from adaptrix_core.digests import BundleDigest
 from adaptrix_core.errors import EngineStopped, RetryLater
@@ -39,7 +40,6 @@ from deployments.shared.wire import GenerateCall, Piece
 from deployments.store.catalogue_follower import StoreFollower
 from deployments.store.disk import packages_directory
 from deployments.store.handle import namespace_of
-from deployments.store.revocation_list import read_shared_list
 from deployments.store.shipped import read_shared
 
 logger = logging.getLogger(__name__)

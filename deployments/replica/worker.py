@@ -11,11 +11,13 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
 
+from adaptrix_core.adapters.trust.policy import TrustPolicy
 from adaptrix_core.adapters.trust.revocation_lease import RevocationLease
 from adaptrix_core.config import Settings
 from adaptrix_core.digests import BundleDigest, WeightsDigest
@@ -50,7 +52,9 @@ class EngineWorker:
         self._pace = TokenPacing(settings.replicas.messages_per_s)
         self._scratch = ScratchDirectory()
         # The engine's own catalogue stays empty: packages are loaded by path, as `Holdings` brings them.
-        self._engine = build_engine(settings, self._scratch.path / "catalogue")
+        # Nor does its policy look for a revocation list on this machine's disk: the lease has the one in force.
+        trust = replace(TrustPolicy.of(settings.adapters), revocations_dir=None)
+        self._engine = build_engine(settings, self._scratch.path / "catalogue", trust)
         self._engine.prepare_grammars()
         self._prompts = PromptEncoder(self._engine)
         self._pieces = PieceWriter(TokenTexts(self.tokenizer, self._engine.token_bytes()))

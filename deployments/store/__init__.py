@@ -17,8 +17,6 @@ package_cache       Reads each package once for many replicas that ask at the sa
                     recent ones (LRU)
 package_files       A package as the store sees it: its files, unverified, and the catalogue entry that describes them
 replica_reports     The live replicas' last reports, and waiting until all of them have reported something
-revocation_list     The store's copy of the revocation list: kept on disk, replaced by later lists only, readable by
-                    all
 shipped             The shipped adapters: one directory per adapter under a local directory or an fsspec URL, only
                     ever read
 standing            Decides which entries of the catalogue count, and which new ones are conflicts: pure, over names,

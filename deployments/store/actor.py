@@ -24,6 +24,7 @@ from adaptrix_core.adapters.package.about import about_package
 from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.adapters.reference import LATEST
 from adaptrix_core.adapters.trust.revocation import SignedList
+from adaptrix_core.adapters.trust.revocation_directory import RevocationBoard
 from adaptrix_core.config.sections import AdapterSettings
 from adaptrix_core.digests import BundleDigest
 from adaptrix_core.errors import (
@@ -43,7 +44,6 @@ from deployments.store.name_book import NameBook
 from deployments.store.package_cache import PackageCache
 from deployments.store.package_files import describe
 from deployments.store.replica_reports import Presence
-from deployments.store.revocation_list import RevocationBoard
 from deployments.store.standing import (
     first_signed,
     newest_verified,

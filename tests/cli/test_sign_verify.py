@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from adaptrix_core.adapters.trust.revocation_directory import RevocationBoard
 from adaptrix_core.cli.main import cli
 from adaptrix_core.places import default_trusted_keys, project_root
 
@@ -83,14 +84,48 @@ def test_a_signature_by_a_stranger_is_not_trusted(make_package: MakePackage, key
 def test_a_revoked_package_is_refused_by_its_digest(make_package: MakePackage, key: Path, tmp_path: Path) -> None:
     package = make_package("spelling")
     digest = json.loads(run("sign", package, "--key", key, "--new-key", "--json").stdout)["package_digest"]
-    (tmp_path / "revoked.txt").write_text(f"{digest} leaked\n")
+    (tmp_path / "revoked.txt").write_text(f"{digest} leaked\n{'a' * 64}\n")
     config = tmp_path / "settings.yaml"
     config.write_text(
-        f"adapters: {{dir: {tmp_path}, trusted_keys_dir: {key.parent}, revocation_file: {tmp_path}/revoked.txt}}\n"
+        f"adapters: {{dir: {package.parent}, trusted_keys_dir: {key.parent}, state_dir: {tmp_path}/state}}\n"
     )
+    local = ("--local", "--config", config, "--key", key, "--json")
+    assert run("verify", package, "--config", config).exit_code == 0
+
+    revoked = run("revoke", "--file", tmp_path / "revoked.txt", "--reason", "stolen", *local)
+    assert revoked.exit_code == 0, revoked.output
+    assert json.loads(revoked.stdout)["packages"] == [digest, "a" * 64]
     verified = run("verify", package, "--config", config, "--json")
     assert verified.exit_code == 1
-    assert "revoked" in [fault["code"] for fault in json.loads(verified.stdout)["faults"]]
+    faults = {fault["code"]: fault["message"] for fault in json.loads(verified.stdout)["faults"]}
+    assert "(leaked)" in faults["adapter_revoked"]
+    board = RevocationBoard(tmp_path / "state", key.parent)
+    board.open()
+    assert dict(board.list.revoked) == {digest: "leaked", "a" * 64: "stolen"}, "a server starts from it"
+
+    assert json.loads(run("revoke", digest, "--undo", *local).stdout)["number"] == 2
+    assert run("verify", package, "--config", config).exit_code == 0
+    assert json.loads(run("revoke", "spelling", *local).stdout)["packages"] == [digest]
+    assert run("verify", package, "--config", config).exit_code == 1
+
+
+def test_a_file_with_a_fault_revokes_nothing(key: Path, tmp_path: Path) -> None:
+    run("sign", "--key", key, "--new-key")
+    (tmp_path / "revoked.txt").write_text(f"{'a' * 64}\nspelling\n")
+    config = tmp_path / "settings.yaml"
+    config.write_text(f"adapters: {{trusted_keys_dir: {key.parent}, state_dir: {tmp_path}/state}}\n")
+    refused = run("revoke", "--file", tmp_path / "revoked.txt", "--local", "--config", config, "--key", key)
+    assert refused.exit_code != 0
+    assert "line 2 is 'spelling'" in refused.stderr
+    assert not (tmp_path / "state").exists()
+
+
+def test_the_setting_for_a_text_file_says_what_to_do_instead(make_package: MakePackage, tmp_path: Path) -> None:
+    config = tmp_path / "settings.yaml"
+    config.write_text(f"adapters: {{revocation_file: {tmp_path}/revoked.txt}}\n")
+    refused = run("verify", make_package("spelling"), "--config", config)
+    assert refused.exit_code != 0
+    assert "adaptrix revoke --local --config SETTINGS --file FILE" in " ".join(refused.stderr.split())
 
 
 def test_a_key_is_never_overwritten(make_package: MakePackage, key: Path) -> None:

@@ -18,6 +18,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from adaptrix_core.adapters.trust.revocation import SignedList
+from adaptrix_core.adapters.trust.revocation_directory import read_shared_list
 from adaptrix_core.config import Settings, load_settings
 from adaptrix_core.observe.tracing import Tracing, start_tracing
 from adaptrix_core.routing.catalogue import RouteCard
@@ -36,7 +37,6 @@ from deployments.shared.catalogue import Catalogue
 from deployments.shared.principals import KeyRing
 from deployments.shared.wire import Entry, Report, Revoked, RouteAnswer
 from deployments.store.actor import AdapterStore
-from deployments.store.revocation_list import read_shared_list
 from tests.serving.json_logs import json_logs
 
 

@@ -2,13 +2,16 @@
 
 Files:
 
-keys              Signing keys: their places, how they are made, and their fingerprints
-name_owners       Owners of names: the signer that owns a name, and the versions of the name that count
-policy            Decides whether an adapter may be loaded: signature policy, trusted keys, revocation
-revocation        The list of revoked packages: numbered, so that an older one never replaces a newer one, and signed
-                  like an adapter
-revocation_lease  A replica's revocation list, and the lease for which it may rely on it
-shipped           Recognises the packages that are shipped with this installation
-signing           OpenSSF Model Signing over a `Snapshot`: sign, and verify against trusted keys
-snapshot_hashing  Makes the model-signing library hash a `Snapshot` in memory instead of a directory on disk
+keys                  Signing keys: their places, how they are made, and their fingerprints
+name_owners           Owners of names: the signer that owns a name, and the versions of the name that count
+policy                Decides whether an adapter may be loaded: signature policy, trusted keys, revocation
+revocation            The list of revoked packages: numbered, so that an older one never replaces a newer one, and
+                      signed like an adapter
+revocation_directory  The revocation list on disk: replaced by later lists only, readable by all who load adapters
+revocation_lease      A replica's revocation list, and the lease for which it may rely on it
+revocation_text       A text file of revoked packages, as people keep one: what `adaptrix revoke --file` puts on the
+                      signed list
+shipped               Recognises the packages that are shipped with this installation
+signing               OpenSSF Model Signing over a `Snapshot`: sign, and verify against trusted keys
+snapshot_hashing      Makes the model-signing library hash a `Snapshot` in memory instead of a directory on disk
 """

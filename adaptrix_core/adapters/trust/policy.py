@@ -6,22 +6,20 @@ revocations are read at every check, so a key added or a digest revoked counts f
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.adapters.trust.keys import TrustedKey, read_trusted_keys
+from adaptrix_core.adapters.trust.revocation_directory import revocations_directory, verified_list
 from adaptrix_core.adapters.trust.shipped import is_shipped
 from adaptrix_core.adapters.trust.signing import verify_snapshot
-from adaptrix_core.digests import PackageDigest
+from adaptrix_core.config.sections import AdapterSettings
 from adaptrix_core.errors import AdapterRejected, ConfigError
 from adaptrix_core.places import default_trusted_keys, shipped_keys
 
 Policy = Literal["require", "warn", "off"]
-
-_REVOKED_LINE = re.compile(r"^([0-9a-f]{64})(?:\s+(.*))?$")
 
 
 @dataclass(frozen=True)
@@ -46,16 +44,25 @@ class TrustPolicy:
     trusted_keys_dir: Path = field(default_factory=default_trusted_keys)
     """Directory of ``*.pub`` PEM files. The default is the user's own; in addition, the project's key is trusted for
     the adapters that the project ships, and for no others."""
-    revocation_file: Path | None = None
-    """File of revoked packages: one package digest (64 hex digits) per line, optionally with a reason; ``#`` begins a
-    comment."""
+    revocations_dir: Path | None = field(default=None, kw_only=True)
+    """Directory of the signed revocation list, which need not be there before the first revocation. None: nobody looks
+    for one here; a server's replicas are told of every list instead."""
 
     def __post_init__(self) -> None:
         if self.policy not in ("require", "warn", "off"):
             raise ConfigError([f"trust policy {self.policy!r}; known: require, warn, off"])
 
+    @classmethod
+    def of(cls, settings: AdapterSettings) -> Self:
+        """The policy that settings describe, with the revocation list that a server with these settings has on disk."""
+        directory = revocations_directory(settings.state_dir)
+        return cls(settings.trust, settings.trusted_keys_dir, revocations_dir=directory)
+
     def check(self, snapshot: Snapshot) -> TrustReport:
-        """Raise AdapterRejected (revoked, or a code of `verify_snapshot`) where the policy forbids the load."""
+        """Raise AdapterRejected (adapter_revoked, or a code of `verify_snapshot`) where the policy forbids the load.
+
+        Raises ConfigError for keys, or a revocation list, that cannot be read and verified.
+        """
         self._refuse_revoked(snapshot)
         if self.policy == "off":
             return TrustReport(signer=None)
@@ -74,35 +81,8 @@ class TrustPolicy:
         return keys
 
     def _refuse_revoked(self, snapshot: Snapshot) -> None:
-        if self.revocation_file is None:
+        if self.revocations_dir is None:
             return
-        revoked = read_revocations(self.revocation_file)
-        if snapshot.package_digest in revoked:
-            reason = revoked[snapshot.package_digest] or "no reason given"
-            raise AdapterRejected(
-                f"{snapshot.origin}: package {snapshot.package_digest} is revoked ({reason}); get a newer version",
-                code="revoked",
-            )
-
-
-def read_revocations(path: Path) -> dict[PackageDigest, str]:
-    """Revoked packages, each with a reason, which may be empty.
-
-    A file that is configured but missing or broken is a ConfigError, not an empty list.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([f"revocation list {path.name!r} cannot be read: {error}"]) from error
-    revoked: dict[PackageDigest, str] = {}
-    faults: list[str] = []
-    for number, line in enumerate(lines, start=1):
-        text = line.split("#", 1)[0].strip()
-        match = _REVOKED_LINE.match(text)
-        if match is not None:
-            revoked[PackageDigest(match[1])] = match[2] or ""
-        elif text:
-            faults.append(f"revocation list {path.name!r}, line {number}: expected a package digest of 64 hex digits")
-    if faults:
-        raise ConfigError(faults)
-    return revoked
+        told = verified_list(self.revocations_dir, read_trusted_keys(self.trusted_keys_dir))
+        if snapshot.package_digest in told.revoked:
+            raise AdapterRejected(f"{snapshot.origin}: {told.reason(snapshot.package_digest)}", code="adapter_revoked")

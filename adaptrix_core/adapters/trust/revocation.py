@@ -51,9 +51,9 @@ class RevocationList:
     revoked: Mapping[PackageDigest, str] = field(default_factory=dict)
     """Reason by revoked package; may be empty."""
 
-    def with_packages(self, packages: Iterable[PackageDigest], reason: str = "") -> RevocationList:
-        """The next list, with these packages added."""
-        return RevocationList(self.number + 1, {**self.revoked, **dict.fromkeys(packages, reason)})
+    def with_packages(self, reasons: Mapping[PackageDigest, str]) -> RevocationList:
+        """The next list, with these packages added. reasons: why, by package; may be empty."""
+        return RevocationList(self.number + 1, {**self.revoked, **reasons})
 
     def without(self, packages: Iterable[PackageDigest]) -> RevocationList:
         """The next list, without these packages. Raises AdapterNotFound where one is not on this one."""
@@ -61,6 +61,11 @@ class RevocationList:
         if missing := gone - set(self.revoked):
             raise AdapterNotFound(f"package {min(missing)} is not on revocation list {self.number}; nothing to undo")
         return RevocationList(self.number + 1, {p: why for p, why in self.revoked.items() if p not in gone})
+
+    def reason(self, package: PackageDigest) -> str:
+        """Why a package of this list is not loaded, for messages."""
+        why = self.revoked[package] or "no reason given"
+        return f"package {package} is revoked by list {self.number} ({why}); use another version"
 
     def require_successor(self, later: RevocationList) -> None:
         """Raise Conflict unless ``later`` may replace this list: it has a higher number, or is the same list."""
@@ -112,8 +117,13 @@ def verify_list(files: SignedList, keys: tuple[TrustedKey, ...]) -> RevocationLi
 
 
 def read_list(directory: Path) -> dict[str, bytes] | None:
-    """The files of the list in ``directory``, unverified; None where there is no such directory."""
-    if not directory.is_dir():
+    """The files of the list in ``directory``, unverified; None where there is nothing of that name.
+
+    Raises AdapterRejected or OSError for anything but a readable directory of these files.
+    """
+    try:
+        directory.lstat()
+    except FileNotFoundError:
         return None
     names = (REVOCATIONS_FILE, SIGNATURE_FILE)
     return dict(read_snapshot(directory, lambda name: MAX_LIST_BYTES if name in names else None).files)

@@ -70,5 +70,4 @@ class RevocationLease:
 
     def reason(self, package_digest: PackageDigest) -> str:
         """Why a revoked package is not served, for messages."""
-        why = self.list.revoked[package_digest] or "no reason given"
-        return f"package {package_digest} is revoked by list {self.list.number} ({why}); use another version"
+        return self.list.reason(package_digest)

@@ -86,7 +86,7 @@ def evaluate(
         from adaptrix_core.adapters import AdapterManager, TrustPolicy
 
         wanted = settings.adapters
-        trust = TrustPolicy(wanted.trust, wanted.trusted_keys_dir, wanted.revocation_file)
+        trust = TrustPolicy.of(wanted)
         manager = AdapterManager(wanted.dir, None, trust)
         for name in names:  # unknown and untrusted ones are refused before a model is loaded
             trust.check(manager.snapshot(name))

@@ -9,7 +9,7 @@ completion  `completion`: the script that teaches a shell to complete this comma
 embedding   `embed`: texts to vectors, by the model that the router decides with
 publishing  `publish`: send an adapter directory to a running server, which need not see this machine's disk
 query       `query`: ask once, ask a file of prompts, or hold a conversation
-revocation  `revoke`: take an adapter out of service on every replica, by a signed list
+revocation  `revoke`: take adapters out of service on every replica, or on this machine, by a signed list
 routing     `route`: which adapter would answer, and why, without generating
 serve       `serve`: the whole system on one machine, until Ctrl-C
 show        `show`: all facts about one adapter

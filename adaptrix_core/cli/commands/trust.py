@@ -6,7 +6,7 @@ import getpass
 import os
 import re
 import shlex
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -201,14 +201,13 @@ def _user() -> str:
 
 
 def trust_policy(session: Session, trusted_keys: Path | None = None) -> TrustPolicy:
-    """The policy of --config, or ``require`` with the keys of --trusted-keys or, without them, the user's."""
+    """The policy of --config, else of the default settings; with the keys of --trusted-keys where they are given."""
     from adaptrix_core.adapters.trust.policy import TrustPolicy
 
-    if session.config is not None:
-        configured = session.settings.adapters
-        keys = trusted_keys or configured.trusted_keys_dir
-        return TrustPolicy(configured.trust, keys, configured.revocation_file)
-    return TrustPolicy("require", trusted_keys) if trusted_keys is not None else TrustPolicy("require")
+    if session.config is None and trusted_keys is not None:  # of whoever signed there, not of this user's server
+        return TrustPolicy("require", trusted_keys)
+    configured = TrustPolicy.of(session.settings.adapters)
+    return configured if trusted_keys is None else replace(configured, trusted_keys_dir=trusted_keys)
 
 
 def _show(out: Console, report: ValidationReport, trust: TrustPolicy) -> None:

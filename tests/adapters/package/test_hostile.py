@@ -21,6 +21,8 @@ from adaptrix_core.adapters import (
 )
 from adaptrix_core.adapters.package.snapshot import Snapshot, read_snapshot
 from adaptrix_core.adapters.trust.keys import read_trusted_keys
+from adaptrix_core.adapters.trust.revocation import RevocationList, sign_list
+from adaptrix_core.adapters.trust.revocation_directory import RevocationBoard, revocations_directory
 from adaptrix_core.error_codes import PACKAGE
 from adaptrix_core.errors import AdapterExists, AdapterRejected
 from tests.adapters.hostile_corpus import SIGNED, UNSIGNED, edit_bundle
@@ -132,12 +134,13 @@ def test_a_revoked_package_is_refused_under_every_policy_and_after_resigning(
 ):
     weights = make_weights(base, seed=1)
     good.save_adapter(describe(weights, base.info, "bad"), weights, private_key=signer.private)
-    revoked = tmp_path / "revoked.txt"
-    revoked.write_text(f"# stolen\n{good.load_adapter('bad').package_digest}  leaks training data\n")
-    strict = AdapterManager(good.root, base, TrustPolicy(policy, signer.trust.trusted_keys_dir, revoked))
-    assert_refused_and_harmless(strict, good.root / "bad", "revoked")
+    revoked = RevocationList(1, {good.load_adapter("bad").package_digest: "leaks training data"})
+    RevocationBoard(tmp_path, signer.trust.trusted_keys_dir).publish(sign_list(revoked, signer.private))
+    trust = TrustPolicy(policy, signer.trust.trusted_keys_dir, revocations_dir=revocations_directory(tmp_path))
+    strict = AdapterManager(good.root, base, trust)
+    assert_refused_and_harmless(strict, good.root / "bad", "adapter_revoked")
     sign_package(good.root / "bad", signer.private)
-    assert_refused_and_harmless(strict, good.root / "bad", "revoked")
+    assert_refused_and_harmless(strict, good.root / "bad", "adapter_revoked")
 
 
 @pytest.mark.parametrize("case", SIGNED)
@@ -154,7 +157,11 @@ def test_under_warn_a_bad_signature_is_a_warning_and_never_a_signer(case, tmp_pa
 
 
 def test_the_documented_list_of_codes_covers_every_case():
-    codes = {code for code, _ in (*UNSIGNED.values(), *SIGNED.values())} | {"revoked", "untrusted_key", "path_escape"}
+    codes = {code for code, _ in (*UNSIGNED.values(), *SIGNED.values())} | {
+        "adapter_revoked",
+        "untrusted_key",
+        "path_escape",
+    }
     assert codes <= DOCUMENTED
 
 

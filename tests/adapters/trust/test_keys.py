@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from adaptrix_core.adapters import TrustPolicy, default_private_key, default_trusted_keys, generate_key_pair
 from adaptrix_core.adapters.package.snapshot import SIGNATURE_FILE, Snapshot
 from adaptrix_core.adapters.trust.keys import check_private_key, read_public_key, read_trusted_keys
-from adaptrix_core.adapters.trust.policy import TrustReport, read_revocations
+from adaptrix_core.adapters.trust.policy import TrustReport
 from adaptrix_core.adapters.trust.signing import sign_snapshot, verify_snapshot
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected, AdaptrixError, ConfigError
 
@@ -119,29 +119,6 @@ def test_a_broken_key_file_is_an_error_not_a_missing_key(tmp_path, content):
     (tmp_path / "broken.pub").write_bytes(content)
     with pytest.raises(ConfigError, match="broken"):
         read_trusted_keys(tmp_path)
-
-
-def test_a_missing_or_broken_revocation_list_is_an_error_not_an_empty_list(tmp_path):
-    with pytest.raises(ConfigError, match=r"revoked\.txt"):
-        read_revocations(tmp_path / "revoked.txt")
-    (tmp_path / "revoked.txt").write_text("# fine\n\nnot-a-digest\nalso bad\n")
-    with pytest.raises(ConfigError) as refused:
-        read_revocations(tmp_path / "revoked.txt")
-    assert [f"line {number}" in fault for number, fault in zip((3, 4), refused.value.faults, strict=True)] == [True] * 2
-
-
-def test_a_line_of_a_revocation_list_is_a_digest_a_reason_and_a_comment(tmp_path):
-    lines = [f"{'a' * 64}", f"{'b' * 64}  leaks # 2026 # by us", f"#{'c' * 64} # no more", f"  {'d' * 64}\t# stolen"]
-    (tmp_path / "revoked.txt").write_text("\n".join(lines))
-    assert read_revocations(tmp_path / "revoked.txt") == {"a" * 64: "", "b" * 64: "leaks", "d" * 64: ""}
-
-
-def test_a_revoked_package_is_refused_with_its_reason(tmp_path):
-    snapshot = Snapshot("copied", {"metadata.json": b"{}"})
-    for reason, told in (("leaks", "leaks"), ("", "no reason given")):
-        (tmp_path / "revoked.txt").write_text(f"{snapshot.package_digest} {reason}\n")
-        with pytest.raises(AdapterRejected, match=rf"copied: .*{snapshot.package_digest} is revoked \({told}\)"):
-            TrustPolicy("off", tmp_path, tmp_path / "revoked.txt").check(snapshot)
 
 
 def test_an_unknown_policy_is_refused():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,8 @@ from adaptrix_core.adapters.trust.name_owners import (
     read_transfers,
     record_transfer,
 )
+from adaptrix_core.adapters.trust.revocation import RevocationList, sign_list
+from adaptrix_core.adapters.trust.revocation_directory import RevocationBoard, revocations_directory
 from adaptrix_core.errors import AdapterRejected, ConfigError, Conflict
 from adaptrix_core.injection.injector import LayerInjector
 
@@ -118,9 +121,11 @@ def test_a_revoked_or_broken_newest_version_gives_way(catalogue, keys, tmp_path)
     release, _, policy = keys
     newest = write("3.0.0", 5, release.private)
     broken = write("4.0.0", 6, None)
-    revoked = tmp_path / "revoked.txt"
-    revoked.write_text(package_digest(newest))
-    careful = AdapterManager(manager.root, manager.base, TrustPolicy("require", policy.trusted_keys_dir, revoked))
+    revoked = sign_list(RevocationList(1, {package_digest(newest): ""}), release.private)
+    RevocationBoard(tmp_path / "state", policy.trusted_keys_dir).publish(revoked)
+    careful = AdapterManager(
+        manager.root, manager.base, replace(policy, revocations_dir=revocations_directory(tmp_path / "state"))
+    )
     assert careful.load_adapter("maths").version == "1.0.0"
     with pytest.raises(AdapterRejected, match="revoked"):
         careful.load_adapter("maths@3.0.0")

@@ -58,10 +58,10 @@ def refusal(lease: RevocationLease, package: str) -> str | None:
 
 
 def test_a_signed_list_says_what_was_signed(signer: Any) -> None:
-    wanted = RevocationList().with_packages([BAD], "leaks")
+    wanted = RevocationList().with_packages({BAD: "leaks"})
     read = verify_list(sign_list(wanted, signer.private), read_trusted_keys(signer.trust.trusted_keys_dir))
     assert (read.number, read.revoked) == (1, {BAD: "leaks"})
-    assert read.with_packages([GOOD]).without([BAD]) == RevocationList(3, {GOOD: ""})
+    assert read.with_packages({GOOD: ""}).without([BAD]) == RevocationList(3, {GOOD: ""})
     with pytest.raises(AdapterNotFound):
         read.without([GOOD])
 

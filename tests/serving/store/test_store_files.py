@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from adaptrix_core.adapters import AdapterManager, TrustPolicy, export_peft
+from adaptrix_core.adapters.trust.revocation import RevocationList, sign_list
+from adaptrix_core.adapters.trust.revocation_directory import RevocationBoard, revocations_directory
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected, ConfigError
 from deployments.store.disk import StoreFiles
 from tests.serving.tiny import World, load_base
@@ -76,11 +78,12 @@ def test_a_peft_directory_has_the_digest_that_revocation_knows(world: World, sta
     files = StoreFiles(world.shipped, state)
     files.open()
     entry = files.commit(files.take("from-peft", directory))
-    revoked = tmp_path / "revoked.txt"
-    revoked.write_text(entry.package_digest)
+    revoked = sign_list(RevocationList(1, {entry.package_digest: ""}), world.private_key)
+    RevocationBoard(tmp_path, world.keys).publish(revoked)
+    trust = TrustPolicy("off", world.keys, revocations_dir=revocations_directory(tmp_path))
     with pytest.raises(AdapterRejected) as caught:
-        AdapterManager(world.shipped, base, TrustPolicy("off", world.keys, revoked)).load_adapter(directory)
-    assert caught.value.code == "revoked"
+        AdapterManager(world.shipped, base, trust).load_adapter(directory)
+    assert caught.value.code == "adapter_revoked"
 
 
 def test_a_load_that_was_cut_off_leaves_nothing(world: World, state: Path, package: Path) -> None:
