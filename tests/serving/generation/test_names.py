@@ -1,14 +1,20 @@
-"""What the model field and the adaptrix field mean."""
+"""What the model field and the adaptrix field mean, and who answers where the router decides or an adapter fails."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 
-from adaptrix_core.errors import AdapterNotFound, InvalidRequest
+from adaptrix_core.errors import AdapterNotFound, AdapterRejected, AdaptrixError, InvalidRequest, Overloaded
 from adaptrix_core.injection.mix import Term
-from deployments.generation.model_names import choose
+from deployments.generation.model_names import NamedMix, choose
+from deployments.generation.resolve import ADAPTER_TROUBLE, ResolvedRequest, resolve, without_broken_adapter
+from deployments.openai.schemas import ChatRequest, CompletionRequest
 from deployments.shared.catalogue import Catalogue
-from deployments.shared.wire import Entry
+from deployments.shared.principals import LOCAL
+from deployments.shared.wire import Entry, RouteAnswer
 
 BASE = "org/base"
 CATALOGUE = Catalogue(
@@ -125,3 +131,177 @@ def test_layers_and_weights_of_layers_reach_the_replica() -> None:
     terms = (Term("math", (0.5, 1.0), frozenset({0})), Term("math@1.10", 2.0, frozenset({1})))
     (asked,) = choose("auto", BASE, CATALOGUE, mix=terms).mixes
     assert asked.bundles == (Term("b" * 64, (0.5, 1.0), frozenset({0})), Term("b" * 64, 2.0, frozenset({1})))
+
+
+# --- who answers ------------------------------------------------------------------------------------------------------
+
+ASK = {"messages": [{"role": "developer", "content": "be brief"}, {"role": "user", "content": "2 + 2?"}]}
+MATH = RouteAnswer((Term("math", 0.5, frozenset({1})), Term("logic")), {"math": 0.8}, 0.81239, 0.9, "near")
+
+
+class Decided:
+    """A router that answers or raises what it was given, and notes what it is asked."""
+
+    def __init__(self, outcome: RouteAnswer | Exception) -> None:
+        self._outcome = outcome
+        self.asked: list[tuple[Sequence[dict[str, str]], bytes]] = []
+
+    async def route(self, messages: Sequence[dict[str, str]], salt: bytes = b"") -> RouteAnswer:
+        self.asked.append((messages, salt))
+        if isinstance(self._outcome, Exception):
+            raise self._outcome
+        return self._outcome
+
+
+async def resolved(router: Decided | None = None, model: str = "auto", **adaptrix: Any) -> ResolvedRequest:
+    body = ChatRequest.model_validate({"model": model, **ASK, "adaptrix": adaptrix or None})
+    return await resolve(body, BASE, CATALOGUE, router, LOCAL)
+
+
+async def test_named_mixes_and_forks_are_resolved_without_the_router() -> None:
+    router = Decided(AssertionError())
+    for asked, labels, kind in (
+        ({"model": "math"}, ["math"], "math"),
+        ({"model": "math*0.5+logic"}, ["math*0.5+logic*1"], "mix"),
+        ({"model": BASE}, ["base"], "base"),
+        ({"mix": {"logic": 0.5}}, ["logic*0.5"], "logic"),
+        ({"fork": ["math", None]}, ["math", "base"], "fork"),
+    ):
+        found = await resolved(router, **asked)
+        assert [mix.label for mix in found.mixes] == labels
+        assert found.label == ",".join(labels)
+        assert found.kind == kind
+        assert found.fallback == "error"
+        assert (await resolved(router, **asked, fallback="base")).fallback == "base"
+    assert router.asked == []
+
+
+async def test_the_routers_choice_answers_with_its_weights_and_layers_and_its_score_is_told() -> None:
+    router = Decided(MATH)
+    found = await resolved(router)
+    assert found.mixes[0].bundles == (Term("b" * 64, 0.5, frozenset({1})), Term("c" * 64))
+    assert len(found.mixes) == 1
+    assert found.fallback == "base"
+    assert found.headers() == {
+        "x-adaptrix-adapter": "math*0.5[1]+logic*1",
+        "x-adaptrix-digest": "B" * 64 + "+" + "C" * 64,
+        "x-adaptrix-route-score": "0.8124",
+    }
+    assert (await resolved(router, fallback="error")).fallback == "error"
+
+
+async def test_the_router_gets_the_messages_under_the_callers_salt() -> None:
+    chat, text = Decided(MATH), Decided(MATH)
+    await resolved(chat)
+    body = CompletionRequest.model_validate({"model": "auto", "prompt": "2 + 2?"})
+    await resolve(body, BASE, CATALOGUE, text, LOCAL)
+    system, user = {"role": "system", "content": "be brief"}, {"role": "user", "content": "2 + 2?"}
+    assert chat.asked == [([system, user], LOCAL.salt)]
+    assert text.asked == [([user], LOCAL.salt)]
+
+
+@pytest.mark.parametrize("prompt", [["one", "two"], [5, 6], [[5], [6]]])
+async def test_what_is_not_one_text_is_not_routed_whatever_the_fallback(prompt: object) -> None:
+    body = CompletionRequest.model_validate({"model": "auto", "prompt": prompt})
+    with pytest.raises(InvalidRequest, match="routes one text prompt") as caught:
+        await resolve(body, BASE, CATALOGUE, Decided(MATH), LOCAL)
+    assert caught.value.param == "model"
+
+
+async def test_without_a_router_the_base_model_answers_and_says_why() -> None:
+    found = await resolved(None)
+    assert found.mixes == (NamedMix(),)
+    assert found.fallback == "base"
+    assert found.headers() == {
+        "x-adaptrix-adapter": "base",
+        "x-adaptrix-digest": "",
+        "x-adaptrix-fallback": "the router is switched off",
+    }
+
+
+@pytest.mark.parametrize(
+    ("failure", "code"), [(Overloaded("too many texts"), "overloaded"), (KeyError("x"), "internal_error")]
+)
+async def test_where_the_router_fails_the_base_model_answers_unless_the_request_forbids_it(
+    failure: Exception, code: str
+) -> None:
+    found = await resolved(Decided(failure))
+    assert found.mixes == (NamedMix(),)
+    assert found.fallback == "base"
+    assert found.route is None
+    assert found.trouble.startswith(f"router: {code}: ")
+    with pytest.raises(AdaptrixError) as raised:
+        await resolved(Decided(failure), fallback="error")
+    assert raised.value.code == code
+    assert found.trouble == f"router: {code}: {raised.value.message}"
+
+
+async def test_a_request_that_the_router_finds_invalid_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="empty"):
+        await resolved(Decided(InvalidRequest("empty")))
+
+
+async def test_where_a_routed_adapter_has_left_the_catalogue_the_base_model_answers_unless_the_request_forbids_it() -> (
+    None
+):
+    gone = RouteAnswer((Term("math"), Term("maths")), {}, 0.7, 0.9, "near")
+    found = await resolved(Decided(gone))
+    assert found.mixes == (NamedMix(),)
+    assert found.route is gone
+    assert found.fallback == "base"
+    assert found.trouble == "maths: no longer in the catalogue"
+    with pytest.raises(AdapterNotFound, match="'maths'"):
+        await resolved(Decided(gone), fallback="error")
+
+
+def error_of(kind: type[AdaptrixError], bundle: str | None = None) -> AdaptrixError:
+    error = kind("cannot be used")
+    error.bundle_digest = bundle
+    return error
+
+
+FORKS = choose("auto", BASE, CATALOGUE, fork=["math", None, "math*0.5+logic*0.5", "logic"]).mixes
+
+
+@pytest.mark.parametrize("kind", ADAPTER_TROUBLE)
+@pytest.mark.parametrize(
+    ("bundle", "labels"),
+    [
+        ("c" * 64, ["math", "base", "base", "base"]),
+        ("b" * 64, ["base", "base", "base", "logic"]),
+        (None, ["base"] * 4),
+    ],
+)
+def test_the_base_model_takes_the_place_of_the_adapter_at_fault_alone(
+    kind: type[AdaptrixError], bundle: str | None, labels: list[str]
+) -> None:
+    asked = ResolvedRequest(FORKS, "base", MATH, ("earlier",))
+    found = without_broken_adapter(asked, error_of(kind, bundle))
+    assert [mix.label for mix in found.mixes] == labels
+    first = "math*0.5+logic*0.5" if bundle == "c" * 64 else "math"
+    assert found.troubles == ("earlier", f"{first}: {kind.code}: cannot be used")
+    assert (found.fallback, found.route) == ("base", MATH)
+
+
+@pytest.mark.parametrize(
+    ("fallback", "mixes", "error"),
+    [
+        ("error", FORKS, error_of(AdapterRejected)),
+        ("base", FORKS, error_of(Overloaded)),
+        ("base", FORKS, error_of(AdapterRejected, "d" * 64)),
+        ("base", (NamedMix(),), error_of(AdapterRejected)),
+    ],
+    ids=["not allowed", "not of an adapter", "of no adapter that was asked for", "nothing but the base model"],
+)
+def test_an_error_that_the_base_model_cannot_mend_is_raised(
+    fallback: Any, mixes: tuple[NamedMix, ...], error: AdaptrixError
+) -> None:
+    with pytest.raises(AdaptrixError) as raised:
+        without_broken_adapter(ResolvedRequest(mixes, fallback), error)
+    assert raised.value is error
+
+
+def test_all_troubles_fit_into_one_header() -> None:
+    found = ResolvedRequest((NamedMix(),), "base", troubles=("Größe\nfalsch", "x" * 600))
+    assert found.trouble == "Größe falsch; " + "x" * (512 - 14)
+    assert found.headers()["x-adaptrix-fallback"] == "Gr??e falsch; " + "x" * (512 - 14)
