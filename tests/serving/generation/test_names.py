@@ -9,7 +9,7 @@ import pytest
 
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected, AdaptrixError, InvalidRequest, Overloaded
 from adaptrix_core.injection.mix import Term
-from deployments.generation.model_names import NamedMix, choose
+from deployments.generation.model_names import Choice, NamedMix, choose
 from deployments.generation.resolve import ADAPTER_TROUBLE, ResolvedRequest, resolve, without_broken_adapter
 from deployments.openai.schemas import ChatRequest, CompletionRequest
 from deployments.shared.catalogue import Catalogue
@@ -49,10 +49,12 @@ def test_every_spelling_of_model(model: str, expected: tuple[tuple[str, float], 
 
 
 def test_auto_is_left_to_the_router_and_falls_back_while_names_do_not() -> None:
-    assert choose("auto", BASE, CATALOGUE).auto
-    assert choose("auto", BASE, CATALOGUE).fallback == "base"
-    assert choose("math", BASE, CATALOGUE).fallback == "error"
-    assert choose("math", BASE, CATALOGUE, fallback="base").fallback == "base"
+    assert choose("auto", BASE, CATALOGUE) == Choice(True, (), "base")
+    assert choose("auto", BASE, CATALOGUE, fallback="error") == Choice(True, (), "error")
+    math = NamedMix((Term(CATALOGUE.entries[1]),))
+    for model, asked in (("math", {}), (BASE, {"mix": [Term("math")]}), ("auto", {"fork": ["math"]})):
+        assert choose(model, BASE, CATALOGUE, **asked) == Choice(False, (math,), "error")
+        assert choose(model, BASE, CATALOGUE, **asked, fallback="base") == Choice(False, (math,), "base")
 
 
 def test_mix_and_fork_come_from_the_body() -> None:
@@ -62,6 +64,7 @@ def test_mix_and_fork_come_from_the_body() -> None:
         (),
         (("b", 0.5), ("c", 0.5)),
     ]
+    assert bundles(BASE, fork=[BASE, f"{BASE}:logic"]) == [(), (("c", 1.0),)]
 
 
 @pytest.mark.parametrize("name", ["mth", "logik", "org/base:mathh", "pending", "math@2.0", "nothing-like-it"])
@@ -72,6 +75,33 @@ def test_unknown_names_are_refused_with_what_is_known(name: str) -> None:
     assert "math" in caught.value.message or "logic" in caught.value.message
     assert caught.value.code == "model_not_found"
     assert caught.value.param == "model"
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant", "param"),
+    [
+        ({"model": "autos"}, "'auto'", "model"),
+        ({"model": "org/bass"}, "'org/base'", "model"),
+        ({"model": "org/bass*1+math*1"}, "'org/base'", "model"),
+        ({"model": "org/base:math*1+logik*1"}, "'logic'", "model"),
+        ({"mix": [Term("math"), Term("logik")]}, "'logic'", "adaptrix.mix"),
+        ({"mix": [Term("org/bass")]}, "'org/base'", "adaptrix.mix"),
+        ({"fork": ["org/bass"]}, "'org/base'", "model"),
+        ({"fork": ["org/bass*1+math*1"]}, "'org/base'", "model"),
+    ],
+)
+def test_a_misspelt_name_is_answered_with_the_one_that_its_field_could_hold(
+    asked: dict[str, Any], meant: str, param: str
+) -> None:
+    with pytest.raises(AdapterNotFound, match=f"did you mean {meant}") as caught:
+        choose(**{"model": BASE, "base_id": BASE, "catalogue": CATALOGUE, **asked})
+    assert caught.value.param == param
+
+
+def test_a_fork_is_not_told_of_auto_which_it_cannot_hold() -> None:
+    with pytest.raises(AdapterNotFound) as caught:
+        choose("auto", BASE, CATALOGUE, fork=["autos"])
+    assert "'auto'" not in caught.value.message
 
 
 @pytest.mark.parametrize(
