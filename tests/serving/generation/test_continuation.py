@@ -306,13 +306,14 @@ async def test_a_replica_lost_after_the_last_token_is_not_missed() -> None:
     assert len(replicas.calls) == 1
 
 
+@pytest.mark.parametrize("begun", [BEGUN, [*BEGUN, *REST]], ids=["in-its-midst", "after-its-last-token"])
 @pytest.mark.parametrize(
     "error", [InvalidRequest("no"), AdapterRejected("revoked", code="adapter_revoked"), Overloaded("full")]
 )
-async def test_a_refusal_is_not_a_loss(error: AdaptrixError) -> None:
+async def test_a_refusal_is_not_a_loss(error: AdaptrixError, begun: list[list[Piece]]) -> None:
     if isinstance(error, Overloaded):
         error.replica_id = "one"  # which another one would be asked in place of, had none begun
-    replicas = Scripted((BEGUN, error))
+    replicas = Scripted((begun, error))
     with pytest.raises(type(error)):
         await gathered(replicas)
     assert len(replicas.calls) == 1

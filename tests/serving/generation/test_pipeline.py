@@ -115,9 +115,10 @@ async def test_closing_a_stream_ends_every_call_and_nothing_comes_after_it(num_c
     assert len(prompts.asked) == num_calls
 
 
-async def test_a_stream_that_was_never_read_asks_no_replica() -> None:
-    prompts = Prompts(2)
-    stream = opened(prompts, 2)
+@pytest.mark.parametrize("num_calls", [1, 2])
+async def test_a_stream_that_was_never_read_asks_no_replica(num_calls: int) -> None:
+    prompts = Prompts(num_calls)
+    stream = opened(prompts, num_calls)
     await stream.aclose()
     assert await read(stream) == []
     assert prompts.asked == []
