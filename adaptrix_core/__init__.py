@@ -23,6 +23,8 @@ writable         Checks before a long run that a directory can be written to and
 adapters/        Adapters at rest and in memory: the directory format, trust in it, and residency
 base/            The frozen base model: its sources, its family, and running a span of its layers
 cli/             The `adaptrix` command: an edge that no other package imports
+composition/     Composition: how several adapters work together on one answer
+confidence/      Confidence: how sure an answer is
 config/          Settings: their sections, how they are checked, and the file that describes a deployment
 engine/          Tokens in, tokens out: continuous batching of rows under different mixes
 injection/       Adapters meet the model: mixes, the LoRA sum, and the hooks that apply it

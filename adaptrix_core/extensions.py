@@ -3,8 +3,8 @@
 A package adds a part by an entry point; its name is the part's, its group the point's (docs/extensions.md has one of
 each)::
 
-    [project.entry-points."adaptrix.endpoint_groups"]
-    feedback = "my_package.feedback:add_feedback_endpoints"
+    [project.entry-points."adaptrix.router_signals"]
+    keywords = "my_package.routing:KeywordSignal"
 
 Parts are code and run with all the rights of the process, so a part is installed as deliberately as a program is. What
 a part gives back is checked like a caller's input. Types are imported for type checkers only.
@@ -12,12 +12,62 @@ a part gives back is checked like a caller's input. Types are imported for type 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from adaptrix_core.extension_point import ExtensionPoint
 
 if TYPE_CHECKING:
     from adaptrix_core.base.families import Family
+    from adaptrix_core.confidence.evidence import AnswerEvidence
+    from adaptrix_core.injection.mix import Term
+    from adaptrix_core.routing.catalogue import RouteCard
+    from adaptrix_core.routing.embedder import TextEmbedder, Vectors
+
+
+class FittedSignal(Protocol):
+    """A signal that knows a catalogue. Any number of threads may ask it at once."""
+
+    def log_odds(self, text: str, embedding: Vectors) -> Mapping[str, float]:
+        """By adapter name, the log-odds (natural) that a message is in the adapter's scope; 0 where a name is left out.
+
+        text: the message, long ones cut. embedding: the same, ``(dimension,)``, of length 1.
+        """
+
+    def reason(self, adapter: str, text: str, embedding: Vectors) -> str:
+        """Half a sentence for people on what speaks for ``adapter``; empty without any."""
+
+
+class RouterSignal(Protocol):
+    """One opinion on who should answer. Log-odds of several signals are weighted and added up."""
+
+    def fit(self, cards: Sequence[RouteCard]) -> FittedSignal:
+        """The signal for these adapters; called in a thread whenever the catalogue has changed."""
+
+
+class RouterSignalFactory(Protocol):
+    """Makes a signal for one router; a class whose constructor takes the embedder will do."""
+
+    def __call__(self, embedder: TextEmbedder) -> RouterSignal:
+        """embedder: the router's, which also makes the embeddings that messages come with."""
+
+
+class CompositionStrategy(Protocol):
+    """Makes a mix from what a request says of the adapters that are to work together."""
+
+    def mix(self, parts: Any, options: Mapping[str, Any]) -> Sequence[Term[str]]:
+        """The terms by adapter name.
+
+        parts: what the request has under the strategy's name, as JSON. options: the fields beside it. Raises
+        InvalidRequest for anything that it doesn't understand.
+        """
+
+
+class ConfidenceEstimator(Protocol):
+    """Says how sure an answer is, by what its computation shows."""
+
+    def score(self, answer: AnswerEvidence) -> float:
+        """A finite number, larger where the answer is likelier right. A score, no probability."""
 
 
 class EndpointGroup(Protocol):
@@ -43,6 +93,30 @@ ADAPTER_SOURCES: ExtensionPoint[Any] = ExtensionPoint(
 )
 """By the scheme of a URL."""
 
+ROUTER_SIGNALS: ExtensionPoint[RouterSignalFactory] = ExtensionPoint(
+    "adaptrix.router_signals",
+    "router signal",
+    {"embedding": "adaptrix_core.routing.signals.embedding:EmbeddingSignal"},
+    needs=("__call__",),
+)
+"""Used where the setting ``router.signals`` gives it a weight."""
+
+COMPOSITION_STRATEGIES: ExtensionPoint[CompositionStrategy] = ExtensionPoint(
+    "adaptrix.composition_strategies",
+    "composition strategy",
+    {"parallel": "adaptrix_core.composition.parallel:PARALLEL"},
+    needs=("mix",),
+)
+"""Used where a request names it (``adaptrix.compose``)."""
+
+CONFIDENCE_ESTIMATORS: ExtensionPoint[ConfidenceEstimator] = ExtensionPoint(
+    "adaptrix.confidence_estimators",
+    "confidence estimator",
+    {"logprob_sum": "adaptrix_core.confidence.logprobs:LOGPROB_SUM"},
+    needs=("score",),
+)
+"""Used where a request names it (``adaptrix.scores``)."""
+
 ENDPOINT_GROUPS: ExtensionPoint[EndpointGroup] = ExtensionPoint(
     "adaptrix.endpoint_groups",
     "endpoint group",
@@ -55,5 +129,8 @@ ENDPOINT_GROUPS: ExtensionPoint[EndpointGroup] = ExtensionPoint(
 EXTENSION_POINTS: tuple[ExtensionPoint[Any], ...] = (
     MODEL_FAMILIES,
     ADAPTER_SOURCES,
+    ROUTER_SIGNALS,
+    COMPOSITION_STRATEGIES,
+    CONFIDENCE_ESTIMATORS,
     ENDPOINT_GROUPS,
 )

@@ -43,6 +43,7 @@ class RequestLimits:
     mix_terms: int = _most(16, "adapters of a mix")
     mix_weight: float = _most(8.0, "magnitude of an adapter's weight in a mix")
     mix_layers: int = _most(1024, "layers, or weights by layer, of an adapter in a mix")
+    estimators: int = _most(8, "confidence estimators (`adaptrix.scores`)")
 
     stops: int = _most(16, "stop strings")
     stop_characters: int = _most(256, "characters of a stop string")

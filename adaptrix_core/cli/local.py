@@ -249,7 +249,7 @@ def build_router(settings: Settings) -> SemanticRouter:
     calibration = load_calibration(wanted.calibration_file) if wanted.calibration_file else Calibration()
     if wanted.threshold is not None:
         calibration = calibration.with_threshold(wanted.threshold)
-    return SemanticRouter(TextEmbedder(wanted.embedder), cards_in(settings.adapters.dir), calibration)
+    return SemanticRouter(TextEmbedder(wanted.embedder), cards_in(settings.adapters.dir), calibration, wanted.signals)
 
 
 def _label(terms: Iterable[Term[str]]) -> str:

@@ -14,6 +14,7 @@ from adaptrix_core.cli.commands.adapters import active, list_adapters, load, unl
 from adaptrix_core.cli.commands.benchmark import benchmark
 from adaptrix_core.cli.commands.completion import completion
 from adaptrix_core.cli.commands.embedding import embed
+from adaptrix_core.cli.commands.extensions import extensions
 from adaptrix_core.cli.commands.publishing import publish
 from adaptrix_core.cli.commands.query import query
 from adaptrix_core.cli.commands.revocation import revoke
@@ -62,6 +63,7 @@ for command in (
     publish,
     revoke,
     route,
+    extensions,
     completion,
 ):
     cli.add_command(command)

@@ -27,7 +27,7 @@ from adaptrix_core.config.sections import (
 )
 from adaptrix_core.errors import ConfigError
 from adaptrix_core.extension_point import ExtensionPoint
-from adaptrix_core.extensions import ENDPOINT_GROUPS
+from adaptrix_core.extensions import ENDPOINT_GROUPS, ROUTER_SIGNALS
 from adaptrix_core.places import default_trusted_keys, project_root
 from adaptrix_core.suggestions import did_you_mean, unknown_key
 
@@ -105,6 +105,7 @@ def _impossible(sections: Mapping[str, Any]) -> Iterator[str]:
         yield from _engine_faults(engine)
     if (router := sections.get("router")) is not None:
         yield from _router_faults(router)
+        yield from _unknown_parts("router.signals", router.signals, ROUTER_SIGNALS)
     if (security := sections.get("security")) is not None:
         keys_file = security.api_keys_file
         if keys_file is not None and not keys_file.is_file():

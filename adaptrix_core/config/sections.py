@@ -178,6 +178,11 @@ class RouterSettings(Section):
         None, gt=0.0, lt=1.0, description="score below which the base model answers, between 0 and 1; null: calibrated"
     )
     calibration_file: SettingsPath | None = Field(None, description="JSON file written by the calibration command")
+    signals: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(
+        default_factory=lambda: {"embedding": 1.0},
+        min_length=1,
+        description="weights of the signals that vote on who answers, by name, each 0 to 100",
+    )
 
 
 class ReplicaSettings(Section):

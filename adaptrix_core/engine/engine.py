@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +20,9 @@ from adaptrix_core.adapters.package.fit import BaseMatch
 from adaptrix_core.adapters.trust.policy import Policy
 from adaptrix_core.base import BaseModel, BaseModelManager
 from adaptrix_core.base.manager import Optimize
+from adaptrix_core.composition.compose import compose, is_composition
+from adaptrix_core.confidence.evidence import AnswerEvidence
+from adaptrix_core.confidence.scoring import answer_scores, check_estimators
 from adaptrix_core.engine.cache.cut import catalogue_cut
 from adaptrix_core.engine.compute.backend import backend_of
 from adaptrix_core.engine.core import EngineCore, History, raise_failure
@@ -35,8 +38,9 @@ from adaptrix_core.sampling import OURS, SamplingDefaults, asked_for, first_opin
 Prompt = str | Sequence[int] | Sequence[Mapping[str, str]]
 """Raw text, token ids, or chat messages."""
 
-AdapterChoice = str | Mapping[str, float] | tuple[Term[str], ...] | None
-"""A name or ``name@version``; a mix, as ``{name: weight}`` or as terms by name; or None for the base model."""
+AdapterChoice = str | Mapping[str, Any] | tuple[Term[str], ...] | None
+"""A name or ``name@version``; a mix, as ``{name: weight}`` or as terms by name; a composition, as
+``{strategy: parts}``; or None for the base model."""
 
 Outcomes = dict[tuple[str, int], Outcome]
 """Outcomes by (request id, row index)."""
@@ -136,21 +140,29 @@ class Engine(EngineCore):
         adapters: AdapterChoice | Sequence[AdapterChoice] = None,
         params: SamplingParams | None = None,
         fork: Sequence[AdapterChoice] | None = None,
+        scores: Sequence[str] = (),
     ) -> list[Completion]:
         """Generate for every prompt, all in one running batch; completions come in the order of prompts.
 
         adapters: one choice for all prompts, or one per prompt. fork: run every prompt under each of these instead.
         params: fields that are left unset come from the adapters, then the model, then us: see `sampling_defaults`.
+        scores: names of confidence estimators, whose scores are then in `Completion.scores`.
         With ``params.n`` choices or a fork of several mixes, a prompt has that many completions, in order.
         """
         if isinstance(prompts, str):
             raise InvalidRequest("prompts is one text; give a list of prompts", param="prompt")
+        check_estimators(scores, param="scores")
+        if scores and (params is None or params.logprobs is None):
+            scored = replace(params or SamplingParams(), logprobs=0)
+            completions = self.generate(prompts, adapters, scored, fork, scores)
+            return [replace(completion, logprobs=None, top_logprobs=None) for completion in completions]
         choices = self._choices(adapters, len(prompts))
         requests = [
             self._request("generate", prompt, fork if fork is not None else [choice], params)
             for prompt, choice in zip(prompts, choices, strict=True)
         ]
-        return self._run(requests)
+        completions = self._run(requests)
+        return [_scored(completion, scores) for completion in completions] if scores else completions
 
     def stream(
         self, prompt: Prompt, adapter: AdapterChoice = None, params: SamplingParams | None = None
@@ -289,12 +301,19 @@ class Engine(EngineCore):
         return [outcome.completion() for outcome in outcomes.values()]
 
 
+def _scored(completion: Completion, names: Sequence[str]) -> Completion:
+    answer = AnswerEvidence(completion.token_ids, completion.logprobs or ())
+    return replace(completion, scores=answer_scores(names, answer))
+
+
 def _terms(choice: AdapterChoice) -> tuple[Term[str], ...]:
     """A choice as terms by name. Raises InvalidRequest for a weight that is no number."""
     if choice is None or isinstance(choice, str):
         return () if choice is None else (Term(choice),)
     if isinstance(choice, tuple):
         return choice
+    if is_composition(choice):
+        return compose(choice, param="adapters")
     for name, weight in choice.items():
         if isinstance(weight, bool) or not isinstance(weight, (int, float)):
             raise InvalidRequest(

@@ -204,6 +204,8 @@ class Completion:
     top_logprobs: tuple[tuple[tuple[int, float], ...], ...] | None = None
     timings: Timings = Timings()
     error: str | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """By estimator, how sure the answer is; no probabilities (`adaptrix_core.confidence`)."""
 
 
 def _check_number(name: str, value: Any, allowed: Range, param: str | None = None) -> None:

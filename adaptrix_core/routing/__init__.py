@@ -15,5 +15,7 @@ packed_bert   A BERT encoder over packed 8-bit weights: four times faster on a s
 policy        The routing rule, which turns margins into a decision, and the record of a decision
 prompts       The hand-written prompts: the background class, the calibration sets, and the measuring sets
 scorer        Scores how much more a text resembles one set of examples than another
-semantic      The semantic router: compares a message with each adapter's description and examples
+semantic      The semantic router: decides by what its signals say of a message and each adapter's card
+vote          The vote: the weighted sum of what the signals say of one message
+signals/      Signals: opinions on which adapter a message belongs to, as log-odds
 """

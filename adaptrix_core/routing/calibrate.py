@@ -67,6 +67,7 @@ def calibrate(
         slope=slope,
         intercept=intercept,
         embedder=router.embedder.source,
+        signals=dict(router.signals),
     )
 
 

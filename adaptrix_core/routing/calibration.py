@@ -37,6 +37,8 @@ class Calibration(BaseModel):
     intercept: float = 0.315
     embedder: str = "all-minilm-l6-v2"
     """The embedding model that the numbers were chosen with."""
+    signals: Mapping[str, float] = Field(default_factory=lambda: {"embedding": 1.0})
+    """The signals that the numbers were chosen with, with their weights."""
     provenance: Mapping[str, JsonValue] = Field(default_factory=dict)
     """The prompts and cards that the numbers were chosen by, and the measurements."""
 

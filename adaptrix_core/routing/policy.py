@@ -47,8 +47,8 @@ class Evidence:
     """By adapter: log-odds of its examples against the background."""
     continuity: float
     """Degree to which it continues the conversation: log-odds of being a follow-up, plus likeness to earlier turns."""
-    nearest: Mapping[str, str] = field(default_factory=dict)
-    """By adapter, the text of its example that is nearest to the message."""
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    """By adapter, half a sentence on what speaks for it; empty where nothing is to be said."""
 
 
 NOTHING_KNOWN: Mapping[str, str] = {}
@@ -101,7 +101,8 @@ def settle(
 
 
 def _scored(name: str, scores: Mapping[str, float], evidence: Evidence, calibration: Calibration) -> str:
-    near = f", nearest to its example {evidence.nearest[name]!r}" if name in evidence.nearest else ""
+    said = evidence.reasons.get(name)
+    near = f", {said}" if said else ""
     return f"{name}: score {scores[name]:.2f}, threshold {calibration.probability(calibration.accept):.2f}{near}"
 
 

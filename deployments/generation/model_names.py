@@ -6,11 +6,12 @@ Knows the catalogue; does not route, and does not know whether a replica can ser
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from adaptrix_core.adapters.reference import AUTO, BASE, mix_label, parse_mix
+from adaptrix_core.composition.compose import compose
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.injection.mix import Term, check_mix, check_repeated
 from deployments.shared.catalogue import Catalogue
@@ -62,21 +63,29 @@ def choose(
     catalogue: Catalogue,
     mix: Sequence[Term[str]] | None = None,
     fork: Sequence[str | None] | None = None,
+    composition: Mapping[str, Any] | None = None,
     fallback: Literal["base", "error"] | None = None,
 ) -> Choice:
-    """Who is to answer. mix, fork: of the ``adaptrix`` body field; they require ``auto`` or the base as ``model``.
+    """Who is to answer. mix, fork, composition: of the ``adaptrix`` body field; with one of them ``model`` is ``auto``
+    or the base.
 
-    Raises InvalidRequest for contradictions, AdapterNotFound (with near names) for unknown names.
+    Raises InvalidRequest for contradictions, AdapterNotFound (with near names) for unknown names, ExtensionError.
     """
     named = _parse(model, base_id, catalogue, allow_auto=True)
-    if mix is not None and fork is not None:
-        raise InvalidRequest("adaptrix.mix and adaptrix.fork are both set; send one of them", param="adaptrix")
-    if (mix is not None or fork is not None) and named is not None and named.terms:
-        field = "mix" if mix is not None else "fork"
+    given = {"mix": mix, "fork": fork, "compose": composition}
+    fields = [field for field, value in given.items() if value is not None]
+    if len(fields) > 1:
         raise InvalidRequest(
-            f"model {model!r} names an adapter and adaptrix.{field} names others; set model to {base_id!r}",
-            param=f"adaptrix.{field}",
+            f"adaptrix.{fields[0]} and adaptrix.{fields[1]} are both set; send one of them", param="adaptrix"
         )
+    if fields and named is not None and named.terms:
+        raise InvalidRequest(
+            f"model {model!r} names an adapter and adaptrix.{fields[0]} names others; set model to {base_id!r}",
+            param=f"adaptrix.{fields[0]}",
+        )
+    if composition is not None:
+        terms = compose(composition)
+        return Choice(False, (_found(terms, base_id, catalogue, "adaptrix.compose"),), fallback or "error")
     if mix is not None:
         return Choice(False, (_found(mix, base_id, catalogue, "adaptrix.mix"),), fallback or "error")
     if fork is not None:

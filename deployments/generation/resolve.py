@@ -9,6 +9,7 @@ import logging
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from adaptrix_core.confidence.scoring import check_estimators
 from adaptrix_core.errors import (
     AdapterNotFound,
     AdapterRejected,
@@ -78,6 +79,7 @@ async def resolve(
     principal: Principal,
 ) -> ResolvedRequest:
     """Who answers ``body``. Raises InvalidRequest or AdapterNotFound."""
+    check_estimators(body.scores)
     options = body.adaptrix
     choice = choose(
         body.model,
@@ -85,6 +87,7 @@ async def resolve(
         catalogue,
         mix=options.terms() if options else None,
         fork=options.fork if options else None,
+        composition=options.compose if options else None,
         fallback=options.fallback if options else None,
     )
     if not choice.auto:

@@ -62,7 +62,7 @@ async def start(
         else:
             break
     rows_per_prompt = calls[0].num_rows
-    head = _head(kind, response_id, resolved, base_id, body.n)
+    head = _head(body, kind, response_id, resolved, base_id)
     return RunningRequest(head, resolved, stream, rows_per_prompt * len(calls), rows_per_prompt)
 
 
@@ -101,8 +101,18 @@ def _prompts(body: ChatRequest | CompletionRequest) -> Sequence[str | tuple[int,
     return body.prompts()
 
 
-def _head(kind: Kind, response_id: str, resolved: ResolvedRequest, base_id: str, rows_per_fork: int) -> AnswerHead:
-    model = resolved.label if any(mix.terms for mix in resolved.mixes) else base_id
+def _head(
+    body: ChatRequest | CompletionRequest, kind: Kind, response_id: str, resolved: ResolvedRequest, base_id: str
+) -> AnswerHead:
     forks = tuple({"adapter": mix.label, "digest": mix.package_digests} for mix in resolved.mixes)
-    answered_by = forks if len(forks) > 1 else ()
-    return AnswerHead(kind, response_id, int(time.time()), model, answered_by, rows_per_fork, resolved.trouble)
+    return AnswerHead(
+        kind,
+        response_id,
+        int(time.time()),
+        model=resolved.label if any(mix.terms for mix in resolved.mixes) else base_id,
+        answered_by=forks if len(forks) > 1 else (),
+        rows_per_fork=body.n,
+        fallback=resolved.trouble,
+        scores=body.scores,
+        shows_logprobs=body.shows_logprobs,
+    )

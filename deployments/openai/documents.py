@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from adaptrix_core.confidence.evidence import AnswerEvidence
+from adaptrix_core.confidence.scoring import answer_scores
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.request_limits import MOST
 from deployments.shared.wire import Likely, Piece, numbered_token
@@ -30,12 +32,24 @@ class AnswerHead:
     rows_per_fork: int = 1
     fallback: str = ""
     """Why the base model answers in place of the requested adapter; empty where it does not."""
+    scores: tuple[str, ...] = ()
+    """Estimators that score each finished choice."""
+    shows_logprobs: bool = True
+    """Whether the client has asked for log-probabilities; estimators need them in any case."""
 
-    def extra(self, index: int) -> dict[str, Any]:
-        """The ``adaptrix`` member of a choice, where the request forked."""
-        if not self.answered_by:
-            return {}
-        return {"adaptrix": self.answered_by[(index // self.rows_per_fork) % len(self.answered_by)]}
+    def extra(self, index: int, finished: Sequence[Piece] = ()) -> dict[str, Any]:
+        """The ``adaptrix`` member of a choice: the adapter, where the request forked, and the scores of a finished row.
+
+        finished: all pieces of the row that have a log-probability, once it has ended. Raises ExtensionError.
+        """
+        answered: dict[str, Any] = {}
+        if self.answered_by:
+            answered |= self.answered_by[(index // self.rows_per_fork) % len(self.answered_by)]
+        if self.scores and finished:
+            chosen = [piece.logprob for piece in finished if piece.logprob is not None]
+            evidence = AnswerEvidence(tuple(one.token_id for one in chosen), tuple(one.logprob for one in chosen))
+            answered["scores"] = answer_scores(self.scores, evidence)
+        return {"adaptrix": answered} if answered else {}
 
     def document(self, name: str, choices: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """A response document called ``name``."""
@@ -113,11 +127,12 @@ class WholeAnswer:
 
     def _choice(self, index: int, row: _Row) -> dict[str, Any]:
         text = "".join(row.text)
-        shared = {"index": index, "finish_reason": row.finish_reason, **self._head.extra(index)}
+        shared = {"index": index, "finish_reason": row.finish_reason, **self._head.extra(index, row.pieces)}
+        shown = row.pieces if self._head.shows_logprobs else ()
         if self._head.kind == "chat":
             message = {"role": "assistant", "content": text, "refusal": None}
-            return {**shared, "message": message, "logprobs": chat_logprobs(row.pieces)}
-        return {**shared, "text": text, "logprobs": text_logprobs(row.pieces, Offsets())}
+            return {**shared, "message": message, "logprobs": chat_logprobs(shown)}
+        return {**shared, "text": text, "logprobs": text_logprobs(shown, Offsets())}
 
 
 class ChunkedAnswer:
@@ -126,6 +141,8 @@ class ChunkedAnswer:
     def __init__(self, head: AnswerHead, num_rows: int) -> None:
         self._head = head
         self._offsets = [Offsets() for _ in range(num_rows)]
+        self._scored: list[list[Piece]] = [[] for _ in range(num_rows)]
+        """The pieces so far that the scores are made from; empty where none are asked for."""
 
     def opening(self) -> list[dict[str, Any]]:
         """The first documents: a chat stream begins with the role."""
@@ -140,7 +157,9 @@ class ChunkedAnswer:
         """One document for each row's text, in the order of the rows' first pieces."""
         rows: dict[int, list[Piece]] = {}
         for piece in pieces:
-            if piece.text or piece.finish_reason or piece.logprob:
+            if self._head.scores and piece.logprob is not None:
+                self._scored[piece.row].append(piece)
+            if piece.text or piece.finish_reason or (piece.logprob and self._head.shows_logprobs):
                 rows.setdefault(piece.row, []).append(piece)
         return [self._of(index, said) for index, said in rows.items()]
 
@@ -153,12 +172,15 @@ class ChunkedAnswer:
         return "chat.completion.chunk" if self._head.kind == "chat" else "text_completion"
 
     def _of(self, index: int, said: Sequence[Piece]) -> dict[str, Any]:
-        shared = {"index": index, "finish_reason": said[-1].finish_reason, **self._head.extra(index)}
+        finish_reason = said[-1].finish_reason
+        finished = self._scored[index] if finish_reason else ()
+        shared = {"index": index, "finish_reason": finish_reason, **self._head.extra(index, finished)}
         text = "".join(piece.text for piece in said)
+        shown = said if self._head.shows_logprobs else ()
         if self._head.kind == "chat":
             delta = {"content": text} if text else {}
-            return self._chunk({**shared, "delta": delta, "logprobs": chat_logprobs(said)})
-        return self._chunk({**shared, "text": text, "logprobs": text_logprobs(said, self._offsets[index])})
+            return self._chunk({**shared, "delta": delta, "logprobs": chat_logprobs(shown)})
+        return self._chunk({**shared, "text": text, "logprobs": text_logprobs(shown, self._offsets[index])})
 
     def _chunk(self, choice: Mapping[str, Any]) -> dict[str, Any]:
         return self._head.document(self._name, [choice])

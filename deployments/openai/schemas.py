@@ -162,6 +162,10 @@ class AdaptrixOptions(Body):
     """Adapter name to weight, or a list of terms, each with an adapter, a weight and layers."""
     fork: Annotated[list[Name | None], Field(max_length=MOST.forks, fail_fast=True)] | None = None
     """One choice (times n) per entry; null is the base model."""
+    compose: Annotated[dict[str, Any], Field(min_length=1)] | None = None
+    """A composition of adapters, as ``{strategy: parts}``."""
+    scores: Annotated[list[Name], Field(max_length=MOST.estimators, fail_fast=True)] | None = None
+    """Confidence estimators that score each choice."""
     fallback: Literal["base", "error"] | None = None
     """The response to an adapter that cannot be used; default: base for ``auto``, error for a named adapter."""
 
@@ -205,6 +209,15 @@ class _Generation(Body):
             raise ValueError("stream_options.include_usage needs stream: true")
         return self
 
+    @property
+    def scores(self) -> tuple[str, ...]:
+        """Confidence estimators that score each choice."""
+        return tuple(self.adaptrix.scores or ()) if self.adaptrix is not None else ()
+
+    def needed_logprobs(self, shown: int | None) -> int | None:
+        """Log-probabilities that the engine gives for each token: those that are shown, or those that scores need."""
+        return 0 if shown is None and self.scores else shown
+
     def shared_sampling(self) -> dict[str, Any]:
         """Keyword arguments of ``SamplingParams`` that both endpoints spell alike."""
         return {
@@ -242,6 +255,11 @@ class ChatRequest(_Generation):
             raise ValueError("messages hold no text; send at least one message with content")
         return self
 
+    @property
+    def shows_logprobs(self) -> bool:
+        """Whether the answer shows log-probabilities."""
+        return self.logprobs
+
     def num_characters(self) -> int:
         """Characters of all messages."""
         return _characters(self.messages)
@@ -251,7 +269,7 @@ class ChatRequest(_Generation):
         return {
             **self.shared_sampling(),
             "max_tokens": self.max_completion_tokens if self.max_tokens is None else self.max_tokens,
-            "logprobs": (self.top_logprobs or 0) if self.logprobs else None,
+            "logprobs": self.needed_logprobs((self.top_logprobs or 0) if self.logprobs else None),
         }
 
 
@@ -262,6 +280,11 @@ class CompletionRequest(_Generation):
     prompt: Prompt
     max_tokens: Count | None = 16
     logprobs: Annotated[int | None, within("logprobs")] = None
+
+    @property
+    def shows_logprobs(self) -> bool:
+        """Whether the answer shows log-probabilities."""
+        return self.logprobs is not None
 
     def num_characters(self) -> int:
         """Characters of all prompts that are text."""
@@ -277,7 +300,11 @@ class CompletionRequest(_Generation):
 
     def sampling(self) -> dict[str, Any]:
         """Keyword arguments of ``SamplingParams``, without the seed."""
-        return {**self.shared_sampling(), "max_tokens": self.max_tokens, "logprobs": self.logprobs}
+        return {
+            **self.shared_sampling(),
+            "max_tokens": self.max_tokens,
+            "logprobs": self.needed_logprobs(self.logprobs),
+        }
 
 
 class EmbeddingRequest(Body):

@@ -52,7 +52,9 @@ class RouterReplica:
 
         keep_to_loopback()
         self._embedder = await asyncio.to_thread(TextEmbedder, settings.router.embedder)
-        self._router = await asyncio.to_thread(SemanticRouter, self._embedder, (), calibration_of(settings.router))
+        self._router = await asyncio.to_thread(
+            SemanticRouter, self._embedder, (), calibration_of(settings.router), settings.router.signals
+        )
         self._embedding = TenantQueue("inputs", threads=4, at_once=1, max_waiting=MOST.embeddings_waiting)
         self._entries: list[Entry] = []
         context = serve.get_replica_context()
@@ -75,7 +77,7 @@ class RouterReplica:
             by_bundle = self._residency.bundles
             # Before the store's first answer no adapter is preferred.
             residency = {e.name: by_bundle.get(e.bundle_digest, ABSENT) for e in self._entries} if by_bundle else {}
-            answer = answer_of(self._router.decide_embedded(rows, residency=residency))
+            answer = answer_of(self._router.decide_embedded(turns, rows, residency=residency))
             span.set_attribute("adaptrix.route.score", answer.score)
             return answer
 

@@ -44,6 +44,7 @@ class LocalStore:
     """The store actor's class, called directly, with one worker that follows it."""
 
     def __init__(self, settings: Settings, tracing: Tracing) -> None:
+        self.settings = settings
         self.actor = AdapterStore(settings.adapters)
         self.worker = EngineWorker(settings, self._fetch, tracing)
         self.revocations = RevocationFollower(
@@ -132,16 +133,15 @@ class LocalRouter:
     def __init__(self, store: LocalStore, embedder: TextEmbedder) -> None:
         self._embedder = embedder
         self._store = store
-        self._router = SemanticRouter(embedder)
+        self._router = SemanticRouter(embedder, signals=store.settings.router.signals)
 
     async def route(self, messages: Sequence[dict[str, str]], salt: bytes = b"") -> RouteAnswer:
         entries = self._store.catalogue.newest()
         self._router.update(RouteCard(e.name, e.description, e.examples) for e in entries)
         bundles = await self._store.actor.residency()
         residency = {entry.name: bundles.get(entry.bundle_digest, "absent") for entry in entries}
-        return answer_of(
-            self._router.decide_embedded(self._embedder.embed(user_turns(messages), salt), None, residency)
-        )
+        turns = user_turns(messages)
+        return answer_of(self._router.decide_embedded(turns, self._embedder.embed(turns, salt), None, residency))
 
     async def embed(
         self, texts: Sequence[str], dimensions: int | None, salt: bytes = b""

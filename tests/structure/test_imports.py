@@ -32,6 +32,8 @@ CORE_ORDER = [
     "base",
     "injection",
     "adapters",
+    "composition",
+    "confidence",
     "engine",
     "routing",
     "training",

@@ -7,6 +7,7 @@ batch       Answers a file of prompts as JSON lines, in order; one failure does 
 benchmark   `benchmark`: how fast a running server or a local engine answers, from where you are
 completion  `completion`: the script that teaches a shell to complete this command
 embedding   `embed`: texts to vectors, by the model that the router decides with
+extensions  `adaptrix extensions`: the parts that Adaptrix and other installed packages have at each extension point
 publishing  `publish`: send an adapter directory to a running server, which need not see this machine's disk
 query       `query`: ask once, ask a file of prompts, or hold a conversation
 revocation  `revoke`: take adapters out of service on every replica, or on this machine, by a signed list

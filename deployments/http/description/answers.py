@@ -46,11 +46,13 @@ class UsageDocument(Document):
 
 
 class Answered(Document):
-    """Who gave a choice, where the request forked."""
+    """Who gave a choice, where the request forked, and how sure the choice is, where scores were asked for."""
 
-    adapter: str
-    digest: str
+    adapter: str | None = None
+    digest: str | None = None
     """Package digests of its adapters, joined by `+`; empty for the base model."""
+    scores: dict[str, float] | None = None
+    """By confidence estimator; in the last event of a streamed choice. Scores are no probabilities."""
 
 
 class Fallback(Document):

@@ -1,0 +1,7 @@
+"""Signals: opinions on which adapter a message belongs to, as log-odds.
+
+Files:
+
+embedding  The embedding signal: how much more a message resembles an adapter's description and examples than other
+           texts
+"""
