@@ -95,7 +95,7 @@ PACKAGE = {
 BASE_MODEL = {
     "bad_base": "the base model's files cannot be used",
     "base_not_found": "there is no such base model",
-    "unknown_family": "a model type that no model family has",
+    "unknown_family": "a model type that no model family has, neither ours nor one of an installed package",
     "unsupported_gguf": "a GGUF file of which something would be left out",
     "no_device": "the device that is asked for is not there",
     "no_kernels": "the native kernels cannot be had",

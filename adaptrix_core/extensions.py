@@ -80,8 +80,19 @@ class EndpointGroup(Protocol):
 MODEL_FAMILIES: ExtensionPoint[Family] = ExtensionPoint(
     "adaptrix.model_families",
     "model family",
-    {},
-    needs=("modules", "layers", "points", "head"),
+    {
+        "llama": "adaptrix_core.base.families.llama:LLAMA",
+        "mistral": "adaptrix_core.base.families.llama:MISTRAL",
+        "qwen2": "adaptrix_core.base.families.qwen:QWEN2",
+        "qwen3": "adaptrix_core.base.families.qwen:QWEN3",
+        "gemma2": "adaptrix_core.base.families.gemma:GEMMA2",
+        "gemma3_text": "adaptrix_core.base.families.gemma:GEMMA3",
+        "phi3": "adaptrix_core.base.families.phi3:PHI3",
+        "gpt2": "adaptrix_core.base.families.gpt2:GPT2",
+        "gpt_neox": "adaptrix_core.base.families.gpt_neox:GPT_NEOX",
+        "opt": "adaptrix_core.base.families.opt:OPT",
+    },
+    needs=("modules", "layers", "points", "head", "packed", "gguf"),
 )
 """By transformers' ``model_type``."""
 

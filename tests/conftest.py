@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.outside_packages import Install, installer
+
 # Before any test imports torch or tokenizers; nothing here may reach for the network by accident.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -22,6 +24,12 @@ def own_config_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(directory))
         yield directory
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """``install("package", source, group, name="attribute")`` puts a package with entry points onto the path."""
+    return installer(tmp_path, monkeypatch)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

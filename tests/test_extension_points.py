@@ -3,35 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from adaptrix_core.config import load_settings
 from adaptrix_core.errors import ConfigError, ExtensionError, UnknownExtension
 from adaptrix_core.extension_point import ExtensionPoint
-
-GROUP = "adaptrix.tests"
-Install = Callable[..., None]
-
-
-@pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Put a package with entry points onto the path, as an installer does."""
-
-    def installed(package: str, source: str, group: str = GROUP, **entries: str) -> None:
-        site = tmp_path / package
-        info = site / f"{package}-1.0.dist-info"
-        info.mkdir(parents=True)
-        (site / f"{package}.py").write_text(source)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
-        lines = [f"{name} = {package}:{attribute}" for name, attribute in entries.items()]
-        (info / "entry_points.txt").write_text("\n".join([f"[{group}]", *lines]))
-        monkeypatch.syspath_prepend(str(site))
-        monkeypatch.delitem(sys.modules, package, raising=False)
-
-    return installed
+from tests.outside_packages import GROUP, Install
 
 
 def point(needs: tuple[str, ...] = ()) -> ExtensionPoint[object]:

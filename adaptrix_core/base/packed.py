@@ -19,7 +19,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from adaptrix_core.base.families.lookup import family_of, packed_model_types
+from adaptrix_core.base.families.lookup import family_of
 from adaptrix_core.base.families.packed_layers import PackedLayers
 from adaptrix_core.base.families.parts import DOWN, GATE, OUT, UP, K, Q, V
 from adaptrix_core.base.layouts import Layout, PackedMatrix, QuantizedRows, pack, quantize_rows, stack_rows
@@ -117,7 +117,7 @@ def why_not_packed(config: Any) -> str | None:
     """Why a model of this configuration cannot run over packed weights; None if it can."""
     packed = family_of(config.model_type).packed
     if packed is None:
-        return f"family {config.model_type!r} is not one of {', '.join(packed_model_types())}"
+        return f"the kernels do not compute the layers of family {config.model_type!r}"
     heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
     checks = {

@@ -27,19 +27,17 @@ class Family:
     def __init__(
         self,
         name: str,
-        model_types: tuple[str, ...] = (),
         *,
         backbone: str = "model",
         layers: str = "model.layers",
         packed: PackedLayers | None = None,
         gguf: GGUFArchitecture | None = None,
     ) -> None:
-        """model_types: transformers' names of it; its own where none are given. backbone, layers: paths of modules.
+        """backbone, layers: paths of modules. packed: None where the native kernels do not compute its layers.
 
-        packed: None where the native kernels do not compute its layers. gguf: None where its files are not read.
+        gguf: None where its files are not read.
         """
         self.name = name
-        self.model_types = model_types or (name,)
         self.backbone_path = backbone
         self.layers_path = layers
         self.packed = packed

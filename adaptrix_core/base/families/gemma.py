@@ -100,4 +100,4 @@ def _values(name: str, values: NDArray[Any], config: Any) -> NDArray[Any]:
 
 
 GEMMA2 = GemmaFamily("gemma2", gguf=GGUFArchitecture("gemma2", _fields_of_gemma2, values=_values))
-GEMMA3 = Gemma3Family("gemma3", ("gemma3_text",), gguf=GGUFArchitecture("gemma3", _fields_of_gemma3, values=_values))
+GEMMA3 = Gemma3Family("gemma3", gguf=GGUFArchitecture("gemma3", _fields_of_gemma3, values=_values))

@@ -56,10 +56,12 @@ def read_config(file: GGUFFile) -> PreTrainedConfig:
 
 def architecture_of(file: GGUFFile) -> GGUFArchitecture:
     """How files of this architecture are read. Raises BaseModelError (unsupported_gguf) where no family says it."""
-    known = gguf_architectures()
-    if file.architecture not in known:
-        raise file.refused(f"this architecture is not one of {', '.join(known)}")
-    return known[file.architecture]
+    known: dict[str, None] = {}
+    for architecture in gguf_architectures():
+        if architecture.name == file.architecture:
+            return architecture
+        known[architecture.name] = None
+    raise file.refused(f"this architecture is not one of {', '.join(known)}")
 
 
 def _check_neutral(file: GGUFFile, keys: Keys) -> None:
