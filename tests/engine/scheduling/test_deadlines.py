@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -69,3 +72,43 @@ def test_rows_without_a_deadline_are_not_watched(engine: Engine) -> None:
 def test_a_timeout_must_be_above_zero(timeout_s: float) -> None:
     with pytest.raises(InvalidRequest, match="timeout_s"):
         timed("x", timeout_s)
+
+
+def row(deadline: float | None, number: int) -> Any:
+    return SimpleNamespace(deadline=deadline, number=number, finish_reason=None)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [100.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    return now
+
+
+def test_each_late_row_is_returned_once_the_nearest_deadline_first(clock: list[float]) -> None:
+    deadlines = Deadlines()
+    later, first, same, ended, never = (row(at, n) for n, at in enumerate((103.0, 101.0, 103.0, 102.0, None)))
+    deadlines.add([later, first])
+    deadlines.add([same, ended, never])
+    assert deadlines.passed() == []
+    ended.finish_reason = "stop"
+    clock[0] = 103.0
+    assert deadlines.passed() == [first, later, same]
+    assert deadlines.passed() == []
+
+
+def test_rows_that_end_in_time_are_dropped_whenever_their_number_has_trebled(clock: list[float]) -> None:
+    deadlines = Deadlines()
+    staying = [row(1000.0 - number, number) for number in range(KEPT)]
+    deadlines.add(staying)
+    kept = []
+    for number in range(KEPT, 9 * KEPT):
+        ended = row(999.5, number)
+        deadlines.add([ended])
+        ended.finish_reason = "stop"
+        kept.append(len(deadlines._heap))
+    assert kept[0] == KEPT + 1, "the first search finds the row that has just come"
+    assert max(kept) == KEPT + 2 * (KEPT + 1)
+    assert min(kept) == KEPT + 1
+    clock[0] = 1000.0
+    assert deadlines.passed() == staying[::-1]

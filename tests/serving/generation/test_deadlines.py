@@ -12,9 +12,11 @@ import httpx
 import pytest
 
 from adaptrix_core.config import load_settings
-from adaptrix_core.errors import Overloaded
+from adaptrix_core.errors import InvalidRequest, Overloaded, RequestTimeout
 from adaptrix_core.observe.tracing import start_tracing
-from deployments.generation.deadline import HEADER, Deadline
+from adaptrix_core.request_limits import MOST
+from deployments.generation import deadline
+from deployments.generation.deadline import HEADER, MARGIN_S, MARGIN_SHARE, Deadline
 from deployments.generation.pipeline import Pipeline
 from deployments.replica.worker import EngineWorker
 from deployments.shared.wire import GenerateCall, Piece
@@ -70,6 +72,49 @@ async def test_a_stream_that_takes_too_long_ends_with_an_error_event(local: Loca
     assert json.loads(error)["error"]["code"] == "deadline_exceeded"
     assert len(texts) > 2
     await eventually(lambda: holds_nothing(local.store))
+
+
+def test_the_ingress_ends_a_little_before_its_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(deadline.time, "monotonic", lambda: now[0])
+    longest = Deadline.of({HEADER: str(MOST.timeout_s)})
+    assert longest.remaining_s == MOST.timeout_s - MARGIN_S
+    short, tiny = Deadline.of({HEADER: "10"}), Deadline.of({HEADER: "0.4"})
+    assert short.remaining_s == 10 - MARGIN_S
+    assert tiny.remaining_s == pytest.approx(0.4 * (1 - MARGIN_SHARE))
+    now[0] += 9.0
+    assert short.remaining_s == 1 - MARGIN_S
+    now[0] += 1.0
+    assert short.remaining_s == 1e-3, "never 0, which is no timeout for many"
+    assert all(one.is_set for one in (longest, short, tiny))
+
+
+async def test_without_the_header_nothing_ends() -> None:
+    none = Deadline.of({})
+    assert not none.is_set
+    assert none.remaining_s is None
+    async with none.limit():
+        pass
+
+
+async def test_a_timeout_of_the_body_itself_is_not_taken_for_the_deadline() -> None:
+    with pytest.raises(TimeoutError, match="inner"):
+        async with Deadline(60.0).limit():
+            raise TimeoutError("inner")
+
+
+async def test_who_is_late_hears_which_header_allowed_how_much() -> None:
+    with pytest.raises(RequestTimeout, match=rf"the 0\.02 s that its header {HEADER} allows") as late:
+        async with Deadline(0.02).limit():
+            await asyncio.sleep(60)
+    assert late.value.code == "deadline_exceeded"
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "soon" * 50])
+def test_a_refused_timeout_is_quoted_in_short(text: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"header {HEADER} is '{text[:40]}'") as refused:
+        Deadline.of({HEADER: text})
+    assert refused.value.param == HEADER
 
 
 async def test_a_deadline_holds_while_waiting_and_one_out_of_reach_is_refused_at_once(
