@@ -176,6 +176,7 @@ async def test_who_is_refused_without_being_asked_for_hears_the_whole_wait(clock
     await refused(pipeline, CALL)
     clock[0] += 0.5
     again = await refused(pipeline, CALL)
+    assert again.message == "full"
     assert again.retry_after_s == 59.5
     assert isinstance(again, AllBusy)
     assert again.alike_s == overload_memory.LONGEST_S - 0.5

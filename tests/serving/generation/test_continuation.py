@@ -8,7 +8,6 @@ import json
 import tarfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +15,11 @@ import httpx
 import pytest
 
 from adaptrix_core.config import load_settings
-from adaptrix_core.errors import AdapterRejected, AdaptrixError, EngineHung, EngineStopped, InvalidRequest, Overloaded
 from adaptrix_core.observe.tracing import start_tracing
 from deployments.generation import continue_elsewhere
-from deployments.generation.continue_elsewhere import MAX_LOSSES
-from deployments.generation.deadline import Deadline
-from deployments.generation.pipeline import Pipeline, Stream
 from deployments.generation.ports import Batches, Replicas
 from deployments.replica.worker import EngineWorker
-from deployments.shared.errors import ReplicaLost
-from deployments.shared.wire import GenerateCall, Piece, RowSoFar
+from deployments.shared.wire import GenerateCall
 from tests.serving.conftest import BASE_ID
 from tests.serving.inprocess import LocalStore, running
 from tests.serving.tiny import World
@@ -147,6 +141,11 @@ REQUESTS: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(continue_elsewhere, "LONGEST_PAUSE_S", 0.0)
+
+
+@pytest.fixture(autouse=True)
 def a_message_for_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a replica can be lost after any of its tokens."""
     for name in ("SHORTEST_S", "LONGEST_S", "UNREAD_S"):
@@ -221,170 +220,3 @@ async def test_the_prompt_is_what_the_first_replica_read(world: World, tmp_path:
         failing.workers[1].tokenizer.chat_template = "a new day: {{ messages[0].content }}"
         assert await streamed(http, model="math_reasoning") == undisturbed
         assert await streamed(http, model="math_reasoning") != undisturbed
-
-
-# --- what is a loss, and what is not ----------------------------------------------------------------------------------
-
-CALL = GenerateCall("call", "a", mixes=((),), sampling={"n": 2}, salt=b"")
-
-
-def piece(index: int, token_id: int | None, position: int, finish_reason: str | None = None, **more: Any) -> Piece:
-    return Piece(index, token_id, position, f"<{token_id}>", None, (), finish_reason, more.get("error"), 5)
-
-
-class Scripted:
-    """Stands for the Ray handle: each call gives what its script says, then raises or just ends."""
-
-    def __init__(self, *scripts: tuple[list[list[Piece]], Exception | None]) -> None:
-        self._scripts = iter(scripts)
-        self.calls: list[GenerateCall] = []
-        self.closed = 0
-
-    async def generate(self, call: GenerateCall) -> Batches:
-        self.calls.append(call)
-        batches, error = next(self._scripts)
-        try:
-            for pieces in batches:
-                yield pieces
-            if error is not None:
-                raise error
-        finally:
-            self.closed += 1
-
-
-BEGUN = [[piece(0, 7, 5), piece(1, 8, 5)], [piece(0, 9, 6, "stop"), piece(1, 6, 6)]]
-REST = [[piece(1, 4, 7, "length")]]
-ABORTED = [[piece(1, None, 7, "abort")]]
-
-
-@pytest.fixture(autouse=True)
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(continue_elsewhere, "FIRST_PAUSE_S", 0.0)
-    monkeypatch.setattr(continue_elsewhere, "LONGEST_PAUSE_S", 0.0)
-
-
-def opened(replicas: Scripted, on_loss: Callable[[], object] = lambda: None) -> Stream:
-    return Pipeline(replicas, on_loss).open([CALL], Deadline(None))
-
-
-async def gathered(replicas: Scripted, on_loss: Callable[[], object] = lambda: None) -> list[Piece]:
-    return [p async for pieces in opened(replicas, on_loss) for p in pieces]
-
-
-@pytest.mark.parametrize(
-    ("batches", "error"),
-    [
-        (BEGUN, ReplicaLost("gone")),
-        (BEGUN, EngineStopped("ends")),
-        ([*BEGUN, *ABORTED], None),
-        (BEGUN, None),
-        ([BEGUN[0], [*BEGUN[1], *ABORTED[0]]], ReplicaLost("gone")),
-        ([*BEGUN, *ABORTED, [piece(1, 99, 7)]], None),
-    ],
-    ids=["lost", "engine-stopped", "aborted-by-its-engine", "ended-too-early", "aborted-in-a-batch", "goes-on-aborted"],
-)
-async def test_a_loss_is_gone_on_from_with_what_was_shown(batches: list[list[Piece]], error: Exception | None) -> None:
-    replicas, losses = Scripted((batches, error), (REST, None)), []
-    shown = await gathered(replicas, lambda: losses.append(1))
-    assert shown == [*BEGUN[0], *BEGUN[1], *REST[0]]
-    assert replicas.calls[1] == replace(
-        CALL, request_id="call.1", resume=(RowSoFar((7, 9), is_finished=True), RowSoFar((8, 6)))
-    )
-    assert len(losses) == 1
-    assert replicas.closed == 2
-
-
-async def test_a_replica_lost_before_the_first_token_is_asked_of_another() -> None:
-    replicas = Scripted(([], ReplicaLost("gone")), ([*BEGUN, *REST], None))
-    assert await gathered(replicas) == [*BEGUN[0], *BEGUN[1], *REST[0]]
-    assert replicas.calls[1] == replace(CALL, request_id="call.1")
-
-
-async def test_a_replica_lost_after_the_last_token_is_not_missed() -> None:
-    replicas = Scripted(([*BEGUN, *REST], ReplicaLost("gone")))
-    assert await gathered(replicas) == [*BEGUN[0], *BEGUN[1], *REST[0]]
-    assert len(replicas.calls) == 1
-
-
-@pytest.mark.parametrize("begun", [BEGUN, [*BEGUN, *REST]], ids=["in-its-midst", "after-its-last-token"])
-@pytest.mark.parametrize(
-    "error", [InvalidRequest("no"), AdapterRejected("revoked", code="adapter_revoked"), Overloaded("full")]
-)
-async def test_a_refusal_is_not_a_loss(error: AdaptrixError, begun: list[list[Piece]]) -> None:
-    if isinstance(error, Overloaded):
-        error.replica_id = "one"  # which another one would be asked in place of, had none begun
-    replicas = Scripted((begun, error))
-    with pytest.raises(type(error)):
-        await gathered(replicas)
-    assert len(replicas.calls) == 1
-
-
-async def test_a_call_that_has_begun_waits_for_a_place_on_full_replicas() -> None:
-    full = Overloaded("full")
-    replicas = Scripted((BEGUN, ReplicaLost("gone")), ([], full), ([], full), (REST, None))
-    assert (await gathered(replicas))[-1] == REST[0][0]
-    assert [call.request_id for call in replicas.calls] == ["call", "call.1", "call.1", "call.1"]
-
-
-async def test_it_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(continue_elsewhere, "PATIENCE_S", 0.0)
-    replicas = Scripted((BEGUN, ReplicaLost("gone")), ([], Overloaded("full")))
-    with pytest.raises(Overloaded):
-        await gathered(replicas)
-
-
-async def test_a_call_that_ends_every_replica_is_given_up() -> None:
-    replicas = Scripted(*[([], ReplicaLost("gone"))] * (MAX_LOSSES + 1))
-    with pytest.raises(ReplicaLost, match=f"lost {MAX_LOSSES + 1} replicas"):
-        await gathered(replicas)
-    assert len(replicas.calls) == MAX_LOSSES + 1
-
-
-async def test_a_call_with_which_replicas_hang_is_handed_on_once_and_apart() -> None:
-    hung = EngineHung("hangs", was_in_step=True)
-    replicas = Scripted(*[([], hung)] * 3)
-    with pytest.raises(InvalidRequest, match="2 replicas hung") as refusal:
-        await gathered(replicas)
-    assert refusal.value.code == "request_hung"
-    assert [call.is_suspect for call in replicas.calls] == [False, True]
-
-
-async def test_a_call_that_was_not_in_the_step_that_hung_is_no_suspect() -> None:
-    beside = EngineHung("hangs", was_in_step=False)
-    replicas = Scripted(([], beside), (BEGUN, beside), (REST, None))
-    assert (await gathered(replicas))[-1] == REST[0][0]
-    assert replicas.calls[1].is_suspect is False
-
-
-async def test_a_call_that_lost_two_replicas_is_computed_apart() -> None:
-    gone = ReplicaLost("gone")
-    replicas = Scripted(([], gone), ([], gone), ([*BEGUN, *REST], None))
-    await gathered(replicas)
-    assert [call.is_suspect for call in replicas.calls] == [False, False, True]
-
-
-async def test_a_reader_that_leaves_while_a_call_waits_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(continue_elsewhere, "FIRST_PAUSE_S", 600.0)
-    monkeypatch.setattr(continue_elsewhere, "LONGEST_PAUSE_S", 600.0)
-    replicas, lost = Scripted(([], ReplicaLost("gone"))), asyncio.Event()
-    waiting = asyncio.create_task(gathered(replicas, lost.set))
-    await lost.wait()
-    waiting.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
-    assert len(replicas.calls) == 1
-
-
-async def test_an_abort_that_says_why_ends_its_row() -> None:
-    ended = [piece(0, None, 5, "abort", error="too late"), piece(1, None, 5, "abort", error="too late")]
-    replicas = Scripted(([ended], None))
-    assert await gathered(replicas) == ended
-
-
-async def test_what_its_reader_has_left_is_not_gone_on_with() -> None:
-    replicas = Scripted((BEGUN, ReplicaLost("gone")))
-    batches = opened(replicas)
-    assert await anext(batches) == BEGUN[0]
-    await batches.aclose()
-    assert replicas.closed == 1
-    assert len(replicas.calls) == 1

@@ -253,9 +253,10 @@ async def test_without_a_router_the_base_model_answers_and_says_why() -> None:
     ("failure", "code"), [(Overloaded("too many texts"), "overloaded"), (KeyError("x"), "internal_error")]
 )
 async def test_where_the_router_fails_the_base_model_answers_unless_the_request_forbids_it(
-    failure: Exception, code: str
+    failure: Exception, code: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     found = await resolved(Decided(failure))
+    [logged] = caplog.messages
     assert found.mixes == (NamedMix(),)
     assert found.fallback == "base"
     assert found.route is None
@@ -264,6 +265,7 @@ async def test_where_the_router_fails_the_base_model_answers_unless_the_request_
         await resolved(Decided(failure), fallback="error")
     assert raised.value.code == code
     assert found.trouble == f"router: {code}: {raised.value.message}"
+    assert logged.endswith(f"the router failed: {raised.value.message}")
 
 
 async def test_a_request_that_the_router_finds_invalid_is_refused() -> None:
@@ -303,7 +305,7 @@ FORKS = choose("auto", BASE, CATALOGUE, fork=["math", None, "math*0.5+logic*0.5"
     ],
 )
 def test_the_base_model_takes_the_place_of_the_adapter_at_fault_alone(
-    kind: type[AdaptrixError], bundle: str | None, labels: list[str]
+    kind: type[AdaptrixError], bundle: str | None, labels: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     asked = ResolvedRequest(FORKS, "base", MATH, ("earlier",))
     found = without_broken_adapter(asked, error_of(kind, bundle))
@@ -311,6 +313,8 @@ def test_the_base_model_takes_the_place_of_the_adapter_at_fault_alone(
     first = "math*0.5+logic*0.5" if bundle == "c" * 64 else "math"
     assert found.troubles == ("earlier", f"{first}: {kind.code}: cannot be used")
     assert (found.fallback, found.route) == ("base", MATH)
+    replaced = [mix.label for mix in FORKS if mix not in found.mixes]
+    assert caplog.messages == [f"the base model answers in place of {replaced}: cannot be used"]
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,11 @@
-"""The pipeline of a request's stream: several prompts, deadlines, counting, and its one end."""
+"""The pipeline of a request's stream: several prompts, deadlines, counting, its one end, its few hops."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,11 @@ from deployments.generation.pipeline import Pipeline, Stream
 from deployments.generation.ports import Batches
 from deployments.http.sse import EventStream, server_sent_events
 from deployments.openai.documents import AnswerHead, ChunkedAnswer
+from deployments.shared.errors import NotReady
 from deployments.shared.wire import GenerateCall, Piece
+from tests.serving.hops import behind_a_handle, hops_of_a_token
+from tests.serving.inprocess import running
+from tests.serving.tiny import World
 
 CALL = GenerateCall("0", (5,), ((),), {"n": 2}, b"")
 NO_DEADLINE = Deadline(None)
@@ -111,7 +116,8 @@ async def test_closing_a_stream_ends_every_call_and_nothing_comes_after_it(num_c
             await reading
     await stream.aclose()
     assert not prompts.open
-    assert await read(stream) == []
+    with pytest.raises(StopAsyncIteration):
+        await anext(stream)
     assert len(prompts.asked) == num_calls
 
 
@@ -121,6 +127,8 @@ async def test_a_stream_that_was_never_read_asks_no_replica(num_calls: int) -> N
     stream = opened(prompts, num_calls)
     await stream.aclose()
     assert await read(stream) == []
+    with pytest.raises(NotReady):
+        await stream.begin()
     assert prompts.asked == []
 
 
@@ -145,11 +153,12 @@ async def test_one_prompt_pays_for_no_merging_and_no_deadline_for_no_clock(monke
         raise AssertionError
 
     prompts = Prompts(1)
-    prompts.let_go(0)
+    prompts.let_go(0, lists=1)
     monkeypatch.setattr(deadlines.asyncio, "timeout", never)
     before = len(asyncio.all_tasks())
     async for _ in opened(prompts, 1):
         assert len(asyncio.all_tasks()) == before
+        prompts.let_go(0, lists=1)
 
 
 @pytest.mark.parametrize("num_calls", [1, 2])
@@ -224,3 +233,19 @@ async def test_a_client_that_leaves_ends_the_calls(leaves_at: int, num_calls: in
     with pytest.raises(asyncio.CancelledError):
         await sent(stream, send)
     assert not prompts.open
+
+
+MOST_GENERATORS = 4
+"""Of ours, in ingress and replica together: the events of the response, Ray's handle, the replica, its worker."""
+BODY = {"messages": [{"role": "user", "content": "What is 17 + 25?"}], "stream": True, "ignore_eos": True}
+
+
+async def test_a_token_passes_few_async_generators(world: World, tmp_path: Path) -> None:
+    args = world.settings(adapters={"state_dir": str(tmp_path)}, router={"enabled": False})
+    async with running(args, replicas_of=behind_a_handle) as (http, _):
+        hops = await hops_of_a_token(http, {**BODY, "model": "math_reasoning"})
+    files = [hop.file for hop in hops]
+    assert files[0].endswith("http/sse.py")
+    assert "deployments/generation/pipeline.py" in files
+    assert files[-1].endswith("engine/mailbox.py")
+    assert sum(hop.is_generator for hop in hops) <= MOST_GENERATORS, hops
