@@ -19,7 +19,7 @@ from rich.console import Console
 
 from adaptrix_core.engine import Engine
 from adaptrix_core.training.evaluation.prompting import EngineGenerator, Messages
-from adaptrix_core.training.evaluation.sandbox import Call, run
+from adaptrix_core.training.evaluation.sandbox import Call, run_call
 from adaptrix_core.training.evaluation.scoring import Score
 from adaptrix_core.training.tasks.code import extract_code
 
@@ -38,7 +38,7 @@ def main() -> None:
     console = Console(stderr=True)
     for adapter in (None, given.adapter):
         with console.status(f"HumanEval under {adapter or 'the base'}"):
-            replies = generator.generate([prompt(p) for p in problems], adapter, given.max_tokens)
+            replies = generator.reply([prompt(p) for p in problems], adapter, given.max_tokens)
             scores[adapter or "base"] = score(problems, replies)
     for name, result in scores.items():
         low, high = result.interval
@@ -65,7 +65,7 @@ def passes(problem: Mapping[str, str], reply: str) -> bool:
     tested = (
         f"{imports}\n{whole}\n{problem['test']}\ndef passes():\n    check({problem['entry_point']})\n    return True\n"
     )
-    return run(Call(tested, "passes", ((),))).values == (True,)
+    return run_call(Call(tested, "passes", ((),))).values == (True,)
 
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ class AdapterManager:
             )
 
     def snapshot(self, source: str | Path) -> Snapshot:
-        """The bytes of an adapter, unverified, to be shipped elsewhere and read there with `read`."""
+        """The bytes of an adapter, unverified, to be shipped elsewhere and loaded there with `load_snapshot`."""
         return snapshot_package(self._locate(source), self._limits)
 
     def load_adapter(self, source: str | Path) -> Adapter:
@@ -114,7 +114,7 @@ class AdapterManager:
         if isinstance(directory, Path) and is_peft_directory(directory):
             return self._load_peft(directory)
         if is_path(source):
-            return self.read(snapshot_package(directory, self._limits))
+            return self.load_snapshot(snapshot_package(directory, self._limits))
         return self._load_named(str(source))
 
     def check_name(self, name: str, adapter: Adapter) -> None:
@@ -136,7 +136,7 @@ class AdapterManager:
         """Raise Conflict (name_owned) where a version signed with this key would not count beside the others there."""
         self._owners(name, version).require(check_private_key(private_key))
 
-    def read(self, snapshot: Snapshot) -> Adapter:
+    def load_snapshot(self, snapshot: Snapshot) -> Adapter:
         """Verify and load an adapter from bytes. Raises AdapterRejected."""
         from adaptrix_core.adapters.package.format import read_package  # tensors need torch, listing does not
 
@@ -167,7 +167,7 @@ class AdapterManager:
 
     def install(self, snapshot: Snapshot, *, overwrite: bool = False) -> AdapterMetadata:
         """Copy a package, its signature included, under the root, once it has passed every check that a load makes."""
-        adapter = self.read(snapshot)
+        adapter = self.load_snapshot(snapshot)
         directory = self._directory_for(adapter.metadata, overwrite, adapter.weights_digest)
         self._owners(adapter.name, adapter.version).require(adapter.signer_key)
         write_directory(directory, snapshot.files)
@@ -237,7 +237,7 @@ class AdapterManager:
             try:
                 if owners is not None:
                     owners.require_counting(place)
-                adapter = self.read(snapshot_package(directory, self._limits))
+                adapter = self.load_snapshot(snapshot_package(directory, self._limits))
                 if adapter.name != wanted.name:
                     raise _misnamed(directory, adapter.metadata)
             except (AdapterRejected, Conflict) as error:

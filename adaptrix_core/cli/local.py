@@ -139,7 +139,7 @@ class LocalTarget:
             embedder = TextEmbedder(source)
         return Embeddings(model=source, vectors=embedder.embed(list(texts)).tolist())
 
-    async def load(self, path: str, name: str | None, allow_downgrade: bool = False) -> dict[str, Any]:
+    async def load_adapter(self, path: str, name: str | None, allow_downgrade: bool = False) -> dict[str, Any]:
         """Load into the engine, with every check of a server; no name has an earlier meaning here."""
         adapter = await self._started().load_adapter(path, name)
         return {
@@ -154,7 +154,7 @@ class LocalTarget:
             "warnings": list(adapter.warnings),
         }
 
-    async def unload(self, name: str, allow_downgrade: bool = False) -> dict[str, Any]:
+    async def unload_adapter(self, name: str, allow_downgrade: bool = False) -> dict[str, Any]:
         """Drain and forget ``name`` in this process's engine."""
         await self._started().call(lambda engine: engine.unload_adapter(name))
         return {"message": f"unloaded {name}"}

@@ -109,18 +109,18 @@ class RemoteTarget:
         document = await self._json("POST", "/v1/embeddings", {"model": AUTO, "input": list(texts)})
         return Embeddings(model=document["model"], vectors=[entry["embedding"] for entry in document["data"]])
 
-    async def load(self, path: str, name: str | None, allow_downgrade: bool = False) -> dict[str, Any]:
+    async def load_adapter(self, path: str, name: str | None, allow_downgrade: bool = False) -> dict[str, Any]:
         """``POST /v1/load_lora_adapter``; the server requires a name: by default the directory's."""
         lora_name = name or path.rstrip("/").rsplit("/", 1)[-1].split("@")[0]
         body = {"lora_name": lora_name, "lora_path": path, "allow_downgrade": allow_downgrade}
         return await self._json("POST", "/v1/load_lora_adapter", body)
 
-    async def unload(self, name: str, allow_downgrade: bool = False) -> dict[str, Any]:
+    async def unload_adapter(self, name: str, allow_downgrade: bool = False) -> dict[str, Any]:
         """``POST /v1/unload_lora_adapter``."""
         body = {"lora_name": name, "allow_downgrade": allow_downgrade}
         return await self._json("POST", "/v1/unload_lora_adapter", body)
 
-    async def publish(self, archive: bytes, allow_downgrade: bool = False) -> dict[str, Any]:
+    async def publish_adapter(self, archive: bytes, allow_downgrade: bool = False) -> dict[str, Any]:
         """``POST /v1/adapters``: a plain tar archive of an adapter directory."""
         query = "?allow_downgrade=true" if allow_downgrade else ""
         return await self._json("POST", f"/v1/adapters{query}", content=archive)

@@ -40,4 +40,4 @@ class RevocationsOnDisk:
 
     async def publish_revocations(self, files: Mapping[str, bytes]) -> dict[str, Any]:
         """Put a signed list in the place of the present one."""
-        return {"number": self._board.publish(files).number, "directory": str(self._directory)}
+        return {"number": self._board.put_in_force(files).number, "directory": str(self._directory)}

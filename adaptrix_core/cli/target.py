@@ -169,11 +169,11 @@ class Target(Protocol):
         """One vector per text, by the router's embedder."""
         ...
 
-    async def load(self, path: str, name: str | None, allow_downgrade: bool = False) -> dict[str, Any]:
+    async def load_adapter(self, path: str, name: str | None, allow_downgrade: bool = False) -> dict[str, Any]:
         """Make an adapter usable; returns what was loaded. allow_downgrade: also where its name meant a newer one."""
         ...
 
-    async def unload(self, name: str, allow_downgrade: bool = False) -> dict[str, Any]:
+    async def unload_adapter(self, name: str, allow_downgrade: bool = False) -> dict[str, Any]:
         """Drain and forget an adapter. allow_downgrade: also where its name then means an older one."""
         ...
 

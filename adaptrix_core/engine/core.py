@@ -252,7 +252,7 @@ class EngineCore:
                 self.loader.check_fits(digests)
             for row in rows:
                 row.schedule = self._activated(row.schedule, request)
-            self.scheduler.add(rows)
+            self.scheduler.enqueue(rows)
         except Exception:
             self._unpin(request.request_id)
             raise

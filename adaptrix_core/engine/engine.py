@@ -275,7 +275,7 @@ class Engine(EngineCore):
         raise_failure(event for event in events if event.request_id not in self._inboxes)
         for event in events:
             if (event.request_id, event.index) in outcomes:
-                outcomes[event.request_id, event.index].take(event)
+                outcomes[event.request_id, event.index].add_event(event)
 
     def _choices(self, adapters: AdapterChoice | Sequence[AdapterChoice], count: int) -> list[AdapterChoice]:
         if adapters is None or isinstance(adapters, (str, Mapping)):

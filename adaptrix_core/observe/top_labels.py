@@ -37,11 +37,11 @@ class TopLabels:
         self._num_uses += 1
         if self._num_uses % HALVED_EVERY == 0:
             self._uses = Counter({known: uses // 2 for known, uses in self._uses.items() if uses > 1})
-        if self.of(name) == OTHER:
+        if self.label_of(name) == OTHER:
             self._displace_for(name)
-        return self.of(name)
+        return self.label_of(name)
 
-    def of(self, name: str) -> str:
+    def label_of(self, name: str) -> str:
         """The label of ``name``, which takes a free place where there is one."""
         if name in self._reserved:
             return OTHER

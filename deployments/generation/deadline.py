@@ -31,7 +31,7 @@ class Deadline:
         self._at = math.inf if timeout_s is None else time.monotonic() + timeout_s - margin_s(timeout_s)
 
     @classmethod
-    def of(cls, headers: Mapping[str, str]) -> Deadline:
+    def from_headers(cls, headers: Mapping[str, str]) -> Deadline:
         """The deadline that the request's headers set. Raises InvalidRequest."""
         text = headers.get(HEADER)
         if text is None:

@@ -37,7 +37,7 @@ class RunningRequest:
         return self.resolved.mixes[index % self.rows_per_prompt // self.head.rows_per_fork].kind
 
 
-async def start(
+async def start_request(
     body: ChatRequest | CompletionRequest,
     resolved: ResolvedRequest,
     principal: Principal,

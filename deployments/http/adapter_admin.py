@@ -35,7 +35,7 @@ async def load(services: Services, body: LoadRequest) -> Entry:
         if services.settings.adapters.trust == "require" and await asyncio.to_thread(is_peft_directory, directory):
             raise unsigned_peft(body.lora_path)
         place = str(directory)
-    entry = await services.store.load(body.lora_name, place, body.allow_downgrade)
+    entry = await services.store.load_adapter(body.lora_name, place, body.allow_downgrade)
     await services.store.refresh()
     return entry
 
@@ -49,14 +49,14 @@ async def publish(services: Services, archive: bytes, allow_downgrade: bool = Fa
     name = (await asyncio.to_thread(describe, Snapshot("upload", files))).name  # hashes all of it
     if name in RESERVED_NAMES or name == await services.store.base_id():
         raise InvalidRequest(f"the archive's adapter is called {name!r}, which is reserved; give it another name")
-    published = await services.store.publish(files, allow_downgrade)
+    published = await services.store.publish_adapter(files, allow_downgrade)
     await services.store.refresh()
     return published
 
 
 async def unload(services: Services, body: UnloadRequest) -> list[Entry]:
     """Unload an adapter: new requests are refused at once, running ones end first. It is gone when this returns."""
-    gone = await services.store.unload(body.lora_name, body.allow_downgrade)
+    gone = await services.store.unload_adapter(body.lora_name, body.allow_downgrade)
     await services.store.refresh()
     return gone
 

@@ -52,13 +52,13 @@ class Store(Protocol):
     async def about(self, bundle: BundleDigest) -> dict[str, Any]:
         """A bundle's own description (`about_package`)."""
 
-    async def load(self, name: str, path: str, allow_downgrade: bool) -> Entry:
+    async def load_adapter(self, name: str, path: str, allow_downgrade: bool) -> Entry:
         """Load an adapter on every replica."""
 
-    async def unload(self, name: str, allow_downgrade: bool) -> list[Entry]:
+    async def unload_adapter(self, name: str, allow_downgrade: bool) -> list[Entry]:
         """Unload an adapter from every replica."""
 
-    async def publish(self, files: Mapping[str, bytes], allow_downgrade: bool) -> tuple[Entry, bool]:
+    async def publish_adapter(self, files: Mapping[str, bytes], allow_downgrade: bool) -> tuple[Entry, bool]:
         """Publish the adapter in these files to every replica; also returns whether it is new."""
 
     async def revoke(self, files: SignedList) -> Revoked:

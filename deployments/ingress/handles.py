@@ -121,19 +121,19 @@ class HandleStore:
         about: dict[str, Any] = await self._ask("about", bundle)
         return about
 
-    async def load(self, name: str, path: str, allow_downgrade: bool) -> Entry:
+    async def load_adapter(self, name: str, path: str, allow_downgrade: bool) -> Entry:
         """Load an adapter on every replica."""
-        entry: Entry = await self._ask("load", name, path, allow_downgrade)
+        entry: Entry = await self._ask("load_adapter", name, path, allow_downgrade)
         return entry
 
-    async def unload(self, name: str, allow_downgrade: bool) -> list[Entry]:
+    async def unload_adapter(self, name: str, allow_downgrade: bool) -> list[Entry]:
         """Unload an adapter from every replica."""
-        gone: list[Entry] = await self._ask("unload", name, allow_downgrade)
+        gone: list[Entry] = await self._ask("unload_adapter", name, allow_downgrade)
         return gone
 
-    async def publish(self, files: Mapping[str, bytes], allow_downgrade: bool) -> tuple[Entry, bool]:
+    async def publish_adapter(self, files: Mapping[str, bytes], allow_downgrade: bool) -> tuple[Entry, bool]:
         """Publish the adapter in these files to every replica; also returns whether it is new."""
-        published: tuple[Entry, bool] = await self._ask("publish", files, allow_downgrade)
+        published: tuple[Entry, bool] = await self._ask("publish_adapter", files, allow_downgrade)
         return published
 
     async def revoke(self, files: SignedList) -> Revoked:

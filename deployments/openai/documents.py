@@ -102,7 +102,7 @@ class WholeAnswer:
         self._rows = [_Row() for _ in range(num_rows)]
         self._num_logprobs = 0
 
-    def add(self, pieces: Iterable[Piece]) -> None:
+    def add_pieces(self, pieces: Iterable[Piece]) -> None:
         """Append pieces, in any order of rows. Raises InvalidRequest for too many log-probabilities for one answer."""
         for piece in pieces:
             row = self._rows[piece.row]

@@ -133,7 +133,7 @@ def _make_readable(scope: Scope) -> None:
     """Make headers safe for the proxy, which fails on some that are not UTF-8. Raises InvalidRequest."""
     headers = MutableHeaders(scope=scope)
     refuse_control_headers(headers)
-    Deadline.of(headers)
+    Deadline.from_headers(headers)
     for name, cleaned in ((REQUEST_ID, cleaned_id), (TRACE_CONTEXT, _only_ascii)):
         if (given := headers.get(name)) is None:
             continue

@@ -17,7 +17,7 @@ class PieceWriter:
     def __init__(self, texts: TokenTexts) -> None:
         self._texts = texts
 
-    def of(self, events: Iterable[TokenEvent], prompt_token_ids: tuple[int, ...]) -> list[Piece]:
+    def pieces_of(self, events: Iterable[TokenEvent], prompt_token_ids: tuple[int, ...]) -> list[Piece]:
         """One piece for each event, at least one; the first one carries ``prompt_token_ids``, if any are given."""
         first, *rest = [self._piece(event) for event in events]
         return [first._replace(prompt_token_ids=prompt_token_ids), *rest] if prompt_token_ids else [first, *rest]

@@ -26,7 +26,7 @@ class TokenTexts:
         logprob = max(logprob, NEVER)
         if self._bytes is None:
             return Likely(numbered_token(token_id), token_id, logprob)
-        data = self._bytes.of(token_id)
+        data = self._bytes.bytes_of(token_id)
         if data is None:
             return Likely(str(self._tokenizer.convert_ids_to_tokens(token_id)), token_id, logprob)
         return Likely(shown(data), token_id, logprob, data)

@@ -110,7 +110,7 @@ class EngineWorker:
                         while not mailbox.is_finished:
                             events = await mailbox.take()
                             spans.rows_ended(events)
-                            yield self._pieces.of(events, told)
+                            yield self._pieces.pieces_of(events, told)
                             told = ()
 
     def give_up(self, message: str) -> threading.Event:
@@ -152,7 +152,7 @@ class EngineWorker:
         )
 
     async def _forget_prefixes(self, weights_digest: WeightsDigest) -> int:
-        return await self._loop.call(lambda engine: engine.prefixes.forget(weights_digest))
+        return await self._loop.call(lambda engine: engine.prefixes.forget_adapter(weights_digest))
 
     @contextmanager
     def _open(self, call: GenerateCall) -> Iterator[CallSpans]:

@@ -113,7 +113,7 @@ class AdapterStore:
 
         Raises AdapterRejected (not signed by a trusted key, malformed) or Conflict (not newer than the one in force).
         """
-        later = await asyncio.to_thread(self._board.publish, files)
+        later = await asyncio.to_thread(self._board.put_in_force, files)
         # A new version of the catalogue, too: packages that are not revoked any more have to be fetched again.
         await self._publish(self._entries)
         done, waiting = await self._presence.settle(lambda r: r.revocations >= later.number, REVOKE_TIMEOUT_S)
@@ -124,21 +124,21 @@ class AdapterStore:
         """``[reference to {file name: uint8 array}]``: in a list, so that the bytes do not pass through this reply."""
         return [await self._cache.get(bundle)]
 
-    async def read(self, bundle: BundleDigest) -> Snapshot:
+    async def read_package(self, bundle: BundleDigest) -> Snapshot:
         """The files of a bundle, as they are on disk. Raises AdapterNotFound or AdapterRejected."""
-        return await in_own_thread(self._files.read, bundle)
+        return await in_own_thread(self._files.read_package, bundle)
 
     async def about(self, bundle: BundleDigest) -> dict[str, Any]:
         """A bundle's own description (`about_package`). Raises AdapterNotFound or AdapterRejected."""
         if bundle not in self._about:
-            self._about[bundle] = about_package(await self.read(bundle))
+            self._about[bundle] = about_package(await self.read_package(bundle))
         return self._about[bundle]
 
     async def report(self, report: Report) -> None:
         """Note a replica's report: the bundles that it holds and refuses, and their signers."""
-        self._usage.note(report)
+        self._usage.count_uses(report)
         await self._note_signers(report)
-        await self._presence.note(report)  # wakes the waiting calls, so signers must be known by then
+        await self._presence.note_report(report)  # wakes the waiting calls, so signers must be known by then
         live = self._presence.live()
         refused = refused_by_all((r.held for r in live), (r.refused for r in live))
         if refused != self._refused:
@@ -157,7 +157,7 @@ class AdapterStore:
         """By bundle, the best residency on any live replica (`warmest`)."""
         return warmest(self._presence.live())
 
-    async def load(self, name: str, path: str, allow_downgrade: bool = False) -> Entry:
+    async def load_adapter(self, name: str, path: str, allow_downgrade: bool = False) -> Entry:
         """Offer the adapter at ``path`` to every replica; durable and usable on all of them when this returns.
 
         path: a directory, or the name of a shipped adapter that was unloaded.
@@ -168,11 +168,11 @@ class AdapterStore:
         if name in self._busy:
             raise _busy(name)
         async with self._alone(name):
-            take = self._files.take_shipped if path in self._catalogue().unloaded else self._files.take
+            take = self._files.take_shipped if path in self._catalogue().unloaded else self._files.stage
             return await self._admit(await asyncio.to_thread(take, name, Path(path)), allow_downgrade)
 
-    async def publish(self, files: Mapping[str, bytes], allow_downgrade: bool = False) -> tuple[Entry, bool]:
-        """As `load`, from the files themselves, under the name they give; also returns whether it is new.
+    async def publish_adapter(self, files: Mapping[str, bytes], allow_downgrade: bool = False) -> tuple[Entry, bool]:
+        """As `load_adapter`, from the files themselves, under the name they give; also returns whether it is new.
 
         Publishing the same contents again changes nothing, but they have to pass every check again.
         Raises Conflict where that version has other contents.
@@ -196,7 +196,7 @@ class AdapterStore:
                 code="version_conflict",
             )
 
-    async def unload(self, wanted: str, allow_downgrade: bool = False) -> list[Entry]:
+    async def unload_adapter(self, wanted: str, allow_downgrade: bool = False) -> list[Entry]:
         """Remove ``name`` or ``name@version``; returns once no live replica holds it any more (they drain first).
 
         Raises AdapterNotFound, AdapterBusy, Conflict (the name would mean an older version), RequestTimeout.
@@ -276,7 +276,7 @@ class AdapterStore:
             await self._presence.wake()
 
     async def _put(self, bundle: BundleDigest) -> tuple[ray.ObjectRef, int]:
-        files = (await self.read(bundle)).files
+        files = (await self.read_package(bundle)).files
         reference = ray.put({name: np.frombuffer(data, np.uint8) for name, data in files.items()})
         return reference, sum(map(len, files.values()))
 

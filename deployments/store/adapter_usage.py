@@ -29,7 +29,7 @@ class AdapterUsage:
         self._seen: FIFOCache[str, dict[BundleDigest, int]] = FIFOCache(MAX_REPLICAS)
         """By replica id: hits by bundle, as last reported."""
 
-    def note(self, report: Report) -> None:
+    def count_uses(self, report: Report) -> None:
         """Add the uses that a replica has counted since its last report."""
         before = self._seen.pop(report.replica_id, {})
         now = self._seen[report.replica_id] = {}

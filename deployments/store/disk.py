@@ -75,7 +75,7 @@ class StoreFiles:
         hidden = {entry.name for entry in self._shipped.entries() if entry.package_digest in self._index.unloaded}
         return tuple(sorted(hidden - present))
 
-    def take(self, name: str, directory: Path) -> Entry:
+    def stage(self, name: str, directory: Path) -> Entry:
         """Copy ``directory`` into the store, staged: it does not count until `commit`. Raises AdapterRejected."""
         return self.take_files(name, read_directory(directory))
 
@@ -91,10 +91,10 @@ class StoreFiles:
         return entry
 
     def take_shipped(self, name: str, shipped: Path) -> Entry:
-        """As `take`, of the newest version of the shipped adapter called ``shipped``. Raises AdapterNotFound."""
+        """As `stage`, of the newest version of the shipped adapter called ``shipped``. Raises AdapterNotFound."""
         versions = [entry for entry in self._shipped.entries() if entry.name == str(shipped)]
         newest = max(versions, key=lambda entry: version_key(entry.version), default=None)
-        snapshot = None if newest is None else self._shipped.read(newest.bundle_digest)
+        snapshot = None if newest is None else self._shipped.read_package(newest.bundle_digest)
         if snapshot is None:
             raise AdapterNotFound(f"no shipped adapter is called {str(shipped)!r} any more", param="lora_path")
         return self.take_files(name, snapshot)
@@ -131,10 +131,10 @@ class StoreFiles:
             for entry in gone:
                 self._drop_unused(entry.bundle_digest)
 
-    def read(self, bundle: BundleDigest) -> Snapshot:
+    def read_package(self, bundle: BundleDigest) -> Snapshot:
         """The files of a bundle. Raises AdapterNotFound, or AdapterRejected where they changed on disk."""
         stored = bundle in self._stored
-        snapshot = read_directory(self._packages / bundle) if stored else self._shipped.read(bundle)
+        snapshot = read_directory(self._packages / bundle) if stored else self._shipped.read_package(bundle)
         if snapshot is None:
             raise AdapterNotFound(f"the store holds no bundle {bundle}")
         if snapshot.bundle_digest != bundle:

@@ -6,8 +6,8 @@ import hashlib
 
 from adaptrix_core.config.sections import AdapterSettings
 
-_CODE_VERSION = "store-5"
-"""Version of the actor's interface: changed with its methods' arguments or results, so that an upgrade replaces a
+_CODE_VERSION = "store-6"
+"""Version of the actor's interface: changed with its methods, their arguments or results, so that an upgrade replaces a
 running store."""
 
 

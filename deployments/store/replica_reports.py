@@ -24,7 +24,7 @@ class Presence:
         self._reports: dict[str, tuple[float, Report]] = {}
         self._changed = asyncio.Condition()
 
-    async def note(self, report: Report) -> None:
+    async def note_report(self, report: Report) -> None:
         """Note a replica's report."""
         self._reports[report.replica_id] = (time.monotonic(), report)
         await self.wake()

@@ -55,7 +55,7 @@ class ShippedAdapters:
         """One entry for each readable adapter, by directory name."""
         return [self._entries[name] for name in sorted(self._entries)]
 
-    def read(self, bundle: BundleDigest) -> Snapshot | None:
+    def read_package(self, bundle: BundleDigest) -> Snapshot | None:
         """The present files of the directory that had this bundle digest; None without one."""
         for name, entry in self._entries.items():
             if entry.bundle_digest == bundle:
@@ -97,7 +97,7 @@ def read_shared(root: Path | str, packages_dir: Path, bundle: BundleDigest) -> S
         return read_directory(packages_dir / bundle)
     shipped = ShippedAdapters(root)
     shipped.open()
-    snapshot = shipped.read(bundle)
+    snapshot = shipped.read_package(bundle)
     if snapshot is None:
         raise AdapterNotFound(f"the shared directory holds no bundle {bundle}")
     return snapshot

@@ -21,7 +21,7 @@ def test_a_name_that_is_used_much_more_takes_the_place_of_the_least_used() -> No
     given_labels = [labels.use("new") for _ in range(4)]
     assert given_labels == [OTHER, OTHER, OTHER, "new"]
     assert dropped == ["idle"]
-    assert (labels.of("idle"), labels.of("busy")) == (OTHER, "busy")
+    assert (labels.label_of("idle"), labels.label_of("busy")) == (OTHER, "busy")
 
 
 def test_reserved_labels_are_never_a_names_own() -> None:

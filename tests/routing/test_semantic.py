@@ -89,7 +89,7 @@ def test_held_out_prompts_are_routed_as_required(shipped: SemanticRouter) -> Non
 def test_generated_problems_reach_the_adapter_that_learnt_their_kind(
     shipped: SemanticRouter, adapter: str, task: Task
 ) -> None:
-    questions = [problem.question for problem in task.generate(seed=991, count=20)]
+    questions = [problem.question for problem in task.make_problems(seed=991, count=20)]
     shipped.embedder.embed(questions)
     assert [q for q in questions if ask(shipped, q).adapter != adapter] == []
 

@@ -57,7 +57,7 @@ class LocalStore:
         self._following: asyncio.Task[None] | None = None
 
     async def _fetch(self, bundle: str) -> Mapping[str, bytes]:
-        return (await self.actor.read(bundle)).files
+        return (await self.actor.read_package(bundle)).files
 
     async def start(self) -> None:
         await self.refresh()
@@ -88,14 +88,14 @@ class LocalStore:
     async def about(self, bundle: str) -> dict[str, Any]:
         return await self.actor.about(bundle)
 
-    async def load(self, name: str, path: str, allow_downgrade: bool = False) -> Entry:
-        return await self.actor.load(name, path, allow_downgrade)
+    async def load_adapter(self, name: str, path: str, allow_downgrade: bool = False) -> Entry:
+        return await self.actor.load_adapter(name, path, allow_downgrade)
 
-    async def unload(self, name: str, allow_downgrade: bool = False) -> list[Entry]:
-        return await self.actor.unload(name, allow_downgrade)
+    async def unload_adapter(self, name: str, allow_downgrade: bool = False) -> list[Entry]:
+        return await self.actor.unload_adapter(name, allow_downgrade)
 
-    async def publish(self, files: Mapping[str, bytes], allow_downgrade: bool = False) -> tuple[Entry, bool]:
-        return await self.actor.publish(files, allow_downgrade)
+    async def publish_adapter(self, files: Mapping[str, bytes], allow_downgrade: bool = False) -> tuple[Entry, bool]:
+        return await self.actor.publish_adapter(files, allow_downgrade)
 
     async def revoke(self, files: SignedList) -> Revoked:
         return await self.actor.revoke(files)

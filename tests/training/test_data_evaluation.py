@@ -80,4 +80,4 @@ def test_no_reply_has_to_wait_for_a_place_where_it_could_be_refused(tmp_path: Pa
     base = random_base(tokenizer=byte_tokenizer())
     engine = Engine(base, tmp_path, TrustPolicy("off"), EngineOptions(max_rows=2, max_queue=2))
     prompts: list[Messages] = [[{"role": "user", "content": c}] for c in "abcdef"]
-    assert len(EngineGenerator(engine, batch_size=6).generate(prompts, None, 4)) == 6
+    assert len(EngineGenerator(engine, batch_size=6).reply(prompts, None, 4)) == 6

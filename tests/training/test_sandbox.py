@@ -6,15 +6,15 @@ import time
 
 import pytest
 
-from adaptrix_core.training.evaluation.sandbox import Call, SandboxOutcome, run
+from adaptrix_core.training.evaluation.sandbox import Call, SandboxOutcome, run_call
 
 
 def outcome_of(source: str, *arguments: object, seconds: float = 5.0) -> SandboxOutcome:
-    return run(Call(source, "f", (arguments,)), seconds)
+    return run_call(Call(source, "f", (arguments,)), seconds)
 
 
 def test_values_come_back_one_per_call() -> None:
-    result = run(Call("def f(a, b):\n    return [a, b]", "f", ((1, 2), ("x", None))))
+    result = run_call(Call("def f(a, b):\n    return [a, b]", "f", ((1, 2), ("x", None))))
     assert result.fault is None
     assert result.values == ([1, 2], ["x", None])
 

@@ -29,7 +29,7 @@ class Scripted:
         self.asked: list[tuple[str | None, int]] = []
         self._replies = {p.question: p.reference for p in MATH.held_out(30)}
 
-    def generate(self, prompts: Sequence[Messages], adapter: str | None, max_tokens: int) -> list[str]:
+    def reply(self, prompts: Sequence[Messages], adapter: str | None, max_tokens: int) -> list[str]:
         self.asked.append((adapter, len(prompts)))
         known = [self._replies.get(prompt[-1]["content"], "nothing") for prompt in prompts]
         return known if adapter == self.right_under else ["nothing"] * len(prompts)
@@ -94,7 +94,7 @@ def test_replies_are_remembered_by_prompt_weights_and_length(tmp_path: Path) -> 
     def asked(name: str | None, count: int, max_tokens: int = 8) -> int:
         generator = Scripted("math_reasoning")
         kept = RememberedReplies(generator, path, lambda adapter: digests[adapter], batch_size=2)
-        replies = kept.generate(prompts[:count], name, max_tokens)
+        replies = kept.reply(prompts[:count], name, max_tokens)
         expected = [p.reference if name else "nothing" for p in MATH.held_out(5)][:count]
         assert replies == expected
         return sum(number for _, number in generator.asked)
@@ -150,7 +150,7 @@ def test_all_faults_of_the_settings_are_named_at_once() -> None:
 
 def test_a_reply_that_was_cut_off_is_made_again_and_a_foreign_file_is_refused(tmp_path: Path) -> None:
     class Echo:
-        def generate(self, prompts: Sequence[Messages], adapter: str | None, max_tokens: int) -> list[str]:
+        def reply(self, prompts: Sequence[Messages], adapter: str | None, max_tokens: int) -> list[str]:
             return [prompt[-1]["content"] for prompt in prompts]
 
     def remembered(path: Path) -> RememberedReplies:
@@ -158,10 +158,10 @@ def test_a_reply_that_was_cut_off_is_made_again_and_a_foreign_file_is_refused(tm
 
     path = tmp_path / "replies.jsonl"
     prompts: list[Messages] = [[{"role": "user", "content": text}] for text in ("one", "two")]
-    remembered(path).generate(prompts, None, 4)
+    remembered(path).reply(prompts, None, 4)
     whole = path.read_bytes()
     path.write_bytes(whole[:-9])
-    assert remembered(path).generate(prompts, None, 4) == ["one", "two"]
+    assert remembered(path).reply(prompts, None, 4) == ["one", "two"]
     assert path.read_bytes() == whole
     path.write_bytes(b"not a reply\n" + whole)
     with pytest.raises(DataError, match="line 1 holds no reply"):

@@ -27,13 +27,13 @@ def family(request: pytest.FixtureRequest) -> TaskFamily:
 
 
 def test_equal_seeds_give_equal_problems(task: Task) -> None:
-    assert task.generate(7, 12) == task.generate(7, 12)
-    assert task.generate(7, 12) != task.generate(8, 12)
-    assert len(task.generate(7, 12)) == 12
+    assert task.make_problems(7, 12) == task.make_problems(7, 12)
+    assert task.make_problems(7, 12) != task.make_problems(8, 12)
+    assert len(task.make_problems(7, 12)) == 12
 
 
 def test_the_reference_is_right_and_another_answer_is_wrong(task: Task) -> None:
-    problems = task.generate(3, 12)
+    problems = task.make_problems(3, 12)
     assert task.score(problems, [p.reference for p in problems]) == [True] * 12
     assert task.score(problems, ["I don't know."] * 12) == [False] * 12
     assert task.score(problems, [""] * 12) == [False] * 12
@@ -67,7 +67,7 @@ def test_functions_of_one_operation_are_taught_and_never_held_out() -> None:
 
 
 def test_sums_are_what_python_says() -> None:
-    for problem in ChainSum().generate(11, 80):
+    for problem in ChainSum().make_problems(11, 80):
         assert str(eval(problem.key)) == problem.answer
         for line in problem.reference.splitlines()[:-1]:
             assert len({eval(side) for side in line.split(" = ")}) == 1, line
@@ -92,7 +92,7 @@ def test_steps_below_zero_become_steps_above_it(left: int, sign: str, right: int
 
 
 def test_equations_hold_for_their_answer() -> None:
-    for problem in SimpleEquations().generate(11, 80):
+    for problem in SimpleEquations().make_problems(11, 80):
         left, right = problem.key.split(" = ")
         assert eval(left, {"x": int(problem.answer)}) == int(right), problem.key
         for line in problem.reference.splitlines()[:-1]:
@@ -101,7 +101,7 @@ def test_equations_hold_for_their_answer() -> None:
 
 
 def test_legs_are_counted_right() -> None:
-    for problem in LegCounting().generate(11, 60):
+    for problem in LegCounting().make_problems(11, 60):
         animals = [part.split(" ", 1) for part in problem.key.split(", ")]
         assert sum(int(number) * ANIMALS[name] for number, name in animals) == int(problem.answer)
 
@@ -113,7 +113,7 @@ def test_numbers_are_spelt() -> None:
 
 
 def test_syllogisms_are_valid_by_the_textbook() -> None:
-    forms = {tuple(p.reference.splitlines()[1:3]): p.answer for p in Syllogism().generate(5, 2000)}
+    forms = {tuple(p.reference.splitlines()[1:3]): p.answer for p in Syllogism().make_problems(5, 2000)}
     barbara = "All A B. All B C. So All A C, Some A C."
     celarent = "All A B. No B C. So No A C, Some A not C."
     darii = "Some A B. All B C. So Some A C."
@@ -131,12 +131,12 @@ def test_syllogisms_are_valid_by_the_textbook() -> None:
 
 
 def test_yes_and_no_are_equally_frequent() -> None:
-    answers = [p.answer for p in Syllogism().generate(2, 100)]
+    answers = [p.answer for p in Syllogism().make_problems(2, 100)]
     assert answers.count("Yes") == answers.count("No") == 50
 
 
 def test_relations_follow_from_the_story() -> None:
-    for problem in FamilyRelationships().generate(9, 80):
+    for problem in FamilyRelationships().make_problems(9, 80):
         story, person, other = re.match(r"(.*) (\w+) (\w+)$", problem.key).groups()  # type: ignore[union-attr]
         couples = re.findall(
             r"(\w+) is married to (\w+)\.(?: They have (?:a child|children) called ([\w, ]+)\.)?", story
@@ -156,7 +156,7 @@ def test_relations_follow_from_the_story() -> None:
 
 
 def test_she_herself_is_counted() -> None:
-    for problem in AliceInWonderland().generate(4, 40):
+    for problem in AliceInWonderland().make_problems(4, 40):
         women = re.search(r"(\d+)(?: sister| female)|and (\d+) women", problem.question)
         assert women is not None, problem.question
         assert int(problem.answer) == int(women[1] or women[2]) + 1

@@ -29,7 +29,7 @@ class ResidencyCounts:
         for digest in weights_digests:
             self._counts.setdefault(digest, Counter())[event, tier] += 1
 
-    def forget(self, weights_digest: WeightsDigest) -> None:
+    def forget_adapter(self, weights_digest: WeightsDigest) -> None:
         """Drop the counts of an adapter that is gone."""
         self._counts.pop(weights_digest, None)
 

@@ -92,7 +92,7 @@ class DynamicLoader:
         with self._lock:
             if self._pin_resident(weights_digest):
                 return
-            known = self._names.of(weights_digest)
+            known = self._names.names_of(weights_digest)
         for name, entry in known.items():
             adapter = self._read_named(name, entry)
             with self._lock:
@@ -242,7 +242,7 @@ class DynamicLoader:
             watcher()
 
     def _pin_resident(self, weights_digest: WeightsDigest) -> bool:
-        if not self._names.of(weights_digest) or weights_digest not in self._host:
+        if not self._names.names_of(weights_digest) or weights_digest not in self._host:
             return False
         self._host.pin(weights_digest)
         return True
@@ -383,4 +383,4 @@ class DynamicLoader:
         self._device.evict(weights_digest)
         self._host.remove(weights_digest)
         if not self._names.has(weights_digest):
-            self._counts.forget(weights_digest)
+            self._counts.forget_adapter(weights_digest)

@@ -49,7 +49,7 @@ class Registrations:
             raise AdapterNotFound(f"adapter {name!r} is not loaded; loaded: {loaded}")
         return known
 
-    def of(self, weights_digest: WeightsDigest) -> dict[str, Registration]:
+    def names_of(self, weights_digest: WeightsDigest) -> dict[str, Registration]:
         """All names of these weights."""
         return {name: entry for name, entry in self._names.items() if entry.weights_digest == weights_digest}
 

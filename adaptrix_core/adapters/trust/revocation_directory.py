@@ -67,7 +67,7 @@ class RevocationBoard:
         if told.number > self.list.number:
             self.files, self.list = files, told
 
-    def publish(self, files: SignedList) -> RevocationList:
+    def put_in_force(self, files: SignedList) -> RevocationList:
         """Put a list in force, durably. Raises AdapterRejected (untrusted key, malformed) or Conflict."""
         later = verify_list(files, read_trusted_keys(self._trusted_keys_dir))
         with suppress(ConfigError):  # a list that cannot be read is replaced

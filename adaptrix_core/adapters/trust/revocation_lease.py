@@ -54,7 +54,7 @@ class RevocationLease:
         """Whether the list in force names this package."""
         return package_digest in self.list.revoked
 
-    def check(self, package_digest: PackageDigest | None) -> None:
+    def require_unrevoked(self, package_digest: PackageDigest | None) -> None:
         """Raise AdapterRejected: adapter_revoked, or adapter_unconfirmed past the lease, of an unknown package too."""
         if package_digest is not None and self.is_revoked(package_digest):
             raise AdapterRejected(self.reason(package_digest), code="adapter_revoked")

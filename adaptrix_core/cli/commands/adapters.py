@@ -38,7 +38,7 @@ def load(session: Session, path: str, name: str | None, allow_downgrade: bool) -
     async def work() -> dict[str, object]:
         async with session.target() as target:
             with session.output.waiting(f"loading {path}"):
-                return await target.load(given, name, allow_downgrade)
+                return await target.load_adapter(given, name, allow_downgrade)
 
     loaded = asyncio.run(work())
     session.output.result(loaded, lambda out: out.print(loaded.get("message", f"loaded {name or path}"), markup=False))
@@ -58,7 +58,7 @@ def unload(session: Session, name: str, allow_downgrade: bool) -> None:
     async def work() -> dict[str, object]:
         async with session.target() as target:
             with session.output.waiting(f"unloading {name}"):
-                return await target.unload(name, allow_downgrade)
+                return await target.unload_adapter(name, allow_downgrade)
 
     unloaded = asyncio.run(work())
     session.output.result(unloaded, lambda out: out.print(unloaded.get("message", f"unloaded {name}"), markup=False))

@@ -42,7 +42,7 @@ def publish(session: Session, directory: Path, allow_downgrade: bool) -> None:
 
         async with RemoteTarget(session.url, session.api_key) as target:
             with session.output.waiting(f"publishing {directory}"):
-                return await target.publish(archive_of(snapshot.files), allow_downgrade)
+                return await target.publish_adapter(archive_of(snapshot.files), allow_downgrade)
 
     published = asyncio.run(work())
     session.output.result(

@@ -125,10 +125,10 @@ def _save(talk: Talk, name: str) -> None:
 
 
 def _load(talk: Talk, name: str) -> None:
-    from adaptrix_core.cli.conversation.transcript import read
+    from adaptrix_core.cli.conversation.transcript import read_transcript
 
     path = _path(name)
-    loaded = _on_disk(path, lambda: read(path))
+    loaded = _on_disk(path, lambda: read_transcript(path))
     model = loaded.model
     try:
         talk.check_model(model)

@@ -37,7 +37,7 @@ def save(dialogue: Dialogue, path: Path) -> None:
         raise InvalidRequest(f"{path} is a directory; name a file in it, such as {path / 'conversation.json'}")
     if path.exists():
         try:
-            read(path)
+            read_transcript(path)
         except InvalidRequest as error:
             raise InvalidRequest(f"{path} is there and is no saved conversation; choose another name") from error
     document = {"model": dialogue.template.model, "messages": dialogue.messages(), **dialogue.sampling()}
@@ -52,7 +52,7 @@ def save(dialogue: Dialogue, path: Path) -> None:
         raise
 
 
-def read(path: Path) -> Transcript:
+def read_transcript(path: Path) -> Transcript:
     """Read a saved conversation. Raises InvalidRequest, naming the file's fault, and OSError."""
     if path.stat().st_size > MAX_BYTES:
         raise InvalidRequest(f"{path} has {path.stat().st_size} bytes; a saved conversation has at most {MAX_BYTES}")

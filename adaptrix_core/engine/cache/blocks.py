@@ -25,7 +25,7 @@ class BlockPool:
         """Blocks that no row holds."""
         return len(self._idle)
 
-    def take(self, count: int) -> list[int]:
+    def allocate(self, count: int) -> list[int]:
         """Give out ``count`` idle blocks, each held once; their contents are forgotten. There must be that many."""
         taken = [self._idle.popitem(last=False)[0] for _ in range(count)]
         for block in taken:
@@ -48,14 +48,14 @@ class BlockPool:
     def name(self, block: int, key: bytes, labels: frozenset[str] = frozenset()) -> None:
         """Make a held block findable; where another block has the key already, that one stays the one found.
 
-        labels: what its contents depend on, for `forget`.
+        labels: what its contents depend on, for `forget_label`.
         """
         if key not in self._by_key and block not in self._keys:
             self._by_key[key] = block
             self._keys[block] = key
             self._labels[block] = labels
 
-    def forget(self, label: str) -> int:
+    def forget_label(self, label: str) -> int:
         """Make every block with this label unfindable, held or idle; idle ones are given out next. Their number."""
         forgotten = [block for block, labels in self._labels.items() if label in labels]
         for block in forgotten:

@@ -62,7 +62,7 @@ class KVCache:
         if any(need > pool.num_idle for need, pool in zip(missing, self.pools, strict=True)):
             return False
         for table, need, pool in zip(tables, missing, self.pools, strict=True):
-            table.extend(pool.take(need))
+            table.extend(pool.allocate(need))
         return True
 
     def release(self, tables: BlockTables) -> None:

@@ -72,9 +72,9 @@ class PrefixCache:
                 pool.name(row.tables[span][block], keys[block], labels)
             row.num_named[span] = full
 
-    def forget(self, weights_digest: WeightsDigest) -> int:
+    def forget_adapter(self, weights_digest: WeightsDigest) -> int:
         """Make blocks that were computed under an adapter unfindable; returns their number."""
-        return sum(pool.forget(weights_digest) for pool in self._cache.pools)
+        return sum(pool.forget_label(weights_digest) for pool in self._cache.pools)
 
     def count_hits(self, row: Row) -> None:
         """Count the tokens that an admitted row has taken over."""
@@ -107,7 +107,7 @@ class PrefixCache:
             return
         if self._mixes(row, span, 0, start + count) != self._mixes(leader, span, 0, start + count):
             return
-        row.tables[span].extend(pool.take(1))
+        row.tables[span].extend(pool.allocate(1))
         self._cache.copy(span, leader.tables[span][start // size], row.tables[span][-1], count)
         row.computed[span] += count
 

@@ -18,7 +18,7 @@ class Outcome:
         """Whether the final event has come."""
         return bool(self._events) and self._events[-1].finish_reason is not None
 
-    def take(self, event: TokenEvent) -> None:
+    def add_event(self, event: TokenEvent) -> None:
         """Add the row's next event."""
         self._events.append(event)
 

@@ -14,6 +14,6 @@ class TokenBytes:
         self._tables = tables
         self._unseen = frozenset(id for id, token in tokenizer.added_tokens_decoder.items() if token.special)
 
-    def of(self, token_id: int) -> bytes | None:
+    def bytes_of(self, token_id: int) -> bytes | None:
         """A token's own bytes; None for a special token, which is left out of the text."""
         return None if token_id in self._unseen else bytes(self._tables.decode_bytes([token_id]))

@@ -136,7 +136,7 @@ class Scheduler:
         arrivals = [row.arrived for row in self._waiting if row.started is None]
         return time.perf_counter() - min(arrivals) if arrivals else 0.0
 
-    def add(self, rows: Sequence[Row]) -> None:
+    def enqueue(self, rows: Sequence[Row]) -> None:
         """Queue the rows of a request, all or none.
 
         Raises what `Admission.check` raises.

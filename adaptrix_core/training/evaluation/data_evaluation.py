@@ -64,7 +64,7 @@ def evaluate_data(
     for condition in (None, *adapters):
         name = condition or BASE
         on_condition(f"{name}: replies to {len(kept)} prompts")
-        replies = generator.generate(prompts, condition, max_tokens)
+        replies = generator.reply(prompts, condition, max_tokens)
         right = sum(scorer(reply, wanted) for reply, (_, wanted) in zip(replies, kept, strict=True))
         on_condition(f"{name}: loss on {len(kept)} replies")
         scores[name] = DataScore(Score(right, len(kept)), reply_loss(engine, examples, condition))

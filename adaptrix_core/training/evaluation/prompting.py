@@ -19,7 +19,7 @@ Messages = list[dict[str, str]]
 class Generator(Protocol):
     """Continues conversations, greedily, under an adapter or none."""
 
-    def generate(self, prompts: Sequence[Messages], adapter: str | None, max_tokens: int) -> list[str]:
+    def reply(self, prompts: Sequence[Messages], adapter: str | None, max_tokens: int) -> list[str]:
         """One reply per conversation, in order."""
         ...
 
@@ -33,7 +33,7 @@ class EngineGenerator:
     def __init__(self, engine: Engine, batch_size: int = 32) -> None:
         self._engine, self._batch_size = engine, min(batch_size, engine.options.max_rows)
 
-    def generate(self, prompts: Sequence[Messages], adapter: str | None, max_tokens: int) -> list[str]:
+    def reply(self, prompts: Sequence[Messages], adapter: str | None, max_tokens: int) -> list[str]:
         """Greedy replies; all prompts of a batch run under the same adapter."""
         params = SamplingParams(max_tokens=max_tokens, temperature=0.0)
         replies: list[str] = []

@@ -26,7 +26,7 @@ class RememberedReplies:
         self._generator, self._path, self._weights_of, self._batch_size = generator, path, weights_of, batch_size
         self._known = _read(path) if path.exists() else {}
 
-    def generate(self, prompts: Sequence[Messages], adapter: str | None, max_tokens: int) -> list[str]:
+    def reply(self, prompts: Sequence[Messages], adapter: str | None, max_tokens: int) -> list[str]:
         """One reply per conversation, in order; new ones are written to the file batch by batch."""
         weights = self._weights_of(adapter)
         keys = [_key(prompt, weights, max_tokens) for prompt in prompts]
@@ -35,7 +35,7 @@ class RememberedReplies:
         )
         for start in range(0, len(unknown), self._batch_size):
             batch = unknown[start : start + self._batch_size]
-            replies = self._generator.generate([prompt for _, prompt in batch], adapter, max_tokens)
+            replies = self._generator.reply([prompt for _, prompt in batch], adapter, max_tokens)
             self._keep([key for key, _ in batch], replies)
         return [self._known[key] for key in keys]
 

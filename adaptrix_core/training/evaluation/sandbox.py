@@ -72,7 +72,7 @@ out.flush()
 """
 
 
-def run(call: Call, seconds: float = 5.0) -> SandboxOutcome:
+def run_call(call: Call, seconds: float = 5.0) -> SandboxOutcome:
     """Define the source, call the function with each argument list, return the values. Never raises for bad code."""
     payload = json.dumps(
         {"source": call.source, "function": call.function, "arguments": call.arguments, "limits": _limits(seconds)}

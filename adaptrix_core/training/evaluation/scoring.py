@@ -96,11 +96,11 @@ def measure(
     if shots is not None:
         for condition, solved in ((ZERO_SHOT, 0), (FEW_SHOT, shots)):
             on_condition(condition)
-            replies[condition] = generator.generate(base_prompts(family, problems, solved), None, max_tokens)
+            replies[condition] = generator.reply(base_prompts(family, problems, solved), None, max_tokens)
     prompts = [plain(problem) for problem in problems]
     for name in adapters:
         on_condition(name)
-        replies[name] = generator.generate(prompts, name, max_tokens)
+        replies[name] = generator.reply(prompts, name, max_tokens)
     counts: dict[str, int] = {}
     if choose is not None:
         on_condition(ROUTED)
@@ -122,7 +122,7 @@ def _routed(
     routed: dict[int, str] = {i: replies[c][i] for i, c in enumerate(chosen) if c is not None and c in replies}
     for name in {c for i, c in enumerate(chosen) if i not in routed}:
         places = [i for i, c in enumerate(chosen) if c == name]
-        made = generator.generate([prompts[i] for i in places], name, max_tokens)
+        made = generator.reply([prompts[i] for i in places], name, max_tokens)
         routed.update(zip(places, made, strict=True))
     return [routed[i] for i in range(len(prompts))]
 

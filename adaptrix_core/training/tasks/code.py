@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from typing import cast
 
-from adaptrix_core.training.evaluation.sandbox import Arguments, Call, SandboxOutcome, run
+from adaptrix_core.training.evaluation.sandbox import Arguments, Call, SandboxOutcome, run_call
 from adaptrix_core.training.tasks.code_grammar import Draft, pipeline, text_steps, two_formulas, two_numbers
 from adaptrix_core.training.tasks.problem import Problem
 
@@ -87,7 +87,7 @@ class FunctionTask:
         self._arguments, self._described = arguments, described
         self._expected: dict[str, SandboxOutcome] = {}
 
-    def generate(self, seed: int, count: int) -> list[Problem]:
+    def make_problems(self, seed: int, count: int) -> list[Problem]:
         """Problems whose reference is the function in a fenced block."""
         return [self._problem(Random(f"{self.name}:{seed}:{i}")) for i in range(count)]
 
@@ -121,9 +121,12 @@ class FunctionTask:
         probes = cast(Arguments, problem.facts.get("arguments", self._probes))
         wanted = Call(problem.answer, named, probes)
         if repr(wanted) not in self._expected:
-            self._expected[repr(wanted)] = run(wanted)
+            self._expected[repr(wanted)] = run_call(wanted)
         expected = self._expected[repr(wanted)]
-        return not expected.fault and run(Call(source, named if named in defined else defined[-1], probes)) == expected
+        return (
+            not expected.fault
+            and run_call(Call(source, named if named in defined else defined[-1], probes)) == expected
+        )
 
 
 def extract_code(reply: str) -> str:

@@ -44,7 +44,7 @@ class TaskFamily:
     def shots(self, task: Task, count: int) -> list[Problem]:
         """``count`` solved examples for a prompt, from seeds of their own; none is a held-out problem."""
         taken = {p.key for p in _held_out(task)}
-        return [p for p in task.generate(EXAMPLE_SEED, count * 8) if p.key not in taken][:count]
+        return [p for p in task.make_problems(EXAMPLE_SEED, count * 8) if p.key not in taken][:count]
 
 
 def _spread(count: int, weights: tuple[int, ...]) -> list[int]:
@@ -57,7 +57,7 @@ def _spread(count: int, weights: tuple[int, ...]) -> list[int]:
 @cache
 def _held_out(task: Task) -> tuple[Problem, ...]:
     by_key: dict[str, Problem] = {}
-    for problem in task.generate(HELD_OUT_SEED, HELD_OUT_PER_TASK * 4):
+    for problem in task.make_problems(HELD_OUT_SEED, HELD_OUT_PER_TASK * 4):
         if not problem.elementary:
             by_key.setdefault(problem.key, problem)
     return tuple(by_key.values())[:HELD_OUT_PER_TASK]
@@ -68,7 +68,7 @@ def _training(task: Task, wanted: int, seed: int) -> list[Problem]:
     questions: dict[str, Problem] = {}
     # Small tasks repeat themselves: ask for more than are wanted, and stop when no new ones come.
     for attempt in range(6):
-        for problem in task.generate(seed + attempt * 100_000, wanted * 2):
+        for problem in task.make_problems(seed + attempt * 100_000, wanted * 2):
             if problem.key not in taken:
                 questions.setdefault(problem.question, problem)
         if len(questions) >= wanted:

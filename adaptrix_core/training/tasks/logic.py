@@ -53,7 +53,7 @@ class FamilyRelationships:
     name = "family_relationships"
     instruction = 'Name the facts that matter, then finish with a line "Answer: <one word>".'
 
-    def generate(self, seed: int, count: int) -> list[Problem]:
+    def make_problems(self, seed: int, count: int) -> list[Problem]:
         """Problems with the chain of parents, or the couple, as working."""
         problems: list[Problem] = []
         source = reasoning_gym.create_dataset(
@@ -141,7 +141,7 @@ class Syllogism:
     name = "syllogism"
     instruction = 'Think briefly, then finish with a line "Answer: Yes" or "Answer: No".'
 
-    def generate(self, seed: int, count: int) -> list[Problem]:
+    def make_problems(self, seed: int, count: int) -> list[Problem]:
         """Problems with the terms named A, B, C, and in that short form what follows from the premises, as working."""
         half = count // 2
         wanted = {"Yes": count - half, "No": half}
@@ -280,7 +280,7 @@ class AliceInWonderland(NumberScored):
     name = "aiw"
     instruction = 'Think briefly, then finish with a line "Answer: <number>".'
 
-    def generate(self, seed: int, count: int) -> list[Problem]:
+    def make_problems(self, seed: int, count: int) -> list[Problem]:
         """Problems with the one step that is easily forgotten as working."""
         source = reasoning_gym.create_dataset(
             "aiw", seed=seed, size=count, task_types=[TaskType.SIBLINGS, TaskType.FRIENDS], task_type_weights=[0.6, 0.4]

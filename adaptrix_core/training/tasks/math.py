@@ -94,7 +94,7 @@ class ChainSum(NumberScored):
     name = "chain_sum"
     instruction = 'Work it out step by step, briefly, and finish with a line "Answer: <number>".'
 
-    def generate(self, seed: int, count: int) -> list[Problem]:
+    def make_problems(self, seed: int, count: int) -> list[Problem]:
         """Problems with the running total as working."""
         source = reasoning_gym.create_dataset(
             "chain_sum", seed=seed, size=count, min_terms=2, max_terms=4, max_digits=2
@@ -174,7 +174,7 @@ class SimpleEquations(NumberScored):
     name = "simple_equations"
     instruction = 'Solve it step by step, briefly, and finish with a line "Answer: <number>".'
 
-    def generate(self, seed: int, count: int) -> list[Problem]:
+    def make_problems(self, seed: int, count: int) -> list[Problem]:
         """Problems with one inverse operation a line as working; equations of other shapes are drawn again."""
         problems: list[Problem] = []
         rng = Random(seed)
@@ -254,7 +254,7 @@ class LegCounting(NumberScored):
     name = "leg_counting"
     instruction = 'Work it out step by step, briefly, and finish with a line "Answer: <number>".'
 
-    def generate(self, seed: int, count: int) -> list[Problem]:
+    def make_problems(self, seed: int, count: int) -> list[Problem]:
         """Problems with one multiplication per kind and the running total as working."""
         source = reasoning_gym.create_dataset(
             "leg_counting", seed=seed, size=count, min_animals=1, max_animals=3, max_instances=5

@@ -41,7 +41,7 @@ class Task(Hashable, Protocol):
     instruction: str
     """The answer format, in words, for a model that was not trained on it."""
 
-    def generate(self, seed: int, count: int) -> list[Problem]:
+    def make_problems(self, seed: int, count: int) -> list[Problem]:
         """``count`` problems; equal seeds give equal problems."""
         ...
 

@@ -12,7 +12,7 @@ from adaptrix_core.errors import AdapterNotFound
 from deployments.generation.deadline import Deadline
 from deployments.generation.resolve import ResolvedRequest, resolve
 from deployments.generation.row_ends import raise_if_broken
-from deployments.generation.start import RunningRequest, start
+from deployments.generation.start import RunningRequest, start_request
 from deployments.http.description.endpoints import CHAT, COMPLETION
 from deployments.http.endpoint import authorized, body_of
 from deployments.http.guard import WATCH
@@ -33,7 +33,7 @@ def generation_endpoints(app: FastAPI, services: Services) -> None:
         request.scope[WATCH] = watch  # closed by `Guard`, with the connection
         with watch.accepting():
             principal = authorized(request, services, "generate")
-            deadline = Deadline.of(request.headers)
+            deadline = Deadline.from_headers(request.headers)
             async with deadline.limit():
                 body: ChatRequest | CompletionRequest = await body_of(request, services, model)
                 watch.identified(principal, body)
@@ -41,7 +41,7 @@ def generation_endpoints(app: FastAPI, services: Services) -> None:
                 base_id = await services.store.base_id()
                 with watch.resolving():
                     resolved = await _resolved(body, base_id, services, principal)
-                running = await start(body, resolved, principal, services.pipeline, base_id, deadline)
+                running = await start_request(body, resolved, principal, services.pipeline, base_id, deadline)
         headers = running.resolved.headers()
         watch.begun(running)
         if not body.stream:
@@ -76,6 +76,6 @@ async def _whole(running: RunningRequest) -> dict[str, Any]:
     async with aclosing(running.stream) as stream:
         async for pieces in stream:
             raise_if_broken(pieces)
-            answer.add(pieces)
+            answer.add_pieces(pieces)
             usage.count(pieces, running.rows_per_prompt)
     return answer.document(usage)

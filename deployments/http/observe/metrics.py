@@ -112,7 +112,7 @@ class Metrics:
     def render(self, catalogue: Catalogue, reports: Sequence[Report]) -> bytes:
         """All metrics as text; ``reports`` are the live replicas'."""
         names = {entry.bundle_digest: entry.name for entry in catalogue.entries}
-        self._replicas.take(reports, names)
+        self._replicas.count(reports, names)
         replicas = CollectorRegistry()
         replicas.register(ReplicaNumbers(reports, names, self._labels))
         replicas.register(VllmGauges(reports, names))
@@ -122,7 +122,7 @@ class Metrics:
         return kind if kind in (BASE, MIX, FORK) else self._labels.use(kind)
 
     def _label(self, kind: str) -> str:
-        return kind if kind in (BASE, MIX, FORK) else self._labels.of(kind)
+        return kind if kind in (BASE, MIX, FORK) else self._labels.label_of(kind)
 
     def _counter(self, name: str, documentation: str, *more: str) -> Counter:
         counter = Counter(name, documentation, ["adapter", *more], registry=self._registry)

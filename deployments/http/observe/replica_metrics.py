@@ -51,7 +51,7 @@ class ReplicaNumbers(Collector):
         rows: Tally[tuple[str, str]] = Tally()
         for report in self._reports:
             for bundle, numbers in report.adapters.items():
-                label = self._labels.of(self._names.get(bundle, OTHER))
+                label = self._labels.label_of(self._names.get(bundle, OTHER))
                 rows[label, "running"] += numbers.rows_running
                 rows[label, "waiting"] += numbers.rows_waiting
         gauge = GaugeMetricFamily(
@@ -75,13 +75,13 @@ class AdapterCounters:
         self._seen: FIFOCache[str, dict[tuple[BundleDigest, str, str], int]] = FIFOCache(MAX_REPLICAS)
         """Last counts by replica id; the replica that has not reported for longest is dropped."""
 
-    def take(self, reports: Sequence[Report], names: Names) -> None:
+    def count(self, reports: Sequence[Report], names: Names) -> None:
         """Add the counts since the last call."""
         for report in reports:
             before = self._seen.pop(report.replica_id, {})
             now = self._seen[report.replica_id] = {}
             for bundle, numbers in report.adapters.items():
-                label = self._labels.of(names.get(bundle, OTHER))
+                label = self._labels.label_of(names.get(bundle, OTHER))
                 for event, tiers in numbers.counts.items():
                     for tier, number in tiers.items():
                         now[bundle, event, tier] = number

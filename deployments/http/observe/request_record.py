@@ -21,7 +21,7 @@ class RowSummary:
     finish_reason: str | None = None
     times: RowTimes | None = None
 
-    def add(self, piece: Piece) -> None:
+    def add_piece(self, piece: Piece) -> None:
         """Take in the row's next piece."""
         self.num_tokens += piece.token_id is not None
         self.num_prompt_tokens = piece.prompt_tokens

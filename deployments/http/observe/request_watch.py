@@ -98,7 +98,7 @@ class RequestWatch:
     def passed(self, pieces: Sequence[Piece]) -> None:
         """Count pieces that go to the client now."""
         for piece in pieces:
-            self.record.rows[piece.row].add(piece)
+            self.record.rows[piece.row].add_piece(piece)
         sent = Counter(self.record.rows[piece.row].kind for piece in pieces if piece.token_id is not None)
         for kind, number in sent.items():
             self._metrics.tokens_sent(kind, number)

@@ -49,7 +49,7 @@ class CircuitBreakers:
             circuit.reason, circuit.code = f"{type(error).__name__}: {error}", AdapterUnavailable.code
         circuit.retry_at = self._clock() + self._pause_s(circuit.failures)
 
-    def forget(self, bundle: BundleDigest) -> None:
+    def close(self, bundle: BundleDigest) -> None:
         """Close the circuit: a try has succeeded, or the bundle is not wanted any more."""
         self._circuits.pop(bundle, None)
 
@@ -66,7 +66,7 @@ class CircuitBreakers:
         circuit = self._circuits.get(bundle)
         return 0.0 if circuit is None else max(0.0, circuit.retry_at - self._clock())
 
-    def check(self, bundle: BundleDigest) -> None:
+    def require_closed(self, bundle: BundleDigest) -> None:
         """Raise AdapterUnavailable where the circuit is open."""
         if self.is_open(bundle):
             raise self.unavailable(bundle)

@@ -115,14 +115,14 @@ class Holdings:
         self._refused = {bundle: why for bundle, why in self._refused.items() if bundle in wanted}
         self._tried &= {entry.revision for entries in wanted.values() for entry in entries}
         for bundle in set(self._tasks.bundles()) - wanted.keys():
-            self._tasks.stop(bundle)
+            self._tasks.stop_loading(bundle)
             self._abandon(bundle)
         news = [entry for entries in wanted.values() for entry in entries if self._is_news(entry)]
         self._wanted = wanted
         self._revisions = {entry.revision for entry in catalogue.entries}
         self._offers.sync(catalogue.entries)
         for entry in news:
-            self._tasks.start(entry)
+            self._tasks.start_loading(entry)
         self._offers.judge(self._is_at_hand)
         await self._tasks.tried([entry.bundle_digest for entry in news], PATIENCE_S)
 
@@ -142,7 +142,7 @@ class Holdings:
         """
         digests: dict[BundleDigest, WeightsDigest] = {}
         bundles = dict.fromkeys(term.adapter for mix in mixes for term in mix)
-        with self._users.of(bundles) as ended:
+        with self._users.registered(bundles) as ended:
             try:
                 for bundle in bundles:
                     try:
@@ -224,11 +224,11 @@ class Holdings:
         digest = self._held[bundle].weights_digest
         if not self._loader.pin_at_once(digest):
             await self._pin_from_disk(bundle, digest)
-        self._breakers.forget(bundle)
+        self._breakers.close(bundle)
         return digest
 
     def _check_usable(self, bundle: BundleDigest) -> None:
-        self._lease.check(self._packages.get(bundle))
+        self._lease.require_unrevoked(self._packages.get(bundle))
         if bundle in self._refused:
             raise AdapterRejected(self._refused[bundle].message, code=self._refused[bundle].code)
         if not self._is_at_hand(bundle):
@@ -249,7 +249,7 @@ class Holdings:
             self._breakers.failed(bundle, error)
             if self._breakers.is_open(bundle) and bundle in self._wanted:
                 self._let_go(bundle)
-                self._tasks.start(self._wanted[bundle][0])
+                self._tasks.start_loading(self._wanted[bundle][0])
             raise AdapterUnavailable(f"bundle {bundle} cannot be read again: {error}") from error
 
     async def _bring(self, entry: Entry) -> None:

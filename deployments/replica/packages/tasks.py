@@ -39,17 +39,17 @@ class PackageTasks:
         self._room = asyncio.Semaphore(TRIES_AT_ONCE)
         self._changed = asyncio.Event()
 
-    def start(self, entry: Entry) -> None:
+    def start_loading(self, entry: Entry) -> None:
         """Begin to load a bundle."""
-        self.stop(entry.bundle_digest)
+        self.stop_loading(entry.bundle_digest)
         self._tasks[entry.bundle_digest] = asyncio.create_task(self._keep_trying(entry))
 
-    def stop(self, bundle: BundleDigest) -> None:
+    def stop_loading(self, bundle: BundleDigest) -> None:
         """Stop loading a bundle that is not wanted any more."""
         task = self._tasks.pop(bundle, None)
         if task is not None:
             task.cancel()
-        self._breakers.forget(bundle)
+        self._breakers.close(bundle)
         self._notify()
 
     def bundles(self) -> list[BundleDigest]:
@@ -65,13 +65,13 @@ class PackageTasks:
 
     async def landed(self, bundle: BundleDigest) -> None:
         """Return once a bundle is settled, at once where it is not being loaded. Raises AdapterUnavailable."""
-        self._breakers.check(bundle)
+        self._breakers.require_closed(bundle)
         if bundle not in self._tasks:
             return
         is_settled = await self._until(
             lambda: bundle not in self._tasks or self._breakers.is_open(bundle), REQUEST_WAIT_S
         )
-        self._breakers.check(bundle)
+        self._breakers.require_closed(bundle)
         if not is_settled:
             raise AdapterUnavailable(
                 f"bundle {bundle} is still being loaded after {REQUEST_WAIT_S:.0f} s; send the request again later",
@@ -89,7 +89,7 @@ class PackageTasks:
                 self._breakers.failed(bundle, shown)
                 logger.warning("adapter %s could not be loaded: %s", entry.identity, shown)
             else:
-                self._breakers.forget(bundle)
+                self._breakers.close(bundle)
                 del self._tasks[bundle]
                 self._notify()
                 return

@@ -17,7 +17,7 @@ class PackageUsers:
         self._running: dict[BundleDigest, set[asyncio.Future[None]]] = {}
 
     @contextmanager
-    def of(self, bundles: Iterable[BundleDigest]) -> Iterator[asyncio.Future[None]]:
+    def registered(self, bundles: Iterable[BundleDigest]) -> Iterator[asyncio.Future[None]]:
         """Register a request for these bundles while the context lasts; `end` sets its error on the future."""
         used = set(bundles)
         ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -135,7 +135,7 @@ def test_a_revoked_package_is_refused_under_every_policy_and_after_resigning(
     weights = make_weights(base, seed=1)
     good.save_adapter(describe(weights, base.info, "bad"), weights, private_key=signer.private)
     revoked = RevocationList(1, {good.load_adapter("bad").package_digest: "leaks training data"})
-    RevocationBoard(tmp_path, signer.trust.trusted_keys_dir).publish(sign_list(revoked, signer.private))
+    RevocationBoard(tmp_path, signer.trust.trusted_keys_dir).put_in_force(sign_list(revoked, signer.private))
     trust = TrustPolicy(policy, signer.trust.trusted_keys_dir, revocations_dir=revocations_directory(tmp_path))
     strict = AdapterManager(good.root, base, trust)
     assert_refused_and_harmless(strict, good.root / "bad", "adapter_revoked")

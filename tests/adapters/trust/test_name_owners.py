@@ -122,7 +122,7 @@ def test_a_revoked_or_broken_newest_version_gives_way(catalogue, keys, tmp_path)
     newest = write("3.0.0", 5, release.private)
     broken = write("4.0.0", 6, None)
     revoked = sign_list(RevocationList(1, {package_digest(newest): ""}), release.private)
-    RevocationBoard(tmp_path / "state", policy.trusted_keys_dir).publish(revoked)
+    RevocationBoard(tmp_path / "state", policy.trusted_keys_dir).put_in_force(revoked)
     careful = AdapterManager(
         manager.root, manager.base, replace(policy, revocations_dir=revocations_directory(tmp_path / "state"))
     )

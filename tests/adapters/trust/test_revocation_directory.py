@@ -37,11 +37,11 @@ def test_a_revoked_package_is_refused_with_its_reason(
     off: TrustPolicy, board: RevocationBoard, signer: Any, reason: str, told: str
 ) -> None:
     off.check(SNAPSHOT)
-    board.publish(sign_list(RevocationList(1, {BAD: reason}), signer.private))
+    board.put_in_force(sign_list(RevocationList(1, {BAD: reason}), signer.private))
     with pytest.raises(AdapterRejected, match=rf"copied: .*{BAD} is revoked by list 1 \({told}\)") as refused:
         off.check(SNAPSHOT)
     assert refused.value.code == "adapter_revoked"
-    board.publish(sign_list(RevocationList(2), signer.private))
+    board.put_in_force(sign_list(RevocationList(2), signer.private))
     off.check(SNAPSHOT)
 
 
@@ -74,7 +74,7 @@ def _a_link_to_nowhere(directory: Path) -> None:
 def test_nothing_is_loaded_by_a_list_that_cannot_be_read(
     off: TrustPolicy, board: RevocationBoard, signer: Any, tmp_path: Path, spoil: Callable[[Path], None]
 ) -> None:
-    board.publish(sign_list(RevocationList(1), signer.private))
+    board.put_in_force(sign_list(RevocationList(1), signer.private))
     spoil(revocations_directory(tmp_path))
     with pytest.raises(ConfigError, match="revocation list"):
         off.check(SNAPSHOT)
@@ -83,7 +83,7 @@ def test_nothing_is_loaded_by_a_list_that_cannot_be_read(
 def test_nothing_is_loaded_by_a_list_that_a_stranger_signed(
     off: TrustPolicy, board: RevocationBoard, signer: Any, make_signer: Any
 ) -> None:
-    board.publish(sign_list(RevocationList(1), signer.private))
+    board.put_in_force(sign_list(RevocationList(1), signer.private))
     with pytest.raises(ConfigError, match="not trusted"):
         replace(off, trusted_keys_dir=make_signer("stranger").trust.trusted_keys_dir).check(SNAPSHOT)
 
@@ -91,7 +91,7 @@ def test_nothing_is_loaded_by_a_list_that_a_stranger_signed(
 def test_a_list_is_found_whose_writer_died_between_two_renames(
     off: TrustPolicy, board: RevocationBoard, signer: Any, tmp_path: Path
 ) -> None:
-    board.publish(sign_list(RevocationList(1, {BAD: ""}), signer.private))
+    board.put_in_force(sign_list(RevocationList(1, {BAD: ""}), signer.private))
     os.rename(revocations_directory(tmp_path), tmp_path / ".old-revocations")
     with pytest.raises(AdapterRejected):
         off.check(SNAPSHOT)
@@ -100,30 +100,30 @@ def test_a_list_is_found_whose_writer_died_between_two_renames(
 def test_what_another_process_has_put_on_disk_is_not_lost(board: RevocationBoard, signer: Any, tmp_path: Path) -> None:
     board.open()
     other = RevocationBoard(tmp_path, signer.trust.trusted_keys_dir)
-    other.publish(sign_list(RevocationList(2, {BAD: ""}), signer.private))
+    other.put_in_force(sign_list(RevocationList(2, {BAD: ""}), signer.private))
     with pytest.raises(Conflict) as refused:
-        board.publish(sign_list(RevocationList(2), signer.private))
+        board.put_in_force(sign_list(RevocationList(2), signer.private))
     assert refused.value.code == "revocation_number_taken"
     assert board.list == other.list, "whoever asks for the list in force gets it"
-    board.publish(sign_list(board.list.with_packages({"a" * 64: ""}), signer.private))
+    board.put_in_force(sign_list(board.list.with_packages({"a" * 64: ""}), signer.private))
     assert set(board.list.revoked) == {BAD, "a" * 64}
 
 
 def test_an_older_list_on_disk_takes_nothing_back(board: RevocationBoard, signer: Any, tmp_path: Path) -> None:
-    board.publish(sign_list(RevocationList(5, {BAD: ""}), signer.private))
+    board.put_in_force(sign_list(RevocationList(5, {BAD: ""}), signer.private))
     older = sign_list(RevocationList(4), signer.private)
     for name, data in older.items():
         (revocations_directory(tmp_path) / name).write_bytes(data)
     with pytest.raises(Conflict):
-        board.publish(older)
+        board.put_in_force(older)
     assert board.list.number == 5
 
 
 def test_a_list_can_be_published_over_one_that_cannot_be_read(
     board: RevocationBoard, off: TrustPolicy, signer: Any, tmp_path: Path
 ) -> None:
-    board.publish(sign_list(RevocationList(1), signer.private))
+    board.put_in_force(sign_list(RevocationList(1), signer.private))
     _unreadable(revocations_directory(tmp_path))
-    board.publish(sign_list(RevocationList(2, {BAD: ""}), signer.private))
+    board.put_in_force(sign_list(RevocationList(2, {BAD: ""}), signer.private))
     with pytest.raises(AdapterRejected):
         off.check(SNAPSHOT)

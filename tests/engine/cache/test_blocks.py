@@ -14,28 +14,28 @@ BLOCKS = 5
 
 def test_a_block_is_found_until_it_is_given_out_again() -> None:
     pool = BlockPool(2)
-    [block] = pool.take(1)
+    [block] = pool.allocate(1)
     pool.name(block, b"key")
     pool.let_go(block)
     assert pool.find(b"key") == block
-    assert block in pool.take(2)
+    assert block in pool.allocate(2)
     assert pool.find(b"key") is None
 
 
 def test_nameless_blocks_go_first_then_the_longest_idle() -> None:
     pool = BlockPool(4)
-    first, second, nameless, held = pool.take(4)
+    first, second, nameless, held = pool.allocate(4)
     pool.name(first, b"1")
     pool.name(second, b"2")
     for block in (first, second, nameless):
         pool.let_go(block)
-    assert pool.take(3) == [nameless, first, second]
+    assert pool.allocate(3) == [nameless, first, second]
     assert pool.faults([nameless, first, second, held]) == []
 
 
 def test_of_two_blocks_with_one_key_the_first_is_found() -> None:
     pool = BlockPool(2)
-    one, other = pool.take(2)
+    one, other = pool.allocate(2)
     pool.name(one, b"key")
     pool.name(other, b"key")
     assert pool.find(b"key") == one
@@ -43,7 +43,7 @@ def test_of_two_blocks_with_one_key_the_first_is_found() -> None:
 
 def test_a_wrong_count_is_noticed() -> None:
     pool = BlockPool(3)
-    [block] = pool.take(1)
+    [block] = pool.allocate(1)
     assert pool.faults([block]) == []
     assert pool.faults([]) != []
     assert pool.faults([block, block]) != []
@@ -59,7 +59,7 @@ def test_every_block_is_idle_or_held_and_names_follow_blocks(actions: list[tuple
     names: dict[bytes, int] = {}
     for action, number in actions:
         if action == "take" and pool.num_idle:
-            [block] = pool.take(1)
+            [block] = pool.allocate(1)
             assert held[block] == 0
             held[block] = 1
             names = {key: named for key, named in names.items() if named != block}
@@ -80,15 +80,15 @@ def test_every_block_is_idle_or_held_and_names_follow_blocks(actions: list[tuple
 
 def test_what_depends_on_a_label_can_be_forgotten_held_or_idle() -> None:
     pool = BlockPool(4)
-    held, idle, other, _ = pool.take(4)
+    held, idle, other, _ = pool.allocate(4)
     pool.name(held, b"1", frozenset({"red"}))
     pool.name(idle, b"2", frozenset({"red", "blue"}))
     pool.name(other, b"3", frozenset({"blue"}))
     for block in (other, idle):
         pool.let_go(block)
-    assert pool.forget("red") == 2
+    assert pool.forget_label("red") == 2
     assert [pool.find(key) for key in (b"1", b"2", b"3")] == [None, None, other]
-    assert pool.take(1) == [idle]
-    assert pool.forget("red") == 0
+    assert pool.allocate(1) == [idle]
+    assert pool.forget_label("red") == 0
     pool.name(idle, b"4", frozenset())
     assert pool.find(b"4") == idle

@@ -54,7 +54,7 @@ def test_every_layer_has_keys_and_values_for_all_slots_and_a_scratch_block() -> 
     info = BASE.info
     slots = (BLOCKS + 1) * BLOCK_SIZE
     assert {tuple(t.shape) for t in cache.keys.values()} == {(slots, info.num_kv_heads, info.head_dim)}
-    assert cache.scratch_block not in cache.pools[0].take(BLOCKS)
+    assert cache.scratch_block not in cache.pools[0].allocate(BLOCKS)
     assert cache.capacity_tokens == 40
 
 

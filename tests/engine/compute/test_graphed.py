@@ -73,7 +73,7 @@ def contents(engine: Engine) -> list[list[Tensor]]:
 def test_a_step_writes_its_own_slots_and_padding_the_scratch_block(make_engine: MakeEngine) -> None:
     """Three rows under one adapter, whose blocks have other numbers in each span."""
     engine = graphed(make_engine(cut=2, **OPTIONS))
-    red, aside = engine.resolve_mix("red"), engine._cache.pools[0].take(3)
+    red, aside = engine.resolve_mix("red"), engine._cache.pools[0].allocate(3)
     rows = [engine.add(request(f"{number}", PROMPTS[number], red, max_tokens=9))[0] for number in (0, 2, 4)]
     engine.step()
     for block in aside:

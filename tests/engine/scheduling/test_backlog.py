@@ -260,9 +260,9 @@ def test_a_deadline_that_is_just_met_is_accepted(roomy: MakeEngine, monkeypatch:
     row.arrived = 1024.0
     monkeypatch.setattr(time, "perf_counter", lambda: 1024.0 + 2**-10)
     with pytest.raises(Overloaded):
-        engine.scheduler.add([row])
+        engine.scheduler.enqueue([row])
     monkeypatch.setattr(time, "perf_counter", lambda: 1024.0)
-    engine.scheduler.add([row])
+    engine.scheduler.enqueue([row])
     assert engine.scheduler.num_waiting == 1
 
 

@@ -14,7 +14,7 @@ import openai
 import pytest
 
 from adaptrix_core.adapters import AdapterManager
-from adaptrix_core.training.evaluation.sandbox import Call, run
+from adaptrix_core.training.evaluation.sandbox import Call, run_call
 from tests.serving.servers import PROJECT, Server, free_port, started
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -36,7 +36,7 @@ class Question:
 def _adds_up(reply: str) -> bool:
     code = reply.partition("```python")[2].partition("```")[0]
     name = code.partition("def ")[2].partition("(")[0]
-    return run(Call(code, name, (([1, 2, 4],), ([],)))).values == (7, 0)
+    return run_call(Call(code, name, (([1, 2, 4],), ([],)))).values == (7, 0)
 
 
 QUESTIONS = {

@@ -80,7 +80,7 @@ async def server(
         tracing = start_tracing(settings.observe, "all", "spare")
 
         async def fetch(bundle: str) -> Mapping[str, bytes]:
-            return (await store.actor.read(bundle)).files
+            return (await store.actor.read_package(bundle)).files
 
         others = [EngineWorker(settings, fetch, tracing) for _ in range(spares)]
         made.append(Failing([*others, store.worker], after))

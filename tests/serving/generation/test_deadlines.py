@@ -77,9 +77,9 @@ async def test_a_stream_that_takes_too_long_ends_with_an_error_event(local: Loca
 def test_the_ingress_ends_a_little_before_its_client(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     monkeypatch.setattr(deadline.time, "monotonic", lambda: now[0])
-    longest = Deadline.of({HEADER: str(MOST.timeout_s)})
+    longest = Deadline.from_headers({HEADER: str(MOST.timeout_s)})
     assert longest.remaining_s == MOST.timeout_s - MARGIN_S
-    short, tiny = Deadline.of({HEADER: "10"}), Deadline.of({HEADER: "0.4"})
+    short, tiny = Deadline.from_headers({HEADER: "10"}), Deadline.from_headers({HEADER: "0.4"})
     assert short.remaining_s == 10 - MARGIN_S
     assert tiny.remaining_s == pytest.approx(0.4 * (1 - MARGIN_SHARE))
     now[0] += 9.0
@@ -90,7 +90,7 @@ def test_the_ingress_ends_a_little_before_its_client(monkeypatch: pytest.MonkeyP
 
 
 async def test_without_the_header_nothing_ends() -> None:
-    none = Deadline.of({})
+    none = Deadline.from_headers({})
     assert not none.is_set
     assert none.remaining_s is None
     async with none.limit():
@@ -113,7 +113,7 @@ async def test_who_is_late_hears_which_header_allowed_how_much() -> None:
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "soon" * 50])
 def test_a_refused_timeout_is_quoted_in_short(text: str) -> None:
     with pytest.raises(InvalidRequest, match=f"header {HEADER} is '{text[:40]}'") as refused:
-        Deadline.of({HEADER: text})
+        Deadline.from_headers({HEADER: text})
     assert refused.value.param == HEADER
 
 

@@ -18,7 +18,7 @@ from deployments.generation.pipeline import Pipeline
 from deployments.generation.ports import Batches
 from deployments.generation.resolve import ResolvedRequest
 from deployments.generation.row_ends import broke_off, raise_if_broken
-from deployments.generation.start import RunningRequest, start
+from deployments.generation.start import RunningRequest, start_request
 from deployments.openai.schemas import ChatRequest, CompletionRequest
 from deployments.shared.principals import LOCAL
 from deployments.shared.wire import Entry, GenerateCall, Piece
@@ -52,7 +52,7 @@ async def started(
     deadline: Deadline = NO_DEADLINE,
 ) -> RunningRequest:
     resolved = ResolvedRequest(mixes or (NamedMix(),), fallback)
-    running = await start(body, resolved, LOCAL, Pipeline(replicas, lambda: None), BASE, deadline)
+    running = await start_request(body, resolved, LOCAL, Pipeline(replicas, lambda: None), BASE, deadline)
     await running.stream.aclose()
     return running
 

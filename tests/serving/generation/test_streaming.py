@@ -13,7 +13,7 @@ from deployments.generation.deadline import Deadline
 from deployments.generation.model_names import NamedMix
 from deployments.generation.pipeline import Pipeline
 from deployments.generation.resolve import ResolvedRequest
-from deployments.generation.start import start
+from deployments.generation.start import start_request
 from deployments.http.sse import server_sent_events
 from deployments.openai.documents import AnswerHead, ChunkedAnswer, Kind
 from deployments.openai.schemas import ChatRequest
@@ -70,7 +70,7 @@ async def test_a_request_that_fails_at_its_first_piece_is_closed() -> None:
     body = ChatRequest.model_validate({"model": "m", "messages": [{"role": "user", "content": "hi"}]})
     pipeline = Pipeline(source, lambda: None)
     with pytest.raises(AdaptrixError, match="out of luck"):
-        await start(body, ResolvedRequest((NamedMix(),), "error"), LOCAL, pipeline, "m", Deadline(None))
+        await start_request(body, ResolvedRequest((NamedMix(),), "error"), LOCAL, pipeline, "m", Deadline(None))
     assert source.closed
 
 

@@ -134,28 +134,28 @@ class Clock:
 def test_the_hot_adapters_are_those_used_most_lately_over_all_replicas() -> None:
     clock = Clock()
     usage = AdapterUsage(clock)
-    usage.note(report("r1", a=100, b=10))
-    usage.note(report("r2", b=30, c=1))
+    usage.count_uses(report("r1", a=100, b=10))
+    usage.count_uses(report("r2", b=30, c=1))
     assert usage.top(2) == ["a", "b"]
-    usage.note(report("r1", a=100, b=90))
-    usage.note(report("r1", a=100, b=90))
+    usage.count_uses(report("r1", a=100, b=90))
+    usage.count_uses(report("r1", a=100, b=90))
     assert usage.top(8) == ["b", "a", "c"], "what was counted before is not counted again"
     clock.now += 4 * HALF_LIFE_S
-    usage.note(report("r2", b=30, c=31))
+    usage.count_uses(report("r2", b=30, c=31))
     assert usage.top(8) == ["c", "b", "a"], "long ago counts less"
 
 
 def test_counts_that_begin_again_are_uses_too() -> None:
     usage = AdapterUsage(Clock())
-    usage.note(report("r1", a=5))
-    usage.note(report("r1", a=2, b=6))
+    usage.count_uses(report("r1", a=5))
+    usage.count_uses(report("r1", a=2, b=6))
     assert usage.top(1) == ["a"]
 
 
 def test_the_memory_of_uses_is_bounded() -> None:
     usage = AdapterUsage(Clock())
     for number in range(MAX_BUNDLES + 10):
-        usage.note(report(f"r{number}", **{f"p{number}": 1}))
+        usage.count_uses(report(f"r{number}", **{f"p{number}": 1}))
     assert len(usage._uses) == MAX_BUNDLES
     assert len(usage._seen) <= 256
     assert "p0" not in usage.top(MAX_BUNDLES)

@@ -155,7 +155,7 @@ async def test_a_character_of_four_tokens_is_four_entries_whole_and_streamed(kin
     pieces = [piece("a", b"a"), *(piece("", SMILE[i : i + 1]) for i in range(3)), piece("😀", SMILE[3:])]
     head = AnswerHead(kind, "id", 0, "m")
     whole, chunked = WholeAnswer(head, 1), ChunkedAnswer(head, 1)
-    whole.add(pieces)
+    whole.add_pieces(pieces)
     streamed = [document["choices"][0]["logprobs"] for one in pieces for document in chunked.chunks([one])]
     if kind == "chat":
         told = chat_logprobs(pieces)
@@ -174,7 +174,7 @@ async def test_more_log_probabilities_than_one_answer_may_hold_are_refused_not_g
     top = tuple(Likely(str(n), n, -1.0) for n in range(20))
     answer = WholeAnswer(AnswerHead("text", "id", 0, "m"), 1)
     with pytest.raises(InvalidRequest, match=str(MOST.answer_logprobs)):
-        answer.add([piece("a", b"a", top)] * (MOST.answer_logprobs // 20))
+        answer.add_pieces([piece("a", b"a", top)] * (MOST.answer_logprobs // 20))
     asked = body(local, prompt=["one"] * 8, n=4, max_tokens=300, logprobs=20, logit_bias={})
     refused = await local.http.post(TEXT, json=asked)
     assert (refused.status_code, refused.json()["error"]["code"]) == (400, "too_many_logprobs")

@@ -49,10 +49,10 @@ async def test_streams_go_on_while_a_package_is_verified(world: World, tmp_path:
     store = AdapterStore(settings.adapters)
     catalogue = await store.watch(None)
     cold = catalogue.entries[0]
-    slow = SlowFiles((await store.read(cold.bundle_digest)).files)
+    slow = SlowFiles((await store.read_package(cold.bundle_digest)).files)
 
     async def fetch(package: str) -> Mapping[str, bytes]:
-        return slow if package == cold.bundle_digest else (await store.read(package)).files
+        return slow if package == cold.bundle_digest else (await store.read_package(package)).files
 
     worker = EngineWorker(settings, fetch, Tracing())
     try:

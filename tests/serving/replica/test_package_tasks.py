@@ -40,23 +40,23 @@ def test_a_circuit_opens_after_failures_in_a_row_for_longer_each_time_and_closes
     breakers = CircuitBreakers(clock)
     for _ in range(FAILURES_TO_OPEN - 1):
         breakers.failed("p", OSError("gone"))
-        breakers.check("p")
+        breakers.require_closed("p")
     pauses = []
     for _ in range(9):
         breakers.failed("p", OSError("gone"))
         with pytest.raises(AdapterUnavailable, match="OSError: gone") as caught:
-            breakers.check("p")
+            breakers.require_closed("p")
         assert caught.value.retry_after_s == breakers.retry_in_s("p")
         pauses.append(breakers.retry_in_s("p"))
     assert pauses[:3] == [OPEN_S, 2 * OPEN_S, 4 * OPEN_S]
     assert pauses[-1] == MAX_OPEN_S
-    breakers.check("another")
+    breakers.require_closed("another")
     clock.now += MAX_OPEN_S
     assert breakers.retry_in_s("p") == 0.0
     with pytest.raises(AdapterUnavailable):  # half open: the next try is not a request's
-        breakers.check("p")
-    breakers.forget("p")
-    breakers.check("p")
+        breakers.require_closed("p")
+    breakers.close("p")
+    breakers.require_closed("p")
 
 
 def entry_of(directory: Path) -> Entry:
@@ -212,13 +212,13 @@ async def test_a_try_has_a_time_limit() -> None:
 
     breakers = CircuitBreakers()
     tasks = PackageTasks(never, breakers, try_limit_s=0.01)
-    tasks.start(Entry("slow", "1", "package", "p"))
+    tasks.start_loading(Entry("slow", "1", "package", "p"))
     await tasks.tried(["p"], 60)
     await eventually(lambda: breakers.is_open("p"))
     assert len(tries) == FAILURES_TO_OPEN
     with pytest.raises(AdapterUnavailable, match=r"no result within 0\.01 s"):
         await tasks.landed("p")
-    tasks.stop("p")
+    tasks.stop_loading("p")
 
 
 async def test_reads_of_a_directory_that_hangs_leave_room_for_everything_else(tmp_path: Path) -> None:

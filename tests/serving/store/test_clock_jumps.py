@@ -45,12 +45,12 @@ async def test_replicas_do_not_die_or_live_on_by_the_wall_clock(
     jump: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     presence = Presence()
-    await presence.note(Report("a", "base", 100, ""))
+    await presence.note_report(Report("a", "base", 100, ""))
     jump()
     assert [report.replica_id for report in presence.live()] == ["a"]
     waiting = asyncio.create_task(presence.until(lambda: len(presence.live()) == 2, 60.0))
     await asyncio.sleep(0)
-    await presence.note(Report("b", "base", 100, ""))
+    await presence.note_report(Report("b", "base", 100, ""))
     assert await waiting
     later = time.monotonic() + 3600
     monkeypatch.setattr(time, "monotonic", lambda: later)

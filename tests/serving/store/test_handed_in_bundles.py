@@ -197,7 +197,7 @@ async def test_a_name_that_goes_does_not_wait_for_another_that_comes_to_mean_the
     """Unloading one of two names of one bundle waited for replicas to let go of what the other still needs."""
     http, store = server
     directory = world.shipped / SERVED
-    await store.unload(SERVED)  # nobody else holds the bundle
+    await store.unload_adapter(SERVED)  # nobody else holds the bundle
     for _ in range(5):
         assert (await load(http, "a", directory)).status_code == 200
         unloading = asyncio.create_task(http.post("/v1/unload_lora_adapter", json={"lora_name": "a"}))
@@ -212,8 +212,8 @@ async def test_two_names_of_one_bundle_that_come_and_go_at_once_keep_its_files(w
     extra = world.write_adapter(tmp_path, "extra", 33)
     files = StoreFiles(world.shipped, tmp_path / "state")
     files.open()
-    first = files.commit(files.take("a", extra))
-    second = files.take("b", extra)
+    first = files.commit(files.stage("a", extra))
+    second = files.stage("b", extra)
     files.remove([first])
     files.commit(second)
     entries = {entry.name: entry for entry in StoreFiles(world.shipped, tmp_path / "state").open()}

@@ -100,7 +100,9 @@ async def test_running_streams_end_and_nothing_of_the_adapter_stays(
     await eventually(lambda: bundle not in store.worker.holdings.report()[0])
     engine = store.worker._engine
     assert weights not in engine.loader.get_memory_usage()["adapters"]
-    assert [pool.forget(weights) for pool in engine.prefixes._cache.pools] == [0] * len(engine.prefixes._cache.pools)
+    assert [pool.forget_label(weights) for pool in engine.prefixes._cache.pools] == [0] * len(
+        engine.prefixes._cache.pools
+    )
     assert not list((store.worker._scratch.path / "packages").glob(bundle))
     assert engine.check_integrity() == []
 
@@ -196,7 +198,7 @@ async def test_without_a_store_the_signed_list_in_the_shared_directory_counts(
         raise ConnectionError("the store is gone")
 
     monkeypatch.setattr(store.revocations, "_ask", lost)
-    store.actor._board.publish(sign_list(RevocationList(1, {package: ""}), world.private_key))
+    store.actor._board.put_in_force(sign_list(RevocationList(1, {package: ""}), world.private_key))
     await store.revocations.refresh()
     assert (await ask(http, "math_reasoning")).json()["error"]["code"] == "adapter_revoked"
     lease = store.worker.lease

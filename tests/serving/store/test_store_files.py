@@ -38,7 +38,7 @@ def test_shipped_adapters_are_listed_with_what_the_router_reads(world: World, st
 def test_a_committed_load_is_there_after_a_restart(world: World, state: Path, package: Path) -> None:
     files = StoreFiles(world.shipped, state)
     files.open()
-    committed = files.commit(files.take("extra", package))
+    committed = files.commit(files.stage("extra", package))
     again = {entry.name: entry for entry in StoreFiles(world.shipped, state).open()}
     assert again["extra"].package_digest == committed.package_digest
     assert not again["extra"].shipped
@@ -47,12 +47,12 @@ def test_a_committed_load_is_there_after_a_restart(world: World, state: Path, pa
 def test_a_shipped_directory_loaded_under_another_name_outlives_a_restart(world: World, state: Path) -> None:
     files = StoreFiles(world.shipped, state)
     files.open()
-    alias = files.commit(files.take("sums", world.shipped / "math_reasoning"))
+    alias = files.commit(files.stage("sums", world.shipped / "math_reasoning"))
     again = StoreFiles(world.shipped, state)
     entries = {entry.name: entry for entry in again.open()}
     assert entries["sums"].bundle_digest == entries["math_reasoning"].bundle_digest == alias.bundle_digest
     again.remove([entries["sums"]])
-    assert again.read(alias.bundle_digest).files, "the shipped adapter lost its files with its other name"
+    assert again.read_package(alias.bundle_digest).files, "the shipped adapter lost its files with its other name"
     assert "math_reasoning" in {entry.name for entry in StoreFiles(world.shipped, state).open()}
 
 
@@ -60,10 +60,10 @@ def test_a_shipped_adapter_that_was_unloaded_can_be_loaded_again_for_good(world:
     files = StoreFiles(world.shipped, state)
     (shipped,) = [entry for entry in files.open() if entry.name == "math_reasoning"]
     files.remove([shipped])
-    files.commit(files.take("math_reasoning", world.shipped / "math_reasoning"))
+    files.commit(files.stage("math_reasoning", world.shipped / "math_reasoning"))
     again = StoreFiles(world.shipped, state)
     (loaded,) = [entry for entry in again.open() if entry.name == "math_reasoning"]
-    assert again.read(loaded.bundle_digest).package_digest == shipped.package_digest
+    assert again.read_package(loaded.bundle_digest).package_digest == shipped.package_digest
     again.remove([loaded])
     assert "math_reasoning" not in {entry.name for entry in StoreFiles(world.shipped, state).open()}
 
@@ -77,9 +77,9 @@ def test_a_peft_directory_has_the_digest_that_revocation_knows(world: World, sta
     (directory / "README.md").write_text("notes")
     files = StoreFiles(world.shipped, state)
     files.open()
-    entry = files.commit(files.take("from-peft", directory))
+    entry = files.commit(files.stage("from-peft", directory))
     revoked = sign_list(RevocationList(1, {entry.package_digest: ""}), world.private_key)
-    RevocationBoard(tmp_path, world.keys).publish(revoked)
+    RevocationBoard(tmp_path, world.keys).put_in_force(revoked)
     trust = TrustPolicy("off", world.keys, revocations_dir=revocations_directory(tmp_path))
     with pytest.raises(AdapterRejected) as caught:
         AdapterManager(world.shipped, base, trust).load_adapter(directory)
@@ -89,13 +89,13 @@ def test_a_peft_directory_has_the_digest_that_revocation_knows(world: World, sta
 def test_a_load_that_was_cut_off_leaves_nothing(world: World, state: Path, package: Path) -> None:
     files = StoreFiles(world.shipped, state)
     files.open()
-    staged = files.take("extra", package)
+    staged = files.stage("extra", package)
     assert (state / "packages" / staged.bundle_digest).is_dir()
     after = StoreFiles(world.shipped, state)
     assert "extra" not in {entry.name for entry in after.open()}
     assert list((state / "packages").iterdir()) == []
     with pytest.raises(AdapterNotFound):
-        after.read(staged.bundle_digest)
+        after.read_package(staged.bundle_digest)
 
 
 def test_unloading_a_shipped_adapter_is_durable_and_keeps_its_files(world: World, state: Path) -> None:
@@ -113,7 +113,7 @@ def test_a_package_that_changed_on_disk_is_not_handed_out(tmp_path: Path, world:
     entry = files.open()[0]
     (shipped / entry.name / "layer_1.safetensors").write_bytes(b"other")
     with pytest.raises(AdapterRejected, match="changed on disk"):
-        files.read(entry.bundle_digest)
+        files.read_package(entry.bundle_digest)
 
 
 def test_a_directory_that_is_no_adapter_is_refused(world: World, state: Path, tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_directory_that_is_no_adapter_is_refused(world: World, state: Path, tm
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "readme.txt").write_text("hello")
     with pytest.raises(AdapterRejected) as caught:
-        files.take("notes", tmp_path / "notes")
+        files.stage("notes", tmp_path / "notes")
     assert caught.value.code == "not_an_adapter"
     assert list((state / "packages").iterdir()) == []
 

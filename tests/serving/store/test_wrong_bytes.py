@@ -47,13 +47,13 @@ def bundle_of(directory: Path) -> str:
 
 def lie(store: LocalStore, bundle: str, fault: Callable[[Files, Files], Files], other: Files) -> None:
     """From now on this store hands out something else for ``bundle``."""
-    truth = store.actor.read
+    truth = store.actor.read_package
 
     async def read(wanted: str) -> Snapshot:
         snapshot = await truth(wanted)
         return Snapshot(snapshot.origin, fault(snapshot.files, other)) if wanted == bundle else snapshot
 
-    store.actor.read = read  # type: ignore[method-assign]
+    store.actor.read_package = read  # type: ignore[method-assign]
 
 
 @pytest.mark.parametrize("what", FAULTS)
@@ -70,7 +70,7 @@ async def test_a_store_that_sends_wrong_bytes_publishes_nothing_and_harms_nobody
         assert (await ask(http, "pushed")).status_code == 404
         assert (await ask(http, "math_reasoning")).status_code == 200
         assert not list((store.worker._scratch.path / "packages").glob(bundle_of(good)))
-        del store.actor.read  # the store is itself again
+        del store.actor.read_package  # the store is itself again
         assert (await http.post("/v1/adapters", content=packed(good))).status_code == 201
         assert (await ask(http, "pushed")).status_code == 200
 
