@@ -8,12 +8,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from adaptrix_core.errors import Overloaded
+from adaptrix_core.errors import AdaptrixError, Overloaded
+from deployments.generation.ask_another import MAX_REPLICAS_ASKED, AskAnother
 from deployments.generation.deadline import Deadline
 from deployments.generation.pipeline import Pipeline
 from deployments.placement import known_replicas
 from deployments.shared import overload_memory
 from deployments.shared.errors import AllBusy
+from deployments.shared.overload_memory import OverloadMemory
 from deployments.shared.wire import GenerateCall, Piece, RowSoFar
 
 CALL = GenerateCall("a", (5, 6), ((("digest", 1.0),),), {"n": 1}, b"tenant")
@@ -65,6 +67,28 @@ async def test_a_call_like_a_refused_one_is_refused_until_the_wait_is_over(clock
     assert (await refused(pipeline, CALL)).retry_after_s == pytest.approx(0.1)
     clock[0] += 0.11
     assert await asks(handle, pipeline, CALL)
+
+
+async def test_who_is_refused_by_all_hears_for_how_long_others_like_it_are(clock: list[float]) -> None:
+    first = await refused(pipeline_to(Full(0.01)), CALL)
+    assert isinstance(first, AllBusy)
+    assert (first.message, first.retry_after_s, first.alike_s) == ("full", 0.01, 0.01)
+
+
+def test_of_several_refusals_the_client_gets_the_one_with_the_shortest_wait() -> None:
+    def told(*waits: float | None) -> float | None:
+        asking = AskAnother(CALL, OverloadMemory(1))
+        answers: list[AdaptrixError | None] = []
+        for number, wait_s in enumerate(waits):
+            refusal = Overloaded("full", retry_after_s=wait_s)
+            refusal.replica_id = str(number)
+            answers.append(asking.after(refusal))
+        assert answers[:-1] == [None] * (MAX_REPLICAS_ASKED - 1)
+        assert isinstance(answers[-1], Overloaded)
+        return answers[-1].retry_after_s
+
+    assert told(3.0, 0.5, 2.0, 4.0) == 0.5
+    assert told(3.0, 0.5, None, 4.0) is None, "one that does not say when is one to try at any time"
 
 
 async def test_the_wait_is_not_believed_for_long(clock: list[float]) -> None:
