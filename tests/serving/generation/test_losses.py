@@ -228,6 +228,7 @@ async def test_each_loss_doubles_the_longest_pause_up_to_a_limit(clock: Clock) -
 
 async def test_full_replicas_are_retried_for_so_long_after_the_last_loss_and_never_without_one(clock: Clock) -> None:
     elsewhere, full = policy(), Overloaded("full")
+    clock.now = 1.0  # as on a machine that has just started
     assert not await elsewhere.goes_on_after(full)
     await elsewhere.goes_on_after(GONE)
     clock.now += PATIENCE_S
