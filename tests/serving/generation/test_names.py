@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from adaptrix_core.errors import AdapterNotFound, AdapterRejected, AdaptrixError, InvalidRequest, Overloaded
+from adaptrix_core.errors import (
+    AdapterNotFound,
+    AdapterRejected,
+    AdaptrixError,
+    InvalidRequest,
+    Overloaded,
+    UnknownExtension,
+)
 from adaptrix_core.injection.mix import Term
 from deployments.generation.model_names import Choice, NamedMix, choose
 from deployments.generation.resolve import ADAPTER_TROUBLE, ResolvedRequest, resolve, without_broken_adapter
@@ -52,7 +59,12 @@ def test_auto_is_left_to_the_router_and_falls_back_while_names_do_not() -> None:
     assert choose("auto", BASE, CATALOGUE) == Choice(True, (), "base")
     assert choose("auto", BASE, CATALOGUE, fallback="error") == Choice(True, (), "error")
     math = NamedMix((Term(CATALOGUE.entries[1]),))
-    for model, asked in (("math", {}), (BASE, {"mix": [Term("math")]}), ("auto", {"fork": ["math"]})):
+    asks: list[tuple[str, dict[str, Any]]] = [
+        ("math", {}),
+        (BASE, {"mix": [Term("math")]}),
+        ("auto", {"fork": ["math"]}),
+    ]
+    for model, asked in (*asks, (BASE, {"composition": {"parallel": ["math"]}})):
         assert choose(model, BASE, CATALOGUE, **asked) == Choice(False, (math,), "error")
         assert choose(model, BASE, CATALOGUE, **asked, fallback="base") == Choice(False, (math,), "base")
 
@@ -86,6 +98,7 @@ def test_unknown_names_are_refused_with_what_is_known(name: str) -> None:
         ({"model": "org/base:math*1+logik*1"}, "'logic'", "model"),
         ({"mix": [Term("math"), Term("logik")]}, "'logic'", "adaptrix.mix"),
         ({"mix": [Term("org/bass")]}, "'org/base'", "adaptrix.mix"),
+        ({"composition": {"parallel": ["org/bass"]}}, "'org/base'", "adaptrix.compose"),
         ({"fork": ["org/bass"]}, "'org/base'", "model"),
         ({"fork": ["org/bass*1+math*1"]}, "'org/base'", "model"),
     ],
@@ -119,6 +132,9 @@ def test_a_fork_is_not_told_of_auto_which_it_cannot_hold() -> None:
         ("math", {"mix": (Term("logic"),)}, "adaptrix.mix"),
         ("math", {"fork": ["logic"]}, "adaptrix.fork"),
         ("auto", {"mix": (Term("math"),), "fork": ["logic"]}, "adaptrix"),
+        ("math", {"composition": {"parallel": ["logic"]}}, "adaptrix.compose"),
+        ("auto", {"composition": {"parallel": ["logic"]}, "fork": []}, "adaptrix"),
+        ("auto", {"composition": {}}, "adaptrix.compose"),
         ("auto", {"fork": []}, "adaptrix.fork"),
         ("auto", {"fork": ["auto"]}, "adaptrix.fork"),
     ],
@@ -195,6 +211,7 @@ async def test_named_mixes_and_forks_are_resolved_without_the_router() -> None:
         ({"model": "math*0.5+logic"}, ["math*0.5+logic*1"], "mix"),
         ({"model": BASE}, ["base"], "base"),
         ({"mix": {"logic": 0.5}}, ["logic*0.5"], "logic"),
+        ({"compose": {"parallel": ["logic"]}}, ["logic"], "logic"),
         ({"fork": ["math", None]}, ["math", "base"], "fork"),
     ):
         found = await resolved(router, **asked)
@@ -228,6 +245,14 @@ async def test_the_router_gets_the_messages_under_the_callers_salt() -> None:
     system, user = {"role": "system", "content": "be brief"}, {"role": "user", "content": "2 + 2?"}
     assert chat.asked == [([system, user], LOCAL.salt)]
     assert text.asked == [([user], LOCAL.salt)]
+
+
+async def test_an_estimator_that_nobody_has_is_refused_before_anything_is_asked() -> None:
+    router = Decided(MATH)
+    with pytest.raises(UnknownExtension) as refused:
+        await resolved(router, scores=["guess"])
+    assert refused.value.param == "adaptrix.scores"
+    assert router.asked == []
 
 
 @pytest.mark.parametrize("prompt", [["one", "two"], [5, 6], [[5], [6]]])
