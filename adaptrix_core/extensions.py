@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from adaptrix_core.extension_point import ExtensionPoint
 
 if TYPE_CHECKING:
+    from adaptrix_core.adapters.sources.protocol import AdapterSource
     from adaptrix_core.base.families import Family
     from adaptrix_core.confidence.evidence import AnswerEvidence
     from adaptrix_core.injection.mix import Term
@@ -96,13 +97,14 @@ MODEL_FAMILIES: ExtensionPoint[Family] = ExtensionPoint(
 )
 """By transformers' ``model_type``."""
 
-ADAPTER_SOURCES: ExtensionPoint[Any] = ExtensionPoint(
+ADAPTER_SOURCES: ExtensionPoint[AdapterSource] = ExtensionPoint(
     "adaptrix.adapter_sources",
     "adapter source",
-    {},
+    {"hub": "adaptrix_core.adapters.sources.hub:HubDirectory"},
     needs=("open",),
 )
-"""By the scheme of a URL."""
+"""By the scheme of a URL; local directories have none, and schemes without a source are fsspec's
+(`adapters/sources/opening.py`)."""
 
 ROUTER_SIGNALS: ExtensionPoint[RouterSignalFactory] = ExtensionPoint(
     "adaptrix.router_signals",

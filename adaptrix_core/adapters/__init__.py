@@ -8,10 +8,10 @@ Files:
 manager         The catalogue of adapters on disk: list, load, save, delete, validate
 redistribution  Moves an adapter's updates to other layers, and measures the change of its predictions
 reference       The grammar of references to adapters and mixes, shared by library, command line and server
-remote          Adapter directories behind a URL (s3://, gs://, https://, memory://, …), read through fsspec
 package/        The adapter directory (package): its format, its metadata, and every check before a tensor is used
 peft/           PEFT directories in and out: features that are honoured, and all others refused by name
 residency/      Residency: which adapters are in host memory and on the device, and the one owner of that
+sources/        Where adapters come from: directories, URLs and the hub, read alike
 trust/          Who vouches for an adapter: keys, signatures, names and their owners, revocation
 """
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from adaptrix_core.adapters.package.validation import ValidationReport
     from adaptrix_core.adapters.peft.conversion import base_warnings, export_peft, import_peft, usable_name
     from adaptrix_core.adapters.peft.directory import is_peft_directory
-    from adaptrix_core.adapters.peft.hub import download_peft
     from adaptrix_core.adapters.redistribution import RedistributionCost, measure_cost, redistribute
     from adaptrix_core.adapters.residency.loader import DynamicLoader, Residency
     from adaptrix_core.adapters.trust.keys import default_private_key, generate_key_pair
@@ -54,7 +53,6 @@ __all__ = [
     "default_private_key",
     "default_trusted_keys",
     "describe",
-    "download_peft",
     "export_peft",
     "generate_key_pair",
     "import_peft",
@@ -86,7 +84,6 @@ __getattr__ = lazy_exports(
         "default_private_key": "adaptrix_core.adapters.trust.keys",
         "default_trusted_keys": "adaptrix_core.places",
         "describe": "adaptrix_core.adapters.package.metadata",
-        "download_peft": "adaptrix_core.adapters.peft.hub",
         "export_peft": "adaptrix_core.adapters.peft.conversion",
         "generate_key_pair": "adaptrix_core.adapters.trust.keys",
         "import_peft": "adaptrix_core.adapters.peft.conversion",

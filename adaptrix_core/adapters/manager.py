@@ -15,15 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adaptrix_core.adapters.package.atomic import recover, remove_directory, write_directory
-from adaptrix_core.adapters.package.contents import snapshot_package
+from adaptrix_core.adapters.package.contents import check_files, snapshot_adapter, snapshot_package
 from adaptrix_core.adapters.package.file_names import METADATA_FILE
 from adaptrix_core.adapters.package.fit import BaseMatch
 from adaptrix_core.adapters.package.limits import DEFAULT_LIMITS, Limits
 from adaptrix_core.adapters.package.metadata import AdapterMetadata, parse_metadata
-from adaptrix_core.adapters.package.snapshot import Snapshot, read_file
-from adaptrix_core.adapters.peft.directory import is_peft_directory, peft_snapshot, unsigned_peft
+from adaptrix_core.adapters.package.snapshot import Snapshot
+from adaptrix_core.adapters.peft.directory import is_peft
 from adaptrix_core.adapters.reference import NAME_PATTERN, AdapterReference
-from adaptrix_core.adapters.remote import RemoteDirectory, is_url
+from adaptrix_core.adapters.sources.opening import is_location, open_directory, scheme_of
+from adaptrix_core.adapters.sources.protocol import AdapterDirectory
 from adaptrix_core.adapters.trust.keys import check_private_key
 from adaptrix_core.adapters.trust.name_owners import NameOwners
 from adaptrix_core.adapters.trust.policy import TrustPolicy
@@ -46,8 +47,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Directory = Path | RemoteDirectory
-
 
 class AdapterManager:
     """Adapters under one root directory, for one base model (without one they can be listed and validated only)."""
@@ -66,8 +65,8 @@ class AdapterManager:
 
         allowed_roots: where a load by path may read (the root always may); None allows any path or URL.
         """
-        self.root = None if root is None or is_url(root) else Path(root)
-        self._remote = RemoteDirectory.from_url(str(root)) if is_url(root) else None
+        self.root = None if root is None or scheme_of(root) is not None else Path(root)
+        self._directory = None if root is None else open_directory(root)
         self.base = base
         self.trust = TrustPolicy() if trust is None else trust
         self._limits = limits
@@ -89,33 +88,33 @@ class AdapterManager:
     def path_of(self, name: str) -> Path:
         """The local directory of ``name`` or ``name@version``. Raises AdapterNotFound, InvalidRequest behind a URL."""
         directory = self._find(name)[1]
-        if isinstance(directory, RemoteDirectory):
+        if self.root is None:
             raise InvalidRequest(f"adapter {name!r} is behind a URL and has no local path; use `snapshot`")
-        return directory
+        return self.root / directory.name
 
     def check_exists(self, source: str | Path) -> None:
         """Raise AdapterNotFound, with the nearest names, unless there is such an adapter; its tensors are not read."""
         directory = self._locate(source)
-        if isinstance(directory, Path) and not directory.is_dir():
+        try:
+            directory.file_names()
+        except AdapterNotFound as error:
             raise AdapterNotFound(
-                f"there is no directory {str(directory)!r}; give a name, or the directory of an adapter"
-            )
+                f"there is no directory {directory.location!r}; give a name, or the directory of an adapter"
+            ) from error
 
     def snapshot(self, source: str | Path) -> Snapshot:
         """The bytes of an adapter, unverified, to be shipped elsewhere and loaded there with `load_snapshot`."""
-        return snapshot_package(self._locate(source), self._limits)
+        return snapshot_adapter(self._locate(source), self._limits)
 
     def load_adapter(self, source: str | Path) -> Adapter:
         """Load and verify ``name``, ``name@version``, or a directory (a Path, a string with a path separator, a URL).
 
         Raises AdapterNotFound, or AdapterRejected with a code of `error_codes.PACKAGE`.
         """
-        directory = self._locate(source)
-        if isinstance(directory, Path) and is_peft_directory(directory):
-            return self._load_peft(directory)
-        if is_path(source):
-            return self.load_snapshot(snapshot_package(directory, self._limits))
-        return self._load_named(str(source))
+        directory = self._at(source) if is_location(source) else self._peft_called(str(source))
+        if directory is None:
+            return self._load_named(str(source))
+        return self._read(snapshot_adapter(directory, self._limits), directory.location)
 
     def check_name(self, name: str, adapter: Adapter) -> None:
         """Raise Conflict where ``name`` must not come to mean an adapter that was loaded by path.
@@ -137,13 +136,8 @@ class AdapterManager:
         self._owners(name, version).require(check_private_key(private_key))
 
     def load_snapshot(self, snapshot: Snapshot) -> Adapter:
-        """Verify and load an adapter from bytes. Raises AdapterRejected."""
-        from adaptrix_core.adapters.package.format import read_package  # tensors need torch, listing does not
-
-        base = self.require_base()
-        return read_package(
-            snapshot, base.info, base.points, trust=self.trust, limits=self._limits, base_match=self._base_match
-        )
+        """Verify and load an adapter from bytes: one of ours, or a PEFT adapter. Raises AdapterRejected."""
+        return self._read(snapshot, snapshot.origin)
 
     def save_adapter(
         self,
@@ -167,7 +161,7 @@ class AdapterManager:
 
     def install(self, snapshot: Snapshot, *, overwrite: bool = False) -> AdapterMetadata:
         """Copy a package, its signature included, under the root, once it has passed every check that a load makes."""
-        adapter = self.load_snapshot(snapshot)
+        adapter = self._read_package(snapshot)
         directory = self._directory_for(adapter.metadata, overwrite, adapter.weights_digest)
         self._owners(adapter.name, adapter.version).require(adapter.signer_key)
         write_directory(directory, snapshot.files)
@@ -198,33 +192,47 @@ class AdapterManager:
             return ValidationReport(directory.name, ((error.code, error.message),))
         return validate_snapshot(snapshot, self.base, self.trust, self._limits, self._base_match)
 
-    def _catalogue(self, name: str | None = None) -> list[tuple[AdapterMetadata, Directory]]:
+    def _catalogue(self, name: str | None = None) -> list[tuple[AdapterMetadata, AdapterDirectory]]:
         """Everything, or everything whose directory may be an adapter of this name."""
-        found: list[tuple[AdapterMetadata, Directory]] = []
+        found: list[tuple[AdapterMetadata, AdapterDirectory]] = []
         limit = self._limits.max_metadata_bytes
         for directory in self._directories():
             if name not in (None, directory.name.partition("@")[0]):
                 continue
             try:
-                if isinstance(directory, RemoteDirectory):
-                    data = directory.read_file(METADATA_FILE, limit)
-                else:
-                    data = read_file(directory, METADATA_FILE, limit)
-                metadata = parse_metadata(data, directory.name)
+                metadata = parse_metadata(directory.read_file(METADATA_FILE, limit), directory.name)
                 if directory.name not in (metadata.name, metadata.identity):
                     raise _misnamed(directory, metadata)
                 found.append((metadata, directory))
             except (AdapterRejected, AdapterNotFound) as error:
+                if error.code == "missing_file":  # it holds something else: trusted keys, say
+                    continue
                 log.warning("adapter left out of the list: %s", error.message)
         return sorted(found, key=lambda entry: (entry[0].name, entry[0].version_key))
 
-    def _directories(self) -> list[Directory]:
-        """The directories that may be adapters: not hidden ones, nor others without metadata (trusted keys, say)."""
-        if self._remote is not None:
-            return [d for d in self._remote.directories() if not d.name.startswith(".")]
-        if self.root is None or not self.root.is_dir():
+    def _directories(self) -> list[AdapterDirectory]:
+        """The directories that may be adapters; hidden ones are not."""
+        if self._directory is None:
             return []
-        return [d for d in self.root.iterdir() if not d.name.startswith(".") and (d / METADATA_FILE).exists()]
+        return [directory for directory in self._directory.directories() if not directory.name.startswith(".")]
+
+    def _read(self, snapshot: Snapshot, location: str) -> Adapter:
+        """location: of the adapter, for messages."""
+        if not snapshot.is_peft:
+            return self._read_package(snapshot)
+        from adaptrix_core.adapters.peft.loading import load_peft
+
+        check_files(snapshot, self._limits)
+        return load_peft(snapshot, self.require_base(), self.trust, self._limits, location)
+
+    def _read_package(self, snapshot: Snapshot) -> Adapter:
+        from adaptrix_core.adapters.package.format import read_package  # tensors need torch, listing does not
+
+        check_files(snapshot, self._limits)
+        base = self.require_base()
+        return read_package(
+            snapshot, base.info, base.points, trust=self.trust, limits=self._limits, base_match=self._base_match
+        )
 
     def _load_named(self, name: str) -> Adapter:
         """Load the version that a bare name means: the newest that is good and signed by the name's owner."""
@@ -255,70 +263,56 @@ class AdapterManager:
         versions = [entry for entry in self._versions(name) if entry[0].version != replaced]
         return NameOwners.of(name, [self._signer(directory) for _, directory in versions], self.trust.trusted_keys_dir)
 
-    def _signer(self, directory: Directory) -> str | None:
+    def _signer(self, directory: AdapterDirectory) -> str | None:
         try:
             return self.trust.check(snapshot_package(directory, self._limits)).signer_key
         except AdapterRejected:
             return None
 
-    def _versions(self, name: str) -> list[tuple[AdapterMetadata, Directory]]:
+    def _versions(self, name: str) -> list[tuple[AdapterMetadata, AdapterDirectory]]:
         """Everything of this name in the catalogue, the lowest version first."""
         return [entry for entry in self._catalogue(name) if entry[0].name == name]
 
-    def _find(self, name: str) -> tuple[AdapterMetadata, Directory]:
+    def _find(self, name: str) -> tuple[AdapterMetadata, AdapterDirectory]:
         wanted = AdapterReference.parse(name)
         catalogue = self._catalogue()
         matches = [entry for entry in catalogue if wanted.means(entry[0].name, entry[0].version)]
         if not matches:
             known = [text for metadata, _ in catalogue for text in (metadata.identity, metadata.name)]
-            where = "a URL" if self._remote is not None else f"the directory {str(self.root)!r}"
+            is_remote = self._directory is not None and self.root is None
+            where = "a URL" if is_remote else f"the directory {str(self.root)!r}"
             raise AdapterNotFound(f"no adapter {name!r} in {where}; {did_you_mean(name, known, 'there are')}")
         return matches[-1]
 
-    def _locate(self, source: str | Path) -> Directory:
-        if not is_path(source):
-            name = str(source)
-            if self.root is not None and re.match(NAME_PATTERN, name) and is_peft_directory(self.root / name):
-                return self.root / name
-            return self._find(name)[1]
-        if is_url(source) and self._allowed_roots is None:
-            return RemoteDirectory.from_url(str(source))
-        directory = Path(source)
+    def _locate(self, source: str | Path) -> AdapterDirectory:
+        if is_location(source):
+            return self._at(source)
+        return self._peft_called(str(source)) or self._find(str(source))[1]
+
+    def _peft_called(self, name: str) -> AdapterDirectory | None:
+        """The PEFT directory of this name under the root: it has no metadata, so it is not in the catalogue."""
+        if self._directory is None or not re.match(NAME_PATTERN, name):
+            return None
+        directory = self._directory.child(name)
+        return directory if is_peft(directory) else None
+
+    def _at(self, location: str | Path) -> AdapterDirectory:
+        """The directory at a path or URL. AdapterRejected (path_escape) where loads by path may not read."""
         if self._allowed_roots is not None:
-            resolved = directory.resolve()
-            if is_url(source) or not any(resolved.is_relative_to(root) for root in self._allowed_roots):
+            resolved, is_url = Path(location).resolve(), scheme_of(location) is not None
+            if is_url or not any(resolved.is_relative_to(root) for root in self._allowed_roots):
                 raise AdapterRejected(
-                    f"path {str(source)!r} is outside the directories that adapters may be loaded from",
+                    f"path {str(location)!r} is outside the directories that adapters may be loaded from",
                     code="path_escape",
                 )
-        return directory
-
-    def _load_peft(self, directory: Path) -> Adapter:
-        """A PEFT directory as it stands: never signed, so only where the policy lets unsigned adapters pass."""
-        from adaptrix_core.adapters.package.format import Adapter
-        from adaptrix_core.adapters.peft.conversion import base_warnings, import_peft, usable_name
-
-        snapshot = peft_snapshot(directory, self._limits)
-        try:
-            trusted = self.trust.check(snapshot)
-        except AdapterRejected as error:
-            if error.code != "signature_missing":
-                raise
-            raise unsigned_peft(str(directory)) from error
-        base = self.require_base()
-        metadata, weights = import_peft(snapshot, base, usable_name(directory.name), limits=self._limits)
-        warnings = (*trusted.warnings, *base_warnings(snapshot, base))
-        return Adapter(
-            metadata.name, metadata.version, metadata, weights, snapshot.package_digest, trusted.signer, warnings
-        )
+        return open_directory(location)
 
     def _directory_for(self, metadata: AdapterMetadata, overwrite: bool, weights_digest: WeightsDigest) -> Path:
         """``root/name`` for the first version of a name, ``root/name@version`` for further ones."""
         if self.root is None:
             raise InvalidRequest("adapters cannot be saved without a local adapters directory; set one (adapters_dir)")
-        same_name = [(m, path) for m, path in self._catalogue() if m.name == metadata.name]
+        same_name = [(m, self.root / d.name) for m, d in self._catalogue() if m.name == metadata.name]
         for existing, path in same_name:
-            assert isinstance(path, Path)  # the catalogue of a local root
             if existing.version == metadata.version:
                 if not overwrite and existing.weights_digest != weights_digest:
                     raise AdapterExists(
@@ -335,12 +329,7 @@ class AdapterManager:
         return self.base
 
 
-def is_path(source: str | Path) -> bool:
-    """Whether a source of an adapter is a path (else a name): a Path, or a string with a path separator."""
-    return isinstance(source, Path) or "/" in source or "\\" in source
-
-
-def _misnamed(directory: Directory, metadata: AdapterMetadata) -> AdapterRejected:
+def _misnamed(directory: AdapterDirectory, metadata: AdapterMetadata) -> AdapterRejected:
     return AdapterRejected(
         f"{directory.name}: metadata.json says {metadata.identity}; name the directory {metadata.name!r} or "
         f"{metadata.identity!r}",

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import httpx
 
-from adaptrix_core.adapters.package.snapshot import REVOCATIONS_FILE, SIGNATURE_FILE
+from adaptrix_core.adapters.package.file_names import REVOCATIONS_FILE, SIGNATURE_FILE
 from adaptrix_core.adapters.reference import AUTO, BASE, parse_mix
 from adaptrix_core.cli.target import AdapterRow, Answer, Embeddings, Message, OnText, TargetRequest
 from adaptrix_core.errors import AdaptrixError, ServerUnavailable

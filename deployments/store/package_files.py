@@ -6,27 +6,29 @@ import secrets
 import time
 from pathlib import Path
 
-from adaptrix_core.adapters.package.file_names import METADATA_FILE
+from adaptrix_core.adapters.package.contents import snapshot_adapter
+from adaptrix_core.adapters.package.file_names import METADATA_FILE, PEFT_CONFIG_FILE
+from adaptrix_core.adapters.package.file_rules import FileRule
 from adaptrix_core.adapters.package.limits import DEFAULT_LIMITS
 from adaptrix_core.adapters.package.metadata import AdapterMetadata, parse_metadata
-from adaptrix_core.adapters.package.snapshot import Snapshot, read_snapshot
-from adaptrix_core.adapters.peft.directory import CONFIG_FILE, foreign_kind, is_peft_directory, peft_snapshot
+from adaptrix_core.adapters.package.snapshot import Snapshot
+from adaptrix_core.adapters.sources.local import LocalDirectory
+from adaptrix_core.adapters.sources.protocol import AdapterDirectory
 from adaptrix_core.errors import AdapterRejected
 from deployments.shared.wire import Entry
 
-PEFT_FILE = CONFIG_FILE
 PEFT_VERSION = "0"
 """Version of every PEFT directory, which has none of its own; it is loadable only where the trust policy is off."""
 
 
+def read_unverified(directory: AdapterDirectory) -> Snapshot:
+    """An adapter's files, under whatever names: replicas judge them. Raises the errors of `snapshot_adapter`."""
+    return snapshot_adapter(directory, rules=lambda _name: FileRule("whole", DEFAULT_LIMITS.max_file_bytes))
+
+
 def read_directory(directory: Path) -> Snapshot:
-    """The adapter's files; of a PEFT directory only those that replicas read too, so that digests agree."""
-    if is_peft_directory(directory):
-        return peft_snapshot(directory)
-    foreign = foreign_kind(directory)
-    if foreign is not None:
-        raise AdapterRejected(f"{directory.name}: {foreign}", code="not_an_adapter")
-    return read_snapshot(directory, lambda _name: DEFAULT_LIMITS.max_file_bytes)
+    """As `read_unverified`, of a local directory."""
+    return read_unverified(LocalDirectory(directory))
 
 
 def describe(snapshot: Snapshot, name: str | None = None) -> Entry:
@@ -53,9 +55,10 @@ def _metadata(snapshot: Snapshot) -> AdapterMetadata | None:
     data = snapshot.files.get(METADATA_FILE)
     if data is not None:
         return parse_metadata(data, snapshot.origin)
-    if PEFT_FILE in snapshot.files:
+    if snapshot.is_peft:
         return None
     raise AdapterRejected(
-        f"{snapshot.origin}: neither {METADATA_FILE} nor {PEFT_FILE} is in it; give the directory of one adapter",
+        f"{snapshot.origin}: neither {METADATA_FILE} nor {PEFT_CONFIG_FILE} is in it; give the directory of one "
+        "adapter",
         code="not_an_adapter",
     )

@@ -7,31 +7,29 @@ Files may come and go there at any time. A changed directory counts once it has 
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from adaptrix_core.adapters.package.file_names import METADATA_FILE
-from adaptrix_core.adapters.package.limits import DEFAULT_LIMITS
+from adaptrix_core.adapters.package.file_names import METADATA_FILE, are_peft
 from adaptrix_core.adapters.package.snapshot import Snapshot
-from adaptrix_core.adapters.remote import RemoteDirectory
+from adaptrix_core.adapters.sources.opening import open_directory
 from adaptrix_core.digests import BundleDigest
 from adaptrix_core.errors import AdapterNotFound, AdaptrixError
 from deployments.shared.wire import Entry
-from deployments.store.package_files import PEFT_FILE, describe, read_directory
+from deployments.store.package_files import describe, read_directory, read_unverified
 
 logger = logging.getLogger(__name__)
 
-Stamps = dict[str, Hashable]
-"""By directory name, a value that changes with the directory's files."""
+Stamps = Mapping[str, Mapping[str, Hashable]]
+"""By directory name and file name, a value that changes with the file."""
 
 
 class ShippedAdapters:
     """The directories under one root, and the entries of those at rest."""
 
     def __init__(self, root: Path | str) -> None:
-        self._root = RemoteDirectory.from_url(root) if isinstance(root, str) else root
+        self._root = open_directory(root)
         self._entries: dict[str, Entry] = {}
         """Entry by directory name; directories that cannot be read have none."""
         self._seen: Stamps = {}
@@ -78,14 +76,11 @@ class ShippedAdapters:
             logger.error("shipped adapter %s cannot be read: %s", name, error.message)
 
     def _read(self, name: str) -> Snapshot:
-        if isinstance(self._root, Path):
-            return read_directory(self._root / name)
-        return (self._root / name).read_snapshot(lambda _name: DEFAULT_LIMITS.max_file_bytes, DEFAULT_LIMITS)
+        return read_unverified(self._root.child(name))
 
     def _stamps(self) -> Stamps:
-        if isinstance(self._root, Path):
-            return _local_stamps(self._root)
-        return {name: files for name, files in self._root.stamps().items() if any(f[0] == METADATA_FILE for f in files)}
+        """Of the directories that may be adapters."""
+        return {name: files for name, files in self._root.stamps().items() if METADATA_FILE in files or are_peft(files)}
 
 
 def read_shared(root: Path | str, packages_dir: Path, bundle: BundleDigest) -> Snapshot:
@@ -101,18 +96,3 @@ def read_shared(root: Path | str, packages_dir: Path, bundle: BundleDigest) -> S
     if snapshot is None:
         raise AdapterNotFound(f"the shared directory holds no bundle {bundle}")
     return snapshot
-
-
-def _local_stamps(root: Path) -> Stamps:
-    stamps: Stamps = {}
-    for directory in os.scandir(root):
-        try:
-            if directory.name.startswith(".") or not directory.is_dir(follow_symlinks=False):
-                continue
-            files = sorted(os.scandir(directory), key=lambda file: file.name)
-            if {METADATA_FILE, PEFT_FILE} & {file.name for file in files}:
-                facts = [(file.name, file.stat(follow_symlinks=False)) for file in files]
-                stamps[directory.name] = tuple((n, s.st_size, s.st_mtime_ns, s.st_ino) for n, s in facts)
-        except FileNotFoundError:  # removed meanwhile
-            continue
-    return stamps

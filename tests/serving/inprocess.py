@@ -17,9 +17,11 @@ import httpx
 import uvicorn
 from starlette.types import ASGIApp
 
+from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.adapters.trust.revocation import SignedList
 from adaptrix_core.adapters.trust.revocation_directory import read_shared_list
 from adaptrix_core.config import Settings, load_settings
+from adaptrix_core.digests import BundleDigest
 from adaptrix_core.observe.tracing import Tracing, start_tracing
 from adaptrix_core.routing.catalogue import RouteCard
 from adaptrix_core.routing.conversation import user_turns
@@ -56,8 +58,8 @@ class LocalStore:
         self.catalogue = Catalogue("")
         self._following: asyncio.Task[None] | None = None
 
-    async def _fetch(self, bundle: str) -> Mapping[str, bytes]:
-        return (await self.actor.read_package(bundle)).files
+    async def _fetch(self, bundle: BundleDigest, name: str) -> Snapshot:
+        return Snapshot(name, (await self.actor.read_package(bundle)).files)
 
     async def start(self) -> None:
         await self.refresh()

@@ -7,7 +7,9 @@ about               A package's own description, for people who choose between a
 atomic              Replaces a directory in one step: a crash at any moment leaves the old contents or the new ones,
                     never a mixture
 contents            Reads an adapter directory and its metadata before any tensor is made: nothing here needs torch
-file_names          The names of an adapter directory's files
+file_names          The names of an adapter directory's files, of our own format and of PEFT's
+file_rules          Which files of a directory belong into its snapshot, how much of each, and how they are read under
+                    these rules
 fit                 Checks that an adapter fits a base model: compares metadata and tensor headers with the base's
                     points
 format              An adapter directory, written and read: metadata.json, one layer_N.safetensors per adapted layer,
@@ -19,6 +21,6 @@ magnitudes          Checks that weights can be computed with: a stored dtype, fi
 metadata            The schema of an adapter's metadata.json
 safetensors_header  Reads the header of a safetensors file, and refuses everything that adapters do not need of the
                     format
-snapshot            Reads a directory into memory, once, so that all later steps work on the same bytes
+snapshot            The bytes of an adapter's files at one moment, so that all later steps work on the same bytes
 validation          Checks an adapter without loading it, and reports every fault instead of the first
 """

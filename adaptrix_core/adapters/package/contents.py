@@ -5,19 +5,28 @@ Errors and their codes are those of `format.py`.
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Collection, Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adaptrix_core.adapters.package.atomic import write_file
-from adaptrix_core.adapters.package.file_names import LAYER_FILE, METADATA_FILE, TEXT_FILES, is_package_file
+from adaptrix_core.adapters.package.file_names import (
+    LAYER_FILE,
+    METADATA_FILE,
+    SIGNATURE_FILE,
+    TEXT_FILES,
+    are_peft,
+    is_package_file,
+)
+from adaptrix_core.adapters.package.file_rules import REFUSE, FileFacts, FileRule, FileRules, read_by_rules
 from adaptrix_core.adapters.package.fit import Announced, check_ranks
 from adaptrix_core.adapters.package.limits import DEFAULT_LIMITS, Limits
 from adaptrix_core.adapters.package.metadata import AdapterMetadata, parse_metadata, parse_point
 from adaptrix_core.adapters.package.safetensors_header import TensorEntry, read_header
-from adaptrix_core.adapters.package.snapshot import SIGNATURE_FILE, Snapshot, read_snapshot
-from adaptrix_core.adapters.peft.directory import foreign_kind
-from adaptrix_core.adapters.remote import RemoteDirectory
+from adaptrix_core.adapters.package.snapshot import Snapshot
+from adaptrix_core.adapters.peft.directory import foreign_kind, peft_copy_rules, peft_snapshot
+from adaptrix_core.adapters.sources.local import LocalDirectory
+from adaptrix_core.adapters.sources.protocol import AdapterDirectory
 from adaptrix_core.adapters.trust.signing import sign_snapshot
 from adaptrix_core.digests import PackageDigest
 from adaptrix_core.errors import AdapterRejected
@@ -28,20 +37,51 @@ if TYPE_CHECKING:
 SUFFIX_A, SUFFIX_B = ".lora_A", ".lora_B"
 
 
-def snapshot_package(directory: Path | RemoteDirectory, limits: Limits = DEFAULT_LIMITS) -> Snapshot:
-    """The directory's bytes; only the file names of an adapter are allowed."""
+def snapshot_package(
+    directory: AdapterDirectory, limits: Limits = DEFAULT_LIMITS, rules: FileRules | None = None
+) -> Snapshot:
+    """The bytes of an adapter of ours, unverified.
 
-    def max_bytes_of(name: str) -> int | None:
+    rules: in place of `package_rules`, which let no other names pass than those of an adapter's files.
+    Raises AdapterNotFound, or AdapterRejected: not_an_adapter (and what it is instead), and the codes of
+    `AdapterDirectory.snapshot`.
+    """
+    return _snapshot(directory, directory.file_names(), limits, rules)
+
+
+def snapshot_adapter(
+    directory: AdapterDirectory, limits: Limits = DEFAULT_LIMITS, rules: FileRules | None = None
+) -> Snapshot:
+    """As `snapshot_package`, or `peft_snapshot` where a PEFT adapter lies there, which is read as it stands."""
+    names = directory.file_names()
+    return peft_snapshot(directory, limits) if are_peft(names) else _snapshot(directory, names, limits, rules)
+
+
+def package_rules(limits: Limits) -> FileRules:
+    """Only the file names of an adapter, each within its limit."""
+
+    def rule(name: str) -> FileRule:
         if not is_package_file(name):
-            return None
-        return limits.max_metadata_bytes if name in TEXT_FILES else limits.max_file_bytes
+            return REFUSE
+        return FileRule("whole", limits.max_metadata_bytes if name in TEXT_FILES else limits.max_file_bytes)
 
-    if isinstance(directory, RemoteDirectory):
-        return directory.read_snapshot(max_bytes_of, limits)
-    foreign = foreign_kind(directory)
-    if foreign is not None:
-        raise AdapterRejected(f"{directory.name}: {foreign}", code="not_an_adapter")
-    return read_snapshot(directory, max_bytes_of, limits)
+    return rule
+
+
+def check_files(snapshot: Snapshot, limits: Limits) -> None:
+    """Check names and sizes of files that came otherwise than from a directory, as a snapshot of one would be.
+
+    Raises AdapterRejected: unexpected_file, too_large.
+    """
+    files = snapshot.files
+    read_by_rules(
+        snapshot.origin,
+        files,
+        lambda name: FileFacts("file", len(files[name])),
+        lambda name, max_bytes: files[name][:max_bytes],
+        peft_copy_rules(limits) if snapshot.is_peft else package_rules(limits),
+        limits,
+    )
 
 
 def metadata_of(snapshot: Snapshot) -> AdapterMetadata:
@@ -79,7 +119,7 @@ def announced_tensors(snapshot: Snapshot, metadata: AdapterMetadata, limits: Lim
 
 def sign_package(directory: Path, private_key: Path, limits: Limits = DEFAULT_LIMITS) -> PackageDigest:
     """Sign (or re-sign) an adapter directory; returns its package digest. Raises AdapterRejected if malformed."""
-    snapshot = snapshot_package(directory, limits)
+    snapshot = snapshot_package(LocalDirectory(directory), limits)
     metadata = metadata_of(snapshot)
     check_ranks(metadata, announced_tensors(snapshot, metadata, limits))
     write_file(directory / SIGNATURE_FILE, sign_snapshot(snapshot, private_key))
@@ -88,7 +128,14 @@ def sign_package(directory: Path, private_key: Path, limits: Limits = DEFAULT_LI
 
 def package_digest(directory: Path, limits: Limits = DEFAULT_LIMITS) -> PackageDigest:
     """SHA-256 (hex) over names and contents of all files but the signature."""
-    return snapshot_package(directory, limits).package_digest
+    return snapshot_package(LocalDirectory(directory), limits).package_digest
+
+
+def _snapshot(directory: AdapterDirectory, names: Collection[str], limits: Limits, rules: FileRules | None) -> Snapshot:
+    foreign = foreign_kind(directory, names)
+    if foreign is not None:
+        raise AdapterRejected(f"{directory.name}: {foreign}", code="not_an_adapter")
+    return directory.snapshot(rules or package_rules(limits), limits)
 
 
 def _check_names(origin: str, names: Set[str], modules: list[str]) -> None:

@@ -20,13 +20,14 @@ from torch import Tensor
 
 from adaptrix_core.adapters.package.atomic import refuse_foreign_files, write_directory
 from adaptrix_core.adapters.package.contents import SUFFIX_A, SUFFIX_B, announced_tensors, metadata_of, snapshot_package
-from adaptrix_core.adapters.package.file_names import METADATA_FILE, is_package_file
+from adaptrix_core.adapters.package.file_names import METADATA_FILE, SIGNATURE_FILE, is_package_file
 from adaptrix_core.adapters.package.fit import BaseMatch, check_base, check_points, check_ranks, check_shapes
 from adaptrix_core.adapters.package.limits import DEFAULT_LIMITS, Limits
 from adaptrix_core.adapters.package.magnitudes import check_values
 from adaptrix_core.adapters.package.metadata import AdapterMetadata, point_key, with_weights
 from adaptrix_core.adapters.package.safetensors_header import malformed
-from adaptrix_core.adapters.package.snapshot import SIGNATURE_FILE, Snapshot
+from adaptrix_core.adapters.package.snapshot import Snapshot
+from adaptrix_core.adapters.sources.local import LocalDirectory
 from adaptrix_core.adapters.trust.policy import TrustPolicy
 from adaptrix_core.adapters.trust.signing import sign_snapshot
 from adaptrix_core.digests import PackageDigest, WeightsDigest
@@ -95,7 +96,7 @@ def read_package(
     base_match: BaseMatch = "compatible",
 ) -> Adapter:
     """Read and check an adapter directory. Raises AdapterNotFound, or AdapterRejected with a code listed above."""
-    snapshot = source if isinstance(source, Snapshot) else snapshot_package(source, limits)
+    snapshot = source if isinstance(source, Snapshot) else snapshot_package(LocalDirectory(source), limits)
     trusted = trust.check(snapshot)
     metadata = metadata_of(snapshot)
     warnings = check_base(metadata, base, base_match)

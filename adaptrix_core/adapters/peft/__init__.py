@@ -4,10 +4,11 @@ Files:
 
 config          Reads PEFT's adapter_config.json: the features that are honoured, and refusal of the others
 conversion      PEFT directories in and out
-directory       PEFT directories on disk: recognising one, its bytes, and hints for other directories that users give
-                instead
+directory       PEFT directories of any source: recognising one, its bytes, and hints for other directories that users
+                give instead
 fused           Splits LoRA on a fused module into its canonical parts, and joins parts again, exactly
-hub             Fetches the files of a PEFT adapter from the Hugging Face Hub
+loading         Loads a PEFT adapter as it stands, without importing it first: never signed, so only where the policy
+                allows that
 pattern_worker  Matches regular expressions against names, in a process of its own that ends itself when it costs too
                 much
 patterns        Regular expressions of adapter files: matched as PEFT matches them, at a bounded cost

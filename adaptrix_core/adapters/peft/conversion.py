@@ -20,6 +20,7 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from adaptrix_core.adapters.package.atomic import refuse_foreign_files, write_directory
+from adaptrix_core.adapters.package.file_names import PEFT_CONFIG_FILE, PEFT_TOKENIZER_FILE, PEFT_WEIGHTS_FILE
 from adaptrix_core.adapters.package.fit import check_points
 from adaptrix_core.adapters.package.format import load_tensors
 from adaptrix_core.adapters.package.limits import DEFAULT_LIMITS, Limits
@@ -29,10 +30,11 @@ from adaptrix_core.adapters.package.safetensors_header import TensorEntry, read_
 from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.adapters.peft import fused
 from adaptrix_core.adapters.peft.config import parse_peft_config
-from adaptrix_core.adapters.peft.directory import CONFIG_FILE, WEIGHTS_FILE, peft_snapshot
+from adaptrix_core.adapters.peft.directory import peft_snapshot
 from adaptrix_core.adapters.peft.selection import PeftSelection
-from adaptrix_core.adapters.peft.tokenizer import SUMMARY_FILE, tokenizer_warning
+from adaptrix_core.adapters.peft.tokenizer import tokenizer_warning
 from adaptrix_core.adapters.reference import RESERVED_NAMES
+from adaptrix_core.adapters.sources.local import LocalDirectory
 from adaptrix_core.errors import AdapterRejected
 from adaptrix_core.injection.lora import LoraWeights, PointWeights
 
@@ -73,10 +75,12 @@ def import_peft(
     Raises AdapterRejected: bad_peft, unsupported_peft_feature, the codes of `adapters/package/format.py` for tensors
     and base. `base_warnings` says whether the config names another base.
     """
-    snapshot = source if isinstance(source, Snapshot) else peft_snapshot(source, limits)
-    config = parse_peft_config(snapshot.files[CONFIG_FILE], snapshot.origin)
+    snapshot = source if isinstance(source, Snapshot) else peft_snapshot(LocalDirectory(source), limits)
+    config = parse_peft_config(snapshot.files[PEFT_CONFIG_FILE], snapshot.origin)
     modules = _RealModules(base)
-    header = read_header(snapshot.files[WEIGHTS_FILE], f"{snapshot.origin}/{WEIGHTS_FILE}", limits.max_header_bytes)
+    header = read_header(
+        snapshot.files[PEFT_WEIGHTS_FILE], f"{snapshot.origin}/{PEFT_WEIGHTS_FILE}", limits.max_header_bytes
+    )
     keys = _module_keys(header, snapshot.origin)
     for module in keys:
         if module not in modules.parts:
@@ -85,7 +89,7 @@ def import_peft(
     _check_selection(selection, keys, snapshot.origin)
     for module, (a_key, b_key) in keys.items():
         _check_module(module, header[a_key], header[b_key], selection, modules, limits, snapshot.origin)
-    tensors = load_tensors(snapshot, WEIGHTS_FILE)
+    tensors = load_tensors(snapshot, PEFT_WEIGHTS_FILE)
     points: dict[Point, PointWeights] = {}
     for module, (a_key, b_key) in keys.items():
         layer, parts = modules.parts[module]
@@ -103,21 +107,23 @@ def check_peft(snapshot: Snapshot, limits: Limits = DEFAULT_LIMITS) -> None:
 
     AdapterRejected: bad_peft, unsupported_peft_feature, and the codes of a malformed or foreign tensor file.
     """
-    parse_peft_config(snapshot.files[CONFIG_FILE], snapshot.origin)
-    header = read_header(snapshot.files[WEIGHTS_FILE], f"{snapshot.origin}/{WEIGHTS_FILE}", limits.max_header_bytes)
+    parse_peft_config(snapshot.files[PEFT_CONFIG_FILE], snapshot.origin)
+    header = read_header(
+        snapshot.files[PEFT_WEIGHTS_FILE], f"{snapshot.origin}/{PEFT_WEIGHTS_FILE}", limits.max_header_bytes
+    )
     _module_keys(header, snapshot.origin)
 
 
 def base_warnings(source: Path | Snapshot, base: BaseModel) -> tuple[str, ...]:
     """Warnings about a PEFT directory that loads: trained on another base, with a tokenizer of its own."""
-    snapshot = source if isinstance(source, Snapshot) else peft_snapshot(source)
-    tokenizer = tokenizer_warning(snapshot.files.get(SUMMARY_FILE), snapshot.origin, base)
+    snapshot = source if isinstance(source, Snapshot) else peft_snapshot(LocalDirectory(source))
+    tokenizer = tokenizer_warning(snapshot.files.get(PEFT_TOKENIZER_FILE), snapshot.origin, base)
     return tuple(warning for warning in (_lineage_warning(snapshot, base), tokenizer) if warning is not None)
 
 
 def _lineage_warning(snapshot: Snapshot, base: BaseModel) -> str | None:
     """A warning where a PEFT config names a base whose name is not this one's lineage; PEFT records no digest."""
-    named = parse_peft_config(snapshot.files[CONFIG_FILE], snapshot.origin).base_model
+    named = parse_peft_config(snapshot.files[PEFT_CONFIG_FILE], snapshot.origin).base_model
     if named is not None and _names(named.rstrip("/"), base.info):
         return None
     said = f"was trained on {named!r}" if named else "does not say which base it was trained on"
@@ -138,7 +144,7 @@ def export_peft(weights: LoraWeights, base: BaseModel, directory: Path) -> None:
 
     Raises AdapterExists where the directory holds something else.
     """
-    refuse_foreign_files(directory, lambda name: name in (CONFIG_FILE, WEIGHTS_FILE))
+    refuse_foreign_files(directory, lambda name: name in (PEFT_CONFIG_FILE, PEFT_WEIGHTS_FILE))
     modules = _RealModules(base)
     by_module: defaultdict[str, dict[str, PointWeights]] = defaultdict(dict)
     for (layer, name), value in sorted(weights.points.items()):
@@ -155,8 +161,8 @@ def export_peft(weights: LoraWeights, base: BaseModel, directory: Path) -> None:
     write_directory(
         directory,
         {
-            CONFIG_FILE: (json.dumps(config, indent=2, sort_keys=True) + "\n").encode(),
-            WEIGHTS_FILE: safetensors.torch.save(tensors, metadata={"format": "pt"}),
+            PEFT_CONFIG_FILE: (json.dumps(config, indent=2, sort_keys=True) + "\n").encode(),
+            PEFT_WEIGHTS_FILE: safetensors.torch.save(tensors, metadata={"format": "pt"}),
         },
     )
 
@@ -210,7 +216,7 @@ def _module_keys(header: Mapping[str, TensorEntry], origin: str) -> dict[str, tu
             )
         found[match["module"]][match["which"]] = key
     if not found:
-        raise AdapterRejected(f"{origin}: {WEIGHTS_FILE} holds no LoRA tensors", code="no_tensors")
+        raise AdapterRejected(f"{origin}: {PEFT_WEIGHTS_FILE} holds no LoRA tensors", code="no_tensors")
     for module, pair in found.items():
         if len(pair) != 2:
             missing = "B" if "A" in pair else "A"

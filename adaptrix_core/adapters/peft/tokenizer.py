@@ -8,37 +8,50 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adaptrix_core.adapters.package.file_names import PEFT_TOKENIZER_FILE
+from adaptrix_core.adapters.package.file_rules import FileRule
 from adaptrix_core.adapters.package.limits import MIB
-from adaptrix_core.adapters.package.snapshot import beginning_of_file, read_file
-from adaptrix_core.errors import AdapterNotFound, AdapterRejected
 
 if TYPE_CHECKING:
     from adaptrix_core.base import BaseModel
 
-SUMMARY_FILE = "adapter_tokenizer.json"
 _MAX_TEXT_BYTES = 1 * MIB
+TOKENIZER_RULES = {
+    name: FileRule("beginning", _MAX_TEXT_BYTES + 1)
+    for name in (
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "added_tokens.json",
+        "tokenizer.json",
+        "generation_config.json",
+        "chat_template.jinja",
+        "chat_template.json",
+        PEFT_TOKENIZER_FILE,
+    )
+}
+"""The files that `summarize` knows. None stops a load: what is no plain file, or too long, counts as missing."""
 _MAX_TOKENS = 1000
 _SHOWN = 3
 
 
-def summarize(directory: Path) -> bytes | None:
-    """The summary of the tokenizer files in ``directory``, as JSON; None without any."""
-    made_before = _text(directory, SUMMARY_FILE)
+def summarize(files: Mapping[str, bytes]) -> bytes | None:
+    """The summary of the tokenizer files among ``files``, as JSON; None without any, or if it were too long a file."""
+    made_before = _text(files, PEFT_TOKENIZER_FILE)
     if made_before is not None:
         return made_before
-    config = _object(directory, "tokenizer_config.json")
-    special = _object(directory, "special_tokens_map.json")
-    generation = _object(directory, "generation_config.json")
+    config = _object(files, "tokenizer_config.json")
+    special = _object(files, "special_tokens_map.json")
+    generation = _object(files, "generation_config.json")
     facts = {
-        "chat_template": _template(directory, config),
+        "chat_template": _template(files, config),
         "end_token": _token(config.get("eos_token")) or _token(special.get("eos_token")),
         "end_token_ids": _ids(generation.get("eos_token_id")),
-        "added_tokens": _added(directory, config)[:_MAX_TOKENS],
+        "added_tokens": _added(files, config)[:_MAX_TOKENS],
     }
-    return json.dumps(facts, sort_keys=True).encode() if any(facts.values()) else None
+    summary = json.dumps(facts, sort_keys=True).encode()
+    return summary if any(facts.values()) and len(summary) <= _MAX_TEXT_BYTES else None
 
 
 def tokenizer_warning(summary: bytes | None, origin: str, base: BaseModel) -> str | None:
@@ -68,23 +81,23 @@ def tokenizer_warning(summary: bytes | None, origin: str, base: BaseModel) -> st
     )
 
 
-def _template(directory: Path, config: Mapping[str, Any]) -> str | None:
-    text = _text(directory, "chat_template.jinja")
+def _template(files: Mapping[str, bytes], config: Mapping[str, Any]) -> str | None:
+    text = _text(files, "chat_template.jinja")
     if text is not None:
         return text.decode("utf-8", "replace")
-    template = _object(directory, "chat_template.json").get("chat_template") or config.get("chat_template")
+    template = _object(files, "chat_template.json").get("chat_template") or config.get("chat_template")
     if isinstance(template, list):  # several by name
         named = {entry.get("name"): entry.get("template") for entry in template if isinstance(entry, dict)}
         template = named.get("default")
     return template if isinstance(template, str) else None
 
 
-def _added(directory: Path, config: Mapping[str, Any]) -> list[str]:
+def _added(files: Mapping[str, bytes], config: Mapping[str, Any]) -> list[str]:
     decoder = config.get("added_tokens_decoder")
     entries = [*decoder.values()] if isinstance(decoder, dict) else []
-    entries += _added_tokens_of(beginning_of_file(directory, "tokenizer.json", _MAX_TEXT_BYTES))
+    entries += _added_tokens_of(files.get("tokenizer.json", b""))
     tokens = {token for entry in entries if (token := _token(entry))}
-    return sorted(tokens | set(_object(directory, "added_tokens.json")))
+    return sorted(tokens | set(_object(files, "added_tokens.json")))
 
 
 def _added_tokens_of(beginning: bytes) -> list[Any]:
@@ -121,8 +134,8 @@ def _shown(tokens: list[str]) -> str:
     return ", ".join(token[:40] for token in tokens[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def _object(directory: Path, name: str) -> dict[str, Any]:
-    data = _text(directory, name)
+def _object(files: Mapping[str, bytes], name: str) -> dict[str, Any]:
+    data = _text(files, name)
     return {} if data is None else _loads(data)
 
 
@@ -134,9 +147,7 @@ def _loads(data: bytes) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _text(directory: Path, name: str) -> bytes | None:
-    """A file that may be missing; one that an adapter must not have (a link, an outsize one) counts as missing."""
-    try:
-        return read_file(directory, name, _MAX_TEXT_BYTES)
-    except (AdapterRejected, AdapterNotFound):
-        return None
+def _text(files: Mapping[str, bytes], name: str) -> bytes | None:
+    """A file that may be missing; one that was cut off, being too long, counts as missing."""
+    data = files.get(name)
+    return None if data is None or len(data) > _MAX_TEXT_BYTES else data

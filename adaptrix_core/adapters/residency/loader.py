@@ -18,14 +18,16 @@ from typing import Any, Literal
 
 import psutil
 
-from adaptrix_core.adapters.manager import AdapterManager, is_path
+from adaptrix_core.adapters.manager import AdapterManager
 from adaptrix_core.adapters.package.format import Adapter
+from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.adapters.reference import without_latest
 from adaptrix_core.adapters.residency.byte_lru import ByteLRU
 from adaptrix_core.adapters.residency.counts import Counts, ResidencyCounts
 from adaptrix_core.adapters.residency.device_slots import DeviceSlots
 from adaptrix_core.adapters.residency.preload import Preloader
 from adaptrix_core.adapters.residency.registrations import Registration, Registrations
+from adaptrix_core.adapters.sources.opening import is_location
 from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.errors import AdapterNotFound
 from adaptrix_core.injection.injector import Injector
@@ -64,14 +66,15 @@ class DynamicLoader:
         """Unloaded adapters that running requests still pin: freed with the last pin, refused to new requests."""
         self._preloader: Preloader[Adapter] = Preloader(self._load_named, self._load_if_free, enabled=preload)
 
-    def load(self, source: str | Path, alias: str | None = None) -> Adapter:
+    def load(self, source: str | Path, alias: str | None = None, snapshot: Snapshot | None = None) -> Adapter:
         """Make an adapter resident in host memory, verified, and usable by name; returns it.
 
         A name that is loaded already is answered from memory. A path is read again, usable as ``alias`` or by its own
-        name. Raises AdapterNotFound, AdapterRejected, CacheFull; for the name AdapterExists (in use), Conflict.
+        name; where the caller has its ``snapshot``, that is used, and the path is read only after an eviction.
+        Raises AdapterNotFound, AdapterRejected, CacheFull; for the name AdapterExists (in use), Conflict.
         """
-        if is_path(source) or alias is not None:
-            adapter = self._manager.load_adapter(source)
+        if is_location(source) or alias is not None:
+            adapter = self._manager.load_adapter(source) if snapshot is None else self._manager.load_snapshot(snapshot)
             self._manager.check_name(alias or adapter.name, adapter)
             with self._lock:
                 self._register(alias or adapter.name, source, adapter)

@@ -15,7 +15,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from adaptrix_core.adapters.package.snapshot import REVOCATIONS_FILE, SIGNATURE_FILE, Snapshot, read_snapshot
+from adaptrix_core.adapters.package.file_names import REVOCATIONS_FILE, SIGNATURE_FILE
+from adaptrix_core.adapters.package.file_rules import REFUSE, FileRule
+from adaptrix_core.adapters.package.snapshot import Snapshot
+from adaptrix_core.adapters.sources.local import LocalDirectory
 from adaptrix_core.adapters.trust.keys import TrustedKey
 from adaptrix_core.adapters.trust.signing import sign_snapshot, verify_snapshot
 from adaptrix_core.digests import PackageDigest
@@ -126,7 +129,10 @@ def read_list(directory: Path) -> dict[str, bytes] | None:
     except FileNotFoundError:
         return None
     names = (REVOCATIONS_FILE, SIGNATURE_FILE)
-    return dict(read_snapshot(directory, lambda name: MAX_LIST_BYTES if name in names else None).files)
+    listed = LocalDirectory(directory).snapshot(
+        lambda name: FileRule("whole", MAX_LIST_BYTES) if name in names else REFUSE
+    )
+    return dict(listed.files)
 
 
 def _bad(what: str) -> AdapterRejected:

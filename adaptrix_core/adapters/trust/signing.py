@@ -15,7 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-from adaptrix_core.adapters.package.snapshot import SIGNATURE_FILE, Snapshot
+from adaptrix_core.adapters.package.file_names import SIGNATURE_FILE
+from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.adapters.trust.keys import TrustedKey, check_private_key
 from adaptrix_core.errors import AdapterRejected
 

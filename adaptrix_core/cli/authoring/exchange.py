@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
@@ -73,7 +73,7 @@ def import_adapter(
     base_model: str | None,
     adapters: Path,
 ) -> None:
-    """Import the PEFT adapter SOURCE, a directory or org/name[@revision] on the hub, as an adapter directory."""
+    """Import the PEFT adapter SOURCE (a directory, org/name[@revision] on the hub, a URL) as an adapter directory."""
     if key is not None and not sign:
         raise click.UsageError("--key belongs to --sign")
     from adaptrix_core.adapters.trust.keys import default_private_key
@@ -208,18 +208,22 @@ def _name_of(source: str) -> str:
 
 def _snapshot(session: Session, source: str) -> Snapshot:
     """The two files of the PEFT adapter ``source``; an org/name[@revision] that is no directory comes from the hub."""
-    from adaptrix_core.adapters.peft.directory import CONFIG_FILE, foreign_kind, is_peft_directory, peft_snapshot
-    from adaptrix_core.adapters.peft.hub import download_peft
+    from adaptrix_core.adapters.package.file_names import PEFT_CONFIG_FILE, are_peft
+    from adaptrix_core.adapters.peft.directory import foreign_kind, peft_snapshot
+    from adaptrix_core.adapters.sources.opening import open_directory, scheme_of
 
-    if Path(source).is_dir():
-        if not is_peft_directory(Path(source)):
-            why = foreign_kind(Path(source)) or f"it has no {CONFIG_FILE}, or is one of ours already"
-            raise InvalidRequest(f"{source} is not a PEFT adapter: {why}")
-        return peft_snapshot(Path(source), origin=source)
-    if source.partition("@")[0].count("/") != 1:
+    is_local = Path(source).is_dir()
+    if not is_local and scheme_of(source) is None and source.partition("@")[0].count("/") != 1:
         raise AdapterNotFound(f"no directory {source!r}, and it is not org/name[@revision] on the hub either")
-    with TemporaryDirectory(prefix="adaptrix-import-") as scratch, session.output.waiting(f"fetching {source}"):
-        return peft_snapshot(download_peft(source, Path(scratch)), origin=source)
+    location = Path(source) if is_local else source if scheme_of(source) is not None else f"hub://{source}"
+    directory = open_directory(location)
+    with nullcontext() if is_local else session.output.waiting(f"fetching {source}"):
+        names = directory.file_names()
+        if are_peft(names):
+            return peft_snapshot(directory, origin=source)
+    why = foreign_kind(directory, names) or f"it has no {PEFT_CONFIG_FILE}, or is one of ours already"
+    said = f"{source} is not a PEFT adapter: {why}"
+    raise InvalidRequest(said) if is_local else AdapterNotFound(said)
 
 
 def _cost_in_words(cost: RedistributionCost) -> str:

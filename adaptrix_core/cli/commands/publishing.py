@@ -56,15 +56,16 @@ def publish(session: Session, directory: Path, allow_downgrade: bool) -> None:
 def _checked(session: Session, directory: Path) -> Snapshot:
     """The files, after those checks of a server that do not depend on its keys."""
     from adaptrix_core.adapters.package.contents import metadata_of, snapshot_package
-    from adaptrix_core.adapters.package.snapshot import SIGNATURE_FILE
+    from adaptrix_core.adapters.package.file_names import SIGNATURE_FILE
     from adaptrix_core.adapters.peft.directory import is_peft_directory
+    from adaptrix_core.adapters.sources.local import LocalDirectory
 
     if is_peft_directory(directory):
         raise InvalidRequest(
             f"{directory} is a PEFT directory, which no server takes; import it first: "
             f"{shlex.join(['adaptrix', 'import', str(directory), '--sign'])}"
         )
-    snapshot = snapshot_package(directory)
+    snapshot = snapshot_package(LocalDirectory(directory))
     metadata_of(snapshot)
     if SIGNATURE_FILE not in snapshot.files:
         sign = shlex.join(["adaptrix", "sign", str(directory)])

@@ -7,7 +7,7 @@ import base64
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
-from adaptrix_core.adapters.package.snapshot import REVOCATIONS_FILE, SIGNATURE_FILE
+from adaptrix_core.adapters.package.file_names import REVOCATIONS_FILE, SIGNATURE_FILE
 from adaptrix_core.adapters.trust.revocation import RevocationList, parse_list
 from deployments.http.description.endpoints import REVOCATIONS, REVOKE
 from deployments.http.endpoint import authorized, body_of

@@ -1,10 +1,10 @@
 """The bundles that a replica holds: fetched from the store, verified here, and handed to the engine's loader.
 
-The store is not trusted. Bytes are copied into a scratch directory, checked there against the bundle digest, the trust
-policy and the base model, and only then mapped. Adapters are held by bundle: one package may come with several
-signatures or with none, and each bundle is judged for itself. A bundle that was refused is not tried again until the
-catalogue offers it anew; one that could not be loaded is (`tasks.py`). Revoked packages are refused whatever the
-catalogue says, and the requests that run on them end. Knows no HTTP.
+The store is not trusted. Bytes are hashed once, checked against the bundle digest, the trust policy and the base model,
+and only then mapped; after an eviction, a copy in a scratch directory is read and checked again. Adapters are held by
+bundle: one package may come with several signatures or with none, and each bundle is judged for itself. A bundle that
+was refused is not tried again until the catalogue offers it anew; one that could not be loaded is (`tasks.py`). Revoked
+packages are refused whatever the catalogue says, and the requests that run on them end. Knows no HTTP.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ WARM_PATIENCE_S = 15.0
 NOT_ITS_FAULT = ("wrong_package",)
 """Codes of refusals that are not the bundle's fault: other bytes came than were asked for."""
 
-Fetch = Callable[[BundleDigest], Awaitable[Mapping[str, bytes]]]
-"""Reads a bundle's files from the store."""
+Fetch = Callable[[BundleDigest, str], Awaitable[Snapshot]]
+"""Reads a bundle's files from the store; the adapter's name, with which they go on, is for messages."""
 
 Forget = Callable[[WeightsDigest], Awaitable[object]]
 """Makes keys and values that were computed under these weights unfindable for later requests."""
@@ -280,8 +280,8 @@ class Holdings:
         """Load the entry's bundle, or join the load under way: two threads must not write one directory."""
         loading = self._loading.get(entry.bundle_digest)
         if loading is None:
-            files = await self._fetch(entry.bundle_digest)
-            loading = asyncio.ensure_future(in_own_thread(self._accept, entry, files))
+            snapshot = await self._fetch(entry.bundle_digest, entry.name)
+            loading = asyncio.ensure_future(in_own_thread(self._accept, entry, snapshot))
             self._loading[entry.bundle_digest] = loading
         try:
             return await asyncio.shield(loading)
@@ -300,8 +300,8 @@ class Holdings:
             self._loader.unload(bundle)
             shutil.rmtree(self._dir / bundle)
 
-    def _accept(self, entry: Entry, files: Mapping[str, bytes]) -> Adapter:
-        snapshot = Snapshot(entry.name, files)
+    def _accept(self, entry: Entry, snapshot: Snapshot) -> Adapter:
+        """Verify and load the bytes that came; they are on disk first, since others may evict them at once."""
         if (snapshot.bundle_digest, snapshot.package_digest) != (entry.bundle_digest, entry.package_digest):
             raise AdapterRejected(
                 f"{entry.identity}: the store sent bundle {snapshot.bundle_digest} of package "
@@ -310,9 +310,9 @@ class Holdings:
             )
         # The directory has the adapter's name because messages are named after it.
         directory = self._dir / entry.bundle_digest / entry.name
-        write_directory(directory, files)
+        write_directory(directory, snapshot.files)
         try:
-            return self._loader.load(directory, alias=entry.bundle_digest)
+            return self._loader.load(directory, entry.bundle_digest, snapshot)
         except BaseException:
             shutil.rmtree(directory.parent)
             raise

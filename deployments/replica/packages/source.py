@@ -17,6 +17,7 @@ from deployments.shared.single_flight import SingleFlight
 logger = logging.getLogger(__name__)
 
 Files = Mapping[str, bytes]
+"""Contents by name, as they come over the wire."""
 
 
 class PackageSource:
@@ -32,21 +33,24 @@ class PackageSource:
         self._reads: SingleFlight[BundleDigest, Snapshot] = SingleFlight()
         """Of the shared directory: a read that hangs is joined, not started again."""
 
-    async def fetch(self, bundle: BundleDigest) -> Files:
-        """The files of a bundle. Raises the store's error where the shared directory does not have them either."""
+    async def fetch(self, bundle: BundleDigest, name: str) -> Snapshot:
+        """A bundle, hashed. Raises the store's error where the shared directory does not have it either.
+
+        name: the adapter's, for messages.
+        """
         try:
-            return await self._checked(await self._ask_store(bundle), bundle)
+            return await self._checked(Snapshot(name, await self._ask_store(bundle)), bundle)
         except Exception as error:  # lost, or wrong in any way: the directory is asked instead
             logger.warning("the adapter store did not deliver bundle %s: %s", bundle, error)
             try:
                 snapshot = await self._reads.do(bundle, lambda: in_own_thread(self._ask_directory, bundle))
-                return await self._checked(snapshot.files, bundle)
+                return await self._checked(Snapshot(name, snapshot.files), bundle)
             except Exception as other:
                 logger.warning("nor did the shared directory: %s", other)
             raise
 
-    async def _checked(self, files: Files, bundle: BundleDigest) -> Files:
-        digest = await in_own_thread(lambda: Snapshot("", files).bundle_digest)
+    async def _checked(self, snapshot: Snapshot, bundle: BundleDigest) -> Snapshot:
+        digest = await in_own_thread(lambda: snapshot.bundle_digest)
         if digest != bundle:
             raise AdapterRejected(f"asked for bundle {bundle}, got {digest}", code="wrong_package")
-        return files
+        return snapshot

@@ -78,7 +78,8 @@ def test_a_writer_killed_at_any_moment_leaves_old_or_new(tmp_path, exchange):
 
 
 def test_readers_see_whole_versions_while_a_writer_replaces(tmp_path):
-    from adaptrix_core.adapters.package.snapshot import read_snapshot
+    from adaptrix_core.adapters.package.file_rules import FileRule
+    from adaptrix_core.adapters.sources.local import LocalDirectory
 
     versions = [{"metadata.json": bytes([n]) * 3000, f"layer_{n}.safetensors": bytes([n]) * 3000} for n in range(2)]
     atomic.write_directory(tmp_path / "adapter", versions[0])
@@ -95,7 +96,7 @@ def test_readers_see_whole_versions_while_a_writer_replaces(tmp_path):
     seen = set()
     try:
         for _ in range(20_000):
-            files = dict(read_snapshot(tmp_path / "adapter", lambda name: 1 << 20).files)
+            files = dict(LocalDirectory(tmp_path / "adapter").snapshot(lambda name: FileRule("whole", 1 << 20)).files)
             assert files in versions
             seen.add(next(iter(sorted(files))))
             if len(seen) == 2:

@@ -19,7 +19,9 @@ from adaptrix_core.adapters import (
     sign_package,
     write_package,
 )
-from adaptrix_core.adapters.package.snapshot import Snapshot, read_snapshot
+from adaptrix_core.adapters.package.file_rules import FileRule
+from adaptrix_core.adapters.package.snapshot import Snapshot
+from adaptrix_core.adapters.sources.local import LocalDirectory
 from adaptrix_core.adapters.trust.keys import read_trusted_keys
 from adaptrix_core.adapters.trust.revocation import RevocationList, sign_list
 from adaptrix_core.adapters.trust.revocation_directory import RevocationBoard, revocations_directory
@@ -93,7 +95,7 @@ def test_a_valid_signature_does_not_excuse_bad_contents(case, base, make_weights
 def sign_anything(path: Path, private_key: Path) -> None:
     from adaptrix_core.adapters.trust.signing import sign_snapshot
 
-    snapshot = read_snapshot(path, lambda name: 1 << 30)
+    snapshot = LocalDirectory(path).snapshot(lambda name: FileRule("whole", 1 << 30))
     (path / "signature.json").write_bytes(sign_snapshot(snapshot, private_key))
 
 

@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerFast
 from adaptrix_core.adapters import AdapterManager, TrustPolicy, base_warnings, import_peft
 from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.adapters.peft.directory import peft_snapshot
+from adaptrix_core.adapters.sources.local import LocalDirectory
 from adaptrix_core.base import BaseModel
 from adaptrix_core.errors import AdapterRejected
 from deployments.store.package_files import read_directory
@@ -132,7 +133,7 @@ def test_signing_or_checking_a_peft_directory_says_that_it_is_imported_first(pla
 
 def test_messages_about_a_download_call_it_what_the_user_called_it(plain: Path, base: BaseModel) -> None:
     edit_config(plain, use_dora=True)
-    error = refusal(lambda: import_peft(peft_snapshot(plain, origin="org/name@v1"), base, "x"))
+    error = refusal(lambda: import_peft(peft_snapshot(LocalDirectory(plain), origin="org/name@v1"), base, "x"))
     assert error.message.startswith("org/name@v1: ")
     assert plain.name not in error.message.split(":")[0]
 
@@ -188,7 +189,7 @@ def test_one_line_tells_what_of_an_adapters_own_tokenizer_is_left_aside(spoken, 
     make(directory)
     (warning,) = told(directory, base)
     assert all(part in warning for part in said), warning
-    copied = peft_snapshot(directory)
+    copied = peft_snapshot(LocalDirectory(directory))
     rest = Snapshot(directory.name, dict(copied.files))
     assert told(rest, base) == [warning], "what travels says the same"
 
@@ -226,11 +227,11 @@ def test_no_content_of_these_files_stops_a_load(spoken, name: str, content: str)
 def test_a_directory_written_from_a_snapshot_makes_the_same_snapshot(spoken, tmp_path: Path) -> None:
     directory, _ = spoken
     tokenizer("other").save_pretrained(directory)
-    first = peft_snapshot(directory)
+    first = peft_snapshot(LocalDirectory(directory))
     (tmp_path / "copy").mkdir()
     for name, data in first.files.items():
         (tmp_path / "copy" / name).write_bytes(data)
-    assert peft_snapshot(tmp_path / "copy").package_digest == first.package_digest
+    assert peft_snapshot(LocalDirectory(tmp_path / "copy")).package_digest == first.package_digest
 
 
 @pytest.mark.parametrize("field", [{"merge_weights": True}, {"lora_dtype": "float32"}, {"lorap_lr_ratio": 16.0}])

@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from adaptrix_core.adapters import TrustPolicy, default_private_key, default_trusted_keys, generate_key_pair
-from adaptrix_core.adapters.package.snapshot import SIGNATURE_FILE, Snapshot
+from adaptrix_core.adapters.package.file_names import SIGNATURE_FILE
+from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.adapters.trust.keys import check_private_key, read_public_key, read_trusted_keys
 from adaptrix_core.adapters.trust.policy import TrustReport
 from adaptrix_core.adapters.trust.signing import sign_snapshot, verify_snapshot

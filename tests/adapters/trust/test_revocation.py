@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from adaptrix_core.adapters.package.snapshot import REVOCATIONS_FILE, SIGNATURE_FILE, Snapshot
+from adaptrix_core.adapters.package.file_names import REVOCATIONS_FILE, SIGNATURE_FILE
+from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.adapters.trust.keys import read_trusted_keys
 from adaptrix_core.adapters.trust.revocation import (
     MAX_LIST_BYTES,

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from adaptrix_core.adapters import TrustPolicy
-from adaptrix_core.adapters.package.snapshot import REVOCATIONS_FILE, SIGNATURE_FILE, Snapshot
+from adaptrix_core.adapters.package.file_names import REVOCATIONS_FILE, SIGNATURE_FILE
+from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.adapters.trust.revocation import RevocationList, sign_list
 from adaptrix_core.adapters.trust.revocation_directory import RevocationBoard, revocations_directory
 from adaptrix_core.config import load_settings

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from adaptrix_core.adapters.package.snapshot import SIGNATURE_FILE, Snapshot
+from adaptrix_core.adapters.package.file_names import SIGNATURE_FILE
+from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.adapters.trust import snapshot_hashing
 from adaptrix_core.adapters.trust.keys import TrustedKey, read_trusted_keys
 from adaptrix_core.adapters.trust.signing import sign_snapshot, verify_snapshot

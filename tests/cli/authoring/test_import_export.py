@@ -16,6 +16,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from adaptrix_core.adapters import generate_key_pair
 from adaptrix_core.cli.main import cli
+from tests.adapters.sources.fake_hub import FakeHub, fake_hub
 from tests.cli.conftest import TINY
 
 
@@ -177,16 +178,35 @@ def test_a_parent_of_checkpoints_is_called_so_and_one_of_them_is_named(place: Pa
     assert "checkpoint-100" in said
 
 
+def on_the_hub(hub: FakeHub, directory: Path, **changes: object) -> None:
+    """The PEFT adapter in ``directory`` as ``org/lora``, with other fields in its config."""
+    files = {path.name: path.read_bytes() for path in directory.iterdir()}
+    config = {**json.loads(files["adapter_config.json"]), **changes}
+    hub.commit("org/lora", {**files, "adapter_config.json": json.dumps(config).encode()})
+
+
+def test_an_adapter_on_the_hub_is_imported_by_its_id(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with fake_hub(monkeypatch) as hub:
+        on_the_hub(hub, place / "shouting")
+        imported = run("import", "org/lora@main", "--config", place / "settings.yaml", "--json")
+    assert imported.exit_code == 0, imported.output
+    assert json.loads(imported.stdout)["identity"] == "lora@1.0.0"
+
+
+def test_what_is_no_peft_adapter_on_the_hub_is_not_found(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with fake_hub(monkeypatch) as hub:
+        hub.commit("org/model", {"config.json": b"{}"})
+        refused = run("import", "org/model", "--config", place / "settings.yaml", "--json")
+        missing = run("import", "org/nothing", "--config", place / "settings.yaml", "--json")
+    assert json.loads(refused.stderr)["error"]["code"] == json.loads(missing.stderr)["error"]["code"]
+    assert "a whole model" in refused.stderr
+
+
 def test_a_refusal_of_what_the_hub_sent_names_the_id_that_was_asked_for(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fetched(_repository: str, directory: Path) -> Path:
-        shutil.copytree(place / "shouting", directory, dirs_exist_ok=True)
-        config = json.loads((directory / "adapter_config.json").read_text())
-        (directory / "adapter_config.json").write_text(json.dumps({**config, "use_dora": True}))
-        return directory
-
-    monkeypatch.setattr("adaptrix_core.adapters.peft.hub.download_peft", fetched)
-    refused = run("import", "org/dora@v2", "--config", place / "settings.yaml")
+    with fake_hub(monkeypatch) as hub:
+        on_the_hub(hub, place / "shouting", use_dora=True)
+        refused = run("import", "org/lora@main", "--config", place / "settings.yaml")
     assert refused.exit_code == 1
-    assert "org/dora@v2: PEFT features" in refused.stderr.replace("\n", " ")
+    assert "org/lora@main: PEFT features" in refused.stderr.replace("\n", " ")

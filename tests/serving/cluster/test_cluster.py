@@ -26,7 +26,7 @@ import openai
 import psutil
 import pytest
 
-from adaptrix_core.adapters.package.snapshot import REVOCATIONS_FILE, SIGNATURE_FILE
+from adaptrix_core.adapters.package.file_names import REVOCATIONS_FILE, SIGNATURE_FILE
 from adaptrix_core.adapters.trust.revocation import RevocationList, sign_list
 from tests.serving.conftest import BASE_ID, launched
 from tests.serving.servers import Server, free_port

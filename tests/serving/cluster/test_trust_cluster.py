@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from adaptrix_core.adapters.package.snapshot import SIGNATURE_FILE
+from adaptrix_core.adapters.package.file_names import SIGNATURE_FILE
 from tests.serving.cluster.test_cluster import ask, load, processes, unload, wait_for
 from tests.serving.servers import Server, wait_until_ready
 from tests.serving.tiny import World

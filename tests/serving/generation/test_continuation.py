@@ -6,7 +6,7 @@ import asyncio
 import io
 import json
 import tarfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,9 @@ from typing import Any
 import httpx
 import pytest
 
+from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.config import load_settings
+from adaptrix_core.digests import BundleDigest
 from adaptrix_core.observe.tracing import start_tracing
 from deployments.generation import continue_elsewhere
 from deployments.generation.ports import Batches, Replicas
@@ -79,8 +81,8 @@ async def server(
     def replicas_of(store: LocalStore) -> Replicas:
         tracing = start_tracing(settings.observe, "all", "spare")
 
-        async def fetch(bundle: str) -> Mapping[str, bytes]:
-            return (await store.actor.read_package(bundle)).files
+        async def fetch(bundle: BundleDigest, name: str) -> Snapshot:
+            return Snapshot(name, (await store.actor.read_package(bundle)).files)
 
         others = [EngineWorker(settings, fetch, tracing) for _ in range(spares)]
         made.append(Failing([*others, store.worker], after))

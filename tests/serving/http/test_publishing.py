@@ -164,8 +164,9 @@ async def test_a_store_that_does_not_deliver_is_replaced_by_the_shared_directory
         return files
 
     source = PackageSource(ask_store, lambda wanted: read_shared(world.shipped, tmp_path, wanted))
-    assert set(await source.fetch(bundle)) == {path.name for path in (world.shipped / "math_reasoning").iterdir()}
+    delivered = await source.fetch(bundle, "maths")
+    assert set(delivered.files) == {path.name for path in (world.shipped / "math_reasoning").iterdir()}
 
     nowhere = PackageSource(ask_store, lambda wanted: read_shared(tmp_path, tmp_path, wanted))
     with pytest.raises(Exception, match="gone" if fault == "lost" else "asked for bundle"):
-        await nowhere.fetch(bundle)
+        await nowhere.fetch(bundle, "maths")

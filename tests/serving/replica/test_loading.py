@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.config import load_settings
+from adaptrix_core.digests import BundleDigest
 from adaptrix_core.injection.mix import Term
 from adaptrix_core.observe.tracing import Tracing
 from deployments.replica.worker import EngineWorker
@@ -51,8 +53,8 @@ async def test_streams_go_on_while_a_package_is_verified(world: World, tmp_path:
     cold = catalogue.entries[0]
     slow = SlowFiles((await store.read_package(cold.bundle_digest)).files)
 
-    async def fetch(package: str) -> Mapping[str, bytes]:
-        return slow if package == cold.bundle_digest else (await store.read_package(package)).files
+    async def fetch(bundle: BundleDigest, name: str) -> Snapshot:
+        return Snapshot(name, slow if bundle == cold.bundle_digest else (await store.read_package(bundle)).files)
 
     worker = EngineWorker(settings, fetch, Tracing())
     try:

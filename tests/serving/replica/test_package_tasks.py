@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.config import load_settings
+from adaptrix_core.digests import BundleDigest
 from adaptrix_core.errors import AdapterRejected, AdapterUnavailable
 from adaptrix_core.injection.mix import Term
 from adaptrix_core.observe.tracing import start_tracing
@@ -72,13 +74,13 @@ class Source:
         self.failing: dict[str, BaseException] = {}
         self.asked: list[str] = []
 
-    async def fetch(self, package: str) -> Mapping[str, bytes]:
+    async def fetch(self, package: BundleDigest, name: str) -> Snapshot:
         self.asked.append(package)
         if package in self.hanging:
             await self.hanging[package].wait()
         if package in self.failing:
             raise self.failing[package]
-        return self.files[package]
+        return Snapshot(name, self.files[package])
 
 
 @pytest.fixture
@@ -235,8 +237,8 @@ async def test_reads_of_a_directory_that_hangs_leave_room_for_everything_else(tm
         return fifo.read_bytes()
 
     source = PackageSource(no_store, read)  # type: ignore[arg-type]
-    fetches = [asyncio.create_task(source.fetch(f"package-{number}")) for number in range(20)]
-    again = asyncio.create_task(source.fetch("package-0"))
+    fetches = [asyncio.create_task(source.fetch(f"package-{number}", "x")) for number in range(20)]
+    again = asyncio.create_task(source.fetch("package-0", "x"))
     await eventually(lambda: len(reads) == 20)
     assert await asyncio.to_thread(lambda: "works") == "works"
     assert len(reads) == 20, "a read that hangs is not begun again"

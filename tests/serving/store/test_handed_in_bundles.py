@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from adaptrix_core.adapters import generate_key_pair, sign_package
-from adaptrix_core.adapters.package.snapshot import SIGNATURE_FILE
+from adaptrix_core.adapters.package.file_names import SIGNATURE_FILE
 from deployments.store.disk import StoreFiles, packages_directory
 from deployments.store.package_files import read_directory
 from tests.serving.conftest import eventually

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from adaptrix_core.adapters import generate_key_pair
-from adaptrix_core.adapters.package.snapshot import REVOCATIONS_FILE, SIGNATURE_FILE
+from adaptrix_core.adapters.package.file_names import REVOCATIONS_FILE, SIGNATURE_FILE
 from adaptrix_core.adapters.trust.revocation import RevocationList, sign_list
 from adaptrix_core.errors import AdapterRejected
 from adaptrix_core.injection.mix import Term

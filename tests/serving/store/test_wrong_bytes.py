@@ -85,8 +85,8 @@ async def test_a_poisoned_shared_directory_is_no_way_around_a_lost_store(world: 
 
     source = PackageSource(ask_store, lambda wanted: read_shared(tmp_path, tmp_path / "packages", wanted))
     with pytest.raises(ConnectionError, match="gone"):
-        await source.fetch(bundle)
+        await source.fetch(bundle, "poisoned")
     # whoever could make the directory answer to that digest still meets the check of the bytes
     careless = PackageSource(ask_store, lambda wanted: Snapshot("", {WEIGHTS: weights.read_bytes()}))
     with pytest.raises(ConnectionError, match="gone"):
-        await careless.fetch(bundle)
+        await careless.fetch(bundle, "poisoned")
