@@ -24,8 +24,6 @@ from deployments.shared.principals import KeyRing, require_loopback, url_of
 
 HEALTH_CHECK_PERIOD_S = 3.0
 HEALTH_CHECK_TIMEOUT_S = 30.0
-ROUTING_STATS_PERIOD_S = 2.0
-"""Seconds between two polls of replicas' residency, for the case that they cannot push it."""
 INGRESS_DRAIN_S = 600.0
 """Longest time, in seconds, that a leaving ingress waits for its streams: a stream can move from replica to replica,
 but not from the ingress that holds its connection."""
@@ -69,8 +67,7 @@ def bind(settings: Settings, url: str | None = None) -> Application:
             max_ongoing_requests=2 * (settings.engine.max_queue + settings.engine.max_rows),
             ray_actor_options={"num_cpus": replicas.cpus, "num_gpus": replicas.gpus},
             request_router_config=RequestRouterConfig(
-                request_router_class="deployments.placement.request_router:AffinityRouter",
-                request_routing_stats_period_s=ROUTING_STATS_PERIOD_S,
+                request_router_class="deployments.placement.request_router:AffinityRouter"
             ),
             graceful_shutdown_timeout_s=replicas.drain_timeout_s,
             max_surge_percent=replicas.max_surge_percent,

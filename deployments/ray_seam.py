@@ -58,17 +58,6 @@ def under_an_id_of_its_own(call: Callable[[], T]) -> T:
     return contextvars.copy_context().run(run)
 
 
-def push_routing_info(facts: str) -> None:
-    """Send facts about this replica to the Serve controller, which passes them to every router. Blocks."""
-    from ray import serve
-    from ray.serve._private.common import RequestRoutingInfo
-    from ray.serve.context import _get_global_client
-
-    replica_id = serve.get_replica_context().replica_id
-    info = RequestRoutingInfo(replica_id=replica_id, multiplexed_model_ids=[facts])
-    _get_global_client().record_request_routing_info(info)
-
-
 def is_dead(actor_id: str) -> bool:
     """Whether an actor's process has ended, by Ray's control service. Blocks for a call to it."""
     from ray._private.state import actors

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from adaptrix_core.adapters.peft.conversion import base_warnings, export_peft, import_peft, usable_name
     from adaptrix_core.adapters.peft.directory import is_peft_directory
     from adaptrix_core.adapters.redistribution import RedistributionCost, measure_cost, redistribute
-    from adaptrix_core.adapters.residency.loader import DynamicLoader, Residency
+    from adaptrix_core.adapters.residency.loader import DynamicLoader
+    from adaptrix_core.adapters.residency.tiers import Residency
     from adaptrix_core.adapters.trust.keys import default_private_key, generate_key_pair
     from adaptrix_core.adapters.trust.policy import TrustPolicy, TrustReport
     from adaptrix_core.places import default_trusted_keys
@@ -75,7 +76,7 @@ __getattr__ = lazy_exports(
         "DynamicLoader": "adaptrix_core.adapters.residency.loader",
         "Limits": "adaptrix_core.adapters.package.limits",
         "RedistributionCost": "adaptrix_core.adapters.redistribution",
-        "Residency": "adaptrix_core.adapters.residency.loader",
+        "Residency": "adaptrix_core.adapters.residency.tiers",
         "Snapshot": "adaptrix_core.adapters.package.snapshot",
         "TrustPolicy": "adaptrix_core.adapters.trust.policy",
         "TrustReport": "adaptrix_core.adapters.trust.policy",

@@ -7,14 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-ABSENT = "absent"
-LOAD_COST = {"device": 0, "host": 1, "disk": 2, ABSENT: 3}
+from adaptrix_core.adapters.residency.tiers import ABSENT, Residency
+
+LOAD_COST: Mapping[Residency, int] = {"device": 0, "host": 1, "disk": 2, ABSENT: 3}
 """Cost of loading by residency, as ranks: nothing, a copy, reading and verifying, fetching as well."""
 
-_WORDS = {"device": "on a device", "host": "in host memory", "disk": "on disk", ABSENT: "on no replica"}
+_WORDS: Mapping[Residency, str] = {
+    "device": "on a device",
+    "host": "in host memory",
+    "disk": "on disk",
+    ABSENT: "on no replica",
+}
 
 
-def cheapest(candidates: Sequence[str], margins: Mapping[str, float], residency: Mapping[str, str]) -> str:
+def cheapest(candidates: Sequence[str], margins: Mapping[str, float], residency: Mapping[str, Residency]) -> str:
     """Of ``candidates`` the one that is cheapest to load, of equally cheap ones the one with the best margin.
 
     residency: by adapter name; a missing adapter is on no replica. If it is empty, the best margin decides.
@@ -22,7 +28,7 @@ def cheapest(candidates: Sequence[str], margins: Mapping[str, float], residency:
     return min(candidates, key=lambda name: (LOAD_COST[residency.get(name, ABSENT)], -margins[name]))
 
 
-def why(chosen: str, best: str, residency: Mapping[str, str]) -> str:
+def why(chosen: str, best: str, residency: Mapping[str, Residency]) -> str:
     """Why ``chosen`` answers in place of ``best``, for people."""
     here, there = (_WORDS[residency.get(name, ABSENT)] for name in (chosen, best))
     return f"{chosen} is {here}, {best} {there}"

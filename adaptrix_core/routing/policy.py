@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from adaptrix_core.adapters.residency.tiers import Residency
 from adaptrix_core.routing.calibration import Calibration
 from adaptrix_core.routing.near_tie import cheapest, why
 
@@ -51,11 +52,14 @@ class Evidence:
     """By adapter, half a sentence on what speaks for it; empty where nothing is to be said."""
 
 
-NOTHING_KNOWN: Mapping[str, str] = {}
+NOTHING_KNOWN: Mapping[str, Residency] = {}
 
 
 def settle(
-    evidence: Evidence, previous: str | None, calibration: Calibration, residency: Mapping[str, str] = NOTHING_KNOWN
+    evidence: Evidence,
+    previous: str | None,
+    calibration: Calibration,
+    residency: Mapping[str, Residency] = NOTHING_KNOWN,
 ) -> Decision:
     """Choose one adapter or the base; the first of these rules that applies decides.
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from adaptrix_core.adapters.residency.tiers import Residency
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.routing import prompts
 from adaptrix_core.routing.calibration import Calibration
@@ -83,7 +84,10 @@ class SemanticRouter:
             self._fitted = _Catalogue(cards, self._vote.fit(cards))
 
     def decide(
-        self, messages: Sequence[Message], previous: str | None = None, residency: Mapping[str, str] = NOTHING_KNOWN
+        self,
+        messages: Sequence[Message],
+        previous: str | None = None,
+        residency: Mapping[str, Residency] = NOTHING_KNOWN,
     ) -> Decision:
         """Choose for the last user turn of ``messages`` (OpenAI chat messages).
 
@@ -99,7 +103,7 @@ class SemanticRouter:
         turns: Sequence[str],
         rows: Vectors,
         previous: str | None = None,
-        residency: Mapping[str, str] = NOTHING_KNOWN,
+        residency: Mapping[str, Residency] = NOTHING_KNOWN,
     ) -> Decision:
         """`decide` for a conversation's `user_turns` and their embeddings, ``(turns, dimension)``."""
         vote = self._fitted.vote

@@ -21,11 +21,13 @@ from deployments.http.services import Services
 from deployments.ingress.announcement import announce
 from deployments.ingress.handles import HandleReplicas, HandleRouter, HandleStore
 from deployments.ingress.scaled_to_zero import ScaledToZero
+from deployments.placement import known_replicas
 from deployments.shared.gc_tuning import spare_what_is_loaded
 from deployments.shared.loopback import keep_to_loopback
 from deployments.shared.principals import KeyRing
 from deployments.store.catalogue_follower import StoreFollower
 from deployments.store.handle import namespace_of
+from deployments.store.residency_follower import ResidencyFollower
 
 
 @serve.ingress()
@@ -56,6 +58,8 @@ class Ingress:
             tracing=start_tracing(settings.observe, "ingress", context.replica_id.unique_id),
         )
         await self._follower.start()
+        self._residency = ResidencyFollower(self._follower.residency, known_replicas.told)
+        self._residency.start()
         self._announcing = asyncio.create_task(announce(self._services, url)) if url is not None else None
 
     def __serve_build_asgi_app__(self) -> ASGIApp:

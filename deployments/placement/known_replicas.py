@@ -1,23 +1,40 @@
-"""The replicas that a call may go to after some have just refused it (see `generation/ask_another.py`).
+"""What this process knows of the replicas, between Ray Serve's request router and the rest: which there are, and what
+each one holds.
 
-Only Ray Serve's request router knows the replicas, and callers cannot reach it. Both are in one process, so the
-replicas that the router saw last are kept here.
+Only the router knows the replicas, and nobody can reach it; nor can it be handed anything, since Serve makes it. All
+are in one process. Calls that some replicas have just refused go to the others (`generation/ask_another.py`); the
+ingress tells here what the store says of residency (`store/residency_follower.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from adaptrix_core.adapters.residency.tiers import Residency
+from adaptrix_core.digests import BundleDigest
+from deployments.shared.residency import ClusterResidency
 from deployments.shared.wire import GenerateCall
 
 _known: frozenset[str] = frozenset()
+_residency = ClusterResidency()
 
 
 def saw(candidates: Iterable[Any]) -> None:
     """Note ``candidates``, the router's list of all replicas."""
     global _known
     _known = frozenset(replica.replica_id.unique_id for replica in candidates)
+
+
+def told(residency: ClusterResidency) -> None:
+    """Note where adapters are now."""
+    global _residency
+    _residency = residency
+
+
+def residency_on(replica_id: str) -> Mapping[BundleDigest, Residency]:
+    """The residency of each bundle that a replica has in memory, as far as this process knows."""
+    return _residency.on(replica_id)
 
 
 def all_have_refused(refused_by: Iterable[str]) -> bool:

@@ -1,7 +1,7 @@
 """The request router of the model deployment: a request goes where its adapters and its prompt's beginning are.
 
 The decision is `rule.py`'s. Runs inside every process that has a handle to the model, so each ingress has its own view:
-all get what replicas publish, and each knows only its own requests. The request is read from the call's argument;
+all follow what replicas report, and each knows only its own requests. The request is read from the call's argument;
 `multiplexed_model_id` and the session id, which clients could set by headers, are not looked at.
 """
 
@@ -13,10 +13,9 @@ from typing import Any
 
 from ray.serve.request_router import PendingRequest, ReplicaID, RequestRouter, RunningReplica
 
-from deployments.placement.known_replicas import saw, willing
+from deployments.placement.known_replicas import residency_on, saw, willing
 from deployments.placement.prompt_prefixes import prefix_names
 from deployments.placement.rule import Placement, Seen, Wish
-from deployments.shared.residency_facts import places_of, short
 from deployments.shared.wire import GenerateCall
 
 
@@ -66,8 +65,7 @@ class AffinityRouter(RequestRouter):  # type: ignore[misc]  # Ray is taken witho
         # Ray's count includes other processes' requests, but is dropped where none begins or ends for 10 s.
         known = self.replica_queue_len_cache.get(replica.replica_id) or 0
         load = max(known, self._in_flight[replica.replica_id]) + unsent
-        device, disk = places_of(replica.multiplexed_model_ids, replica.routing_stats)
-        return Seen(load, device, disk)
+        return Seen(load, residency_on(replica.replica_id.unique_id))
 
     def _count_until_sent(self, choice: asyncio.Future[Any], replica_id: ReplicaID) -> None:
         """Count a choice until Ray counts it: when it sends the request, right before the callbacks of its future."""
@@ -86,5 +84,5 @@ def wish_of(pending_request: PendingRequest) -> Wish:
     call = pending_request.args[0] if pending_request.args else None
     if not isinstance(call, GenerateCall):
         return Wish()
-    adapters = {short(term.adapter) for mix in call.mixes for term in mix}
+    adapters = {term.adapter for mix in call.mixes for term in mix}
     return Wish(tuple(sorted(adapters)), prefix_names(call))

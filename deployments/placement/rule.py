@@ -11,19 +11,22 @@ from __future__ import annotations
 import hashlib
 import random
 import time
-from collections.abc import Callable, Collection, Hashable, Mapping, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Hashable, Mapping
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from cachetools import FIFOCache
+
+from adaptrix_core.adapters.residency.tiers import Residency
+from adaptrix_core.digests import BundleDigest
 
 SPILL = 8
 """Unfinished requests from which a warm replica may be passed over."""
 BOUND = 1.25
 """The same as a multiple of the mean over all replicas; both must be reached."""
 BRIDGE_S = 5.0
-"""Seconds that a replica counts as having an adapter because a request for it was sent there: bridges the time until it
-publishes the adapter itself."""
+"""Seconds that a replica counts as having an adapter because a request for it was sent there: bridges the time until
+its report says so itself."""
 MAX_SENT = 8192
 """Most (adapter, replica) pairs that are remembered for that (LRU)."""
 
@@ -39,17 +42,15 @@ class Seen:
 
     load: int = 0
     """Unfinished requests."""
-    device: Set[str] = frozenset()
-    """Adapters on its device."""
-    disk: Set[str] = frozenset()
-    """Adapters that are only on its disk; those in neither set are in host memory."""
+    residency: Mapping[BundleDigest, Residency] = field(default_factory=dict)
+    """Of each adapter that it has in memory: device or host."""
 
 
 @dataclass(frozen=True)
 class Wish:
     """Adapters and prompt beginnings that a request would profit from on a replica."""
 
-    adapters: tuple[str, ...] = ()
+    adapters: tuple[BundleDigest, ...] = ()
     prefixes: tuple[int, ...] = ()
     """Names of its prompt's beginnings, longest first (`prompt_prefixes.py`)."""
 
@@ -65,7 +66,7 @@ class Placement(Generic[R]):
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         # The least recently written is dropped: what is only looked up is not in use for that.
-        self._sent: FIFOCache[tuple[str, R], float] = FIFOCache(MAX_SENT)
+        self._sent: FIFOCache[tuple[BundleDigest, R], float] = FIFOCache(MAX_SENT)
         self._homes: FIFOCache[int, R] = FIFOCache(MAX_HOMES)
 
     def choose(self, wish: Wish, replicas: Mapping[R, Seen]) -> R:
@@ -103,12 +104,15 @@ class Placement(Generic[R]):
 
     def _missing(self, wish: Wish, replica: R, seen: Seen) -> tuple[int, int]:
         """(adapters that are not on the device, adapters that are not in host memory either)."""
+        held = seen.residency
         away = [
-            adapter for adapter in wish.adapters if adapter not in seen.device and not self._bridged(adapter, replica)
+            adapter
+            for adapter in wish.adapters
+            if held.get(adapter) != "device" and not self._bridged(adapter, replica)
         ]
-        return len(away), sum(adapter in seen.disk for adapter in away)
+        return len(away), sum(adapter not in held for adapter in away)
 
-    def _bridged(self, adapter: str, replica: R) -> bool:
+    def _bridged(self, adapter: BundleDigest, replica: R) -> bool:
         sent = self._sent.get((adapter, replica))
         return sent is not None and self._clock() - sent < BRIDGE_S
 

@@ -26,7 +26,6 @@ from adaptrix_core.errors import EngineStopped, RetryLater
 from adaptrix_core.observe.logs import start_logging
 from adaptrix_core.observe.tracing import start_tracing
 from deployments.launch.autoscaling import BACKLOG
-from deployments.ray_seam import push_routing_info
 from deployments.replica.cpu_threads import num_threads
 from deployments.replica.packages.source import PackageSource
 from deployments.replica.revocation_follower import RevocationFollower
@@ -35,7 +34,6 @@ from deployments.shared.catalogue import Catalogue
 from deployments.shared.errors import as_core_error
 from deployments.shared.gc_tuning import spare_what_is_loaded
 from deployments.shared.loopback import keep_to_loopback
-from deployments.shared.residency_facts import ResidencyPublisher
 from deployments.shared.wire import GenerateCall, Piece
 from deployments.store.catalogue_follower import StoreFollower
 from deployments.store.disk import packages_directory
@@ -81,14 +79,11 @@ class ModelReplica:
             partial(read_shared_list, adapters.state_dir),
             self._on_revocations,
         )
-        self._publisher = ResidencyPublisher(self._worker.holdings.residency, push_routing_info)
-        self._worker.watch_residency(self._publisher.changed)
         self._watchdog = Watchdog(self._worker.check_health, self._worker.give_up)
         self._watchdog.start()
         await self._follower.start()
         await self._revocations.start()
         await self._prefetch()
-        self._publisher.start()
         self._reporting = asyncio.create_task(self._keep_reporting())
         spare_what_is_loaded()
 
@@ -105,10 +100,6 @@ class ModelReplica:
     async def check_health(self) -> None:
         """Raise where the engine thread has ended or is stuck; Serve then replaces this replica."""
         self._worker.check_health()
-
-    def record_routing_stats(self) -> dict[str, str]:
-        """Residency for the routers, polled by Serve's controller: the part that cannot be pushed."""
-        return self._publisher.polled()
 
     async def record_autoscaling_stats(self) -> dict[str, float]:
         """The number that the autoscaling policy decides by: the backlog of tokens."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -77,10 +77,6 @@ class EngineWorker:
     def tokenizer(self) -> Any:
         """The base model's tokenizer, or None."""
         return self._engine.base.tokenizer
-
-    def watch_residency(self, watcher: Callable[[], None]) -> None:
-        """Call ``watcher``, from any thread, whenever an adapter comes to or leaves the device or host memory."""
-        self._engine.loader.watch_residency(watcher)
 
     def stop(self) -> None:
         """End every request with an abort, stop the engine, and delete the scratch directory (idempotent)."""

@@ -17,7 +17,6 @@ from ray import serve
 
 from adaptrix_core.config import Settings
 from adaptrix_core.config.sections import RouterSettings
-from adaptrix_core.digests import BundleDigest
 from adaptrix_core.engine.tenant_queue import TenantQueue
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.injection.mix import Term
@@ -25,13 +24,13 @@ from adaptrix_core.observe.logs import start_logging
 from adaptrix_core.observe.tracing import current_span, start_tracing
 from adaptrix_core.request_limits import MOST
 from adaptrix_core.routing.conversation import user_turns
-from adaptrix_core.routing.near_tie import ABSENT
-from deployments.router.residency_follower import ResidencyFollower
 from deployments.shared.catalogue import Catalogue
 from deployments.shared.loopback import keep_to_loopback
+from deployments.shared.residency import ClusterResidency
 from deployments.shared.wire import Entry, RouteAnswer
 from deployments.store.catalogue_follower import StoreFollower
 from deployments.store.handle import namespace_of
+from deployments.store.residency_follower import ResidencyFollower
 
 if TYPE_CHECKING:
     from adaptrix_core.routing.calibration import Calibration
@@ -62,8 +61,9 @@ class RouterReplica:
         self._tracing = start_tracing(settings.observe, "router", context.replica_id.unique_id)
         self._follower = StoreFollower(settings.adapters, namespace_of(context.app_name), self._on_catalogue)
         await self._follower.start()
-        self._residency = ResidencyFollower(self._ask_residency)
-        self._residency.start()
+        self._residency = ClusterResidency()
+        self._residency_follower = ResidencyFollower(self._follower.residency, self._on_residency)
+        self._residency_follower.start()
 
     async def route(
         self, messages: list[dict[str, str]], salt: bytes = b"", trace: Mapping[str, str] | None = None
@@ -74,9 +74,9 @@ class RouterReplica:
             rows = self._embedder.known(turns, salt)
             if rows is None:
                 rows = await self._embed_together((turns, salt))
-            by_bundle = self._residency.bundles
+            known = self._residency.warmest
             # Before the store's first answer no adapter is preferred.
-            residency = {e.name: by_bundle.get(e.bundle_digest, ABSENT) for e in self._entries} if by_bundle else {}
+            residency = {e.name: known.get(e.bundle_digest, "disk") for e in self._entries} if known else {}
             answer = answer_of(self._router.decide_embedded(turns, rows, residency=residency))
             span.set_attribute("adaptrix.route.score", answer.score)
             return answer
@@ -92,9 +92,8 @@ class RouterReplica:
     async def _embed_together(self, asked: list[tuple[list[str], bytes]]) -> list[Vectors]:
         return await asyncio.to_thread(self._embedder.embed_groups, asked)
 
-    async def _ask_residency(self) -> Mapping[BundleDigest, str]:
-        bundles: Mapping[BundleDigest, str] = await self._follower.store.residency.options(max_task_retries=0).remote()
-        return bundles
+    def _on_residency(self, known: ClusterResidency) -> None:
+        self._residency = known
 
     async def _on_catalogue(self, catalogue: Catalogue) -> None:
         from adaptrix_core.routing.catalogue import RouteCard

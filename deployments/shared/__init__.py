@@ -16,7 +16,8 @@ overload_memory  Remembers overload: the answer to a request that was refused fo
 own_thread       Runs slow work in a thread of its own
 principals       Who calls: API keys, tenants and scopes
 request_id       The id that a caller may give a request, cleaned for logs and traces
-residency_facts  Publishes a replica's residency: the adapters on its device, and those only on its disk
+residency        Residency in the whole cluster: the adapters that each replica has in memory, on its device or in
+                 host memory
 single_flight    Single-flight: several callers that want the same thing at the same time share one piece of work
 wire             The records that ingress, replicas and store exchange
 """

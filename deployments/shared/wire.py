@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from adaptrix_core.adapters.residency.tiers import Residency
 from adaptrix_core.digests import BundleDigest, PackageDigest, WeightsDigest
 from adaptrix_core.errors import AdaptrixError
 from adaptrix_core.injection.mix import Term
@@ -175,8 +176,8 @@ class Holding:
     weights_digest: WeightsDigest
     signer: Signer | None
     """None where nothing was verified."""
-    residency: str
-    """device, host or disk."""
+    residency: Residency
+    """Never absent."""
     warnings: tuple[str, ...] = ()
     sampling: Sampling = field(default_factory=dict)
 

@@ -17,9 +17,10 @@ package_cache       Reads each package once for many replicas that ask at the sa
                     recent ones (LRU)
 package_files       A package as the store sees it: its files, unverified, and the catalogue entry that describes them
 replica_reports     The live replicas' last reports, and waiting until all of them have reported something
+residency_follower  Keeps a process up to date with the residency of adapters in the whole cluster: cheap, and a
+                    second or two old
 shipped             The shipped adapters: one directory per adapter under a local directory or an fsspec URL, only
                     ever read
 standing            Decides which entries of the catalogue count, and which new ones are conflicts: pure, over names,
                     signers, versions
-warmest             Finds the residency at which each adapter is cheapest to load in the cluster
 """

@@ -36,6 +36,7 @@ from adaptrix_core.errors import (
 )
 from deployments.shared.catalogue import Catalogue
 from deployments.shared.own_thread import in_own_thread
+from deployments.shared.residency import ClusterResidency
 from deployments.shared.wire import Entry, Report, Revoked, Signer
 from deployments.store.adapter_usage import AdapterUsage
 from deployments.store.disk import StoreFiles
@@ -53,7 +54,6 @@ from deployments.store.standing import (
     refused_by_all,
     with_standing,
 )
-from deployments.store.warmest import warmest
 
 logger = logging.getLogger(__name__)
 
@@ -153,9 +153,9 @@ class AdapterStore:
         """The catalogue and the last report of each live replica."""
         return self._catalogue(), self._presence.live()
 
-    async def residency(self) -> dict[BundleDigest, str]:
-        """By bundle, the best residency on any live replica (`warmest`)."""
-        return warmest(self._presence.live())
+    async def residency(self) -> ClusterResidency:
+        """What each live replica has in memory, by its last report."""
+        return ClusterResidency.of(self._presence.live())
 
     async def load_adapter(self, name: str, path: str, allow_downgrade: bool = False) -> Entry:
         """Offer the adapter at ``path`` to every replica; durable and usable on all of them when this returns.

@@ -15,6 +15,7 @@ from ray.exceptions import RayError
 from adaptrix_core.config.sections import AdapterSettings
 from deployments.shared.catalogue import Catalogue
 from deployments.shared.follower import Follower
+from deployments.shared.residency import ClusterResidency
 from deployments.store.handle import open_store
 
 logger = logging.getLogger(__name__)
@@ -52,6 +53,11 @@ class StoreFollower:
         """Ask the store now, for names that are not known here yet. Raises RayError while the store is down."""
         await self._take(await self.store.watch.remote(None))
         return self.catalogue
+
+    async def residency(self) -> ClusterResidency:
+        """Ask the store where adapters are. Raises RayError while the store is down."""
+        known: ClusterResidency = await self.store.residency.options(max_task_retries=0).remote()
+        return known
 
     async def _take(self, catalogue: Catalogue) -> None:
         if catalogue.version == self.catalogue.version:

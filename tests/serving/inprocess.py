@@ -140,8 +140,8 @@ class LocalRouter:
     async def route(self, messages: Sequence[dict[str, str]], salt: bytes = b"") -> RouteAnswer:
         entries = self._store.catalogue.newest()
         self._router.update(RouteCard(e.name, e.description, e.examples) for e in entries)
-        bundles = await self._store.actor.residency()
-        residency = {entry.name: bundles.get(entry.bundle_digest, "absent") for entry in entries}
+        known = (await self._store.actor.residency()).warmest
+        residency = {entry.name: known.get(entry.bundle_digest, "disk") for entry in entries}
         turns = user_turns(messages)
         return answer_of(self._router.decide_embedded(turns, self._embedder.embed(turns, salt), None, residency))
 

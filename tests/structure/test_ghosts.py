@@ -20,7 +20,6 @@ CALLED_BY_RAY = {
     "initialize_state",
     "choose_replicas",
     "on_request_routed",
-    "record_routing_stats",
     "record_autoscaling_stats",
 }
 """Methods of routers and replicas that Ray Serve calls."""

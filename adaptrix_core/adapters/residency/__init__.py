@@ -9,4 +9,5 @@ device_slots   The adapters on the device: counted in bytes, pinned while in use
 loader         The one owner of residency: which adapters are in host memory, and which on the device
 preload        Loads adapters in the background: on request, and those that usage says are likely next
 registrations  The names under which adapters can be asked for, and which weights each one means
+tiers          Residency: where an adapter's weights are
 """

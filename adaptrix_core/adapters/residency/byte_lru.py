@@ -6,7 +6,7 @@ Knows sizes and order of use, not the meaning of its values. Not thread-safe: it
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -26,11 +26,10 @@ class _Entry(Generic[T]):
 class ByteLRU(Generic[K, T]):
     """Entries by key, least recently used first. A pinned entry is never evicted."""
 
-    def __init__(self, what: str, budget_bytes: int, on_change: Callable[[], None] = lambda: None) -> None:
-        """what: the cache's name in errors, e.g. "host memory". on_change: called after entries have come or gone."""
+    def __init__(self, what: str, budget_bytes: int) -> None:
+        """what: the cache's name in errors, e.g. "host memory"."""
         self.what = what
         self.budget_bytes = budget_bytes
-        self._on_change = on_change
         self._entries: OrderedDict[K, _Entry[T]] = OrderedDict()
 
     def __contains__(self, key: object) -> bool:
@@ -98,8 +97,6 @@ class ByteLRU(Generic[K, T]):
                 excess -= entry.nbytes
                 del self._entries[key]
                 evicted.append(key)
-        if evicted:
-            self._on_change()
         return evicted
 
     def put(self, key: K, value: T, nbytes: int) -> list[K]:
@@ -107,7 +104,6 @@ class ByteLRU(Generic[K, T]):
         evicted = [] if key in self._entries else self.make_room(nbytes)
         if key not in self._entries:
             self._entries[key] = _Entry(value, nbytes)
-            self._on_change()
         self._entries.move_to_end(key)
         return evicted
 
@@ -127,6 +123,4 @@ class ByteLRU(Generic[K, T]):
         """Take an entry out. KeyError if it is not there, ValueError if it is pinned."""
         if self._entries[key].pins:
             raise ValueError(f"{key} is pinned")
-        value = self._entries.pop(key).value
-        self._on_change()
-        return value
+        return self._entries.pop(key).value

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Literal
 
+from adaptrix_core.adapters.residency.tiers import Tier
 from adaptrix_core.digests import WeightsDigest
 
 ResidencyEvent = Literal["hit", "load", "eviction"]
-Tier = Literal["device", "host", "disk"]
 
 Counts = dict[ResidencyEvent, dict[Tier, int]]
 

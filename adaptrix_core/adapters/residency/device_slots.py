@@ -5,7 +5,7 @@ Knows weights and the injector, not names, files or host memory. Not thread-safe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 import psutil
 import torch
@@ -32,7 +32,6 @@ class DeviceSlots:
         device: torch.device,
         budget_bytes: int | None,
         counts: ResidencyCounts,
-        on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self._injector = injector
         self._counts = counts
@@ -40,7 +39,6 @@ class DeviceSlots:
         self._residents: ByteLRU[WeightsDigest, None] = ByteLRU(
             "device memory for adapters",
             int(device_memory(device) * DEVICE_SHARE) if budget_bytes is None else budget_bytes,
-            on_change,
         )
 
     def __contains__(self, weights_digest: object) -> bool:

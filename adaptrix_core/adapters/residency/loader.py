@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import psutil
 
@@ -27,12 +27,11 @@ from adaptrix_core.adapters.residency.counts import Counts, ResidencyCounts
 from adaptrix_core.adapters.residency.device_slots import DeviceSlots
 from adaptrix_core.adapters.residency.preload import Preloader
 from adaptrix_core.adapters.residency.registrations import Registration, Registrations
+from adaptrix_core.adapters.residency.tiers import ABSENT, Residency
 from adaptrix_core.adapters.sources.opening import is_location
 from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.errors import AdapterNotFound
 from adaptrix_core.injection.injector import Injector
-
-Residency = Literal["device", "host", "disk", "absent"]
 
 HOST_SHARE = 0.25
 """Default budget for adapters, as a share of host memory."""
@@ -55,11 +54,10 @@ class DynamicLoader:
         self._lock = threading.RLock()
         if host_budget_bytes is None:
             host_budget_bytes = int(psutil.virtual_memory().total * HOST_SHARE)
-        self._watchers: list[Callable[[], None]] = []
-        self._host = ByteLRU[WeightsDigest, Adapter]("host memory for adapters", host_budget_bytes, self._tell_watchers)
+        self._host = ByteLRU[WeightsDigest, Adapter]("host memory for adapters", host_budget_bytes)
         base = manager.require_base()
         self._counts = ResidencyCounts()
-        self._device = DeviceSlots(injector, base.device, device_budget_bytes, self._counts, self._tell_watchers)
+        self._device = DeviceSlots(injector, base.device, device_budget_bytes, self._counts)
         self._names = Registrations()
         self._flights: dict[str, Future[Adapter]] = {}
         self._retired: set[WeightsDigest] = set()
@@ -197,7 +195,7 @@ class DynamicLoader:
         try:
             self._manager.get_adapter_metadata(name)
         except AdapterNotFound:
-            return "absent"
+            return ABSENT
         return "disk"
 
     def loaded_names(self) -> dict[str, WeightsDigest]:
@@ -228,21 +226,9 @@ class DynamicLoader:
         with self._lock:
             return self._counts.by_digest()
 
-    def watch_residency(self, watcher: Callable[[], None]) -> None:
-        """Call ``watcher`` whenever an adapter comes to or leaves host memory or the device, before that call returns.
-
-        It is called by any thread and under the loader's lock, so it may only set a flag.
-        """
-        with self._lock:
-            self._watchers.append(watcher)
-
     def close(self) -> None:
         """Stop background loading. Adapters stay where they are."""
         self._preloader.close()
-
-    def _tell_watchers(self) -> None:
-        for watcher in self._watchers:
-            watcher()
 
     def _pin_resident(self, weights_digest: WeightsDigest) -> bool:
         if not self._names.names_of(weights_digest) or weights_digest not in self._host:

@@ -168,10 +168,6 @@ class Holdings:
             except AdaptrixError as error:
                 logger.info("bundle %s was not brought to the device ahead: %s", bundle, error.message)
 
-    def residency(self) -> dict[BundleDigest, str]:
-        """The residency of each held bundle: device, host or disk."""
-        return {bundle: self._loader.residency(bundle) for bundle in self._held}
-
     def report(self) -> tuple[dict[BundleDigest, Holding], dict[BundleDigest, Refusal]]:
         """(held, refused), by bundle."""
         held = {

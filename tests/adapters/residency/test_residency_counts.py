@@ -59,30 +59,3 @@ def test_what_is_unloaded_is_forgotten_and_not_evicted(tmp_path, base, make_weig
     digest = loader.load(names[0]).weights_digest
     assert loader.unload(names[0])
     assert digest not in loader.residency_counts()
-
-
-def test_watchers_are_told_in_the_call_that_changes_residency(tmp_path, base, make_weights) -> None:
-    loader, names = make_loader(tmp_path / "adapters", base, make_weights, host=2, device=1)
-    seen: list[list[str]] = []
-    loader.watch_residency(lambda: seen.append([loader.residency(name) for name in names[:3]]))
-    digests = [loader.load(name).weights_digest for name in names[:2]]
-    assert seen, "what came to host memory is told"
-    for change in (
-        lambda: loader.acquire_slots([digests[0]]),
-        lambda: loader.release_slots([digests[0]]) or loader.acquire_slots([digests[1]]),
-        lambda: loader.release_slots([digests[1]]) or loader.load(names[2]),
-        lambda: loader.unload(names[2]),
-    ):
-        before = [loader.residency(name) for name in names]
-        seen.clear()
-        change()
-        after = [loader.residency(name) for name in names]
-        assert before != after
-        assert seen, f"{before} became {after}"
-    loader.load(names[1])
-    seen.clear()
-    loader.acquire_slots([digests[1]])
-    loader.release_slots([digests[1]])
-    seen.clear()
-    assert loader.acquire_slots([digests[1]])
-    assert seen == [], "nothing changed"

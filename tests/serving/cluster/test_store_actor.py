@@ -11,7 +11,12 @@ import ray
 
 from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.config import load_settings
+from deployments.placement import known_replicas
+from deployments.shared.residency import ClusterResidency
+from deployments.shared.wire import Holding, Report
+from deployments.store.catalogue_follower import StoreFollower
 from deployments.store.handle import open_store
+from deployments.store.residency_follower import ResidencyFollower
 from tests.serving.tiny import World
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -37,3 +42,21 @@ async def test_a_hundred_that_ask_at_once_cost_one_disk_read(cluster: None, worl
     files = await references.pop()
     assert {array.dtype.name for array in files.values()} == {"uint8"}
     assert Snapshot("", {name: array.tobytes() for name, array in files.items()}).bundle_digest == bundle
+
+
+async def test_what_a_replica_reports_reaches_placement_through_the_store(
+    cluster: None, world: World, tmp_path: Path
+) -> None:
+    settings = load_settings(world.settings(adapters={"state_dir": str(tmp_path / "state")}))
+    catalogue = StoreFollower(settings.adapters, "tests")
+    await catalogue.start()
+    residency = ResidencyFollower(catalogue.residency, known_replicas.told)
+    try:
+        held = {"warm": Holding("w", None, "device"), "cold": Holding("c", None, "disk")}
+        await catalogue.store.report.remote(Report("replica", "base", 100, "", held))
+        await residency.refresh()
+        assert known_replicas.residency_on("replica") == {"warm": "device"}
+        assert known_replicas.residency_on("another") == {}
+    finally:
+        catalogue.stop()
+        known_replicas.told(ClusterResidency())

@@ -175,7 +175,7 @@ async def test_the_store_knows_what_is_hot_and_a_replica_brings_it_to_its_device
 
         await eventually(is_known)
         holdings = store.worker.holdings
-        assert holdings.residency()[bundle["logical_reasoning"]] == "host"
+        assert holdings.report()[0][bundle["logical_reasoning"]].residency == "host"
         await holdings.warm(["0" * 64, bundle["logical_reasoning"]])
-        assert holdings.residency()[bundle["logical_reasoning"]] == "device"
+        assert holdings.report()[0][bundle["logical_reasoning"]].residency == "device"
         assert await store.worker.backlog_tokens() == 0

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from ray.serve._private.common import DeploymentHandleSource, DeploymentID, RequestMetadata
 from ray.serve.request_router import PendingRequest, ReplicaID
 
 from adaptrix_core.injection.mix import Term
+from deployments.placement import known_replicas
 from deployments.placement.request_router import AffinityRouter
-from deployments.shared.residency_facts import encoded
+from deployments.shared.residency import ClusterResidency
 from deployments.shared.wire import GenerateCall
 
 DEPLOYMENT = DeploymentID("ModelReplica", "adaptrix")
@@ -26,8 +26,7 @@ class Replica:
     def __init__(self, name: str, *device: str) -> None:
         self.replica_id = ReplicaID(name, DEPLOYMENT)
         self.max_ongoing_requests = 100
-        self.multiplexed_model_ids = {encoded(dict.fromkeys(device, "device"))}
-        self.routing_stats: dict[str, Any] = {}
+        self.device = device
 
     async def get_queue_len(self, *, deadline_s: float) -> int:
         return 0
@@ -46,6 +45,7 @@ class Result:
 async def router_over(*replicas: Replica) -> AffinityRouter:
     router = AffinityRouter(DEPLOYMENT, DeploymentHandleSource.REPLICA, use_replica_queue_len_cache=True)
     router.initialize_state()
+    known_replicas.told(ClusterResidency({r.replica_id.unique_id: dict.fromkeys(r.device, "device") for r in replicas}))
     router.update_replicas(list(replicas))
     for replica in replicas:
         router.on_new_queue_len_info(replica.replica_id, 0)
@@ -71,10 +71,18 @@ async def test_a_request_goes_where_its_adapter_is() -> None:
     assert [await first_choice(router, pending(wanted)) for wanted in (A, B, A)] == ["x", "y", "x"]
 
 
+async def test_what_the_store_says_of_residency_counts_from_then_on() -> None:
+    router = await router_over(Replica("x", A), Replica("y"))
+    assert await first_choice(router, pending(A)) == "x"
+    router._placement._sent.clear()
+    known_replicas.told(ClusterResidency({"x": {}, "y": {A: "host"}}))
+    assert await first_choice(router, pending(A)) == "y"
+
+
 @pytest.mark.parametrize("header", ["multiplexed_model_id", "session_id"])
 async def test_what_clients_can_set_by_headers_changes_nothing(header: str) -> None:
     router = await router_over(Replica("x", A), Replica("y", B))
-    for spoofed in (B, "y", encoded({B: "device"})):
+    for spoofed in (B, "y"):
         assert await first_choice(router, pending(A, **{header: spoofed})) == "x"
 
 

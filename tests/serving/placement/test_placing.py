@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Iterable
 
 import pytest
 
+from adaptrix_core.adapters.residency.tiers import Residency
 from deployments.placement import rule
 from deployments.placement.rule import BRIDGE_S, MAX_HOMES, MAX_SENT, Placement, Seen, Wish, busy_from
 
@@ -21,19 +23,23 @@ class Clock:
         return self.now
 
 
+def on_device(adapters: Iterable[str]) -> dict[str, Residency]:
+    return dict.fromkeys(adapters, "device")
+
+
 def chosen(replicas: dict[str, Seen], wish: Wish = A) -> str:
     return Placement[str]().choose(wish, replicas)
 
 
 def test_device_before_host_before_disk() -> None:
-    device, host, disk = Seen(3, frozenset("a")), Seen(2), Seen(0, disk=frozenset("a"))
+    device, host, disk = Seen(3, on_device("a")), Seen(2, {"a": "host"}), Seen(0)
     assert chosen({"disk": disk, "host": host, "device": device}) == "device"
     assert chosen({"disk": disk, "host": host}) == "host"
-    assert chosen({"disk": disk, "device of another": Seen(1, frozenset("b"))}) == "device of another"
+    assert chosen({"disk": disk, "another adapter": Seen(1, on_device("b"))}) == "disk", "of equally cold ones the idle"
 
 
 def test_a_mix_goes_where_most_of_it_is() -> None:
-    both, one = Seen(5, frozenset("ab")), Seen(0, frozenset("a"))
+    both, one = Seen(5, on_device("ab")), Seen(0, on_device("a"))
     assert chosen({"one": one, "both": both}, Wish(("a", "b"))) == "both"
     assert chosen({"one": one, "none": Seen()}, Wish(("a", "b"))) == "one"
 
@@ -45,7 +51,7 @@ def test_a_mix_goes_where_most_of_it_is() -> None:
 def test_a_warm_replica_is_left_at_the_spill_and_a_quarter_above_the_mean(
     warm_load: int, cold_load: int, goes: str
 ) -> None:
-    assert chosen({"warm": Seen(warm_load, frozenset("a")), "cold": Seen(cold_load)}) == goes
+    assert chosen({"warm": Seen(warm_load, on_device("a")), "cold": Seen(cold_load)}) == goes
 
 
 def test_the_bound_is_a_quarter_above_the_mean_once_that_is_more_than_the_spill() -> None:
@@ -93,7 +99,7 @@ def test_the_next_turn_goes_where_the_longest_known_beginning_was_computed() -> 
     placement.sent(Wish(prefixes=(1,)), "z")
     assert placement.choose(Wish(prefixes=(4, 3, 2, 1)), replicas) == "y"
     assert placement.choose(Wish(prefixes=(5, 1)), replicas) == "z"
-    assert placement.choose(Wish(("a",), (2, 1)), replicas | {"x": Seen(0, frozenset("a"))}) == "y"
+    assert placement.choose(Wish(("a",), (2, 1)), replicas | {"x": Seen(0, on_device("a"))}) == "y"
     assert placement.choose(Wish(prefixes=(2, 1)), {"x": Seen(), "z": Seen(3)}) == "z", "y has gone"
 
 
@@ -129,7 +135,7 @@ class Replicas:
         for replica, held in self.held.items():
             if self.clock.now - self._said.get(replica, (-1e9, frozenset()))[0] >= 1.0:
                 self._said[replica] = (self.clock.now, frozenset(held))
-        return {replica: Seen(self.loads[replica], self._said[replica][1]) for replica in self.held}
+        return {replica: Seen(self.loads[replica], on_device(self._said[replica][1])) for replica in self.held}
 
     def take(self, replica: str, adapter: str) -> None:
         self.loads[replica] += 1

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 
 import pytest
 from ray import serve
-from ray.exceptions import RayActorError
 
 from adaptrix_core.config import Settings
 from adaptrix_core.injection.mix import Term
@@ -17,10 +15,9 @@ from adaptrix_core.observe.tracing import start_tracing
 from adaptrix_core.routing.embedder import TextEmbedder
 from adaptrix_core.routing.semantic import SemanticRouter
 from deployments.router.deployment import RouterReplica
-from deployments.router.residency_follower import FORGET_S, ResidencyFollower
 from deployments.shared.catalogue import Catalogue
-from deployments.shared.wire import Entry, Holding, Report, RouteAnswer
-from deployments.store.warmest import warmest
+from deployments.shared.residency import ClusterResidency
+from deployments.shared.wire import Entry, RouteAnswer
 
 # `serve.batch` keeps one queue per process, in the event loop that asked first.
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -54,25 +51,13 @@ class Counted(TextEmbedder):
         return super()._run(texts)
 
 
-class Where:
-    """What the store says about residency; None while it is lost."""
-
-    def __init__(self) -> None:
-        self.bundles: Mapping[str, str] | None = {}
-
-    async def ask(self) -> Mapping[str, str]:
-        if self.bundles is None:
-            raise RayActorError
-        return self.bundles
-
-
-async def replica(embedder: TextEmbedder, where: Where, clock: list[float] | None = None) -> RouterReplica:
+async def replica(embedder: TextEmbedder) -> RouterReplica:
     """A router replica without Ray: the same methods, the store's answers by hand."""
     made = RouterReplica.__new__(RouterReplica)
     made._embedder = embedder
     made._router = await asyncio.to_thread(SemanticRouter, embedder)
     made._tracing = start_tracing(Settings().observe, "router", "test")
-    made._residency = ResidencyFollower(where.ask, (lambda: clock[0]) if clock else (lambda: 0.0))
+    made._on_residency(ClusterResidency())
     await made._on_catalogue(Catalogue("1", TWINS))
     return made
 
@@ -89,7 +74,7 @@ async def chosen(router: RouterReplica, *texts: str, salt: bytes = b"") -> str:
 async def test_texts_that_come_while_others_are_embedded_are_embedded_together() -> None:
     embedder = Counted()
     embedder.may_run.set()
-    router = await replica(embedder, Where())
+    router = await replica(embedder)
     alone = [await chosen(router, f"What is {n} plus {n}?", salt=b"before") for n in range(9)]
     embedder.batches.clear()
     embedder.may_run.clear()
@@ -108,43 +93,13 @@ async def test_texts_that_come_while_others_are_embedded_are_embedded_together()
 
 
 async def test_a_near_tie_goes_to_the_warm_adapter_and_says_so() -> None:
-    where = Where()
-    router = await replica(TextEmbedder(), where)
+    router = await replica(TextEmbedder())
     unaware = await chosen(router, ASK)
     other = next(entry for entry in TWINS if entry.name != unaware)
-    where.bundles = {other.bundle_digest: "device", f"bundle-{unaware}": "disk"}
-    await router._residency.refresh()
+    router._on_residency(ClusterResidency({"a": {}, "b": {other.bundle_digest: "device"}}))
     answer = await router.route(user(ASK))
     assert answer.mix == (Term(other.name),)
     assert f"near-tie with {unaware}" in answer.reason
     assert f"{other.name} is on a device, {unaware} on disk" in answer.reason
-    where.bundles = {}
-    await router._residency.refresh()
+    router._on_residency(ClusterResidency())
     assert await chosen(router, ASK) == unaware
-
-
-async def test_what_a_lost_store_said_is_forgotten_after_a_while() -> None:
-    where, clock = Where(), [0.0]
-    follower = ResidencyFollower(where.ask, lambda: clock[0])
-    where.bundles = {"p": "device"}
-    await follower.refresh()
-    where.bundles = None
-    clock[0] = FORGET_S
-    await follower.refresh()
-    assert follower.bundles == {"p": "device"}
-    clock[0] = FORGET_S + 1
-    await follower.refresh()
-    assert follower.bundles == {}
-    where.bundles = {"p": "host"}
-    await follower.refresh()
-    assert follower.bundles == {"p": "host"}
-
-
-@pytest.mark.parametrize("order", [1, -1])
-def test_an_adapter_is_as_warm_as_on_its_warmest_replica(order: int) -> None:
-    def report(replica_id: str, **residency: str) -> Report:
-        held = {bundle: Holding("w", None, place) for bundle, place in residency.items()}
-        return Report(replica_id, "base", 100, "", held)
-
-    reports: Sequence[Report] = [report("a", x="disk", y="host"), report("b", x="device"), report("c", x="host")]
-    assert warmest(reports[::order]) == {"x": "device", "y": "host"}

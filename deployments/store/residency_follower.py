@@ -1,4 +1,4 @@
-"""The residency of adapters in the whole cluster, polled for the router: cheap, and up to a second old.
+"""Keeps a process up to date with the residency of adapters in the whole cluster: cheap, and a second or two old.
 
 The replicas' reports are the source; the store keeps the last of each. Knows no names of adapters, only bundles.
 """
@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 
 from ray.exceptions import RayError
 
-from adaptrix_core.digests import BundleDigest
 from deployments.shared.follower import Follower
+from deployments.shared.residency import ClusterResidency
 
 logger = logging.getLogger(__name__)
 
@@ -22,21 +22,25 @@ POLL_S = 1.0
 ANSWER_S = 5.0
 """Seconds after which a store that does not answer counts as lost."""
 FORGET_S = 15.0
-"""Seconds without an answer after which the known residency is dropped; the router then prefers no adapter by it."""
+"""Seconds without an answer after which the known residency is dropped; no adapter and no replica is preferred by it
+then."""
 
 
 class ResidencyFollower:
     """Polls about once a second; readers never wait."""
 
     def __init__(
-        self, ask: Callable[[], Awaitable[Mapping[BundleDigest, str]]], clock: Callable[[], float] = time.monotonic
+        self,
+        ask: Callable[[], Awaitable[ClusterResidency]],
+        tell: Callable[[ClusterResidency], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """ask: of the store; may raise RayError. tell: called with every answer, and with an empty one to forget it."""
         self._ask = ask
+        self._tell = tell
         self._clock = clock
         self._known_at = clock()
         self._follower = Follower(self._poll)
-        self.bundles: Mapping[BundleDigest, str] = {}
-        """Residency by bundle, as `warmest` returns it."""
 
     def start(self) -> None:
         """Start polling."""
@@ -50,12 +54,12 @@ class ResidencyFollower:
         """Ask now."""
         try:
             async with asyncio.timeout(ANSWER_S):
-                self.bundles = await self._ask()
+                self._tell(await self._ask())
             self._known_at = self._clock()
         except (RayError, TimeoutError) as error:
             logger.warning("the adapter store does not say where adapters are: %s", error)
             if self._clock() - self._known_at > FORGET_S:
-                self.bundles = {}
+                self._tell(ClusterResidency())
 
     async def _poll(self) -> float:
         await self.refresh()
