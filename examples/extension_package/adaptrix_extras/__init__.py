@@ -1,0 +1,1 @@
+"""One part for each extension point of Adaptrix."""

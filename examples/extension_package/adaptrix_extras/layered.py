@@ -1,0 +1,25 @@
+"""A composition strategy: each adapter on a range of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from adaptrix_core.errors import InvalidRequest
+from adaptrix_core.injection.mix import Term
+
+
+class Layered:
+    """``{"layered": {"a": [0, 12], "b": [12, 30]}}``: first layer, and the one after the last."""
+
+    def mix(self, parts: Any, options: Mapping[str, Any]) -> list[Term[str]]:
+        """One term for each adapter."""
+        try:
+            return [Term(name, 1.0, frozenset(range(first, end))) for name, (first, end) in parts.items()]
+        except (AttributeError, TypeError, ValueError):
+            raise InvalidRequest(
+                'layered takes a range of layers for each adapter, such as {"layered": {"a": [0, 12], "b": [12, 30]}}'
+            ) from None
+
+
+LAYERED = Layered()
