@@ -7,6 +7,7 @@ Knows nothing of what the parts do.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from typing import Any, Generic, TypeVar
 
 from adaptrix_core.errors import ExtensionError, UnknownExtension
 from adaptrix_core.suggestions import did_you_mean
+
+log = logging.getLogger(__name__)
 
 Part = TypeVar("Part")
 
@@ -61,6 +64,14 @@ class ExtensionPoint(Generic[Part]):
             if name not in self._loaded:
                 self._loaded[name] = self._load(name)
             return self._loaded[name]
+
+    def load_all(self) -> None:
+        """Import every part ahead, so that no request waits for it; those that cannot be used are logged."""
+        for name in self.names():
+            try:
+                self.get(name)
+            except ExtensionError as error:
+                log.error("%s", error.message)
 
     @cached_property
     def _installed(self) -> Mapping[str, list[EntryPoint]]:

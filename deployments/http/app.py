@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from adaptrix_core.errors import AdaptrixError
-from adaptrix_core.extensions import ENDPOINT_GROUPS
+from adaptrix_core.extensions import COMPOSITION_STRATEGIES, CONFIDENCE_ESTIMATORS, ENDPOINT_GROUPS
 from deployments.http.description.document import describing_endpoints
 from deployments.http.endpoints.adapters import adapter_endpoints
 from deployments.http.endpoints.generation import generation_endpoints
@@ -35,6 +35,8 @@ ENDPOINTS = (generation_endpoints, router_endpoints, adapter_endpoints, revocati
 
 def build_api(services: Services) -> ASGIApp:
     """The application, over ``services``."""
+    for point in (COMPOSITION_STRATEGIES, CONFIDENCE_ESTIMATORS):
+        point.load_all()  # now, as imports in the midst of a request would hold up all others
     app = FastAPI(title="Adaptrix", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     _handle_errors(app)
     # Those of other packages come last: of two endpoints with one path, the first one answers.

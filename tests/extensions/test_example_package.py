@@ -10,6 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "examples" / "extension_package"
+PYTEST = (sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", "--no-cov")
 PIP = (sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index")
 
 
@@ -18,8 +19,7 @@ def test_an_installed_package_adds_a_part_at_every_point(tmp_path: Path) -> None
     site = tmp_path / "site"
     subprocess.run([*PIP, "--target", str(site), str(source)], check=True, cwd=tmp_path)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", "--no-cov"]
-        + ["tests/extensions/parts_of_the_example.py"],
+        [*PYTEST, "tests/extensions/parts_of_the_example.py"],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(site), str(ROOT)])},
         capture_output=True,

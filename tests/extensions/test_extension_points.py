@@ -59,6 +59,16 @@ def test_a_part_that_cannot_be_used_is_named_with_its_package(install: Install, 
     assert numbers.get("pi"), "others are as before"
 
 
+def test_loading_all_ahead_tells_of_those_that_cannot_be_used(
+    install: Install, caplog: pytest.LogCaptureFixture
+) -> None:
+    install("broken_package", "import not_there", tau="tau")
+    install("good_package", "e = 2.718", e="e")
+    point().load_all()
+    assert "good_package" in sys.modules
+    assert "broken_package 1.0" in caplog.text
+
+
 def test_two_parts_of_one_name_are_refused_and_both_named(install: Install) -> None:
     install("one_package", "tau = 6.28", tau="tau")
     install("other_package", "tau = 6.3", tau="tau", pi="tau")
