@@ -13,11 +13,13 @@ class GraniteFamily(Family):
 
     def embed(self, model: PreTrainedModel, token_ids: Tensor, positions: Tensor) -> Tensor:
         """See `Family.embed`."""
-        return super().embed(model, token_ids, positions) * model.config.embedding_multiplier
+        states: Tensor = super().embed(model, token_ids, positions) * model.config.embedding_multiplier
+        return states
 
     def head(self, model: PreTrainedModel, hidden: Tensor) -> Tensor:
         """See `Family.head`."""
-        return super().head(model, hidden) / model.config.logits_scaling
+        logits: Tensor = super().head(model, hidden) / model.config.logits_scaling
+        return logits
 
 
 GRANITE = GraniteFamily("granite")
