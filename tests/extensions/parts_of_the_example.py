@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ from click.testing import CliRunner
 from transformers import AutoModelForCausalLM, GraniteConfig
 
 from adaptrix_core import Engine, SamplingParams
-from adaptrix_core.adapters import TrustPolicy
+from adaptrix_core.adapters import AdapterManager, TrustPolicy
 from adaptrix_core.base import BaseModel
 from adaptrix_core.cli.main import cli
+from adaptrix_core.errors import AdapterNotFound, AdapterRejected
 from adaptrix_core.extensions import EXTENSION_POINTS
 from adaptrix_core.routing.catalogue import suggested
 from adaptrix_core.routing.embedder import TextEmbedder
@@ -66,6 +68,21 @@ def test_a_model_of_the_family_is_computed_as_transformers_does() -> None:
     for schedule in ("one_shot", "stepwise"):
         (logits,) = engine.logits([tokens], schedule=schedule)  # type: ignore[arg-type]
         torch.testing.assert_close(logits, wanted, atol=1e-4, rtol=1e-4)
+
+
+def test_an_adapter_is_loaded_from_the_source_under_the_same_trust(world: World, tmp_path: Path) -> None:
+    shutil.make_archive(str(tmp_path / "pack"), "zip", world.shipped)
+    location = f"zip://{tmp_path}/pack.zip"
+    engine = Engine.from_pretrained(str(world.base_dir), precision="fp32", trust=TrustPolicy("require", world.keys))
+    assert engine.load_adapter(f"{location}/math_reasoning").signer is not None
+    with pytest.raises(AdapterNotFound, match=r"nothing\.zip"):
+        engine.load_adapter(f"zip://{tmp_path}/nothing.zip/math_reasoning")
+    strangers = Engine.from_pretrained(str(world.base_dir), precision="fp32", trust=TrustPolicy("require", tmp_path))
+    with pytest.raises(AdapterRejected) as refused:
+        strangers.load_adapter(f"{location}/math_reasoning")
+    assert refused.value.code == "untrusted_key"
+    names = [metadata.name for metadata in AdapterManager(location).list_adapters()]
+    assert names == ["code_generation", "logical_reasoning", "math_reasoning"]
 
 
 def test_a_router_counts_the_signal_by_its_weight() -> None:
