@@ -64,6 +64,7 @@ async def test_a_call_like_a_refused_one_is_refused_until_the_wait_is_over(clock
     assert await asks(handle, pipeline, CALL)
     clock[0] += 0.3
     assert not await asks(handle, pipeline, replace(CALL, request_id="b", prompt=(7,)))
+    assert not await asks(handle, pipeline, replace(CALL, sampling={})), "one choice too"
     assert (await refused(pipeline, CALL)).retry_after_s == pytest.approx(0.1)
     clock[0] += 0.11
     assert await asks(handle, pipeline, CALL)
