@@ -61,6 +61,22 @@ def test_what_somebody_got_ahead_is_not_forgotten_by_leaving() -> None:
     assert serve(share, [("x",), ("y",)], 10) == [("y",)] * 10
 
 
+def test_who_still_waits_with_something_else_has_not_been_away() -> None:
+    share = waiting(("x",), ("x",), ("y",))
+    share.charge(("y",), 100)
+    share.end_wait(("x",))
+    share.begin_wait(("x",))
+    assert serve(share, [("x",), ("y",)], 10) == [("x",)] * 10
+
+
+def test_names_that_left_unserved_are_forgotten() -> None:
+    share = waiting(("stays",))
+    for number in range(1000):
+        share.begin_wait((f"tenant-{number}",))
+        share.end_wait((f"tenant-{number}",))
+    assert len(share._parts) < 10
+
+
 def test_names_that_passed_by_are_forgotten() -> None:
     share = waiting(("stays", "a"))
     for number in range(1000):

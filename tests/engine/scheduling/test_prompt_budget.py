@@ -37,6 +37,20 @@ def test_short_prompts_join_whole_and_together_up_to_a_multiple() -> None:
     assert joined(LIMITS, 3, [21, 15]) == [13], "a long one is no reason for others to join"
 
 
+def test_short_prompts_join_up_to_the_last_token_of_the_batch() -> None:
+    limits = PromptLimits(max_batch_tokens=25, mixed_prefill_tokens=10, short_prompt_tokens=20)
+    assert joined(limits, 3, [20, 2]) == [20, 2]
+    assert joined(limits, 3, [20, 3]) == [20]
+
+
+def test_the_shortest_prompt_that_has_joined_lets_other_short_ones_follow() -> None:
+    budget = PromptBudget(LIMITS, 3)
+    budget.join(1)
+    budget.spend(1, 13.0)
+    assert budget.is_spent
+    assert budget.may_join(20)
+
+
 def test_tokens_after_much_context_count_for_more() -> None:
     budget = PromptBudget(LIMITS, 3)
     budget.spend(4, 13.0)
