@@ -38,13 +38,13 @@ REQUEST = {
     "too_many_logprobs": "a whole answer would hold too many log-probabilities; stream it, or ask for fewer",
     "grammar_too_large": "a JSON schema of too many characters, or one that needs too large a grammar",
     "grammar_too_costly": "a JSON schema that takes too much processor time to prepare",
-    "grammar_failed": "a JSON schema that became too much work in the midst of an answer",
+    "grammar_failed": "a JSON schema that became too costly during an answer",
     "request_hung": "two replicas have hung while they computed this request; it is not tried again",
     "adapter_exists": "a loaded adapter has that name already, with other contents",
     "unknown_extension": "no installed package has a part (router signal, composition strategy, …) of that name",
 }
 CONFLICT = {
-    "adapter_busy": "another request is loading, publishing or unloading under the same name; come again",
+    "adapter_busy": "another request is loading, publishing or unloading under the same name; try again after it",
     "conflict": "what was sent contradicts what is in force",
     "version_conflict": "that version of the adapter was published with other contents",
     "name_owned": "the name is another signer's; an operator can transfer it",
@@ -56,24 +56,24 @@ CONFLICT = {
 PACKAGE = {
     "adapter_rejected": "an adapter that must not be loaded, where nothing more exact is known",
     "symlink": "the directory, or a file in it, is a symbolic link",
-    "unexpected_file": "a file that an adapter does not have, or no plain file",
+    "unexpected_file": "a file that does not belong to an adapter, or that is not a plain file",
     "missing_file": "a file that an adapter must have is not there",
     "too_large": "a file, a tensor or their number is over its limit",
     "unreadable": "the files cannot be read, or change while they are read",
     "path_escape": "a path where a name is wanted, or one outside the directories that may be read",
     "not_an_adapter": "a directory of another kind; the message says which, and how to convert it",
-    "bad_archive": "the archive that was sent is no archive that can be unpacked",
+    "bad_archive": "the body is not a tar archive of one adapter directory",
     "signature_missing": "there is no signature, and the policy requires one",
     "bad_signature": "the signature is malformed, or does not fit its key",
     "untrusted_key": "the signer's key is not among the trusted ones",
-    "tampered": "the signature covers other files than these",
-    "adapter_revoked": "the package stands in the revocation list in force",
-    "adapter_unconfirmed": "the replica has not heard of revocations for too long, so it serves no adapters",
+    "tampered": "the signature is for other files than these",
+    "adapter_revoked": "the package is on the revocation list in force",
+    "adapter_unconfirmed": "the revocation list was confirmed too long ago (`adapters.revocation_max_age_s`)",
     "bad_revocations": "a revocation list that is malformed or not signed by a trusted key",
-    "wrong_package": "other files came than were asked for",
+    "wrong_package": "the files received are not those that were asked for",
     "changed_on_disk": "the files were changed after they had been accepted",
     "bad_metadata": "metadata.json is malformed",
-    "name_mismatch": "the directory is called otherwise than metadata.json says",
+    "name_mismatch": "the directory's name is not the one in metadata.json",
     "base_mismatch": "made for another base model",
     "layer_out_of_range": "adapts a layer that the base model does not have",
     "unknown_module": "adapts a module that the base model does not have",
@@ -89,20 +89,20 @@ PACKAGE = {
     "digest_mismatch": "the weights are not those that metadata.json announces",
     "output_not_finite": "the model's output under this adapter is not finite; the row ends alone",
     "bad_peft": "adapter_config.json is malformed or contradicts the weights",
-    "unsupported_peft_feature": "a PEFT feature that would be computed otherwise here",
+    "unsupported_peft_feature": "a PEFT feature that is not supported, so that answers would be wrong",
     "bad_key": "a key file that cannot be used",
 }
 BASE_MODEL = {
     "bad_base": "the base model's files cannot be used",
     "base_not_found": "there is no such base model",
     "unknown_family": "a model type that no model family has, neither ours nor one of an installed package",
-    "unsupported_gguf": "a GGUF file of which something would be left out",
+    "unsupported_gguf": "a GGUF file with keys or tensors that are not supported, so that answers would be wrong",
     "no_device": "the device that is asked for is not there",
-    "no_kernels": "the native kernels cannot be had",
+    "no_kernels": "the native kernels are not installed and cannot be compiled",
     "invalid_config": "settings that cannot be used; the message lists every fault",
     "invalid_data": "examples that cannot be used; the message names the lines",
     "training_stopped": "a training that was asked to stop; what was done is kept",
-    "training_diverged": "a training whose loss is no number any more",
+    "training_diverged": "a training whose loss has become infinite or NaN",
     "checkpoint_failed": "a training that cannot write its checkpoint",
     "key_exists": "a key file of that name is there; keys are never overwritten",
     "server_unavailable": "the command line reaches no server",
@@ -114,36 +114,36 @@ BASE_MODEL = {
 
 PERMISSION = {
     "insufficient_scope": "the key lacks the scope that the call needs",
-    "path_outside_roots": "a load path outside the directories that adapters may be loaded from",
+    "path_outside_roots": "a load path outside the directories of `security.load_roots`",
     "foreign_host": "without API keys: a request whose Host is no loopback name",
     "foreign_origin": "without API keys: a request from a page of another origin",
 }
 NOT_FOUND = {
-    "model_not_found": "no such model or adapter; the message names the nearest",
+    "model_not_found": "no such model or adapter; the message suggests the nearest name",
     "adapter_not_found": "no adapter of that name or version",
     "key_not_found": "no key file of that name",
     "request_not_found": "no running request of that id; it may have ended",
 }
 OVERLOAD = {
-    "overloaded": "every queue is full, or the wait would be too long; come again after `retry-after`",
+    "overloaded": "every queue is full, or the wait would be too long; try again after `retry-after`",
     "deadline_unreachable": "waiting for its turn would take longer than the request's deadline allows",
 }
 FAULT = {
     "internal_error": "a fault of the server; its log has the details",
     "bad_extension": "a part that an installed package adds cannot be used; the message names the package",
     "aborted": "the server ended the request; send it again",
-    "server_error": "the server answered in a form that says no more",
+    "server_error": "the server's answer is not in the form of its API",
 }
 UNAVAILABLE = {
     "not_ready": "the server, or a part that this request needs, is not ready",
-    "replica_lost": "the replica that served the request is gone",
-    "ingress_lost": "the part that took the request is gone",
-    "store_lost": "the adapter store restarts",
+    "replica_lost": "the replica that served the request is gone; send it again",
+    "ingress_lost": "the server process that took the request is gone; send it again",
+    "store_lost": "the adapter store is restarting; send the request again in a moment",
     "router_disabled": "the router is switched off (`router.enabled`)",
     "engine_stopped": "the engine has stopped and takes no more work",
-    "engine_hung": "the engine does not get on; its process ends",
-    "cache_full": "pinned adapters fill the budget",
-    "adapter_unavailable": "the adapter cannot be loaded now; it is tried again",
+    "engine_hung": "the engine makes no progress; its replica is replaced",
+    "cache_full": "adapters of running requests fill the memory for adapters",
+    "adapter_unavailable": "the adapter cannot be loaded now; the server tries again",
     "name_unconfirmed": "no replica has verified yet who signed the name",
 }
 TIMEOUT = {
@@ -151,7 +151,7 @@ TIMEOUT = {
     "timeout": "loading, publishing or unloading took too long; some replica did not finish",
 }
 STORAGE = {
-    "storage_full": "a disk of the server is full",
+    "storage_full": "a disk of the server is full; free some space",
     "storage_failed": "a directory of the server cannot be used",
 }
 
@@ -170,7 +170,11 @@ ERROR_CODES: Mapping[str, ErrorCode] = {
         *_rows(404, "invalid_request_error", {"unknown_path": "no endpoint of that path"}),
         *_rows(405, "invalid_request_error", {"method_not_allowed": "the endpoint takes other methods"}),
         *_rows(409, "conflict_error", CONFLICT),
-        *_rows(413, "invalid_request_error", {"body_too_large": "a body over the configured limit"}),
+        *_rows(
+            413,
+            "invalid_request_error",
+            {"body_too_large": "a body over its limit; the message names limit and setting"},
+        ),
         *_rows(415, "invalid_request_error", {"unsupported_encoding": "a body that is compressed"}),
         *_rows(422, "adapter_error", PACKAGE),
         *_rows(429, "rate_limit_error", OVERLOAD),

@@ -42,7 +42,7 @@ def output_options(command: Command) -> Command:
             is_eager=True,  # so that errors in the other options are JSON too
             expose_value=False,
             callback=_store("as_json"),
-            help="Print one JSON document.",
+            help="Print the result as one JSON document.",
         ),
         click.option(
             "--config",
@@ -69,7 +69,7 @@ def output_options(command: Command) -> Command:
 def downgrade_option(command: Command) -> Command:
     """--allow-downgrade: on commands after which a bare name may mean an older version than before."""
     decorator = click.option(
-        "--allow-downgrade", is_flag=True, help="Let the bare name come to mean an older version than before."
+        "--allow-downgrade", is_flag=True, help="Accept that the name without a version then means an older version."
     )
     return _apply(command, [decorator])
 
@@ -85,7 +85,7 @@ def target_options(command: Command) -> Command:
             show_envvar=True,
             expose_value=False,
             callback=_store("url"),
-            help="The running server.",
+            help="URL of the running server.",
         ),
         click.option(
             "--api-key",
@@ -93,7 +93,7 @@ def target_options(command: Command) -> Command:
             show_envvar=True,
             expose_value=False,
             callback=_store("api_key"),
-            help="Sent as a bearer token; prefer the environment variable.",
+            help="API key, sent as a bearer token; prefer the environment variable.",
         ),
         click.option(
             "--local",

@@ -83,7 +83,11 @@ class BaseSettings(Section):
     optimize: Literal["auto", "exactness", "latency", "throughput"] = Field(
         "auto", description="auto, exactness, latency or throughput: what precision auto chooses for"
     )
-    lineage: str | None = Field(None, min_length=1, description="id of the model that the weights were made from")
+    lineage: str | None = Field(
+        None,
+        min_length=1,
+        description="id of the model that the weights were made from; null: as the weights record it",
+    )
 
 
 class AdapterSettings(Section):
@@ -97,12 +101,14 @@ class AdapterSettings(Section):
         ge=0.1,
         le=86_400.0,
         strict=False,
-        description="seconds between two looks for new files in dir, 0.1 to 86400",
+        description="seconds between two scans of dir for changed files, 0.1 to 86400",
     )
     state_dir: SettingsPath = Field(
         default_factory=default_state_dir, description="directory where adapters loaded at run time are kept"
     )
-    trust: Literal["require", "warn", "off"] = Field("require", description="require, warn or off")
+    trust: Literal["require", "warn", "off"] = Field(
+        "require", description="require, warn or off: what becomes of an adapter without the signature of a trusted key"
+    )
     trusted_keys_dir: SettingsPath = Field(
         default_factory=default_trusted_keys,
         description="directory of public keys whose signatures are accepted; by default the user's, and the project's "
@@ -113,25 +119,38 @@ class AdapterSettings(Section):
         ge=1.0,
         le=604_800.0,
         strict=False,
-        description="seconds that a replica relies on the revocation list it was last told, 1 to 604800",
+        description="seconds that a replica serves adapters after the revocation list was last confirmed, 1 to 604800",
     )
-    base_match: Literal["exact", "compatible"] = Field("compatible", description="exact or compatible")
+    base_match: Literal["exact", "compatible"] = Field(
+        "compatible",
+        description="exact or compatible: adapters for these weights only, or also for other quantisations of them",
+    )
 
 
 class EngineSettings(Section):
     """Limits of one replica's engine."""
 
-    max_rows: int = Field(32, ge=1, le=4096, description="rows in one batch, 1 to 4096")
-    max_batch_tokens: int = Field(512, ge=16, le=1_048_576, description="tokens in one step, 16 to 1048576")
+    max_rows: int = Field(
+        32,
+        ge=1,
+        le=4096,
+        description="rows computed in one step at most (one for each choice of each request), 1 to 4096",
+    )
+    max_batch_tokens: int = Field(
+        512, ge=16, le=1_048_576, description="tokens computed in one step at most, 16 to 1048576"
+    )
     mixed_prefill_tokens: int | None = Field(
         None,
         ge=1,
         le=1_048_576,
-        description="prompt tokens in a step beside decoding rows, and one more per such row, 1 to 1048576; "
+        description="prompt tokens at most in a step in which rows decode, and one more per such row, 1 to 1048576; "
         "null: 2 on a CPU, 256 on an accelerator",
     )
     short_prompt_tokens: int = Field(
-        64, ge=1, le=1_048_576, description="tokens of a prompt that is computed in one step, 1 to 1048576"
+        64,
+        ge=1,
+        le=1_048_576,
+        description="longest prompt, in tokens, that is computed whole in the step it joins, 1 to 1048576",
     )
     block_size: int = Field(16, ge=1, le=256, description="tokens in one KV block, 1 to 256")
     kv_cache_tokens: Annotated[int, BeforeValidator(_default_kv_cache)] = Field(
@@ -140,44 +159,59 @@ class EngineSettings(Section):
     cut: int | None = Field(
         None,
         ge=0,
-        description="first layer of the branch; 0: all layers in one span; null: where the directory's adapters begin",
+        description="first layer that adapters may change, so that those below are computed once for all of them; "
+        "0: layers are not divided; null: the lowest one that an adapter in adapters.dir changes",
     )
     adapter_bank: Literal["half", "int8"] = Field(
-        "half", description="half or int8; how adapters are kept beside packed weights"
+        "half", description="half or int8: precision of adapter weights beside a packed base model"
     )
-    prefix_cache: bool = Field(True, description="true or false; whether prompts take over what was computed before")
-    compile: bool = Field(False, description="true or false; whether layers are compiled, in the background")
+    prefix_cache: bool = Field(
+        True, description="true or false: whether prompts reuse the KV cache of earlier ones that begin alike"
+    )
+    compile: bool = Field(
+        False, description="true or false: whether the model's layers are compiled, in the background"
+    )
     cuda_graphs: bool | None = Field(
         None,
-        description="true or false; whether decode steps are replayed as CUDA graphs; null: where the device is CUDA",
+        description="true or false: whether decode steps are replayed as CUDA graphs; null: where the device is CUDA",
     )
-    max_queue: int = Field(256, ge=1, le=1_000_000, description="rows that may wait, 1 to 1000000")
+    max_queue: int = Field(256, ge=1, le=1_000_000, description="rows that may wait for a place at most, 1 to 1000000")
     max_wait_s: float = Field(
         30.0,
         gt=0.0,
         le=86_400.0,
         strict=False,
-        description="seconds that a request may be expected to wait for its place, above 0 and at most 86400",
+        description="longest expected wait of a request for its place, in seconds, above 0 and at most 86400",
     )
     host_cache_bytes: Bytes = Field(
-        2 * _GIB, ge=_MIB, description="adapter weights kept in host memory, such as 2GiB; at least 1MiB"
+        2 * _GIB, ge=_MIB, description="host memory for adapter weights, in bytes, such as 2GiB; at least 1MiB"
     )
     device_budget_bytes: Bytes | None = Field(
-        None, ge=_MIB, description="adapter weights kept on the device; null: a tenth of its memory"
+        None,
+        ge=_MIB,
+        description="device memory for adapter weights, in bytes, such as 1GiB; at least 1MiB; null: a tenth of it",
     )
 
 
 class RouterSettings(Section):
     """The choice of adapters for model="auto"."""
 
-    enabled: bool = Field(True, description="true or false; without the router, auto means the base model")
+    enabled: bool = Field(
+        True, description="true or false: whether auto chooses an adapter; without the router it means the base model"
+    )
     embedder: Annotated[str, Field(min_length=1), AfterValidator(_anchored_if_there)] = Field(
         "all-minilm-l6-v2", description="a packaged embedding model's name, a directory or a hub id"
     )
     threshold: float | None = Field(
-        None, gt=0.0, lt=1.0, description="score below which the base model answers, between 0 and 1; null: calibrated"
+        None,
+        gt=0.0,
+        lt=1.0,
+        description="score below which the base model answers, between 0 and 1; null: the calibrated one",
     )
-    calibration_file: SettingsPath | None = Field(None, description="JSON file written by the calibration command")
+    calibration_file: SettingsPath | None = Field(
+        None,
+        description="JSON file of thresholds, by `python -m benchmarks.routing calibrate`; null: the built-in ones",
+    )
     signals: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(
         default_factory=lambda: {"embedding": 1.0},
         min_length=1,
@@ -192,7 +226,7 @@ class ReplicaSettings(Section):
         1,
         ge=1,
         le=1024,
-        description="replicas of the model, 1 to 1024; where max_replicas is set, how many there are first",
+        description="replicas of the model, 1 to 1024; the first number of them where max_replicas is set",
     )
     min_replicas: int | None = Field(
         None, ge=0, le=1024, description="fewest replicas when scaling, 0 to 1024; null: num_replicas"
@@ -201,37 +235,58 @@ class ReplicaSettings(Section):
         None, ge=1, le=1024, description="most replicas when scaling, 1 to 1024; null: always num_replicas"
     )
     tokens_per_replica: int = Field(
-        4096, ge=1, le=1_000_000_000, description="backlog of tokens that one replica is for, 1 to 1000000000"
+        4096,
+        ge=1,
+        le=1_000_000_000,
+        description="target backlog of each replica, in tokens, 1 to 1000000000",
     )
     scale_up_delay_s: float = Field(
-        5.0, ge=0.0, le=86_400.0, strict=False, description="seconds that the backlog calls for more, 0 to 86400"
+        5.0,
+        ge=0.0,
+        le=86_400.0,
+        strict=False,
+        description="seconds for which the backlog must call for more replicas before they start, 0 to 86400",
     )
     scale_down_delay_s: float = Field(
-        300.0, ge=0.0, le=86_400.0, strict=False, description="seconds that fewer would do, 0 to 86400"
+        300.0,
+        ge=0.0,
+        le=86_400.0,
+        strict=False,
+        description="seconds for which fewer replicas must be enough before others stop, 0 to 86400",
     )
     scale_to_zero_delay_s: float = Field(
-        900.0, ge=0.0, le=86_400.0, strict=False, description="seconds that none is needed, 0 to 86400"
+        900.0,
+        ge=0.0,
+        le=86_400.0,
+        strict=False,
+        description="seconds without any request before the last replica stops, 0 to 86400",
     )
-    cpus: float = Field(1.0, gt=0, le=1024, description="CPU cores reserved for each replica, above 0")
+    cpus: float = Field(1.0, gt=0, le=1024, description="CPU cores reserved for each replica, above 0 and at most 1024")
     threads: int | None = Field(
         None,
         ge=1,
         le=1024,
         description="CPU threads that each replica computes with, 1 to 1024; null: cpus, or its share of the machine",
     )
-    gpus: float = Field(0.0, ge=0, le=64, description="GPUs reserved for each replica, 0 for none")
+    gpus: float = Field(0.0, ge=0, le=64, description="GPUs reserved for each replica, 0 (none) to 64")
     messages_per_s: float = Field(
         64.0,
         gt=0.0,
         le=1_000_000.0,
         strict=False,
-        description="messages with tokens that each replica sends per second, for all of its streams, above 0",
+        description="messages of tokens that a replica sends per second, all of its streams together, above 0",
     )
     drain_timeout_s: float = Field(
-        20.0, ge=0.0, le=3600.0, description="seconds that a replica which is to go may finish its streams, 0 to 3600"
+        20.0,
+        ge=0.0,
+        le=3600.0,
+        description="seconds in which a replica that is being removed may finish its streams, 0 to 3600",
     )
     max_surge_percent: int = Field(
-        0, ge=0, le=100, description="replicas started beyond num_replicas in a rolling update, 0 to 100 percent of it"
+        0,
+        ge=0,
+        le=100,
+        description="replicas that a rolling update starts before old ones stop, in percent of num_replicas, 0 to 100",
     )
 
     @property
@@ -275,15 +330,15 @@ class ObserveSettings(Section):
         50, ge=1, le=10_000, description="adapters with metrics of their own, 1 to 10000; the others share 'other'"
     )
     logs: Literal["text", "json"] = Field(
-        "text", description="text or json; json is one object per line, and one line for every request"
+        "text", description="text or json: json is one object per line, and one line for every request"
     )
     log_file: SettingsPath | None = Field(None, description="file to append JSON logs to; null: the standard error")
-    log_prompts: bool = Field(False, description="true or false; whether JSON logs contain prompts")
+    log_prompts: bool = Field(False, description="true or false: whether JSON logs contain prompts")
     otlp_endpoint: str | None = Field(
         None,
         pattern=r"^https?://[^/]",
-        description="where traces go by OTLP/HTTP, such as http://127.0.0.1:4318; "
-        "null: where OTEL_EXPORTER_OTLP_ENDPOINT says, nowhere without it",
+        description="address that traces are sent to by OTLP/HTTP, such as http://127.0.0.1:4318; "
+        "null: that of OTEL_EXPORTER_OTLP_ENDPOINT, or no traces without it",
     )
     trace_ratio: float | None = Field(
         None, ge=0.0, le=1.0, description="share of requests traced, 0 to 1; null: as OTEL_TRACES_SAMPLER says, or all"

@@ -199,7 +199,7 @@ class EngineLoop:
         finally:
             with self._lock:
                 self._stopping = True
-            self._refuse_queued(EngineStopped("the engine is stopping"))
+            self._refuse_queued(EngineStopped("the engine is stopping; send the request again"))
             for request_id in list(self._mailboxes):
                 self._deliver(self.engine.abort(request_id))
 

@@ -42,7 +42,7 @@ def files_in(archive: bytes, limits: Limits = DEFAULT_LIMITS) -> dict[str, bytes
         name = parts[-1] if parts else ""
         if not is_package_file(name) or name in files or len(tops) > 1:
             raise AdapterRejected(
-                f"the archive holds {path[:80]!r}, which does not belong into one adapter's directory, or twice",
+                f"the archive holds {path[:80]!r}, which an adapter's directory does not have, or holds it twice",
                 code="unexpected_file",
             )
         if len(files) == limits.max_files or len(content) > limits.max_file_bytes:

@@ -116,7 +116,7 @@ class ResponseFormat(Body):
     @model_validator(mode="after")
     def _schema_where_needed(self) -> Self:
         if (self.type == "json_schema") != (self.json_schema is not None):
-            raise ValueError("json_schema must be there exactly when type is 'json_schema'")
+            raise ValueError("json_schema goes with type 'json_schema', and with no other: send both, or neither")
         return self
 
     def grammar_schema(self) -> dict[str, Any] | None:

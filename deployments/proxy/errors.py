@@ -58,10 +58,10 @@ class ProxyErrors:
 
 
 _LOST_MIDWAY = NotReady(
-    "the part of the server that held this stream was lost; what came is good, but not all: send the request again",
+    "the server process that held this stream was lost; what was received is right but incomplete: send it again",
     code="ingress_lost",
 )
-_LOST = NotReady("the part of the server that took this request was lost; send it again", code="ingress_lost")
+_LOST = NotReady("the server process that took this request was lost; send it again", code="ingress_lost")
 
 
 class _Answer:

@@ -123,7 +123,7 @@ class EngineWorker:
             raise EngineStopped("the engine thread has ended; the replica is replaced")
         if self._loop.heartbeat.is_stuck:
             silent_s = self._loop.heartbeat.silent_s
-            raise EngineStopped(f"the engine computes nothing for {silent_s:.0f} s; the replica is replaced")
+            raise EngineStopped(f"the engine has computed nothing for {silent_s:.0f} s; the replica is replaced")
 
     async def backlog_tokens(self) -> int:
         """Tokens promised and not computed yet. Raises EngineStopped."""

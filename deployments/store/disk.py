@@ -139,8 +139,8 @@ class StoreFiles:
             raise AdapterNotFound(f"the store holds no bundle {bundle}")
         if snapshot.bundle_digest != bundle:
             raise AdapterRejected(
-                f"{snapshot.origin}: changed on disk meanwhile (now {snapshot.bundle_digest}, then {bundle}); "
-                "the new contents are listed once the files have come to rest",
+                f"{snapshot.origin}: changed on disk since it was listed (now {snapshot.bundle_digest}, not {bundle}); "
+                "the new contents are listed once the files stop changing",
                 code="changed_on_disk",
             )
         return snapshot

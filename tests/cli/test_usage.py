@@ -32,6 +32,7 @@ FURTHER = [
     "embed",
     "completion",
     "trust transfer",
+    "extensions",
 ]
 
 
@@ -63,7 +64,7 @@ def test_every_command_explains_itself_and_speaks_json(name: str) -> None:
         (["query", "--max-tokens", "0", "hi"], "0 is not in the range"),
         (["query", "--temperature", "-1", "hi"], "-1.0 is not in the range"),
         (["query", "hi", "--file", __file__], "TEXT or --file, not both"),
-        (["query", "hi", "--output", "x.jsonl"], "--output belongs to --file"),
+        (["query", "hi", "--output", "x.jsonl"], "--output needs --file"),
         (["query", "--json"], "--json needs TEXT or --file"),
         (["query", "--file", "no-such-file.txt"], "does not exist"),
         (["unload", "x", "--local"], "nothing to unload"),

@@ -60,11 +60,10 @@ class RevocationLease:
             raise AdapterRejected(self.reason(package_digest), code="adapter_revoked")
         age = None if self._confirmed_at is None else self._clock() - self._confirmed_at
         if age is None or age > self.max_age_s:
-            silence = "nobody has told" if age is None else f"{age:.0f} s ago somebody last told"
+            when = "has never been confirmed" if age is None else f"was last confirmed {age:.0f} s ago"
             raise AdapterRejected(
-                f"{silence} this replica which adapters are revoked, limit {self.max_age_s:.0f} s "
-                "(adapters.revocation_max_age_s), so it serves the base model only; see whether the adapter store "
-                "runs and can be reached",
+                f"this replica's revocation list {when}, limit {self.max_age_s:.0f} s (adapters.revocation_max_age_s), "
+                "so it serves the base model only; see whether the adapter store runs and can be reached",
                 code="adapter_unconfirmed",
             )
 

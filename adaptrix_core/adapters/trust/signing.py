@@ -64,7 +64,9 @@ def verify_snapshot(snapshot: Snapshot, keys: Sequence[TrustedKey]) -> TrustedKe
         if verdict == "other_files":
             raise _difference(snapshot, payload)
     code = "bad_signature" if hint else "untrusted_key"
-    raise AdapterRejected(f"{snapshot.origin}: {SIGNATURE_FILE} was not made by the key that it names", code=code)
+    raise AdapterRejected(
+        f"{snapshot.origin}: {SIGNATURE_FILE} was not made by the key that it names; sign the adapter again", code=code
+    )
 
 
 def _open_bundle(bundle: bytes, origin: str) -> tuple[str, dict[str, Any]]:
@@ -126,7 +128,10 @@ def _difference(snapshot: Snapshot, payload: Mapping[str, Any]) -> AdapterReject
             return AdapterRejected(
                 f"{snapshot.origin}: {what} {listed}; restore the signed files or sign again", code=code
             )
-    return AdapterRejected(f"{snapshot.origin}: the signature covers other files than these", code="tampered")
+    return AdapterRejected(
+        f"{snapshot.origin}: the signature is for other files than these; restore the signed files or sign again",
+        code="tampered",
+    )
 
 
 def _escapes(name: str) -> bool:

@@ -41,7 +41,7 @@ SCORER_NAMES = ("exact", "contains", "number", "answer")
 )
 @click.option("--problems", type=int, help="Held-out problems per adapter [200], or examples of --data at most [all].")
 @click.option("--shots", type=int, default=4, show_default=True, help="Solved examples for the few-shot base.")
-@click.option("--max-tokens", type=int, default=128, show_default=True)
+@click.option("--max-tokens", type=int, default=128, show_default=True, help="Most tokens of a reply.")
 @click.option("--no-router", is_flag=True, help="Measure the base and the adapters only.")
 @click.option(
     "--replies",
@@ -72,7 +72,7 @@ def evaluate(
     out-of-scope prompts. Runs an engine of its own.
     """
     if scorer is not None and data is None:
-        raise click.UsageError("--scorer belongs to --data")
+        raise click.UsageError("--scorer needs --data")
     settings = session.settings
     if adapters is not None:
         settings = settings.model_copy(

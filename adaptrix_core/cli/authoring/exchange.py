@@ -42,10 +42,10 @@ adapters_option = click.option(
 @click.command("import")
 @click.argument("source")
 @click.option("--name", help="Name of the adapter [default: the directory's].")
-@click.option("--version", default="1.0.0", show_default=True)
+@click.option("--version", default="1.0.0", show_default=True, help="Version of the adapter.")
 @click.option("--description", default="", help="What it is for; the router reads this.")
 @click.option("--route-example", "examples", multiple=True, help="A prompt it is for; may be given several times.")
-@click.option("--license", "license_name", default="unspecified", show_default=True)
+@click.option("--license", "license_name", default="unspecified", show_default=True, help="SPDX id of its licence.")
 @click.option("--sign", is_flag=True, help="Sign it with your key.")
 @click.option("--key", type=click.Path(dir_okay=False, path_type=Path), help="Private key for --sign.")
 @click.option("--overwrite", is_flag=True, help="Replace this version if it is there with other weights.")
@@ -75,7 +75,7 @@ def import_adapter(
 ) -> None:
     """Import the PEFT adapter SOURCE (a directory, org/name[@revision] on the hub, a URL) as an adapter directory."""
     if key is not None and not sign:
-        raise click.UsageError("--key belongs to --sign")
+        raise click.UsageError("--key needs --sign")
     from adaptrix_core.adapters.trust.keys import default_private_key
 
     wanted = name or _name_of(source)

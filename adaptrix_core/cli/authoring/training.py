@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 DEFAULT_BASE = "smollm2-135m"
 PUBLISH_OPTIONS = ("version", "description", "examples_of_use", "license_name", "overwrite", "sign", "key")
 """Options of `Publication.of`; all others are fields of the training's configuration."""
-OF_PUBLISH = "--version, --description, --route-example, --license, --overwrite and --sign belong to --publish"
+OF_PUBLISH = "--version, --description, --route-example, --license, --overwrite and --sign need --publish"
 
 
 @click.command()
@@ -40,20 +40,24 @@ OF_PUBLISH = "--version, --description, --route-example, --license, --overwrite 
 @click.option(
     "--output", type=click.Path(file_okay=False, path_type=Path), help="Working directory [default: runs/NAME]."
 )
-@click.option("--layers", type=LayerList(fractions=True), help="Indices or fractions of the depth, such as 10,14,18.")
-@click.option("--modules", help="Comma-separated canonical names [default: all seven].")
-@click.option("--rank", type=int, help="Rank of every point.")
+@click.option(
+    "--layers",
+    type=LayerList(fractions=True),
+    help="Layers to adapt: indices or fractions of the depth, such as 10,14,18.",
+)
+@click.option("--modules", help="Modules to adapt, such as self_attn.q_proj,mlp.up_proj [default: all seven].")
+@click.option("--rank", type=int, help="LoRA rank of every adapted module [default: 64].")
 @click.option("--alpha", type=float, help="LoRA alpha; the scaling is alpha / rank [default: twice the rank].")
-@click.option("--examples", type=int, help="Examples at most.")
+@click.option("--examples", type=int, help="Most examples used [default: 2000].")
 @click.option(
     "--held-out",
     type=click.FloatRange(0, 1, max_open=True),
     help="Share of the examples that is not trained on, to report the loss on [default: 0.05].",
 )
-@click.option("--epochs", type=float)
-@click.option("--batch-size", type=int)
-@click.option("--learning-rate", type=float)
-@click.option("--seed", type=int)
+@click.option("--epochs", type=float, help="Passes over the examples [default: 2].")
+@click.option("--batch-size", type=int, help="Examples per step [default: 16].")
+@click.option("--learning-rate", type=float, help="Peak learning rate [default: 0.001].")
+@click.option("--seed", type=int, help="Seed of the initial weights and of the order of examples [default: 0].")
 @click.option(
     "--init-from",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -62,7 +66,11 @@ OF_PUBLISH = "--version, --description, --route-example, --license, --overwrite 
 @click.option("--checkpoint-every", type=int, help="Steps between checkpoints; a killed run resumes from the last one.")
 @click.option("--threads", type=int, help="CPU threads [default: torch's choice].")
 @click.option("--gradient-checkpointing", is_flag=True, default=None, help="Less memory, more time.")
-@click.option("--reuse-trunk/--no-reuse-trunk", default=None, help="Compute the frozen layers once per example.")
+@click.option(
+    "--reuse-trunk/--no-reuse-trunk",
+    default=None,
+    help="Compute the layers below the adapted ones once per example, and keep their states.",
+)
 @click.option(
     "--publish",
     type=click.Path(file_okay=False, path_type=Path),
@@ -102,7 +110,7 @@ def train(
     if publish is None and any(value for option, value in of_publish.items() if option != "key"):
         raise click.UsageError(OF_PUBLISH)
     if of_publish["key"] is not None and not of_publish["sign"]:
-        raise click.UsageError("--key belongs to --sign")
+        raise click.UsageError("--key needs --sign")
     from adaptrix_core.training.config import TrainConfig
 
     configured = session.settings.base

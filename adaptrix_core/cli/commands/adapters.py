@@ -19,7 +19,7 @@ DIGEST_SHOWN = 12
 
 @click.command()
 @click.argument("path")
-@click.option("--name", help="Name to serve it under (default: the directory's name).")
+@click.option("--name", help="Name to serve it under [default: the directory's name].")
 @downgrade_option
 @target_options
 @output_options
@@ -27,7 +27,7 @@ DIGEST_SHOWN = 12
 def load(session: Session, path: str, name: str | None, allow_downgrade: bool) -> None:
     """Load the adapter directory PATH, checked and verified, while requests go on.
 
-    A name that is not the signed one is another name for the adapter, and has to be free.
+    The name may differ from the signed one, as long as no other adapter has it.
 
     A server reads PATH itself, and only below the directories that its settings allow. With --local the adapter is
     loaded into an engine that ends with this command: a check that it would load.
@@ -69,7 +69,7 @@ def unload(session: Session, name: str, allow_downgrade: bool) -> None:
 @output_options
 @click.pass_obj
 def list_adapters(session: Session) -> None:
-    """List every adapter in the catalogue; with -v also what its answers are sampled by unless a request says."""
+    """List every adapter in the catalogue; with -v also the sampling values for what requests leave open."""
     _show(session, _rows(session))
 
 

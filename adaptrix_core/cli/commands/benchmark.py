@@ -35,11 +35,21 @@ PROMPTS = (
     multiple=True,
     default=("auto",),
     show_default=True,
-    help="Taken in turn by the requests; may be given several times.",
+    help="Model of the requests; given several times, they take turns.",
 )
-@click.option("--requests", "num_requests", type=click.IntRange(min=1), default=32, show_default=True)
-@click.option("--concurrency", type=click.IntRange(min=1, max=1024), default=8, show_default=True)
-@click.option("--max-tokens", type=click.IntRange(min=1), default=48, show_default=True)
+@click.option(
+    "--requests", "num_requests", type=click.IntRange(min=1), default=32, show_default=True, help="Number of requests."
+)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(min=1, max=1024),
+    default=8,
+    show_default=True,
+    help="Requests under way at once.",
+)
+@click.option(
+    "--max-tokens", type=click.IntRange(min=1), default=48, show_default=True, help="Most tokens of an answer."
+)
 @click.option("--ignore-eos", is_flag=True, help="Always generate --max-tokens, so that runs compare.")
 @click.option(
     "--file",

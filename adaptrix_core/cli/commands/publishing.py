@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 def publish(session: Session, directory: Path, allow_downgrade: bool) -> None:
     """Publish the signed adapter in DIRECTORY on a running server, under the name and version it gives itself.
 
-    Every replica verifies it before anybody can ask for it. A version that is there stays as it is: the same contents
-    again change nothing, other contents are refused.
+    Every replica verifies it before anybody can ask for it. A published version never changes: sending the
+    same contents again does nothing, other contents are refused.
     """
     if session.local:
         raise click.UsageError("a local engine ends with its command; publish on a server, drop --local")

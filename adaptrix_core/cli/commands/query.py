@@ -49,12 +49,18 @@ class _ContinueTakesAnId(click.Command):
     help="auto, base, an adapter, or a mix such as a*0.7+b*0.3.",
 )
 @click.option("--system", help="System message before the conversation.")
-@click.option("--max-tokens", type=click.IntRange(min=1), default=MAX_TOKENS, show_default=True)
+@click.option(
+    "--max-tokens", type=click.IntRange(min=1), default=MAX_TOKENS, show_default=True, help="Most tokens of an answer."
+)
 @click.option(
     "--temperature", type=click.FloatRange(min=0.0), help="0 is greedy [default: the adapter's, then the model's]."
 )
-@click.option("--top-p", type=click.FloatRange(min=0.0, max=1.0, min_open=True))
-@click.option("--seed", type=int)
+@click.option(
+    "--top-p",
+    type=click.FloatRange(min=0.0, max=1.0, min_open=True),
+    help="Sample from the likeliest tokens that have this probability together.",
+)
+@click.option("--seed", type=int, help="Seed of the sampling: equal seeds give equal answers.")
 @click.option("--stop", multiple=True, help="Stop at this text; may be given several times.")
 @click.option(
     "--schema",
@@ -110,9 +116,9 @@ def query(
     if prompts is not None and continued is not None:
         raise click.UsageError("give --continue or --file, not both")
     if output is not None and prompts is None:
-        raise click.UsageError("--output belongs to --file")
+        raise click.UsageError("--output needs --file")
     if session.as_json and text is None and prompts is None:
-        raise click.UsageError("--json needs TEXT or --file; a conversation is for people")
+        raise click.UsageError("--json needs TEXT or --file; a conversation has no JSON output")
     if text is not None and not text.strip():
         raise click.UsageError("TEXT is empty; write a question, or leave TEXT out for a conversation")
     from adaptrix_core.cli.target import TargetRequest

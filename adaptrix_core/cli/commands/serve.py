@@ -24,7 +24,7 @@ READY_LINE = re.compile(r"Adaptrix is ready at (?P<url>\S+)$")
 @click.command()
 @click.option("--host", help="Address, instead of the settings' (127.0.0.1); other than loopback needs API keys.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port, instead of the settings' (8000).")
-@click.option("--check", is_flag=True, help="Say what would keep it from starting, and start nothing.")
+@click.option("--check", is_flag=True, help="Report what would keep it from starting, and start nothing.")
 @output_options
 @click.pass_obj
 def serve(session: Session, host: str | None, port: int | None, check: bool) -> None:

@@ -17,7 +17,10 @@ from adaptrix_core.cli.session import Session
 @output_options
 @click.pass_obj
 def status(session: Session) -> None:
-    """Show health, models, residency and the cut. Exits 1 if no server answers."""
+    """Show health, models, adapters in memory, and the cut: the first layer that adapters may change.
+
+    Exits 1 if no server answers.
+    """
 
     async def work() -> dict[str, Any]:
         async with session.target() as target:

@@ -41,7 +41,7 @@ FINGERPRINT_SHOWN = 12
 def sign(session: Session, directory: Path | None, key: Path | None, new_key: bool) -> None:
     """Sign (or re-sign) the adapter in DIRECTORY with OpenSSF Model Signing; --new-key alone makes a key pair.
 
-    Whoever shall load it under the policy `require` needs the public key in a trusted-keys directory.
+    To load it under the policy `require`, others need your public key in their directory of trusted keys.
     """
     if directory is None and not new_key:
         raise click.UsageError("name the DIRECTORY of an adapter, or make a key pair with --new-key")
@@ -132,7 +132,7 @@ def verify(session: Session, directory: Path, trusted_keys: Path | None, base_mo
 
 @click.group()
 def trust() -> None:
-    """Whose adapters are trusted, and whose a name is."""
+    """Trust in signers: who owns which adapter name."""
 
 
 @trust.command("transfer")

@@ -53,9 +53,9 @@ def run_command(talk: Talk, entry: str) -> None:
         hint = f"did you mean {' or '.join(near)}?" if near else "/help lists the commands"
         raise InvalidRequest(f"no command {name!r}; {hint} A question that begins with / is typed after a space")
     if argument and not command.takes:
-        raise InvalidRequest(f"{name} takes nothing, {argument!r} was given")
+        raise InvalidRequest(f"{name} takes no argument, {argument!r} was given; type {name} alone")
     if not argument and command.takes and not command.takes.startswith("["):
-        raise InvalidRequest(f"{name} needs something to work with: {command.usage}")
+        raise InvalidRequest(f"{name} needs an argument: {command.usage}")
     command.act(talk, argument)
 
 

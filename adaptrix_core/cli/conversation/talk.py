@@ -169,7 +169,7 @@ class Talk:
 
     def _last_turn(self) -> LoggedTurn:
         if not self.dialogue.turns:
-            raise InvalidRequest("nothing was asked yet")
+            raise InvalidRequest("no question has been asked yet; ask one first")
         return self.dialogue.turns[-1]
 
     def _streamed(self, request: TargetRequest, pieces: list[str]) -> Answer:

@@ -24,7 +24,7 @@ QUESTION_SHOWN = 80
 @click.command()
 @click.argument("number", type=int, required=False, metavar="[ID]")
 @click.option("--search", metavar="TEXT", help="Show answers where question or answer holds all these words.")
-@click.option("--limit", type=click.IntRange(min=1), default=LIMIT, show_default=True, help="Show at most so many.")
+@click.option("--limit", type=click.IntRange(min=1), default=LIMIT, show_default=True, help="Most conversations shown.")
 @click.option("--delete", is_flag=True, help="Delete conversation ID.")
 @click.option("--clear", is_flag=True, help="Delete every conversation, after asking.")
 @click.option("--yes", is_flag=True, help="With --clear: do not ask.")

@@ -56,7 +56,7 @@ class GrammarTrial:
         except OSError as error:
             self._end()
             raise Overloaded(
-                f"no process can be made to check the grammar: {error}; try again", retry_after_s=5
+                f"no process can be started to check the grammar: {error}; try again", retry_after_s=5
             ) from error
         answer: dict[str, Any] = json.loads(line) if line else {"too_costly": True}  # it died: of its memory limit, say
         if "error" not in answer:

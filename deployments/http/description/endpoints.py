@@ -52,7 +52,7 @@ _ERRORS = {
     429: "Every queue is full, or the deadline cannot be kept.",
     503: "Not ready, or a part of the server was lost.",
     504: "The deadline passed.",
-    507: "The server's own disk takes nothing.",
+    507: "The server's own disk is full or cannot be written.",
 }
 READING = (401, 403, 503)
 TAKING = (400, *READING, 413, 415)

@@ -177,14 +177,14 @@ def test_the_lease_ends_while_the_machine_sleeps(signer: Any, monkeypatch: pytes
 
 def test_who_is_refused_learns_why_and_what_to_look_at(lease: RevocationLease, signer: Any, clock: Clock) -> None:
     setting = r"limit 300 s \(adapters\.revocation_max_age_s\)"
-    with pytest.raises(AdapterRejected, match=f"nobody has told .*{setting}"):
+    with pytest.raises(AdapterRejected, match=f"has never been confirmed, .*{setting}"):
         lease.require_unrevoked(GOOD)
     lease.confirm(sign_list(RevocationList(4, {BAD: "leaks", GOOD: ""}), signer.private), clock.now)
     for package, reason in ((BAD, "leaks"), (GOOD, "no reason given")):
         with pytest.raises(AdapterRejected, match=rf"package {package} is revoked by list 4 \({reason}\)"):
             lease.require_unrevoked(package)
     clock.now += LEASE_S + 10
-    with pytest.raises(AdapterRejected, match=f"310 s ago somebody last told .*{setting}"):
+    with pytest.raises(AdapterRejected, match=f"was last confirmed 310 s ago, .*{setting}"):
         lease.require_unrevoked(None)
 
 

@@ -85,4 +85,4 @@ def test_an_adapter_that_is_not_trusted_is_refused_before_an_engine_starts(
 def test_a_scorer_without_data_is_wrong_usage(adaptrix: Adaptrix) -> None:
     done = adaptrix("evaluate", "--scorer", "exact")
     assert done.exit_code == 2
-    assert "--scorer belongs to --data" in done.output
+    assert "--scorer needs --data" in done.output

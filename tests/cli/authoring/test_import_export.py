@@ -156,7 +156,7 @@ def test_vllm_34186_an_adapter_that_binds_nothing_is_not_imported(
 def test_a_key_without_signing_is_wrong_usage(place: Path) -> None:
     done = run("import", place / "shouting", "--key", place / "alice.key")
     assert done.exit_code == 2
-    assert "--key belongs to --sign" in done.output
+    assert "--key needs --sign" in done.output
 
 
 def test_an_export_to_a_place_that_cannot_be_written_is_refused_first(

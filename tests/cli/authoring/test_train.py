@@ -9,15 +9,19 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import Result
 
 from adaptrix_core.adapters import generate_key_pair
 from adaptrix_core.base import BaseModelManager
+from adaptrix_core.cli.authoring.training import train
 from adaptrix_core.errors import BaseModelError
 from adaptrix_core.places import shipped_adapters
+from adaptrix_core.training.config import TrainConfig
 from tests.serving.tiny import save_tiny_base
 
 Adaptrix = Callable[..., Result]
@@ -233,3 +237,10 @@ def strings_in(value: object) -> list[str]:
     if isinstance(value, list):
         return [text for item in value for text in strings_in(item)]
     return [value] if isinstance(value, str) else []
+
+
+def test_the_help_says_the_defaults_of_the_configuration() -> None:
+    defaults = {field.name: field.default for field in fields(TrainConfig)}
+    said = {option.name: option.help or "" for option in train.params if isinstance(option, click.Option)}
+    for name in ("rank", "examples", "held_out", "epochs", "batch_size", "learning_rate", "seed"):
+        assert f"[default: {defaults[name]:g}]" in said[name]

@@ -44,7 +44,7 @@ def talk(adaptrix: Adaptrix, server: StandIn) -> Callable[..., str]:
     [
         ("/sav x", "no command '/sav'; did you mean /save"),
         ("/", "no command '/'; /help lists the commands"),
-        ("/use", "/use needs something to work with: /use MODEL"),
+        ("/use", "/use needs an argument: /use MODEL"),
         ("/use math_reasonin", "did you mean 'math_reasoning'?"),
         ("/use math_reasoning*x", "'x' is not a weight"),
         ("/use math_reasoning+math_reasoning", "twice"),
@@ -62,15 +62,15 @@ def talk(adaptrix: Adaptrix, server: StandIn) -> Callable[..., str]:
         ("/set stop []x", "stop is []x; it must be at most 16 texts"),
         ('/set stop ["a", 1]', "it must be at most 16 texts"),
         ("/set stop " + "x" * 300, "1 to 256 characters"),
-        ("/undo", "nothing was asked yet"),
-        ("/again", "nothing was asked yet"),
-        ("/load", "/load needs something to work with: /load FILE"),
+        ("/undo", "no question has been asked yet"),
+        ("/again", "no question has been asked yet"),
+        ("/load", "/load needs an argument: /load FILE"),
         ("/load /no/such/file", "/no/such/file.json: No such file or directory"),
         ("/load a\0b", "null"),
         ("/save /no/such/directory/x", "/no/such/directory/x.json: No such file or directory"),
         ("/save /", "/ is a directory; name a file in it"),
         ("/save ~nobody-of-that-name/x", "~nobody-of-that-name"),
-        ("/reset now", "/reset takes nothing, 'now' was given"),
+        ("/reset now", "/reset takes no argument, 'now' was given"),
     ],
 )
 def test_a_bad_command_says_what_is_wrong_and_changes_nothing(

@@ -63,7 +63,7 @@ def test_all_faults_are_reported_at_once(root: Path) -> None:
         "base.modle: unknown key; did you mean model?",
         "base.device = 'gpu'",
         "adapters.trust = 'maybe': should be 'require', 'warn' or 'off'",
-        "engine.max_rows = 0: should be greater than or equal to 1; allowed: rows in one batch, 1 to 4096",
+        "engine.max_rows = 0: should be greater than or equal to 1; allowed: rows computed in one step at most ",
         "engine.max_queue = '8'",
         "engine.block_size = True",
         "engine.host_cache_bytes = 'lots'",
