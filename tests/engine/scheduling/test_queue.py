@@ -61,3 +61,16 @@ def test_a_batch_larger_than_the_queue_is_generated_as_room_comes(make_engine: M
     params = SamplingParams(max_tokens=3, temperature=0.0, ignore_eos=True)
     together = engine.generate(prompts, None, params)
     assert [c.token_ids for c in together] == [engine.generate([p], None, params)[0].token_ids for p in prompts]
+
+
+@pytest.mark.parametrize("runs", [False, True])
+def test_a_row_may_be_removed_again(make_engine: MakeEngine, runs: bool) -> None:
+    engine = make_engine()
+    [row] = engine.add(GenerationRequest("gone", (2, 3), SamplingParams(max_tokens=5, ignore_eos=True)))
+    if runs:
+        engine.step()
+    for _ in range(2):
+        engine.scheduler.remove(row)
+        assert engine.scheduler.rows == []
+    engine.abort("gone")
+    assert engine.check_integrity() == []
