@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SCHEME = "hub://"
 _LOCATION = re.compile(r"(?P<repository>[^/@]+/[^/@]+)(?P<path>(?:/[^/@]+)*)/?(?:@(?P<revision>.+))?")
+_NO_NAMES = {"", ".", ".."}
 _OF_GIT = (".gitattributes", ".gitignore")
 """Files that the hub puts into repositories, and that are no part of an adapter."""
 
@@ -42,7 +43,7 @@ class HubDirectory:
         """See `AdapterSource`."""
         found = _LOCATION.fullmatch(location.removeprefix(SCHEME))
         path = tuple(found["path"].split("/")[1:]) if found else ()
-        if found is None or {".", ".."} & set(path):
+        if found is None or _NO_NAMES & set(path):
             raise AdapterNotFound(f"{location!r} is no place on the hub; write {SCHEME}org/name[/directory][@revision]")
         return cls(found["repository"], found["revision"], path)
 
@@ -141,9 +142,13 @@ class HubDirectory:
         return listed
 
     def _listed(self, info: ModelInfo) -> dict[tuple[str, ...], RepoSibling]:
-        """The files below this directory, by the names on the way to them from here."""
+        """The files below this directory, by the names on the way to them from here.
+
+        Names that git forbids are left out: a download would write them outside the scratch directory.
+        """
         depth = len(self.path)
-        files = {tuple(file.rfilename.split("/")): file for file in info.siblings or ()}
+        named = {tuple(file.rfilename.split("/")): file for file in info.siblings or ()}
+        files = {way: file for way, file in named.items() if not _NO_NAMES & set(way)}
         return {
             way[depth:]: file
             for way, file in files.items()

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class AdapterDirectory(Protocol):
     """A directory of a source: one adapter's, or one that holds a directory for each adapter. Any thread may use it.
 
-    Each method looks anew, and may take as long as a file system or a network does.
+    Every method may take as long as a file system or a network does. `stamps` and `snapshot` see the present state;
+    other listings may come from a cache.
     """
 
     @property

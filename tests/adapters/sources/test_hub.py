@@ -67,6 +67,16 @@ def test_what_is_too_large_is_not_downloaded(hub: FakeHub) -> None:
     assert not {"layer_1.safetensors", "tokenizer.json"} & set(hub.downloaded)
 
 
+def test_a_name_that_leads_elsewhere_is_never_written(hub: FakeHub) -> None:
+    hub.commit("org/lora", {CONFIG: b"1", WEIGHTS: b"2", "../escaped": b"3", "..": b"4", "a/../../escaped": b"5"})
+    root = open_directory("hub://org/lora")
+    assert [directory.name for directory in root.directories()] == []
+    assert list(root.file_names()) == [CONFIG, WEIGHTS]
+    with pytest.raises((AdapterNotFound, AdapterRejected)):
+        root.child("..").read_file("escaped", 10)
+    assert "../escaped" not in hub.downloaded
+
+
 def test_what_the_hub_does_not_have_is_not_found_and_named_as_it_was_asked_for(hub: FakeHub) -> None:
     hub.commit("org/lora", {CONFIG: b"1"})
     for location in ("hub://org/none", "hub://org/lora@v9"):

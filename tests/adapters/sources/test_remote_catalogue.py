@@ -6,6 +6,8 @@ import fsspec
 import pytest
 
 from adaptrix_core.adapters import AdapterManager, describe
+from adaptrix_core.adapters.package.contents import snapshot_adapter
+from adaptrix_core.adapters.sources.opening import open_directory
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected, InvalidRequest
 
 
@@ -70,3 +72,17 @@ def test_a_url_is_outside_any_allowed_root(url, base, signer, tmp_path):
 def test_a_url_that_leads_nowhere_is_not_found(wrong, base, signer):
     with pytest.raises(AdapterNotFound):
         AdapterManager(None, base, signer.trust).load_adapter(wrong)
+
+
+def test_links_behind_a_url_are_not_followed(tmp_path, plain, base):
+    """A server's own file system can be named by a URL too; there, others may write links."""
+    secret = tmp_path / "secret.json"
+    secret.write_text('{"chat_template": "secret"}')
+    (plain / "tokenizer_config.json").symlink_to(secret)
+    directory = open_directory(f"file://{plain}")
+    assert set(snapshot_adapter(directory).files) == {"adapter_config.json", "adapter_model.safetensors"}
+    (plain / "adapter_config.json").unlink()
+    (plain / "adapter_config.json").symlink_to(secret)
+    with pytest.raises(AdapterRejected) as refused:
+        snapshot_adapter(directory)
+    assert refused.value.code == "symlink"
