@@ -142,6 +142,20 @@ def test_where_memory_is_short_there_are_as_many_places_as_rows_run(roomy: MakeE
         assert wait_s(engine, probe(engine)) == 0.0
 
 
+def test_a_row_that_waits_for_blocks_finds_no_place_however_many_the_batch_has(make_engine: MakeEngine) -> None:
+    engine = make_engine(max_rows=8, kv_cache_tokens=24, prefix_cache=False)
+    for name in "ab":
+        engine.add(GenerationRequest(name, (*PROMPT, *range(10, 20)), SamplingParams(max_tokens=5, ignore_eos=True)))
+        engine.step()
+    assert engine.scheduler.num_running == 1
+    measured(engine, 10.0)
+    assert (wait_s(engine, probe(engine)) or 0.0) > 0.0
+    engine.abort("b")
+    engine.step()
+    measured(engine, 10.0)
+    assert wait_s(engine, probe(engine)) == 0.0
+
+
 def test_a_rate_is_that_of_the_last_steps() -> None:
     backlog = Backlog(1)
     for seconds in (10.0, 1.0):

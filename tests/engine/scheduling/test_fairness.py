@@ -216,7 +216,7 @@ def test_the_age_of_the_oldest_waiting_row_is_reported(make_engine: MakeEngine) 
     add(engine, "waits", max_tokens=3)
     engine.step()
     earlier = engine.stats()["longest_wait_s"]
-    assert 0.0 < earlier < engine.stats()["longest_wait_s"]
+    assert 0.0 < earlier < engine.stats()["longest_wait_s"] < 600.0
     drain(engine)
 
 

@@ -9,6 +9,7 @@ import pytest
 from adaptrix_core.engine import Engine, GenerationRequest, SamplingParams
 from adaptrix_core.engine.rows.row import EXPECTED_OUTPUT
 from adaptrix_core.errors import InvalidRequest, Overloaded
+from tests.engine.driving import drain, request
 from tests.tiny_models import random_prompts
 
 MakeEngine = Callable[..., Engine]
@@ -61,6 +62,17 @@ def test_a_batch_larger_than_the_queue_is_generated_as_room_comes(make_engine: M
     params = SamplingParams(max_tokens=3, temperature=0.0, ignore_eos=True)
     together = engine.generate(prompts, None, params)
     assert [c.token_ids for c in together] == [engine.generate([p], None, params)[0].token_ids for p in prompts]
+
+
+def test_rows_are_counted_under_each_adapter_that_they_use(make_engine: MakeEngine) -> None:
+    engine = make_engine(max_rows=1)
+    red, blue = engine.resolve_mix("red"), engine.resolve_mix("blue")
+    for name, mix in (("runs", red), ("waits", red), ("mixed", (*red, *blue)), ("base", ())):
+        engine.add(request(name, (2, 3), mix, max_tokens=5))
+    engine.step()
+    assert engine.scheduler.rows_by_adapter() == {red[0].adapter: (1, 2), blue[0].adapter: (0, 1)}
+    drain(engine)
+    assert engine.scheduler.rows_by_adapter() == {}
 
 
 @pytest.mark.parametrize("runs", [False, True])
