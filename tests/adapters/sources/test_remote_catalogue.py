@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import fsspec
 import pytest
+from fsspec import AbstractFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
 
 from adaptrix_core.adapters import AdapterManager, describe
 from adaptrix_core.adapters.package.contents import snapshot_adapter
 from adaptrix_core.adapters.sources.opening import open_directory
+from adaptrix_core.adapters.sources.url import UrlDirectory
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected, InvalidRequest
 
 
@@ -86,3 +91,32 @@ def test_links_behind_a_url_are_not_followed(tmp_path, plain, base):
     with pytest.raises(AdapterRejected) as refused:
         snapshot_adapter(directory)
     assert refused.value.code == "symlink"
+
+
+class Remembering(MemoryFileSystem):
+    """As fsspec's file systems of object stores are: a listing is remembered until it is given up."""
+
+    protocol = "remembering"
+    find = AbstractFileSystem.find  # by listings, as most file systems do
+
+    def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:
+        if path not in self.dircache:
+            self.dircache[path] = super().ls(path, detail=True)
+        return self.dircache[path] if detail else [entry["name"] for entry in self.dircache[path]]
+
+    def invalidate_cache(self, path: str | None = None) -> None:
+        self.dircache.clear()
+
+
+def test_stamps_and_snapshots_see_past_listings_that_the_file_system_remembers(url):
+    readme, store = "/bucket/adapters/maths/README.md", fsspec.filesystem("memory")
+    root = UrlDirectory(url, Remembering(), "/bucket/adapters")
+    assert "README.md" not in root.stamps()["maths"]
+    store.pipe(readme, b"new")
+    assert "README.md" in root.stamps()["maths"]
+    root.child("maths").file_names()
+    store.rm(readme)
+    assert "README.md" in root.child("maths").file_names(), "remembered"
+    assert "README.md" not in snapshot_adapter(root.child("maths")).files
+    store.pipe(readme, b"newer")
+    assert "README.md" in snapshot_adapter(root.child("maths")).files
