@@ -66,7 +66,8 @@ def test_a_remote_catalogue_is_never_written(url, base, make_weights, signer):
     assert [m.name for m in manager.list_adapters()] == ["maths"]
 
 
-def test_a_url_is_outside_any_allowed_root(url, base, signer, tmp_path):
+def test_a_url_is_outside_any_allowed_root(url, base, signer, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where a URL, taken for a relative path, would lie inside the root
     confined = AdapterManager(tmp_path, base, signer.trust, allowed_roots=[])
     with pytest.raises(AdapterRejected) as refused:
         confined.load_adapter(f"{url}/maths")
