@@ -86,3 +86,18 @@ def test_a_row_may_be_removed_again(make_engine: MakeEngine, runs: bool) -> None
         assert engine.scheduler.rows == []
     engine.abort("gone")
     assert engine.check_integrity() == []
+
+
+def test_blocks_and_slots_in_the_wrong_hands_are_all_told(make_engine: MakeEngine) -> None:
+    engine = make_engine()
+    [row] = engine.add(request("lost", (2, 3), engine.resolve_mix("red"), max_tokens=5))
+    engine.step()
+    scheduler = engine.scheduler
+    assert scheduler.check_integrity() == []
+    scheduler._running.remove(row)
+    scheduler._waiting.add(row)
+    pool, *others = scheduler.check_integrity()
+    assert pool.startswith("layers 0-")
+    assert others[-2:] == ["waiting row lost holds blocks", "waiting row lost holds slots"]
+    engine.abort("lost")
+    assert scheduler.check_integrity() == []
