@@ -11,8 +11,9 @@ from adaptrix_core.engine import Engine, GenerationRequest, SamplingParams
 from adaptrix_core.engine.rows.row import Row
 from adaptrix_core.engine.scheduling.backlog import FIRST_GUESS, LEAST_STEPS, MEASURED_STEPS, Backlog, first_free
 from adaptrix_core.errors import Overloaded
+from adaptrix_core.injection.mix import constant
 from tests.engine.conftest import MakeEngine
-from tests.tiny_models import random_base
+from tests.tiny_models import random_base, random_weights
 
 PROMPT = (2, 3, 4, 5)
 
@@ -154,6 +155,19 @@ def test_a_row_that_waits_for_blocks_finds_no_place_however_many_the_batch_has(m
     engine.step()
     measured(engine, 10.0)
     assert wait_s(engine, probe(engine)) == 0.0
+
+
+def test_a_row_that_waits_for_device_slots_finds_no_place_either(make_engine: MakeEngine) -> None:
+    base = random_base()
+    adapters = {name: random_weights(base, seed=seed) for seed, name in enumerate("ab")}
+    engine = make_engine(base=base, adapters=adapters, loader={"device_budget_bytes": adapters["a"].nbytes})
+    for name in "ab":
+        params = SamplingParams(max_tokens=9, ignore_eos=True)
+        engine.add(GenerationRequest(name, PROMPT, params, (constant(engine.resolve_mix(name)),)))
+        engine.step()
+    assert engine.scheduler.num_running == 1
+    measured(engine, 10.0)
+    assert (wait_s(engine, probe(engine)) or 0.0) > 0.0
 
 
 def test_a_rate_is_that_of_the_last_steps() -> None:

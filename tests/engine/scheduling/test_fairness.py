@@ -74,9 +74,10 @@ def test_a_long_prompt_is_computed_in_small_parts_beside_running_streams(make_en
     assert_same_where_safe(tokens_of(events + drain(engine))["long", 0], expected)
 
 
-def test_the_parts_of_a_long_prompt_shrink_as_what_they_attend_to_grows(make_engine: MakeEngine) -> None:
-    engine = make_engine(mixed_prefill_tokens=15, short_prompt_tokens=1, prefix_cache=False)
-    add(engine, "stream", max_tokens=40)
+@pytest.mark.parametrize("tokens", [1, 15])
+def test_the_parts_of_a_long_prompt_shrink_as_what_they_attend_to_grows(make_engine: MakeEngine, tokens: int) -> None:
+    engine = make_engine(mixed_prefill_tokens=tokens, short_prompt_tokens=1, prefix_cache=False)
+    add(engine, "stream", max_tokens=60)
     engine.step()
     add(engine, "long", "red", LONG, max_tokens=2)
     parts = []
@@ -87,8 +88,8 @@ def test_the_parts_of_a_long_prompt_shrink_as_what_they_attend_to_grows(make_eng
     info = engine.base.info
     comparable = info.num_parameters // (2 * info.num_layers * info.num_heads * info.head_dim)
     begun = [sum(parts[:number]) for number in range(len(parts))]
-    assert parts[:-1] == [int(16 / (1 + start / comparable)) for start in begun[:-1]]
-    assert parts[0] == 16 > parts[-2]
+    assert parts[:-1] == [int((tokens + 1) / (1 + start / comparable)) for start in begun[:-1]]
+    assert parts[0] == tokens + 1 > parts[-2] > 0
     drain(engine)
 
 

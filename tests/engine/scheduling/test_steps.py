@@ -1,0 +1,84 @@
+"""What a step is made of where adapters, blocks or places are short, and in which parts prompts are computed."""
+
+from __future__ import annotations
+
+import pytest
+
+from adaptrix_core.engine import Engine
+from adaptrix_core.engine.engine import LogitsSchedule
+from tests.engine.conftest import MakeEngine
+from tests.engine.driving import assert_same_where_safe, drain, request, tokens_of
+from tests.tiny_models import random_base, random_prompts, random_weights
+
+SHORT, LONG = random_prompts([3, 50], seed=8)
+GREEDY = request("x", SHORT, max_tokens=12, logprobs=2).params
+
+
+def add(engine: Engine, name: str, adapter: str | None = None, prompt: list[int] = SHORT, max_tokens: int = 12) -> None:
+    engine.add(request(name, prompt, engine.resolve_mix(adapter), max_tokens=max_tokens))
+
+
+def scarce(make_engine: MakeEngine) -> Engine:
+    """Two of three adapters fit the device."""
+    base = random_base()
+    adapters = {name: random_weights(base, seed=seed) for seed, name in enumerate("abc")}
+    return make_engine(base=base, adapters=adapters, loader={"device_budget_bytes": 2 * adapters["a"].nbytes})
+
+
+def test_a_running_row_whose_next_adapter_finds_no_room_waits_and_the_others_go_on(make_engine: MakeEngine) -> None:
+    engine = scarce(make_engine)
+    [expected] = engine.generate([SHORT], "a", GREEDY)
+    for name, adapter in (("a", "a"), ("b", "b"), ("switched", None)):
+        add(engine, name, adapter)
+    events = engine.step()
+    engine.switch("switched", "c")
+    for _ in range(3):
+        step = engine.step()
+        assert [event.request_id for event in step] == ["a", "b"]
+        events += step
+    assert engine.scheduler.num_preemptions == 1
+    assert engine.check_integrity() == []
+    tokens = tokens_of(events + drain(engine))
+    assert len(tokens["switched", 0]) == 12
+    assert_same_where_safe(tokens["a", 0], expected)
+
+
+def test_a_row_that_waits_for_a_place_brings_no_adapter_onto_the_device(make_engine: MakeEngine) -> None:
+    engine = make_engine(max_rows=1, loader={"preload": False})
+    add(engine, "runs")
+    engine.step()
+    add(engine, "waits", "red")
+    engine.step()
+    assert engine.stats()["adapters"]["device"]["used_bytes"] == 0
+    drain(engine)
+    assert engine.stats()["adapters"]["device"]["used_bytes"] > 0
+
+
+def test_a_prompt_whose_beginning_was_found_in_the_cache_joins_with_the_weight_of_its_context(
+    make_engine: MakeEngine,
+) -> None:
+    engine = make_engine(mixed_prefill_tokens=15, short_prompt_tokens=1, block_size=4)
+    engine.generate([LONG[:40]], None, GREEDY)
+    add(engine, "stream", max_tokens=40)
+    engine.step()
+    before = engine.stats()["layer_tokens"][0]["computed"]
+    add(engine, "long", None, [*LONG[:40], *reversed(LONG[:20])], max_tokens=1)
+    engine.step()
+    info = engine.base.info
+    comparable = info.num_parameters // (2 * info.num_layers * info.num_heads * info.head_dim)
+    computed = (engine.stats()["layer_tokens"][0]["computed"] - before) // info.num_layers
+    assert computed - 1 == int(16 / (1 + 40 / comparable)) < 16
+    drain(engine)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "max_batch_tokens", "steps"),
+    [("stepwise", 64, 10), ("one_shot", 64, 1), ("one_shot", 4, 3), ("chunked", 64, 2), ("chunked", 2, 5)],
+)
+def test_logits_are_computed_in_the_parts_of_their_schedule_and_in_none_larger_than_a_batch(
+    make_engine: MakeEngine, schedule: LogitsSchedule, max_batch_tokens: int, steps: int
+) -> None:
+    engine = make_engine(max_batch_tokens=max_batch_tokens)
+    before = engine.num_steps
+    engine.logits([LONG[:10]], schedule=schedule)
+    assert engine.num_steps - before == steps
