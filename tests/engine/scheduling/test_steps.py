@@ -82,3 +82,17 @@ def test_logits_are_computed_in_the_parts_of_their_schedule_and_in_none_larger_t
     before = engine.num_steps
     engine.logits([LONG[:10]], schedule=schedule)
     assert engine.num_steps - before == steps
+
+
+def test_every_time_that_a_row_gives_way_is_counted(make_engine: MakeEngine) -> None:
+    engine = make_engine(max_rows=1)
+    engine.add(request("displaced", SHORT, priority=1, max_tokens=12))
+    events = engine.step()
+    for number in range(3):
+        engine.add(request(f"urgent-{number}", SHORT, max_tokens=1))
+        for _ in range(3):
+            events += engine.step()
+    events += drain(engine)
+    [timings] = [event.timings for event in events if event.request_id == "displaced" and event.finish_reason]
+    assert timings is not None
+    assert timings.num_preemptions == engine.scheduler.num_preemptions == 3
