@@ -215,12 +215,15 @@ def test_a_peft_adapter_replaced_in_mid_read_is_read_whole(
     assert {name: files[name] for name in both[0]} in both
 
 
-def test_the_store_ships_adapters_of_both_kinds(place: Place, peft: Path, world_files: dict[str, bytes]) -> None:
+def test_the_store_ships_adapters_of_both_kinds(
+    place: Place, peft: Path, world_files: dict[str, bytes], caplog: pytest.LogCaptureFixture
+) -> None:
     place.write("maths", world_files)
     place.write("keys", {"release.pub": b"key"})
     shipped = ShippedAdapters(place.location)
     shipped.open()
     assert [entry.name for entry in shipped.entries()] == ["maths", "plain"]
+    assert "shipped adapter keys" not in caplog.text, "it is none, and no error"
     place.write("maths", {**world_files, "README.md": b"changed"})
     assert not shipped.look(), "it may still be written"
     assert shipped.look()
