@@ -273,7 +273,7 @@ class Scheduler:
     def _admit(self, row: Row) -> bool:
         """Let a row that holds its slots join, with blocks for all tokens it has; less urgent rows give way."""
         while len(self._running) >= self._max_rows or not self._attach(row):
-            victim = self._least_urgent() if self._running else row
+            victim = self._least_urgent()
             if victim.priority <= row.priority:
                 self.release_adapters(row)
                 return False

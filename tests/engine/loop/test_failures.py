@@ -131,3 +131,20 @@ def test_a_row_that_cannot_even_begin_ends_and_does_not_block_the_queue(make_eng
     assert [(event.request_id, event.finish_reason) for event in events] == [("broken", "error")]
     assert events[0].failure.code == "bad_shape"
     assert len(tokens_of(drain(engine))["next", 0]) == 5
+
+
+def test_a_step_that_fails_before_a_row_is_planned_ends_the_rows_that_have_begun_or_else_all(
+    make_engine: MakeEngine,
+) -> None:
+    engine = make_engine(max_rows=1)
+    for has_begun, ended in ((True, {"first"}), (False, {"first", "second"})):
+        for name in ("first", "second"):
+            engine.add(request(name, PROMPTS[0]))
+        if has_begun:
+            engine.step()
+        events = engine.fail_running(RuntimeError("lost"))
+        assert {(event.request_id, event.finish_reason) for event in events} == {(name, "error") for name in ended}
+        drain(engine)
+    fresh = make_engine()
+    fresh.add(request("never stepped", PROMPTS[0]))
+    assert [event.request_id for event in fresh.fail_running(RuntimeError("lost"))] == ["never stepped"]
