@@ -148,3 +148,24 @@ def test_a_step_that_fails_before_a_row_is_planned_ends_the_rows_that_have_begun
     fresh = make_engine()
     fresh.add(request("never stepped", PROMPTS[0]))
     assert [event.request_id for event in fresh.fail_running(RuntimeError("lost"))] == ["never stepped"]
+
+
+def test_a_row_whose_text_cannot_be_made_ends_alone_and_says_why(
+    make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = make_engine()
+    [expected] = engine.generate([PROMPTS[1]], None, request("x", PROMPTS[1], max_tokens=4).params)
+    [broken] = engine.add(request("broken", PROMPTS[0], engine.resolve_mix("red"), max_tokens=4))
+    engine.add(request("beside", PROMPTS[1], max_tokens=4))
+
+    def push(token_id: int) -> str:
+        raise ValueError(f"no text for {token_id}")
+
+    monkeypatch.setattr(broken.text, "push", push)
+    events = engine.step()
+    [end] = [event for event in events if event.request_id == "broken"]
+    assert end.finish_reason == "error"
+    assert isinstance(end.failure, ValueError)
+    assert end.error
+    tokens = tokens_of(events + drain(engine))
+    assert tokens["beside", 0] == list(expected.token_ids)
