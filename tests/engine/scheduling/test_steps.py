@@ -96,3 +96,17 @@ def test_every_time_that_a_row_gives_way_is_counted(make_engine: MakeEngine) -> 
     [timings] = [event.timings for event in events if event.request_id == "displaced" and event.finish_reason]
     assert timings is not None
     assert timings.num_preemptions == engine.scheduler.num_preemptions == 3
+
+
+def test_a_prompt_that_runs_waits_while_short_ones_that_join_have_spent_its_room(make_engine: MakeEngine) -> None:
+    engine = make_engine(mixed_prefill_tokens=4, short_prompt_tokens=10, prefix_cache=False)
+    add(engine, "stream", max_tokens=40)
+    engine.step()
+    [long] = engine.add(request("long", LONG[:20], max_tokens=2))
+    while long.num_uncomputed > 9:
+        engine.step()
+    engine.add(request("short", LONG[30:38], priority=-1, max_tokens=2))
+    left = long.num_uncomputed
+    assert [event.request_id for event in engine.step()] == ["stream", "short"]
+    assert long.num_uncomputed == left
+    drain(engine)
