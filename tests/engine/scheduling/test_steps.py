@@ -18,11 +18,18 @@ def add(engine: Engine, name: str, adapter: str | None = None, prompt: list[int]
     engine.add(request(name, prompt, engine.resolve_mix(adapter), max_tokens=max_tokens))
 
 
-def scarce(make_engine: MakeEngine) -> Engine:
+def scarce(make_engine: MakeEngine, **options: int) -> Engine:
     """Two of three adapters fit the device."""
     base = random_base()
     adapters = {name: random_weights(base, seed=seed) for seed, name in enumerate("abc")}
-    return make_engine(base=base, adapters=adapters, loader={"device_budget_bytes": 2 * adapters["a"].nbytes})
+    budget = {"device_budget_bytes": 2 * adapters["a"].nbytes}
+    return make_engine(base=base, adapters=adapters, loader=budget, **options)
+
+
+def comparable(engine: Engine) -> int:
+    """Tokens of context that cost as much to attend to as one token's matrix products."""
+    info = engine.base.info
+    return info.num_parameters // (2 * info.num_layers * info.num_heads * info.head_dim)
 
 
 def test_a_running_row_whose_next_adapter_finds_no_room_waits_and_the_others_go_on(make_engine: MakeEngine) -> None:
@@ -41,6 +48,22 @@ def test_a_running_row_whose_next_adapter_finds_no_room_waits_and_the_others_go_
     tokens = tokens_of(events + drain(engine))
     assert len(tokens["switched", 0]) == 12
     assert_same_where_safe(tokens["a", 0], expected)
+
+
+def test_a_prompt_that_gives_way_costs_the_others_none_of_the_step(make_engine: MakeEngine) -> None:
+    engine = scarce(make_engine, mixed_prefill_tokens=8, short_prompt_tokens=1)
+    for name in "ab":
+        add(engine, name, name, max_tokens=40)
+    engine.step()
+    [other] = engine.add(request("other", LONG, max_tokens=1))
+    engine.step()
+    [urgent] = engine.add(request("urgent", LONG[::-1], priority=-1, max_tokens=1))
+    engine.step()
+    assert (urgent.num_computed, other.num_computed) == (10, 10)
+    engine.switch("urgent", "c")
+    engine.step()
+    assert (urgent.num_computed, other.num_computed) == (0, 10 + int(10 / (1 + 10 / comparable(engine))))
+    drain(engine)
 
 
 def test_a_row_that_waits_for_a_place_brings_no_adapter_onto_the_device(make_engine: MakeEngine) -> None:
@@ -64,10 +87,8 @@ def test_a_prompt_whose_beginning_was_found_in_the_cache_joins_with_the_weight_o
     before = engine.stats()["layer_tokens"][0]["computed"]
     add(engine, "long", None, [*LONG[:40], *reversed(LONG[:20])], max_tokens=1)
     engine.step()
-    info = engine.base.info
-    comparable = info.num_parameters // (2 * info.num_layers * info.num_heads * info.head_dim)
-    computed = (engine.stats()["layer_tokens"][0]["computed"] - before) // info.num_layers
-    assert computed - 1 == int(16 / (1 + 40 / comparable)) < 16
+    computed = (engine.stats()["layer_tokens"][0]["computed"] - before) // engine.base.info.num_layers
+    assert computed - 1 == int(16 / (1 + 40 / comparable(engine))) < 16
     drain(engine)
 
 
