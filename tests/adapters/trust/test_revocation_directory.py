@@ -11,10 +11,15 @@ from typing import Any
 import pytest
 
 from adaptrix_core.adapters import TrustPolicy
+from adaptrix_core.adapters.package import atomic
 from adaptrix_core.adapters.package.file_names import REVOCATIONS_FILE, SIGNATURE_FILE
 from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.adapters.trust.revocation import RevocationList, sign_list
-from adaptrix_core.adapters.trust.revocation_directory import RevocationBoard, revocations_directory
+from adaptrix_core.adapters.trust.revocation_directory import (
+    RevocationBoard,
+    read_shared_list,
+    revocations_directory,
+)
 from adaptrix_core.config import load_settings
 from adaptrix_core.errors import AdapterRejected, ConfigError, Conflict
 
@@ -110,14 +115,41 @@ def test_what_another_process_has_put_on_disk_is_not_lost(board: RevocationBoard
     assert set(board.list.revoked) == {BAD, "a" * 64}
 
 
-def test_an_older_list_on_disk_takes_nothing_back(board: RevocationBoard, signer: Any, tmp_path: Path) -> None:
-    board.put_in_force(sign_list(RevocationList(5, {BAD: ""}), signer.private))
-    older = sign_list(RevocationList(4), signer.private)
-    for name, data in older.items():
+@pytest.mark.parametrize("number", [4, 5])
+def test_a_list_on_disk_that_is_not_later_takes_nothing_back(
+    board: RevocationBoard, signer: Any, tmp_path: Path, number: int
+) -> None:
+    assert board.files is None
+    in_force = board.put_in_force(sign_list(RevocationList(5, {BAD: ""}), signer.private))
+    other = sign_list(RevocationList(number), signer.private)
+    for name, data in other.items():
         (revocations_directory(tmp_path) / name).write_bytes(data)
     with pytest.raises(Conflict):
-        board.put_in_force(older)
-    assert board.list.number == 5
+        board.put_in_force(other)
+    board.open()
+    assert board.list == in_force
+
+
+def test_a_list_that_is_there_is_read_without_a_hand_on_the_disk(
+    off: TrustPolicy, board: RevocationBoard, signer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def recover(directory: Path) -> None:
+        raise AssertionError(f"{directory} may be in the midst of a write")
+
+    board.put_in_force(sign_list(RevocationList(1), signer.private))
+    monkeypatch.setattr(atomic, "recover", recover)
+    off.check(SNAPSHOT)
+
+
+def test_the_shared_list_is_the_published_one_or_none_and_no_directory_is_an_error(
+    board: RevocationBoard, signer: Any, tmp_path: Path
+) -> None:
+    assert read_shared_list(tmp_path) is None
+    published = sign_list(RevocationList(1, {BAD: ""}), signer.private)
+    board.put_in_force(published)
+    assert read_shared_list(tmp_path) == published
+    with pytest.raises(FileNotFoundError, match="unmounted"):
+        read_shared_list(tmp_path / "unmounted")
 
 
 def test_a_list_can_be_published_over_one_that_cannot_be_read(

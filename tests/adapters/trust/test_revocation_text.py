@@ -27,6 +27,13 @@ def test_nothing_is_revoked_by_a_file_with_a_fault(file: Path) -> None:
         read_revocations(file)
 
 
+@pytest.mark.parametrize(("faults", "told"), [(5, "line 5 is 'x{80}'; a line"), (6, "line 5 is 'x{80}', …; a line")])
+def test_the_first_faults_are_shown_in_short(file: Path, faults: int, told: str) -> None:
+    file.write_text(f"{'x' * 90}\n" * faults)
+    with pytest.raises(InvalidRequest, match=told):
+        read_revocations(file)
+
+
 @pytest.mark.parametrize("content", [b"", b"# nothing\n", b"\xff\xfe"], ids=["empty", "comments", "no-text"])
 def test_a_file_that_names_no_package_is_a_mistake(file: Path, content: bytes) -> None:
     file.write_bytes(content)

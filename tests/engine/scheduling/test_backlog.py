@@ -170,6 +170,15 @@ def test_a_row_that_waits_for_device_slots_finds_no_place_either(make_engine: Ma
     assert (wait_s(engine, probe(engine)) or 0.0) > 0.0
 
 
+def test_a_rate_is_that_of_all_measured_steps_but_the_slowest_once_there_are_enough() -> None:
+    backlog = Backlog(8)
+    for number in range(1, LEAST_STEPS + 1):
+        assert backlog.row_rate is None
+        backlog.stepped(float(number), 10 * number, number)
+    counted = range(1, LEAST_STEPS)
+    assert backlog.row_rate == pytest.approx(sum(10 * n for n in counted) / sum(n * n for n in counted))
+
+
 def test_a_rate_is_that_of_the_last_steps() -> None:
     backlog = Backlog(1)
     for seconds in (10.0, 1.0):
