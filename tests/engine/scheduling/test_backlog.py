@@ -179,6 +179,14 @@ def test_a_rate_is_that_of_all_measured_steps_but_the_slowest_once_there_are_eno
     assert backlog.row_rate == pytest.approx(sum(10 * n for n in counted) / sum(n * n for n in counted))
 
 
+@pytest.mark.parametrize(("seconds", "rate"), [(0.001, 20_000.0), (0.0, None)])
+def test_fast_steps_have_a_rate_and_a_clock_that_does_not_move_gives_none(seconds: float, rate: float | None) -> None:
+    backlog = Backlog(1)
+    for _ in range(LEAST_STEPS):
+        backlog.stepped(seconds, 20, 1)
+    assert backlog.row_rate == (None if rate is None else pytest.approx(rate))
+
+
 def test_a_rate_is_that_of_the_last_steps() -> None:
     backlog = Backlog(1)
     for seconds in (10.0, 1.0):
