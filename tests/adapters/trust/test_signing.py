@@ -84,6 +84,18 @@ def test_the_same_digits_by_another_hash_are_not_the_same_files(
     assert refusal(files, keys).code == "tampered"
 
 
+def test_stray_characters_in_a_statement_are_refused(
+    signed: Callable[..., dict[str, bytes]], keys: tuple[TrustedKey, ...]
+) -> None:
+    files = signed()
+    bundle = json.loads(files[SIGNATURE_FILE])
+    payload = bundle["dsseEnvelope"]["payload"]
+    bundle["dsseEnvelope"]["payload"] = f"{payload[:8]}!{payload[8:]}"
+    refused = refusal({**files, SIGNATURE_FILE: json.dumps(bundle).encode()}, keys)
+    assert refused.code == "bad_signature"
+    assert "is not an OpenSSF key signature" in refused.message
+
+
 def edited(files: dict[str, bytes], edit: Callable[[dict[str, Any], dict[str, Any]], None]) -> dict[str, bytes]:
     """With ``edit(bundle, statement)`` applied to the signature file, and the statement put back into the bundle."""
     bundle = json.loads(files[SIGNATURE_FILE])
@@ -102,6 +114,7 @@ def edited(files: dict[str, bytes], edit: Callable[[dict[str, Any], dict[str, An
         (lambda b, _: b["verificationMaterial"]["publicKey"].update(hint=["a"]), "key hint .* is malformed"),
         (lambda b, _: b["verificationMaterial"].update(publicKey="a"), "AttributeError: "),
         (lambda _, s: s["predicate"].pop("resources"), "KeyError: 'resources'"),
+        (lambda _, s: s["predicate"]["resources"][0].pop("digest"), "KeyError: 'digest'"),
     ],
 )
 def test_a_signature_of_another_form_is_refused_before_it_is_verified(
