@@ -51,6 +51,16 @@ def test_the_shortest_prompt_that_has_joined_lets_other_short_ones_follow() -> N
     assert budget.may_join(20)
 
 
+def test_room_for_one_token_is_room() -> None:
+    budget = PromptBudget(LIMITS, 3)
+    budget.spend(12, 12.0)
+    assert budget.room == 1.0
+    assert not budget.is_spent
+    assert budget.may_join(70)
+    budget.spend(0, 0.5)
+    assert budget.is_spent
+
+
 def test_tokens_after_much_context_count_for_more() -> None:
     budget = PromptBudget(LIMITS, 3)
     budget.spend(4, 13.0)
