@@ -49,10 +49,13 @@ class RequestLimits:
     stop_characters: int = _most(256, "characters of a stop string")
     biases: int = _most(1024, "tokens of `logit_bias`")
 
+    choices: int = _most(1024, "texts that an answer is chosen from")
     schema_name_characters: int = _most(64, "characters of the name of a JSON schema in `response_format`")
-    grammar_characters: int = _most(256 << 10, "characters of a JSON schema in `response_format`", "grammar_too_large")
+    grammar_characters: int = _most(
+        256 << 10, "characters of a JSON schema, a regular expression or a grammar", "grammar_too_large"
+    )
     """Counted in llguidance's form, which is about as long as the JSON schema it was made from."""
-    grammar_s: float = _most(1.0, "seconds of processor time to prepare a schema", "grammar_too_costly")
+    grammar_s: float = _most(1.0, "seconds of processor time to prepare a schema or a grammar", "grammar_too_costly")
     grammars_waiting: int = _most(16, "schemas of one tenant that wait to be prepared", "overloaded")
     texts_waiting: int = _most(256, "long texts of one tenant that wait to be tokenised", "overloaded")
     embeddings_waiting: int = _most(64, "inputs of one tenant that wait to be embedded", "overloaded")

@@ -233,7 +233,7 @@ class LocalTarget:
 
 
 def _grammar(request: TargetRequest) -> str | None:
-    from adaptrix_core.engine.rows.constraint import json_grammar
+    from adaptrix_core.engine.rows.output_form import json_grammar
 
     return None if request.schema is None else json_grammar(request.schema)
 

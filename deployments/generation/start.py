@@ -75,7 +75,7 @@ def _calls(
     deadline: Deadline,
 ) -> list[GenerateCall]:
     """The calls of a request, one for each prompt."""
-    prompts = _prompts(body)
+    prompts, form = _prompts(body), body.output_form()
     sampling = {**body.sampling(), "seed": seed}
     return [
         GenerateCall(
@@ -84,7 +84,7 @@ def _calls(
             mixes=tuple(mix.bundles for mix in resolved.mixes),
             sampling=sampling,
             salt=principal.salt,
-            response_format=body.response_format.grammar_schema() if body.response_format else None,
+            output_form=form,
             priority=body.priority,
             timeout_s=deadline.remaining_s,
             is_streamed=body.stream,

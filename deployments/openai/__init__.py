@@ -9,6 +9,8 @@ documents           Builds OpenAI's response documents from pieces: chat or text
 embedding_document  The answer of ``/v1/embeddings``: thousands of vectors are written in parts, so that no stream
                     waits for them
 field_types         The types of the fields in request bodies: forms, lengths and ranges
+formed_body         The fields by which clients say what the text of an answer must look like: OpenAI's, vLLM's and
+                    SGLang's
 neutral_fields      Fields that OpenAI's and vLLM's clients send and that do nothing here, with the values that ask
                     for nothing
 schemas             The bodies that the HTTP API accepts, and nothing else: an unknown or unsupported field is refused

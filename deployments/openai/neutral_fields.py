@@ -61,6 +61,7 @@ _HINTS = frozenset(
         "prompt_cache_retention",
         "prompt_cache_options",
         "request_id",
+        "guided_decoding_backend",
     }
 )
 
@@ -83,13 +84,6 @@ _GENERATION: Mapping[str, tuple[object, ...]] = {
     "logits_processors": (),
     "return_tokens_as_token_ids": (False,),
     "return_token_ids": (False,),
-    "structured_outputs": (),
-    "guided_json": (),
-    "guided_regex": (),
-    "guided_choice": (),
-    "guided_grammar": (),
-    "guided_decoding_backend": (),
-    "guided_whitespace_pattern": (),
     "cache_salt": (),
     "kv_transfer_params": (),
     "vllm_xargs": (),
@@ -165,3 +159,10 @@ _KNOWN = frozenset[str]().union(
 def is_known(name: str) -> bool:
     """Whether OpenAI's or vLLM's clients have a field of that name."""
     return name in _KNOWN
+
+
+STRUCTURED_OUTPUTS = Neutral(
+    frozenset({"disable_fallback", "disable_any_whitespace", "disable_additional_properties"}),
+    {"structural_tag": ()},
+)
+"""JSON is compact and objects are closed in any case (`rows/output_form.py` in the core)."""

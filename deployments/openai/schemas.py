@@ -31,6 +31,7 @@ from deployments.openai.field_types import (
     text_or_parts,
     within,
 )
+from deployments.openai.formed_body import FormedBody
 from deployments.openai.neutral_fields import CHAT, COMPLETION, EMBEDDING, MESSAGE, PART, STREAM_OPTIONS
 
 
@@ -98,34 +99,6 @@ class StreamOptions(Body):
     include_usage: bool = False
 
 
-class JsonSchema(Body):
-    """A named JSON schema, as in OpenAI's structured outputs."""
-
-    name: str = Field(min_length=1, max_length=MOST.schema_name_characters)
-    schema_: dict[str, Any] = Field(alias="schema")
-    description: str | None = None
-    strict: bool | None = None
-
-
-class ResponseFormat(Body):
-    """The form that the answer must have."""
-
-    type: Literal["text", "json_object", "json_schema"] = "text"
-    json_schema: JsonSchema | None = None
-
-    @model_validator(mode="after")
-    def _schema_where_needed(self) -> Self:
-        if (self.type == "json_schema") != (self.json_schema is not None):
-            raise ValueError("json_schema goes with type 'json_schema', and with no other: send both, or neither")
-        return self
-
-    def grammar_schema(self) -> dict[str, Any] | None:
-        """The JSON schema that the text must satisfy; None for free text."""
-        if self.type == "text":
-            return None
-        return self.json_schema.schema_ if self.json_schema is not None else {"type": "object"}
-
-
 def _kind_of_mix(value: object) -> str | None:
     kinds: dict[type, str] = {dict: "dict[str, float]", list: "list[term]"}
     return kinds.get(type(value))
@@ -178,7 +151,7 @@ class AdaptrixOptions(Body):
         return tuple(term.term() for term in self.mix)
 
 
-class _Generation(Body):
+class _Generation(FormedBody):
     """Fields of both chat and text completions. Names and ranges are OpenAI's, then vLLM's."""
 
     model: str = Field(min_length=1, max_length=MOST.model_characters)
@@ -198,7 +171,6 @@ class _Generation(Body):
     frequency_penalty: Annotated[float, within("frequency_penalty")] = 0.0
     repetition_penalty: Annotated[float | None, within("repetition_penalty")] = None
     logit_bias: LogitBias | None = None
-    response_format: ResponseFormat | None = None
     priority: Annotated[int, within("priority")] = 0
     """Lower is more urgent; below 0 is for principals with the scope ``admin``."""
     adaptrix: AdaptrixOptions | None = None

@@ -25,8 +25,8 @@ from adaptrix_core.engine import Engine, EngineLoop, GenerationRequest, Sampling
 from adaptrix_core.engine.build import build_engine
 from adaptrix_core.engine.mailbox import Mailbox
 from adaptrix_core.engine.request import RowProgress
-from adaptrix_core.engine.rows.constraint import json_grammar
-from adaptrix_core.errors import EngineStopped
+from adaptrix_core.engine.rows.constraint import PARAM as GRAMMAR
+from adaptrix_core.errors import AdaptrixError, EngineStopped
 from adaptrix_core.injection.mix import constant
 from adaptrix_core.observe.tracing import Tracing
 from adaptrix_core.sampling import explained
@@ -160,6 +160,8 @@ class EngineWorker:
             yield spans
         except BaseException as error:  # a caller that leaves early too: noted here, handled elsewhere
             failure = error
+            if isinstance(error, AdaptrixError) and error.param == GRAMMAR and call.output_form is not None:
+                error.param = call.output_form.field  # as the request calls it
             raise
         finally:
             spans.end(failure)
@@ -198,8 +200,7 @@ def _told(mailbox: Mailbox, ended: asyncio.Future[None]) -> None:
 
 def sampling_arguments(call: GenerateCall) -> dict[str, Any]:
     """Keyword arguments of SamplingParams."""
-    grammar = None if call.response_format is None else json_grammar(call.response_format)
-    return {**call.sampling, "grammar": grammar}
+    return {**call.sampling, "grammar": None if call.output_form is None else call.output_form.grammar()}
 
 
 def adapter_numbers(

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from adaptrix_core.adapters.residency.tiers import Residency
 from adaptrix_core.digests import BundleDigest, PackageDigest, WeightsDigest
+from adaptrix_core.engine.rows.output_form import OutputForm
 from adaptrix_core.errors import AdaptrixError
 from adaptrix_core.injection.mix import Term
 
@@ -43,8 +44,8 @@ class GenerateCall:
     """Keyword arguments of ``SamplingParams``; the seed is already chosen."""
     salt: bytes
     """Salt of the tenant's cache keys."""
-    response_format: Mapping[str, Any] | None = None
-    """The JSON schema that the text must satisfy; None for free text."""
+    output_form: OutputForm | None = None
+    """What the text must look like; None for free text."""
     priority: int = 0
     """Lower is more urgent."""
     timeout_s: float | None = None

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from adaptrix_core.engine import Engine, EngineOptions, SamplingParams
-from adaptrix_core.engine.rows.constraint import json_grammar
 from adaptrix_core.engine.rows.detokenizer import TextStream
+from adaptrix_core.engine.rows.output_form import json_grammar
 
 pytestmark = pytest.mark.slow
 

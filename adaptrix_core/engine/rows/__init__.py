@@ -11,6 +11,7 @@ grammar_trial          Builds a caller's grammar in a process of its own first: 
 grammar_trial_process  The process that builds grammars for `grammar_trial.py`: one JSON text per line in, one answer
                        per line out
 outcome                A row's events gathered into a `Completion`
+output_form            Output forms: what the text of an answer must look like, and the grammar that holds it to that
 replay                 Puts a new row into the state that another engine left it in, so that it continues with the
                        same tokens
 row                    A row: one sequence being generated, with everything that is its own

@@ -6,11 +6,8 @@ the library's own limits, the work for each token (at most some tens of millisec
 
 from __future__ import annotations
 
-import json
 import threading
-from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
 
 import llguidance
 import llguidance.hf
@@ -22,16 +19,12 @@ from adaptrix_core.engine.rows.grammar_trial import GrammarTrial
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.request_limits import MOST
 
+PARAM = "grammar"
+"""The parameter at fault, in `SamplingParams`."""
 MAX_LEXER_STATES = 25_000
 """Lexer states of one grammar. The library's own default would allow hundreds of megabytes."""
 MAX_KEPT = 16
 """Built grammars that are kept (LRU), refusals included."""
-
-
-def json_grammar(schema: Mapping[str, Any] | None) -> str:
-    """The grammar of JSON texts that satisfy ``schema`` (any JSON object where it is None)."""
-    wanted = json.dumps(schema if schema is not None else {"type": "object"})
-    return str(llguidance.LLMatcher.grammar_from_json_schema(wanted))
 
 
 class GrammarCompiler:
@@ -59,9 +52,9 @@ class GrammarCompiler:
         """
         if len(grammar) > MOST.grammar_characters:
             raise InvalidRequest(
-                f"the schema in response_format has {len(grammar)} characters; the limit is {MOST.grammar_characters}",
+                f"the grammar has {len(grammar)} characters; the limit is {MOST.grammar_characters}",
                 code="grammar_too_large",
-                param="response_format",
+                param=PARAM,
             )
         built = self._built(grammar)
         if isinstance(built, InvalidRequest):
@@ -77,8 +70,8 @@ class GrammarCompiler:
         limits = llguidance.LLParserLimits(max_lexer_states=MAX_LEXER_STATES)
         matcher = llguidance.LLMatcher(self.build_tables(), grammar, limits=limits)
         if matcher.is_error():
-            message = f"response_format cannot be used: {matcher.get_error()[:500]}"
-            return InvalidRequest(message, param="response_format")
+            message = f"the grammar cannot be used: {matcher.get_error()[:500]}"
+            return InvalidRequest(message, param=PARAM)
         return Constraint(matcher)
 
 
@@ -113,8 +106,8 @@ class Constraint:
         if not self._matcher.is_error():
             return None
         reason = self._matcher.get_error()[:300]
-        message = f"the schema in response_format cannot be followed any further: {reason}"
-        return InvalidRequest(message, code="grammar_failed", param="response_format")
+        message = f"the grammar cannot be followed any further: {reason}"
+        return InvalidRequest(message, code="grammar_failed", param=PARAM)
 
     @property
     def is_complete(self) -> bool:

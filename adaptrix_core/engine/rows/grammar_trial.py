@@ -39,10 +39,10 @@ class GrammarTrial:
             answer = self._ask(grammar)
         if answer.get("too_costly"):
             raise InvalidRequest(
-                f"the schema in response_format takes more than {self._budget_s:g} s to prepare; use fewer or simpler "
-                "patterns, above all in allOf",
+                f"the grammar takes more than {self._budget_s:g} s to prepare; use fewer or simpler patterns, above "
+                "all in allOf",
                 code=TOO_COSTLY,
-                param="response_format",
+                param="grammar",
             )
 
     def _ask(self, grammar: str) -> dict[str, Any]:

@@ -10,8 +10,9 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from adaptrix_core.engine import EngineLoop, SamplingParams
-from adaptrix_core.engine.rows.constraint import GrammarCompiler, json_grammar
+from adaptrix_core.engine.rows.constraint import GrammarCompiler
 from adaptrix_core.engine.rows.grammar_trial import GrammarTrial
+from adaptrix_core.engine.rows.output_form import json_grammar
 from adaptrix_core.errors import InvalidRequest, Overloaded
 from adaptrix_core.request_limits import MOST
 from tests.engine.conftest import MakeEngine
@@ -37,7 +38,7 @@ def test_a_grammar_that_takes_too_long_is_refused_by_name_and_the_next_one_is_bu
         with pytest.raises(InvalidRequest, match="takes more than 1 s to prepare") as refusal:
             compiler.compile(COSTLY)
         assert refusal.value.code == "grammar_too_costly"
-        assert refusal.value.param == "response_format"
+        assert refusal.value.param == "grammar"
     assert compiler.compile(HARMLESS).failure is None
 
 

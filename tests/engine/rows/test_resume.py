@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 from adaptrix_core.engine import Engine, GenerationRequest, SamplingParams, TokenEvent
 from adaptrix_core.engine.request import RowProgress
-from adaptrix_core.engine.rows.constraint import json_grammar
+from adaptrix_core.engine.rows.output_form import json_grammar
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.injection.mix import constant
 from tests.engine.conftest import MakeEngine

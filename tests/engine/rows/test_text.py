@@ -9,7 +9,7 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from adaptrix_core.engine import Engine, GenerationRequest, SamplingParams
-from adaptrix_core.engine.rows.constraint import json_grammar
+from adaptrix_core.engine.rows.output_form import json_grammar
 from adaptrix_core.errors import InvalidRequest
 from tests.engine.conftest import MakeEngine
 from tests.engine.driving import drain, request
@@ -139,7 +139,7 @@ def test_any_object_without_a_schema(engine: Engine) -> None:
 def test_a_schema_that_cannot_be_used_is_refused_and_the_next_request_is_served(engine: Engine) -> None:
     with pytest.raises(InvalidRequest) as refusal:
         engine.generate(["{"], None, SamplingParams(max_tokens=9, grammar=json_grammar({"type": "no-such-type"})))
-    assert refusal.value.param == "response_format"
+    assert refusal.value.param == "grammar"
     assert engine.generate(["the"], None, SamplingParams(max_tokens=3))[0].finish_reason in ("length", "stop")
 
 

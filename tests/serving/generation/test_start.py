@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from adaptrix_core.engine.rows.output_form import OutputForm
 from adaptrix_core.errors import AdapterRejected, AdaptrixError, RequestTimeout
 from adaptrix_core.extensions import CONFIDENCE_ESTIMATORS
 from adaptrix_core.injection.mix import Term
@@ -80,7 +81,7 @@ async def test_a_call_says_all_that_its_request_asks_for() -> None:
         mixes=((Term("a" * 64, 0.5),), (Term("c" * 64),)),
         sampling={**body.sampling(), "seed": 0},
         salt=LOCAL.salt,
-        response_format=schema,
+        output_form=OutputForm("json_schema", schema),
         priority=3,
         timeout_s=None,
         is_streamed=True,
@@ -98,7 +99,7 @@ async def test_each_prompt_is_a_call_of_its_own_with_the_seed_of_all() -> None:
     for call in replicas.calls:
         assert not call.is_alone
         assert not call.is_streamed
-        assert call.response_format is None
+        assert call.output_form is None
         assert call.timeout_s == pytest.approx(99.75, abs=1.0)
     assert (running.num_rows, running.rows_per_prompt) == (12, 6)
 
