@@ -47,6 +47,9 @@ class RequestLimits:
 
     stops: int = _most(16, "stop strings")
     stop_characters: int = _most(256, "characters of a stop string")
+    stop_tokens: int = _most(256, "tokens of `stop_token_ids`")
+    bad_words: int = _most(256, "texts of `bad_words`")
+    allowed_tokens: int = _most(100_000, "tokens of `allowed_token_ids`")
     biases: int = _most(1024, "tokens of `logit_bias`")
 
     choices: int = _most(1024, "texts that an answer is chosen from")
@@ -116,6 +119,7 @@ SAMPLING_RANGES = {
     "logit_bias": Range(-100.0, 100.0),
     "n": Range(1, 64),
     "max_tokens": Range(0, LARGEST_WHOLE),
+    "min_tokens": Range(0, LARGEST_WHOLE),
     "logprobs": Range(0, 20),
     "seed": Range(-(2**63), 2**63 - 1),
     "priority": Range(-100, 100),

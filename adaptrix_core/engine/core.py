@@ -29,6 +29,7 @@ from adaptrix_core.engine.rows.detokenizer import TextStream
 from adaptrix_core.engine.rows.replay import replay
 from adaptrix_core.engine.rows.row import Row
 from adaptrix_core.engine.rows.token_bytes import TokenBytes
+from adaptrix_core.engine.rows.token_mask import token_mask
 from adaptrix_core.engine.scheduling.deadlines import Deadlines
 from adaptrix_core.engine.scheduling.scheduler import Batch, Scheduler
 from adaptrix_core.errors import ContextLengthExceeded, InvalidRequest, RequestNotFound
@@ -59,7 +60,6 @@ class EngineCore:
             options,
             options.prompt_limits_on(base.device),
             _context_per_token(base.info),
-            base.eos_token_ids,
         )
         self.runner = Runner(base, self._cache, backend.spans(self._cache))
         self._grammars = GrammarCompiler(base.tokenizer, base.info.vocab_size) if base.tokenizer is not None else None
@@ -288,8 +288,16 @@ class EngineCore:
             schedule=request.schedules[number // params.n],
             max_tokens=room if params.max_tokens is None else params.max_tokens,
             tables=self._cache.empty_tables(),
-            text=TextStream(self.base.tokenizer, params.stop),
+            text=TextStream(
+                self.base.tokenizer,
+                params.stop,
+                min_tokens=params.min_tokens,
+                includes_stop=params.include_stop_str_in_output,
+                skips_special=params.skip_special_tokens,
+            ),
             constraint=None if constraint is None else constraint.copy(),
+            mask=token_mask(params, self.base.eos_token_ids, self.base.tokenizer),
+            eos_token_ids=self.base.eos_token_ids,
         )
 
     def _activated(self, schedule: MixSchedule, request: GenerationRequest) -> MixSchedule:
@@ -304,6 +312,8 @@ class EngineCore:
         for param, ids in (
             ("prompt", request.prompt_token_ids),
             ("logit_bias", request.params.logit_bias or {}),
+            ("stop_token_ids", request.params.stop_token_ids),
+            ("allowed_token_ids", request.params.allowed_token_ids or ()),
             ("resume", past),
         ):
             for token in ids:

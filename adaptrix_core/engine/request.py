@@ -37,7 +37,19 @@ class SamplingParams:
     seed: int | None = None
     """Sampling noise is a function of (seed, choice, position) alone."""
     stop: tuple[str, ...] = ()
+    stop_token_ids: tuple[int, ...] = ()
+    """Tokens that end the answer, beside the model's own ends; as these they are no part of its text."""
+    include_stop_str_in_output: bool = False
+    """Whether the stop string or stop token that ended the answer is part of its text."""
     ignore_eos: bool = False
+    min_tokens: int = 0
+    """Tokens before which nothing ends the answer: ends are not chosen, and stop strings not looked for."""
+    skip_special_tokens: bool = True
+    """Whether special tokens are left out of the text."""
+    bad_words: tuple[str, ...] = ()
+    """Texts that are not generated, neither at the beginning nor after a space."""
+    allowed_token_ids: tuple[int, ...] | None = None
+    """The only tokens that may be chosen; None for all."""
     logprobs: int | None = None
     """Number of the likeliest tokens that are reported beside the chosen one; None reports nothing."""
     presence_penalty: float = 0.0
@@ -60,12 +72,37 @@ class SamplingParams:
                 f"stop has {len(self.stop)} entries; give at most {MOST.stops} strings, none of them empty",
                 param="stop",
             )
+        self._check_masks()
         if len(biases := self.logit_bias or {}) > MOST.biases:
             raise InvalidRequest(
                 f"logit_bias names {len(biases)} tokens; the limit is {MOST.biases}", param="logit_bias"
             )
         for token, bias in biases.items():
             _check_number(f"logit_bias of token {token}", bias, SAMPLING_RANGES["logit_bias"], param="logit_bias")
+
+    def _check_masks(self) -> None:
+        texts = self.bad_words
+        if isinstance(texts, str) or len(texts) > MOST.bad_words or not all(isinstance(s, str) and s for s in texts):
+            raise InvalidRequest(
+                f"bad_words has {len(texts)} entries; give a sequence of at most {MOST.bad_words} texts, none of them "
+                "empty",
+                param="bad_words",
+            )
+        allowed = self.allowed_token_ids
+        if allowed is not None and not 1 <= len(allowed) <= MOST.allowed_tokens:
+            raise InvalidRequest(
+                f"allowed_token_ids has {len(allowed)} entries; give 1 to {MOST.allowed_tokens}",
+                param="allowed_token_ids",
+            )
+        if len(self.stop_token_ids) > MOST.stop_tokens:
+            raise InvalidRequest(
+                f"stop_token_ids has {len(self.stop_token_ids)} entries; give at most {MOST.stop_tokens}",
+                param="stop_token_ids",
+            )
+        if self.max_tokens is not None and self.min_tokens > self.max_tokens:
+            raise InvalidRequest(
+                f"min_tokens is {self.min_tokens}, more than max_tokens, {self.max_tokens}", param="min_tokens"
+            )
 
     def with_defaults(self, *sources: SamplingDefaults | None) -> SamplingParams:
         """A copy with every unset field filled from the first source that has a value for it, else with our default.
@@ -180,6 +217,8 @@ class TokenEvent:
     logprob: float | None = None
     top_logprobs: tuple[tuple[int, float], ...] = ()
     finish_reason: FinishReason | None = None
+    stop_reason: str | int | None = None
+    """The stop string, or the token of ``stop_token_ids``, that ended the row."""
     error: str | None = None
     num_prompt_tokens: int = 0
     timings: Timings | None = None
@@ -203,6 +242,8 @@ class Completion:
     logprobs: tuple[float, ...] | None = None
     top_logprobs: tuple[tuple[tuple[int, float], ...], ...] | None = None
     timings: Timings = Timings()
+    stop_reason: str | int | None = None
+    """See `TokenEvent`."""
     error: str | None = None
     scores: Mapping[str, float] = field(default_factory=dict)
     """By estimator, how sure the answer is; no probabilities (`adaptrix_core.confidence`)."""

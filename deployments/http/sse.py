@@ -18,6 +18,7 @@ from deployments.generation.ports import PieceStream
 from deployments.generation.row_ends import broke_off, raise_if_broken
 from deployments.http.errors import error_document
 from deployments.openai.documents import ChunkedAnswer, Usage
+from deployments.openai.schemas import StreamOptions
 from deployments.shared.errors import as_core_error
 
 logger = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ class EventStream(StreamingResponse):
 
 
 async def server_sent_events(
-    stream: PieceStream, answer: ChunkedAnswer, rows_per_prompt: int, include_usage: bool
+    stream: PieceStream, answer: ChunkedAnswer, rows_per_prompt: int, options: StreamOptions
 ) -> AsyncGenerator[bytes]:
     """The body of a streamed response, from the pieces of ``stream``.
 
@@ -59,11 +60,13 @@ async def server_sent_events(
             async for pieces in stream:
                 usage.count(pieces, rows_per_prompt)
                 documents += answer.chunks([piece for piece in pieces if not broke_off(piece)])
+                if options.include_usage and options.continuous_usage_stats:
+                    documents = [{**document, "usage": usage.document()} for document in documents]
                 if documents:
                     yield events(documents)
                 documents = []
                 raise_if_broken(pieces)
-        if include_usage:
+        if options.include_usage:
             yield events([answer.usage(usage)])
     except Exception as error:
         shown = as_core_error(error)

@@ -13,6 +13,7 @@ formed_body         The fields by which clients say what the text of an answer m
                     SGLang's
 neutral_fields      Fields that OpenAI's and vLLM's clients send and that do nothing here, with the values that ask
                     for nothing
+sampled_body        The fields by which clients say how tokens are chosen, and where an answer ends
 schemas             The bodies that the HTTP API accepts, and nothing else: an unknown or unsupported field is refused
                     by name
 """

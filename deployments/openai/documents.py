@@ -70,20 +70,25 @@ class Usage:
     completion: int = 0
     prompts: dict[int, int] = field(default_factory=dict)
     """Number of tokens by number of the prompt."""
+    cached: dict[int, int] = field(default_factory=dict)
+    """By number of the prompt, those of its tokens that its first row found in the cache."""
 
     def count(self, pieces: Iterable[Piece], rows_per_prompt: int) -> None:
         """Count the tokens of these pieces."""
         for piece in pieces:
             self.completion += piece.token_id is not None
             self.prompts[piece.row // rows_per_prompt] = piece.prompt_tokens
+            if piece.cached_tokens and piece.row % rows_per_prompt == 0:
+                self.cached[piece.row // rows_per_prompt] = piece.cached_tokens
 
-    def document(self) -> dict[str, int]:
+    def document(self) -> dict[str, Any]:
         """OpenAI's usage document."""
         prompt = sum(self.prompts.values())
         return {
             "prompt_tokens": prompt,
             "completion_tokens": self.completion,
             "total_tokens": prompt + self.completion,
+            "prompt_tokens_details": {"cached_tokens": sum(self.cached.values())},
         }
 
 
@@ -92,6 +97,7 @@ class _Row:
     text: list[str] = field(default_factory=list)
     pieces: list[Piece] = field(default_factory=list)
     finish_reason: str | None = None
+    stop_reason: str | int | None = None
 
 
 class WholeAnswer:
@@ -110,7 +116,8 @@ class WholeAnswer:
             if piece.logprob is not None:
                 row.pieces.append(piece)
                 self._num_logprobs += 1 + len(piece.top)
-            row.finish_reason = piece.finish_reason or row.finish_reason
+            if piece.finish_reason is not None:
+                row.finish_reason, row.stop_reason = piece.finish_reason, piece.stop_reason
         if self._num_logprobs > MOST.answer_logprobs:
             raise InvalidRequest(
                 f"the answer holds more than {MOST.answer_logprobs} log-probabilities (the tokens of all choices, and "
@@ -127,7 +134,8 @@ class WholeAnswer:
 
     def _choice(self, index: int, row: _Row) -> dict[str, Any]:
         text = "".join(row.text)
-        shared = {"index": index, "finish_reason": row.finish_reason, **self._head.extra(index, row.pieces)}
+        ended = {"finish_reason": row.finish_reason, "stop_reason": row.stop_reason}
+        shared = {"index": index, **ended, **self._head.extra(index, row.pieces)}
         shown = row.pieces if self._head.shows_logprobs else ()
         if self._head.kind == "chat":
             message = {"role": "assistant", "content": text, "refusal": None}
@@ -172,9 +180,10 @@ class ChunkedAnswer:
         return "chat.completion.chunk" if self._head.kind == "chat" else "text_completion"
 
     def _of(self, index: int, said: Sequence[Piece]) -> dict[str, Any]:
-        finish_reason = said[-1].finish_reason
-        finished = self._scored[index] if finish_reason else ()
-        shared = {"index": index, "finish_reason": finish_reason, **self._head.extra(index, finished)}
+        last = said[-1]
+        finished = self._scored[index] if last.finish_reason else ()
+        ended = {"stop_reason": last.stop_reason} if last.finish_reason else {}
+        shared = {"index": index, "finish_reason": last.finish_reason, **ended, **self._head.extra(index, finished)}
         text = "".join(piece.text for piece in said)
         shown = said if self._head.shows_logprobs else ()
         if self._head.kind == "chat":

@@ -71,15 +71,9 @@ _GENERATION: Mapping[str, tuple[object, ...]] = {
     "use_beam_search": (False,),
     "length_penalty": (1, 1.0),
     "early_stopping": (False,),
-    "min_tokens": (0,),
-    "stop_token_ids": (),
-    "include_stop_str_in_output": (False,),
-    "skip_special_tokens": (True,),
     "spaces_between_special_tokens": (True,),
     "truncate_prompt_tokens": (),
     "prompt_logprobs": (),
-    "allowed_token_ids": (),
-    "bad_words": (),
     "echo": (False,),
     "logits_processors": (),
     "return_tokens_as_token_ids": (False,),
@@ -149,7 +143,7 @@ PART = Neutral(
     {"image_url": (), "input_audio": (), "file": (), "refusal": (), "annotations": ()},
 )
 
-STREAM_OPTIONS = Neutral(frozenset({"include_obfuscation"}), {"continuous_usage_stats": (False,)})
+STREAM_OPTIONS = Neutral(frozenset({"include_obfuscation"}))
 
 _KNOWN = frozenset[str]().union(
     *({*n.values, *n.asked_by_empty} for n in (CHAT, COMPLETION, EMBEDDING, MESSAGE, PART, STREAM_OPTIONS))

@@ -8,22 +8,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
-from annotated_types import Interval
 from pydantic import Field, Tag, ValidationInfo, field_validator, model_validator
 
 from adaptrix_core.adapters.reference import NAME_PATTERN, RESERVED_NAMES
 from adaptrix_core.injection.mix import Term
-from adaptrix_core.request_limits import MOST, SAMPLING_RANGES
+from adaptrix_core.request_limits import MOST
 from deployments.openai.body import Body
 from deployments.openai.field_types import (
     Base64,
     Count,
     Input,
     Layer,
-    LogitBias,
     Name,
     Prompt,
-    Stop,
     Weight,
     WeightOrWeights,
     by_kind,
@@ -31,8 +28,8 @@ from deployments.openai.field_types import (
     text_or_parts,
     within,
 )
-from deployments.openai.formed_body import FormedBody
 from deployments.openai.neutral_fields import CHAT, COMPLETION, EMBEDDING, MESSAGE, PART, STREAM_OPTIONS
+from deployments.openai.sampled_body import SampledBody
 
 
 class TextPart(Body):
@@ -97,6 +94,9 @@ class StreamOptions(Body):
 
     neutral = STREAM_OPTIONS
     include_usage: bool = False
+    """A last event with the usage of the whole request."""
+    continuous_usage_stats: bool = False
+    """The usage so far in every event; needs ``include_usage``, as in vLLM."""
 
 
 def _kind_of_mix(value: object) -> str | None:
@@ -151,26 +151,12 @@ class AdaptrixOptions(Body):
         return tuple(term.term() for term in self.mix)
 
 
-class _Generation(FormedBody):
+class _Generation(SampledBody):
     """Fields of both chat and text completions. Names and ranges are OpenAI's, then vLLM's."""
 
     model: str = Field(min_length=1, max_length=MOST.model_characters)
     stream: bool = False
     stream_options: StreamOptions | None = None
-    n: Annotated[int, within("n")] = 1
-    # Null here is left to the adapter, then the model, then our defaults: the replica knows them.
-    temperature: Annotated[float | None, within("temperature")] = None
-    top_p: Annotated[float | None, within("top_p")] = None
-    top_k: Annotated[int | None, Interval(ge=-1, le=SAMPLING_RANGES["top_k"].high)] = None
-    """-1 and 0 both keep the whole vocabulary."""
-    min_p: Annotated[float | None, within("min_p")] = None
-    seed: Annotated[int | None, within("seed")] = None
-    stop: Stop | None = None
-    ignore_eos: bool = False
-    presence_penalty: Annotated[float, within("presence_penalty")] = 0.0
-    frequency_penalty: Annotated[float, within("frequency_penalty")] = 0.0
-    repetition_penalty: Annotated[float | None, within("repetition_penalty")] = None
-    logit_bias: LogitBias | None = None
     priority: Annotated[int, within("priority")] = 0
     """Lower is more urgent; below 0 is for principals with the scope ``admin``."""
     adaptrix: AdaptrixOptions | None = None
@@ -189,22 +175,6 @@ class _Generation(FormedBody):
     def needed_logprobs(self, shown: int | None) -> int | None:
         """Log-probabilities that the engine gives for each token: those that are shown, or those that scores need."""
         return 0 if shown is None and self.scores else shown
-
-    def shared_sampling(self) -> dict[str, Any]:
-        """Keyword arguments of ``SamplingParams`` that both endpoints spell alike."""
-        return {
-            "n": self.n,
-            "temperature": self.temperature,
-            "top_p": self.top_p,
-            "top_k": None if self.top_k is None else max(self.top_k, 0),
-            "min_p": self.min_p,
-            "stop": tuple([self.stop] if isinstance(self.stop, str) and self.stop else self.stop or ()),
-            "ignore_eos": self.ignore_eos,
-            "presence_penalty": self.presence_penalty,
-            "frequency_penalty": self.frequency_penalty,
-            "repetition_penalty": self.repetition_penalty,
-            "logit_bias": dict(self.logit_bias) if self.logit_bias else None,
-        }
 
 
 class ChatRequest(_Generation):

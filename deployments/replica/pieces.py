@@ -38,6 +38,8 @@ class PieceWriter:
             failure=None if event.failure is None else as_row_error(event.failure),
             prompt_tokens=event.num_prompt_tokens,
             times=None if event.timings is None else row_times(event.timings),
+            stop_reason=event.stop_reason,
+            cached_tokens=0 if event.timings is None else min(event.timings.taken_over, default=0),
         )
 
 

@@ -125,6 +125,10 @@ class Piece(NamedTuple):
     """On a call's first piece only: the prompt as the replica read it."""
     failure: AdaptrixError | None = None
     """The error itself, with its code, where the row has ended in one."""
+    stop_reason: str | int | None = None
+    """On a row's last piece: the stop string, or the token of ``stop_token_ids``, that ended it."""
+    cached_tokens: int = 0
+    """On a row's last piece: tokens of the prompt that needed no computing in any layer."""
 
 
 @dataclass(frozen=True)

@@ -18,4 +18,6 @@ row                    A row: one sequence being generated, with everything that
 sampler                Logits -> the next token of each row
 token_bytes            Tokens as bytes, by the tokenizer's own vocabulary; the bytes of an answer, joined, are its
                        text
+token_mask             Tokens that a row may not choose: those outside ``allowed_token_ids``, bad words, and ends that
+                       would come too early
 """

@@ -8,7 +8,7 @@ from adaptrix_core.engine.rows.sampler import Sampled, Unsampled, as_row_error
 from adaptrix_core.errors import InvalidRequest
 
 
-def advance(row: Row, sampled: Sampled | Unsampled | None, eos_token_ids: frozenset[int]) -> TokenEvent | None:
+def advance(row: Row, sampled: Sampled | Unsampled | None) -> TokenEvent | None:
     """Append the sampled token and decide whether the row ends; None while its prompt is still being computed."""
     if isinstance(sampled, Unsampled):
         return fail(row, sampled.error)
@@ -17,11 +17,14 @@ def advance(row: Row, sampled: Sampled | Unsampled | None, eos_token_ids: frozen
     position = len(row.tokens)
     failure: InvalidRequest | None = None
     row.append(sampled.token_id)
-    ends = sampled.token_id in eos_token_ids and not row.request.params.ignore_eos
-    text = "" if ends else row.text.push(sampled.token_id)
+    params = row.request.params
+    ends = row.ends_with(sampled.token_id)
+    text = "" if ends and not params.include_stop_str_in_output else row.text.push(sampled.token_id)
     row.finish_reason = _finish_reason(row, sampled.token_id, ends)
     if row.finish_reason is not None:
         text += row.text.finish()
+        named = sampled.token_id if sampled.token_id in params.stop_token_ids else None
+        row.stop_reason = named if ends else row.text.stopped_by
     if row.finish_reason == "error" and row.constraint is not None:
         failure = row.constraint.failure
     return TokenEvent(
@@ -33,6 +36,7 @@ def advance(row: Row, sampled: Sampled | Unsampled | None, eos_token_ids: frozen
         logprob=sampled.logprob,
         top_logprobs=sampled.top_logprobs,
         finish_reason=row.finish_reason,
+        stop_reason=row.stop_reason,
         error=None if failure is None else failure.message,
         failure=failure,
         num_prompt_tokens=row.num_prompt,
@@ -77,6 +81,6 @@ def _finish_reason(row: Row, token_id: int, is_end_of_text: bool) -> FinishReaso
             return "error"
         if row.constraint.is_complete:
             return "stop"
-    if is_end_of_text or row.text.stopped:
+    if is_end_of_text or row.text.stopped_by is not None:
         return "stop"
     return "length" if row.num_output >= row.max_tokens else None

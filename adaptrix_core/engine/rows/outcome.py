@@ -40,5 +40,6 @@ class Outcome:
             logprobs=tuple(e.logprob for e in tokens if e.logprob is not None) if with_logprobs else None,
             top_logprobs=tuple(e.top_logprobs for e in tokens) if with_logprobs else None,
             timings=last.timings or Timings(),
+            stop_reason=last.stop_reason,
             error=last.error,
         )

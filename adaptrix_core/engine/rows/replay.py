@@ -28,7 +28,7 @@ def replay(row: Row, token_ids: Sequence[int]) -> None:
 def _why_ended(row: Row) -> str | None:
     if row.num_output and row.num_output >= row.max_tokens:
         return f"it has {row.num_output} tokens already and may have {row.max_tokens}"
-    if row.text.stopped:
+    if row.text.stopped_by is not None:
         return "its text holds a stop string"
     constraint = row.constraint
     if constraint is not None and (constraint.failure is not None or constraint.is_complete):

@@ -15,6 +15,7 @@ from adaptrix_core.engine.cache.kv_cache import BlockTables
 from adaptrix_core.engine.request import FinishReason, GenerationRequest, Timings
 from adaptrix_core.engine.rows.constraint import Constraint
 from adaptrix_core.engine.rows.detokenizer import TextStream
+from adaptrix_core.engine.rows.token_mask import TokenMask
 from adaptrix_core.engine.scheduling.quarantine import Suspicion
 from adaptrix_core.injection.mix import Mix, MixSchedule, mix_at, weights_digests_of
 
@@ -33,6 +34,9 @@ class Row:
     tables: BlockTables
     text: TextStream
     constraint: Constraint | None = None
+    mask: TokenMask | None = None
+    eos_token_ids: frozenset[int] = frozenset()
+    """The model's own ends."""
     chunk_limit: int | None = None
     """Tokens computed per step at most; None leaves it to the step's budget."""
     prompt_logits: list[Tensor] | None = None
@@ -47,6 +51,8 @@ class Row:
     held_slots: frozenset[WeightsDigest] | None = None
     """Adapters whose device slots the row holds; None while it holds nothing."""
     finish_reason: FinishReason | None = None
+    stop_reason: str | int | None = None
+    """The stop string, or the token of ``stop_token_ids``, that ended it."""
     arrived: float = field(default_factory=time.perf_counter)
     started: float | None = None
     first_token: float | None = None
@@ -109,6 +115,16 @@ class Row:
     def num_output(self) -> int:
         """Tokens generated so far."""
         return len(self.tokens) - self.num_prompt
+
+    @property
+    def output(self) -> list[int]:
+        """The tokens generated so far."""
+        return self.tokens[self.num_prompt :]
+
+    def ends_with(self, token_id: int) -> bool:
+        """Whether a token is an end of the answer: one of the model's own, or one that the request names."""
+        params = self.request.params
+        return token_id in params.stop_token_ids or (token_id in self.eos_token_ids and not params.ignore_eos)
 
     @property
     def num_uncomputed(self) -> int:

@@ -1,6 +1,6 @@
 """Logits -> the next token of each row.
 
-All rows together, in the order: bias, penalties, grammar, temperature, min-p, top-k, top-p. A token is drawn by
+All rows together, in the order: bias, penalties, grammar, masks, temperature, min-p, top-k, top-p. A token is drawn by
 inverting the cumulative distribution at one uniform number per row, which is a function of seed and position alone and
 does not depend on which rows share the batch. A row for which no token can be chosen fails alone (`Unsampled`).
 """
@@ -102,7 +102,11 @@ def _likeliest(logits: Tensor) -> list[int | Unsampled]:
 def _is_plain(row: Row) -> bool:
     p = row.request.params
     penalised = p.presence_penalty or p.frequency_penalty or p.repetition_penalty != 1.0
-    return p.is_greedy and not p.logit_bias and not penalised and row.constraint is None
+    return p.is_greedy and not p.logit_bias and not penalised and row.constraint is None and not _is_masked(row)
+
+
+def _is_masked(row: Row) -> bool:
+    return row.mask is not None and row.mask.is_active(row.num_output)
 
 
 def _choose(logits: Tensor, rows: Sequence[Row]) -> list[int | Unsampled]:
@@ -143,6 +147,8 @@ def _adjust(logits: Tensor, row: Row) -> None:
     _penalise(logits, row)
     if row.constraint is not None:
         row.constraint.mask(logits)
+    if row.mask is not None and _is_masked(row):
+        row.mask.apply(logits, row.output)
 
 
 def _penalise(logits: Tensor, row: Row) -> None:

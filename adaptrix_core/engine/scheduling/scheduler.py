@@ -83,7 +83,6 @@ class Scheduler:
         options: EngineOptions,
         prompts: PromptLimits,
         context_per_token: int,
-        eos_token_ids: frozenset[int],
     ) -> None:
         """context_per_token: tokens of context that cost as much to attend to as one token's matrix products."""
         self._cache = cache
@@ -92,7 +91,6 @@ class Scheduler:
         self._max_rows = options.max_rows
         self._prompts = prompts
         self._context_per_token = context_per_token
-        self._eos_token_ids = eos_token_ids
         self._waiting = WaitingRows()
         self._running: list[Row] = []
         self.backlog = Backlog(options.max_rows)
@@ -179,7 +177,7 @@ class Scheduler:
         row.computed = [max(computed, end) for computed in row.computed]
         if not isinstance(result, Unsampled):  # blocks that led to no token are not for other rows to take over
             self._prefixes.name_new(row)
-        return advance(row, result, self._eos_token_ids)
+        return advance(row, result)
 
     def remove(self, row: Row) -> None:
         """Take a row out of its queue and free what it holds (idempotent)."""

@@ -37,12 +37,20 @@ class ErrorDocument(Document):
     error: ErrorBody
 
 
+class PromptTokensDetails(Document):
+    """Of the prompts' tokens."""
+
+    cached_tokens: int
+    """Tokens that needed no computing, as their keys and values were in the cache; known once a choice has ended."""
+
+
 class UsageDocument(Document):
     """Tokens; prompts count once each."""
 
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
+    prompt_tokens_details: PromptTokensDetails
 
 
 class Answered(Document):
@@ -110,6 +118,8 @@ class ChatChoice(Document):
 
     index: int
     finish_reason: FinishReason
+    stop_reason: str | int | None
+    """The stop string, or the token of `stop_token_ids`, that ended it; null where it ended by itself."""
     message: AssistantMessage
     logprobs: ChatLogprobs | None
     adaptrix: Answered | None = None
@@ -141,6 +151,8 @@ class ChunkChoice(Document):
     index: int
     delta: Delta
     finish_reason: FinishReason | None
+    stop_reason: str | int | None = None
+    """In the last event of a choice."""
     logprobs: ChatLogprobs | None = None
     adaptrix: Answered | None = None
 
@@ -162,6 +174,8 @@ class TextChoice(Document):
 
     index: int
     finish_reason: FinishReason | None
+    stop_reason: str | int | None = None
+    """The stop string, or the token of `stop_token_ids`, that ended it."""
     text: str
     logprobs: TextLogprobs | None
     adaptrix: Answered | None = None

@@ -20,7 +20,7 @@ from deployments.http.observe.request_watch import RequestWatch
 from deployments.http.services import Services
 from deployments.http.sse import EventStream, server_sent_events
 from deployments.openai.documents import ChunkedAnswer, Usage, WholeAnswer
-from deployments.openai.schemas import ChatRequest, CompletionRequest
+from deployments.openai.schemas import ChatRequest, CompletionRequest, StreamOptions
 from deployments.shared.principals import Principal
 
 
@@ -46,10 +46,9 @@ def generation_endpoints(app: FastAPI, services: Services) -> None:
         watch.begun(running)
         if not body.stream:
             return JSONResponse(await _whole(running), headers=headers)
-        include_usage = body.stream_options is not None and body.stream_options.include_usage
-        events = server_sent_events(
-            running.stream, ChunkedAnswer(running.head, running.num_rows), running.rows_per_prompt, include_usage
-        )
+        answer = ChunkedAnswer(running.head, running.num_rows)
+        options = body.stream_options or StreamOptions()
+        events = server_sent_events(running.stream, answer, running.rows_per_prompt, options)
         return EventStream(events, running.stream, headers)
 
     @app.post("/v1/chat/completions", **CHAT)

@@ -27,10 +27,10 @@ def stream(tokenizer: PreTrainedTokenizerFast, tokens: list[int], *stop: str) ->
     text, deltas = TextStream(tokenizer, stop), []
     for token in tokens:
         deltas.append(text.push(token))
-        if text.stopped:
+        if text.stopped_by is not None:
             break
     last = text.finish()
-    return deltas, last, text.stopped
+    return deltas, last, text.stopped_by is not None
 
 
 @TOKENIZERS

@@ -16,6 +16,7 @@ from deployments.generation.pipeline import Pipeline, Stream
 from deployments.generation.ports import Batches
 from deployments.http.sse import EventStream, server_sent_events
 from deployments.openai.documents import AnswerHead, ChunkedAnswer
+from deployments.openai.schemas import StreamOptions
 from deployments.shared.errors import NotReady
 from deployments.shared.wire import GenerateCall, Piece
 from tests.serving.hops import behind_a_handle, hops_of_a_token
@@ -210,7 +211,7 @@ async def test_every_piece_is_counted_once_and_the_error_too(seconds: float | No
 
 async def sent(stream: Stream, send: Callable[[object], object]) -> None:
     """A response of this stream, sent as an ASGI server would have it sent."""
-    events = server_sent_events(stream, ChunkedAnswer(AnswerHead("chat", "id", 0, "m"), 2), 2, False)
+    events = server_sent_events(stream, ChunkedAnswer(AnswerHead("chat", "id", 0, "m"), 2), 2, StreamOptions())
     scope = {"type": "http", "asgi": {"spec_version": "2.4"}}
     await EventStream(events, stream, {})(scope, asyncio.Event().wait, send)  # type: ignore[arg-type]
 

@@ -16,7 +16,7 @@ from deployments.generation.resolve import ResolvedRequest
 from deployments.generation.start import start_request
 from deployments.http.sse import server_sent_events
 from deployments.openai.documents import AnswerHead, ChunkedAnswer, Kind
-from deployments.openai.schemas import ChatRequest
+from deployments.openai.schemas import ChatRequest, StreamOptions
 from deployments.replica.deployment import ModelReplica
 from deployments.router.deployment import embedded
 from deployments.shared.model_ids import public_id
@@ -47,7 +47,9 @@ class Source:
 
 async def test_closing_a_stream_closes_what_it_reads() -> None:
     source = Source(piece("a"), piece("b"), piece("c", "stop"))
-    events = server_sent_events(source.generate(None), ChunkedAnswer(AnswerHead("chat", "id", 0, "m"), 1), 1, False)
+    events = server_sent_events(
+        source.generate(None), ChunkedAnswer(AnswerHead("chat", "id", 0, "m"), 1), 1, StreamOptions()
+    )
     first = await anext(events)
     assert b'"role":"assistant"' in first
     assert b'"content":"a"' in first
@@ -58,7 +60,9 @@ async def test_closing_a_stream_closes_what_it_reads() -> None:
 
 async def test_an_error_in_a_stream_closes_what_it_reads_and_is_the_last_event() -> None:
     source = Source(piece("a"), piece("", "error", "out of luck"), piece("never"))
-    events = server_sent_events(source.generate(None), ChunkedAnswer(AnswerHead("chat", "id", 0, "m"), 1), 1, False)
+    events = server_sent_events(
+        source.generate(None), ChunkedAnswer(AnswerHead("chat", "id", 0, "m"), 1), 1, StreamOptions()
+    )
     said = [event async for event in events]
     assert source.closed
     assert b"out of luck" in said[-2]
