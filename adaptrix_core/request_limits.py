@@ -34,6 +34,7 @@ class RequestLimits:
     whole_number: int = _most(LARGEST_WHOLE, "largest token id, number of tokens, and number of dimensions")
 
     messages: int = _most(1024, "messages")
+    template_variables: int = _most(64, "variables of `chat_template_kwargs`")
     message_parts: int = _most(1024, "parts of a message")
     prompts: int = _most(64, "prompts")
     embedded_texts: int = _most(2048, "texts to embed")

@@ -4,6 +4,7 @@ Importing this package is cheap: the names below load torch and transformers on 
 
 Files:
 
+chat_options  How chat messages become a prompt, beside the messages themselves
 end_tokens    The tokens that end an answer: end of text, of a turn and of a message, wherever a model declares them
 layouts       Packed weight matrices: 4-bit and 8-bit layouts that the native kernels multiply with
 manager       `BaseModelManager`: loads a base model by its name

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from adaptrix_core.base.chat_options import ORDINARY, ChatOptions
 from adaptrix_core.base.end_tokens import end_token_ids
 from adaptrix_core.base.families.family import Family, Rotary
 from adaptrix_core.base.families.lookup import family_of
@@ -111,12 +112,16 @@ class BaseModel:
         """Wrap a model that is in memory already; its digest is taken over its tensors."""
         return cls(module, tokenizer, name, lineage, _digest_tensors(module))
 
-    def encode_chat(self, messages: Sequence[Mapping[str, str]], add_generation_prompt: bool = True) -> list[int]:
+    def encode_chat(self, messages: Sequence[Mapping[str, str]], options: ChatOptions = ORDINARY) -> list[int]:
         """Chat messages -> token ids, by the model's template. Raises InvalidRequest for messages it refuses."""
         tokenizer = self.require_tokenizer()
         try:
             text = tokenizer.apply_chat_template(
-                [dict(message) for message in messages], add_generation_prompt=add_generation_prompt, tokenize=False
+                [dict(message) for message in messages],
+                add_generation_prompt=options.add_generation_prompt,
+                continue_final_message=options.continue_final_message,
+                tokenize=False,
+                **options.chat_template_kwargs,
             )
         except Exception as error:  # templates raise many kinds of jinja2 errors, for unknown roles too
             raise InvalidRequest(f"the chat template refused the messages: {error}", param="messages") from error

@@ -19,6 +19,7 @@ from adaptrix_core.adapters import Adapter, AdapterManager, DynamicLoader, Trust
 from adaptrix_core.adapters.package.fit import BaseMatch
 from adaptrix_core.adapters.trust.policy import Policy
 from adaptrix_core.base import BaseModel, BaseModelManager
+from adaptrix_core.base.chat_options import ORDINARY, ChatOptions
 from adaptrix_core.base.manager import Optimize
 from adaptrix_core.composition.compose import compose, is_composition
 from adaptrix_core.confidence.evidence import AnswerEvidence
@@ -126,12 +127,12 @@ class Engine(EngineCore):
         check_mix(terms, self.base.info.num_layers, param="adaptrix.mix")
         return [(term, self.loader.load(term.adapter)) for term in terms]
 
-    def encode(self, prompt: Prompt) -> tuple[int, ...]:
-        """Any kind of prompt -> token ids. Raises InvalidRequest for an empty one."""
+    def encode(self, prompt: Prompt, chat: ChatOptions = ORDINARY) -> tuple[int, ...]:
+        """Any kind of prompt -> token ids. Raises InvalidRequest for an empty one. chat: for chat messages."""
         if isinstance(prompt, str):
             return tuple(self.base.encode(prompt))
         if prompt and isinstance(prompt[0], Mapping):
-            return tuple(self.base.encode_chat(prompt))  # type: ignore[arg-type]
+            return tuple(self.base.encode_chat(prompt, chat))  # type: ignore[arg-type]
         return tuple(prompt)  # type: ignore[arg-type]
 
     def generate(

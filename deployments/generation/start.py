@@ -84,6 +84,8 @@ def _calls(
             mixes=tuple(mix.bundles for mix in resolved.mixes),
             sampling=sampling,
             salt=principal.salt,
+            chat=body.chat_options(),
+            keep_last=body.truncate_prompt_tokens,
             output_form=form,
             priority=body.priority,
             timeout_s=deadline.remaining_s,

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, Tag, ValidationInfo, field_validator, model_validator
 
 from adaptrix_core.adapters.reference import NAME_PATTERN, RESERVED_NAMES
+from adaptrix_core.base.chat_options import ORDINARY, ChatOptions
 from adaptrix_core.injection.mix import Term
 from adaptrix_core.request_limits import MOST
 from deployments.openai.body import Body
@@ -51,7 +52,8 @@ class Message(Body):
     """One chat message. An answer's message can be sent back as it came."""
 
     neutral = MESSAGE
-    role: Literal["system", "developer", "user", "assistant"]
+    role: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
+    """``developer`` is ``system``; others than OpenAI's go to the model's template as they are."""
     content: Content | None
     """Null, or left out, in an assistant's message: it said nothing."""
     name: str | None = None
@@ -160,6 +162,15 @@ class _Generation(SampledBody):
     priority: Annotated[int, within("priority")] = 0
     """Lower is more urgent; below 0 is for principals with the scope ``admin``."""
     adaptrix: AdaptrixOptions | None = None
+    truncate_prompt_tokens: Annotated[int, Field(ge=-1, le=MOST.whole_number)] | None = None
+    """Tokens of the prompt's end that are kept; -1: as many as the context has room for beside ``max_tokens``."""
+
+    @field_validator("truncate_prompt_tokens")
+    @classmethod
+    def _keeps_something(cls, kept: int | None) -> int | None:
+        if kept == 0:
+            raise ValueError("should be at least 1, or -1 for what the context has room for")
+        return kept
 
     @model_validator(mode="after")
     def _options_need_a_stream(self) -> Self:
@@ -184,6 +195,12 @@ class ChatRequest(_Generation):
     messages: Messages
     max_tokens: Count | None = None
     max_completion_tokens: Count | None = None
+    add_generation_prompt: bool | None = None
+    """Null: true, unless the last message is gone on with."""
+    continue_final_message: bool = False
+    """Whether the answer goes on with the last message."""
+    chat_template_kwargs: Annotated[dict[str, Any], no_larger(MOST.template_variables)] | None = None
+    """Further variables of the model's chat template."""
     logprobs: bool = False
     top_logprobs: Annotated[int | None, within("logprobs")] = None
 
@@ -201,6 +218,11 @@ class ChatRequest(_Generation):
     def shows_logprobs(self) -> bool:
         """Whether the answer shows log-probabilities."""
         return self.logprobs
+
+    def chat_options(self) -> ChatOptions:
+        """How the messages become a prompt. Raises InvalidRequest for options that contradict each other."""
+        begins = not self.continue_final_message if self.add_generation_prompt is None else self.add_generation_prompt
+        return ChatOptions(begins, self.continue_final_message, self.chat_template_kwargs or {})
 
     def num_characters(self) -> int:
         """Characters of all messages."""
@@ -227,6 +249,10 @@ class CompletionRequest(_Generation):
     def shows_logprobs(self) -> bool:
         """Whether the answer shows log-probabilities."""
         return self.logprobs is not None
+
+    def chat_options(self) -> ChatOptions:
+        """Of no effect: there are no messages."""
+        return ORDINARY
 
     def num_characters(self) -> int:
         """Characters of all prompts that are text."""

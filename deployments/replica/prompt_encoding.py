@@ -11,6 +11,7 @@ from adaptrix_core.engine import Engine
 from adaptrix_core.engine.tenant_queue import TenantQueue
 from adaptrix_core.errors import ContextLengthExceeded, InvalidRequest
 from adaptrix_core.request_limits import MOST
+from deployments.shared.wire import GenerateCall
 
 Prompt = str | tuple[int, ...] | tuple[Mapping[str, str], ...]
 """Raw text, token ids, or chat messages ``{"role", "content"}``."""
@@ -32,25 +33,30 @@ class PromptEncoder:
         self._engine = engine
         self._long_texts = TenantQueue("texts", threads=4, at_once=2, max_waiting=MOST.texts_waiting)
 
-    async def encode(self, prompt: Prompt, salt: bytes) -> tuple[int, ...]:
-        """Token ids of a prompt of the tenant of ``salt``, at least one.
+    async def encode(self, call: GenerateCall) -> tuple[int, ...]:
+        """Token ids of a call's prompt, at least one.
 
         Raises InvalidRequest for an empty prompt, ContextLengthExceeded for a text far too long, Overloaded where too
         many of the tenant's long texts wait.
         """
-        if num_characters(prompt) <= QUICK_CHARACTERS:
-            return self._encoded(prompt)
-        return await self._long_texts.run(salt, self._encoded_if_it_may_fit, prompt)
+        if num_characters(call.prompt) <= QUICK_CHARACTERS:
+            return self._encoded(call)
+        return await self._long_texts.run(call.salt, self._encoded_if_it_may_fit, call)
 
-    def _encoded(self, prompt: Prompt) -> tuple[int, ...]:
-        token_ids = self._engine.encode(prompt)
+    def _encoded(self, call: GenerateCall) -> tuple[int, ...]:
+        token_ids = self._engine.encode(call.prompt, call.chat)
         if not token_ids:
             raise InvalidRequest("the prompt is empty; send text or token ids", param="prompt")
-        return token_ids
+        if call.keep_last is None:
+            return token_ids
+        room = self._engine.max_row_tokens - (call.sampling.get("max_tokens") or 1)
+        return token_ids[-max(1, room if call.keep_last == -1 else call.keep_last) :]
 
-    def _encoded_if_it_may_fit(self, prompt: Prompt) -> tuple[int, ...]:
+    def _encoded_if_it_may_fit(self, call: GenerateCall) -> tuple[int, ...]:
         """Token ids. Of a text that is far too long only the beginning is encoded, and the text is refused by it."""
-        limit = self._engine.max_row_tokens
+        if call.keep_last is not None:
+            return self._encoded(call)
+        prompt, limit = call.prompt, self._engine.max_row_tokens
         length = PROBE_CHARACTERS * limit
         for text in texts_of(prompt):
             if len(text) > length and len(self._engine.base.encode(text[:length])) > limit:
@@ -59,7 +65,7 @@ class PromptEncoder:
                     "shorten it",
                     param="messages" if isinstance(prompt, tuple) else "prompt",
                 )
-        return self._encoded(prompt)
+        return self._encoded(call)
 
 
 def num_characters(prompt: Prompt) -> int:

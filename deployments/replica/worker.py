@@ -92,7 +92,7 @@ class EngineWorker:
         with self._open(call) as spans:
             params = SamplingParams(**sampling_arguments(call))
             encoding = spans.begin("encode")
-            token_ids = await self._prompts.encode(call.prompt, call.salt)
+            token_ids = await self._prompts.encode(call)
             encoding.end()
             pinning = spans.begin("adapter.pin")
             async with self.holdings.pinned(call.mixes) as pinned:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from adaptrix_core.adapters.residency.tiers import Residency
+from adaptrix_core.base.chat_options import ORDINARY, ChatOptions
 from adaptrix_core.digests import BundleDigest, PackageDigest, WeightsDigest
 from adaptrix_core.engine.rows.output_form import OutputForm
 from adaptrix_core.errors import AdaptrixError
@@ -44,6 +45,10 @@ class GenerateCall:
     """Keyword arguments of ``SamplingParams``; the seed is already chosen."""
     salt: bytes
     """Salt of the tenant's cache keys."""
+    chat: ChatOptions = ORDINARY
+    """How chat messages become the prompt."""
+    keep_last: int | None = None
+    """Tokens of the prompt's end that are kept; -1: as many as the context has room for; None: all or a refusal."""
     output_form: OutputForm | None = None
     """What the text must look like; None for free text."""
     priority: int = 0

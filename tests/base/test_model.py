@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 import torch
 from transformers import GenerationConfig, PreTrainedTokenizerFast
 
 from adaptrix_core.base import MODULES, BaseModel, BaseModelManager, canonical_name
+from adaptrix_core.base.chat_options import ChatOptions
 from adaptrix_core.base.families.parts import linear_shape
 from adaptrix_core.base.manager import resolve_device, resolve_dtype
 from adaptrix_core.base.model import FALLBACK_CHAT_TEMPLATE
@@ -138,7 +140,7 @@ def test_a_base_without_a_chat_template_gets_the_stated_fallback(tokenizer: PreT
     assert base.info.chat_template == "fallback"
     assert tokenizer.chat_template == FALLBACK_CHAT_TEMPLATE
     assert tokenizer.decode(base.encode_chat(MESSAGES)) == "system: be brief\nuser: the fox\nassistant:"
-    assert tokenizer.decode(base.encode_chat(MESSAGES, add_generation_prompt=False)).endswith("the fox\n")
+    assert tokenizer.decode(base.encode_chat(MESSAGES, ChatOptions(add_generation_prompt=False))).endswith("the fox\n")
     assert random_base(tokenizer=tokenizer).info.chat_template == "fallback"
 
 
@@ -147,6 +149,30 @@ def test_a_base_with_a_template_keeps_it(tokenizer: PreTrainedTokenizerFast) -> 
     base = random_base(tokenizer=tokenizer)
     assert base.info.chat_template == "model"
     assert tokenizer.decode(base.encode_chat(MESSAGES)) == "[be brief][the fox]"
+
+
+def test_a_last_message_that_is_left_open_is_gone_on_with(tokenizer: PreTrainedTokenizerFast) -> None:
+    base = random_base(tokenizer=tokenizer)
+    begun = [*MESSAGES, {"role": "assistant", "content": "It is"}]
+    left_open = ChatOptions(add_generation_prompt=False, continue_final_message=True)
+    assert tokenizer.decode(base.encode_chat(begun, left_open)).endswith("the fox\nassistant: It is")
+
+
+def test_a_template_gets_the_variables_of_the_request(tokenizer: PreTrainedTokenizerFast) -> None:
+    tokenizer.chat_template = "{{ mood | default('plain') }}"
+    base = random_base(tokenizer=tokenizer)
+    assert tokenizer.decode(base.encode_chat(MESSAGES)) == "plain"
+    assert tokenizer.decode(base.encode_chat(MESSAGES, ChatOptions(chat_template_kwargs={"mood": "the"}))) == "the"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"continue_final_message": True}, {"chat_template_kwargs": {"tokenize": True}}],
+)
+def test_options_that_contradict_or_are_not_a_callers_are_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        ChatOptions(**fields)
+    assert refused.value.param == next(iter(fields))
 
 
 def test_messages_that_the_template_refuses_are_a_request_error(tokenizer: PreTrainedTokenizerFast) -> None:

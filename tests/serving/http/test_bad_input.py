@@ -153,7 +153,7 @@ async def test_lone_surrogates_are_not_text(http: httpx.AsyncClient, lone: str) 
         ({"stream": "yes"}, "stream"),
         ({"seed": 2**70}, "seed"),
         ({"messages": "hello"}, "messages"),
-        ({"messages": [{"role": "wizard", "content": "hi"}]}, "messages.0.role"),
+        ({"messages": [{"role": "Wizard!", "content": "hi"}]}, "messages.0.role"),
         ({"messages": [{"role": "user"}]}, "messages.0.content"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]}, "messages.0.content.0"),
         ({"model": 7}, "model"),

@@ -1,0 +1,44 @@
+"""How chat messages become a prompt, beside the messages themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from adaptrix_core.errors import InvalidRequest
+
+RESERVED_VARIABLES = frozenset(
+    {"messages", "tools", "documents", "chat_template", "add_generation_prompt", "continue_final_message"}
+    | {"conversation", "tokenize", "padding", "truncation", "max_length", "return_tensors", "return_dict"}
+    | {"return_assistant_tokens_mask", "tokenizer_kwargs"}
+)
+"""Names that are not a caller's to set: they have fields of their own, or are arguments of transformers' function."""
+
+
+@dataclass(frozen=True)
+class ChatOptions:
+    """Options of a chat template; names are transformers' and vLLM's."""
+
+    add_generation_prompt: bool = True
+    """Whether the prompt ends with the beginning of an assistant's turn."""
+    continue_final_message: bool = False
+    """Whether the last message is left open, so that the answer goes on with it."""
+    chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    """Further variables of the template, such as ``enable_thinking``."""
+
+    def __post_init__(self) -> None:
+        if self.add_generation_prompt and self.continue_final_message:
+            raise InvalidRequest(
+                "add_generation_prompt and continue_final_message are both true; an answer begins a turn of its own or "
+                "goes on with the last one",
+                param="continue_final_message",
+            )
+        for name in sorted(RESERVED_VARIABLES & self.chat_template_kwargs.keys()):
+            raise InvalidRequest(
+                f"chat_template_kwargs sets {name!r}, which is not a variable for callers; leave it out",
+                param="chat_template_kwargs",
+            )
+
+
+ORDINARY = ChatOptions()
