@@ -46,6 +46,7 @@ class ModelCards:
         self._base_id = base_id
         self._with_auto = with_auto
         self._reports = reports
+        self._context_length = min((report.context_length for report in reports), default=None)
 
     def all(self) -> dict[str, Any]:
         """The base, ``auto``, each adapter by name, and each older version as ``name@version``."""
@@ -73,16 +74,28 @@ class ModelCards:
 
     def _base(self) -> dict[str, Any]:
         sampling = next((report.sampling for report in self._reports), None)
-        return {**_card(self._base_id, self._base_id, None, 0), "sampling": _sampling(sampling)}
+        return {**self._card(self._base_id, self._base_id, None, 0), "sampling": _sampling(sampling)}
 
     def _auto(self) -> dict[str, Any]:
-        return {**_card(AUTO, AUTO, self._base_id, 0), "sampling": None}  # those of the adapter that is chosen
+        return {**self._card(AUTO, AUTO, self._base_id, 0), "sampling": None}  # those of the adapter that is chosen
 
     def _adapter(self, model_id: str, entry: Entry) -> dict[str, Any]:
         holding = next((r.held[entry.bundle_digest] for r in self._reports if entry.bundle_digest in r.held), None)
         sampling = None if holding is None else holding.sampling
-        card = _card(model_id, entry.identity, self._base_id, entry.loaded_at)
+        card = self._card(model_id, entry.identity, self._base_id, entry.loaded_at)
         return {**card, "sampling": _sampling(sampling)}
+
+    def _card(self, model_id: str, root: str, parent: str | None, created: int) -> dict[str, Any]:
+        return {
+            "id": model_id,
+            "object": "model",
+            "created": created,
+            "owned_by": "adaptrix",
+            "root": root,
+            "parent": parent,
+            "max_model_len": self._context_length,
+            "permission": [],
+        }
 
 
 def adapter_list(catalogue: Catalogue, reports: Sequence[Report]) -> dict[str, Any]:
@@ -127,15 +140,3 @@ def adapter_entry(entry: Entry, reports: Sequence[Report]) -> dict[str, Any]:
 def _sampling(explained: Sampling | None) -> dict[str, Any] | None:
     """The sampling defaults as reported by replicas that have verified the adapter; None where none has yet."""
     return None if explained is None else {name: {"value": v, "from": who} for name, (v, who) in explained.items()}
-
-
-def _card(model_id: str, root: str, parent: str | None, created: int) -> dict[str, Any]:
-    return {
-        "id": model_id,
-        "object": "model",
-        "created": created,
-        "owned_by": "adaptrix",
-        "root": root,
-        "parent": parent,
-        "permission": [],
-    }

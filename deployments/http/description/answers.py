@@ -249,6 +249,8 @@ class ModelCard(Document):
     owned_by: str
     root: str
     parent: str | None
+    max_model_len: int | None
+    """Tokens that a prompt and its answer may have together; null before a replica has said so."""
     permission: list[Any]
     sampling: dict[str, SampledBy] | None
     """By parameter; null where it is not known yet, and for ``auto``, where it is the chosen adapter's."""
@@ -346,6 +348,12 @@ class RevocationsPut(Document):
     number: int
     confirmed: list[str]
     waiting: list[str]
+
+
+class Version(Document):
+    """The version of this server."""
+
+    version: str
 
 
 class Health(Document):

@@ -38,6 +38,7 @@ ANSWERS: tuple[type[Document], ...] = (
     answers.Revocations,
     answers.RevocationsPut,
     answers.Health,
+    answers.Version,
 )
 
 _ERRORS = {
@@ -239,4 +240,7 @@ HEALTH["openapi_extra"]["parameters"] = [
     )
 ]
 HEALTH["responses"][503] = {**HEALTH["responses"][200], "description": "Not ready; what is missing."}
+PING = _described("Whether requests can be served, as SageMaker asks: 200 or 503, without a body", gives="text/plain")
+PING["responses"][503] = {"description": "Not ready."}
+VERSION = _described("The version of this server", gives=answers.Version)
 METRICS = _described("Prometheus text", scope="generate", errors=(401,))

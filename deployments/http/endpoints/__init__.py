@@ -6,5 +6,5 @@ adapters     ``/v1/adapters``, ``/v1/models`` and vLLM's loading endpoints: list
 generation   ``/v1/chat/completions`` and ``/v1/completions``: one request generated, streamed or whole
 revocations  ``/v1/revocations``: the signed list in force, and the next one
 router       ``/v1/route`` and ``/v1/embeddings``: direct access to the router
-status       ``/health`` and ``/metrics``: for load balancers and monitoring
+status       ``/health``, ``/ping``, ``/version`` and ``/metrics``: for load balancers and monitoring
 """

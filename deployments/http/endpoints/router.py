@@ -50,10 +50,15 @@ def router_endpoints(app: FastAPI, services: Services) -> None:
         principal = authorized(request, services, "generate")
         body: EmbeddingRequest = await body_of(request, services, EmbeddingRequest)
         model = public_id(services.settings.router.embedder)
-        if body.model not in (model, AUTO):
+        if body.model != AUTO and _plain(body.model) != _plain(model):
             raise InvalidRequest(
                 f"embedding model {shortened(body.model)!r} does not exist; known: {model!r}", param="model"
             )
         vectors, tokens = await router().embed(body.texts(), body.dimensions, principal.salt)
         answer = await embedding_answer(model, vectors, tokens, body.encoding_format)
         return Response(answer, media_type="application/json")
+
+
+def _plain(model: str) -> str:
+    """An embedding model's id without its publisher and in small letters: people write it in all these ways."""
+    return model.rpartition("/")[2].lower()

@@ -1,11 +1,12 @@
-"""``/health`` and ``/metrics``: for load balancers and monitoring."""
+"""``/health``, ``/ping``, ``/version`` and ``/metrics``: for load balancers and monitoring."""
 
 from __future__ import annotations
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
-from deployments.http.description.endpoints import HEALTH, METRICS
+from adaptrix_core import __version__
+from deployments.http.description.endpoints import HEALTH, METRICS, PING, VERSION
 from deployments.http.endpoint import overview
 from deployments.http.listings import readiness
 from deployments.http.observe.metrics import CONTENT_TYPE
@@ -21,6 +22,14 @@ def status_endpoints(app: FastAPI, services: Services) -> None:
         if missing:
             return JSONResponse({"status": "starting", "missing": missing}, status_code=503)
         return JSONResponse({"status": "ok"})
+
+    @app.get("/ping", **PING)
+    async def ping() -> Response:
+        return Response(status_code=503 if await readiness(services) else 200)
+
+    @app.get("/version", **VERSION)
+    async def version() -> Response:
+        return JSONResponse({"version": __version__})
 
     @app.get("/metrics", **METRICS)
     async def metrics(request: Request) -> Response:
