@@ -122,6 +122,7 @@ SAMPLING_RANGES = {
     "max_tokens": Range(0, LARGEST_WHOLE),
     "min_tokens": Range(0, LARGEST_WHOLE),
     "logprobs": Range(0, 20),
+    "prompt_logprobs": Range(0, 20),
     "seed": Range(-(2**63), 2**63 - 1),
     "priority": Range(-100, 100),
 }

@@ -26,6 +26,7 @@ from adaptrix_core.engine.request import FinishReason, GenerationRequest, TokenE
 from adaptrix_core.engine.rows.advance import fail, finish
 from adaptrix_core.engine.rows.constraint import Constraint, GrammarCompiler
 from adaptrix_core.engine.rows.detokenizer import TextStream
+from adaptrix_core.engine.rows.prompt_logprobs import PromptLogprobs
 from adaptrix_core.engine.rows.replay import replay
 from adaptrix_core.engine.rows.row import Row
 from adaptrix_core.engine.rows.token_bytes import TokenBytes
@@ -298,7 +299,16 @@ class EngineCore:
             constraint=None if constraint is None else constraint.copy(),
             mask=token_mask(params, self.base.eos_token_ids, self.base.tokenizer),
             eos_token_ids=self.base.eos_token_ids,
+            prompt_logprobs=self._prompt_logprobs(request, number),
         )
+
+    def _prompt_logprobs(self, request: GenerationRequest, number: int) -> PromptLogprobs | None:
+        """Scores the prompt under the mix of the row's fork: its first row does, unless it has told them already."""
+        count = request.params.prompt_logprobs
+        has_told = request.resume and bool(request.resume[number].token_ids)
+        if count is None or number % request.params.n or has_told:
+            return None
+        return PromptLogprobs(request.prompt_token_ids, count)
 
     def _activated(self, schedule: MixSchedule, request: GenerationRequest) -> MixSchedule:
         return activated(schedule, request.prompt_token_ids, self.loader.invocation_of)

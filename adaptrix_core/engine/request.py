@@ -52,6 +52,8 @@ class SamplingParams:
     """The only tokens that may be chosen; None for all."""
     logprobs: int | None = None
     """Number of the likeliest tokens that are reported beside the chosen one; None reports nothing."""
+    prompt_logprobs: int | None = None
+    """As ``logprobs``, for the prompt's own tokens; all of the prompt is then computed, whatever the cache holds."""
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     repetition_penalty: float = UNSET
@@ -203,6 +205,19 @@ class Timings:
 
 
 @dataclass(frozen=True)
+class ScoredToken:
+    """One token of a prompt, as likely as the tokens before it make it."""
+
+    token_id: int
+    logprob: float
+    """Natural logarithm of its probability."""
+    rank: int
+    """1 for the likeliest token of the vocabulary."""
+    top_logprobs: tuple[tuple[int, float], ...] = ()
+    """The likeliest tokens in its place."""
+
+
+@dataclass(frozen=True)
 class TokenEvent:
     """One step of one row. Every row ends in exactly one event whose ``finish_reason`` is set."""
 
@@ -223,6 +238,8 @@ class TokenEvent:
     num_prompt_tokens: int = 0
     timings: Timings | None = None
     """On the row's last event only."""
+    prompt_logprobs: tuple[ScoredToken, ...] | None = None
+    """On the first event of the first row of each mix, where asked for: the prompt's tokens from the second on."""
     failure: BaseException | None = field(default=None, compare=False)
     """The exception behind ``error``: it has the code, and a caller in this process may raise it."""
 
@@ -242,6 +259,8 @@ class Completion:
     logprobs: tuple[float, ...] | None = None
     top_logprobs: tuple[tuple[tuple[int, float], ...], ...] | None = None
     timings: Timings = Timings()
+    prompt_logprobs: tuple[ScoredToken, ...] | None = None
+    """See `TokenEvent`; None for the further choices of a prompt."""
     stop_reason: str | int | None = None
     """See `TokenEvent`."""
     error: str | None = None

@@ -86,6 +86,7 @@ def _calls(
             salt=principal.salt,
             chat=body.chat_options(),
             keep_last=body.truncate_prompt_tokens,
+            echo=body.echoes,
             output_form=form,
             priority=body.priority,
             timeout_s=deadline.remaining_s,
@@ -117,4 +118,6 @@ def _head(
         fallback=resolved.trouble,
         scores=body.scores,
         shows_logprobs=body.shows_logprobs,
+        echo=body.echoes,
+        shows_prompt_logprobs=body.prompt_logprobs is not None,
     )

@@ -11,8 +11,11 @@ embedding_document  The answer of ``/v1/embeddings``: thousands of vectors are w
 field_types         The types of the fields in request bodies: forms, lengths and ranges
 formed_body         The fields by which clients say what the text of an answer must look like: OpenAI's, vLLM's and
                     SGLang's
+logprob_documents   Log-probabilities of tokens in the forms of OpenAI's chat and text answers
 neutral_fields      Fields that OpenAI's and vLLM's clients send and that do nothing here, with the values that ask
                     for nothing
+prompt_documents    What answers tell of the prompt: its text and log-probabilities before those of the answer
+                    (``echo``), or apart
 sampled_body        The fields by which clients say how tokens are chosen, and where an answer ends
 schemas             The bodies that the HTTP API accepts, and nothing else: an unknown or unsupported field is refused
                     by name

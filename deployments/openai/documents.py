@@ -5,7 +5,6 @@ Knows the documents' shapes. Does not know HTTP, SSE framing or where the pieces
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -14,7 +13,9 @@ from adaptrix_core.confidence.evidence import AnswerEvidence
 from adaptrix_core.confidence.scoring import answer_scores
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.request_limits import MOST
-from deployments.shared.wire import Likely, Piece, numbered_token
+from deployments.openai.logprob_documents import Offsets, chat_logprobs, joined, text_logprobs
+from deployments.openai.prompt_documents import echoed_logprobs, prompt_logprobs
+from deployments.shared.wire import Piece, PromptSeen
 
 Kind = Literal["chat", "text"]
 
@@ -36,6 +37,15 @@ class AnswerHead:
     """Estimators that score each finished choice."""
     shows_logprobs: bool = True
     """Whether the client has asked for log-probabilities; estimators need them in any case."""
+
+    echo: bool = False
+    """Whether the text begins with the prompt's."""
+    shows_prompt_logprobs: bool = False
+    """Whether the log-probabilities of the prompt's tokens are told apart from the answer's."""
+
+    def first_of_fork(self, index: int) -> int:
+        """The row under the same mix that tells of the prompt, for all choices of that mix."""
+        return index - index % self.rows_per_fork
 
     def extra(self, index: int, finished: Sequence[Piece] = ()) -> dict[str, Any]:
         """The ``adaptrix`` member of a choice: the adapter, where the request forked, and the scores of a finished row.
@@ -98,6 +108,7 @@ class _Row:
     pieces: list[Piece] = field(default_factory=list)
     finish_reason: str | None = None
     stop_reason: str | int | None = None
+    seen: PromptSeen | None = None
 
 
 class WholeAnswer:
@@ -113,9 +124,12 @@ class WholeAnswer:
         for piece in pieces:
             row = self._rows[piece.row]
             row.text.append(piece.text)
+            row.seen = row.seen or piece.prompt
             if piece.logprob is not None:
                 row.pieces.append(piece)
                 self._num_logprobs += 1 + len(piece.top)
+            for token in (piece.prompt.scored or ()) if piece.prompt else ():
+                self._num_logprobs += 1 + len(token.top)
             if piece.finish_reason is not None:
                 row.finish_reason, row.stop_reason = piece.finish_reason, piece.stop_reason
         if self._num_logprobs > MOST.answer_logprobs:
@@ -130,7 +144,13 @@ class WholeAnswer:
         """The finished response."""
         name = "chat.completion" if self._head.kind == "chat" else "text_completion"
         choices = [self._choice(index, row) for index, row in enumerate(self._rows)]
-        return {**self._head.document(name, choices), "usage": usage.document()}
+        told = self._of_prompt(0) if self._head.kind == "chat" else {}
+        return {**self._head.document(name, choices), "usage": usage.document(), **told}
+
+    def _of_prompt(self, index: int) -> dict[str, Any]:
+        """The member that tells of the prompt's tokens, where asked for."""
+        seen = self._rows[self._head.first_of_fork(index)].seen
+        return {"prompt_logprobs": prompt_logprobs(seen)} if seen and self._head.shows_prompt_logprobs else {}
 
     def _choice(self, index: int, row: _Row) -> dict[str, Any]:
         text = "".join(row.text)
@@ -140,7 +160,12 @@ class WholeAnswer:
         if self._head.kind == "chat":
             message = {"role": "assistant", "content": text, "refusal": None}
             return {**shared, "message": message, "logprobs": chat_logprobs(shown)}
-        return {**shared, "text": text, "logprobs": text_logprobs(shown, Offsets())}
+        offsets = Offsets()
+        begun = self._rows[self._head.first_of_fork(index)].seen if self._head.echo else None
+        echoed = echoed_logprobs(begun, offsets) if begun and self._head.shows_logprobs else None
+        logprobs = joined(echoed, text_logprobs(shown, offsets))
+        text = begun.text + text if begun else text
+        return {**shared, "text": text, "logprobs": logprobs, **self._of_prompt(index)}
 
 
 class ChunkedAnswer:
@@ -151,6 +176,8 @@ class ChunkedAnswer:
         self._offsets = [Offsets() for _ in range(num_rows)]
         self._scored: list[list[Piece]] = [[] for _ in range(num_rows)]
         """The pieces so far that the scores are made from; empty where none are asked for."""
+        self._seen: dict[int, PromptSeen] = {}
+        self._echoed: set[int] = set()
 
     def opening(self) -> list[dict[str, Any]]:
         """The first documents: a chat stream begins with the role."""
@@ -164,12 +191,23 @@ class ChunkedAnswer:
     def chunks(self, pieces: Iterable[Piece]) -> list[dict[str, Any]]:
         """One document for each row's text, in the order of the rows' first pieces."""
         rows: dict[int, list[Piece]] = {}
+        echoes: list[dict[str, Any]] = []
         for piece in pieces:
+            if piece.prompt is not None:
+                self._seen[piece.row] = piece.prompt
+            if self._head.echo and piece.row not in self._echoed:
+                self._echoed.add(piece.row)
+                echoes.append(self._echo(piece.row))
             if self._head.scores and piece.logprob is not None:
                 self._scored[piece.row].append(piece)
             if piece.text or piece.finish_reason or (piece.logprob and self._head.shows_logprobs):
                 rows.setdefault(piece.row, []).append(piece)
-        return [self._of(index, said) for index, said in rows.items()]
+        return [*echoes, *(self._of(index, said) for index, said in rows.items())]
+
+    def _echo(self, index: int) -> dict[str, Any]:
+        seen = self._seen[self._head.first_of_fork(index)]
+        logprobs = echoed_logprobs(seen, self._offsets[index]) if self._head.shows_logprobs else None
+        return self._chunk({"index": index, "finish_reason": None, "text": seen.text, "logprobs": logprobs})
 
     def usage(self, usage: Usage) -> dict[str, Any]:
         """The document before the end, for clients that asked for it."""
@@ -193,60 +231,3 @@ class ChunkedAnswer:
 
     def _chunk(self, choice: Mapping[str, Any]) -> dict[str, Any]:
         return self._head.document(self._name, [choice])
-
-
-def chat_logprobs(pieces: Sequence[Piece]) -> dict[str, Any] | None:
-    """The ``logprobs`` member of a chat choice; None where none were asked for."""
-    scored = [(piece.logprob, piece.top) for piece in pieces if piece.logprob is not None]
-    if not scored:
-        return None
-    content = [{**_chat_token(one), "top_logprobs": [_chat_token(likely) for likely in top]} for one, top in scored]
-    return {"content": content, "refusal": None}
-
-
-class Offsets:
-    """Offset of each token of a row in its text, in characters; a token inside a character has that one's offset."""
-
-    def __init__(self) -> None:
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._num_characters = 0
-
-    def next(self, data: bytes | None) -> int:
-        """The offset of the next token, which has these bytes."""
-        if data and not _continues(data[0]):
-            self._num_characters += len(self._decoder.decode(b"", final=True))  # a character that stays incomplete
-        begins = self._num_characters
-        self._num_characters += len(self._decoder.decode(data or b""))
-        return begins
-
-
-def _continues(byte: int) -> bool:
-    """Whether a byte of UTF-8 belongs to a character that has begun."""
-    return byte & 0b1100_0000 == 0b1000_0000
-
-
-def text_logprobs(pieces: Iterable[Piece], offsets: Offsets) -> dict[str, Any] | None:
-    """The ``logprobs`` member of a text choice; None where none were asked for. offsets: kept from piece to piece."""
-    scored = [(piece.logprob, piece.top) for piece in pieces if piece.logprob is not None]
-    if not scored:
-        return None
-    return {
-        "tokens": [chosen.token for chosen, _ in scored],
-        "token_logprobs": [chosen.logprob for chosen, _ in scored],
-        "top_logprobs": [_by_text(chosen, top) for chosen, top in scored],
-        "text_offset": [offsets.next(chosen.data) for chosen, _ in scored],
-    }
-
-
-def _by_text(chosen: Likely, top: Iterable[Likely]) -> dict[str, float]:
-    """Log-probability by text of the chosen token and the likeliest. Of equal texts, later ones go by their number."""
-    others = [likely for likely in top if likely.token_id != chosen.token_id]
-    named: dict[str, float] = {}
-    for likely in sorted([chosen, *others], key=lambda likely: (likely is not chosen, -likely.logprob)):
-        named[numbered_token(likely.token_id) if likely.token in named else likely.token] = likely.logprob
-    return dict(sorted(named.items(), key=lambda entry: -entry[1]))
-
-
-def _chat_token(likely: Likely) -> dict[str, Any]:
-    data = None if likely.data is None else list(likely.data)
-    return {"token": likely.token, "logprob": likely.logprob, "bytes": data}

@@ -72,8 +72,6 @@ _GENERATION: Mapping[str, tuple[object, ...]] = {
     "length_penalty": (1, 1.0),
     "early_stopping": (False,),
     "spaces_between_special_tokens": (True,),
-    "prompt_logprobs": (),
-    "echo": (False,),
     "logits_processors": (),
     "return_tokens_as_token_ids": (False,),
     "return_token_ids": (False,),
@@ -87,6 +85,7 @@ CHAT = Neutral(
     _HINTS | {"parallel_tool_calls", "reasoning_effort", "verbosity", "prediction"},
     {
         **_GENERATION,
+        "echo": (False,),
         "tools": (),
         "tool_choice": ("none", "auto"),
         "functions": (),

@@ -162,6 +162,8 @@ class _Generation(SampledBody):
     priority: Annotated[int, within("priority")] = 0
     """Lower is more urgent; below 0 is for principals with the scope ``admin``."""
     adaptrix: AdaptrixOptions | None = None
+    prompt_logprobs: Annotated[int, within("prompt_logprobs")] | None = None
+    """The likeliest tokens that are told for each token of the prompt; not with ``stream``."""
     truncate_prompt_tokens: Annotated[int, Field(ge=-1, le=MOST.whole_number)] | None = None
     """Tokens of the prompt's end that are kept; -1: as many as the context has room for beside ``max_tokens``."""
 
@@ -176,6 +178,8 @@ class _Generation(SampledBody):
     def _options_need_a_stream(self) -> Self:
         if self.stream_options is not None and self.stream_options.include_usage and not self.stream:
             raise ValueError("stream_options.include_usage needs stream: true")
+        if self.prompt_logprobs is not None and self.stream:
+            raise ValueError("prompt_logprobs cannot be streamed; leave stream out")
         return self
 
     @property
@@ -219,6 +223,11 @@ class ChatRequest(_Generation):
         """Whether the answer shows log-probabilities."""
         return self.logprobs
 
+    @property
+    def echoes(self) -> bool:
+        """Whether the text begins with the prompt's; never in a chat."""
+        return False
+
     def chat_options(self) -> ChatOptions:
         """How the messages become a prompt. Raises InvalidRequest for options that contradict each other."""
         begins = not self.continue_final_message if self.add_generation_prompt is None else self.add_generation_prompt
@@ -233,6 +242,7 @@ class ChatRequest(_Generation):
         return {
             **self.shared_sampling(),
             "max_tokens": self.max_completion_tokens if self.max_tokens is None else self.max_tokens,
+            "prompt_logprobs": self.prompt_logprobs,
             "logprobs": self.needed_logprobs((self.top_logprobs or 0) if self.logprobs else None),
         }
 
@@ -242,13 +252,21 @@ class CompletionRequest(_Generation):
 
     neutral = COMPLETION
     prompt: Prompt
-    max_tokens: Count | None = 16
+    max_tokens: Annotated[int, within("max_tokens")] | None = 16
+    """0 computes the prompt alone, for its log-probabilities."""
+    echo: bool = False
+    """Whether the text, and its log-probabilities, begin with the prompt's."""
     logprobs: Annotated[int | None, within("logprobs")] = None
 
     @property
     def shows_logprobs(self) -> bool:
         """Whether the answer shows log-probabilities."""
         return self.logprobs is not None
+
+    @property
+    def echoes(self) -> bool:
+        """Whether the text begins with the prompt's."""
+        return self.echo
 
     def chat_options(self) -> ChatOptions:
         """Of no effect: there are no messages."""
@@ -268,10 +286,12 @@ class CompletionRequest(_Generation):
 
     def sampling(self) -> dict[str, Any]:
         """Keyword arguments of ``SamplingParams``, without the seed."""
+        scored = self.logprobs if self.echo and self.prompt_logprobs is None else self.prompt_logprobs
         return {
             **self.shared_sampling(),
             "max_tokens": self.max_tokens,
             "logprobs": self.needed_logprobs(self.logprobs),
+            "prompt_logprobs": scored,
         }
 
 

@@ -8,7 +8,7 @@ from adaptrix_core.engine import TokenEvent
 from adaptrix_core.engine.request import Timings
 from adaptrix_core.engine.rows.sampler import as_row_error
 from deployments.replica.token_text import TokenTexts
-from deployments.shared.wire import Piece, RowTimes
+from deployments.shared.wire import Piece, PromptSeen, PromptToken, RowTimes
 
 
 class PieceWriter:
@@ -21,6 +21,20 @@ class PieceWriter:
         """One piece for each event, at least one; the first one carries ``prompt_token_ids``, if any are given."""
         first, *rest = [self._piece(event) for event in events]
         return [first._replace(prompt_token_ids=prompt_token_ids), *rest] if prompt_token_ids else [first, *rest]
+
+    def prompt_seen(self, text: str, token_ids: tuple[int, ...], event: TokenEvent) -> PromptSeen:
+        """What an answer tells of its prompt. event: the first one of a row that scored the prompt, if any did."""
+        scored = None
+        if event.prompt_logprobs is not None:
+            scored = tuple(
+                PromptToken(
+                    self._texts.likely(token.token_id, token.logprob),
+                    token.rank,
+                    tuple(self._texts.likely(other, logprob) for other, logprob in token.top_logprobs),
+                )
+                for token in event.prompt_logprobs
+            )
+        return PromptSeen(text, self._texts.likely(token_ids[0], 0.0), scored)
 
     def _piece(self, event: TokenEvent) -> Piece:
         chosen = None

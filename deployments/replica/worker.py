@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -21,7 +21,7 @@ from adaptrix_core.adapters.trust.policy import TrustPolicy
 from adaptrix_core.adapters.trust.revocation_lease import RevocationLease
 from adaptrix_core.config import Settings
 from adaptrix_core.digests import BundleDigest, WeightsDigest
-from adaptrix_core.engine import Engine, EngineLoop, GenerationRequest, SamplingParams
+from adaptrix_core.engine import Engine, EngineLoop, GenerationRequest, SamplingParams, TokenEvent
 from adaptrix_core.engine.build import build_engine
 from adaptrix_core.engine.mailbox import Mailbox
 from adaptrix_core.engine.request import RowProgress
@@ -106,8 +106,31 @@ class EngineWorker:
                         while not mailbox.is_finished:
                             events = await mailbox.take()
                             spans.rows_ended(events)
-                            yield self._pieces.pieces_of(events, told)
+                            pieces = self._pieces.pieces_of(events, told)
+                            yield self._with_prompt(call, token_ids, events, pieces)
                             told = ()
+
+    def _with_prompt(
+        self, call: GenerateCall, token_ids: tuple[int, ...], events: Sequence[TokenEvent], pieces: list[Piece]
+    ) -> list[Piece]:
+        """The pieces, those that begin the first row of a mix with the prompt, where the answer tells of it."""
+        if not call.tells_of_prompt:
+            return pieces
+        first, text = len(token_ids), ""
+        for number, event in enumerate(events):
+            begins = event.position == first and (event.token_id is not None or event.finish_reason == "length")
+            if begins and event.index % call.rows_per_mix == 0:
+                if call.echo and not text:
+                    text = self._text_of(call, token_ids)
+                seen = self._pieces.prompt_seen(text, token_ids, event)
+                pieces[number] = pieces[number]._replace(prompt=seen)
+        return pieces
+
+    def _text_of(self, call: GenerateCall, token_ids: tuple[int, ...]) -> str:
+        """The prompt's text: as it was sent, unless it was cut or sent as tokens."""
+        if isinstance(call.prompt, str) and call.keep_last is None:
+            return call.prompt
+        return "" if self.tokenizer is None else str(self.tokenizer.decode(token_ids, skip_special_tokens=True))
 
     def give_up(self, message: str) -> threading.Event:
         """End every call with EngineHung, from any thread; the event is set when all callers have it."""

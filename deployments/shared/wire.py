@@ -49,6 +49,8 @@ class GenerateCall:
     """How chat messages become the prompt."""
     keep_last: int | None = None
     """Tokens of the prompt's end that are kept; -1: as many as the context has room for; None: all or a refusal."""
+    echo: bool = False
+    """Whether the answer's text begins with the prompt's."""
     output_form: OutputForm | None = None
     """What the text must look like; None for free text."""
     priority: int = 0
@@ -70,9 +72,19 @@ class GenerateCall:
     """Whether the call itself may have ended the replicas that it has lost."""
 
     @property
+    def rows_per_mix(self) -> int:
+        """Answers under each mix: ``n``."""
+        return int(self.sampling.get("n", 1))
+
+    @property
+    def tells_of_prompt(self) -> bool:
+        """Whether the answer shows the prompt's text or its tokens' log-probabilities."""
+        return self.echo or self.sampling.get("prompt_logprobs") is not None
+
+    @property
     def num_rows(self) -> int:
         """Answers to the prompt: ``n`` for each mix."""
-        return len(self.mixes) * int(self.sampling.get("n", 1))
+        return len(self.mixes) * self.rows_per_mix
 
 
 @dataclass(frozen=True)
@@ -108,6 +120,27 @@ class RowTimes:
     num_preemptions: int
 
 
+@dataclass(frozen=True)
+class PromptToken:
+    """A token of the prompt, as likely as those before it make it."""
+
+    chosen: Likely
+    rank: int
+    """1 for the likeliest of the vocabulary."""
+    top: tuple[Likely, ...]
+
+
+@dataclass(frozen=True)
+class PromptSeen:
+    """The prompt as the replica read it, for answers that tell of it."""
+
+    text: str
+    first: Likely
+    """Its first token; the log-probability means nothing, as no token precedes it."""
+    scored: tuple[PromptToken, ...] | None
+    """The tokens from the second on; None where they were not scored."""
+
+
 class Piece(NamedTuple):
     """One token of one row. Every row ends in exactly one piece with ``finish_reason``.
 
@@ -132,6 +165,8 @@ class Piece(NamedTuple):
     """The error itself, with its code, where the row has ended in one."""
     stop_reason: str | int | None = None
     """On a row's last piece: the stop string, or the token of ``stop_token_ids``, that ended it."""
+    prompt: PromptSeen | None = None
+    """On the first piece of the first row of each mix, where the answer tells of the prompt."""
     cached_tokens: int = 0
     """On a row's last piece: tokens of the prompt that needed no computing in any layer."""
 

@@ -86,7 +86,7 @@ class PrefixCache:
         """Tokens that a row could take over in ``span``, having taken ``above`` in the span before."""
         if span < len(self._cache.spans) - 1:
             return above
-        return 0 if row.prompt_logits is not None else min(above, len(row.tokens) - 1)
+        return 0 if row.computes_whole_prompt else min(above, len(row.tokens) - 1)
 
     def _share(self, row: Row, span: int, most: int) -> None:
         """Hold the longest chain of matching full blocks within the first ``most`` tokens."""

@@ -46,7 +46,7 @@ class Runner:
             logits = self._base.head(states)
             for i, result in zip(wanted, sample(logits, [batch.chunks[i].row for i in wanted]), strict=True):
                 sampled[i] = result
-        self._collect_prompt_logits(batch, hidden)
+        self._score_prompts(batch, hidden)
         return sampled
 
     def _forward(self, batch: Batch, meanwhile: Callable[[], None]) -> Tensor:
@@ -59,12 +59,17 @@ class Runner:
                 self.layer_tokens[number] += len(self._cache.spans[number]) * hidden.shape[1]
         return hidden[0]
 
-    def _collect_prompt_logits(self, batch: Batch, hidden: Tensor) -> None:
+    def _score_prompts(self, batch: Batch, hidden: Tensor) -> None:
+        """Give the logits of prompts' tokens to the rows that ask for them."""
         offset = 0
         for chunk in batch.chunks:
-            if chunk.row.prompt_logits is not None:
-                states = hidden[offset : offset + chunk.count]
-                chunk.row.prompt_logits.append(self._base.head(states).float())
+            row = chunk.row
+            if row.computes_whole_prompt:
+                logits = self._base.head(hidden[offset : offset + chunk.count])
+                if row.prompt_logits is not None:
+                    row.prompt_logits.append(logits.float())
+                if row.prompt_logprobs is not None:
+                    row.prompt_logprobs.add(chunk.start, logits)
             offset += chunk.count
 
 

@@ -12,6 +12,7 @@ grammar_trial_process  The process that builds grammars for `grammar_trial.py`: 
                        per line out
 outcome                A row's events gathered into a `Completion`
 output_form            Output forms: what the text of an answer must look like, and the grammar that holds it to that
+prompt_logprobs        Log-probabilities of a prompt's own tokens, collected chunk by chunk while it is computed
 replay                 Puts a new row into the state that another engine left it in, so that it continues with the
                        same tokens
 row                    A row: one sequence being generated, with everything that is its own

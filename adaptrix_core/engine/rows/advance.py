@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from adaptrix_core.engine.request import FinishReason, TokenEvent
+from dataclasses import replace
+
+from adaptrix_core.engine.request import FinishReason, ScoredToken, TokenEvent
 from adaptrix_core.engine.rows.row import Row
 from adaptrix_core.engine.rows.sampler import Sampled, Unsampled, as_row_error
 from adaptrix_core.errors import InvalidRequest
@@ -13,7 +15,9 @@ def advance(row: Row, sampled: Sampled | Unsampled | None) -> TokenEvent | None:
     if isinstance(sampled, Unsampled):
         return fail(row, sampled.error)
     if sampled is None:
-        return finish(row, "length") if row.max_tokens == 0 and row.num_uncomputed == 0 else None
+        if row.max_tokens > 0 or row.num_uncomputed > 0:
+            return None
+        return replace(finish(row, "length"), prompt_logprobs=_told_once(row))
     position = len(row.tokens)
     failure: InvalidRequest | None = None
     row.append(sampled.token_id)
@@ -35,6 +39,7 @@ def advance(row: Row, sampled: Sampled | Unsampled | None) -> TokenEvent | None:
         text=text,
         logprob=sampled.logprob,
         top_logprobs=sampled.top_logprobs,
+        prompt_logprobs=_told_once(row),
         finish_reason=row.finish_reason,
         stop_reason=row.stop_reason,
         error=None if failure is None else failure.message,
@@ -72,6 +77,12 @@ def fail(row: Row, error: BaseException) -> TokenEvent:
         timings=row.timings(),
         failure=error,
     )
+
+
+def _told_once(row: Row) -> tuple[ScoredToken, ...] | None:
+    """The scores of the prompt's tokens, for the row's first event."""
+    scores, row.prompt_logprobs = row.prompt_logprobs, None
+    return None if scores is None else scores.scored()
 
 
 def _finish_reason(row: Row, token_id: int, is_end_of_text: bool) -> FinishReason | None:

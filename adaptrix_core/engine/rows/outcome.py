@@ -40,6 +40,7 @@ class Outcome:
             logprobs=tuple(e.logprob for e in tokens if e.logprob is not None) if with_logprobs else None,
             top_logprobs=tuple(e.top_logprobs for e in tokens) if with_logprobs else None,
             timings=last.timings or Timings(),
+            prompt_logprobs=self._events[0].prompt_logprobs,
             stop_reason=last.stop_reason,
             error=last.error,
         )

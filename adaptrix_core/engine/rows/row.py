@@ -15,6 +15,7 @@ from adaptrix_core.engine.cache.kv_cache import BlockTables
 from adaptrix_core.engine.request import FinishReason, GenerationRequest, Timings
 from adaptrix_core.engine.rows.constraint import Constraint
 from adaptrix_core.engine.rows.detokenizer import TextStream
+from adaptrix_core.engine.rows.prompt_logprobs import PromptLogprobs
 from adaptrix_core.engine.rows.token_mask import TokenMask
 from adaptrix_core.engine.scheduling.quarantine import Suspicion
 from adaptrix_core.injection.mix import Mix, MixSchedule, mix_at, weights_digests_of
@@ -41,6 +42,8 @@ class Row:
     """Tokens computed per step at most; None leaves it to the step's budget."""
     prompt_logits: list[Tensor] | None = None
     """Logits of every prompt token, collected for rows that ask for them; None for others."""
+    prompt_logprobs: PromptLogprobs | None = None
+    """Scores the prompt's tokens, for rows that ask for that and have not told them yet."""
     leader: Row | None = None
     """The row that computes this row's prompt first (the first one of a fork); None for a row that computes its own."""
     number: int = 0
@@ -115,6 +118,11 @@ class Row:
     def num_output(self) -> int:
         """Tokens generated so far."""
         return len(self.tokens) - self.num_prompt
+
+    @property
+    def computes_whole_prompt(self) -> bool:
+        """Whether nothing may be taken over from the cache, as every token's logits are wanted."""
+        return self.prompt_logits is not None or self.prompt_logprobs is not None
 
     @property
     def output(self) -> list[int]:

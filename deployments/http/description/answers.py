@@ -95,8 +95,9 @@ class TextLogprobs(Document):
     """Four lists of one entry per token."""
 
     tokens: list[str]
-    token_logprobs: list[float]
-    top_logprobs: list[dict[str, float]]
+    token_logprobs: list[float | None]
+    """Null for the first token of an echoed prompt, as nothing precedes it."""
+    top_logprobs: list[dict[str, float] | None]
     """The chosen token and the likeliest ones."""
     text_offset: list[int]
     """Characters before the token in the text."""
@@ -111,6 +112,19 @@ class AssistantMessage(Document):
     role: Literal["assistant"]
     content: str
     refusal: None
+
+
+class PromptTokenScore(Document):
+    """A token that stands in the prompt, or could have stood there."""
+
+    logprob: float
+    rank: int
+    """1 for the likeliest."""
+    decoded_token: str
+
+
+PromptLogprobs = list[dict[str, PromptTokenScore] | None]
+"""By token of the prompt, then by token id; null for the first token, as nothing precedes it."""
 
 
 class ChatChoice(Document):
@@ -135,6 +149,7 @@ class ChatCompletion(Document):
     """Who answered: the base model's id, an adapter or a mix."""
     choices: list[ChatChoice]
     usage: UsageDocument
+    prompt_logprobs: PromptLogprobs | None = None
     adaptrix: Fallback | None = None
 
 
@@ -178,6 +193,7 @@ class TextChoice(Document):
     """The stop string, or the token of `stop_token_ids`, that ended it."""
     text: str
     logprobs: TextLogprobs | None
+    prompt_logprobs: PromptLogprobs | None = None
     adaptrix: Answered | None = None
 
 

@@ -93,7 +93,8 @@ async def test_a_prompt_over_the_context_names_both_lengths(http: httpx.AsyncCli
 
 @pytest.mark.parametrize("value", [-1, 0, "ten", 1.5, True])
 async def test_max_tokens_of_no_sense(http: httpx.AsyncClient, value: object) -> None:
-    for path, body in ((CHAT, chat(max_tokens=value)), (TEXT, text(max_tokens=value))):
+    bodies = [(CHAT, chat(max_tokens=value)), (TEXT, text(max_tokens=value))]
+    for path, body in bodies[: 1 if value == 0 else 2]:  # 0 scores a text and adds nothing to it
         error = refused(await http.post(path, json=body), 400, "invalid_request", "max_tokens", repr(value))
         assert error["param"] == "max_tokens"
 

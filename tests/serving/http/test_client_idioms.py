@@ -140,7 +140,7 @@ async def test_hints_and_defaults_are_accepted(local: Local, fields: dict[str, A
         (CHAT, {"best_of": True}),
         (CHAT, {"echo": 0}),
         (TEXT, {"suffix": "the end"}),
-        (TEXT, {"echo": True}),
+        (CHAT, {"echo": True}),
         (TEXT, {"best_of": 3}),
         (TEXT, {"tools": None}),
         (EMBED, {"truncate_prompt_tokens": 5}),
