@@ -8,6 +8,8 @@ from typing import Any
 
 from adaptrix_core.errors import InvalidRequest
 
+ROLE_PATTERN = r"^[a-z][a-z0-9_-]{0,31}$"
+"""The roles of messages: OpenAI's, and any other that a template may know."""
 RESERVED_VARIABLES = frozenset(
     {"messages", "tools", "documents", "chat_template", "add_generation_prompt", "continue_final_message"}
     | {"conversation", "tokenize", "padding", "truncation", "max_length", "return_tensors", "return_dict"}

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, Tag, ValidationInfo, field_validator, model_validator
 
 from adaptrix_core.adapters.reference import NAME_PATTERN, RESERVED_NAMES
-from adaptrix_core.base.chat_options import ORDINARY, ChatOptions
+from adaptrix_core.base.chat_options import ORDINARY, ROLE_PATTERN, ChatOptions
 from adaptrix_core.injection.mix import Term
 from adaptrix_core.request_limits import MOST
 from deployments.openai.body import Body
@@ -52,7 +52,7 @@ class Message(Body):
     """One chat message. An answer's message can be sent back as it came."""
 
     neutral = MESSAGE
-    role: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
+    role: Annotated[str, Field(pattern=ROLE_PATTERN)]
     """``developer`` is ``system``; others than OpenAI's go to the model's template as they are."""
     content: Content | None
     """Null, or left out, in an assistant's message: it said nothing."""
