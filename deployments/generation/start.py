@@ -118,6 +118,8 @@ def _head(
         fallback=resolved.trouble,
         scores=body.scores,
         shows_logprobs=body.shows_logprobs,
+        shows_token_ids=body.return_token_ids,
+        numbers_tokens=body.return_tokens_as_token_ids,
         echo=body.echoes,
         shows_prompt_logprobs=body.prompt_logprobs is not None,
     )

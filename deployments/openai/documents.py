@@ -13,7 +13,7 @@ from adaptrix_core.confidence.evidence import AnswerEvidence
 from adaptrix_core.confidence.scoring import answer_scores
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.request_limits import MOST
-from deployments.openai.logprob_documents import Offsets, chat_logprobs, joined, text_logprobs
+from deployments.openai.logprob_documents import Offsets, by_number, chat_logprobs, joined, text_logprobs
 from deployments.openai.prompt_documents import echoed_logprobs, prompt_logprobs
 from deployments.shared.wire import Piece, PromptSeen
 
@@ -37,7 +37,10 @@ class AnswerHead:
     """Estimators that score each finished choice."""
     shows_logprobs: bool = True
     """Whether the client has asked for log-probabilities; estimators need them in any case."""
-
+    shows_token_ids: bool = False
+    """Whether choices tell the ids of their tokens, and the prompt's."""
+    numbers_tokens: bool = False
+    """Whether tokens are written as ``token_id:123`` beside log-probabilities."""
     echo: bool = False
     """Whether the text begins with the prompt's."""
     shows_prompt_logprobs: bool = False
@@ -46,6 +49,16 @@ class AnswerHead:
     def first_of_fork(self, index: int) -> int:
         """The row under the same mix that tells of the prompt, for all choices of that mix."""
         return index - index % self.rows_per_fork
+
+    def prompt_of(self, index: int) -> int:
+        """Number of the prompt that a row answers."""
+        return index // (self.rows_per_fork * max(1, len(self.answered_by)))
+
+    def shown(self, pieces: Sequence[Piece]) -> Sequence[Piece]:
+        """The pieces whose log-probabilities are told, in the form that is asked for."""
+        if not self.shows_logprobs:
+            return ()
+        return by_number(pieces) if self.numbers_tokens else pieces
 
     def extra(self, index: int, finished: Sequence[Piece] = ()) -> dict[str, Any]:
         """The ``adaptrix`` member of a choice: the adapter, where the request forked, and the scores of a finished row.
@@ -109,6 +122,7 @@ class _Row:
     finish_reason: str | None = None
     stop_reason: str | int | None = None
     seen: PromptSeen | None = None
+    token_ids: list[int] = field(default_factory=list)
 
 
 class WholeAnswer:
@@ -118,6 +132,8 @@ class WholeAnswer:
         self._head = head
         self._rows = [_Row() for _ in range(num_rows)]
         self._num_logprobs = 0
+        self._prompts: dict[int, tuple[int, ...]] = {}
+        """Token ids by number of the prompt."""
 
     def add_pieces(self, pieces: Iterable[Piece]) -> None:
         """Append pieces, in any order of rows. Raises InvalidRequest for too many log-probabilities for one answer."""
@@ -125,6 +141,10 @@ class WholeAnswer:
             row = self._rows[piece.row]
             row.text.append(piece.text)
             row.seen = row.seen or piece.prompt
+            if piece.token_id is not None:
+                row.token_ids.append(piece.token_id)
+            if piece.prompt_token_ids:
+                self._prompts[self._head.prompt_of(piece.row)] = piece.prompt_token_ids
             if piece.logprob is not None:
                 row.pieces.append(piece)
                 self._num_logprobs += 1 + len(piece.top)
@@ -148,15 +168,22 @@ class WholeAnswer:
         return {**self._head.document(name, choices), "usage": usage.document(), **told}
 
     def _of_prompt(self, index: int) -> dict[str, Any]:
-        """The member that tells of the prompt's tokens, where asked for."""
+        """The members that tell of the prompt's tokens, where asked for."""
         seen = self._rows[self._head.first_of_fork(index)].seen
-        return {"prompt_logprobs": prompt_logprobs(seen)} if seen and self._head.shows_prompt_logprobs else {}
+        told: dict[str, Any] = {}
+        if seen and self._head.shows_prompt_logprobs:
+            told["prompt_logprobs"] = prompt_logprobs(seen)
+        if self._head.shows_token_ids:
+            told["prompt_token_ids"] = list(self._prompts.get(self._head.prompt_of(index), ()))
+        return told
 
     def _choice(self, index: int, row: _Row) -> dict[str, Any]:
         text = "".join(row.text)
         ended = {"finish_reason": row.finish_reason, "stop_reason": row.stop_reason}
         shared = {"index": index, **ended, **self._head.extra(index, row.pieces)}
-        shown = row.pieces if self._head.shows_logprobs else ()
+        if self._head.shows_token_ids:
+            shared["token_ids"] = row.token_ids
+        shown = self._head.shown(row.pieces)
         if self._head.kind == "chat":
             message = {"role": "assistant", "content": text, "refusal": None}
             return {**shared, "message": message, "logprobs": chat_logprobs(shown)}
@@ -195,17 +222,23 @@ class ChunkedAnswer:
         for piece in pieces:
             if piece.prompt is not None:
                 self._seen[piece.row] = piece.prompt
-            if self._head.echo and piece.row not in self._echoed:
+            seen = self._seen.get(self._head.first_of_fork(piece.row))
+            if self._head.echo and seen is not None and piece.row not in self._echoed:
                 self._echoed.add(piece.row)
-                echoes.append(self._echo(piece.row))
+                echoes.append(self._echo(piece.row, seen))
             if self._head.scores and piece.logprob is not None:
                 self._scored[piece.row].append(piece)
-            if piece.text or piece.finish_reason or (piece.logprob and self._head.shows_logprobs):
+            if self._shows(piece):
                 rows.setdefault(piece.row, []).append(piece)
         return [*echoes, *(self._of(index, said) for index, said in rows.items())]
 
-    def _echo(self, index: int) -> dict[str, Any]:
-        seen = self._seen[self._head.first_of_fork(index)]
+    def _shows(self, piece: Piece) -> bool:
+        """Whether a piece says anything that its client asked for."""
+        if piece.text or piece.finish_reason or (piece.logprob and self._head.shows_logprobs):
+            return True
+        return self._head.shows_token_ids and piece.token_id is not None
+
+    def _echo(self, index: int, seen: PromptSeen) -> dict[str, Any]:
         logprobs = echoed_logprobs(seen, self._offsets[index]) if self._head.shows_logprobs else None
         return self._chunk({"index": index, "finish_reason": None, "text": seen.text, "logprobs": logprobs})
 
@@ -222,8 +255,12 @@ class ChunkedAnswer:
         finished = self._scored[index] if last.finish_reason else ()
         ended = {"stop_reason": last.stop_reason} if last.finish_reason else {}
         shared = {"index": index, "finish_reason": last.finish_reason, **ended, **self._head.extra(index, finished)}
+        if self._head.shows_token_ids:
+            shared["token_ids"] = [piece.token_id for piece in said if piece.token_id is not None]
+            if told := next((piece.prompt_token_ids for piece in said if piece.prompt_token_ids), ()):
+                shared["prompt_token_ids"] = list(told)
         text = "".join(piece.text for piece in said)
-        shown = said if self._head.shows_logprobs else ()
+        shown = self._head.shown(said)
         if self._head.kind == "chat":
             delta = {"content": text} if text else {}
             return self._chunk({**shared, "delta": delta, "logprobs": chat_logprobs(shown)})

@@ -4,9 +4,24 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from deployments.shared.wire import Likely, Piece, numbered_token
+
+
+def by_number(pieces: Iterable[Piece]) -> list[Piece]:
+    """The pieces with their tokens written as ``token_id:123``, as vLLM does for clients that ask for it."""
+    return [
+        piece
+        if piece.logprob is None
+        else piece._replace(logprob=_numbered(piece.logprob), top=tuple(map(_numbered, piece.top)))
+        for piece in pieces
+    ]
+
+
+def _numbered(likely: Likely) -> Likely:
+    return replace(likely, token=numbered_token(likely.token_id))
 
 
 def chat_logprobs(pieces: Sequence[Piece]) -> dict[str, Any] | None:

@@ -73,8 +73,6 @@ _GENERATION: Mapping[str, tuple[object, ...]] = {
     "early_stopping": (False,),
     "spaces_between_special_tokens": (True,),
     "logits_processors": (),
-    "return_tokens_as_token_ids": (False,),
-    "return_token_ids": (False,),
     "cache_salt": (),
     "kv_transfer_params": (),
     "vllm_xargs": (),

@@ -162,6 +162,10 @@ class _Generation(SampledBody):
     priority: Annotated[int, within("priority")] = 0
     """Lower is more urgent; below 0 is for principals with the scope ``admin``."""
     adaptrix: AdaptrixOptions | None = None
+    return_token_ids: bool = False
+    """Whether choices tell the ids of their tokens, and of the prompt's."""
+    return_tokens_as_token_ids: bool = False
+    """Whether tokens are written as ``token_id:123`` beside log-probabilities."""
     prompt_logprobs: Annotated[int, within("prompt_logprobs")] | None = None
     """The likeliest tokens that are told for each token of the prompt; not with ``stream``."""
     truncate_prompt_tokens: Annotated[int, Field(ge=-1, le=MOST.whole_number)] | None = None

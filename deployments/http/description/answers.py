@@ -136,6 +136,7 @@ class ChatChoice(Document):
     """The stop string, or the token of `stop_token_ids`, that ended it; null where it ended by itself."""
     message: AssistantMessage
     logprobs: ChatLogprobs | None
+    token_ids: list[int] | None = None
     adaptrix: Answered | None = None
 
 
@@ -150,6 +151,7 @@ class ChatCompletion(Document):
     choices: list[ChatChoice]
     usage: UsageDocument
     prompt_logprobs: PromptLogprobs | None = None
+    prompt_token_ids: list[int] | None = None
     adaptrix: Fallback | None = None
 
 
@@ -169,6 +171,9 @@ class ChunkChoice(Document):
     stop_reason: str | int | None = None
     """In the last event of a choice."""
     logprobs: ChatLogprobs | None = None
+    token_ids: list[int] | None = None
+    prompt_token_ids: list[int] | None = None
+    """In the first event of a prompt."""
     adaptrix: Answered | None = None
 
 
@@ -194,6 +199,8 @@ class TextChoice(Document):
     text: str
     logprobs: TextLogprobs | None
     prompt_logprobs: PromptLogprobs | None = None
+    token_ids: list[int] | None = None
+    prompt_token_ids: list[int] | None = None
     adaptrix: Answered | None = None
 
 
