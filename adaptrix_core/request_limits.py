@@ -49,8 +49,8 @@ class RequestLimits:
     stops: int = _most(16, "stop strings")
     stop_characters: int = _most(256, "characters of a stop string")
     stop_tokens: int = _most(256, "tokens of `stop_token_ids`")
-    bad_words: int = _most(256, "texts of `bad_words`")
-    allowed_tokens: int = _most(100_000, "tokens of `allowed_token_ids`")
+    bad_words: int = _most(64, "texts of `bad_words`")
+    allowed_tokens: int = _most(32_768, "tokens of `allowed_token_ids`")
     biases: int = _most(1024, "tokens of `logit_bias`")
 
     choices: int = _most(1024, "texts that an answer is chosen from")

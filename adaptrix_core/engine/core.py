@@ -26,11 +26,11 @@ from adaptrix_core.engine.request import FinishReason, GenerationRequest, TokenE
 from adaptrix_core.engine.rows.advance import fail, finish
 from adaptrix_core.engine.rows.constraint import Constraint, GrammarCompiler
 from adaptrix_core.engine.rows.detokenizer import TextStream
-from adaptrix_core.engine.rows.prompt_logprobs import PromptLogprobs
+from adaptrix_core.engine.rows.prompt_logprobs import scorer_of
 from adaptrix_core.engine.rows.replay import replay
 from adaptrix_core.engine.rows.row import Row
 from adaptrix_core.engine.rows.token_bytes import TokenBytes
-from adaptrix_core.engine.rows.token_mask import token_mask
+from adaptrix_core.engine.rows.token_mask import TokenMask, token_mask
 from adaptrix_core.engine.scheduling.deadlines import Deadlines
 from adaptrix_core.engine.scheduling.scheduler import Batch, Scheduler
 from adaptrix_core.errors import ContextLengthExceeded, InvalidRequest, RequestNotFound
@@ -111,7 +111,8 @@ class EngineCore:
         self._check(request)
         if constraint is None and request.params.grammar is not None:
             constraint = self.compile_grammar(request.params.grammar)
-        rows = [self._make_row(request, number, constraint) for number in request.open_rows]
+        mask = token_mask(request.params, self.base.eos_token_ids, self.base.tokenizer)
+        rows = [self._make_row(request, number, constraint, mask) for number in request.open_rows]
         for row in rows if request.resume else ():
             replay(row, request.resume[row.index].token_ids)
         for row in rows[1:]:
@@ -280,7 +281,13 @@ class EngineCore:
             )
         return self._grammars.compile(grammar)
 
-    def _make_row(self, request: GenerationRequest, number: int, constraint: Constraint | None = None) -> Row:
+    def _make_row(
+        self,
+        request: GenerationRequest,
+        number: int,
+        constraint: Constraint | None = None,
+        mask: TokenMask | None = None,
+    ) -> Row:
         params = request.params
         room = self.max_row_tokens - len(request.prompt_token_ids)
         return Row(
@@ -297,18 +304,10 @@ class EngineCore:
                 skips_special=params.skip_special_tokens,
             ),
             constraint=None if constraint is None else constraint.copy(),
-            mask=token_mask(params, self.base.eos_token_ids, self.base.tokenizer),
+            mask=mask,
             eos_token_ids=self.base.eos_token_ids,
-            prompt_logprobs=self._prompt_logprobs(request, number),
+            prompt_logprobs=scorer_of(request, number),
         )
-
-    def _prompt_logprobs(self, request: GenerationRequest, number: int) -> PromptLogprobs | None:
-        """Scores the prompt under the mix of the row's fork: its first row does, unless it has told them already."""
-        count = request.params.prompt_logprobs
-        has_told = request.resume and bool(request.resume[number].token_ids)
-        if count is None or number % request.params.n or has_told:
-            return None
-        return PromptLogprobs(request.prompt_token_ids, count)
 
     def _activated(self, schedule: MixSchedule, request: GenerationRequest) -> MixSchedule:
         return activated(schedule, request.prompt_token_ids, self.loader.invocation_of)

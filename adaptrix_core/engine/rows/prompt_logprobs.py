@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from adaptrix_core.engine.request import ScoredToken
+from adaptrix_core.engine.request import GenerationRequest, ScoredToken
 
 
 class PromptLogprobs:
@@ -38,3 +38,12 @@ class PromptLogprobs:
     def scored(self) -> tuple[ScoredToken, ...]:
         """The tokens from the second on, once all of the prompt is computed."""
         return tuple(self._scored[place] for place in range(1, len(self._prompt)))
+
+
+def scorer_of(request: GenerationRequest, number: int) -> PromptLogprobs | None:
+    """Scores the prompt for a request's row, where it is the first under its mix and has not told the scores yet."""
+    params = request.params
+    has_told = bool(request.resume) and bool(request.resume[number].token_ids)
+    if params.prompt_logprobs is None or number % params.n or has_told:
+        return None
+    return PromptLogprobs(request.prompt_token_ids, params.prompt_logprobs)

@@ -129,13 +129,25 @@ def test_where_nothing_is_left_to_choose_the_row_ends_alone(engine: Engine) -> N
         ({"stop_token_ids": (1,) * 257}, "stop_token_ids"),
         ({"bad_words": "word"}, "bad_words"),
         ({"bad_words": ("",)}, "bad_words"),
-        ({"bad_words": ("x",) * 257}, "bad_words"),
+        ({"bad_words": ("x",) * 65}, "bad_words"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(engine: Engine, fields: dict[str, Any], param: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         answer(engine, GREEDY, **fields)
     assert refused.value.param == param
+
+
+def test_the_words_of_a_request_are_encoded_once_for_all_its_rows(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenizer = engine.base.tokenizer
+    assert tokenizer is not None
+    encoded: list[str] = []
+    encode = tokenizer.encode
+    monkeypatch.setattr(tokenizer, "encode", lambda text, **how: encoded.append(text) or encode(text, **how))
+    engine.generate([[5, 6]], None, replace(GREEDY, n=4, bad_words=("the",)))
+    assert encoded == ["the", " the"]
 
 
 def test_bad_words_need_a_tokenizer(make_engine: MakeEngine) -> None:

@@ -79,7 +79,7 @@ async def test_each_event_says_the_usage_so_far_where_asked_for(local: Local) ->
         ({"min_tokens": 9}, "min_tokens"),
         ({"allowed_token_ids": [10**6]}, "allowed_token_ids"),
         ({"stop_token_ids": [-1]}, "stop_token_ids.0"),
-        ({"bad_words": ["x"] * 257}, "bad_words"),
+        ({"bad_words": ["x"] * 65}, "bad_words"),
         ({"stream_options": {"continuous_usage": True}, "stream": True}, "stream_options.continuous_usage"),
     ],
 )
