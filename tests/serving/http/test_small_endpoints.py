@@ -5,19 +5,29 @@ from __future__ import annotations
 import pytest
 
 from adaptrix_core import __version__
-from tests.serving.conftest import Local
+from tests.serving.conftest import Local, eventually
 from tests.serving.tiny import CONTEXT
 
 
 async def test_the_version_and_the_pulse(local: Local) -> None:
     assert (await local.http.get("/version")).json() == {"version": __version__}
-    answer = await local.http.get("/ping")
-    assert (answer.status_code, answer.content) == (200, b"")
+
+    async def is_alive() -> bool:
+        return (await local.http.get("/ping")).status_code == 200
+
+    await eventually(is_alive)
+    assert (await local.http.get("/ping")).content == b""
 
 
 async def test_every_model_says_how_long_its_context_is(local: Local) -> None:
-    models = (await local.http.get("/v1/models")).json()["data"]
-    assert {model["max_model_len"] for model in models} == {CONTEXT}
+    async def told() -> set[int | None]:
+        return {model["max_model_len"] for model in (await local.http.get("/v1/models")).json()["data"]}
+
+    async def is_known() -> bool:
+        return None not in await told()
+
+    await eventually(is_known)  # a replica says so in its first report
+    assert await told() == {CONTEXT}
 
 
 @pytest.mark.parametrize(
