@@ -44,10 +44,10 @@ class OutputForm:
         """The form in llguidance's serialised form. Raises InvalidRequest for a grammar that cannot be read."""
         import llguidance  # here, so that who only hands a form on does not load it
 
-        if self.kind == "json_schema":
-            return json_grammar(self.value, self.whitespace)
         text = json.dumps(self.value) if self.kind == "choice" else self.value
         try:
+            if self.kind == "json_schema":
+                return json_grammar(self.value, self.whitespace)
             return str(llguidance.grammar_from(self.kind, text))
         except ValueError as error:
             raise InvalidRequest(f"the grammar cannot be read: {str(error)[:300]}", param=self.field) from error
@@ -56,10 +56,12 @@ class OutputForm:
 def json_grammar(schema: Mapping[str, Any] | bool | None, whitespace: str | None = None) -> str:
     """The grammar of JSON texts that satisfy ``schema`` (any JSON object where it is None).
 
-    whitespace: see `OutputForm`.
+    whitespace: see `OutputForm`. Raises ValueError for options that cannot be used.
     """
     import llguidance
 
+    if isinstance(schema, bool):  # the library takes objects only at the top
+        schema = {} if schema else {"not": {}}
     wanted = closed(schema) if schema is not None else {"type": "object"}
     options: JsonCompileOptions = COMPACT if whitespace is None else {"whitespace_pattern": whitespace}
     return str(llguidance.LLMatcher.grammar_from_json_schema(json.dumps(wanted), defaults=options))

@@ -241,6 +241,6 @@ HEALTH["openapi_extra"]["parameters"] = [
 ]
 HEALTH["responses"][503] = {**HEALTH["responses"][200], "description": "Not ready; what is missing."}
 PING = _described("Whether requests can be served, as SageMaker asks: 200 or 503, without a body", gives="text/plain")
-PING["responses"][503] = {"description": "Not ready."}
+PING["responses"][503] = {**PING["responses"][200], "description": "Not ready."}
 VERSION = _described("The version of this server", gives=answers.Version)
 METRICS = _described("Prometheus text", scope="generate", errors=(401,))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from adaptrix_core import __version__
 from deployments.http.description.endpoints import HEALTH, METRICS, PING, VERSION
@@ -25,7 +25,7 @@ def status_endpoints(app: FastAPI, services: Services) -> None:
 
     @app.get("/ping", **PING)
     async def ping() -> Response:
-        return Response(status_code=503 if await readiness(services) else 200)
+        return PlainTextResponse("", 503 if await readiness(services) else 200)
 
     @app.get("/version", **VERSION)
     async def version() -> Response:

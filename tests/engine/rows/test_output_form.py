@@ -40,6 +40,7 @@ def admits(compiler: GrammarCompiler, form: OutputForm, text: str) -> bool:
         (OutputForm("json_schema", {**SUM, "additionalProperties": True}), ['{"sum":42,"more":1}'], ['{"sum":"x"}']),
         (OutputForm("json_schema", SUM, r"\n?"), ['{\n"sum":\n42\n}', '{"sum":42}'], ['{"sum": 42}']),
         (OutputForm("json_schema", {"type": "object"}), ['{"x":[1,{"y":null}]}', "{}"], ["[]", "1"]),
+        (OutputForm("json_schema", True), ["[1]", '"x"', "null"], ["x"]),
         (OutputForm("regex", "[0-9]{2,3}"), ["42", "420"], ["4", "4200", "x"]),
         (OutputForm("choice", ["yes", 'no "x"']), ["yes", 'no "x"'], ["no", "yes."]),
         (OutputForm("grammar", 'root ::= "a" root | "b"'), ["b", "aab"], ["a", "ba"]),

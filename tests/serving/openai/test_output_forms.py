@@ -77,6 +77,7 @@ def test_white_space_is_as_asked_for(fields: dict[str, Any]) -> None:
         ({"guided_choice": []}, None, None),
         ({"guided_choice": ["x"] * 1025}, "guided_choice", "1024"),
         ({"guided_json": "{"}, "guided_json", "is no JSON text"),
+        ({"guided_json": False}, "guided_json", "the grammar"),
         ({"guided_json": "3"}, "guided_json", "is the text of int"),
         ({"guided_json": 3}, "guided_json", "should be a JSON schema"),
         ({"guided_regex": "(" * 50}, "guided_regex", "the grammar cannot be used"),
