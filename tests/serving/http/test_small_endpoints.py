@@ -8,6 +8,8 @@ from adaptrix_core import __version__
 from tests.serving.conftest import Local, eventually
 from tests.serving.tiny import CONTEXT
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")  # the replica reports on that loop
+
 
 async def test_the_version_and_the_pulse(local: Local) -> None:
     assert (await local.http.get("/version")).json() == {"version": __version__}
