@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from adaptrix_core.engine import Engine, SamplingParams
+from adaptrix_core.engine.compute import runner
 from tests.engine.conftest import MakeEngine
 
 PROMPT = [5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]
@@ -17,12 +18,19 @@ def wanted(engine: Engine, adapter: str | None) -> torch.Tensor:
     return logits[:-1].log_softmax(-1)
 
 
+@pytest.mark.parametrize("at_once", [64, 5])
 @pytest.mark.parametrize("adapter", [None, "red"])
 @pytest.mark.parametrize("budget", [128, 16])
 @pytest.mark.parametrize("max_tokens", [0, 3])
 def test_they_are_those_of_the_logits(
-    make_engine: MakeEngine, adapter: str | None, budget: int, max_tokens: int
+    make_engine: MakeEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    adapter: str | None,
+    budget: int,
+    max_tokens: int,
+    at_once: int,
 ) -> None:
+    monkeypatch.setattr(runner, "SCORED_AT_ONCE", at_once)
     engine = make_engine(max_batch_tokens=budget)
     engine.generate([PROMPT], adapter, SamplingParams(max_tokens=2))  # fills the cache
     params = SamplingParams(max_tokens=max_tokens, temperature=0.0, ignore_eos=True, prompt_logprobs=2)
