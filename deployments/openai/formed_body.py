@@ -32,16 +32,16 @@ SchemaOrText = Annotated[
 """vLLM takes a schema, or its JSON text."""
 
 
-def _schema(given: dict[str, Any] | bool | str, field: str) -> dict[str, Any] | bool:
+def _schema(given: dict[str, Any] | bool | str | None) -> dict[str, Any] | bool | None:
     """The schema; read where it is the text of one. Raises ValueError."""
     if not isinstance(given, str):
         return given
     try:
         schema = from_json(given)
     except ValueError as error:
-        raise ValueError(f"{field} is no JSON text: {error}") from None
+        raise ValueError(f"is no JSON text: {error}") from None
     if not isinstance(schema, dict | bool):
-        raise ValueError(f"{field} is the text of {type(schema).__name__}, not of a JSON schema")
+        raise ValueError(f"is the text of {type(schema).__name__}, not of a JSON schema")
     return schema
 
 
@@ -78,6 +78,7 @@ class StructuredOutputs(Body):
 
     neutral = STRUCTURED_OUTPUTS
     json_: SchemaOrText | None = Field(None, alias="json")
+    """A schema, or its text."""
     regex: Pattern | None = None
     choice: Choices | None = None
     grammar: Pattern | None = None
@@ -85,6 +86,11 @@ class StructuredOutputs(Body):
     json_object: bool = False
     whitespace_pattern: Pattern | None = None
     """White space between the parts of JSON, as a regular expression; without it JSON is compact."""
+
+    @field_validator("json_")
+    @classmethod
+    def _is_a_schema(cls, given: Any) -> Any:
+        return _schema(given)
 
 
 class FormedBody(Body):
@@ -108,7 +114,7 @@ class FormedBody(Body):
     @field_validator("guided_json", "json_schema")
     @classmethod
     def _is_a_schema(cls, given: Any) -> Any:
-        return None if given is None else _schema(given, "it")
+        return _schema(given)
 
     @model_validator(mode="after")
     def _asks_for_one_form(self) -> Self:
@@ -128,7 +134,7 @@ class FormedBody(Body):
         within = "structured_outputs"
         return [
             self.response_format.form() if self.response_format else None,
-            None if asked.json_ is None else OutputForm("json_schema", _schema(asked.json_, within), space, within),
+            _form("json_schema", asked.json_, within, space),
             OutputForm("json_schema", {"type": "object"}, space, within) if asked.json_object else None,
             _form("regex", asked.regex, within),
             _form("choice", asked.choice, within),
