@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +29,11 @@ class ChatOptions:
     """Whether the last message is left open, so that the answer goes on with it."""
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
     """Further variables of the template, such as ``enable_thinking``."""
+
+    @property
+    def num_characters(self) -> int:
+        """Characters that the variables may add to the prompt: a template can write any of them out."""
+        return len(json.dumps(self.chat_template_kwargs)) if self.chat_template_kwargs else 0
 
     def __post_init__(self) -> None:
         if self.add_generation_prompt and self.continue_final_message:

@@ -238,8 +238,11 @@ class ChatRequest(_Generation):
         return ChatOptions(begins, self.continue_final_message, self.chat_template_kwargs or {})
 
     def num_characters(self) -> int:
-        """Characters of all messages."""
-        return _characters(self.messages)
+        """Characters of all messages, and of the variables, which a template can write out."""
+        return (
+            _characters(self.messages)
+            + ChatOptions(chat_template_kwargs=self.chat_template_kwargs or {}).num_characters
+        )
 
     def sampling(self) -> dict[str, Any]:
         """Keyword arguments of ``SamplingParams``, without the seed."""

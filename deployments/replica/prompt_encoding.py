@@ -39,7 +39,7 @@ class PromptEncoder:
         Raises InvalidRequest for an empty prompt, ContextLengthExceeded for a text far too long, Overloaded where too
         many of the tenant's long texts wait.
         """
-        if num_characters(call.prompt) <= QUICK_CHARACTERS:
+        if num_characters(call.prompt) + call.chat.num_characters <= QUICK_CHARACTERS:
             return self._encoded(call)
         return await self._long_texts.run(call.salt, self._encoded_if_it_may_fit, call)
 

@@ -74,3 +74,9 @@ async def test_variables_that_a_template_does_not_know_change_nothing(local: Loc
     messages = [said("user", "Who?")]
     given = await answer(local, CHAT, messages=messages, chat_template_kwargs={"enable_thinking": False})
     assert given == await answer(local, CHAT, messages=messages)
+
+
+async def test_variables_count_as_text_as_a_template_can_write_them_out(local: Local) -> None:
+    long = {"date_string": "x" * 600_000}
+    got = await local.http.post(CHAT, json={**ASK, "messages": [said("user", "Who?")], "chat_template_kwargs": long})
+    assert (got.status_code, got.json()["error"]["code"]) == (400, "text_too_long")
