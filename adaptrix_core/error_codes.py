@@ -116,7 +116,7 @@ PERMISSION = {
     "insufficient_scope": "the key lacks the scope that the call needs",
     "path_outside_roots": "a load path outside the directories of `security.load_roots`",
     "foreign_host": "without API keys: a request whose Host is no loopback name",
-    "foreign_origin": "without API keys: a request from a page of another origin",
+    "foreign_origin": "a page of another origin: without API keys, or before its request (`security.cors_origins`)",
 }
 NOT_FOUND = {
     "model_not_found": "no such model or adapter; the message suggests the nearest name",

@@ -295,6 +295,10 @@ class ReplicaSettings(Section):
         return self.num_replicas if self.min_replicas is None or self.max_replicas is None else self.min_replicas
 
 
+ORIGIN_PATTERN = r"^(\*|[a-z][a-z0-9+.-]*://[a-z0-9._:\[\]-]+)$"
+"""The origin of a web page as browsers send it, in small letters and without a path; or ``*``."""
+
+
 class SecuritySettings(Section):
     """Callers, permitted sources of adapters, and sizes of requests."""
 
@@ -303,6 +307,11 @@ class SecuritySettings(Section):
     )
     load_roots: Annotated[tuple[SettingsPath, ...], Field(strict=False)] = Field(
         (), description="directories from which adapters may be loaded at run time"
+    )
+    cors_origins: Annotated[tuple[Annotated[str, Field(pattern=ORIGIN_PATTERN)], ...], Field(strict=False)] = Field(
+        (),
+        description="origins of web pages whose scripts may call, such as https://chat.example.org, or * for all that "
+        "have a key",
     )
     max_upload_bytes: Bytes = Field(
         256 * _MIB, ge=1024, description="largest adapter archive that may be published, such as 256MiB; at least 1KiB"

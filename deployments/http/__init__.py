@@ -13,6 +13,7 @@ guard          The first check of every HTTP request: refuses control headers fr
                call at all
 json_body      Parses JSON at a bounded cost, whatever the sender makes of it
 listings       The server's listings: models, adapters, readiness
+pages          Opens the API to the scripts of web pages elsewhere (CORS), where the settings name their origins
 services       The services behind the HTTP endpoints: pipeline, router, store, key ring, metrics
 sse            Server-sent events: documents become `data:` lines, the first one at once, and an error becomes one
                last event

@@ -23,6 +23,7 @@ from deployments.http.endpoints.router import router_endpoints
 from deployments.http.endpoints.status import status_endpoints
 from deployments.http.errors import error_response
 from deployments.http.guard import Guard
+from deployments.http.pages import OpenToPages
 from deployments.http.services import Services
 from deployments.shared.catalogue import shortened
 from deployments.shared.errors import RAY_ERRORS
@@ -43,7 +44,10 @@ def build_api(services: Services) -> ASGIApp:
     for add_to in (*ENDPOINTS, *map(ENDPOINT_GROUPS.get, services.settings.extensions.endpoint_groups)):
         add_to(app, services)
     describing_endpoints(app)
-    return Guard(app, services.metrics, services.keys.enabled)
+    origins = services.settings.security.cors_origins
+    guarded = Guard(app, services.metrics, services.keys.enabled, frozenset(origins) - {"*"})
+    # In front of the guard: a browser asks before the request without a key, and errors are for pages too.
+    return OpenToPages(guarded, origins) if origins else guarded
 
 
 def _handle_errors(app: FastAPI) -> None:

@@ -2,7 +2,7 @@
 
 A server without keys trusts every program on this machine, and a browser runs programs of strangers. So such a server
 also requires that `Host` is a loopback name (against DNS rebinding, a foreign name that points to this machine), and
-that `Origin`, which browsers add, is a loopback page.
+that `Origin`, which browsers add, is a loopback page or one that the settings name.
 
 A plain ASGI wrapper, so that streams pass through untouched. Counts requests by path and status, and closes the watch
 of a request (`http/observe/request_watch.py`) when its connection has ended.
@@ -31,7 +31,9 @@ or keep a request running after its client has gone."""
 class Guard:
     """Wraps the application."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, keys_enabled: bool) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, keys_enabled: bool, origins: frozenset[str]) -> None:
+        """origins: pages elsewhere that may call without keys too, each by its name; ``*`` is no name."""
+        self._origins = origins
         self._app = app
         self._metrics = metrics
         self._keys_enabled = keys_enabled
@@ -53,7 +55,7 @@ class Guard:
         try:
             refuse_control_headers(Headers(scope=scope))
             if not self._keys_enabled:
-                _refuse_strangers(scope, Headers(scope=scope))
+                _refuse_strangers(scope, Headers(scope=scope), self._origins)
         except AdaptrixError as error:
             await error_response(error)(scope, receive, counting_send)
             return
@@ -71,7 +73,7 @@ def refuse_control_headers(headers: Headers) -> None:
             raise InvalidRequest(f"header {name!r} is for use inside the server; remove it", param=name)
 
 
-def _refuse_strangers(scope: Scope, headers: Headers) -> None:
+def _refuse_strangers(scope: Scope, headers: Headers, origins: frozenset[str]) -> None:
     """Raise Forbidden unless the call is from this machine: for servers without keys, wherever they listen."""
     address = (scope.get("server") or ("",))[0]
     if address and not is_loopback(address):
@@ -80,6 +82,8 @@ def _refuse_strangers(scope: Scope, headers: Headers) -> None:
         )
     for name, required in (("host", True), ("origin", False)):
         value = headers.get(name)
+        if name == "origin" and value in origins:
+            continue
         if (required or value is not None) and not is_loopback(_host_in(value or "")):
             raise Forbidden(
                 f"header {name!r} is {(value or '')[:80]!r}: without keys only this machine's names and pages may "

@@ -25,9 +25,12 @@ class Embedder(Router, Protocol):
     """The router deployment: decides, and embeds texts with its embedding model."""
 
     async def embed(
-        self, texts: Sequence[str], dimensions: int | None, salt: bytes = b""
+        self, inputs: Sequence[str | tuple[int, ...]], dimensions: int | None, salt: bytes = b""
     ) -> tuple[list[list[float]], int]:
-        """One vector per text, and how many tokens were read. Raises InvalidRequest for other ``dimensions``."""
+        """One vector for each text, or for each list of token ids, and how many tokens were read.
+
+        Raises InvalidRequest for other ``dimensions`` and for token ids that the model cannot read.
+        """
 
 
 class Store(Protocol):

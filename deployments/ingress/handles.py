@@ -61,10 +61,13 @@ class HandleRouter:
         return answer
 
     async def embed(
-        self, texts: Sequence[str], dimensions: int | None, salt: bytes = b""
+        self, inputs: Sequence[str | tuple[int, ...]], dimensions: int | None, salt: bytes = b""
     ) -> tuple[list[list[float]], int]:
-        """One vector per text, and how many tokens were read. Raises InvalidRequest for other ``dimensions``."""
-        embedded: tuple[list[list[float]], int] = await self._handle.embed.remote(list(texts), dimensions, salt)
+        """One vector for each text, or for each list of token ids, and how many tokens were read.
+
+        Raises InvalidRequest for other ``dimensions`` and for token ids that the model cannot read.
+        """
+        embedded: tuple[list[list[float]], int] = await self._handle.embed.remote(list(inputs), dimensions, salt)
         return embedded
 
 

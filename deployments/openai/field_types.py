@@ -57,6 +57,15 @@ def _kind_of_prompt(value: object) -> str | None:
     return kinds.get(type(value[0]) if value else str, "list[int]")
 
 
+def texts_or_tokens(value: str | list[str] | list[int] | list[list[int]]) -> list[str | tuple[int, ...]]:
+    """What a `Prompt` or an `Input` holds, in order: each as text or as token ids, all alike."""
+    if isinstance(value, str):
+        return [value]
+    if value and isinstance(value[0], int):
+        return [tuple(token for token in value if isinstance(token, int))]
+    return [one if isinstance(one, str) else tuple(one) for one in value if not isinstance(one, int)]
+
+
 def _number_or_numbers(value: object) -> str | None:
     if isinstance(value, bool):
         return None
@@ -101,6 +110,10 @@ Prompt = Annotated[
 ]
 Input = Annotated[
     Annotated[Text, Tag("str")]
-    | Annotated[list[Text], Field(min_length=1, max_length=MOST.embedded_texts, fail_fast=True), Tag("list[str]")],
-    by_kind(_text_or_texts, "should be text or a list of texts"),
+    | Annotated[list[Text], Field(min_length=1, max_length=MOST.embedded_texts, fail_fast=True), Tag("list[str]")]
+    | Annotated[Tokens, Tag("list[int]")]
+    | Annotated[
+        list[Tokens], Field(min_length=1, max_length=MOST.embedded_texts, fail_fast=True), Tag("list[list[int]]")
+    ],
+    by_kind(_kind_of_prompt, "should be text, a list of texts, token ids, or a list of lists of token ids"),
 ]

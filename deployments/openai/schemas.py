@@ -27,6 +27,7 @@ from deployments.openai.field_types import (
     by_kind,
     no_larger,
     text_or_parts,
+    texts_or_tokens,
     within,
 )
 from deployments.openai.neutral_fields import CHAT, COMPLETION, EMBEDDING, MESSAGE, PART, STREAM_OPTIONS
@@ -285,11 +286,7 @@ class CompletionRequest(_Generation):
 
     def prompts(self) -> list[str | tuple[int, ...]]:
         """Each prompt as text or as token ids."""
-        if isinstance(self.prompt, str):
-            return [self.prompt]
-        if self.prompt and isinstance(self.prompt[0], int):
-            return [tuple(token for token in self.prompt if isinstance(token, int))]
-        return [p if isinstance(p, str) else tuple(p) for p in self.prompt if not isinstance(p, int)]
+        return texts_or_tokens(self.prompt)
 
     def sampling(self) -> dict[str, Any]:
         """Keyword arguments of ``SamplingParams``, without the seed."""
@@ -313,17 +310,17 @@ class EmbeddingRequest(Body):
 
     @model_validator(mode="after")
     def _texts_hold_something(self) -> Self:
-        if not all(text.strip() for text in self.texts()):
+        if not all(text.strip() for text in self.inputs() if isinstance(text, str)):
             raise ValueError("input holds an empty text; send text")
         return self
 
     def num_characters(self) -> int:
-        """Characters of all texts."""
-        return sum(map(len, self.texts()))
+        """Characters of all inputs that are text."""
+        return sum(len(text) for text in self.inputs() if isinstance(text, str))
 
-    def texts(self) -> list[str]:
-        """The texts to embed, in order."""
-        return [self.input] if isinstance(self.input, str) else list(self.input)
+    def inputs(self) -> list[str | tuple[int, ...]]:
+        """What to embed, in order: each as text or as token ids, all alike."""
+        return texts_or_tokens(self.input)
 
 
 class LoadRequest(Body):

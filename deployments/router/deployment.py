@@ -82,10 +82,13 @@ class RouterReplica:
             return answer
 
     async def embed(
-        self, texts: Sequence[str], dimensions: int | None, salt: bytes = b""
+        self, inputs: Sequence[str | tuple[int, ...]], dimensions: int | None, salt: bytes = b""
     ) -> tuple[list[list[float]], int]:
-        """One vector per text, and how many tokens were read. Raises InvalidRequest for other ``dimensions``."""
-        return await self._embedding.run(salt, embedded, self._embedder, texts, dimensions, salt)
+        """One vector for each text, or for each list of token ids, and how many tokens were read.
+
+        Raises InvalidRequest for other ``dimensions`` and for token ids that the model cannot read.
+        """
+        return await self._embedding.run(salt, embedded, self._embedder, inputs, dimensions, salt)
 
     # No wait: a request that finds the model idle starts at once; those that come meanwhile form the next batch.
     @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=0.0)  # type: ignore[untyped-decorator]
@@ -105,14 +108,18 @@ class RouterReplica:
 
 
 def embedded(
-    embedder: TextEmbedder, texts: Sequence[str], dimensions: int | None, salt: bytes = b""
+    embedder: TextEmbedder, inputs: Sequence[str | tuple[int, ...]], dimensions: int | None, salt: bytes = b""
 ) -> tuple[list[list[float]], int]:
-    """One vector per text, and how many tokens were read. Raises InvalidRequest for other ``dimensions``."""
+    """As `RouterReplica.embed`, computed here."""
     if dimensions not in (None, embedder.dimension):
         raise InvalidRequest(
             f"dimensions is {dimensions}; the embedding model has {embedder.dimension}: leave it out",
             param="dimensions",
         )
+    tokens = [one for one in inputs if not isinstance(one, str)]
+    if tokens:
+        return embedder.embed_tokens(tokens).tolist(), sum(map(len, tokens))
+    texts = [one for one in inputs if isinstance(one, str)]
     return embedder.embed(texts, salt).tolist(), embedder.num_tokens(texts)
 
 

@@ -154,3 +154,21 @@ def test_a_hub_id_loads_from_the_hub_cache(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("SENTENCE_TRANSFORMERS_HOME", str(tmp_path))
     for source in ("sentence-transformers/all-MiniLM-L6-v2", f"sentence-transformers/all-MiniLM-L6-v2@{revision}"):
         assert TextEmbedder(source).embed(["hello"]).shape == (1, 384)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_the_token_ids_of_a_text_have_its_vector(packed: bool) -> None:
+    embedder = TextEmbedder(packed=packed)
+    rows = embedder.embed_tokens(embedder._token_ids(TEXTS))
+    np.testing.assert_allclose(rows, embedder.embed(TEXTS), atol=1e-5)
+
+
+def test_token_ids_are_within_the_vocabulary_and_the_length(embedder: TextEmbedder) -> None:
+    last = len(embedder._model.tokenizer) - 1
+    assert embedder.embed_tokens([[last] * embedder.max_tokens]).shape == (1, embedder.dimension)
+    with pytest.raises(InvalidRequest, match=rf"input\[1\] holds the token id {last + 1}") as caught:
+        embedder.embed_tokens([[5], [5, last + 1]])
+    assert caught.value.param == "input"
+    with pytest.raises(InvalidRequest, match=rf"{embedder.max_tokens + 1} token ids") as caught:
+        embedder.embed_tokens([[5] * (embedder.max_tokens + 1)])
+    assert caught.value.param == "input"

@@ -146,9 +146,9 @@ class LocalRouter:
         return answer_of(self._router.decide_embedded(turns, self._embedder.embed(turns, salt), None, residency))
 
     async def embed(
-        self, texts: Sequence[str], dimensions: int | None, salt: bytes = b""
+        self, inputs: Sequence[str | tuple[int, ...]], dimensions: int | None, salt: bytes = b""
     ) -> tuple[list[list[float]], int]:
-        return embedded(self._embedder, texts, dimensions, salt)
+        return embedded(self._embedder, inputs, dimensions, salt)
 
 
 def only_worker(store: LocalStore) -> Replicas:

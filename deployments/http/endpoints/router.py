@@ -54,7 +54,7 @@ def router_endpoints(app: FastAPI, services: Services) -> None:
             raise InvalidRequest(
                 f"embedding model {shortened(body.model)!r} does not exist; known: {model!r}", param="model"
             )
-        vectors, tokens = await router().embed(body.texts(), body.dimensions, principal.salt)
+        vectors, tokens = await router().embed(body.inputs(), body.dimensions, principal.salt)
         answer = await embedding_answer(model, vectors, tokens, body.encoding_format)
         return Response(answer, media_type="application/json")
 
