@@ -44,13 +44,16 @@ async def start_request(
     pipeline: Pipeline,
     base_id: str,
     deadline: Deadline,
+    response_id: str | None = None,
 ) -> RunningRequest:
     """Send the request to replicas and wait until each prompt has its first piece, so that refusals become a status.
+
+    response_id: of the answer; None for one of the form that OpenAI gives the answers of such a body.
 
     Raises any AdaptrixError. Where an adapter cannot be used and the request allows it, the base model takes its place.
     """
     kind: Kind = "chat" if isinstance(body, ChatRequest) else "text"
-    response_id = f"{'chatcmpl' if kind == 'chat' else 'cmpl'}-{secrets.token_hex(16)}"
+    response_id = response_id or f"{'chatcmpl' if kind == 'chat' else 'cmpl'}-{secrets.token_hex(16)}"
     seed = secrets.randbits(62) if body.seed is None else body.seed
     while True:
         calls = _calls(body, resolved, principal, response_id, seed, deadline)

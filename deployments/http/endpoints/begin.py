@@ -1,0 +1,62 @@
+"""A generation request accepted and begun, as every endpoint that generates does it: caller, deadline, who answers.
+
+Knows the order of these steps. What the body is, and what becomes of the pieces, is the endpoint's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from fastapi import Request
+
+from adaptrix_core.errors import AdapterNotFound
+from deployments.generation.deadline import Deadline
+from deployments.generation.resolve import ResolvedRequest, resolve
+from deployments.generation.start import RunningRequest, start_request
+from deployments.http.endpoint import authorized
+from deployments.http.guard import WATCH
+from deployments.http.observe.request_watch import RequestWatch
+from deployments.http.services import Services
+from deployments.openai.schemas import ChatRequest, CompletionRequest
+from deployments.shared.principals import Principal
+
+Body = TypeVar("Body", bound=ChatRequest | CompletionRequest)
+
+
+async def begin(
+    request: Request,
+    services: Services,
+    read: Callable[[Principal], Awaitable[Body]],
+    response_id: str | None = None,
+) -> tuple[Body, RunningRequest]:
+    """Begin to answer what ``read`` gives for the caller. response_id: of the answer; one is made where it is None.
+
+    Raises any AdaptrixError: whatever refuses the request does so before its first byte.
+    """
+    observe = services.settings.observe
+    watch = RequestWatch(services.metrics, services.tracing, observe, request.url.path, request.headers)
+    request.scope[WATCH] = watch  # closed by `Guard`, with the connection
+    with watch.accepting():
+        principal = authorized(request, services, "generate")
+        deadline = Deadline.from_headers(request.headers)
+        async with deadline.limit():
+            body = await read(principal)
+            watch.identified(principal, body)
+            principal.require_priority(body.priority)
+            base_id = await services.store.base_id()
+            with watch.resolving():
+                resolved = await _resolved(body, base_id, services, principal)
+            running = await start_request(body, resolved, principal, services.pipeline, base_id, deadline, response_id)
+    watch.begun(running)
+    return body, running
+
+
+async def _resolved(
+    body: ChatRequest | CompletionRequest, base_id: str, services: Services, principal: Principal
+) -> ResolvedRequest:
+    """Who answers. A name that is unknown here may just have been loaded elsewhere, so the store is asked once."""
+    try:
+        return await resolve(body, base_id, services.store.catalogue, services.router, principal)
+    except AdapterNotFound:
+        return await resolve(body, base_id, await services.store.refresh(), services.router, principal)
