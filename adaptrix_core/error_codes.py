@@ -117,11 +117,13 @@ PERMISSION = {
     "path_outside_roots": "a load path outside the directories of `security.load_roots`",
     "foreign_host": "without API keys: a request whose Host is no loopback name",
     "foreign_origin": "a page of another origin: without API keys, or before its request (`security.cors_origins`)",
+    "quota_full": "as many bytes of objects are kept for the tenant as it may have; delete some",
 }
 NOT_FOUND = {
     "model_not_found": "no such model or adapter; the message suggests the nearest name",
     "adapter_not_found": "no adapter of that name or version",
     "key_not_found": "no key file of that name",
+    "object_not_found": "no file, batch or stored response of that id, or not any more",
     "request_not_found": "no running request of that id; it may have ended",
 }
 OVERLOAD = {
@@ -138,7 +140,7 @@ UNAVAILABLE = {
     "not_ready": "the server, or a part that this request needs, is not ready",
     "replica_lost": "the replica that served the request is gone; send it again",
     "ingress_lost": "the server process that took the request is gone; send it again",
-    "store_lost": "the adapter store is restarting; send the request again in a moment",
+    "store_lost": "the store of adapters, or that of objects, is restarting; send the request again in a moment",
     "router_disabled": "the router is switched off (`router.enabled`)",
     "engine_stopped": "the engine has stopped and takes no more work",
     "engine_hung": "the engine makes no progress; its replica is replaced",

@@ -71,6 +71,8 @@ class RequestLimits:
     timeout_s: float = _most(86_400.0, "seconds of `x-request-timeout-seconds`")
     request_id_characters: int = _most(128, "characters of `x-request-id` that are kept", None)
 
+    uploads_at_once: int = _most(16, "uploads of files of one tenant at a time", "overloaded")
+
     load_path_characters: int = _most(4096, "characters of `lora_path`")
     unload_name_characters: int = _most(128, "characters of `lora_name`, a version included")
 

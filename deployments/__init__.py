@@ -4,10 +4,12 @@ Files:
 
 app          The Serve application's builder, import path ``deployments.app:build``
 ray_seam     Every private or unstable name of Ray that this project uses, behind a function with a documented purpose
+background/  The deployment beside the requests, which works on what tenants have left with the server
 generation/  One request from names to a stream of pieces
 http/        The HTTP API: bodies in, answers out, and the callers' permissions
 ingress/     The deployment that takes HTTP requests, in front of all others
 launch/      Starting the system: checks before it, processes and their environment, scaling
+objects/     The store of objects that belong to tenants: kept on disk, found by their owner only, held to quotas
 openai/      OpenAI's documents as models and records
 placement/   Placement: which replica a call goes to
 proxy/       Middlewares that run inside Ray Serve's HTTP proxy

@@ -1,7 +1,7 @@
 """The Serve application's builder, import path ``deployments.app:build``.
 
-Validates all settings before anything starts, then binds the deployments: ingress, router, model replicas. Knows how
-the parts are connected and how much of a machine each may use; not what they do.
+Validates all settings before anything starts, then binds the deployments: ingress, router, model replicas, and the
+one in the background. Knows how the parts are connected and how much of a machine each may use; not what they do.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from ray.serve.config import RequestRouterConfig
 from adaptrix_core.config import Settings, load_settings
 from adaptrix_core.places import project_root
 from deployments import ray_seam
+from deployments.background.deployment import Background
 from deployments.ingress.deployment import Ingress
 from deployments.launch.autoscaling import autoscaling_config
 from deployments.launch.reserved_cpus import INGRESS_CPUS, ROUTER_CPUS
@@ -35,6 +36,9 @@ MODEL_HEALTH_CHECK_TIMEOUT_S = 2.5
 """Seconds that a health check may take. Ray Serve replaces a replica after three failed checks in a row: within 15 s,
 with the waits between."""
 INGRESS_MAX_ONGOING = 4096
+BACKGROUND_MAX_ONGOING = 4096
+BACKGROUND_DRAIN_S = 5.0
+"""Longest time, in seconds, that the keeper of objects finishes what it was asked before it lets go of its files."""
 ROUTER_MAX_ONGOING = 256
 
 
@@ -83,8 +87,20 @@ def bind(settings: Settings, url: str | None = None) -> Application:
         max_surge_percent=SURGE_PERCENT,
         **health,
     )
+    background = (
+        serve.deployment(Background)
+        .options(
+            max_ongoing_requests=BACKGROUND_MAX_ONGOING,
+            # It waits for the disk most of the time.
+            ray_actor_options={"num_cpus": 0},
+            graceful_shutdown_timeout_s=BACKGROUND_DRAIN_S,
+            max_surge_percent=0,
+            **health,
+        )
+        .bind(settings)
+    )
     if not settings.router.enabled:
-        return ingress.bind(settings, model, None, url)
+        return ingress.bind(settings, model, background, None, url)
     router = (
         serve.deployment(RouterReplica)
         .options(
@@ -95,4 +111,4 @@ def bind(settings: Settings, url: str | None = None) -> Application:
         )
         .bind(settings)
     )
-    return ingress.bind(settings, model, router, url)
+    return ingress.bind(settings, model, background, router, url)

@@ -19,6 +19,7 @@ from adaptrix_core.config.sections import (
     BaseSettings,
     EngineSettings,
     ExtensionSettings,
+    ObjectSettings,
     ObserveSettings,
     ReplicaSettings,
     RouterSettings,
@@ -37,6 +38,7 @@ class Settings(Section):
 
     base: BaseSettings = Field(default_factory=BaseSettings)
     adapters: AdapterSettings = Field(default_factory=AdapterSettings)
+    objects: ObjectSettings = Field(default_factory=ObjectSettings)
     engine: EngineSettings = Field(default_factory=EngineSettings)
     router: RouterSettings = Field(default_factory=RouterSettings)
     replicas: ReplicaSettings = Field(default_factory=ReplicaSettings)
@@ -48,6 +50,7 @@ class Settings(Section):
 _SECTIONS: dict[str, type[Section]] = {
     "base": BaseSettings,
     "adapters": AdapterSettings,
+    "objects": ObjectSettings,
     "engine": EngineSettings,
     "router": RouterSettings,
     "replicas": ReplicaSettings,
@@ -101,6 +104,8 @@ def _impossible(sections: Mapping[str, Any]) -> Iterator[str]:
     """Faults of combinations of values; only sections that are valid by themselves are compared."""
     if (adapters := sections.get("adapters")) is not None:
         yield from _adapter_faults(adapters)
+    if (objects := sections.get("objects")) is not None:
+        yield from _object_faults(objects)
     if (engine := sections.get("engine")) is not None:
         yield from _engine_faults(engine)
     if (router := sections.get("router")) is not None:
@@ -118,10 +123,14 @@ def _impossible(sections: Mapping[str, Any]) -> Iterator[str]:
         yield from _scaling_faults(replicas)
     base = sections.get("base")
     if base is not None and replicas is not None:
-        if base.device.startswith("cuda") and replicas.gpus == 0:
-            yield f"replicas.gpus = 0 with base.device = {base.device!r}: give each replica a share of a GPU, such as 1"
-        if base.device in ("cpu", "mps") and replicas.gpus > 0:
-            yield f"replicas.gpus = {replicas.gpus} with base.device = {base.device!r}: set gpus 0, or device cuda"
+        yield from _device_faults(base, replicas)
+
+
+def _device_faults(base: BaseSettings, replicas: ReplicaSettings) -> Iterator[str]:
+    if base.device.startswith("cuda") and replicas.gpus == 0:
+        yield f"replicas.gpus = 0 with base.device = {base.device!r}: give each replica a share of a GPU, such as 1"
+    if base.device in ("cpu", "mps") and replicas.gpus > 0:
+        yield f"replicas.gpus = {replicas.gpus} with base.device = {base.device!r}: set gpus 0, or device cuda"
 
 
 def _unknown_parts(key: str, names: Iterable[str], point: ExtensionPoint[Any]) -> Iterator[str]:
@@ -143,6 +152,12 @@ def _adapter_faults(adapters: AdapterSettings) -> Iterator[str]:
             f"adapters.trusted_keys_dir = {adapters.trusted_keys_dir}: no such directory, and adapters.trust is "
             "'require'; name the directory of public keys, or set trust to warn or off"
         )
+
+
+def _object_faults(objects: ObjectSettings) -> Iterator[str]:
+    for smaller, larger in (("max_object_bytes", "max_tenant_bytes"), ("max_tenant_bytes", "max_bytes")):
+        if (most := getattr(objects, larger)) < (size := getattr(objects, smaller)):
+            yield f"objects.{larger} = {most}: less than objects.{smaller} = {size}; allow more, or lower that"
 
 
 def _engine_faults(engine: EngineSettings) -> Iterator[str]:

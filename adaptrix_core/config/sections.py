@@ -127,6 +127,18 @@ class AdapterSettings(Section):
     )
 
 
+class ObjectSettings(Section):
+    """Objects of tenants, which are kept in adapters.state_dir: files, batches and stored responses."""
+
+    max_object_bytes: Bytes = Field(
+        100 * _MIB, ge=1024, description="largest object, such as a file, in bytes, such as 100MiB; at least 1KiB"
+    )
+    max_tenant_bytes: Bytes = Field(
+        _GIB, ge=1024, description="bytes of all objects of one tenant, such as 1GiB; at least 1KiB"
+    )
+    max_bytes: Bytes = Field(8 * _GIB, ge=1024, description="bytes of all objects, such as 8GiB; at least 1KiB")
+
+
 class EngineSettings(Section):
     """Limits of one replica's engine."""
 

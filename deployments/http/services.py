@@ -16,6 +16,7 @@ from adaptrix_core.observe.tracing import Tracing
 from deployments.generation.pipeline import Pipeline
 from deployments.generation.ports import Router
 from deployments.http.observe.metrics import Metrics
+from deployments.objects.records import Kind, ObjectKey, ObjectPage, StoredObject
 from deployments.shared.catalogue import Catalogue
 from deployments.shared.principals import KeyRing
 from deployments.shared.wire import Entry, Report, Revoked
@@ -71,6 +72,47 @@ class Store(Protocol):
         """The revocation list in force; None where none was ever published."""
 
 
+class Objects(Protocol):
+    """The store of tenants' objects (`objects/tenant_objects.py`, which says what each method does and raises).
+
+    An object is found by tenant, kind and id together, so that another tenant's is answered like one that does not
+    exist. Any method may raise StorageFailed, and NotReady while the store restarts.
+    """
+
+    async def put_object(
+        self, key: ObjectKey, document: bytes, ttl_s: float | None = None, gives_way: bool = False
+    ) -> StoredObject:
+        """Keep a document, in the place of the one that has its key."""
+
+    async def get_object(self, key: ObjectKey) -> StoredObject:
+        """The object."""
+
+    async def delete_object(self, key: ObjectKey) -> None:
+        """Delete the object."""
+
+    async def list_objects(
+        self, tenant: str, kind: Kind, after: str | None = None, limit: int = 100, newest_first: bool = True
+    ) -> ObjectPage:
+        """The tenant's objects of a kind, those behind the id ``after``."""
+
+    async def begin_upload(self, tenant: str) -> str:
+        """The id of a new upload."""
+
+    async def add_to_upload(self, upload_id: str, data: bytes) -> None:
+        """Add bytes to an upload."""
+
+    async def finish_upload(
+        self, upload_id: str, key: ObjectKey, document: bytes, ttl_s: float | None = None
+    ) -> StoredObject:
+        """Make the uploaded bytes the contents of a new object."""
+
+    async def drop_upload(self, upload_id: str) -> None:
+        """Forget an upload."""
+
+    async def read_contents(self, key: ObjectKey, offset: int, length: int) -> bytes:
+        """Some of an object's contents, empty behind their end."""
+
+
 @dataclass
 class Services:
     """Everything an endpoint may use."""
@@ -82,5 +124,6 @@ class Services:
     router: Embedder | None
     """None where the router is switched off."""
     store: Store
+    objects: Objects
     metrics: Metrics
     tracing: Tracing

@@ -19,7 +19,7 @@ from deployments.http.app import build_api
 from deployments.http.observe.metrics import Metrics
 from deployments.http.services import Services
 from deployments.ingress.announcement import announce
-from deployments.ingress.handles import HandleReplicas, HandleRouter, HandleStore
+from deployments.ingress.handles import HandleObjects, HandleReplicas, HandleRouter, HandleStore
 from deployments.ingress.scaled_to_zero import ScaledToZero
 from deployments.placement import known_replicas
 from deployments.shared.gc_tuning import spare_what_is_loaded
@@ -38,6 +38,7 @@ class Ingress:
         self,
         settings: Settings,
         model: DeploymentHandle,
+        background: DeploymentHandle,
         router: DeploymentHandle | None = None,
         url: str | None = None,
     ) -> None:
@@ -54,6 +55,7 @@ class Ingress:
             pipeline=Pipeline(HandleReplicas(model), metrics.continuations.inc),
             router=HandleRouter(router) if router is not None else None,
             store=HandleStore(self._follower, settings, ScaledToZero(app_name, model.deployment_name)),
+            objects=HandleObjects(background),
             metrics=metrics,
             tracing=start_tracing(settings.observe, "ingress", context.replica_id.unique_id),
         )

@@ -1,4 +1,4 @@
-"""Implements the ports of generation and HTTP by Ray's handles: replicas, router and store; their failures as our
+"""Implements the ports of generation and HTTP by Ray's handles: replicas, router and stores; their failures as our
 errors."""
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from adaptrix_core.digests import BundleDigest
 from adaptrix_core.observe.tracing import carrier
 from deployments.generation.ports import Batches
 from deployments.ingress.scaled_to_zero import ScaledToZero
+from deployments.objects.records import Kind, ObjectKey, ObjectPage, StoredObject
 from deployments.ray_seam import under_an_id_of_its_own
 from deployments.shared.catalogue import Catalogue
-from deployments.shared.errors import NotReady, as_core_error
+from deployments.shared.errors import RAY_ERRORS, NotReady, as_core_error
 from deployments.shared.living_replicas import living
 from deployments.shared.model_ids import public_id
 from deployments.shared.wire import Entry, GenerateCall, Report, Revoked, RouteAnswer
@@ -158,4 +159,70 @@ class HandleStore:
             shown = as_core_error(error)
             if isinstance(shown, NotReady):
                 shown = NotReady("the adapter store restarts; send the request again in a moment", code="store_lost")
+            raise shown from None
+
+
+class HandleObjects:
+    """The store of tenants' objects, through the handle of the deployment that keeps it. Ray's errors become ours."""
+
+    def __init__(self, handle: DeploymentHandle) -> None:
+        self._handle: Any = handle.options(
+            method_name="ask_objects", request_serialization=PLAIN, response_serialization=PLAIN
+        )
+
+    async def put_object(
+        self, key: ObjectKey, document: bytes, ttl_s: float | None = None, gives_way: bool = False
+    ) -> StoredObject:
+        """Keep a document, in the place of the one that has its key."""
+        stored: StoredObject = await self._ask("put_object", key, document, ttl_s, gives_way)
+        return stored
+
+    async def get_object(self, key: ObjectKey) -> StoredObject:
+        """The object."""
+        stored: StoredObject = await self._ask("get_object", key)
+        return stored
+
+    async def delete_object(self, key: ObjectKey) -> None:
+        """Delete the object."""
+        await self._ask("delete_object", key)
+
+    async def list_objects(
+        self, tenant: str, kind: Kind, after: str | None = None, limit: int = 100, newest_first: bool = True
+    ) -> ObjectPage:
+        """The tenant's objects of a kind, those behind the id ``after``."""
+        page: ObjectPage = await self._ask("list_objects", tenant, kind, after, limit, newest_first)
+        return page
+
+    async def begin_upload(self, tenant: str) -> str:
+        """The id of a new upload."""
+        upload_id: str = await self._ask("begin_upload", tenant)
+        return upload_id
+
+    async def add_to_upload(self, upload_id: str, data: bytes) -> None:
+        """Add bytes to an upload."""
+        await self._ask("add_to_upload", upload_id, data)
+
+    async def finish_upload(
+        self, upload_id: str, key: ObjectKey, document: bytes, ttl_s: float | None = None
+    ) -> StoredObject:
+        """Make the uploaded bytes the contents of a new object."""
+        stored: StoredObject = await self._ask("finish_upload", upload_id, key, document, ttl_s)
+        return stored
+
+    async def drop_upload(self, upload_id: str) -> None:
+        """Forget an upload."""
+        await self._ask("drop_upload", upload_id)
+
+    async def read_contents(self, key: ObjectKey, offset: int, length: int) -> bytes:
+        """Some of an object's contents, empty behind their end."""
+        data: bytes = await self._ask("read_contents", key, offset, length)
+        return data
+
+    async def _ask(self, method: str, *args: Any) -> Any:
+        try:
+            return await self._handle.remote(method, args)
+        except RAY_ERRORS as error:
+            shown = as_core_error(error)
+            if isinstance(shown, NotReady) and shown.code != "store_lost":
+                shown = NotReady("the store of objects restarts; send the request again in a moment", code="store_lost")
             raise shown from None

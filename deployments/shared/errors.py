@@ -32,6 +32,18 @@ class UnsupportedEncoding(core.InvalidRequest):
     code = "unsupported_encoding"
 
 
+class ObjectNotFound(core.AdaptrixError):
+    """No object of that id, or one of another tenant: nobody can tell which."""
+
+    code = "object_not_found"
+
+
+class QuotaFull(core.AdaptrixError):
+    """As many bytes of objects are kept for a tenant as it may have."""
+
+    code = "quota_full"
+
+
 class AllBusy(core.Overloaded):
     """Overload: every replica has refused a call, and would refuse others of its kind for ``alike_s`` seconds."""
 

@@ -32,6 +32,7 @@ from deployments.generation.ports import Replicas
 from deployments.http.app import build_api
 from deployments.http.observe.metrics import Metrics
 from deployments.http.services import Services
+from deployments.objects.tenant_objects import TenantObjects
 from deployments.replica.revocation_follower import RevocationFollower
 from deployments.replica.worker import EngineWorker
 from deployments.router.deployment import answer_of, embedded
@@ -48,6 +49,7 @@ class LocalStore:
     def __init__(self, settings: Settings, tracing: Tracing) -> None:
         self.settings = settings
         self.actor = AdapterStore(settings.adapters)
+        self.objects = TenantObjects(settings.adapters.state_dir, settings.objects)
         self.worker = EngineWorker(settings, self._fetch, tracing)
         self.revocations = RevocationFollower(
             self.worker.lease,
@@ -72,6 +74,7 @@ class LocalStore:
         self.revocations.stop()
         self._following.cancel()
         await asyncio.gather(self._following, return_exceptions=True)
+        await self.objects.close()
         self.worker.stop()
 
     async def refresh(self) -> Catalogue:
@@ -176,6 +179,7 @@ async def application(
             pipeline=Pipeline(replicas_of(store), metrics.continuations.inc),
             router=LocalRouter(store, embedder) if embedder is not None else None,
             store=store,
+            objects=store.objects,
             metrics=metrics,
             tracing=tracing,
         )

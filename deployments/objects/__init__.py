@@ -1,0 +1,12 @@
+"""The store of objects that belong to tenants: kept on disk, found by their owner only, held to quotas.
+
+Files:
+
+contents        Contents of objects as files: written in parts beside their place, put there in one step, read in
+                parts
+database        The SQLite file of the store of objects: opened by one process at a time, every commit on the disk
+records         The records of the store of tenants' objects, in the form in which they cross processes
+table           The objects of tenants in the database: kept and found by owner, held to quotas, expired
+tenant_objects  The store of objects that belong to tenants: stored responses, files, batches
+uploads         Uploads on their way: contents that arrive in parts, counted against the limits while they do
+"""
