@@ -112,8 +112,13 @@ class BaseModel:
         """Wrap a model that is in memory already; its digest is taken over its tensors."""
         return cls(module, tokenizer, name, lineage, _digest_tensors(module))
 
-    def encode_chat(self, messages: Sequence[Mapping[str, str]], options: ChatOptions = ORDINARY) -> list[int]:
-        """Chat messages -> token ids, by the model's template. Raises InvalidRequest for messages it refuses."""
+    def encode_chat(
+        self, messages: Sequence[Mapping[str, str]], options: ChatOptions = ORDINARY, special: bool = False
+    ) -> list[int]:
+        """Chat messages -> token ids, by the model's template. Raises InvalidRequest for messages it refuses.
+
+        special: whether to add the special tokens of raw text too; most templates write them out themselves.
+        """
         tokenizer = self.require_tokenizer()
         try:
             text = tokenizer.apply_chat_template(
@@ -125,11 +130,11 @@ class BaseModel:
             )
         except Exception as error:  # templates raise many kinds of jinja2 errors, for unknown roles too
             raise InvalidRequest(f"the chat template refused the messages: {error}", param="messages") from error
-        return list(tokenizer.encode(str(text), add_special_tokens=False))
+        return list(tokenizer.encode(str(text), add_special_tokens=special))
 
-    def encode(self, text: str) -> list[int]:
-        """Raw text -> token ids, with the special tokens the model expects in front."""
-        return list(self.require_tokenizer().encode(text))
+    def encode(self, text: str, special: bool = True) -> list[int]:
+        """Raw text -> token ids. special: whether with the special tokens that the model expects in front."""
+        return list(self.require_tokenizer().encode(text, add_special_tokens=special))
 
     def require_tokenizer(self) -> PreTrainedTokenizerBase:
         """The tokenizer; raises InvalidRequest for a base without one."""

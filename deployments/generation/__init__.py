@@ -13,8 +13,8 @@ deadline            Step 5 of the pipeline: the deadline that a client sets with
 merge_streams       Step 4 of the pipeline: merges the streams of a request with several prompts into one
 model_names         Reads the ``model`` and ``adaptrix`` fields of a request into a choice of mixes
 pipeline            The path of a token through the ingress: its steps in order, and its one end
-ports               The ports of generation to other processes: the model replicas, the router, and the streams that
-                    come back
+ports               The ports of generation to other processes: model replicas, their tokenizer, router, and the
+                    streams that come back
 resolve             Resolves who answers a request: once, in the ingress, so that any replica can serve it
 row_ends            The ways in which a row ends, and which of them are errors of the whole request
 start               Starts a generation request: makes its calls, one for each prompt, and opens the stream that comes

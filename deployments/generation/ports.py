@@ -1,4 +1,4 @@
-"""The ports of generation to other processes: the model replicas, the router, and the streams that come back.
+"""The ports of generation to other processes: model replicas, their tokenizer, router, and the streams that come back.
 
 Protocols only, implemented by Ray's handles in the ingress and by plain objects in tests.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from typing import Protocol
 
-from deployments.shared.wire import GenerateCall, Piece, RouteAnswer
+from deployments.shared.wire import DetokenizeCall, GenerateCall, Piece, RouteAnswer, TokenizeCall, Tokenized
 
 Batches = AsyncGenerator[list[Piece]]
 """A stream of pieces as an async generator: one list for each engine step, or for a few together."""
@@ -32,6 +32,16 @@ class Replicas(Protocol):
 
     def generate(self, call: GenerateCall) -> PieceStream:
         """The pieces of ``call`` from one replica; closing the stream aborts the call. Errors are raised on reading."""
+
+
+class Tokenizer(Protocol):
+    """The base model's tokenizer, which the model replicas have."""
+
+    async def tokenize(self, call: TokenizeCall) -> Tokenized:
+        """The tokens of a prompt. Raises InvalidRequest, Overloaded, NotReady."""
+
+    async def detokenize(self, call: DetokenizeCall) -> str:
+        """The text of token ids. Raises InvalidRequest for an id that the vocabulary lacks, Overloaded, NotReady."""
 
 
 class Router(Protocol):

@@ -21,6 +21,7 @@ from deployments.http.endpoints.generation import generation_endpoints
 from deployments.http.endpoints.revocations import revocation_endpoints
 from deployments.http.endpoints.router import router_endpoints
 from deployments.http.endpoints.status import status_endpoints
+from deployments.http.endpoints.tokens import token_endpoints
 from deployments.http.errors import error_response
 from deployments.http.guard import Guard
 from deployments.http.pages import OpenToPages
@@ -30,7 +31,14 @@ from deployments.shared.errors import RAY_ERRORS
 
 logger = logging.getLogger(__name__)
 
-ENDPOINTS = (generation_endpoints, router_endpoints, adapter_endpoints, revocation_endpoints, status_endpoints)
+ENDPOINTS = (
+    generation_endpoints,
+    token_endpoints,
+    router_endpoints,
+    adapter_endpoints,
+    revocation_endpoints,
+    status_endpoints,
+)
 """The server's own groups of endpoints, in the order of the API's description."""
 
 

@@ -1,6 +1,7 @@
-"""The services behind the HTTP endpoints: pipeline, router, store, key ring, metrics. Protocols for the remote ones.
+"""The services behind the HTTP endpoints: pipeline, tokenizer, router, stores, key ring, metrics.
 
-The protocols are all that the endpoints know of the cluster; `ingress/handles.py` implements them by Ray's handles.
+The remote ones are protocols, which are all that the endpoints know of the cluster; `ingress/handles.py` implements
+them by Ray's handles.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from adaptrix_core.config import Settings
 from adaptrix_core.digests import BundleDigest
 from adaptrix_core.observe.tracing import Tracing
 from deployments.generation.pipeline import Pipeline
-from deployments.generation.ports import Router
+from deployments.generation.ports import Router, Tokenizer
 from deployments.http.observe.metrics import Metrics
 from deployments.objects.records import Kind, ObjectKey, ObjectPage, StoredObject
 from deployments.shared.catalogue import Catalogue
@@ -121,6 +122,7 @@ class Services:
     keys: KeyRing
     pipeline: Pipeline
     """The way to the model replicas."""
+    tokenizer: Tokenizer
     router: Embedder | None
     """None where the router is switched off."""
     store: Store

@@ -4,8 +4,8 @@ Files:
 
 announcement    Logs the service's URL once it answers, as `serve run` shows it; `make serve` prints its own line
 deployment      The ingress deployment: the HTTP API of `http/app.py`, with Ray handles behind it
-handles         Implements the ports of generation and HTTP by Ray's handles: replicas, router and stores; their
-                failures as our errors
+handles         Implements the ports of generation and HTTP by Ray's handles: replicas, their tokenizer, router and
+                stores
 scaled_to_zero  Whether the model is scaled to zero: it was deployed, needs no replica now, and gets one with the next
                 request
 """

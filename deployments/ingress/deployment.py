@@ -19,7 +19,7 @@ from deployments.http.app import build_api
 from deployments.http.observe.metrics import Metrics
 from deployments.http.services import Services
 from deployments.ingress.announcement import announce
-from deployments.ingress.handles import HandleObjects, HandleReplicas, HandleRouter, HandleStore
+from deployments.ingress.handles import HandleObjects, HandleReplicas, HandleRouter, HandleStore, HandleTokenizer
 from deployments.ingress.scaled_to_zero import ScaledToZero
 from deployments.placement import known_replicas
 from deployments.shared.gc_tuning import spare_what_is_loaded
@@ -53,6 +53,7 @@ class Ingress:
             settings=settings,
             keys=KeyRing.read(settings.security.api_keys_file),
             pipeline=Pipeline(HandleReplicas(model), metrics.continuations.inc),
+            tokenizer=HandleTokenizer(model),
             router=HandleRouter(router) if router is not None else None,
             store=HandleStore(self._follower, settings, ScaledToZero(app_name, model.deployment_name)),
             objects=HandleObjects(background),

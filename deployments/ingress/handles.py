@@ -1,5 +1,4 @@
-"""Implements the ports of generation and HTTP by Ray's handles: replicas, router and stores; their failures as our
-errors."""
+"""Implements the ports of generation and HTTP by Ray's handles: replicas, their tokenizer, router and stores."""
 
 from __future__ import annotations
 
@@ -23,7 +22,16 @@ from deployments.shared.catalogue import Catalogue
 from deployments.shared.errors import RAY_ERRORS, NotReady, as_core_error
 from deployments.shared.living_replicas import living
 from deployments.shared.model_ids import public_id
-from deployments.shared.wire import Entry, GenerateCall, Report, Revoked, RouteAnswer
+from deployments.shared.wire import (
+    DetokenizeCall,
+    Entry,
+    GenerateCall,
+    Report,
+    Revoked,
+    RouteAnswer,
+    TokenizeCall,
+    Tokenized,
+)
 from deployments.store.catalogue_follower import StoreFollower
 
 REPORT_WAIT_S = 60.0
@@ -48,6 +56,23 @@ class HandleReplicas:
                 yield pieces
         finally:
             response.cancel()
+
+
+class HandleTokenizer:
+    """The tokenizer of the model replicas, through their deployment handle."""
+
+    def __init__(self, handle: DeploymentHandle) -> None:
+        self._handle: Any = handle.options(request_serialization=PLAIN, response_serialization=PLAIN)
+
+    async def tokenize(self, call: TokenizeCall) -> Tokenized:
+        """The tokens of a prompt."""
+        tokenized: Tokenized = await self._handle.tokenize.remote(call)
+        return tokenized
+
+    async def detokenize(self, call: DetokenizeCall) -> str:
+        """The text of token ids."""
+        text: str = await self._handle.detokenize.remote(call)
+        return text
 
 
 class HandleRouter:

@@ -19,4 +19,6 @@ prompt_documents    What answers tell of the prompt: its text and log-probabilit
 sampled_body        The fields by which clients say how tokens are chosen, and where an answer ends
 schemas             The bodies that the HTTP API accepts, and nothing else: an unknown or unsupported field is refused
                     by name
+token_bodies        The bodies of ``/tokenize`` and ``/detokenize``: vLLM's, and the lists of SGLang's
+token_documents     The answer of ``/tokenize``: many tokens are written in parts, so that no stream waits for them
 """

@@ -72,7 +72,8 @@ def _number_or_numbers(value: object) -> str | None:
     return "list[float]" if isinstance(value, list) else "float" if isinstance(value, (int, float)) else None
 
 
-def _text_or_texts(value: object) -> str | None:
+def text_or_texts(value: object) -> str | None:
+    """The form of a value that is ``str`` or ``list[str]``; None for neither."""
     kinds: dict[type, str] = {str: "str", list: "list[str]"}
     return kinds.get(type(value))
 
@@ -97,7 +98,7 @@ Stop = Annotated[
         Field(max_length=MOST.stops, fail_fast=True),
         Tag("list[str]"),
     ],
-    by_kind(_text_or_texts, "should be text or a list of texts"),
+    by_kind(text_or_texts, "should be text or a list of texts"),
 ]
 Text = Annotated[str, Field(min_length=1)]
 Tokens = Annotated[list[TokenId], Field(min_length=1, fail_fast=True)]

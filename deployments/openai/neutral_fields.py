@@ -117,6 +117,8 @@ EMBEDDING = Neutral(
     },
 )
 
+TOKENIZE = Neutral(values={"tools": (), "chat_template": (), "mm_processor_kwargs": (), "media_io_kwargs": ()})
+
 MESSAGE = Neutral(
     values={
         "refusal": (),

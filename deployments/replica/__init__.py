@@ -13,6 +13,8 @@ scratch_directory    A replica's own directory of unpacked packages: deleted wit
                      was killed
 token_pacing         The time for which a replica gathers (coalesces) a stream's tokens into one message
 token_text           The text and bytes of single tokens, as clients see them beside log-probabilities
+tokenization         Prompts told in tokens, and tokens told as text, without an answer: short ones at once, long ones
+                     in other threads
 trace_spans          The spans of one call in a replica: pinning its adapters, and each row's way through the engine
 watchdog             Ends a replica's process once its engine hangs for good
 worker               The engine side of a replica: an engine on its own thread and the packages it holds, without Ray

@@ -34,7 +34,7 @@ from deployments.shared.catalogue import Catalogue
 from deployments.shared.errors import as_core_error
 from deployments.shared.gc_tuning import spare_what_is_loaded
 from deployments.shared.loopback import keep_to_loopback
-from deployments.shared.wire import GenerateCall, Piece
+from deployments.shared.wire import DetokenizeCall, GenerateCall, Piece, TokenizeCall, Tokenized
 from deployments.store.catalogue_follower import StoreFollower
 from deployments.store.disk import packages_directory
 from deployments.store.handle import namespace_of
@@ -96,6 +96,14 @@ class ModelReplica:
         except RetryLater as error:
             error.replica_id = self._replica_id  # so that another one is asked
             raise
+
+    async def tokenize(self, call: TokenizeCall) -> Tokenized:
+        """The tokens of a prompt."""
+        return await self._worker.tokens.tokenize(call)
+
+    async def detokenize(self, call: DetokenizeCall) -> str:
+        """The text of token ids."""
+        return await self._worker.tokens.detokenize(call)
 
     async def check_health(self) -> None:
         """Raise where the engine thread has ended or is stuck; Serve then replaces this replica."""

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from adaptrix_core.engine import Engine
 from adaptrix_core.engine.tenant_queue import TenantQueue
 from adaptrix_core.errors import ContextLengthExceeded, InvalidRequest
-from adaptrix_core.request_limits import MOST
 from deployments.shared.wire import GenerateCall
 
 Prompt = str | tuple[int, ...] | tuple[Mapping[str, str], ...]
@@ -29,9 +28,10 @@ TEMPLATE_CHARACTERS = 40
 class PromptEncoder:
     """Encodes for one engine. Belongs to one event loop."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, long_texts: TenantQueue) -> None:
+        """long_texts: where they are encoded, beside the event loop."""
         self._engine = engine
-        self._long_texts = TenantQueue("texts", threads=4, at_once=2, max_waiting=MOST.texts_waiting)
+        self._long_texts = long_texts
 
     async def encode(self, call: GenerateCall) -> tuple[int, ...]:
         """Token ids of a call's prompt, at least one.

@@ -26,9 +26,11 @@ from adaptrix_core.engine.build import build_engine
 from adaptrix_core.engine.mailbox import Mailbox
 from adaptrix_core.engine.request import RowProgress
 from adaptrix_core.engine.rows.constraint import PARAM as GRAMMAR
+from adaptrix_core.engine.tenant_queue import TenantQueue
 from adaptrix_core.errors import AdaptrixError, EngineStopped
 from adaptrix_core.injection.mix import constant
 from adaptrix_core.observe.tracing import Tracing
+from adaptrix_core.request_limits import MOST
 from adaptrix_core.sampling import explained
 from deployments.replica.packages.holdings import Fetch, Holdings, Pinned
 from deployments.replica.pieces import PieceWriter
@@ -36,6 +38,7 @@ from deployments.replica.prompt_encoding import PromptEncoder
 from deployments.replica.scratch_directory import ScratchDirectory
 from deployments.replica.token_pacing import TokenPacing
 from deployments.replica.token_text import TokenTexts
+from deployments.replica.tokenization import Tokenization
 from deployments.replica.trace_spans import CallSpans
 from deployments.shared.model_ids import public_id
 from deployments.shared.wire import AdapterNumbers, GenerateCall, Holding, Piece, Report
@@ -56,7 +59,9 @@ class EngineWorker:
         trust = replace(TrustPolicy.of(settings.adapters), revocations_dir=None)
         self._engine = build_engine(settings, self._scratch.path / "catalogue", trust)
         self._engine.prepare_grammars()
-        self._prompts = PromptEncoder(self._engine)
+        long_texts = TenantQueue("texts", threads=4, at_once=2, max_waiting=MOST.texts_waiting)
+        self._prompts = PromptEncoder(self._engine, long_texts)
+        self.tokens = Tokenization(self._engine, long_texts)
         self._pieces = PieceWriter(TokenTexts(self.tokenizer, self._engine.token_bytes()))
         self._loop = EngineLoop(self._engine)
         self._loop.start()

@@ -177,6 +177,7 @@ async def application(
             settings=settings,
             keys=KeyRing.read(keys),
             pipeline=Pipeline(replicas_of(store), metrics.continuations.inc),
+            tokenizer=store.worker.tokens,
             router=LocalRouter(store, embedder) if embedder is not None else None,
             store=store,
             objects=store.objects,

@@ -7,9 +7,9 @@ from typing import Any
 
 from fastapi.responses import Response
 
-from deployments.http.description import answers
+from deployments.http.description import answers, token_answers
 from deployments.http.description.answers import Document, ErrorDocument
-from deployments.openai import schemas
+from deployments.openai import schemas, token_bodies
 from deployments.openai.body import Body
 from deployments.shared.principals import Scope
 
@@ -23,6 +23,8 @@ BODIES: tuple[type[Body], ...] = (
     schemas.LoadRequest,
     schemas.UnloadRequest,
     schemas.RevocationRequest,
+    token_bodies.TokenizeRequest,
+    token_bodies.DetokenizeRequest,
 )
 ANSWERS: tuple[type[Document], ...] = (
     ErrorDocument,
@@ -39,6 +41,8 @@ ANSWERS: tuple[type[Document], ...] = (
     answers.RevocationsPut,
     answers.Health,
     answers.Version,
+    token_answers.TokenizedDocument,
+    token_answers.DetokenizedDocument,
 )
 
 _ERRORS = {
@@ -161,6 +165,22 @@ COMPLETION = _described(
     gives=answers.TextCompletion,
     events=answers.TextCompletion,
     errors=GENERATING,
+)
+TOKENIZE = _described(
+    "The tokens of a prompt, or of chat messages",
+    scope="generate",
+    takes=token_bodies.TokenizeRequest,
+    example={"model": "smollm2-135m", "prompt": "Once upon a time", "return_token_strs": True},
+    gives=token_answers.TokenizedDocument,
+    errors=(*TAKING, 404, 429),
+)
+DETOKENIZE = _described(
+    "The text of tokens",
+    scope="generate",
+    takes=token_bodies.DetokenizeRequest,
+    example={"model": "smollm2-135m", "tokens": [1, 2, 3]},
+    gives=token_answers.DetokenizedDocument,
+    errors=(*TAKING, 404, 429),
 )
 EMBEDDINGS = _described(
     "Vectors of the router's embedder",

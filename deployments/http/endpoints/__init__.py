@@ -9,4 +9,5 @@ generation   ``/v1/chat/completions`` and ``/v1/completions``: one request gener
 revocations  ``/v1/revocations``: the signed list in force, and the next one
 router       ``/v1/route`` and ``/v1/embeddings``: direct access to the router
 status       ``/health``, ``/ping``, ``/version`` and ``/metrics``: for load balancers and monitoring
+tokens       ``/tokenize`` and ``/detokenize``: prompts told in tokens, and tokens told as text
 """

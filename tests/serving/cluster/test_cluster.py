@@ -314,3 +314,13 @@ def test_the_launcher_refuses_what_is_wrong_before_it_starts_anything(world: Wor
     assert "engine.max_row: unknown key; did you mean max_rows?" in ended.stderr
     assert "adapters.dir" in ended.stderr
     assert "starting Ray" not in ended.stdout
+
+
+def test_tokens_are_told_by_a_replica(server: Server) -> None:
+    text = "What is 17 + 25? 😀"
+    told = httpx.post(f"{server.url}/tokenize", json={"model": "auto", "prompt": text}, timeout=60).json()
+    assert told["count"] == len(told["tokens"]) > 3
+    back = httpx.post(f"{server.url}/detokenize", json={"tokens": told["tokens"]}, timeout=60)
+    assert back.json()["prompt"] == text
+    refused = httpx.post(f"{server.url}/detokenize", json={"tokens": [1_000_000]}, timeout=60)
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "tokens")
