@@ -14,7 +14,7 @@ guard          The first check of every HTTP request: refuses control headers fr
 json_body      Parses JSON at a bounded cost, whatever the sender makes of it
 listings       The server's listings: models, adapters, readiness
 pages          Opens the API to the scripts of web pages elsewhere (CORS), where the settings name their origins
-services       The services behind the HTTP endpoints: pipeline, tokenizer, router, store, key ring, metrics
+services       The services behind the HTTP endpoints: pipeline, tokenizer, router, stores, key ring, metrics
 sse            Server-sent events: documents become `data:` lines, the first one at once, and an error becomes one
                last event
 tar_upload     Reads an uploaded archive into the files of one adapter, or refuses it; writes nothing under names from
