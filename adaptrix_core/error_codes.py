@@ -34,6 +34,7 @@ REQUEST = {
     "json_too_deep": "the body is nested too deeply",
     "json_too_many_values": "the body holds too many values",
     "number_too_long": "the body holds a number of too many digits",
+    "bad_form": "the body is not a form with one file, as `/v1/files` takes it",
     "text_too_long": "the texts of the body have too many characters together",
     "too_many_logprobs": "a whole answer would hold too many log-probabilities; stream it, or ask for fewer",
     "grammar_too_large": "a JSON schema, regular expression or grammar of too many characters",

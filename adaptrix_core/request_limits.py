@@ -71,6 +71,10 @@ class RequestLimits:
     timeout_s: float = _most(86_400.0, "seconds of `x-request-timeout-seconds`")
     request_id_characters: int = _most(128, "characters of `x-request-id` that are kept", None)
 
+    form_parts: int = _most(8, "parts of a form that uploads a file", "bad_form")
+    form_field_bytes: int = _most(1024, "bytes of a part of a form that is no file", "bad_form")
+    file_name_characters: int = _most(255, "characters of a file's name that are kept", None)
+    listed_files: int = _most(10_000, "files of one page of a list")
     uploads_at_once: int = _most(16, "uploads of files of one tenant at a time", "overloaded")
 
     load_path_characters: int = _most(4096, "characters of `lora_path`")

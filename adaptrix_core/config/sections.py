@@ -137,6 +137,13 @@ class ObjectSettings(Section):
         _GIB, ge=1024, description="bytes of all objects of one tenant, such as 1GiB; at least 1KiB"
     )
     max_bytes: Bytes = Field(8 * _GIB, ge=1024, description="bytes of all objects, such as 8GiB; at least 1KiB")
+    files_ttl_s: float = Field(
+        2_592_000.0,
+        ge=3600.0,
+        le=315_360_000.0,
+        strict=False,
+        description="seconds for which files are kept, unless they are deleted or ask for less, 3600 to 315360000",
+    )
 
 
 class EngineSettings(Section):

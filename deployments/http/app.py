@@ -17,6 +17,7 @@ from adaptrix_core.errors import AdaptrixError
 from adaptrix_core.extensions import COMPOSITION_STRATEGIES, CONFIDENCE_ESTIMATORS, ENDPOINT_GROUPS
 from deployments.http.description.document import describing_endpoints
 from deployments.http.endpoints.adapters import adapter_endpoints
+from deployments.http.endpoints.files import file_endpoints
 from deployments.http.endpoints.generation import generation_endpoints
 from deployments.http.endpoints.revocations import revocation_endpoints
 from deployments.http.endpoints.router import router_endpoints
@@ -37,6 +38,7 @@ ENDPOINTS = (
     router_endpoints,
     adapter_endpoints,
     revocation_endpoints,
+    file_endpoints,
     status_endpoints,
 )
 """The server's own groups of endpoints, in the order of the API's description."""

@@ -7,7 +7,8 @@ from typing import Any
 
 from fastapi.responses import Response
 
-from deployments.http.description import answers, token_answers
+from adaptrix_core.request_limits import MOST
+from deployments.http.description import answers, stored_answers, token_answers
 from deployments.http.description.answers import Document, ErrorDocument
 from deployments.openai import schemas, token_bodies
 from deployments.openai.body import Body
@@ -43,13 +44,16 @@ ANSWERS: tuple[type[Document], ...] = (
     answers.Version,
     token_answers.TokenizedDocument,
     token_answers.DetokenizedDocument,
+    stored_answers.FileDocument,
+    stored_answers.FileList,
+    stored_answers.FileDeleted,
 )
 
 _ERRORS = {
     400: "The request cannot be used as it stands; `param` names the field.",
     401: "No API key, or an unknown one.",
     403: "The key lacks the scope, or what was asked for is not allowed.",
-    404: "No such model or adapter.",
+    404: "No such model, adapter, file or batch.",
     409: "It contradicts what is in force or under way.",
     413: "The body is too large.",
     415: "The body is in another encoding.",
@@ -62,6 +66,7 @@ _ERRORS = {
 READING = (401, 403, 503)
 TAKING = (400, *READING, 413, 415)
 GENERATING = (*TAKING, 404, 422, 429, 504)
+KEPT = (400, *READING, 404, 507)
 CHANGING = (*TAKING, 404, 409, 422, 504, 507)
 """Statuses of errors, by the kind of endpoint."""
 
@@ -245,6 +250,48 @@ REVOKE = _described(
     gives=answers.RevocationsPut,
     errors=CHANGING,
 )
+_PAGE: list[dict[str, Any]] = [
+    {"name": name, "in": "query", "description": meaning, "schema": schema}
+    for name, meaning, schema in (
+        ("after", "Id of the object before the first one of the page.", {"type": "string"}),
+        ("order", "By the time of making.", {"enum": ["asc", "desc"], "default": "desc"}),
+    )
+]
+
+
+def _limit(most: int, default: int) -> dict[str, Any]:
+    schema = {"type": "integer", "minimum": 1, "maximum": most, "default": default}
+    return {"name": "limit", "in": "query", "description": "Most objects of the page.", "schema": schema}
+
+
+FILE_UPLOAD = _described(
+    "Upload a file, such as the lines of a batch",
+    scope="generate",
+    takes_file="multipart/form-data",
+    gives=stored_answers.FileDocument,
+    errors=(*TAKING, 429, 507),
+)
+FILE_UPLOAD["openapi_extra"]["requestBody"]["content"]["multipart/form-data"]["schema"] = {
+    "type": "object",
+    "required": ["file", "purpose"],
+    "properties": {
+        "file": {"type": "string", "format": "binary"},
+        "purpose": {"enum": ["batch"]},
+        "expires_after[anchor]": {"enum": ["created_at"]},
+        "expires_after[seconds]": {"type": "integer", "minimum": 3600},
+    },
+    "dependentRequired": {
+        "expires_after[anchor]": ["expires_after[seconds]"],
+        "expires_after[seconds]": ["expires_after[anchor]"],
+    },
+    "additionalProperties": False,
+}
+FILES = _described("The tenant's files", scope="generate", gives=stored_answers.FileList, errors=KEPT)
+_PURPOSE = {"name": "purpose", "in": "query", "description": "Only files of it.", "schema": {"type": "string"}}
+FILES["openapi_extra"]["parameters"] = [*_PAGE, _limit(MOST.listed_files, MOST.listed_files), _PURPOSE]
+FILE = _described("One of the files", scope="generate", gives=stored_answers.FileDocument, errors=KEPT)
+FILE_DELETE = _described("Delete a file", scope="generate", gives=stored_answers.FileDeleted, errors=KEPT)
+FILE_CONTENT = _described("What is in a file", scope="generate", gives="application/octet-stream", errors=KEPT)
 HEALTH = _described("Whether requests can be served", gives=answers.Health)
 HEALTH["openapi_extra"]["parameters"] = [
     {

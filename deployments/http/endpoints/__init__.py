@@ -5,7 +5,11 @@ Files:
 adapters     ``/v1/adapters``, ``/v1/models`` and vLLM's loading endpoints: list, load, publish and unload adapters
 begin        A generation request accepted and begun, as every endpoint that generates does it: caller, deadline, who
              answers
+file_form    Reads a form with one file (multipart/form-data) and sends the file on to the store of objects while it
+             arrives
+files        ``/v1/files``: files that a tenant uploads for batches, and those that batches write
 generation   ``/v1/chat/completions`` and ``/v1/completions``: one request generated, streamed or whole
+paging       Lists of objects in pages, as OpenAI has them: ``after``, ``limit`` and ``order``
 revocations  ``/v1/revocations``: the signed list in force, and the next one
 router       ``/v1/route`` and ``/v1/embeddings``: direct access to the router
 status       ``/health``, ``/ping``, ``/version`` and ``/metrics``: for load balancers and monitoring

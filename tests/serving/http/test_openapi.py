@@ -171,6 +171,22 @@ async def test_real_answers_are_as_described(local: Local, world: World) -> None
         schema = answer_schema(document, method, path, answer)
         if schema is not None:
             fits(document, schema, answer.json())
+    form = {"data": {"purpose": "batch"}, "files": {"file": ("a.jsonl", b"{}")}}
+    uploaded = await local.http.post("/v1/files", **form)  # type: ignore[arg-type]
+    fits(document, answer_schema(document, "POST", "/v1/files", uploaded) or {}, uploaded.json())
+    place = f"/v1/files/{uploaded.json()['id']}"
+    one = "/v1/files/{file_id}"
+    for method, url, path in [
+        ("GET", "/v1/files", "/v1/files"),
+        ("GET", place, one),
+        ("GET", f"{place}/content", f"{one}/content"),
+        ("DELETE", place, one),
+        ("DELETE", place, one),
+    ]:
+        answer = await local.http.request(method, url)
+        schema = answer_schema(document, method, path, answer)
+        if schema is not None:
+            fits(document, schema, answer.json())
     sent = await local.http.post("/v1/adapters", content=packed(adapter))
     assert sent.status_code == 201, sent.text
     fits(document, answer_schema(document, "POST", "/v1/adapters", sent) or {}, sent.json())
