@@ -16,6 +16,8 @@ pipeline            The path of a token through the ingress: its steps in order,
 ports               The ports of generation to other processes: model replicas, their tokenizer, router, and the
                     streams that come back
 resolve             Resolves who answers a request: once, in the ingress, so that any replica can serve it
+route_prompts       Asks the router who answers each prompt of a request to ``auto``; where it cannot say, the base
+                    model may answer
 row_ends            The ways in which a row ends, and which of them are errors of the whole request
 start               Starts a generation request: makes its calls, one for each prompt, and opens the stream that comes
                     back

@@ -6,6 +6,7 @@ Knows names, routing answers and the fall-back to the base model. Does not know 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -16,13 +17,12 @@ from adaptrix_core.errors import (
     AdapterUnavailable,
     AdaptrixError,
     CacheFull,
-    InvalidRequest,
 )
-from deployments.generation.model_names import Choice, NamedMix, choose
-from deployments.generation.ports import Router
+from deployments.generation.model_names import NamedMix, choose
+from deployments.generation.ports import Router, Tokenizer
+from deployments.generation.route_prompts import PromptRouting, RoutedPrompt
 from deployments.openai.schemas import ChatRequest, CompletionRequest
 from deployments.shared.catalogue import Catalogue
-from deployments.shared.errors import as_core_error
 from deployments.shared.model_ids import FORK
 from deployments.shared.principals import Principal
 from deployments.shared.wire import RouteAnswer
@@ -38,14 +38,21 @@ class ResolvedRequest:
     """The mixes that answer a request, and how they were chosen."""
 
     mixes: tuple[NamedMix, ...]
+    """One for each fork. Where several prompts were routed, all that answer any of them, once each."""
     fallback: Literal["base", "error"]
     route: RouteAnswer | None = None
     troubles: tuple[str, ...] = ()
     """Why the base model answers in place of the requested adapter, one reason each."""
+    by_prompt: tuple[RoutedPrompt, ...] = ()
+    """Who answers each prompt, where several were routed, each by itself; else empty."""
+
+    def mixes_of(self, prompt: int) -> tuple[NamedMix, ...]:
+        """The mixes that answer the prompt of this number, one for each fork."""
+        return (self.by_prompt[prompt].mix,) if self.by_prompt else self.mixes
 
     @property
     def label(self) -> str:
-        """Who answers, forks separated by commas."""
+        """Who answers, forks, or prompts that were routed apart, separated by commas."""
         return ",".join(mix.label for mix in self.mixes)
 
     @property
@@ -76,9 +83,13 @@ async def resolve(
     base_id: str,
     catalogue: Catalogue,
     router: Router | None,
+    tokenizer: Tokenizer,
     principal: Principal,
 ) -> ResolvedRequest:
-    """Who answers ``body``. Raises InvalidRequest or AdapterNotFound."""
+    """Who answers ``body``. Raises InvalidRequest or AdapterNotFound.
+
+    tokenizer: tells the router the text of prompts that are token ids.
+    """
     check_estimators(body.scores)
     options = body.adaptrix
     choice = choose(
@@ -92,7 +103,8 @@ async def resolve(
     )
     if not choice.auto:
         return ResolvedRequest(choice.mixes, choice.fallback)
-    return await _route(body, choice, catalogue, router, principal)
+    routed = await PromptRouting(router, tokenizer, catalogue, principal, choice.fallback).all_of(body)
+    return _of_prompts(routed, choice.fallback)
 
 
 def without_broken_adapter(resolved: ResolvedRequest, error: AdaptrixError) -> ResolvedRequest:
@@ -103,51 +115,25 @@ def without_broken_adapter(resolved: ResolvedRequest, error: AdaptrixError) -> R
     if not broken:
         raise error
     logger.warning("the base model answers in place of %s: %s", [mix.label for mix in broken], error.message)
-    return replace(
-        resolved,
-        mixes=tuple(NamedMix() if mix in broken else mix for mix in resolved.mixes),
-        troubles=(*resolved.troubles, f"{broken[0].label}: {error.code}: {error.message}"),
-    )
+    troubles = (*resolved.troubles, f"{broken[0].label}: {error.code}: {error.message}")
+    if resolved.by_prompt:
+        routed = [replace(one, mix=NamedMix()) if one.mix in broken else one for one in resolved.by_prompt]
+        return replace(resolved, mixes=_once_each(routed), troubles=troubles, by_prompt=tuple(routed))
+    mixes = tuple(NamedMix() if mix in broken else mix for mix in resolved.mixes)
+    return replace(resolved, mixes=mixes, troubles=troubles)
+
+
+def _of_prompts(routed: Sequence[RoutedPrompt], fallback: Literal["base", "error"]) -> ResolvedRequest:
+    troubles = tuple(dict.fromkeys(one.trouble for one in routed if one.trouble))
+    if len(routed) == 1:
+        return ResolvedRequest((routed[0].mix,), fallback, routed[0].route, troubles)
+    return ResolvedRequest(_once_each(routed), fallback, None, troubles, tuple(routed))
+
+
+def _once_each(routed: Sequence[RoutedPrompt]) -> tuple[NamedMix, ...]:
+    """Who answers any of these prompts, in the order in which they first do."""
+    return tuple(dict.fromkeys(one.mix for one in routed))
 
 
 def _is_at_fault(mix: NamedMix, error: AdaptrixError) -> bool:
     return error.bundle_digest is None or any(term.adapter == error.bundle_digest for term in mix.bundles)
-
-
-async def _route(
-    body: ChatRequest | CompletionRequest,
-    choice: Choice,
-    catalogue: Catalogue,
-    router: Router | None,
-    principal: Principal,
-) -> ResolvedRequest:
-    if router is None:
-        return ResolvedRequest((NamedMix(),), choice.fallback, troubles=("the router is switched off",))
-    try:
-        answer = await router.route(_messages(body), principal.salt)
-    except Exception as raised:
-        error = as_core_error(raised)
-        if choice.fallback != "base" or isinstance(error, InvalidRequest):
-            raise error from raised
-        logger.warning("the base model answers, because the router failed: %s", error.message)
-        return ResolvedRequest((NamedMix(),), choice.fallback, troubles=(f"router: {error.code}: {error.message}",))
-    found = {term: catalogue.find(term.adapter) for term in answer.mix}
-    missing = [term.adapter for term, entry in found.items() if entry is None]
-    if missing and choice.fallback != "base":
-        raise catalogue.not_found(missing[0])
-    if missing:
-        return ResolvedRequest((NamedMix(),), choice.fallback, answer, (f"{missing[0]}: no longer in the catalogue",))
-    mix = NamedMix(tuple(term.called(entry) for term, entry in found.items() if entry is not None))
-    return ResolvedRequest((mix,), choice.fallback, answer)
-
-
-def _messages(body: ChatRequest | CompletionRequest) -> list[dict[str, str]]:
-    """The messages for the router. Only text can be routed, and several prompts would need several decisions."""
-    if isinstance(body, ChatRequest):
-        return [message.plain() for message in body.messages]
-    prompts = body.prompts()
-    if len(prompts) > 1 or not isinstance(prompts[0], str):
-        raise InvalidRequest(
-            f"model 'auto' routes one text prompt, not {len(prompts)} prompts or token ids; name a model", param="model"
-        )
-    return [{"role": "user", "content": prompts[0]}]

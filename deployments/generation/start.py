@@ -9,10 +9,12 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from adaptrix_core.errors import AdaptrixError
 from adaptrix_core.observe.tracing import carrier
 from deployments.generation.deadline import Deadline
+from deployments.generation.model_names import NamedMix
 from deployments.generation.pipeline import Pipeline, Stream
 from deployments.generation.resolve import ResolvedRequest, without_broken_adapter
 from deployments.openai.documents import AnswerHead, Kind
@@ -34,7 +36,8 @@ class RunningRequest:
 
     def kind_of(self, index: int) -> str:
         """The label of the mix that answers a row, for counting."""
-        return self.resolved.mixes[index % self.rows_per_prompt // self.head.rows_per_fork].kind
+        prompt, row = divmod(index, self.rows_per_prompt)
+        return self.resolved.mixes_of(prompt)[row // self.head.rows_per_fork].kind
 
 
 async def start_request(
@@ -84,7 +87,7 @@ def _calls(
         GenerateCall(
             request_id=f"{response_id}-{number}",
             prompt=prompt,
-            mixes=tuple(mix.bundles for mix in resolved.mixes),
+            mixes=tuple(mix.bundles for mix in resolved.mixes_of(number)),
             sampling=sampling,
             salt=principal.salt,
             chat=body.chat_options(),
@@ -110,14 +113,14 @@ def _prompts(body: ChatRequest | CompletionRequest) -> Sequence[str | tuple[int,
 def _head(
     body: ChatRequest | CompletionRequest, kind: Kind, response_id: str, resolved: ResolvedRequest, base_id: str
 ) -> AnswerHead:
-    forks = tuple({"adapter": mix.label, "digest": mix.package_digests} for mix in resolved.mixes)
     return AnswerHead(
         kind,
         response_id,
         int(time.time()),
         model=resolved.label if any(mix.terms for mix in resolved.mixes) else base_id,
-        answered_by=forks if len(forks) > 1 else (),
+        answered_by=_answered_by(resolved),
         rows_per_fork=body.n,
+        rows_per_prompt=body.n * len(resolved.mixes_of(0)),
         fallback=resolved.trouble,
         scores=body.scores,
         shows_logprobs=body.shows_logprobs,
@@ -126,3 +129,17 @@ def _head(
         echo=body.echoes,
         shows_prompt_logprobs=body.prompt_logprobs is not None,
     )
+
+
+def _answered_by(resolved: ResolvedRequest) -> tuple[dict[str, Any], ...]:
+    """Who answers, in the order of forks or of prompts that were routed apart; empty where one answers all."""
+    if not resolved.by_prompt:
+        return tuple(_answering(mix) for mix in resolved.mixes) if len(resolved.mixes) > 1 else ()
+    return tuple(
+        _answering(one.mix) | ({} if one.route is None else {"route_score": round(one.route.score, 4)})
+        for one in resolved.by_prompt
+    )
+
+
+def _answering(mix: NamedMix) -> dict[str, Any]:
+    return {"adapter": mix.label, "digest": mix.package_digests}

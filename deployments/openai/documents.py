@@ -29,8 +29,9 @@ class AnswerHead:
     created: int
     model: str
     answered_by: tuple[Mapping[str, Any], ...] = ()
-    """The adapter that answered, for each fork; empty where the request did not fork."""
+    """The adapter that answered, for each fork, or for each prompt where prompts were routed apart; else empty."""
     rows_per_fork: int = 1
+    rows_per_prompt: int = 1
     fallback: str = ""
     """Why the base model answers in place of the requested adapter; empty where it does not."""
     scores: tuple[str, ...] = ()
@@ -52,7 +53,7 @@ class AnswerHead:
 
     def prompt_of(self, index: int) -> int:
         """Number of the prompt that a row answers."""
-        return index // (self.rows_per_fork * max(1, len(self.answered_by)))
+        return index // self.rows_per_prompt
 
     def shown(self, pieces: Sequence[Piece]) -> Sequence[Piece]:
         """The pieces whose log-probabilities are told, in the form that is asked for."""
@@ -61,7 +62,7 @@ class AnswerHead:
         return by_number(pieces) if self.numbers_tokens else pieces
 
     def extra(self, index: int, finished: Sequence[Piece] = ()) -> dict[str, Any]:
-        """The ``adaptrix`` member of a choice: the adapter, where the request forked, and the scores of a finished row.
+        """The ``adaptrix`` member of a choice: the adapter, where not one answers all, and scores of a finished row.
 
         finished: all pieces of the row that have a log-probability, once it has ended. Raises ExtensionError.
         """

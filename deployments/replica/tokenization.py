@@ -50,8 +50,8 @@ class Tokenization:
         base = self._engine.base
         if (largest := max(call.token_ids, default=0)) >= base.info.vocab_size:
             raise InvalidRequest(
-                f"tokens holds the id {largest}; the vocabulary ends at {base.info.vocab_size - 1}: send ids of this "
-                "model's tokenizer",
+                f"the token id {largest} is beyond the vocabulary, which ends at {base.info.vocab_size - 1}: send ids "
+                "of this model's tokenizer",
                 param="tokens",
             )
         return str(base.require_tokenizer().decode(list(call.token_ids), skip_special_tokens=call.skip_special))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 MIX, FORK = "mix", "fork"
-"""Labels of requests that several adapters answer: in one mix, or in forks."""
+"""Labels of requests that several adapters answer: in one mix, or in forks (or each another prompt)."""
 
 
 def public_id(source: str) -> str:

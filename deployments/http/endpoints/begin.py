@@ -56,7 +56,8 @@ async def _resolved(
     body: ChatRequest | CompletionRequest, base_id: str, services: Services, principal: Principal
 ) -> ResolvedRequest:
     """Who answers. A name that is unknown here may just have been loaded elsewhere, so the store is asked once."""
+    router, tokenizer = services.router, services.tokenizer
     try:
-        return await resolve(body, base_id, services.store.catalogue, services.router, principal)
+        return await resolve(body, base_id, services.store.catalogue, router, tokenizer, principal)
     except AdapterNotFound:
-        return await resolve(body, base_id, await services.store.refresh(), services.router, principal)
+        return await resolve(body, base_id, await services.store.refresh(), router, tokenizer, principal)

@@ -1,0 +1,99 @@
+"""Asks the router who answers each prompt of a request to ``auto``; where it cannot say, the base model may answer.
+
+A prompt of token ids is routed by its text, which the base model's tokenizer tells. Knows names and what the router
+says of them; does not know whether a replica can serve the choice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from adaptrix_core.errors import InvalidRequest
+from deployments.generation.model_names import NamedMix
+from deployments.generation.ports import Router, Tokenizer
+from deployments.openai.schemas import ChatRequest, CompletionRequest
+from deployments.shared.catalogue import Catalogue
+from deployments.shared.errors import as_core_error
+from deployments.shared.principals import Principal
+from deployments.shared.wire import DetokenizeCall, RouteAnswer
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RoutedPrompt:
+    """Who answers one prompt."""
+
+    mix: NamedMix
+    route: RouteAnswer | None = None
+    """What the router said; None where it said nothing."""
+    trouble: str = ""
+    """Why the base model answers in place of what the router chose, or would have chosen; empty where it does not."""
+
+
+class PromptRouting:
+    """The way of prompts to the router, over one catalogue and for one caller."""
+
+    def __init__(
+        self,
+        router: Router | None,
+        tokenizer: Tokenizer,
+        catalogue: Catalogue,
+        principal: Principal,
+        fallback: Literal["base", "error"],
+    ) -> None:
+        """router: None where it is switched off. fallback: what happens where the router cannot say."""
+        self._router = router
+        self._tokenizer = tokenizer
+        self._catalogue = catalogue
+        self._salt = principal.salt
+        self._fallback = fallback
+
+    async def all_of(self, body: ChatRequest | CompletionRequest) -> tuple[RoutedPrompt, ...]:
+        """Who answers each prompt of ``body``, in order; messages are one. Raises InvalidRequest, AdapterNotFound."""
+        if isinstance(body, ChatRequest):
+            return (await self._routed([message.plain() for message in body.messages]),)
+        return tuple(await asyncio.gather(*map(self._routed, body.prompts())))
+
+    async def _routed(self, prompt: Sequence[dict[str, str]] | str | tuple[int, ...]) -> RoutedPrompt:
+        if self._router is None:
+            return RoutedPrompt(NamedMix(), trouble="the router is switched off")
+        try:
+            answer = await self._router.route(await self._messages(prompt), self._salt)
+        except Exception as raised:
+            error = as_core_error(raised)
+            if self._fallback != "base" or isinstance(error, InvalidRequest):
+                raise error from raised
+            logger.warning("the base model answers, because the router failed: %s", error.message)
+            return RoutedPrompt(NamedMix(), trouble=f"router: {error.code}: {error.message}")
+        return self._found(answer)
+
+    def _found(self, answer: RouteAnswer) -> RoutedPrompt:
+        found = {term: self._catalogue.find(term.adapter) for term in answer.mix}
+        missing = [term.adapter for term, entry in found.items() if entry is None]
+        if missing and self._fallback != "base":
+            raise self._catalogue.not_found(missing[0])
+        if missing:
+            return RoutedPrompt(NamedMix(), answer, f"{missing[0]}: no longer in the catalogue")
+        mix = NamedMix(tuple(term.called(entry) for term, entry in found.items() if entry is not None))
+        return RoutedPrompt(mix, answer)
+
+    async def _messages(self, prompt: Sequence[dict[str, str]] | str | tuple[int, ...]) -> Sequence[dict[str, str]]:
+        """The messages for the router, which reads text."""
+        if isinstance(prompt, str):
+            return [{"role": "user", "content": prompt}]
+        ids = tuple(token for token in prompt if isinstance(token, int))
+        if not ids:
+            return [message for message in prompt if isinstance(message, dict)]
+        try:
+            text = await self._tokenizer.detokenize(DetokenizeCall(ids, self._salt, skip_special=True))
+        except Exception as raised:
+            error = as_core_error(raised)
+            if isinstance(error, InvalidRequest):
+                error.param = "prompt"  # as the request calls it
+            raise error from raised
+        return [{"role": "user", "content": text}]
