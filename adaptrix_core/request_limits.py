@@ -46,6 +46,12 @@ class RequestLimits:
     mix_layers: int = _most(1024, "layers, or weights by layer, of an adapter in a mix")
     estimators: int = _most(8, "confidence estimators (`adaptrix.scores`)")
 
+    tools: int = _most(128, "tools")
+    tool_name_characters: int = _most(128, "characters of a tool's name")
+    calls: int = _most(16, "calls of functions in one answer", None)
+    message_calls: int = _most(128, "calls in an assistant's message")
+    call_id_characters: int = _most(256, "characters of a call's id")
+
     stops: int = _most(16, "stop strings")
     stop_characters: int = _most(256, "characters of a stop string")
     stop_tokens: int = _most(256, "tokens of `stop_token_ids`")

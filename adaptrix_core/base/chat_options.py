@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adaptrix_core.errors import InvalidRequest
+from adaptrix_core.tools.toolset import Toolset
 
 ROLE_PATTERN = r"^[a-z][a-z0-9_-]{0,31}$"
 """The roles of messages: OpenAI's, and any other that a template may know."""
@@ -29,11 +30,14 @@ class ChatOptions:
     """Whether the last message is left open, so that the answer goes on with it."""
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
     """Further variables of the template, such as ``enable_thinking``."""
+    toolset: Toolset | None = None
+    """The functions that the model is told of, and may call."""
 
     @property
     def num_characters(self) -> int:
-        """Characters that the variables may add to the prompt: a template can write any of them out."""
-        return len(json.dumps(self.chat_template_kwargs)) if self.chat_template_kwargs else 0
+        """Characters that variables and functions may add to the prompt: a template can write any of them out."""
+        variables = len(json.dumps(self.chat_template_kwargs)) if self.chat_template_kwargs else 0
+        return variables + (self.toolset.num_characters if self.toolset is not None else 0)
 
     def __post_init__(self) -> None:
         if self.add_generation_prompt and self.continue_final_message:

@@ -23,6 +23,8 @@ from adaptrix_core.base.families.parts import Point, PointSpec
 from adaptrix_core.base.running import LayerCall, call_directly, running
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.sampling import SamplingDefaults, from_generation_config
+from adaptrix_core.tools.call_form import TemplateCalls, calls_of_template
+from adaptrix_core.tools.template_input import template_input, template_text
 
 FALLBACK_CHAT_TEMPLATE = (
     "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}"
@@ -113,7 +115,7 @@ class BaseModel:
         return cls(module, tokenizer, name, lineage, _digest_tensors(module))
 
     def encode_chat(
-        self, messages: Sequence[Mapping[str, str]], options: ChatOptions = ORDINARY, special: bool = False
+        self, messages: Sequence[Mapping[str, Any]], options: ChatOptions = ORDINARY, special: bool = False
     ) -> list[int]:
         """Chat messages -> token ids, by the model's template. Raises InvalidRequest for messages it refuses.
 
@@ -122,7 +124,7 @@ class BaseModel:
         tokenizer = self.require_tokenizer()
         try:
             text = tokenizer.apply_chat_template(
-                [dict(message) for message in messages],
+                **template_input(messages, options.toolset, self.calls),
                 add_generation_prompt=options.add_generation_prompt,
                 continue_final_message=options.continue_final_message,
                 tokenize=False,
@@ -131,6 +133,11 @@ class BaseModel:
         except Exception as error:  # templates raise many kinds of jinja2 errors, for unknown roles too
             raise InvalidRequest(f"the chat template refused the messages: {error}", param="messages") from error
         return list(tokenizer.encode(str(text), add_special_tokens=special))
+
+    @property
+    def calls(self) -> TemplateCalls:
+        """How the model writes calls of functions, and whether its template knows them."""
+        return calls_of_template(template_text(getattr(self.tokenizer, "chat_template", None)))
 
     def encode(self, text: str, special: bool = True) -> list[int]:
         """Raw text -> token ids. special: whether with the special tokens that the model expects in front."""

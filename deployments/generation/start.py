@@ -104,7 +104,7 @@ def _calls(
     ]
 
 
-def _prompts(body: ChatRequest | CompletionRequest) -> Sequence[str | tuple[int, ...] | tuple[dict[str, str], ...]]:
+def _prompts(body: ChatRequest | CompletionRequest) -> Sequence[str | tuple[int, ...] | tuple[dict[str, Any], ...]]:
     if isinstance(body, ChatRequest):
         return [tuple(message.plain() for message in body.messages)]
     return body.prompts()

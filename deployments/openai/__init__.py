@@ -4,6 +4,7 @@ Files:
 
 body                The base of all request bodies: null means the default, and known fields that ask for nothing are
                     dropped
+call_documents      OpenAI's documents of calls of functions: the parts of a stream, and the message of a whole answer
 documents           Builds OpenAI's response documents from pieces: chat or text completions, whole or as chunks of a
                     stream
 embedding_document  The answer of ``/v1/embeddings``: thousands of vectors are written in parts, so that no stream
@@ -12,6 +13,7 @@ field_types         The types of the fields in request bodies: forms, lengths an
 formed_body         The fields by which clients say what the text of an answer must look like: OpenAI's, vLLM's and
                     SGLang's
 logprob_documents   Log-probabilities of tokens in the forms of OpenAI's chat and text answers
+messages            Chat messages as clients send them, with the calls of functions in them and their results
 neutral_fields      Fields that OpenAI's and vLLM's clients send and that do nothing here, with the values that ask
                     for nothing
 prompt_documents    What answers tell of the prompt: its text and log-probabilities before those of the answer
@@ -21,4 +23,6 @@ schemas             The bodies that the HTTP API accepts, and nothing else: an u
                     by name
 token_bodies        The bodies of ``/tokenize`` and ``/detokenize``: vLLM's, and the lists of SGLang's
 token_documents     The answer of ``/tokenize``: many tokens are written in parts, so that no stream waits for them
+tool_body           The fields by which clients describe functions, and say whether the answer may, must or may not
+                    call them
 """

@@ -13,6 +13,7 @@ from adaptrix_core.confidence.evidence import AnswerEvidence
 from adaptrix_core.confidence.scoring import answer_scores
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.request_limits import MOST
+from deployments.openai.call_documents import RowCalls
 from deployments.openai.logprob_documents import Offsets, by_number, chat_logprobs, joined, text_logprobs
 from deployments.openai.prompt_documents import echoed_logprobs, prompt_logprobs
 from deployments.shared.wire import Piece, PromptSeen
@@ -126,6 +127,19 @@ class _Row:
     token_ids: list[int] = field(default_factory=list)
 
 
+class _CallForm:
+    """The form in which a chat's answers write calls, once a piece has told it; None where they may not."""
+
+    def __init__(self) -> None:
+        self._name: str | None = None
+
+    def look(self, piece: Piece) -> None:
+        self._name = self._name or piece.call_form
+
+    def row(self) -> RowCalls | None:
+        return None if self._name is None else RowCalls(self._name)
+
+
 class WholeAnswer:
     """Gathers all pieces of a response that is not streamed."""
 
@@ -135,11 +149,13 @@ class WholeAnswer:
         self._num_logprobs = 0
         self._prompts: dict[int, tuple[int, ...]] = {}
         """Token ids by number of the prompt."""
+        self._call_form = _CallForm()
 
     def add_pieces(self, pieces: Iterable[Piece]) -> None:
         """Append pieces, in any order of rows. Raises InvalidRequest for too many log-probabilities for one answer."""
         for piece in pieces:
             row = self._rows[piece.row]
+            self._call_form.look(piece)
             row.text.append(piece.text)
             row.seen = row.seen or piece.prompt
             if piece.token_id is not None:
@@ -186,14 +202,20 @@ class WholeAnswer:
             shared["token_ids"] = row.token_ids
         shown = self._head.shown(row.pieces)
         if self._head.kind == "chat":
-            message = {"role": "assistant", "content": text, "refusal": None}
-            return {**shared, "message": message, "logprobs": chat_logprobs(shown)}
+            return {**shared, **self._message(row, text), "logprobs": chat_logprobs(shown)}
         offsets = Offsets()
         begun = self._rows[self._head.first_of_fork(index)].seen if self._head.echo else None
         echoed = echoed_logprobs(begun, offsets) if begun and self._head.shows_logprobs else None
         logprobs = joined(echoed, text_logprobs(shown, offsets))
         text = begun.text + text if begun else text
         return {**shared, "text": text, "logprobs": logprobs, **self._of_prompt(index)}
+
+    def _message(self, row: _Row, text: str) -> dict[str, Any]:
+        """The members of a chat's choice that say what the answer is, and how it ended."""
+        calls = self._call_form.row()
+        if calls is None:
+            return {"message": {"role": "assistant", "content": text, "refusal": None}}
+        return {"message": calls.message(text), "finish_reason": calls.finish_reason(row.finish_reason)}
 
 
 class ChunkedAnswer:
@@ -206,6 +228,8 @@ class ChunkedAnswer:
         """The pieces so far that the scores are made from; empty where none are asked for."""
         self._seen: dict[int, PromptSeen] = {}
         self._echoed: set[int] = set()
+        self._call_form = _CallForm()
+        self._calls: dict[int, RowCalls | None] = {}
 
     def opening(self) -> list[dict[str, Any]]:
         """The first documents: a chat stream begins with the role."""
@@ -221,6 +245,7 @@ class ChunkedAnswer:
         rows: dict[int, list[Piece]] = {}
         echoes: list[dict[str, Any]] = []
         for piece in pieces:
+            self._call_form.look(piece)
             if piece.prompt is not None:
                 self._seen[piece.row] = piece.prompt
             seen = self._seen.get(self._head.first_of_fork(piece.row))
@@ -231,7 +256,8 @@ class ChunkedAnswer:
                 self._scored[piece.row].append(piece)
             if self._shows(piece):
                 rows.setdefault(piece.row, []).append(piece)
-        return [*echoes, *(self._of(index, said) for index, said in rows.items())]
+        said = [document for index, said in rows.items() if (document := self._of(index, said)) is not None]
+        return [*echoes, *said]
 
     def _shows(self, piece: Piece) -> bool:
         """Whether a piece says anything that its client asked for."""
@@ -251,7 +277,8 @@ class ChunkedAnswer:
     def _name(self) -> str:
         return "chat.completion.chunk" if self._head.kind == "chat" else "text_completion"
 
-    def _of(self, index: int, said: Sequence[Piece]) -> dict[str, Any]:
+    def _of(self, index: int, said: Sequence[Piece]) -> dict[str, Any] | None:
+        """The document of a row's next pieces; None where they say nothing that can be told yet."""
         last = said[-1]
         finished = self._scored[index] if last.finish_reason else ()
         ended = {"stop_reason": last.stop_reason} if last.finish_reason else {}
@@ -263,9 +290,19 @@ class ChunkedAnswer:
         text = "".join(piece.text for piece in said)
         shown = self._head.shown(said)
         if self._head.kind == "chat":
-            delta = {"content": text} if text else {}
+            delta, finish_reason = self._delta(index, text, last.finish_reason)
+            if not (delta or finish_reason or shown or self._head.shows_token_ids):
+                return None  # the beginning of a call, whose function is not known yet
+            shared["finish_reason"] = finish_reason
             return self._chunk({**shared, "delta": delta, "logprobs": chat_logprobs(shown)})
         return self._chunk({**shared, "text": text, "logprobs": text_logprobs(shown, self._offsets[index])})
+
+    def _delta(self, index: int, text: str, finish_reason: str | None) -> tuple[dict[str, Any], str | None]:
+        """A chat's ``delta``, and how the row has ended, if it has."""
+        calls = self._calls.setdefault(index, self._call_form.row())
+        if calls is None:
+            return ({"content": text} if text else {}), finish_reason
+        return calls.delta(text, is_last=finish_reason is not None), calls.finish_reason(finish_reason)
 
     def _chunk(self, choice: Mapping[str, Any]) -> dict[str, Any]:
         return self._head.document(self._name, [choice])

@@ -80,12 +80,10 @@ _GENERATION: Mapping[str, tuple[object, ...]] = {
 }
 
 CHAT = Neutral(
-    _HINTS | {"parallel_tool_calls", "reasoning_effort", "verbosity", "prediction"},
+    _HINTS | {"reasoning_effort", "verbosity", "prediction"},
     {
         **_GENERATION,
         "echo": (False,),
-        "tools": (),
-        "tool_choice": ("none", "auto"),
         "functions": (),
         "function_call": ("none", "auto"),
         "modalities": (["text"],),
@@ -125,13 +123,14 @@ MESSAGE = Neutral(
         "annotations": (),
         "audio": (),
         "function_call": (),
-        "tool_calls": (),
-        "tool_call_id": (),
         "reasoning": (),
         "reasoning_content": (),
     }
 )
 """Further fields of an assistant's message as OpenAI, vLLM and this server send it."""
+
+TOOL_CALL = Neutral(frozenset({"index"}), {"custom": ()})
+"""Where clients put a stream's parts together, its ``index`` often stays in the call."""
 
 PART = Neutral(
     frozenset({"prompt_cache_breakpoint"}),

@@ -5,13 +5,12 @@ Knows types and ranges. Does not know models, adapters or the length of a contex
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, Tag, ValidationInfo, field_validator, model_validator
+from pydantic import Field, Tag, field_validator, model_validator
 
 from adaptrix_core.adapters.reference import NAME_PATTERN, RESERVED_NAMES
-from adaptrix_core.base.chat_options import ORDINARY, ROLE_PATTERN, ChatOptions
+from adaptrix_core.base.chat_options import ORDINARY, ChatOptions
 from adaptrix_core.injection.mix import Term
 from adaptrix_core.request_limits import MOST
 from deployments.openai.body import Body
@@ -26,70 +25,13 @@ from deployments.openai.field_types import (
     WeightOrWeights,
     by_kind,
     no_larger,
-    text_or_parts,
     texts_or_tokens,
     within,
 )
-from deployments.openai.neutral_fields import CHAT, COMPLETION, EMBEDDING, MESSAGE, PART, STREAM_OPTIONS
+from deployments.openai.messages import Messages, num_characters_of
+from deployments.openai.neutral_fields import CHAT, COMPLETION, EMBEDDING, STREAM_OPTIONS
 from deployments.openai.sampled_body import SampledBody
-
-
-class TextPart(Body):
-    """One part of a message's content; only text is supported."""
-
-    neutral = PART
-    type: Literal["text"]
-    text: str
-
-
-Content = Annotated[
-    Annotated[str, Tag("str")]
-    | Annotated[list[TextPart], Field(max_length=MOST.message_parts, fail_fast=True), Tag("list[part]")],
-    by_kind(text_or_parts, "should be text or a list of parts"),
-]
-
-
-class Message(Body):
-    """One chat message. An answer's message can be sent back as it came."""
-
-    neutral = MESSAGE
-    role: Annotated[str, Field(pattern=ROLE_PATTERN)]
-    """``developer`` is ``system``; others than OpenAI's go to the model's template as they are."""
-    content: Content | None
-    """Null, or left out, in an assistant's message: it said nothing."""
-    name: str | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _assistant_may_say_nothing(cls, document: object) -> object:
-        if isinstance(document, dict) and document.get("role") == "assistant":
-            return {"content": None, **document}
-        return document
-
-    @field_validator("content")
-    @classmethod
-    def _others_say_something(cls, content: object, info: ValidationInfo) -> object:
-        if content is None and info.data.get("role", "assistant") != "assistant":
-            raise ValueError("should be text or a list of parts; only an assistant's message may hold none")
-        return content
-
-    @property
-    def text(self) -> str:
-        """All parts in one."""
-        if isinstance(self.content, list):
-            return "".join(part.text for part in self.content)
-        return self.content or ""
-
-    def plain(self) -> dict[str, str]:
-        """``{"role", "content"}`` as chat templates take it."""
-        return {"role": "system" if self.role == "developer" else self.role, "content": self.text}
-
-
-Messages = Annotated[list[Message], Field(min_length=1, max_length=MOST.messages, fail_fast=True)]
-
-
-def _characters(messages: Sequence[Message]) -> int:
-    return sum(len(message.text) for message in messages)
+from deployments.openai.tool_body import ToolBody
 
 
 class StreamOptions(Body):
@@ -197,7 +139,7 @@ class _Generation(SampledBody):
         return 0 if shown is None and self.scores else shown
 
 
-class ChatRequest(_Generation):
+class ChatRequest(_Generation, ToolBody):
     """``POST /v1/chat/completions``."""
 
     neutral = CHAT
@@ -236,14 +178,12 @@ class ChatRequest(_Generation):
     def chat_options(self) -> ChatOptions:
         """How the messages become a prompt. Raises InvalidRequest for options that contradict each other."""
         begins = not self.continue_final_message if self.add_generation_prompt is None else self.add_generation_prompt
-        return ChatOptions(begins, self.continue_final_message, self.chat_template_kwargs or {})
+        return ChatOptions(begins, self.continue_final_message, self.chat_template_kwargs or {}, self.toolset())
 
     def num_characters(self) -> int:
-        """Characters of all messages, and of the variables, which a template can write out."""
-        return (
-            _characters(self.messages)
-            + ChatOptions(chat_template_kwargs=self.chat_template_kwargs or {}).num_characters
-        )
+        """Characters of all messages, and of variables and tools, which a template can write out."""
+        told = ChatOptions(chat_template_kwargs=self.chat_template_kwargs or {}, toolset=self.toolset())
+        return num_characters_of(self.messages) + told.num_characters
 
     def sampling(self) -> dict[str, Any]:
         """Keyword arguments of ``SamplingParams``, without the seed."""
@@ -366,4 +306,4 @@ class RouteRequest(Body):
 
     def num_characters(self) -> int:
         """Characters of all messages."""
-        return _characters(self.messages)
+        return num_characters_of(self.messages)

@@ -10,8 +10,8 @@ from adaptrix_core.base.chat_options import ChatOptions
 from adaptrix_core.request_limits import MOST
 from deployments.openai.body import Body
 from deployments.openai.field_types import TokenId, by_kind, no_larger, text_or_texts
+from deployments.openai.messages import Messages, num_characters_of
 from deployments.openai.neutral_fields import TOKENIZE
-from deployments.openai.schemas import Messages
 
 ModelName = Annotated[str, Field(min_length=1, max_length=MOST.model_characters)]
 CHAT_ONLY = ("add_generation_prompt", "continue_final_message", "chat_template_kwargs")
@@ -63,7 +63,7 @@ class TokenizeRequest(Body):
         begins = not self.continue_final_message if self.add_generation_prompt is None else self.add_generation_prompt
         return ChatOptions(begins, self.continue_final_message, self.chat_template_kwargs or {})
 
-    def prompts(self) -> list[str | tuple[dict[str, str], ...]]:
+    def prompts(self) -> list[str | tuple[dict[str, Any], ...]]:
         """What to tokenise, in order; more than one where ``prompt`` is a list."""
         if self.messages is not None:
             return [tuple(message.plain() for message in self.messages)]
@@ -72,7 +72,7 @@ class TokenizeRequest(Body):
     def num_characters(self) -> int:
         """Characters of all texts, and of the variables, which a template can write out."""
         texts = [self.prompt] if isinstance(self.prompt, str) else self.prompt or ()
-        said = sum(len(message.text) for message in self.messages or ())
+        said = num_characters_of(self.messages or ())
         variables = ChatOptions(chat_template_kwargs=self.chat_template_kwargs or {}).num_characters
         return sum(map(len, texts)) + said + variables
 

@@ -17,10 +17,17 @@ class PieceWriter:
     def __init__(self, texts: TokenTexts) -> None:
         self._texts = texts
 
-    def pieces_of(self, events: Iterable[TokenEvent], prompt_token_ids: tuple[int, ...]) -> list[Piece]:
-        """One piece for each event, at least one; the first one carries ``prompt_token_ids``, if any are given."""
+    def pieces_of(
+        self, events: Iterable[TokenEvent], prompt_token_ids: tuple[int, ...], call_form: str | None
+    ) -> list[Piece]:
+        """One piece for each event, at least one.
+
+        The first one carries ``prompt_token_ids``, if any are given, and the call form with them.
+        """
         first, *rest = [self._piece(event) for event in events]
-        return [first._replace(prompt_token_ids=prompt_token_ids), *rest] if prompt_token_ids else [first, *rest]
+        if prompt_token_ids:
+            first = first._replace(prompt_token_ids=prompt_token_ids, call_form=call_form)
+        return [first, *rest]
 
     def prompt_seen(self, text: str, token_ids: tuple[int, ...], event: TokenEvent) -> PromptSeen:
         """What an answer tells of its prompt. event: the first one of a row that scored the prompt, if any did."""

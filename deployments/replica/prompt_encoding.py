@@ -5,15 +5,16 @@ The cost of a text is its caller's choice, so one tenant's long texts wait for o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from adaptrix_core.engine import Engine
 from adaptrix_core.engine.tenant_queue import TenantQueue
 from adaptrix_core.errors import ContextLengthExceeded, InvalidRequest
 from deployments.shared.wire import GenerateCall
 
-Prompt = str | tuple[int, ...] | tuple[Mapping[str, str], ...]
-"""Raw text, token ids, or chat messages ``{"role", "content"}``."""
+Prompt = str | tuple[int, ...] | tuple[Mapping[str, Any], ...]
+"""Raw text, token ids, or chat messages ``{"role", "content"}``, some with calls of functions."""
 
 QUICK_CHARACTERS = 1000
 """Longest text, in characters, that is encoded in the event loop, in some tenths of a millisecond; a longer one would
@@ -79,4 +80,10 @@ def texts_of(prompt: Prompt) -> list[str]:
     """The texts of a prompt; none for token ids."""
     if isinstance(prompt, str):
         return [prompt]
-    return [part["content"] for part in prompt if not isinstance(part, int)]
+    return [text for part in prompt if not isinstance(part, int) for text in _texts_of_message(part)]
+
+
+def _texts_of_message(message: Mapping[str, Any]) -> Iterator[str]:
+    yield message["content"]
+    for call in message.get("tool_calls", ()):
+        yield call["function"]["arguments"]

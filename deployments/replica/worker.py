@@ -32,6 +32,7 @@ from adaptrix_core.injection.mix import constant
 from adaptrix_core.observe.tracing import Tracing
 from adaptrix_core.request_limits import MOST
 from adaptrix_core.sampling import explained
+from deployments.replica.call_grammars import CallGrammars
 from deployments.replica.packages.holdings import Fetch, Holdings, Pinned
 from deployments.replica.pieces import PieceWriter
 from deployments.replica.prompt_encoding import PromptEncoder
@@ -62,6 +63,7 @@ class EngineWorker:
         long_texts = TenantQueue("texts", threads=4, at_once=2, max_waiting=MOST.texts_waiting)
         self._prompts = PromptEncoder(self._engine, long_texts)
         self.tokens = Tokenization(self._engine, long_texts)
+        self._grammars = CallGrammars(self._engine.base)
         self._pieces = PieceWriter(TokenTexts(self.tokenizer, self._engine.token_bytes()))
         self._loop = EngineLoop(self._engine)
         self._loop.start()
@@ -95,7 +97,7 @@ class EngineWorker:
         """
         arrived = time.monotonic()
         with self._open(call) as spans:
-            params = SamplingParams(**sampling_arguments(call))
+            params = SamplingParams(**self._grammars.arguments(call))
             encoding = spans.begin("encode")
             token_ids = await self._prompts.encode(call)
             encoding.end()
@@ -111,7 +113,7 @@ class EngineWorker:
                         while not mailbox.is_finished:
                             events = await mailbox.take()
                             spans.rows_ended(events)
-                            pieces = self._pieces.pieces_of(events, told)
+                            pieces = self._pieces.pieces_of(events, told, self._grammars.form_of(call))
                             yield self._with_prompt(call, token_ids, events, pieces)
                             told = ()
 
@@ -188,8 +190,8 @@ class EngineWorker:
             yield spans
         except BaseException as error:  # a caller that leaves early too: noted here, handled elsewhere
             failure = error
-            if isinstance(error, AdaptrixError) and error.param == GRAMMAR and call.output_form is not None:
-                error.param = call.output_form.field  # as the request calls it
+            if isinstance(error, AdaptrixError) and error.param == GRAMMAR:
+                error.param = call.grammar_field  # as the request calls it
             raise
         finally:
             spans.end(failure)
@@ -224,11 +226,6 @@ def _told(mailbox: Mailbox, ended: asyncio.Future[None]) -> None:
     """Raise the error with which a request was ended, if any, at the reader of ``mailbox``."""
     if not ended.cancelled() and (error := ended.exception()) is not None:
         mailbox.fail(error)
-
-
-def sampling_arguments(call: GenerateCall) -> dict[str, Any]:
-    """Keyword arguments of SamplingParams."""
-    return {**call.sampling, "grammar": None if call.output_form is None else call.output_form.grammar()}
 
 
 def adapter_numbers(

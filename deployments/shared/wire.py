@@ -37,8 +37,8 @@ class GenerateCall:
     """One prompt for one replica, resolved once at the ingress so that any replica could serve it."""
 
     request_id: str
-    prompt: str | tuple[int, ...] | tuple[Mapping[str, str], ...]
-    """Raw text, token ids, or chat messages ``{"role", "content"}``."""
+    prompt: str | tuple[int, ...] | tuple[Mapping[str, Any], ...]
+    """Raw text, token ids, or chat messages ``{"role", "content"}``, some with calls of functions."""
     mixes: tuple[BundleMix, ...]
     """One mix per fork; one entry means no fork."""
     sampling: Mapping[str, Any]
@@ -70,6 +70,13 @@ class GenerateCall:
     (`generation/continue_elsewhere.py`)."""
     is_suspect: bool = False
     """Whether the call itself may have ended the replicas that it has lost."""
+
+    @property
+    def grammar_field(self) -> str | None:
+        """The field of the request that its grammar is made from."""
+        if self.chat.toolset is not None:
+            return "tools"
+        return None if self.output_form is None else self.output_form.field
 
     @property
     def rows_per_mix(self) -> int:
@@ -204,6 +211,9 @@ class Piece(NamedTuple):
     """On the first piece of the first row of each mix, where the answer tells of the prompt."""
     cached_tokens: int = 0
     """On a row's last piece: tokens of the prompt that needed no computing in any layer."""
+    call_form: str | None = None
+    """On a call's first piece only: how its text writes calls of functions, by name (`tools/call_form.py` in the core);
+    None where it may not."""
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ CORE_ORDER = [
     "git_lfs",
     "observe",
     "native",
+    "tools",
     "base",
     "injection",
     "adapters",

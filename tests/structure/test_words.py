@@ -16,7 +16,7 @@ MEANT = {
     "adaptrix_core/base/": "there only the base model's own digest is known",
     "adaptrix_core/adapters/package/metadata.py: BaseIdentity.digest": "a key of metadata.json",
     "adaptrix_core/cli/logs/turn.py: LoggedTurn.digest": "a column of the log",
-    "deployments/http/description/answers.py: Answered.digest": "HTTP's name of the package digest",
+    "deployments/http/description/generated_answers.py: Answered.digest": "HTTP's name of the package digest",
     "deployments/http/description/answers.py: AdapterCard.digest": "HTTP's name of the package digest",
     "deployments/http/description/answers.py: Published.digest": "HTTP's name of the package digest",
 }

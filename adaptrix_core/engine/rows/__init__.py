@@ -3,6 +3,8 @@
 Files:
 
 advance                Appends a row's next token and decides whether the row ends with it
+call_grammar           The grammar of an answer that may call functions: what follows a call's opening is a call, with
+                       valid arguments
 constraint             Constrained output: which tokens a grammar allows next, by the llguidance library
 detokenizer            Token ids -> text that can be shown: never half a character, never the beginning of a possible
                        stop string

@@ -2,10 +2,12 @@
 
 Files:
 
-answers         The answers of the endpoints, for the OpenAPI document
-document        The API described by itself: `/openapi.json` from the models that validate, and `/docs`, a page made
-                of it
-endpoints       Describes what each endpoint takes, gives and refuses, for OpenAPI: keyword arguments of its decorator
-stored_answers  The answers of the endpoints of files, for the OpenAPI document (`answers.py` has the others)
-token_answers   The answers of ``/tokenize`` and ``/detokenize``, for the OpenAPI document
+answers            The answers of the endpoints, for the OpenAPI document
+document           The API described by itself: `/openapi.json` from the models that validate, and `/docs`, a page
+                   made of it
+endpoints          Describes what each endpoint takes, gives and refuses, for OpenAPI: keyword arguments of its
+                   decorator
+generated_answers  The answers of the endpoints that generate, whole and as events of a stream
+stored_answers     The answers of the endpoints of files, for the OpenAPI document (`answers.py` has the others)
+token_answers      The answers of ``/tokenize`` and ``/detokenize``, for the OpenAPI document
 """

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi.responses import Response
 
 from adaptrix_core.request_limits import MOST
-from deployments.http.description import answers, stored_answers, token_answers
+from deployments.http.description import answers, generated_answers, stored_answers, token_answers
 from deployments.http.description.answers import Document, ErrorDocument
 from deployments.openai import schemas, token_bodies
 from deployments.openai.body import Body
@@ -29,9 +29,9 @@ BODIES: tuple[type[Body], ...] = (
 )
 ANSWERS: tuple[type[Document], ...] = (
     ErrorDocument,
-    answers.ChatCompletion,
-    answers.ChatCompletionChunk,
-    answers.TextCompletion,
+    generated_answers.ChatCompletion,
+    generated_answers.ChatCompletionChunk,
+    generated_answers.TextCompletion,
     answers.EmbeddingList,
     answers.Route,
     answers.ModelList,
@@ -158,8 +158,8 @@ CHAT = _described(
     scope="generate",
     takes=schemas.ChatRequest,
     example={"model": "auto", "messages": [{"role": "user", "content": "What is 12 + 30 - 5?"}], "max_tokens": 32},
-    gives=answers.ChatCompletion,
-    events=answers.ChatCompletionChunk,
+    gives=generated_answers.ChatCompletion,
+    events=generated_answers.ChatCompletionChunk,
     errors=GENERATING,
 )
 COMPLETION = _described(
@@ -167,8 +167,8 @@ COMPLETION = _described(
     scope="generate",
     takes=schemas.CompletionRequest,
     example={"model": "smollm2-135m", "prompt": "Once upon a time", "max_tokens": 16, "temperature": 0},
-    gives=answers.TextCompletion,
-    events=answers.TextCompletion,
+    gives=generated_answers.TextCompletion,
+    events=generated_answers.TextCompletion,
     errors=GENERATING,
 )
 TOKENIZE = _described(

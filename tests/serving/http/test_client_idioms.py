@@ -130,8 +130,8 @@ async def test_hints_and_defaults_are_accepted(local: Local, fields: dict[str, A
 @pytest.mark.parametrize(
     ("path", "fields"),
     [
-        (CHAT, {"tools": [{"type": "function", "function": {"name": "f"}}]}),
-        (CHAT, {"tool_choice": "required"}),
+        (CHAT, {"functions": [{"name": "f"}]}),
+        (CHAT, {"function_call": {"name": "f"}}),
         (CHAT, {"modalities": ["audio"]}),
         (CHAT, {"web_search_options": {}}),
         (CHAT, {"length_penalty": 2.0}),
@@ -142,7 +142,7 @@ async def test_hints_and_defaults_are_accepted(local: Local, fields: dict[str, A
         (TEXT, {"suffix": "the end"}),
         (CHAT, {"echo": True}),
         (TEXT, {"best_of": 3}),
-        (TEXT, {"tools": None}),
+        (TEXT, {"functions": None}),
         (EMBED, {"truncate_prompt_tokens": 5}),
     ],
 )

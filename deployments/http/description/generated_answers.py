@@ -1,0 +1,229 @@
+"""The answers of the endpoints that generate, whole and as events of a stream."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from deployments.http.description.answers import Document
+
+
+class PromptTokensDetails(Document):
+    """Of the prompts' tokens."""
+
+    cached_tokens: int
+    """Tokens that needed no computing, as their keys and values were in the cache; known once a choice has ended."""
+
+
+class UsageDocument(Document):
+    """Tokens; prompts count once each."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: PromptTokensDetails
+
+
+class Answered(Document):
+    """Who gave a choice, where not one answers all (a fork, or prompts that were routed apart), and how sure the choice
+    is, where scores were asked for."""
+
+    adapter: str | None = None
+    digest: str | None = None
+    """Package digests of its adapters, joined by `+`; empty for the base model."""
+    route_score: float | None = None
+    """Where the router chose for this prompt alone: the score."""
+    scores: dict[str, float] | None = None
+    """By confidence estimator; in the last event of a streamed choice. Scores are no probabilities."""
+
+
+class Fallback(Document):
+    """Why the base model answers in place of what was asked for."""
+
+    fallback: str
+
+
+class LikelyToken(Document):
+    """A token that could have been chosen."""
+
+    token: str
+    logprob: float
+    bytes: list[int] | None
+    """The token's own bytes; null where it is no part of the text."""
+
+
+class ChosenToken(LikelyToken):
+    """A token that was chosen, and the likeliest ones in its place."""
+
+    top_logprobs: list[LikelyToken]
+
+
+class ChatLogprobs(Document):
+    """One entry per token."""
+
+    content: list[ChosenToken]
+    refusal: None
+
+
+class TextLogprobs(Document):
+    """Four lists of one entry per token."""
+
+    tokens: list[str]
+    token_logprobs: list[float | None]
+    """Null for the first token of an echoed prompt, as nothing precedes it."""
+    top_logprobs: list[dict[str, float] | None]
+    """The chosen token and the likeliest ones."""
+    text_offset: list[int]
+    """Characters before the token in the text."""
+
+
+FinishReason = Literal["stop", "length"]
+ChatFinishReason = Literal["stop", "length", "tool_calls"]
+
+
+class MadeFunctionCall(Document):
+    """The function that is called."""
+
+    name: str
+    arguments: str
+    """JSON text, valid by the function's schema unless the answer was cut."""
+
+
+class MadeCall(Document):
+    """A call of a function; its caller runs it."""
+
+    id: str
+    """What the result's ``tool_call_id`` names."""
+    type: Literal["function"]
+    function: MadeFunctionCall
+
+
+class AssistantMessage(Document):
+    """May be sent back as it is."""
+
+    role: Literal["assistant"]
+    content: str | None
+    """Null where the answer is calls alone."""
+    refusal: None
+    tool_calls: list[MadeCall] | None = None
+
+
+class PromptTokenScore(Document):
+    """A token that stands in the prompt, or could have stood there."""
+
+    logprob: float
+    rank: int
+    """1 for the likeliest."""
+    decoded_token: str
+
+
+PromptLogprobs = list[dict[str, PromptTokenScore] | None]
+"""By token of the prompt, then by token id; null for the first token, as nothing precedes it."""
+
+
+class ChatChoice(Document):
+    """One answer."""
+
+    index: int
+    finish_reason: ChatFinishReason
+    stop_reason: str | int | None
+    """The stop string, or the token of `stop_token_ids`, that ended it; null where it ended by itself."""
+    message: AssistantMessage
+    logprobs: ChatLogprobs | None
+    token_ids: list[int] | None = None
+    adaptrix: Answered | None = None
+
+
+class ChatCompletion(Document):
+    """The answer of ``POST /v1/chat/completions``."""
+
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    """Who answered: the base model's id, an adapter or a mix."""
+    choices: list[ChatChoice]
+    usage: UsageDocument
+    prompt_logprobs: PromptLogprobs | None = None
+    prompt_token_ids: list[int] | None = None
+    adaptrix: Fallback | None = None
+
+
+class FunctionPart(Document):
+    """The name in a call's first part, and more of its arguments in each."""
+
+    name: str | None = None
+    arguments: str
+
+
+class CallPart(Document):
+    """What an event adds to a call."""
+
+    index: int
+    """Which call of the answer."""
+    id: str | None = None
+    """In a call's first part, as is ``type``."""
+    type: Literal["function"] | None = None
+    function: FunctionPart
+
+
+class Delta(Document):
+    """The part of a message that an event adds."""
+
+    role: Literal["assistant"] | None = None
+    content: str | None = None
+    tool_calls: list[CallPart] | None = None
+
+
+class ChunkChoice(Document):
+    """The part of a choice that an event adds."""
+
+    index: int
+    delta: Delta
+    finish_reason: ChatFinishReason | None
+    stop_reason: str | int | None = None
+    """In the last event of a choice."""
+    logprobs: ChatLogprobs | None = None
+    token_ids: list[int] | None = None
+    prompt_token_ids: list[int] | None = None
+    """In the first event of a prompt."""
+    adaptrix: Answered | None = None
+
+
+class ChatCompletionChunk(Document):
+    """One event of a streamed chat answer. The last one before ``[DONE]`` holds ``usage``, where it was asked for."""
+
+    id: str
+    object: Literal["chat.completion.chunk"]
+    created: int
+    model: str
+    choices: list[ChunkChoice]
+    usage: UsageDocument | None = None
+    adaptrix: Fallback | None = None
+
+
+class TextChoice(Document):
+    """One answer, or what an event adds to it: then ``finish_reason`` is null until the last one."""
+
+    index: int
+    finish_reason: FinishReason | None
+    stop_reason: str | int | None = None
+    """The stop string, or the token of `stop_token_ids`, that ended it."""
+    text: str
+    logprobs: TextLogprobs | None
+    prompt_logprobs: PromptLogprobs | None = None
+    token_ids: list[int] | None = None
+    prompt_token_ids: list[int] | None = None
+    adaptrix: Answered | None = None
+
+
+class TextCompletion(Document):
+    """The answer of ``POST /v1/completions``, and one event of a streamed one."""
+
+    id: str
+    object: Literal["text_completion"]
+    created: int
+    model: str
+    choices: list[TextChoice]
+    usage: UsageDocument | None = None
+    """Of a stream, in the last event before ``[DONE]`` where it was asked for."""
+    adaptrix: Fallback | None = None

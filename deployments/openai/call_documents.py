@@ -1,0 +1,56 @@
+"""OpenAI's documents of calls of functions: the parts of a stream, and the message of a whole answer."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from adaptrix_core.tools.call_form import FORMS
+from adaptrix_core.tools.call_reader import ArgumentsSaid, CallBegun, CallEvent, CallReader, SaidText
+
+
+def new_call_id() -> str:
+    """An id for a call, which its result will name."""
+    return f"call_{secrets.token_hex(12)}"
+
+
+class RowCalls:
+    """Reads the calls out of one row's text, and writes them as OpenAI does."""
+
+    def __init__(self, form: str) -> None:
+        """form: the name of the call form that the row is written in."""
+        self._reader = CallReader(FORMS[form])
+
+    def delta(self, text: str, *, is_last: bool) -> dict[str, Any]:
+        """The ``delta`` of a stream's chunk that the next part of the text makes; empty where it says nothing yet."""
+        events = self._reader.read(text)
+        if is_last:
+            events += self._reader.finish()
+        said = "".join(event.text for event in events if isinstance(event, SaidText))
+        calls = _call_parts(events)
+        return {**({"content": said} if said else {}), **({"tool_calls": calls} if calls else {})}
+
+    def message(self, text: str) -> dict[str, Any]:
+        """The message of a whole answer with this text."""
+        delta = self.delta(text, is_last=True)
+        calls = [{key: part[key] for key in ("id", "type", "function")} for part in delta.get("tool_calls", ())]
+        message = {"role": "assistant", "content": delta.get("content", None if calls else ""), "refusal": None}
+        return {**message, "tool_calls": calls} if calls else message
+
+    def finish_reason(self, reason: str | None) -> str | None:
+        """``tool_calls`` where the row has ended by itself after a call."""
+        ended_in_calls = reason == "stop" and self._reader.num_calls and not self._reader.is_inside_call
+        return "tool_calls" if ended_in_calls else reason
+
+
+def _call_parts(events: list[CallEvent]) -> list[dict[str, Any]]:
+    """One part for each call that the events tell of: its id and name where it begins here, and more arguments."""
+    parts: dict[int, dict[str, Any]] = {}
+    for event in events:
+        if isinstance(event, CallBegun):
+            function = {"name": event.function, "arguments": ""}
+            parts[event.index] = {"index": event.index, "id": new_call_id(), "type": "function", "function": function}
+        elif isinstance(event, ArgumentsSaid):
+            part = parts.setdefault(event.index, {"index": event.index, "function": {"arguments": ""}})
+            part["function"]["arguments"] += event.text
+    return list(parts.values())
