@@ -1,0 +1,98 @@
+"""The clients of npm, each with its usual calls: a script runs them with the real package, and tells what it got."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import pytest
+
+from tests.clients.npm_scripts import printed, why_not
+from tests.clients.served import Served
+
+pytestmark = [pytest.mark.integration, pytest.mark.skipif(bool(why_not()), reason=why_not())]
+
+VERCEL = ["vercel_openai_chat.mjs", "vercel_openai_compatible.mjs"]
+CLIENTS = ["openai.mjs", *VERCEL, "langchain.mjs"]
+ENDS = ("stop", "length")
+
+every_client = pytest.mark.parametrize("client", CLIENTS)
+every_vercel = pytest.mark.parametrize("client", VERCEL)
+
+
+@pytest.fixture(scope="module")
+def told(server: Served) -> Any:
+    """What a client's script tells of a call; each script runs once."""
+    printed_by = cache(lambda client: printed(client, server))
+
+    def of(client: str, call: str) -> Any:
+        came = printed_by(client)[call]
+        if isinstance(came, dict) and "failed" in came:
+            pytest.fail(f"{client}, {call}: {came['failed']}", pytrace=False)
+        return came
+
+    return of
+
+
+@every_client
+def test_chat(told: Any, client: str) -> None:
+    answer = told(client, "chat")
+    assert answer["text"]
+    assert answer["finish"] in ENDS
+    assert not answer.get("warnings")
+
+
+@every_client
+def test_stream(told: Any, client: str) -> None:
+    answer = told(client, "stream")
+    assert len(answer["parts"]) > 1
+    assert "".join(answer["parts"]) == answer["text"]
+    assert answer["finish"] in ENDS
+    assert answer["answered"] > 1
+
+
+@every_client
+def test_history(told: Any, client: str) -> None:
+    tokens = told(client, "history")
+    assert tokens["second"] > tokens["first"]
+
+
+@every_client
+def test_structured(told: Any, client: str) -> None:
+    is_weather(told(client, "structured"))
+
+
+@every_vercel
+def test_structured_as_output(told: Any, client: str) -> None:
+    is_weather(told(client, "structured, as output"))
+
+
+@every_vercel
+def test_structured_and_streamed(told: Any, client: str) -> None:
+    whole = told(client, "structured, streamed")
+    assert whole.pop("last") == whole
+    is_weather(whole)
+
+
+@every_vercel
+def test_one_of_several(told: Any, client: str) -> None:
+    assert told(client, "one of several") in ("sunny", "rainy")
+
+
+def test_embeddings(told: Any) -> None:
+    assert told("openai.mjs", "embeddings") == [384, 384]
+
+
+def test_models(told: Any, server: Served) -> None:
+    assert {server.model, "auto"} < set(told("openai.mjs", "models"))
+
+
+def test_a_wrong_key_is_told_as_such(told: Any) -> None:
+    assert told("openai.mjs", "a wrong key") == {"kind": "AuthenticationError", "code": "invalid_api_key"}
+
+
+def is_weather(found: Any) -> None:
+    assert set(found) == {"city", "celsius", "raining"}
+    assert found["city"] in ("Paris", "London", "Rome")
+    assert isinstance(found["celsius"], int)
+    assert isinstance(found["raining"], bool)
