@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from typing import Any
 
@@ -15,6 +16,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.skipif(bool(why_not()), reaso
 VERCEL = ["vercel_openai_chat.mjs", "vercel_openai_compatible.mjs"]
 CLIENTS = ["openai.mjs", *VERCEL, "langchain.mjs"]
 ENDS = ("stop", "length")
+CITIES = ("Paris", "London", "Rome")
 
 every_client = pytest.mark.parametrize("client", CLIENTS)
 every_vercel = pytest.mark.parametrize("client", VERCEL)
@@ -62,6 +64,32 @@ def test_structured(told: Any, client: str) -> None:
     is_weather(told(client, "structured"))
 
 
+@every_client
+@pytest.mark.parametrize("call", ["tools", "tools, streamed"])
+def test_a_function_is_called_and_its_result_answered(told: Any, client: str, call: str) -> None:
+    came = told(client, call)
+    assert came["calls"]
+    assert all(called in [{"city": city} for city in CITIES] for called in came["calls"])
+    assert came["text"]
+    if "finishes" in came:
+        assert came["finishes"][0] == "tool-calls"
+        assert came["finishes"][1] in ENDS
+    if "argued" in came:
+        assert "".join(came["argued"].split()) == "".join(json.dumps(called) for called in came["calls"]).replace(
+            " ", ""
+        )
+    if "roles" in came:
+        assert came["roles"] == ["user", "assistant", *["tool"] * len(came["calls"]), "assistant"]
+
+
+def test_whether_to_call_may_be_left_to_the_model(told: Any) -> None:
+    assert told("openai.mjs", "tools, if it likes")[:2] == ["user", "assistant"]
+
+
+def test_structured_by_a_call(told: Any) -> None:
+    is_weather(told("langchain.mjs", "structured, by a call"))
+
+
 @every_vercel
 def test_structured_as_output(told: Any, client: str) -> None:
     is_weather(told(client, "structured, as output"))
@@ -93,6 +121,6 @@ def test_a_wrong_key_is_told_as_such(told: Any) -> None:
 
 def is_weather(found: Any) -> None:
     assert set(found) == {"city", "celsius", "raining"}
-    assert found["city"] in ("Paris", "London", "Rome")
+    assert found["city"] in CITIES
     assert isinstance(found["celsius"], int)
     assert isinstance(found["raining"], bool)

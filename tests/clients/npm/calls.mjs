@@ -9,7 +9,7 @@ export const server = { baseURL: process.env.ADAPTRIX_BASE_URL, apiKey: process.
 export const model = process.env.ADAPTRIX_MODEL;
 
 // So small a model sometimes goes on and on.
-export const most = 64;
+export const most = 200;
 
 export const hello = [{ role: "user", content: "Say hello." }];
 export const name = [{ role: "user", content: "My name is Ada." }];
@@ -21,6 +21,18 @@ export const Weather = z.object({
   celsius: z.int(),
   raining: z.boolean(),
 });
+
+// A function that the model may call. `asked` gathers the arguments of its calls.
+export const question = [{ role: "user", content: "What is the weather in Paris?" }];
+export const City = z.object({ city: z.enum(["Paris", "London", "Rome"]) });
+export const described = "The weather in a city";
+
+export function weatherIn(asked) {
+  return (of) => {
+    asked.push(of);
+    return JSON.stringify({ city: of.city, celsius: 21 });
+  };
+}
 
 export async function run(calls) {
   const told = {};

@@ -1,11 +1,28 @@
 // @langchain/openai: its usual calls.
 
 import { AIMessage, HumanMessage } from "@langchain/core/messages";
+import { tool } from "@langchain/core/tools";
 import { ChatOpenAI } from "@langchain/openai";
-import { all, goOn, hello, model, most, name, report, run, server, Weather } from "./calls.mjs";
+import { all, City, described, goOn, hello, model, most, name, question, report, run, server, Weather, weatherIn } from "./calls.mjs";
 
 const { baseURL, apiKey } = server;
 const chat = new ChatOpenAI({ model, apiKey, maxRetries: 0, maxTokens: most, configuration: { baseURL } });
+
+// First the model has to call, then to answer.
+async function twoSteps(ask) {
+  const calls = [];
+  const weather = tool(weatherIn(calls), { name: "weather", description: described, schema: City });
+  const first = await ask(chat.bindTools([weather], { tool_choice: "required" }), question);
+  const results = [];
+  for (const call of first.tool_calls) results.push(await weather.invoke(call));
+  const messages = [new HumanMessage(question[0].content), first, ...results];
+  const second = await ask(chat.bindTools([weather], { tool_choice: "none" }), messages);
+  return { calls, text: second.content };
+}
+
+async function streamed(model, messages) {
+  return (await all(await model.stream(messages))).reduce((sum, chunk) => sum.concat(chunk));
+}
 
 await run({
   async chat() {
@@ -26,6 +43,13 @@ await run({
     const first = await chat.invoke([question]);
     const second = await chat.invoke([question, new AIMessage(first), new HumanMessage(goOn.content)]);
     return { first: first.usage_metadata.total_tokens, second: second.usage_metadata.input_tokens };
+  },
+
+  tools: () => twoSteps((model, messages) => model.invoke(messages)),
+  "tools, streamed": () => twoSteps(streamed),
+
+  async "structured, by a call"() {
+    return chat.withStructuredOutput(Weather, { method: "functionCalling" }).invoke(report);
   },
 
   async structured() {

@@ -1,11 +1,25 @@
 // openai, the official JavaScript client: its usual calls.
 
 import OpenAI from "openai";
-import { zodResponseFormat } from "openai/helpers/zod";
-import { all, goOn, hello, model, most, name, report, run, server, Weather } from "./calls.mjs";
+import { zodFunction, zodResponseFormat } from "openai/helpers/zod";
+import { all, City, described, goOn, hello, model, most, name, question, report, run, server, Weather, weatherIn } from "./calls.mjs";
 
 const client = new OpenAI({ ...server, maxRetries: 0 });
 const asked = { model, max_tokens: most };
+
+// First the model has to call, then to answer: the client runs the function between the two.
+async function twoSteps(stream) {
+  const calls = [];
+  const weather = zodFunction({ name: "weather", description: described, parameters: City, function: weatherIn(calls) });
+  const both = { ...asked, stream, tools: [weather] };
+  const first = client.chat.completions.runTools(
+    { ...both, messages: question, tool_choice: "required" },
+    { maxChatCompletions: 1 },
+  );
+  await first.done();
+  const second = client.chat.completions.runTools({ ...both, messages: first.messages, tool_choice: "none" });
+  return { calls, text: await second.finalContent(), roles: second.messages.map((message) => message.role) };
+}
 
 await run({
   async chat() {
@@ -33,6 +47,19 @@ await run({
     const response_format = zodResponseFormat(Weather, "weather");
     const answer = await client.chat.completions.parse({ ...asked, messages: report, response_format });
     return answer.choices[0].message.parsed;
+  },
+
+  tools: () => twoSteps(false),
+  "tools, streamed": () => twoSteps(true),
+
+  async "tools, if it likes"() {
+    const weather = zodFunction({ name: "weather", description: described, parameters: City, function: weatherIn([]) });
+    const runner = client.chat.completions.runTools(
+      { ...asked, messages: question, tools: [weather] },
+      { maxChatCompletions: 2 },
+    );
+    await runner.done();
+    return runner.messages.map((message) => message.role);
   },
 
   async embeddings() {

@@ -1,10 +1,19 @@
 // The usual calls of Vercel's ai, whichever provider the model is of.
 
-import { generateObject, generateText, Output, streamObject, streamText } from "ai";
-import { all, goOn, hello, most, name, report, Weather } from "./calls.mjs";
+import { generateObject, generateText, Output, stepCountIs, streamObject, streamText, tool } from "ai";
+import { all, City, described, goOn, hello, most, name, question, report, Weather, weatherIn } from "./calls.mjs";
 
 export function usualCalls(model) {
   const asked = { model, maxRetries: 0, maxOutputTokens: most };
+
+  // First the model has to call, then to answer.
+  const twoSteps = (calls) => ({
+    ...asked,
+    messages: question,
+    tools: { weather: tool({ description: described, inputSchema: City, execute: weatherIn(calls) }) },
+    stopWhen: stepCountIs(2),
+    prepareStep: ({ stepNumber }) => ({ toolChoice: stepNumber === 0 ? "required" : "none" }),
+  });
 
   return {
     async chat() {
@@ -26,6 +35,21 @@ export function usualCalls(model) {
 
     async structured() {
       return (await generateObject({ ...asked, messages: report, schema: Weather })).object;
+    },
+
+    async tools() {
+      const calls = [];
+      const answer = await generateText(twoSteps(calls));
+      return { calls, text: answer.text, finishes: answer.steps.map((step) => step.finishReason) };
+    },
+
+    async "tools, streamed"() {
+      const calls = [];
+      const answer = streamText({ ...twoSteps(calls), onError: raised });
+      const parts = await all(answer.fullStream);
+      const argued = parts.filter((part) => part.type === "tool-input-delta").map((part) => part.delta);
+      const finishes = (await answer.steps).map((step) => step.finishReason);
+      return { calls, text: await answer.text, finishes, argued: argued.join("") };
     },
 
     async "structured, as output"() {
