@@ -41,6 +41,8 @@ REQUEST = {
     "grammar_too_costly": "a JSON schema, regular expression or grammar that takes too much processor time to prepare",
     "grammar_failed": "a JSON schema, regular expression or grammar that became too costly during an answer",
     "request_hung": "two replicas have hung while they computed this request; it is not tried again",
+    "previous_response_not_found": "`previous_response_id` names no response that is stored for this tenant",
+    "item_not_found": "an `item_reference` names no item of a response that is stored for this tenant",
     "adapter_exists": "a loaded adapter has that name already, with other contents",
     "unknown_extension": "no installed package has a part (router signal, composition strategy, …) of that name",
 }

@@ -70,6 +70,14 @@ class RequestLimits:
     texts_waiting: int = _most(256, "long texts of one tenant that wait to be tokenised", "overloaded")
     embeddings_waiting: int = _most(64, "inputs of one tenant that wait to be embedded", "overloaded")
 
+    item_id_characters: int = _most(128, "characters of the id of a response or of an item")
+    referenced_responses: int = _most(64, "responses whose items one request refers to by id")
+    listed_items: int = _most(100, "items of one page of a response's input")
+    includes: int = _most(16, "entries of `include`")
+    metadata_pairs: int = _most(16, "entries of `metadata`")
+    metadata_key_characters: int = _most(64, "characters of a key in `metadata`")
+    metadata_value_characters: int = _most(512, "characters of a value in `metadata`")
+
     answer_logprobs: int = _most(
         100_000, "log-probabilities in an answer that isn't streamed, all choices together", "too_many_logprobs"
     )

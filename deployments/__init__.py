@@ -4,6 +4,8 @@ Files:
 
 app          The Serve application's builder, import path ``deployments.app:build``
 ray_seam     Every private or unstable name of Ray that this project uses, behind a function with a documented purpose
+anthropic/   Anthropic's Messages API as a translation: its bodies into chat requests, the pieces of answers into its
+             documents
 background/  The deployment beside the requests, which works on what tenants have left with the server
 generation/  One request from names to a stream of pieces
 http/        The HTTP API: bodies in, answers out, and the callers' permissions
@@ -14,6 +16,8 @@ openai/      OpenAI's documents as models and records
 placement/   Placement: which replica a call goes to
 proxy/       Middlewares that run inside Ray Serve's HTTP proxy
 replica/     The deployment that generates: the base model, its engine, and the adapters that it holds
+responses/   OpenAI's Responses API as a translation: its bodies into chat requests, the pieces of answers into its
+             documents
 router/      The deployment that picks adapters by meaning
 shared/      Shared by several processes: the records between them, the catalogue, callers, errors
 store/       The store of adapter packages: an actor, its disk, and how others reach it

@@ -144,6 +144,9 @@ class ObjectSettings(Section):
         strict=False,
         description="seconds for which files are kept, unless they are deleted or ask for less, 3600 to 315360000",
     )
+    response_ttl_s: float = Field(
+        2_592_000.0, gt=0, le=31_536_000.0, strict=False, description="seconds for which a response is stored, 30 days"
+    )
 
 
 class EngineSettings(Section):

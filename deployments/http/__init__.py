@@ -7,7 +7,8 @@ adapter_admin  Loads, publishes and unloads adapters at run time: the places the
 app            The HTTP API: OpenAI's endpoints, vLLM's adapter endpoints, and ours
 bodies         Request bodies: bytes into a checked document, or an error that names the fault and its place
 endpoint       Shared by endpoints: authorisation, and reading of bodies and of the store's overview
-errors         The one place where errors become HTTP: status, headers and OpenAI's ``{"error": {…}}`` document
+errors         The one place where errors become HTTP: status, headers and OpenAI's ``{"error": {…}}`` document, or
+               Anthropic's on its paths
 faults         Pydantic's faults of a body in a short message: the first ones, with their values shortened
 guard          The first check of every HTTP request: refuses control headers from outside, and callers that may not
                call at all
@@ -19,6 +20,8 @@ sse            Server-sent events: documents become `data:` lines, the first one
                last event
 tar_upload     Reads an uploaded archive into the files of one adapter, or refuses it; writes nothing under names from
                the archive
+typed_answers  Answers whose parts have types: OpenAI's Responses and Anthropic's messages, whole or as a stream of
+               named events
 description/   The API described by itself: `/openapi.json` and `/docs`
 endpoints/     The endpoints, one file for each noun
 observe/       Observation of requests: metrics and the request log

@@ -15,10 +15,13 @@ from starlette.types import ASGIApp
 
 from adaptrix_core.errors import AdaptrixError
 from adaptrix_core.extensions import COMPOSITION_STRATEGIES, CONFIDENCE_ESTIMATORS, ENDPOINT_GROUPS
+from deployments.anthropic.errors import error_of, is_anthropics
 from deployments.http.description.document import describing_endpoints
 from deployments.http.endpoints.adapters import adapter_endpoints
 from deployments.http.endpoints.files import file_endpoints
 from deployments.http.endpoints.generation import generation_endpoints
+from deployments.http.endpoints.messages import message_endpoints
+from deployments.http.endpoints.responses import responses_endpoints
 from deployments.http.endpoints.revocations import revocation_endpoints
 from deployments.http.endpoints.router import router_endpoints
 from deployments.http.endpoints.status import status_endpoints
@@ -34,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 ENDPOINTS = (
     generation_endpoints,
+    responses_endpoints,
+    message_endpoints,
     token_endpoints,
     router_endpoints,
     adapter_endpoints,
@@ -66,11 +71,13 @@ def _handle_errors(app: FastAPI) -> None:
         code = {404: "unknown_path", 405: "method_not_allowed"}.get(error.status_code, "invalid_request")
         asked = f"{request.method} {shortened(request.url.path)}"
         message = f"{asked} is not an endpoint of this server; see GET /docs, or GET /v1/models to begin"
+        if is_anthropics(request.url.path):
+            return JSONResponse(error_of(error.status_code, message), error.status_code, error.headers)
         document = {"message": message, "type": "invalid_request_error", "code": code, "param": None}
         return JSONResponse({"error": document}, error.status_code, error.headers)
 
     async def failed(request: Request, error: Exception) -> Response:
-        response = error_response(error)
+        response = error_response(error, request.url.path)
         if response.status_code == 500:
             logger.exception("%s %s failed", request.method, request.url.path, exc_info=error)
         return response

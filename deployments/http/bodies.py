@@ -68,13 +68,18 @@ def parse_body(data: bytes, model: type[Model], max_characters: int) -> Model:
         body = model.model_validate(document)
     except ValidationError as error:
         raise invalid_body(error, model) from None
-    if (num_characters := body.num_characters()) > max_characters:
+    require_characters(body, max_characters)
+    return body
+
+
+def require_characters(body: Body, most: int) -> None:
+    """Raise InvalidRequest for more text than may be tokenised."""
+    if (num_characters := body.num_characters()) > most:
         raise InvalidRequest(
-            f"the request holds {num_characters} characters of text; at most {max_characters} are accepted "
+            f"the request holds {num_characters} characters of text; at most {most} are accepted "
             "(setting security.max_text_characters): send less, or several requests",
             code="text_too_long",
         )
-    return body
 
 
 def _kind(document: Any) -> str:

@@ -11,7 +11,7 @@ from deployments.http.bodies import read_document
 from deployments.http.services import Services
 from deployments.shared.catalogue import Catalogue
 from deployments.shared.errors import NotReady
-from deployments.shared.principals import Principal, Scope
+from deployments.shared.principals import Principal, Scope, authorization_of
 from deployments.shared.wire import Report
 
 logger = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 def authorized(request: Request, services: Services, scope: Scope) -> Principal:
     """The caller. Raises Unauthorized, or Forbidden without the scope."""
-    principal = services.keys.identify(request.headers.get("authorization"))
+    principal = services.keys.identify(authorization_of(request.headers))
     principal.require(scope)
     return principal
 

@@ -1,4 +1,5 @@
-"""The one place where errors become HTTP: status, headers and OpenAI's ``{"error": {…}}`` document. Raises nothing."""
+"""The one place where errors become HTTP: status, headers and OpenAI's ``{"error": {…}}`` document, or Anthropic's on
+its paths. Raises nothing."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from starlette.responses import JSONResponse
 
 from adaptrix_core import errors as core
 from adaptrix_core.error_codes import ERROR_CODES, ErrorCode
+from deployments.anthropic.errors import error_of, is_anthropics
 from deployments.http.faults import invalid_body
 from deployments.shared.errors import AllBusy, as_core_error
 
@@ -46,8 +48,16 @@ def _sendable(text: str, longest: int) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def error_response(raised: BaseException) -> JSONResponse:
-    """The HTTP response for any exception."""
+def document_for(path: str, error: core.AdaptrixError) -> dict[str, Any]:
+    """The error's document in the form of the API that ``path`` belongs to."""
+    document = error_document(error)
+    if is_anthropics(path):
+        return error_of(code_of(error).status, document["error"]["message"])
+    return document
+
+
+def error_response(raised: BaseException, path: str = "") -> JSONResponse:
+    """The HTTP response for any exception. path: of the request, by which API's form it is told."""
     error = invalid_body(raised, None) if isinstance(raised, ValidationError) else as_core_error(raised)
     status = code_of(error).status
     waits = status in (429, 503) or isinstance(error, core.RetryLater)
@@ -56,7 +66,7 @@ def error_response(raised: BaseException) -> JSONResponse:
         headers[ALIKE_HEADER] = f"{error.alike_s:.3f}"
     if status == 401:
         headers["www-authenticate"] = "Bearer"
-    return JSONResponse(error_document(error), status, headers)
+    return JSONResponse(document_for(path, error), status, headers)
 
 
 def retry_after_s(error: core.AdaptrixError) -> int:

@@ -57,7 +57,7 @@ class Guard:
             if not self._keys_enabled:
                 _refuse_strangers(scope, Headers(scope=scope), self._origins)
         except AdaptrixError as error:
-            await error_response(error)(scope, receive, counting_send)
+            await error_response(error, scope["path"])(scope, receive, counting_send)
             return
         try:
             await self._app(scope, receive, counting_send)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -24,25 +24,39 @@ from deployments.shared.errors import as_core_error
 logger = logging.getLogger(__name__)
 
 DONE = b"data: [DONE]\n\n"
+SILENT_DONE = b": [DONE]\n\n"
+"""The end of a stream in an API that has no such event: a comment, which readers skip. `DONE` ends with it as well, so
+that the proxy knows an end from a loss (`proxy/errors.py`)."""
 MEDIA_TYPE = "text/event-stream"
 HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 """Headers that keep proxies from buffering events."""
 
 
 class EventStream(StreamingResponse):
-    """A response of events, which closes ``stream``, their source, however it ends.
+    """A response of events, which closes ``stream``, their source, however it ends, and then calls ``at_end``.
 
     Closing the generator of events is not enough: if the client leaves before the first one, its code never runs.
     """
 
-    def __init__(self, events: AsyncGenerator[bytes], stream: PieceStream, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        events: AsyncGenerator[bytes],
+        stream: PieceStream,
+        headers: Mapping[str, str],
+        at_end: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         super().__init__(events, media_type=MEDIA_TYPE, headers={**headers, **HEADERS})
         self._stream = stream
+        self._at_end = at_end
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the response."""
-        async with aclosing(self._stream):
-            await super().__call__(scope, receive, send)
+        try:
+            async with aclosing(self._stream):
+                await super().__call__(scope, receive, send)
+        finally:
+            if self._at_end is not None:
+                await self._at_end()
 
 
 async def server_sent_events(

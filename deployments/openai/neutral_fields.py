@@ -139,8 +139,71 @@ PART = Neutral(
 
 STREAM_OPTIONS = Neutral(frozenset({"include_obfuscation"}))
 
+RESPONSES = Neutral(
+    frozenset(
+        {
+            "service_tier",
+            "prompt_cache_retention",
+            "prompt_cache_options",
+            "reasoning",
+            "max_tool_calls",
+            "parallel_tool_calls",
+            "request_id",
+        }
+    ),
+    {
+        "background": (False,),
+        "background_options": (),
+        "conversation": (),
+        "prompt": (),
+        "context_management": (),
+        "moderation": (),
+        "image": (),
+        "access_programs": (),
+        "tools": (),
+        "tool_choice": ("none", "auto"),
+        "cache_salt": (),
+        "mm_processor_kwargs": (),
+        "vllm_xargs": (),
+        "kv_transfer_params": (),
+        "enable_response_messages": (False,),
+        "previous_input_messages": (),
+    },
+)
+"""Of ``POST /v1/responses``; ``max_tool_calls`` counts calls of OpenAI's own tools."""
+
+ITEM = Neutral(frozenset({"status", "phase"}))
+ITEM_PART = Neutral(frozenset({"annotations", "logprobs", "parsed", "prompt_cache_breakpoint"}))
+REASONING_ITEM = Neutral(frozenset({"id", "summary", "content", "encrypted_content", "status"}))
+"""Of the items of a response's input, which may be an earlier response's output."""
+
+MESSAGES = Neutral(
+    frozenset(
+        {
+            "metadata",
+            "service_tier",
+            "cache_control",
+            "diagnostics",
+            "inference_geo",
+            "speed",
+            "user_profile_id",
+            "workspace_id",
+        }
+    ),
+    {"container": (), "mcp_servers": (), "context_management": (), "tools": (), "kv_transfer_params": ()},
+)
+"""Of Anthropic's ``POST /v1/messages``."""
+
+BLOCK = Neutral(frozenset({"cache_control", "citations"}))
+THOUGHT_BLOCK = Neutral(frozenset({"thinking", "signature", "data", "cache_control"}))
+THINKING = Neutral(frozenset({"display"}))
+OUTPUT_CONFIG = Neutral(frozenset({"effort"}))
+
 _KNOWN = frozenset[str]().union(
-    *({*n.values, *n.asked_by_empty} for n in (CHAT, COMPLETION, EMBEDDING, MESSAGE, PART, STREAM_OPTIONS))
+    *(
+        {*n.values, *n.asked_by_empty}
+        for n in (CHAT, COMPLETION, EMBEDDING, MESSAGE, PART, STREAM_OPTIONS, RESPONSES, MESSAGES)
+    )
 )
 
 

@@ -15,9 +15,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adaptrix_core.errors import AdaptrixError, Overloaded, RequestTimeout
 from deployments.generation.deadline import Deadline
-from deployments.http.errors import error_document, error_response
+from deployments.http.errors import error_response
 from deployments.http.guard import refuse_control_headers
-from deployments.http.sse import DONE, MEDIA_TYPE, events
+from deployments.http.sse import MEDIA_TYPE, SILENT_DONE
+from deployments.http.typed_answers import broken_off
 from deployments.shared.errors import NotReady
 from deployments.shared.request_id import REQUEST_ID, cleaned_id
 
@@ -39,7 +40,7 @@ class ProxyErrors:
         if scope["type"] != "http" or scope["path"].startswith(SERVES_OWN):
             await self._app(scope, receive, send)
             return
-        answer = _Answer(receive, send)
+        answer = _Answer(scope["path"], receive, send)
         try:
             _make_readable(scope)
             await self._app(scope, answer.receive, answer.send)
@@ -51,7 +52,7 @@ class ProxyErrors:
                 raise
             answer.trouble = error
         if not answer.has_begun:
-            await error_response(answer.trouble or _LOST)(scope, receive, send)
+            await error_response(answer.trouble or _LOST, scope["path"])(scope, receive, send)
         elif answer.is_cut_off:
             logger.warning("the ingress of a stream was lost: %s", scope["path"])
             await answer.end_stream(_LOST_MIDWAY)
@@ -67,7 +68,8 @@ _LOST = NotReady("the server process that took this request was lost; send it ag
 class _Answer:
     """The answer to one request, held back until it is known whether the application or the proxy made it."""
 
-    def __init__(self, receive: Receive, send: Send) -> None:
+    def __init__(self, path: str, receive: Receive, send: Send) -> None:
+        self._path = path
         self._receive = receive
         self._send = send
         self._is_left = False
@@ -79,8 +81,8 @@ class _Answer:
 
     @property
     def is_cut_off(self) -> bool:
-        """Whether a stream of events was cut off: begun, without our last event, and its client still there."""
-        return self._is_stream and not self._is_left and not (self._is_complete and self._tail == DONE)
+        """Whether a stream of events was cut off: begun, without our last bytes, and its client still there."""
+        return self._is_stream and not self._is_left and not (self._is_complete and self._tail == SILENT_DONE)
 
     async def receive(self) -> Message:
         """The client's next message; notes whether it has left."""
@@ -104,7 +106,7 @@ class _Answer:
 
     async def end_stream(self, error: AdaptrixError) -> None:
         """Send the last events of a stream that was cut off: the error, and our usual end."""
-        body = events([error_document(error)]) + DONE
+        body = broken_off(self._path, error)
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     def _note(self, message: Message) -> None:
@@ -113,7 +115,7 @@ class _Answer:
         elif message["type"] == "http.response.body":
             self._is_complete = not message.get("more_body", False)
             if self._is_stream:
-                self._tail = (self._tail + message.get("body", b""))[-len(DONE) :]
+                self._tail = (self._tail + message.get("body", b""))[-len(SILENT_DONE) :]
 
 
 def _own_trouble(status: int, headers: Headers) -> AdaptrixError | None:

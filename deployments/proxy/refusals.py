@@ -25,6 +25,7 @@ from deployments.http.errors import ALIKE_HEADER, whole_seconds
 from deployments.proxy.errors import ProxyErrors
 from deployments.proxy.metrics import ProxyMetrics
 from deployments.shared.overload_memory import OverloadMemory, RememberedRefusal
+from deployments.shared.principals import authorization_of
 
 METRICS = "/metrics"
 PATHS = ("/v1/chat/completions", "/v1/completions")
@@ -162,4 +163,4 @@ def kind_of(scope: Scope, body: bytes | None) -> Hashable:
     prompt = document.get("prompt")
     if asked["model"] == AUTO or (isinstance(prompt, list) and any(isinstance(part, str | list) for part in prompt)):
         return None
-    return Headers(scope=scope).get("authorization"), scope["path"], told_apart_by
+    return authorization_of(Headers(scope=scope)), scope["path"], told_apart_by

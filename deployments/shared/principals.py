@@ -107,7 +107,7 @@ class KeyRing:
             return LOCAL
         scheme, _, key = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not key.strip():
-            raise Unauthorized("no API key; send the header 'Authorization: Bearer <key>'")
+            raise Unauthorized("no API key; send the header 'Authorization: Bearer <key>', or 'x-api-key: <key>'")
         presented = hash_key(key.strip())
         found = None
         # Every record is compared, in constant time each, so that timing reveals nothing about the keys that exist.
@@ -117,6 +117,13 @@ class KeyRing:
         if found is None:
             raise Unauthorized("this API key is not known; check it, or ask for a new one")
         return found
+
+
+def authorization_of(headers: Mapping[str, str]) -> str | None:
+    """The ``Authorization`` that a caller presents, where one is there; Anthropic's clients send ``x-api-key``."""
+    if "authorization" not in headers and "x-api-key" in headers:
+        return f"Bearer {headers['x-api-key']}"
+    return headers.get("authorization")
 
 
 def hash_key(key: str) -> str:

@@ -8,10 +8,19 @@ from typing import Any
 from fastapi.responses import Response
 
 from adaptrix_core.request_limits import MOST
-from deployments.http.description import answers, generated_answers, stored_answers, token_answers
+from deployments.anthropic.request import MessagesRequest
+from deployments.http.description import (
+    answers,
+    generated_answers,
+    message_answers,
+    response_answers,
+    stored_answers,
+    token_answers,
+)
 from deployments.http.description.answers import Document, ErrorDocument
 from deployments.openai import schemas, token_bodies
 from deployments.openai.body import Body
+from deployments.responses.request import ResponsesRequest
 from deployments.shared.principals import Scope
 
 REF = "#/components/schemas/{model}"
@@ -19,6 +28,8 @@ REF = "#/components/schemas/{model}"
 BODIES: tuple[type[Body], ...] = (
     schemas.ChatRequest,
     schemas.CompletionRequest,
+    ResponsesRequest,
+    MessagesRequest,
     schemas.EmbeddingRequest,
     schemas.RouteRequest,
     schemas.LoadRequest,
@@ -32,6 +43,13 @@ ANSWERS: tuple[type[Document], ...] = (
     generated_answers.ChatCompletion,
     generated_answers.ChatCompletionChunk,
     generated_answers.TextCompletion,
+    response_answers.ResponseDocument,
+    response_answers.ResponseEvent,
+    response_answers.ResponseDeleted,
+    response_answers.InputItemList,
+    message_answers.AnthropicError,
+    message_answers.MessageDocument,
+    message_answers.MessageEvent,
     answers.EmbeddingList,
     answers.Route,
     answers.ModelList,
@@ -107,12 +125,13 @@ def _described(
     events: type[Document] | None = None,
     status: int = 200,
     errors: Sequence[int] = (),
+    refuses: type[Document] = ErrorDocument,
 ) -> dict[str, Any]:
     """Keyword arguments for an endpoint's decorator.
 
     takes, takes_file: the JSON body (with an example), or the media type of another one. gives: the document, or the
     media type of a text. events: the document of a stream's events, for endpoints that stream. scope: what a key
-    needs; None: no key.
+    needs; None: no key. refuses: the document of errors.
     """
     extra: dict[str, Any] = {"security": [{"key": []}, {}] if scope else []}
     if takes is not None:
@@ -125,7 +144,7 @@ def _described(
     if events is not None:
         extra["parameters"] = [_TIMEOUT, _REQUEST_ID]
     answer = _answer(gives, events)
-    told = {code: {"description": _ERRORS[code], "content": _json(ErrorDocument)} for code in sorted(errors)}
+    told = {code: {"description": _ERRORS[code], "content": _json(refuses)} for code in sorted(errors)}
     return {
         "summary": summary,
         "tags": [{"admin": "operate", "generate": "use"}.get(scope or "", "status")],
@@ -186,6 +205,37 @@ DETOKENIZE = _described(
     example={"model": "smollm2-135m", "tokens": [1, 2, 3]},
     gives=token_answers.DetokenizedDocument,
     errors=(*TAKING, 404, 429),
+)
+RESPONSES = _described(
+    "One answer in OpenAI's Responses API, streamed or not",
+    scope="generate",
+    takes=ResponsesRequest,
+    example={"model": "auto", "input": "What is 12 + 30 - 5?", "max_output_tokens": 32},
+    gives=response_answers.ResponseDocument,
+    events=response_answers.ResponseEvent,
+    errors=GENERATING,
+)
+RESPONSE = _described(
+    "A stored response", scope="generate", gives=response_answers.ResponseDocument, errors=(400, *READING, 404, 507)
+)
+RESPONSE["openapi_extra"]["parameters"] = [
+    {"name": "stream", "in": "query", "description": "Only false: it is sent whole.", "schema": {"enum": ["false"]}}
+]
+RESPONSE_DELETED = _described(
+    "Delete a stored response",
+    scope="generate",
+    gives=response_answers.ResponseDeleted,
+    errors=(*READING, 404, 507),
+)
+MESSAGES = _described(
+    "One answer in Anthropic's Messages API, streamed or not",
+    scope="generate",
+    takes=MessagesRequest,
+    example={"model": "auto", "messages": [{"role": "user", "content": "What is 12 + 30 - 5?"}], "max_tokens": 32},
+    gives=message_answers.MessageDocument,
+    events=message_answers.MessageEvent,
+    errors=GENERATING,
+    refuses=message_answers.AnthropicError,
 )
 EMBEDDINGS = _described(
     "Vectors of the router's embedder",
@@ -292,6 +342,13 @@ FILES["openapi_extra"]["parameters"] = [*_PAGE, _limit(MOST.listed_files, MOST.l
 FILE = _described("One of the files", scope="generate", gives=stored_answers.FileDocument, errors=KEPT)
 FILE_DELETE = _described("Delete a file", scope="generate", gives=stored_answers.FileDeleted, errors=KEPT)
 FILE_CONTENT = _described("What is in a file", scope="generate", gives="application/octet-stream", errors=KEPT)
+RESPONSE_ITEMS = _described(
+    "What a stored response answered: all items of the conversation before it",
+    scope="generate",
+    gives=response_answers.InputItemList,
+    errors=(400, *READING, 404, 507),
+)
+RESPONSE_ITEMS["openapi_extra"]["parameters"] = [*_PAGE, _limit(MOST.listed_items, 20)]
 HEALTH = _described("Whether requests can be served", gives=answers.Health)
 HEALTH["openapi_extra"]["parameters"] = [
     {

@@ -9,7 +9,10 @@ file_form    Reads a form with one file (multipart/form-data) and sends the file
              arrives
 files        ``/v1/files``: files that a tenant uploads for batches, and those that batches write
 generation   ``/v1/chat/completions`` and ``/v1/completions``: one request generated, streamed or whole
+messages     ``/v1/messages``: Anthropic's Messages API, over the same generation as chat
 paging       Lists of objects in pages, as OpenAI has them: ``after``, ``limit`` and ``order``
+responses    ``/v1/responses``: OpenAI's Responses API, over the same generation as chat, and the responses that are
+             stored
 revocations  ``/v1/revocations``: the signed list in force, and the next one
 router       ``/v1/route`` and ``/v1/embeddings``: direct access to the router
 status       ``/health``, ``/ping``, ``/version`` and ``/metrics``: for load balancers and monitoring

@@ -9,12 +9,14 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from fastapi import Request
+from pydantic import ValidationError
 
 from adaptrix_core.errors import AdapterNotFound
 from deployments.generation.deadline import Deadline
 from deployments.generation.resolve import ResolvedRequest, resolve
 from deployments.generation.start import RunningRequest, start_request
 from deployments.http.endpoint import authorized
+from deployments.http.faults import invalid_body
 from deployments.http.guard import WATCH
 from deployments.http.observe.request_watch import RequestWatch
 from deployments.http.services import Services
@@ -41,7 +43,10 @@ async def begin(
         principal = authorized(request, services, "generate")
         deadline = Deadline.from_headers(request.headers)
         async with deadline.limit():
-            body = await read(principal)
+            try:
+                body = await read(principal)
+            except ValidationError as error:  # of what another API's body was translated into
+                raise invalid_body(error, None) from None
             watch.identified(principal, body)
             principal.require_priority(body.priority)
             base_id = await services.store.base_id()

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 ASK = [{"role": "user", "content": "What is 17 + 25?"}]
 CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
+RESPONSES, MESSAGES = "/v1/responses", "/v1/messages"
 
 
 async def described(local: Local) -> dict[str, Any]:
@@ -111,6 +112,9 @@ async def test_examples_are_what_they_are_examples_of(local: Local) -> None:
         ("CompletionRequest", {"model": "m", "prompt": [1, 2]}),
         ("CompletionRequest", {"model": "m", "prompt": [[1], [2]]}),
         ("EmbeddingRequest", {"model": "m", "input": ["a"], "dimensions": None}),
+        ("ResponsesRequest", {"model": "m", "input": "a", "metadata": {"a": "b"}, "tools": [], "include": None}),
+        ("ResponsesRequest", {"model": "m", "input": [{"role": "user", "content": "a"}], "text": {"verbosity": "low"}}),
+        ("MessagesRequest", {"model": "m", "messages": ASK, "max_tokens": 1, "metadata": {"user_id": "a"}}),
         ("RevocationRequest", {"revocations": "e30=", "signature": "e30="}),
     ],
 )  # fmt: skip
@@ -149,6 +153,13 @@ async def test_real_answers_are_as_described(local: Local, world: World) -> None
         ("POST", CHAT, CHAT, {**plain, "messages": []}),
         ("POST", TEXT, TEXT, {**plain, "prompt": ["a", "b"], "logprobs": 1, "adaptrix": fork}),
         ("POST", TEXT, TEXT, {**plain, "prompt": "a"}),
+        ("POST", RESPONSES, RESPONSES, {"model": "math_reasoning", "input": "a", "max_output_tokens": 3}),
+        ("POST", RESPONSES, RESPONSES, {"model": BASE_ID, "input": "a", "max_output_tokens": 3, "top_logprobs": 2}),
+        ("POST", RESPONSES, RESPONSES, {"model": "nobody", "input": "a"}),
+        ("POST", MESSAGES, MESSAGES, {"model": BASE_ID, "messages": ASK, "max_tokens": 3}),
+        ("POST", MESSAGES, MESSAGES, {"model": "nobody", "messages": ASK, "max_tokens": 3}),
+        ("POST", MESSAGES, MESSAGES, {"model": BASE_ID, "messages": [], "max_tokens": 3}),
+        ("GET", f"{RESPONSES}/nothing", f"{RESPONSES}/{{response_id}}", {}),
         ("POST", "/v1/embeddings", "/v1/embeddings", {"model": "auto", "input": "a"}),
         ("POST", "/v1/embeddings", "/v1/embeddings", {"model": "auto", "input": ["a"], "encoding_format": "base64"}),
         ("POST", "/v1/route", "/v1/route", {"messages": ASK}),
@@ -187,6 +198,13 @@ async def test_real_answers_are_as_described(local: Local, world: World) -> None
         schema = answer_schema(document, method, path, answer)
         if schema is not None:
             fits(document, schema, answer.json())
+    made = (await local.http.post(RESPONSES, json={"model": BASE_ID, "input": "a", "max_output_tokens": 3})).json()
+    for method, rest in (("GET", ""), ("GET", "/input_items"), ("DELETE", "")):
+        answer = await local.http.request(method, f"{RESPONSES}/{made['id']}{rest}")
+        assert answer.status_code == 200
+        fits(
+            document, answer_schema(document, method, f"{RESPONSES}/{{response_id}}{rest}", answer) or {}, answer.json()
+        )
     sent = await local.http.post("/v1/adapters", content=packed(adapter))
     assert sent.status_code == 201, sent.text
     fits(document, answer_schema(document, "POST", "/v1/adapters", sent) or {}, sent.json())
@@ -198,12 +216,16 @@ async def test_real_answers_are_as_described(local: Local, world: World) -> None
     [
         (CHAT, "ChatCompletionChunk", {"messages": ASK, "logprobs": True}),
         (TEXT, "TextCompletion", {"prompt": "a", "logprobs": 2}),
+        (RESPONSES, "ResponseEvent", {"input": "a", "top_logprobs": 2}),
+        (MESSAGES, "MessageEvent", {"messages": ASK}),
     ],
 )
 async def test_events_of_a_stream_are_as_described(local: Local, path: str, event: str, fields: dict[str, Any]) -> None:
     document = await described(local)
-    body = {"model": "math_reasoning", "max_tokens": 3, "n": 2, "stream": True, **fields}
-    answer = await local.http.post(path, json={**body, "stream_options": {"include_usage": True}})
+    body = {"model": "math_reasoning", "stream": True, **fields}
+    if path in (CHAT, TEXT):
+        body |= {"n": 2, "stream_options": {"include_usage": True}}
+    answer = await local.http.post(path, json={**body, "max_output_tokens" if path == RESPONSES else "max_tokens": 3})
     lines = re.findall(r"^data: (\{.*)$", answer.text, re.MULTILINE)
     assert len(lines) > 3
     for line in lines:

@@ -121,6 +121,16 @@ async def test_a_stream_whose_ingress_is_lost_ends_with_an_error_event(how: str)
     assert (told["code"], told["type"]) == ("ingress_lost", "server_error")
 
 
+async def test_what_anthropics_clients_get_from_the_proxy_has_their_form() -> None:
+    got = await asked(proxy(lambda: None), "/v1/messages")
+    assert (got.status_code, got.json()["error"]["type"]) == (503, "overloaded_error")
+    lost = await asked(cut_off("ended"), "/v1/messages")
+    assert 'event: error\ndata: {"type":"error","error":{"type":"overloaded_error"' in lost.text
+    whole = b"event: message_stop\ndata: {}\n\n: [DONE]\n\n"
+    through = await asked(proxy(lambda: Response(whole, media_type="text/event-stream")), "/v1/messages")
+    assert through.content == whole
+
+
 async def test_a_client_that_leaves_in_mid_stream_is_no_lost_ingress(caplog: pytest.LogCaptureFixture) -> None:
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         await cut_off("returned")(scope, receive, send)

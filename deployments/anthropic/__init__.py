@@ -1,0 +1,9 @@
+"""Anthropic's Messages API as a translation: its bodies into chat requests, the pieces of answers into its documents.
+
+Files:
+
+answer   An answer in Anthropic's documents, as it is made from pieces: the message, and its typed events in order
+blocks   The content blocks of Anthropic's messages, as clients send them
+errors   Errors in Anthropic's form
+request  The bodies of ``POST /v1/messages`` and of its counting of tokens, and the chat request that says the same
+"""

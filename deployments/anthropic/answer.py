@@ -1,0 +1,107 @@
+"""An answer in Anthropic's documents, as it is made from pieces: the message, and its typed events in order.
+
+A whole answer and a stream are made by the same steps: the one takes the last document, the other all events. Knows
+Anthropic's documents. Does not know HTTP, nor where the pieces come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from deployments.anthropic.errors import error_of
+from deployments.openai.documents import AnswerHead, Usage
+from deployments.shared.wire import Piece
+
+Event = dict[str, Any]
+
+
+class MessageAnswer:
+    """One answer."""
+
+    def __init__(self, head: AnswerHead) -> None:
+        self._head = head
+        self._has_begun = False
+        self._text: list[str] = []
+        """Of the block that is being said; empty before it."""
+        self._num_prompt = 0
+        self._usage: dict[str, int] | None = None
+        self._last: Piece | None = None
+        self._scored: list[Piece] = []
+        """The pieces that scores are made from; empty where none are asked for."""
+
+    def opening(self) -> list[Event]:
+        """Nothing: the first event tells the length of the prompt, which comes with the first pieces."""
+        return []
+
+    def chunks(self, pieces: Sequence[Piece]) -> list[Event]:
+        """The events of these pieces."""
+        events: list[Event] = []
+        for piece in pieces:
+            self._num_prompt = piece.prompt_tokens
+            if piece.finish_reason is not None:
+                self._last = piece
+            if self._head.scores and piece.logprob is not None:
+                self._scored.append(piece)
+        if not self._has_begun:
+            self._has_begun = True
+            events += [{"type": "message_start", "message": self.document()}, {"type": "ping"}]
+        text = "".join(piece.text for piece in pieces)
+        if text:
+            if not self._text:
+                block = {"type": "text", "text": "", "citations": None}
+                events.append({"type": "content_block_start", "index": 0, "content_block": block})
+            self._text.append(text)
+            delta = {"type": "text_delta", "text": text}
+            events.append({"type": "content_block_delta", "index": 0, "delta": delta})
+        return events
+
+    def ended(self, usage: Usage) -> list[Event]:
+        """The last events."""
+        self._usage = _usage(usage)
+        delta = self._end()
+        events: list[Event] = [{"type": "content_block_stop", "index": 0}] if self._text else []
+        return [*events, {"type": "message_delta", "delta": delta, "usage": self._usage}, {"type": "message_stop"}]
+
+    def failed(self, status: int, told: Mapping[str, Any]) -> list[Event]:
+        """The last event of an answer that broke off."""
+        return [error_of(status, told["message"])]
+
+    def document(self) -> dict[str, Any]:
+        """The message so far."""
+        extra = self._head.extra(0, self._scored) if self._last is not None else {}
+        answered = {**extra.get("adaptrix", {}), **({"fallback": self._head.fallback} if self._head.fallback else {})}
+        so_far = {"input_tokens": self._num_prompt, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 0}
+        return {
+            "id": self._head.response_id,
+            "type": "message",
+            "role": "assistant",
+            "model": self._head.model,
+            "content": [{"type": "text", "text": "".join(self._text), "citations": None}] if self._text else [],
+            **self._end(),
+            "usage": {**(self._usage or {**so_far, "output_tokens": 0}), "service_tier": "standard"},
+            **({"adaptrix": answered} if answered else {}),
+        }
+
+    def _end(self) -> dict[str, str | None]:
+        """Why the answer has ended; null before."""
+        last = self._last
+        if last is None or self._usage is None:
+            return {"stop_reason": None, "stop_sequence": None}
+        if last.finish_reason == "length":
+            return {"stop_reason": "max_tokens", "stop_sequence": None}
+        if isinstance(last.stop_reason, str):
+            return {"stop_reason": "stop_sequence", "stop_sequence": last.stop_reason}
+        return {"stop_reason": "end_turn", "stop_sequence": None}
+
+
+def _usage(usage: Usage) -> dict[str, int]:
+    """Anthropic's usage: the tokens of the prompt that were computed, apart from those that the cache had."""
+    counted = usage.document()
+    cached = counted["prompt_tokens_details"]["cached_tokens"]
+    return {
+        "input_tokens": counted["prompt_tokens"] - cached,
+        "cache_read_input_tokens": cached,
+        "cache_creation_input_tokens": 0,
+        "output_tokens": counted["completion_tokens"],
+    }

@@ -1,0 +1,127 @@
+"""``/v1/responses``: OpenAI's Responses API, over the same generation as chat, and the responses that are stored."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+
+from adaptrix_core.errors import AdaptrixError, InvalidRequest
+from adaptrix_core.request_limits import MOST
+from deployments.http.bodies import require_characters
+from deployments.http.description.endpoints import RESPONSE, RESPONSE_DELETED, RESPONSE_ITEMS, RESPONSES
+from deployments.http.endpoint import authorized, body_of
+from deployments.http.endpoints.begin import begin
+from deployments.http.endpoints.paging import page_asked, page_document
+from deployments.http.services import Services
+from deployments.http.sse import DONE, EventStream
+from deployments.http.typed_answers import typed_events, whole_answer
+from deployments.openai.schemas import ChatRequest
+from deployments.responses.answer import ResponseAnswer
+from deployments.responses.items import ItemDocument
+from deployments.responses.request import ResponsesRequest
+from deployments.responses.stored import StoredResponse, StoredResponses
+from deployments.responses.translation import as_chat
+from deployments.shared.principals import Principal
+
+logger = logging.getLogger(__name__)
+
+ITEMS_OF_A_PAGE = 20
+"""Items in one list where the request does not say how many."""
+
+
+def responses_endpoints(app: FastAPI, services: Services) -> None:
+    """Add the endpoints to ``app``."""
+
+    def stored_for(principal: Principal) -> StoredResponses:
+        return StoredResponses(services.objects, principal.tenant, services.settings.objects.response_ttl_s)
+
+    @app.post("/v1/responses", **RESPONSES)
+    async def create(request: Request) -> Response:
+        asked = _Asked(f"resp_{secrets.token_hex(16)}")
+
+        async def read(principal: Principal) -> ChatRequest:
+            asked.stored = stored_for(principal)
+            asked.body = await body_of(request, services, ResponsesRequest)
+            asked.items = await asked.stored.conversation_of(asked.body, asked.response_id)
+            chat = as_chat(asked.body, asked.items)
+            require_characters(chat, services.settings.security.max_text_characters)
+            return chat
+
+        _, running = await begin(request, services, read, asked.response_id)
+        headers = running.resolved.headers()
+        answer = ResponseAnswer(running.head, asked.body)
+        if asked.body.stream:
+            events = typed_events(running.stream, answer, DONE, lambda: asked.keep(answer))
+            return EventStream(events, running.stream, headers, lambda: asked.keep_left(answer))
+        await whole_answer(running, answer)
+        await asked.keep(answer)
+        return JSONResponse(answer.document(), headers=headers)
+
+    @app.get("/v1/responses/{response_id}", **RESPONSE)
+    async def get(request: Request, response_id: str) -> Response:
+        _no_stream(request)
+        stored = await stored_for(authorized(request, services, "generate")).get(response_id)
+        return JSONResponse(stored.document)
+
+    @app.delete("/v1/responses/{response_id}", **RESPONSE_DELETED)
+    async def delete(request: Request, response_id: str) -> Response:
+        await stored_for(authorized(request, services, "generate")).delete(response_id)
+        return JSONResponse({"id": response_id, "object": "response", "deleted": True})
+
+    @app.get("/v1/responses/{response_id}/input_items", **RESPONSE_ITEMS)
+    async def input_items(request: Request, response_id: str) -> Response:
+        stored = await stored_for(authorized(request, services, "generate")).get(response_id)
+        return JSONResponse(_page(stored.input, request))
+
+
+class _Asked:
+    """A request for a response, with what is needed to keep its answer."""
+
+    def __init__(self, response_id: str) -> None:
+        self.response_id = response_id
+        self.body: ResponsesRequest
+        self.items: list[ItemDocument]
+        self.stored: StoredResponses
+        self._is_settled = False
+
+    async def keep(self, answer: ResponseAnswer) -> None:
+        """Keep an answer that has ended, if that is asked for. Where it cannot be kept, it says so in ``store``."""
+        self._is_settled = True
+        if not self.body.store:
+            return
+        try:
+            await self.stored.put(StoredResponse(answer.document(), self.items))
+        except AdaptrixError as error:
+            logger.warning("the response %s could not be stored: %s", self.response_id, error.message)
+            answer.not_stored()
+
+    async def keep_left(self, answer: ResponseAnswer) -> None:
+        """Keep what there is of an answer whose client has left before its end."""
+        if not self._is_settled:
+            answer.left()
+            await self.keep(answer)
+
+
+def _no_stream(request: Request) -> None:
+    """Raise InvalidRequest where a stored response is to be streamed."""
+    if request.query_params.get("stream", "false").lower() not in ("false", "0"):
+        raise InvalidRequest(
+            "stream: a stored response is sent whole; leave it out", code="unsupported_field", param="stream"
+        )
+
+
+def _page(items: Sequence[ItemDocument], request: Request) -> dict[str, Any]:
+    """The items that the query asks for. Raises InvalidRequest."""
+    page = page_asked(request.query_params, MOST.listed_items, ("include",), ITEMS_OF_A_PAGE)
+    ordered = list(reversed(items)) if page.newest_first else list(items)
+    if page.after is not None:
+        place = next((place for place, item in enumerate(ordered, 1) if item["id"] == page.after), None)
+        if place is None:
+            raise InvalidRequest(f"after: this response has no input item {page.after[:80]!r}", param="after")
+        ordered = ordered[place:]
+    return page_document(ordered[: page.limit], len(ordered) > page.limit)

@@ -1,0 +1,13 @@
+"""OpenAI's Responses API as a translation: its bodies into chat requests, the pieces of answers into its documents.
+
+Files:
+
+answer       A response as it is made from pieces: its document, and its typed events, numbered in order
+items        The items of a conversation as OpenAI's Responses API takes them: messages, and references to earlier
+             items
+output       The output items of a response while they are generated, and the typed events that tell of each change
+request      The body of ``POST /v1/responses``: OpenAI's fields, then those of vLLM and this server that chat has too
+stored       Stored responses of one tenant: kept, found again, and gone on from
+translation  From a request for a response to the chat request that is generated: OpenAI's two APIs say the same in
+             other words
+"""

@@ -1,0 +1,188 @@
+"""The items of a conversation as OpenAI's Responses API takes them: messages, and references to earlier items.
+
+Knows the forms that clients send. Whatever the form, an item becomes one plain document (`document`), in which it is
+kept, listed and translated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, Tag
+from pydantic.json_schema import SkipJsonSchema
+
+from adaptrix_core.request_limits import MOST
+from deployments.openai.body import Body
+from deployments.openai.field_types import by_kind, text_or_parts
+from deployments.openai.neutral_fields import ITEM, ITEM_PART, REASONING_ITEM
+
+ItemDocument = dict[str, Any]
+"""An item in the one form in which it is kept: all of its text in lists of parts."""
+
+
+class InputTextPart(Body):
+    """Text of a user, a system or a developer."""
+
+    neutral = ITEM_PART
+    type: Literal["input_text"]
+    text: str
+
+    def document(self) -> ItemDocument:
+        """The part as it is kept."""
+        return {"type": "input_text", "text": self.text}
+
+
+class OutputTextPart(Body):
+    """Text of an earlier answer, sent back."""
+
+    neutral = ITEM_PART
+    type: Literal["output_text"]
+    text: str
+
+    def document(self) -> ItemDocument:
+        """The part as it is kept."""
+        return output_text(self.text)
+
+
+class RefusalPart(Body):
+    """An earlier refusal, sent back; to the model it is text."""
+
+    type: Literal["refusal"]
+    refusal: str
+
+    @property
+    def text(self) -> str:
+        """The refusal."""
+        return self.refusal
+
+    def document(self) -> ItemDocument:
+        """The part as it is kept."""
+        return output_text(self.refusal)
+
+
+def output_text(text: str, logprobs: list[Any] | None = None) -> ItemDocument:
+    """A part of an answer."""
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": logprobs or []}
+
+
+class _OtherPart(Body):
+    """A part of another kind, which is refused by its name."""
+
+    model_config = ConfigDict(extra="ignore")
+    type: Literal["input_text", "output_text", "refusal"]
+
+
+def _tag(kind: object, known: Sequence[str]) -> str:
+    """The tag of a member of a union: no identifier, so that faults are told without it (`http/faults.py`)."""
+    return f"[{kind}]" if isinstance(kind, str) and kind in known else "[other]"
+
+
+_PARTS = ("input_text", "output_text", "refusal")
+
+
+def _kind_of_part(value: object) -> str | None:
+    if not isinstance(value, dict):
+        return None
+    kind = value.get("type")
+    return _tag(kind, _PARTS)
+
+
+Part = Annotated[
+    Annotated[InputTextPart, Tag("[input_text]")]
+    | Annotated[OutputTextPart, Tag("[output_text]")]
+    | Annotated[RefusalPart, Tag("[refusal]")]
+    | Annotated[SkipJsonSchema[_OtherPart], Tag("[other]")],
+    by_kind(_kind_of_part, "should be a part, {type, text}"),
+]
+Parts = Annotated[
+    Annotated[str, Tag("str")]
+    | Annotated[list[Part], Field(max_length=MOST.message_parts, fail_fast=True), Tag("list[part]")],
+    by_kind(text_or_parts, "should be text or a list of parts"),
+]
+
+ItemId = Annotated[str, Field(max_length=MOST.item_id_characters)]
+
+
+class MessageItem(Body):
+    """One message. An answer's message can be sent back as it came."""
+
+    neutral = ITEM
+    type: Literal["message"] = "message"
+    role: Literal["user", "assistant", "system", "developer"]
+    content: Parts
+    id: ItemId | None = None
+
+    @property
+    def text(self) -> str:
+        """All parts in one."""
+        return "".join(part["text"] for part in self.parts())
+
+    def document(self) -> ItemDocument:
+        """The item as it is kept, without an id where it had none."""
+        named = {} if self.id is None else {"id": self.id}
+        return {**named, "type": "message", "role": self.role, "status": "completed", "content": self.parts()}
+
+    def parts(self) -> list[ItemDocument]:
+        """All parts as they are kept."""
+        if isinstance(self.content, list):
+            return [part.document() for part in self.content if not isinstance(part, _OtherPart)]
+        if self.role == "assistant":
+            return [output_text(self.content)]
+        return [{"type": "input_text", "text": self.content}]
+
+
+class ReasoningItem(Body):
+    """The reasoning of an earlier answer of some model: accepted and dropped, as nothing here reads it."""
+
+    neutral = REASONING_ITEM
+    type: Literal["reasoning"]
+
+
+class ReferenceItem(Body):
+    """An item of a stored response, by its id."""
+
+    type: Literal["item_reference"] = "item_reference"
+    id: ItemId
+
+
+class _OtherItem(Body):
+    """An item of another kind, which is refused by its name."""
+
+    model_config = ConfigDict(extra="ignore")
+    type: Literal["message", "reasoning", "item_reference"]
+
+
+_ITEMS = ("message", "reasoning", "item_reference")
+
+
+def _kind_of_item(value: object) -> str | None:
+    if isinstance(value, (MessageItem, ReasoningItem, ReferenceItem)):
+        return _tag(value.type, _ITEMS)
+    if not isinstance(value, dict):
+        return None
+    kind = value.get("type")
+    if kind is None:  # clients leave the type of messages out, and of references
+        kind = "message" if "role" in value or "id" not in value else "item_reference"
+    return _tag(kind, _ITEMS)
+
+
+InputItem = Annotated[
+    Annotated[MessageItem, Tag("[message]")]
+    | Annotated[ReasoningItem, Tag("[reasoning]")]
+    | Annotated[ReferenceItem, Tag("[item_reference]")]
+    | Annotated[SkipJsonSchema[_OtherItem], Tag("[other]")],
+    by_kind(_kind_of_item, "should be an item, {type, …}"),
+]
+
+
+def _text_or_items(value: object) -> str | None:
+    kinds: dict[type, str] = {str: "str", list: "list[item]"}
+    return kinds.get(type(value))
+
+
+ResponsesInput = Annotated[
+    Annotated[str, Tag("str")]
+    | Annotated[list[InputItem], Field(max_length=MOST.messages, fail_fast=True), Tag("list[item]")],
+    by_kind(_text_or_items, "should be text or a list of items"),
+]
