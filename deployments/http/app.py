@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from adaptrix_core.errors import AdaptrixError
 from adaptrix_core.extensions import COMPOSITION_STRATEGIES, CONFIDENCE_ESTIMATORS, ENDPOINT_GROUPS
 from deployments.anthropic.errors import error_of, is_anthropics
+from deployments.http.absent_endpoints import reason_against
 from deployments.http.description.document import describing_endpoints
 from deployments.http.endpoints.adapters import adapter_endpoints
 from deployments.http.endpoints.files import file_endpoints
@@ -70,7 +71,9 @@ def _handle_errors(app: FastAPI) -> None:
         assert isinstance(error, HTTPException)
         code = {404: "unknown_path", 405: "method_not_allowed"}.get(error.status_code, "invalid_request")
         asked = f"{request.method} {shortened(request.url.path)}"
-        message = f"{asked} is not an endpoint of this server; see GET /docs, or GET /v1/models to begin"
+        reason = reason_against(request.url.path)
+        instead = reason or "see GET /docs, or GET /v1/models to begin"
+        message = f"{asked} is not an endpoint of this server{':' if reason else ';'} {instead}"
         if is_anthropics(request.url.path):
             return JSONResponse(error_of(error.status_code, message), error.status_code, error.headers)
         document = {"message": message, "type": "invalid_request_error", "code": code, "param": None}

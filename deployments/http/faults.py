@@ -9,11 +9,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from adaptrix_core.errors import InvalidRequest
-from deployments.openai.neutral_fields import is_known
+from deployments.openai.body import Body
+from deployments.openai.refusal_reasons import REASONS
 
 MAX_FAULTS = 10
 """Most faults in one answer."""
@@ -23,12 +24,11 @@ MAX_VALUE = 80
 """Longest text, in characters, of a fault, a field's name and a value."""
 
 
-def invalid_body(error: ValidationError, model: type[BaseModel] | None) -> InvalidRequest:
+def invalid_body(error: ValidationError, model: type[Body] | None) -> InvalidRequest:
     """The first faults of a body in one message; ``param`` names the field of the first."""
     details = error.errors(include_url=False)
     told = details[:MAX_FAULTS]
-    fields = list(model.model_fields) if model is not None else []
-    faults = list(dict.fromkeys(_fault(detail, fields)[:MAX_FAULT] for detail in told))
+    faults = list(dict.fromkeys(_fault(detail, model)[:MAX_FAULT] for detail in told))
     if len(details) > len(told):
         faults.append(f"and {len(details) - len(told)} more")
     return InvalidRequest("; ".join(faults), code=_code(told), param=_field_path(details[0]["loc"]))
@@ -40,10 +40,10 @@ def _code(details: Sequence[ErrorDetails]) -> str:
     return "invalid_request"
 
 
-def _fault(detail: ErrorDetails, fields: Sequence[str]) -> str:
+def _fault(detail: ErrorDetails, model: type[Body] | None) -> str:
     path = _field_path(detail["loc"])
     if detail["type"] == "extra_forbidden":
-        return f"field {path!r} is not supported; {_instead(detail['loc'], fields)}"
+        return f"field {path!r} is not supported{_instead(detail['loc'], model)}"
     if detail["type"] == "missing":
         return f"field {path!r} is required"
     message = detail["msg"].removeprefix("Value error, ").replace("Input should", "should")
@@ -52,12 +52,14 @@ def _fault(detail: ErrorDetails, fields: Sequence[str]) -> str:
     return f"{path}: {message}{_shown(detail['input'])}"
 
 
-def _instead(location: Sequence[int | str], fields: Sequence[str]) -> str:
+def _instead(location: Sequence[int | str], model: type[Body] | None) -> str:
     name = str(location[-1])
-    if is_known(name):
-        return "remove it, or send null"
-    near = difflib.get_close_matches(name, fields, n=1) if len(location) == 1 and len(name) <= MAX_NAME else []
-    return f"did you mean {near[0]!r}?" if near else "remove it"
+    is_of_body = model is not None and len(location) == 1
+    if name in REASONS and (model is None or not is_of_body or name in model.neutral.refused):
+        return f": {REASONS[name]}; remove it, or send null"
+    fields = list(model.model_fields) if model is not None and is_of_body and len(name) <= MAX_NAME else []
+    near = difflib.get_close_matches(name, fields, n=1)
+    return f"; did you mean {near[0]!r}?" if near else "; remove it"
 
 
 def _shown(value: object) -> str:

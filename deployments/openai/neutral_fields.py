@@ -6,7 +6,7 @@ Many clients send every field that they know, null or at its default, and send a
 - so are the values that mean the same as leaving the field out (``neutral``);
 - hints never change the text, only billing, storage or speed: any value of them is accepted.
 
-Everything else is refused by name, because the answer would differ from the requested one.
+Everything else is refused by name, because the answer would differ from the requested one; `refusal_reasons.py` says why.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from deployments.openai.refusal_reasons import REASONS
 
 EMPTY: tuple[object, ...] = (None, "", [], {})
 
@@ -37,15 +39,24 @@ class Neutral:
             type(value) is type(other) and value == other for other in (*EMPTY, *self.values[name])
         )
 
+    @property
+    def refused(self) -> frozenset[str]:
+        """The fields that are refused where they ask for something."""
+        return self.asked_by_empty | frozenset(self.values)
+
     def schema(self) -> dict[str, Any]:
         """JSON schema properties of these fields."""
         hints = {name: {"description": "Accepted; changes nothing."} for name in sorted(self.hints)}
-        described = "Not supported; accepted at values that ask for nothing."
         neutral = {
-            name: {"enum": [*EMPTY, *values], "description": described} for name, values in sorted(self.values.items())
+            name: {"enum": [*EMPTY, *values], "description": _refused(name)}
+            for name, values in sorted(self.values.items())
         }
-        null = {name: {"type": "null", "description": described} for name in sorted(self.asked_by_empty)}
+        null = {name: {"type": "null", "description": _refused(name)} for name in sorted(self.asked_by_empty)}
         return {**hints, **neutral, **null}
+
+
+def _refused(name: str) -> str:
+    return f"Not supported: {REASONS.get(name, "the answer would differ")}. Accepted at values that ask for nothing."
 
 
 NOTHING = Neutral()
@@ -61,6 +72,7 @@ _HINTS = frozenset(
         "prompt_cache_retention",
         "prompt_cache_options",
         "request_id",
+        "session_id",
         "guided_decoding_backend",
     }
 )
@@ -77,10 +89,18 @@ _GENERATION: Mapping[str, tuple[object, ...]] = {
     "kv_transfer_params": (),
     "vllm_xargs": (),
     "thinking_token_budget": (),
+    "ec_transfer_params": (),
+    "logprob_token_ids": (),
+    "repetition_detection": (),
+    "return_mm_kwargs": (True, False),
+    "return_token_offsets": (False,),
+    "routed_experts_prompt_start": (0,),
+    "truncation_side": ("left",),
+    "watermarking": (False,),
 }
 
 CHAT = Neutral(
-    _HINTS | {"reasoning_effort", "verbosity", "prediction"},
+    _HINTS | {"reasoning_effort", "verbosity", "prediction", "stream_interval"},
     {
         **_GENERATION,
         "echo": (False,),
@@ -93,12 +113,17 @@ CHAT = Neutral(
         "chat_template": (),
         "documents": (),
         "mm_processor_kwargs": (),
+        "media_io_kwargs": (),
+        "return_prompt_text": (False,),
         "include_reasoning": (True, False),
     },
     frozenset({"web_search_options"}),
 )
 
-COMPLETION = Neutral(_HINTS, {**_GENERATION, "suffix": (), "add_special_tokens": (True,), "prompt_embeds": ()})
+COMPLETION = Neutral(
+    _HINTS | {"stream_interval"},
+    {**_GENERATION, "suffix": (), "add_special_tokens": (True,), "prompt_embeds": ()},
+)
 
 EMBEDDING = Neutral(
     _HINTS,
@@ -112,6 +137,8 @@ EMBEDDING = Neutral(
         "endianness": ("native", "little"),
         "cache_salt": (),
         "mm_processor_kwargs": (),
+        "padding": ("do_not_pad",),
+        "truncation_side": (),
     },
 )
 
@@ -198,19 +225,6 @@ BLOCK = Neutral(frozenset({"cache_control", "citations"}))
 THOUGHT_BLOCK = Neutral(frozenset({"thinking", "signature", "data", "cache_control"}))
 THINKING = Neutral(frozenset({"display"}))
 OUTPUT_CONFIG = Neutral(frozenset({"effort"}))
-
-_KNOWN = frozenset[str]().union(
-    *(
-        {*n.values, *n.asked_by_empty}
-        for n in (CHAT, COMPLETION, EMBEDDING, MESSAGE, PART, STREAM_OPTIONS, RESPONSES, MESSAGES)
-    )
-)
-
-
-def is_known(name: str) -> bool:
-    """Whether OpenAI's or vLLM's clients have a field of that name."""
-    return name in _KNOWN
-
 
 STRUCTURED_OUTPUTS = Neutral(
     frozenset({"disable_fallback", "disable_any_whitespace", "disable_additional_properties"}),
