@@ -25,4 +25,5 @@ typed_answers  Answers whose parts have types: OpenAI's Responses and Anthropic'
 description/   The API described by itself: `/openapi.json` and `/docs`
 endpoints/     The endpoints, one file for each noun
 observe/       Observation of requests: metrics and the request log
+refusals/      What other servers have and this one does not: fields and endpoints, each with the reason
 """

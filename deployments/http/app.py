@@ -16,7 +16,6 @@ from starlette.types import ASGIApp
 from adaptrix_core.errors import AdaptrixError
 from adaptrix_core.extensions import COMPOSITION_STRATEGIES, CONFIDENCE_ESTIMATORS, ENDPOINT_GROUPS
 from deployments.anthropic.errors import error_of, is_anthropics
-from deployments.http.absent_endpoints import reason_against
 from deployments.http.description.document import describing_endpoints
 from deployments.http.endpoints.adapters import adapter_endpoints
 from deployments.http.endpoints.files import file_endpoints
@@ -30,6 +29,7 @@ from deployments.http.endpoints.tokens import token_endpoints
 from deployments.http.errors import error_response
 from deployments.http.guard import Guard
 from deployments.http.pages import OpenToPages
+from deployments.http.refusals.endpoints import reason_against
 from deployments.http.services import Services
 from deployments.shared.catalogue import shortened
 from deployments.shared.errors import RAY_ERRORS

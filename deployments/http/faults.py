@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from adaptrix_core.errors import InvalidRequest
+from deployments.http.refusals.fields import REASONS
 from deployments.openai.body import Body
-from deployments.openai.refusal_reasons import REASONS
 
 MAX_FAULTS = 10
 """Most faults in one answer."""

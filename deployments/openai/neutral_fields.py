@@ -6,7 +6,8 @@ Many clients send every field that they know, null or at its default, and send a
 - so are the values that mean the same as leaving the field out (``neutral``);
 - hints never change the text, only billing, storage or speed: any value of them is accepted.
 
-Everything else is refused by name, because the answer would differ from the requested one; `refusal_reasons.py` says why.
+Everything else is refused by name, because the answer would differ from the requested one. `http/refusals/fields.py`
+says why.
 """
 
 from __future__ import annotations
@@ -14,8 +15,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-
-from deployments.openai.refusal_reasons import REASONS
 
 EMPTY: tuple[object, ...] = (None, "", [], {})
 
@@ -47,16 +46,12 @@ class Neutral:
     def schema(self) -> dict[str, Any]:
         """JSON schema properties of these fields."""
         hints = {name: {"description": "Accepted; changes nothing."} for name in sorted(self.hints)}
+        described = "Not supported; accepted at values that ask for nothing."
         neutral = {
-            name: {"enum": [*EMPTY, *values], "description": _refused(name)}
-            for name, values in sorted(self.values.items())
+            name: {"enum": [*EMPTY, *values], "description": described} for name, values in sorted(self.values.items())
         }
-        null = {name: {"type": "null", "description": _refused(name)} for name in sorted(self.asked_by_empty)}
+        null = {name: {"type": "null", "description": described} for name in sorted(self.asked_by_empty)}
         return {**hints, **neutral, **null}
-
-
-def _refused(name: str) -> str:
-    return f"Not supported: {REASONS.get(name, "the answer would differ")}. Accepted at values that ask for nothing."
 
 
 NOTHING = Neutral()

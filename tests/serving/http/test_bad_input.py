@@ -184,7 +184,6 @@ async def test_wrong_types_and_values_name_their_field(
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("tools", [{"type": "function"}]),
         ("functions", [{}]),
         ("audio", {"voice": "alloy"}),
         ("modalities", ["text", "audio"]),

@@ -27,7 +27,7 @@ ABSENT: Mapping[str, str] = {
     "/v1/content_provenance_checks": "there is no model that does it",
     "/v1/conversations": "conversations are kept by clients; send the messages",
     "/v1/decisions": "there is no model that does it",
-    "/v1/evals": "an evaluation asks the server from outside; `adaptrix eval` does",
+    "/v1/evals": "an evaluation asks the server from outside; `adaptrix evaluate` does",
     "/v1/fine_tuning": "adapters are trained apart (`adaptrix train`), and published here",
     "/v1/images": _ONLY_TEXT,
     "/v1/live": _ONLY_TEXT,
@@ -36,7 +36,7 @@ ABSENT: Mapping[str, str] = {
     "/v1/organization": _NO_ORGANIZATION,
     "/v1/projects": _NO_ORGANIZATION,
     "/v1/realtime": _ONLY_TEXT,
-    "/v1/responses": "answers are not kept here; use /v1/chat/completions",
+    "/v1/responses": "responses are created, read and deleted whole",
     "/v1/safety": "there is no moderation model",
     "/v1/skills": _NO_AGENTS,
     "/v1/threads": _WITHDRAWN,
@@ -68,7 +68,7 @@ ABSENT: Mapping[str, str] = {
     "/stop_profile": _NO_CONTROL,
     "/tokenizer_info": "the tokenizer is the base model's; see GET /v1/models",
     "/v1/completions/render": "POST /tokenize says the tokens of a prompt",
-    "/v1/messages": "only OpenAI's forms of a chat are taken; use /v1/chat/completions",
+    "/v1/messages": "messages are only created; POST /tokenize counts tokens",
     "/v1/rerank": _NO_RERANKER,
     "/v1/score": _NO_RERANKER,
     "/v2/rerank": _NO_RERANKER,
@@ -82,7 +82,7 @@ ABSENT: Mapping[str, str] = {
     "/info": "see GET /version and GET /v1/models",
     "/update_weights_from_disk": "the base model is frozen",
 }
-"""Reason by the path that it begins with, for requests that no endpoint answers: of a path that has some, other methods."""
+"""Reason by the beginning of the path, where no endpoint answers; a path may have some for other methods."""
 
 
 def reason_against(path: str) -> str | None:

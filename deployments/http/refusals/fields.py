@@ -1,6 +1,6 @@
 """Why a field that OpenAI's or vLLM's clients have is not supported, by its name: errors and the docs say it.
 
-A field without effect needs none: `neutral_fields.py` has both kinds, and the values of refused ones that ask for nothing.
+A field without effect needs none. `openai/neutral_fields.py` has both kinds, and the values that ask for nothing.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ REASONS: Mapping[str, str] = {
     "chat_template": "a template is a program; the model's own is used, with chat_template_kwargs as its variables",
     "documents": "no model here has a template that knows them; write them into a message",
     "early_stopping": "there is no beam search",
+    "echo": "a chat does not say the last message again; use POST /v1/completions",
     "ec_transfer_params": _ONE_DEVICE,
     "function_call": "it is the old name of tool_choice; send tools and tool_choice",
     "functions": "it is the old name of tools; send tools",
