@@ -1,6 +1,6 @@
 # Everything a person types. `make serve` and `make test` set themselves up on a machine that has only Python >= 3.11.
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test test-unit test-integration check bench bench-peers plots docs format wheels clean
+.PHONY: help setup serve test test-unit test-integration test-clients check bench bench-peers plots docs format wheels clean
 
 PYTHON ?= python3
 HOST ?= 127.0.0.1
@@ -9,6 +9,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.adaptrix-setup
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
+# Environments of clients: each sees all that $(VENV) has, and its own packages before that.
+CLIENTS := .venv-clients
+APART := .venv-clients-apart
+NPM_CLIENTS := $(dir $(wildcard tests/clients/npm/package.json tests/clients/npm/*/package.json))
 BENCH := $(BIN)/python -m benchmarks
 BENCH_OUT := runs/bench
 COVERED := --cov=adaptrix_core --cov=deployments --cov-branch --cov-report=
@@ -21,6 +25,7 @@ PRECISION ?= int4
 help:
 	@echo "make serve   start the whole system on HOST=$(HOST) PORT=$(PORT)"
 	@echo "make test    run every test, unit tests first"
+	@echo "make test-clients   run every client that docs/clients.md names, each as its authors ship it, against one server"
 	@echo "make check   lint, types and docs"
 	@echo "make bench   measure the engine, and compare it with transformers, PEFT and the peers that are installed"
 	@echo "make bench-peers   the same, after installing llama.cpp and OpenVINO GenAI"
@@ -61,6 +66,29 @@ test-unit: $(STAMP)
 # One after the other: each of these wants the whole machine.
 test-integration: $(STAMP)
 	$(BIN)/python -m pytest -m "integration or slow"
+
+# Every client that the docs name, against one server: those of the extra, those that live apart, and npm's where npm is.
+test-clients: $(CLIENTS)/.adaptrix-setup $(APART)/.adaptrix-setup
+	@for folder in $(NPM_CLIENTS); do \
+	  ! command -v npm > /dev/null || npm ci --prefix $$folder --no-audit --no-fund --ignore-scripts || exit 1; done
+	ADAPTRIX_CLIENTS_APART=$(abspath $(APART)) $(CLIENTS)/bin/python -m pytest tests/clients
+
+$(CLIENTS)/.adaptrix-setup: $(STAMP)
+	$(call beside,$(CLIENTS))
+	$(CLIENTS)/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[serve,observe,train,route,dev,clients]'
+	@touch $@
+
+$(APART)/.adaptrix-setup: $(STAMP) tests/clients/programs/apart.txt
+	$(call beside,$(APART))
+	$(APART)/bin/python -m pip install --disable-pip-version-check -c constraints.txt -r tests/clients/programs/apart.txt
+	@touch $@
+
+# A new environment that looks into $(VENV) after itself, so that nothing large is installed twice.
+define beside
+@test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
+@$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
+  > "$$($(1)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/adaptrix_environment.pth"
+endef
 
 check: $(STAMP)
 	$(BIN)/ruff check .
@@ -113,4 +141,4 @@ wheels: $(STAMP)
 	$(BIN)/python kernels/wheel.py dist
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(CLIENTS) $(APART) tests/clients/npm/node_modules tests/clients/npm/*/node_modules build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
