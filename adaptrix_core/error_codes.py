@@ -34,6 +34,11 @@ REQUEST = {
     "json_too_deep": "the body is nested too deeply",
     "json_too_many_values": "the body holds too many values",
     "number_too_long": "the body holds a number of too many digits",
+    "too_many_lines": "the input of a batch has more lines than a batch may have",
+    "empty_input": "the input of a batch has no lines",
+    "batch_cancelled": "in a batch's files: the batch was cancelled before the line was answered",
+    "batch_expired": "in a batch's files: the batch was not done in its time; send the line again",
+    "batch_failed": "in a batch's files: the batch has failed before the line was answered",
     "bad_form": "the body is not a form with one file, as `/v1/files` takes it",
     "text_too_long": "the texts of the body have too many characters together",
     "too_many_logprobs": "a whole answer would hold too many log-probabilities; stream it, or ask for fewer",
@@ -47,6 +52,7 @@ REQUEST = {
     "unknown_extension": "no installed package has a part (router signal, composition strategy, …) of that name",
 }
 CONFLICT = {
+    "file_in_use": "a batch that is not over reads the file; cancel it, or wait for its end",
     "adapter_busy": "another request is loading, publishing or unloading under the same name; try again after it",
     "conflict": "what was sent contradicts what is in force",
     "version_conflict": "that version of the adapter was published with other contents",

@@ -89,6 +89,11 @@ class RequestLimits:
     form_field_bytes: int = _most(1024, "bytes of a part of a form that is no file", "bad_form")
     file_name_characters: int = _most(255, "characters of a file's name that are kept", None)
     listed_files: int = _most(10_000, "files of one page of a list")
+    object_id_characters: int = _most(128, "characters of the id of a file")
+    batch_lines: int = _most(50_000, "lines of the input of a batch", "too_many_lines")
+    custom_id_characters: int = _most(512, "characters of the `custom_id` of a line of a batch")
+    running_batches: int = _most(64, "batches of one tenant that are not over", "overloaded")
+    listed_batches: int = _most(100, "batches of one page of a list")
     uploads_at_once: int = _most(16, "uploads of files of one tenant at a time", "overloaded")
 
     load_path_characters: int = _most(4096, "characters of `lora_path`")

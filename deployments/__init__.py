@@ -7,6 +7,7 @@ ray_seam     Every private or unstable name of Ray that this project uses, behin
 anthropic/   Anthropic's Messages API as a translation: its bodies into chat requests, the pieces of answers into its
              documents
 background/  The deployment beside the requests, which works on what tenants have left with the server
+batches/     Batches: files of requests that are answered in the server's own time, behind everybody who waits
 generation/  One request from names to a stream of pieces
 http/        The HTTP API: bodies in, answers out, and the callers' permissions
 ingress/     The deployment that takes HTTP requests, in front of all others

@@ -87,20 +87,14 @@ def bind(settings: Settings, url: str | None = None) -> Application:
         max_surge_percent=SURGE_PERCENT,
         **health,
     )
-    background = (
-        serve.deployment(Background)
-        .options(
-            max_ongoing_requests=BACKGROUND_MAX_ONGOING,
-            # It waits for the disk most of the time.
-            ray_actor_options={"num_cpus": 0},
-            graceful_shutdown_timeout_s=BACKGROUND_DRAIN_S,
-            max_surge_percent=0,
-            **health,
-        )
-        .bind(settings)
+    background = serve.deployment(Background).options(
+        max_ongoing_requests=BACKGROUND_MAX_ONGOING,
+        # It waits for the disk and for replicas most of the time.
+        ray_actor_options={"num_cpus": 0},
+        graceful_shutdown_timeout_s=BACKGROUND_DRAIN_S,
+        max_surge_percent=0,
+        **health,
     )
-    if not settings.router.enabled:
-        return ingress.bind(settings, model, background, None, url)
     router = (
         serve.deployment(RouterReplica)
         .options(
@@ -110,5 +104,7 @@ def bind(settings: Settings, url: str | None = None) -> Application:
             **health,
         )
         .bind(settings)
+        if settings.router.enabled
+        else None
     )
-    return ingress.bind(settings, model, background, router, url)
+    return ingress.bind(settings, model, background.bind(settings, model, router), router, url)

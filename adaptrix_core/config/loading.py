@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 from adaptrix_core.config.sections import (
     AdapterSettings,
     BaseSettings,
+    BatchSettings,
     EngineSettings,
     ExtensionSettings,
     ObjectSettings,
@@ -39,6 +40,7 @@ class Settings(Section):
     base: BaseSettings = Field(default_factory=BaseSettings)
     adapters: AdapterSettings = Field(default_factory=AdapterSettings)
     objects: ObjectSettings = Field(default_factory=ObjectSettings)
+    batches: BatchSettings = Field(default_factory=BatchSettings)
     engine: EngineSettings = Field(default_factory=EngineSettings)
     router: RouterSettings = Field(default_factory=RouterSettings)
     replicas: ReplicaSettings = Field(default_factory=ReplicaSettings)
@@ -51,6 +53,7 @@ _SECTIONS: dict[str, type[Section]] = {
     "base": BaseSettings,
     "adapters": AdapterSettings,
     "objects": ObjectSettings,
+    "batches": BatchSettings,
     "engine": EngineSettings,
     "router": RouterSettings,
     "replicas": ReplicaSettings,

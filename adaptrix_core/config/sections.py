@@ -149,6 +149,18 @@ class ObjectSettings(Section):
     )
 
 
+class BatchSettings(Section):
+    """Batches of requests, which are answered behind all others."""
+
+    rows_at_once: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000,
+        description="rows of batches that are generated at a time, 1 to 1000000; null: as many as the replicas compute "
+        "together",
+    )
+
+
 class EngineSettings(Section):
     """Limits of one replica's engine."""
 

@@ -2,5 +2,6 @@
 
 Files:
 
-deployment  The deployment beside the requests: one process that keeps the objects of tenants
+deployment  The deployment beside the requests: one process that keeps the objects of tenants, and works on their
+            batches
 """

@@ -18,6 +18,7 @@ from adaptrix_core.extensions import COMPOSITION_STRATEGIES, CONFIDENCE_ESTIMATO
 from deployments.anthropic.errors import error_of, is_anthropics
 from deployments.http.description.document import describing_endpoints
 from deployments.http.endpoints.adapters import adapter_endpoints
+from deployments.http.endpoints.batches import batch_endpoints
 from deployments.http.endpoints.files import file_endpoints
 from deployments.http.endpoints.generation import generation_endpoints
 from deployments.http.endpoints.messages import message_endpoints
@@ -45,6 +46,7 @@ ENDPOINTS = (
     adapter_endpoints,
     revocation_endpoints,
     file_endpoints,
+    batch_endpoints,
     status_endpoints,
 )
 """The server's own groups of endpoints, in the order of the API's description."""

@@ -17,6 +17,7 @@ from adaptrix_core.observe.tracing import Tracing
 from deployments.generation.pipeline import Pipeline
 from deployments.generation.ports import Router, Tokenizer
 from deployments.http.observe.metrics import Metrics
+from deployments.objects.batch import BatchAsked, BatchPage, BatchRecord
 from deployments.objects.records import Kind, ObjectKey, ObjectPage, StoredObject
 from deployments.shared.catalogue import Catalogue
 from deployments.shared.principals import KeyRing
@@ -114,6 +115,25 @@ class Objects(Protocol):
         """Some of an object's contents, empty behind their end."""
 
 
+class Batches(Protocol):
+    """The batches of tenants (`objects/batch_ledger.py`). Any method may raise what `Objects` may."""
+
+    async def create_batch(self, tenant: str, asked: BatchAsked) -> BatchRecord:
+        """A new batch. Raises ObjectNotFound for an unknown file, InvalidRequest, Overloaded, QuotaFull."""
+
+    async def get_batch(self, tenant: str, batch_id: str) -> BatchRecord:
+        """The batch, as far as it is now. Raises ObjectNotFound."""
+
+    async def list_batches(self, tenant: str, after: str | None, limit: int) -> BatchPage:
+        """The tenant's batches, the newest first, those behind the id ``after``. Raises ObjectNotFound."""
+
+    async def cancel_batch(self, tenant: str, batch_id: str) -> BatchRecord:
+        """Ask for its end. Raises ObjectNotFound, and Conflict once it is over."""
+
+    async def lines_written(self) -> dict[str, int]:
+        """How many lines got their answer since the process that works on them began, by outcome."""
+
+
 @dataclass
 class Services:
     """Everything an endpoint may use."""
@@ -127,5 +147,6 @@ class Services:
     """None where the router is switched off."""
     store: Store
     objects: Objects
+    batches: Batches
     metrics: Metrics
     tracing: Tracing

@@ -16,6 +16,7 @@ from adaptrix_core.digests import BundleDigest
 from adaptrix_core.observe.tracing import carrier
 from deployments.generation.ports import Batches
 from deployments.ingress.scaled_to_zero import ScaledToZero
+from deployments.objects.batch import BatchAsked, BatchPage, BatchRecord
 from deployments.objects.records import Kind, ObjectKey, ObjectPage, StoredObject
 from deployments.ray_seam import under_an_id_of_its_own
 from deployments.shared.catalogue import Catalogue
@@ -36,6 +37,8 @@ from deployments.store.catalogue_follower import StoreFollower
 
 REPORT_WAIT_S = 60.0
 REPORT_POLL_S = 0.1
+KEEPER_WAIT_S = 60.0
+"""Longest wait, in seconds, for the keeper of objects, which may just be restarting."""
 PLAIN = "pickle"
 """Serializer of calls and pieces. Ray's default, cloudpickle, which also handles closures, takes twice the time."""
 
@@ -244,10 +247,52 @@ class HandleObjects:
         return data
 
     async def _ask(self, method: str, *args: Any) -> Any:
-        try:
-            return await self._handle.remote(method, args)
-        except RAY_ERRORS as error:
-            shown = as_core_error(error)
-            if isinstance(shown, NotReady) and shown.code != "store_lost":
-                shown = NotReady("the store of objects restarts; send the request again in a moment", code="store_lost")
-            raise shown from None
+        return await _kept(self._handle, method, args)
+
+
+class HandleBatches:
+    """The batches, through the same deployment."""
+
+    def __init__(self, handle: DeploymentHandle) -> None:
+        self._handle: Any = handle.options(
+            method_name="ask_batches", request_serialization=PLAIN, response_serialization=PLAIN
+        )
+
+    async def create_batch(self, tenant: str, asked: BatchAsked) -> BatchRecord:
+        """A new batch."""
+        batch: BatchRecord = await _kept(self._handle, "create_batch", (tenant, asked))
+        return batch
+
+    async def get_batch(self, tenant: str, batch_id: str) -> BatchRecord:
+        """The batch, as far as it is now."""
+        batch: BatchRecord = await _kept(self._handle, "get_batch", (tenant, batch_id))
+        return batch
+
+    async def list_batches(self, tenant: str, after: str | None, limit: int) -> BatchPage:
+        """The tenant's batches, the newest first, those behind the id ``after``."""
+        page: BatchPage = await _kept(self._handle, "list_batches", (tenant, after, limit))
+        return page
+
+    async def cancel_batch(self, tenant: str, batch_id: str) -> BatchRecord:
+        """Ask for its end."""
+        batch: BatchRecord = await _kept(self._handle, "cancel_batch", (tenant, batch_id))
+        return batch
+
+    async def lines_written(self) -> dict[str, int]:
+        """How many lines got their answer since the process that works on them began, by outcome."""
+        written: dict[str, int] = await _kept(self._handle, "lines_written", ())
+        return written
+
+
+async def _kept(handle: Any, method: str, args: tuple[Any, ...]) -> Any:
+    """The answer of the keeper of objects and batches. Raises the project's errors."""
+    lost = NotReady("the store of objects restarts; send the request again in a moment", code="store_lost")
+    try:
+        async with asyncio.timeout(KEEPER_WAIT_S):  # a handle waits for as long as there is no replica
+            return await handle.remote(method, args)
+    except TimeoutError:
+        raise lost from None
+    except RAY_ERRORS as error:
+        shown = as_core_error(error)
+        is_lost = isinstance(shown, NotReady) and shown.code != "store_lost"
+        raise (lost if is_lost else shown) from None

@@ -60,13 +60,43 @@ class ObjectTable:
             dropped += self._contents_of("tenant = ? AND kind = ? AND id = ?", key.tenant, key.kind, key.object_id)
             self._remove("tenant = ? AND kind = ? AND id = ?", key.tenant, key.kind, key.object_id)
             dropped += self._make_room(key.tenant, len(document) + content_bytes + OVERHEAD_BYTES)
-            self._database.change(
-                "INSERT INTO objects (tenant, kind, id, created_at, expires_at, gives_way, document, content, "
-                "content_bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                *(key.tenant, key.kind, key.object_id, created, expires, gives_way, document, content, content_bytes),
-            )
+            stored = StoredObject(key, document, created, expires, content_bytes)
+            self.insert(stored, content, gives_way)
         self._drop(dropped)
-        return StoredObject(key, document, created, expires, content_bytes)
+        return stored
+
+    def insert(self, stored: StoredObject, content: str | None = None, gives_way: bool = False) -> None:
+        """Keep an object inside a transaction of the caller, who has made room for it."""
+        key = stored.key
+        self._database.change(
+            "INSERT INTO objects (tenant, kind, id, created_at, expires_at, gives_way, document, content, "
+            "content_bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            *(key.tenant, key.kind, key.object_id, stored.created_at, stored.expires_at, gives_way),
+            *(stored.document, content, stored.content_bytes),
+        )
+
+    def update(self, key: ObjectKey, document: bytes | None = None, content_bytes: int | None = None) -> None:
+        """Change the document of an object, or what it counts beside it, inside a transaction of the caller."""
+        self._database.change(
+            "UPDATE objects SET document = ifnull(?, document), content_bytes = ifnull(?, content_bytes) "
+            "WHERE tenant = ? AND kind = ? AND id = ?",
+            *(document, content_bytes, key.tenant, key.kind, key.object_id),
+        )
+
+    def charge(self, key: ObjectKey, size: int) -> None:
+        """Count further bytes for an object, inside a transaction of the caller. Raises QuotaFull, StorageFailed."""
+        self.require_room(key.tenant, size)
+        self._database.change(
+            "UPDATE objects SET content_bytes = content_bytes + ? WHERE tenant = ? AND kind = ? AND id = ?",
+            *(size, key.tenant, key.kind, key.object_id),
+        )
+
+    def keep_until(self, key: ObjectKey, expires_at: int) -> None:
+        """Let an object stay until then at least."""
+        self._database.change(
+            "UPDATE objects SET expires_at = max(expires_at, ?) WHERE tenant = ? AND kind = ? AND id = ?",
+            *(expires_at, key.tenant, key.kind, key.object_id),
+        )
 
     def get(self, key: ObjectKey) -> StoredObject:
         """The object. Raises ObjectNotFound."""

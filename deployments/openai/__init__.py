@@ -25,4 +25,5 @@ token_bodies        The bodies of ``/tokenize`` and ``/detokenize``: vLLM's, and
 token_documents     The answer of ``/tokenize``: many tokens are written in parts, so that no stream waits for them
 tool_body           The fields by which clients describe functions, and say whether the answer may, must or may not
                     call them
+batches/            What is sent for a batch, in OpenAI's form
 """

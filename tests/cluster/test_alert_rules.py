@@ -64,7 +64,10 @@ def asked_for() -> Iterator[str]:
 def told() -> set[str]:
     """Names that a scrape can hold, those of histograms and counters as samples have them."""
     report = Report("replica-1", "base", 10, "1", stats=dict.fromkeys(NUMBERS, 1.0))
-    text = Metrics().render(Catalogue(""), [report]).decode() + ProxyMetrics(("/v1/completions",)).text().decode()
+    text = (
+        Metrics().render(Catalogue(""), [report], {"completed": 1}).decode()
+        + ProxyMetrics(("/v1/completions",)).text().decode()
+    )
     names = set()
     for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE):
         names |= {f"{name}_bucket", f"{name}_sum", f"{name}_count"} if kind == "histogram" else {name}

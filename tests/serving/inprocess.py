@@ -27,11 +27,16 @@ from adaptrix_core.routing.catalogue import RouteCard
 from adaptrix_core.routing.conversation import user_turns
 from adaptrix_core.routing.embedder import TextEmbedder
 from adaptrix_core.routing.semantic import SemanticRouter
+from deployments.batches.lowest_priority import LowestPriority
+from deployments.batches.own_api import OwnApi
+from deployments.batches.runner import BatchRunner
 from deployments.generation.pipeline import Pipeline
 from deployments.generation.ports import Replicas
 from deployments.http.app import build_api
 from deployments.http.observe.metrics import Metrics
 from deployments.http.services import Services
+from deployments.objects.batch_ledger import BatchLedger
+from deployments.objects.keeper import Keeper
 from deployments.objects.tenant_objects import TenantObjects
 from deployments.replica.revocation_follower import RevocationFollower
 from deployments.replica.worker import EngineWorker
@@ -49,7 +54,9 @@ class LocalStore:
     def __init__(self, settings: Settings, tracing: Tracing) -> None:
         self.settings = settings
         self.actor = AdapterStore(settings.adapters)
-        self.objects = TenantObjects(settings.adapters.state_dir, settings.objects)
+        self.keeper = Keeper(settings.adapters.state_dir, settings.objects)
+        self.objects = TenantObjects(self.keeper)
+        self.batches = BatchLedger(self.keeper)
         self.worker = EngineWorker(settings, self._fetch, tracing)
         self.revocations = RevocationFollower(
             self.worker.lease,
@@ -74,7 +81,7 @@ class LocalStore:
         self.revocations.stop()
         self._following.cancel()
         await asyncio.gather(self._following, return_exceptions=True)
-        await self.objects.close()
+        await self.keeper.close()
         self.worker.stop()
 
     async def refresh(self) -> Catalogue:
@@ -172,21 +179,26 @@ async def application(
         tracing = start_tracing(settings.observe, "all", "test")
         store = LocalStore(settings, tracing)
         await store.start()
-        metrics = Metrics(settings.observe.metrics_adapters)
+        metrics, replicas = Metrics(settings.observe.metrics_adapters), replicas_of(store)
         services = Services(
             settings=settings,
             keys=KeyRing.read(keys),
-            pipeline=Pipeline(replicas_of(store), metrics.continuations.inc),
+            pipeline=Pipeline(replicas, metrics.continuations.inc),
             tokenizer=store.worker.tokens,
             router=LocalRouter(store, embedder) if embedder is not None else None,
             store=store,
             objects=store.objects,
+            batches=store.batches,
             metrics=metrics,
             tracing=tracing,
         )
+        pipeline = Pipeline(LowestPriority(replicas), metrics.continuations.inc)
+        runner = BatchRunner(store.batches, OwnApi(services, pipeline), settings)
+        runner.start()
         try:
             yield build_api(services), store
         finally:
+            await runner.stop()
             await store.stop()
             tracing.stop()
 

@@ -29,6 +29,7 @@ DEPLOYMENTS_ORDER = [
     "router",
     "replica",
     "http",
+    "batches",
     "ingress",
     "background",
     "proxy",
@@ -38,7 +39,7 @@ DEPLOYMENTS_ORDER = [
 
 KNOW_RAY = re.compile(
     r"app|ray_seam|launch\.\w+|\w+\.(deployment|actor|handles?|\w+_follower)|placement\.request_router"
-    r"|ingress\.scaled_to_zero|shared\.(errors|loopback)"
+    r"|ingress\.(scaled_to_zero|connections)|shared\.(errors|loopback)"
 )
 KNOW_HTTP = re.compile(r"http\..+|proxy\.\w+|ingress\.deployment")
 

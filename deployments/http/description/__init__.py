@@ -10,6 +10,7 @@ endpoints          Describes what each endpoint takes, gives and refuses, for Op
 generated_answers  The answers of the endpoints that generate, whole and as events of a stream
 message_answers    The answers of ``/v1/messages``, for the OpenAPI document
 response_answers   The answers of ``/v1/responses``, for the OpenAPI document
-stored_answers     The answers of the endpoints of files, for the OpenAPI document (`answers.py` has the others)
+stored_answers     The answers of the endpoints of files and batches, for the OpenAPI document (`answers.py` has the
+                   others)
 token_answers      The answers of ``/tokenize`` and ``/detokenize``, for the OpenAPI document
 """

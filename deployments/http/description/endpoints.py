@@ -19,6 +19,7 @@ from deployments.http.description import (
 )
 from deployments.http.description.answers import Document, ErrorDocument
 from deployments.openai import schemas, token_bodies
+from deployments.openai.batches.request import BatchRequest
 from deployments.openai.body import Body
 from deployments.responses.request import ResponsesRequest
 from deployments.shared.principals import Scope
@@ -35,6 +36,7 @@ BODIES: tuple[type[Body], ...] = (
     schemas.LoadRequest,
     schemas.UnloadRequest,
     schemas.RevocationRequest,
+    BatchRequest,
     token_bodies.TokenizeRequest,
     token_bodies.DetokenizeRequest,
 )
@@ -65,6 +67,8 @@ ANSWERS: tuple[type[Document], ...] = (
     stored_answers.FileDocument,
     stored_answers.FileList,
     stored_answers.FileDeleted,
+    stored_answers.BatchDocument,
+    stored_answers.BatchList,
 )
 
 _ERRORS = {
@@ -340,7 +344,7 @@ FILES = _described("The tenant's files", scope="generate", gives=stored_answers.
 _PURPOSE = {"name": "purpose", "in": "query", "description": "Only files of it.", "schema": {"type": "string"}}
 FILES["openapi_extra"]["parameters"] = [*_PAGE, _limit(MOST.listed_files, MOST.listed_files), _PURPOSE]
 FILE = _described("One of the files", scope="generate", gives=stored_answers.FileDocument, errors=KEPT)
-FILE_DELETE = _described("Delete a file", scope="generate", gives=stored_answers.FileDeleted, errors=KEPT)
+FILE_DELETE = _described("Delete a file", scope="generate", gives=stored_answers.FileDeleted, errors=(*KEPT, 409))
 FILE_CONTENT = _described("What is in a file", scope="generate", gives="application/octet-stream", errors=KEPT)
 RESPONSE_ITEMS = _described(
     "What a stored response answered: all items of the conversation before it",
@@ -349,6 +353,20 @@ RESPONSE_ITEMS = _described(
     errors=(400, *READING, 404, 507),
 )
 RESPONSE_ITEMS["openapi_extra"]["parameters"] = [*_PAGE, _limit(MOST.listed_items, 20)]
+BATCH_CREATE = _described(
+    "Have a file of requests answered, behind all others",
+    scope="generate",
+    takes=BatchRequest,
+    example={"input_file_id": "file-0", "endpoint": "/v1/chat/completions", "completion_window": "24h"},
+    gives=stored_answers.BatchDocument,
+    errors=(*TAKING, 404, 429, 507),
+)
+BATCHES = _described("The tenant's batches", scope="generate", gives=stored_answers.BatchList, errors=KEPT)
+BATCHES["openapi_extra"]["parameters"] = [_PAGE[0], _limit(MOST.listed_batches, 20)]
+BATCH = _described("One of the batches", scope="generate", gives=stored_answers.BatchDocument, errors=KEPT)
+BATCH_CANCEL = _described(
+    "End a batch; what is answered is kept", scope="generate", gives=stored_answers.BatchDocument, errors=(*KEPT, 409)
+)
 HEALTH = _described("Whether requests can be served", gives=answers.Health)
 HEALTH["openapi_extra"]["parameters"] = [
     {

@@ -3,6 +3,7 @@
 Files:
 
 adapters     ``/v1/adapters``, ``/v1/models`` and vLLM's loading endpoints: list, load, publish and unload adapters
+batches      ``/v1/batches``: files of requests, answered in the server's own time
 begin        A generation request accepted and begun, as every endpoint that generates does it: caller, deadline, who
              answers
 file_form    Reads a form with one file (multipart/form-data) and sends the file on to the store of objects while it

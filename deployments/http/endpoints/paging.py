@@ -19,13 +19,21 @@ class PageAsked:
     newest_first: bool
 
 
-def page_asked(parameters: Mapping[str, str], most: int, others: Collection[str] = (), default: int = 0) -> PageAsked:
+def page_asked(
+    parameters: Mapping[str, str],
+    most: int,
+    others: Collection[str] = (),
+    default: int = 0,
+    has_order: bool = True,
+) -> PageAsked:
     """What the query parameters ask for. Raises InvalidRequest.
 
     most: the largest limit. default: the limit where none is asked for; 0: the largest. others: further parameters.
+    has_order: whether the order may be asked for; else the newest come first.
     """
+    known = {"after", "limit", *(("order",) if has_order else ()), *others}
     for name in parameters:
-        if name not in ("after", "limit", "order", *others):
+        if name not in known:
             raise InvalidRequest(
                 f"parameter {name[:80]!r} is not supported; remove it", code="unsupported_field", param=name[:80]
             )

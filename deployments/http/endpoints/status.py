@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from adaptrix_core import __version__
+from adaptrix_core.errors import AdaptrixError
 from deployments.http.description.endpoints import HEALTH, METRICS, PING, VERSION
 from deployments.http.endpoint import overview
 from deployments.http.listings import readiness
 from deployments.http.observe.metrics import CONTENT_TYPE
 from deployments.http.services import Services
+
+BATCHES_WAIT_S = 1.0
+"""Longest wait, in seconds, of a scrape for the counts of batches."""
 
 
 def status_endpoints(app: FastAPI, services: Services) -> None:
@@ -35,4 +41,14 @@ def status_endpoints(app: FastAPI, services: Services) -> None:
     async def metrics(request: Request) -> Response:
         services.keys.identify(request.headers.get("authorization"))
         catalogue, reports = await overview(services)
-        return Response(services.metrics.render(catalogue, reports), media_type=CONTENT_TYPE)
+        lines = await _batch_lines(services)
+        return Response(services.metrics.render(catalogue, reports, lines), media_type=CONTENT_TYPE)
+
+
+async def _batch_lines(services: Services) -> dict[str, int]:
+    """Lines of batches by outcome; none while whoever works on them does not answer: a scrape must not wait."""
+    try:
+        async with asyncio.timeout(BATCHES_WAIT_S):
+            return await services.batches.lines_written()
+    except (TimeoutError, AdaptrixError):
+        return {}

@@ -6,7 +6,7 @@ make up becomes one. Knows no HTTP.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYPE
@@ -14,6 +14,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from adaptrix_core.adapters.reference import BASE
 from adaptrix_core.observe.top_labels import TopLabels
+from deployments.http.observe.batch_metrics import BatchLines
 from deployments.http.observe.replica_metrics import AdapterCounters, ReplicaNumbers, VllmGauges
 from deployments.shared.catalogue import Catalogue
 from deployments.shared.model_ids import FORK, MIX
@@ -109,13 +110,14 @@ class Metrics:
         """Note that a generation has ended, with all of its rows."""
         self._whole.labels(self._label(kind)).observe(total_s)
 
-    def render(self, catalogue: Catalogue, reports: Sequence[Report]) -> bytes:
-        """All metrics as text; ``reports`` are the live replicas'."""
+    def render(self, catalogue: Catalogue, reports: Sequence[Report], batch_lines: Mapping[str, int]) -> bytes:
+        """All metrics as text; ``reports`` are the live replicas'. batch_lines: answered ones, by outcome."""
         names = {entry.bundle_digest: entry.name for entry in catalogue.entries}
         self._replicas.count(reports, names)
         replicas = CollectorRegistry()
         replicas.register(ReplicaNumbers(reports, names, self._labels))
         replicas.register(VllmGauges(reports, names))
+        replicas.register(BatchLines(batch_lines))
         return generate_latest(self._registry) + generate_latest(replicas)
 
     def _use(self, kind: str) -> str:

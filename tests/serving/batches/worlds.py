@@ -10,6 +10,7 @@ from pathlib import Path
 
 import openai
 
+from adaptrix_core.routing.embedder import TextEmbedder
 from deployments.generation.ports import Replicas
 from deployments.shared.principals import hash_key
 from tests.serving.inprocess import LocalStore, application, listening, only_worker
@@ -31,6 +32,7 @@ async def two_tenants(
     world: World,
     directory: Path,
     replicas_of: Callable[[LocalStore], Replicas] = only_worker,
+    embedder: TextEmbedder | None = None,
     **sections: dict[str, object],
 ) -> AsyncIterator[Tenants]:
     """A server whose state is in ``directory``; sections: further settings."""
@@ -43,7 +45,7 @@ async def two_tenants(
     sections = {"router": {"enabled": False}, **sections}
     args = world.settings(adapters={"state_dir": str(directory / "state")}, **sections)
     async with (
-        application(args, keys=keys, replicas_of=replicas_of) as (app, store),
+        application(args, embedder, keys, replicas_of) as (app, store),
         listening(app) as url,
         client(url, "ours") as ours,
         client(url, "theirs") as theirs,

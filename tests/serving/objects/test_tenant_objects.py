@@ -19,8 +19,9 @@ from adaptrix_core.config.sections import ObjectSettings
 from adaptrix_core.errors import AdaptrixError, Overloaded, StorageFailed
 from adaptrix_core.request_limits import MOST
 from deployments.objects.contents import READ_BYTES
+from deployments.objects.keeper import SWEEP_S, Keeper
 from deployments.objects.records import ObjectKey
-from deployments.objects.tenant_objects import SWEEP_S, TenantObjects
+from deployments.objects.tenant_objects import TenantObjects
 from deployments.objects.uploads import IDLE_S
 from deployments.shared.errors import BodyTooLarge, NotReady, ObjectNotFound, QuotaFull
 
@@ -41,11 +42,11 @@ class Clock:
 async def opened(
     directory: Path, limits: ObjectSettings = LIMITS, now: Callable[[], float] = time.time
 ) -> AsyncIterator[TenantObjects]:
-    store = TenantObjects(directory, limits, now)
+    keeper = Keeper(directory, limits, now)
     try:
-        yield store
+        yield TenantObjects(keeper)
     finally:
-        await store.close()
+        await keeper.close()
 
 
 @pytest.fixture
@@ -240,11 +241,12 @@ CRASHES = """
 import asyncio, sys
 from pathlib import Path
 from adaptrix_core.config.sections import ObjectSettings
+from deployments.objects.keeper import Keeper
 from deployments.objects.records import ObjectKey
 from deployments.objects.tenant_objects import TenantObjects
 
 async def main():
-    store = TenantObjects(Path(sys.argv[1]), ObjectSettings())
+    store = TenantObjects(Keeper(Path(sys.argv[1]), ObjectSettings()))
     number = 0
     while True:
         key = ObjectKey("ours", "file", f"f{number}")

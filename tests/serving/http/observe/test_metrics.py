@@ -177,7 +177,7 @@ async def test_a_client_that_leaves_is_counted_as_an_abort() -> None:
     await stream.aclose()
     watch.close()
     watch.close()
-    samples = parsed(metrics.render(Catalogue(""), ()).decode())
+    samples = parsed(metrics.render(Catalogue(""), (), {}).decode())
     assert samples["adaptrix_rows_total"] == {of(adapter="base", finish_reason="abort"): 1}
     assert samples["adaptrix_generated_tokens_total"] == {of(adapter="base"): 1}
     assert samples["adaptrix_request_seconds_count"] == {of(adapter="base"): 1}
@@ -215,7 +215,7 @@ def test_counts_of_a_replica_that_is_silent_for_a_while_are_not_added_again() ->
     metrics = Metrics()
 
     def loads(*reports: Report) -> float:
-        return sum(parsed(metrics.render(catalogue, reports).decode())["adaptrix_adapter_loads_total"].values())
+        return sum(parsed(metrics.render(catalogue, reports, {}).decode())["adaptrix_adapter_loads_total"].values())
 
     assert loads(report) == 3
     assert loads() == 3

@@ -1,0 +1,60 @@
+"""What a process that serves the HTTP API needs of the others, kept up to date: the services behind the endpoints."""
+
+from __future__ import annotations
+
+from ray import serve
+from ray.serve.handle import DeploymentHandle
+
+from adaptrix_core.config import Settings
+from adaptrix_core.observe.logs import start_logging
+from adaptrix_core.observe.tracing import start_tracing
+from deployments.generation.pipeline import Pipeline
+from deployments.http.observe.metrics import Metrics
+from deployments.http.services import Batches, Objects, Services
+from deployments.ingress.handles import HandleReplicas, HandleRouter, HandleStore, HandleTokenizer
+from deployments.ingress.scaled_to_zero import ScaledToZero
+from deployments.placement import known_replicas
+from deployments.shared.loopback import keep_to_loopback
+from deployments.shared.principals import KeyRing
+from deployments.store.catalogue_follower import StoreFollower
+from deployments.store.handle import namespace_of
+from deployments.store.residency_follower import ResidencyFollower
+
+
+class Connections:
+    """The services of one process, and what follows the adapter store for them."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        part: str,
+        model: DeploymentHandle,
+        router: DeploymentHandle | None,
+        objects: Objects,
+        batches: Batches,
+    ) -> None:
+        """part: the name of this part of the system, for traces."""
+        context = serve.get_replica_context()
+        app_name = context.app_name
+        keep_to_loopback()
+        start_logging(settings.observe)
+        self._follower = StoreFollower(settings.adapters, namespace_of(app_name))
+        self._residency = ResidencyFollower(self._follower.residency, known_replicas.told)
+        metrics = Metrics(settings.observe.metrics_adapters)
+        self.services = Services(
+            settings=settings,
+            keys=KeyRing.read(settings.security.api_keys_file),
+            pipeline=Pipeline(HandleReplicas(model), metrics.continuations.inc),
+            tokenizer=HandleTokenizer(model),
+            router=HandleRouter(router) if router is not None else None,
+            store=HandleStore(self._follower, settings, ScaledToZero(app_name, model.deployment_name)),
+            objects=objects,
+            batches=batches,
+            metrics=metrics,
+            tracing=start_tracing(settings.observe, part, context.replica_id.unique_id),
+        )
+
+    async def start(self) -> None:
+        """Take over what the adapter store knows, and follow it from now on."""
+        await self._follower.start()
+        self._residency.start()
