@@ -13,8 +13,10 @@ from tests.clients.served import Served
 
 pytestmark = [pytest.mark.integration, pytest.mark.skipif(bool(why_not()), reason=why_not())]
 
-VERCEL = ["vercel_openai_chat.mjs", "vercel_openai_compatible.mjs"]
+VERCEL = ["vercel_openai.mjs", "vercel_openai_chat.mjs", "vercel_openai_compatible.mjs"]
 CLIENTS = ["openai.mjs", *VERCEL, "langchain.mjs"]
+CALLING = [client for client in CLIENTS if client != "vercel_openai.mjs"]
+"""Those that call functions: /v1/responses takes none."""
 ENDS = ("stop", "length")
 CITIES = ("Paris", "London", "Rome")
 
@@ -64,7 +66,7 @@ def test_structured(told: Any, client: str) -> None:
     is_weather(told(client, "structured"))
 
 
-@every_client
+@pytest.mark.parametrize("client", CALLING)
 @pytest.mark.parametrize("call", ["tools", "tools, streamed"])
 def test_a_function_is_called_and_its_result_answered(told: Any, client: str, call: str) -> None:
     came = told(client, call)
@@ -105,6 +107,28 @@ def test_structured_and_streamed(told: Any, client: str) -> None:
 @every_vercel
 def test_one_of_several(told: Any, client: str) -> None:
     assert told(client, "one of several") in ("sunny", "rainy")
+
+
+def test_a_response(told: Any) -> None:
+    answer = told("openai.mjs", "response")
+    assert answer["text"]
+    assert answer["status"] in ("completed", "incomplete")
+    assert answer["stored"]
+
+
+def test_a_streamed_response(told: Any) -> None:
+    answer = told("openai.mjs", "response, streamed")
+    assert len(answer["parts"]) > 1
+    assert "".join(answer["parts"]) == answer["text"]
+
+
+def test_a_response_that_another_goes_on_from(told: Any) -> None:
+    tokens = told("openai.mjs", "response, gone on from")
+    assert tokens["second"] > tokens["first"]
+
+
+def test_a_structured_response(told: Any) -> None:
+    is_weather(told("openai.mjs", "response, structured"))
 
 
 def test_embeddings(told: Any) -> None:

@@ -1,11 +1,12 @@
 // openai, the official JavaScript client: its usual calls.
 
 import OpenAI from "openai";
-import { zodFunction, zodResponseFormat } from "openai/helpers/zod";
+import { zodFunction, zodResponseFormat, zodTextFormat } from "openai/helpers/zod";
 import { all, City, described, goOn, hello, model, most, name, question, report, run, server, Weather, weatherIn } from "./calls.mjs";
 
 const client = new OpenAI({ ...server, maxRetries: 0 });
 const asked = { model, max_tokens: most };
+const answered = { model, max_output_tokens: most };
 
 // First the model has to call, then to answer: the client runs the function between the two.
 async function twoSteps(stream) {
@@ -60,6 +61,30 @@ await run({
     );
     await runner.done();
     return runner.messages.map((message) => message.role);
+  },
+
+  async "response"() {
+    const answer = await client.responses.create({ ...answered, input: hello });
+    return { text: answer.output_text, status: answer.status, stored: (await client.responses.retrieve(answer.id)).id === answer.id };
+  },
+
+  async "response, streamed"() {
+    const stream = client.responses.stream({ ...answered, input: hello });
+    const parts = [];
+    stream.on("response.output_text.delta", (event) => parts.push(event.delta));
+    const whole = await stream.finalResponse();
+    return { parts, text: whole.output_text, status: whole.status };
+  },
+
+  async "response, gone on from"() {
+    const first = await client.responses.create({ ...answered, input: name });
+    const second = await client.responses.create({ ...answered, input: [goOn], previous_response_id: first.id });
+    return { first: first.usage.total_tokens, second: second.usage.input_tokens };
+  },
+
+  async "response, structured"() {
+    const text = { format: zodTextFormat(Weather, "weather") };
+    return (await client.responses.parse({ ...answered, input: report, text })).output_parsed;
   },
 
   async embeddings() {
