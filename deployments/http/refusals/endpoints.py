@@ -20,7 +20,6 @@ ABSENT: Mapping[str, str] = {
     "/v1/agents": _NO_AGENTS,
     "/v1/assistants": _WITHDRAWN,
     "/v1/audio": _ONLY_TEXT,
-    "/v1/batches": "it takes files of requests, which this server does not",
     "/v1/chat/completions": "chats are not kept once they are answered",
     "/v1/chatkit": _NO_AGENTS,
     "/v1/containers": _NO_AGENTS,
