@@ -29,11 +29,25 @@ LATEST = "latest"
 RESERVED_NAMES = frozenset({AUTO, BASE})
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+"""The names of packages. They are names of files too, on systems that tell capitals and on those that don't."""
+SHOWN_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$"
+"""The names under which a server may show an adapter: with capitals and slashes, such as those of the hub. None of the
+signs of this grammar is in them."""
 VERSION_PATTERN = r"^(0|[1-9]\d{0,8})(\.(0|[1-9]\d{0,8})){0,2}$"
 _NAME = re.compile(NAME_PATTERN)
 _VERSION = re.compile(VERSION_PATTERN)
 _EXAMPLE = "write name*0.7+other*0.3"
 _TERM = re.compile(r"(?P<name>[^*\[\]]*)(\*(?P<weight>[^\[\]]*))?(\[(?P<layers>[^\[\]]*)\])?")
+
+
+def safe_name(shown: str) -> str:
+    """The name of a package's form that stands for a shown one. Several may come to the same: only one is taken."""
+    return shown.lower().replace("/", "--")
+
+
+def is_name(text: str) -> bool:
+    """Whether a package could have this name."""
+    return _NAME.fullmatch(text) is not None
 
 
 @dataclass(frozen=True)

@@ -33,14 +33,14 @@ class NamedMix:
     @property
     def label(self) -> str:
         """The mix for people and headers: ``base``, ``name`` or ``a*0.7+b*0.3``; the digests identify versions."""
-        return mix_label(term.called(term.adapter.name) for term in self.terms)
+        return mix_label(term.called(term.adapter.public_name) for term in self.terms)
 
     @property
     def kind(self) -> str:
         """Label for counting: an adapter's name, ``base`` or ``mix``; callers cannot make up others."""
         if len(self.terms) > 1:
             return MIX
-        return self.terms[0].adapter.name if self.terms else BASE
+        return self.terms[0].adapter.public_name if self.terms else BASE
 
     @property
     def package_digests(self) -> str:

@@ -25,7 +25,7 @@ from deployments.openai.schemas import ChatRequest, CompletionRequest
 from deployments.shared.catalogue import Catalogue
 from deployments.shared.model_ids import FORK
 from deployments.shared.principals import Principal
-from deployments.shared.wire import RouteAnswer
+from deployments.shared.wire import BundleMix, RouteAnswer
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +45,11 @@ class ResolvedRequest:
     """Why the base model answers in place of the requested adapter, one reason each."""
     by_prompt: tuple[RoutedPrompt, ...] = ()
     """Who answers each prompt, where several were routed, each by itself; else empty."""
+
+    @property
+    def bundles(self) -> tuple[BundleMix, ...]:
+        """The mixes by bundle digests."""
+        return tuple(mix.bundles for mix in self.mixes)
 
     def mixes_of(self, prompt: int) -> tuple[NamedMix, ...]:
         """The mixes that answer the prompt of this number, one for each fork."""

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.adapters.peft.directory import is_peft_directory, unsigned_peft
-from adaptrix_core.adapters.reference import RESERVED_NAMES
+from adaptrix_core.adapters.reference import RESERVED_NAMES, safe_name
 from adaptrix_core.errors import AdapterNotFound, Forbidden, InvalidRequest
 from deployments.http.services import Services
 from deployments.http.tar_upload import files_in
-from deployments.openai.schemas import LoadRequest, UnloadRequest
+from deployments.openai.vllm.adapter_bodies import LoadRequest, UnloadRequest
 from deployments.shared.catalogue import shortened
-from deployments.shared.wire import Entry
+from deployments.shared.wire import Entry, LoadCall
 from deployments.store.package_files import describe
 
 
@@ -26,7 +26,7 @@ async def load(services: Services, body: LoadRequest) -> Entry:
     signed one becomes an alias. Raises Forbidden (path outside the roots), AdapterNotFound (no such directory),
     AdapterRejected (a PEFT directory where signatures are required), and the store's errors.
     """
-    if body.lora_name == await services.store.base_id():
+    if is_base(body.lora_name, await services.store.base_id()):
         raise InvalidRequest(f"{body.lora_name!r} is the base model's id; choose another name", param="lora_name")
     place = body.lora_path
     if place not in (await services.store.refresh()).unloaded:
@@ -35,7 +35,8 @@ async def load(services: Services, body: LoadRequest) -> Entry:
         if services.settings.adapters.trust == "require" and await asyncio.to_thread(is_peft_directory, directory):
             raise unsigned_peft(body.lora_path)
         place = str(directory)
-    entry = await services.store.load_adapter(body.lora_name, place, body.allow_downgrade)
+    wanted = LoadCall(body.lora_name, place, body.lora_path, body.allow_downgrade, body.load_inplace)
+    entry = await services.store.load_adapter(wanted)
     await services.store.refresh()
     return entry
 
@@ -47,7 +48,7 @@ async def publish(services: Services, archive: bytes, allow_downgrade: bool = Fa
     """
     files = await asyncio.to_thread(files_in, archive)
     name = (await asyncio.to_thread(describe, Snapshot("upload", files))).name  # hashes all of it
-    if name in RESERVED_NAMES or name == await services.store.base_id():
+    if name in RESERVED_NAMES or is_base(name, await services.store.base_id()):
         raise InvalidRequest(f"the archive's adapter is called {name!r}, which is reserved; give it another name")
     published = await services.store.publish_adapter(files, allow_downgrade)
     await services.store.refresh()
@@ -59,6 +60,11 @@ async def unload(services: Services, body: UnloadRequest) -> list[Entry]:
     gone = await services.store.unload_adapter(body.lora_name, body.allow_downgrade)
     await services.store.refresh()
     return gone
+
+
+def is_base(name: str, base_id: str) -> bool:
+    """Whether a name is the base model's id, or is to be confused with it."""
+    return safe_name(name) == safe_name(base_id)
 
 
 def unloaded_in_words(wanted: str, gone: Sequence[Entry]) -> str:

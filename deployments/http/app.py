@@ -21,6 +21,7 @@ from deployments.http.endpoints.adapters import adapter_endpoints
 from deployments.http.endpoints.batches import batch_endpoints
 from deployments.http.endpoints.files import file_endpoints
 from deployments.http.endpoints.generation import generation_endpoints
+from deployments.http.endpoints.loading import loading_endpoints
 from deployments.http.endpoints.messages import message_endpoints
 from deployments.http.endpoints.responses import responses_endpoints
 from deployments.http.endpoints.revocations import revocation_endpoints
@@ -44,6 +45,7 @@ ENDPOINTS = (
     token_endpoints,
     router_endpoints,
     adapter_endpoints,
+    loading_endpoints,
     revocation_endpoints,
     file_endpoints,
     batch_endpoints,

@@ -53,7 +53,7 @@ class ModelCards:
         cards = [self._base()]
         if self._with_auto:
             cards.append(self._auto())
-        cards += [self._adapter(entry.name, entry) for entry in self._catalogue.newest()]
+        cards += [self._adapter(entry.public_name, entry) for entry in self._catalogue.newest()]
         versions = Counter(entry.name for entry in self._catalogue.servable())
         cards += [
             self._adapter(entry.identity, entry) for entry in self._catalogue.servable() if versions[entry.name] > 1
@@ -82,7 +82,7 @@ class ModelCards:
     def _adapter(self, model_id: str, entry: Entry) -> dict[str, Any]:
         holding = next((r.held[entry.bundle_digest] for r in self._reports if entry.bundle_digest in r.held), None)
         sampling = None if holding is None else holding.sampling
-        card = self._card(model_id, entry.identity, self._base_id, entry.loaded_at)
+        card = self._card(model_id, entry.place or entry.identity, self._base_id, entry.loaded_at)
         return {**card, "sampling": _sampling(sampling)}
 
     def _card(self, model_id: str, root: str, parent: str | None, created: int) -> dict[str, Any]:
@@ -109,6 +109,12 @@ def adapter_list(catalogue: Catalogue, reports: Sequence[Report]) -> dict[str, A
     return {**documents, "unloaded": list(catalogue.unloaded)}
 
 
+def adapters_now(catalogue: Catalogue) -> dict[str, Any]:
+    """SGLang's answer to a load or an unload: every adapter that is served now, and where it is from."""
+    served = {entry.public_name: entry.place or entry.identity for entry in catalogue.newest()}
+    return {"success": True, "error_message": "", "loaded_adapters": served}
+
+
 def adapter_entry(entry: Entry, reports: Sequence[Report]) -> dict[str, Any]:
     """One entry of `adapter_list`."""
     held = {r.replica_id: r.held[entry.bundle_digest] for r in reports if entry.bundle_digest in r.held}
@@ -119,7 +125,7 @@ def adapter_entry(entry: Entry, reports: Sequence[Report]) -> dict[str, Any]:
     residency = {r.replica_id: held[r.replica_id].residency if r.replica_id in held else "absent" for r in reports}
     return {
         "object": "adaptrix.adapter",
-        "name": entry.name,
+        "name": entry.public_name,
         "version": entry.version,
         "description": entry.description,
         "digest": entry.package_digest,

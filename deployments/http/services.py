@@ -21,7 +21,7 @@ from deployments.objects.batch import BatchAsked, BatchPage, BatchRecord
 from deployments.objects.records import Kind, ObjectKey, ObjectPage, StoredObject
 from deployments.shared.catalogue import Catalogue
 from deployments.shared.principals import KeyRing
-from deployments.shared.wire import Entry, Report, Revoked
+from deployments.shared.wire import Entry, LoadCall, Report, Revoked
 
 
 class Embedder(Router, Protocol):
@@ -58,7 +58,7 @@ class Store(Protocol):
     async def about(self, bundle: BundleDigest) -> dict[str, Any]:
         """A bundle's own description (`about_package`)."""
 
-    async def load_adapter(self, name: str, path: str, allow_downgrade: bool) -> Entry:
+    async def load_adapter(self, wanted: LoadCall) -> Entry:
         """Load an adapter on every replica."""
 
     async def unload_adapter(self, name: str, allow_downgrade: bool) -> list[Entry]:

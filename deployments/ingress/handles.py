@@ -27,6 +27,7 @@ from deployments.shared.wire import (
     DetokenizeCall,
     Entry,
     GenerateCall,
+    LoadCall,
     Report,
     Revoked,
     RouteAnswer,
@@ -153,9 +154,9 @@ class HandleStore:
         about: dict[str, Any] = await self._ask("about", bundle)
         return about
 
-    async def load_adapter(self, name: str, path: str, allow_downgrade: bool) -> Entry:
+    async def load_adapter(self, wanted: LoadCall) -> Entry:
         """Load an adapter on every replica."""
-        entry: Entry = await self._ask("load_adapter", name, path, allow_downgrade)
+        entry: Entry = await self._ask("load_adapter", wanted)
         return entry
 
     async def unload_adapter(self, name: str, allow_downgrade: bool) -> list[Entry]:

@@ -21,9 +21,8 @@ prompt_documents    What answers tell of the prompt: its text and log-probabilit
 sampled_body        The fields by which clients say how tokens are chosen, and where an answer ends
 schemas             The bodies that the HTTP API accepts, and nothing else: an unknown or unsupported field is refused
                     by name
-token_bodies        The bodies of ``/tokenize`` and ``/detokenize``: vLLM's, and the lists of SGLang's
-token_documents     The answer of ``/tokenize``: many tokens are written in parts, so that no stream waits for them
 tool_body           The fields by which clients describe functions, and say whether the answer may, must or may not
                     call them
 batches/            What is sent for a batch, in OpenAI's form
+vllm/               What vLLM's server takes and gives beyond OpenAI's documents; SGLang's clients send much of it too
 """

@@ -137,6 +137,12 @@ EMBEDDING = Neutral(
     },
 )
 
+LOAD = Neutral(frozenset({"pinned", "lora_id"}), {"is_3d_lora_weight": (False,), "added_tokens_config": ()})
+"""Of vLLM and SGLang. The device keeps what is used most, so a wish to keep one there changes nothing."""
+
+UNLOAD = Neutral(frozenset({"lora_int_id", "lora_id"}))
+"""Numbers by which vLLM and SGLang find an adapter beside its name."""
+
 TOKENIZE = Neutral(values={"tools": (), "chat_template": (), "mm_processor_kwargs": (), "media_io_kwargs": ()})
 
 MESSAGE = Neutral(

@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, Tag, field_validator, model_validator
 
-from adaptrix_core.adapters.reference import NAME_PATTERN, RESERVED_NAMES
 from adaptrix_core.base.chat_options import ORDINARY, ChatOptions
 from adaptrix_core.injection.mix import Term
 from adaptrix_core.request_limits import MOST
@@ -261,35 +260,6 @@ class EmbeddingRequest(Body):
     def inputs(self) -> list[str | tuple[int, ...]]:
         """What to embed, in order: each as text or as token ids, all alike."""
         return texts_or_tokens(self.input)
-
-
-class LoadRequest(Body):
-    """``POST /v1/load_lora_adapter``, vLLM's names."""
-
-    lora_name: str = Field(pattern=NAME_PATTERN)
-    lora_path: str = Field(min_length=1, max_length=MOST.load_path_characters)
-    allow_downgrade: bool = False
-
-    @field_validator("lora_name")
-    @classmethod
-    def _not_reserved(cls, name: str) -> str:
-        if name in RESERVED_NAMES:
-            raise ValueError(f"{name!r} is reserved; choose another name")
-        return name
-
-    @field_validator("lora_path")
-    @classmethod
-    def _can_be_a_path(cls, path: str) -> str:
-        if "\0" in path:
-            raise ValueError("holds a NUL character, which no path has")
-        return path
-
-
-class UnloadRequest(Body):
-    """``POST /v1/unload_lora_adapter``: ``name`` (every version of it) or ``name@version``."""
-
-    lora_name: str = Field(min_length=1, max_length=MOST.unload_name_characters)
-    allow_downgrade: bool = False
 
 
 class RevocationRequest(Body):

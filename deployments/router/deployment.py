@@ -76,7 +76,7 @@ class RouterReplica:
                 rows = await self._embed_together((turns, salt))
             known = self._residency.warmest
             # Before the store's first answer no adapter is preferred.
-            residency = {e.name: known.get(e.bundle_digest, "disk") for e in self._entries} if known else {}
+            residency = {e.public_name: known.get(e.bundle_digest, "disk") for e in self._entries} if known else {}
             answer = answer_of(self._router.decide_embedded(turns, rows, residency=residency))
             span.set_attribute("adaptrix.route.score", answer.score)
             return answer
@@ -102,7 +102,7 @@ class RouterReplica:
         from adaptrix_core.routing.catalogue import RouteCard
 
         entries = catalogue.newest()
-        cards = [RouteCard(entry.name, entry.description, entry.examples) for entry in entries]
+        cards = [RouteCard(entry.public_name, entry.description, entry.examples) for entry in entries]
         await asyncio.to_thread(self._router.update, cards)
         self._entries = entries
 

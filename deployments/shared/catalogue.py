@@ -49,7 +49,7 @@ class Catalogue:
     def called(self, wanted: str) -> list[Entry]:
         """All entries called ``name`` (or ``name@latest``) or ``name@version``, withheld ones included."""
         reference = AdapterReference.split(wanted)
-        return [entry for entry in self.listed() if reference.means(entry.name, entry.version)]
+        return [entry for entry in self.listed() if entry.is_called(reference)]
 
     def not_found(
         self, wanted: str, others: tuple[str, ...] = (), param: str | None = "model"
@@ -67,7 +67,7 @@ class Catalogue:
                 code="model_not_found",
                 param=param,
             )
-        names = [entry.name for entry in self.newest()]
+        names = [entry.public_name for entry in self.newest()]
         known = [*others, *([e.identity for e in self.servable()] if "@" in wanted else names)]
         return AdapterNotFound(
             f"the model {shortened(wanted)!r} does not exist; {did_you_mean(wanted, known)} (GET /v1/models lists all)",

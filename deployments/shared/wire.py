@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from adaptrix_core.adapters.reference import AdapterReference
 from adaptrix_core.adapters.residency.tiers import Residency
 from adaptrix_core.base.chat_options import ORDINARY, ChatOptions
 from adaptrix_core.digests import BundleDigest, PackageDigest, WeightsDigest
@@ -221,6 +222,7 @@ class Entry:
     """One adapter in the catalogue. The text in it is not verified: only replicas verify packages."""
 
     name: str
+    """Of a package's form, whatever is shown: files, owners and catalogues go by it."""
     version: str
     package_digest: PackageDigest
     """Digest of the package, without its signature: signed, revoked and reported."""
@@ -236,6 +238,10 @@ class Entry:
     """Seconds since the epoch."""
     revision: str = ""
     """Changes whenever the same bundle is offered again, so that replicas verify it again."""
+    shown: str = ""
+    """The name that it was loaded under, where that is not of a package's form: with capitals or slashes."""
+    place: str = ""
+    """The path that it was loaded from, as it was given; empty for one that is shipped or published."""
     signed_name: str = ""
     """The name in the signed metadata; empty for a PEFT directory, which has none."""
     withheld: Refusal | None = None
@@ -244,19 +250,44 @@ class Entry:
     """Whether every replica refuses it: it gives way to other versions of its name."""
 
     @property
+    def public_name(self) -> str:
+        """The name that clients see and send."""
+        return self.shown or self.name
+
+    @property
     def identity(self) -> str:
         """Public identity, ``name@version``."""
-        return f"{self.name}@{self.version}"
+        return f"{self.public_name}@{self.version}"
 
     @property
     def is_alias(self) -> bool:
         """Whether it is listed under another name than the signed one."""
-        return self.signed_name not in ("", self.name)
+        return self.signed_name not in ("", self.public_name)
+
+    def is_called(self, reference: AdapterReference) -> bool:
+        """Whether a reference by either of its names means it."""
+        return reference.name in (self.name, self.public_name) and reference.version in (None, self.version)
 
     @property
     def is_good(self) -> bool:
         """Whether it can be served: neither withheld nor refused."""
         return self.withheld is None and not self.is_refused
+
+
+@dataclass(frozen=True)
+class LoadCall:
+    """An adapter that is to be loaded on every replica."""
+
+    name: str
+    """As it is shown."""
+    path: str
+    """A directory that the store can read, or the name of a shipped adapter that was unloaded."""
+    place: str = ""
+    """The path as the caller gave it."""
+    allow_downgrade: bool = False
+    """Whether the bare name may come to mean an older version than before."""
+    in_place: bool = False
+    """Whether it takes the place of what was loaded under its name."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ import ray
 
 from adaptrix_core.adapters.package.about import about_package
 from adaptrix_core.adapters.package.snapshot import Snapshot
-from adaptrix_core.adapters.reference import LATEST
+from adaptrix_core.adapters.reference import LATEST, safe_name
 from adaptrix_core.adapters.trust.revocation import SignedList
 from adaptrix_core.adapters.trust.revocation_directory import RevocationBoard
 from adaptrix_core.config.sections import AdapterSettings
@@ -37,7 +37,7 @@ from adaptrix_core.errors import (
 from deployments.shared.catalogue import Catalogue
 from deployments.shared.own_thread import in_own_thread
 from deployments.shared.residency import ClusterResidency
-from deployments.shared.wire import Entry, Report, Revoked, Signer
+from deployments.shared.wire import Entry, LoadCall, Report, Revoked, Signer
 from deployments.store.adapter_usage import AdapterUsage
 from deployments.store.disk import StoreFiles
 from deployments.store.fingerprint import fingerprint
@@ -52,6 +52,7 @@ from deployments.store.standing import (
     refuse_downgrade,
     refuse_foreign,
     refused_by_all,
+    replaced_by,
     with_standing,
 )
 
@@ -157,19 +158,22 @@ class AdapterStore:
         """What each live replica has in memory, by its last report."""
         return ClusterResidency.of(self._presence.live())
 
-    async def load_adapter(self, name: str, path: str, allow_downgrade: bool = False) -> Entry:
-        """Offer the adapter at ``path`` to every replica; durable and usable on all of them when this returns.
+    async def load_adapter(self, wanted: LoadCall) -> Entry:
+        """Offer an adapter to every replica; durable and usable on all of them when this returns.
 
-        path: a directory, or the name of a shipped adapter that was unloaded.
         Raises AdapterExists (that version is there), AdapterBusy (the name is being loaded or unloaded), Conflict (the
         name is another's, or an older version would take it), AdapterRejected (a replica refused it), RequestTimeout.
-        A load that fails leaves nothing behind.
+        A load that fails leaves nothing behind, and what it was to replace where it was.
         """
+        name = safe_name(wanted.name)
         if name in self._busy:
-            raise _busy(name)
+            raise _busy(wanted.name)
         async with self._alone(name):
-            take = self._files.take_shipped if path in self._catalogue().unloaded else self._files.stage
-            return await self._admit(await asyncio.to_thread(take, name, Path(path)), allow_downgrade)
+            if wanted.path in self._catalogue().unloaded:
+                staged = await asyncio.to_thread(self._files.take_shipped, wanted.name, Path(wanted.path))
+            else:
+                staged = await asyncio.to_thread(self._files.stage, wanted.name, Path(wanted.path), wanted.place)
+            return await self._admit(staged, wanted.allow_downgrade, wanted.in_place)
 
     async def publish_adapter(self, files: Mapping[str, bytes], allow_downgrade: bool = False) -> tuple[Entry, bool]:
         """As `load_adapter`, from the files themselves, under the name they give; also returns whether it is new.
@@ -183,7 +187,7 @@ class AdapterStore:
         if wanted.name in self._busy:
             raise _busy(wanted.name)
         async with self._alone(wanted.name):
-            there = Catalogue("", self._entries).find(wanted.identity)
+            there = Catalogue("", tuple(e for e in self._entries if not e.is_alias)).find(wanted.identity)
             if there is None or there.package_digest == wanted.package_digest:
                 staged = await asyncio.to_thread(self._files.take_files, wanted.name, snapshot)
                 if there is None:
@@ -201,9 +205,9 @@ class AdapterStore:
 
         Raises AdapterNotFound, AdapterBusy, Conflict (the name would mean an older version), RequestTimeout.
         """
-        name = wanted.partition("@")[0]
+        name = safe_name(wanted.partition("@")[0])
         if name in self._busy:
-            raise _busy(name)
+            raise _busy(wanted.partition("@")[0])
         catalogue = self._catalogue()
         newest = catalogue.find(wanted)
         gone = [newest] if newest is not None and wanted.endswith(f"@{LATEST}") else catalogue.called(wanted)
@@ -223,23 +227,35 @@ class AdapterStore:
                 lambda report: not (bundles & report.held.keys()) - {entry.bundle_digest for entry in self._entries},
                 f"unloading {wanted!r}",
             )
-        for bundle in bundles - {entry.bundle_digest for entry in self._entries}:
-            self._cache.drop(bundle)
-            self._about.pop(bundle, None)
+        self._forget(gone)
         return gone
 
-    async def _admit(self, entry: Entry, allow_downgrade: bool) -> Entry:
-        """Take a staged entry in once every replica has verified it; a refused one leaves nothing behind."""
+    def _forget(self, gone: Iterable[Entry]) -> None:
+        """Drop what is remembered of bundles that no entry has any more."""
+        for bundle in {entry.bundle_digest for entry in gone} - {entry.bundle_digest for entry in self._entries}:
+            self._cache.drop(bundle)
+            self._about.pop(bundle, None)
+
+    async def _admit(self, entry: Entry, allow_downgrade: bool, in_place: bool = False) -> Entry:
+        """Take a staged entry in once every replica has verified it; a refused one leaves nothing behind.
+
+        in_place: what was loaded under its name leaves in the same step; requests that run on it go on to their end.
+        """
         try:
+            replaced = replaced_by(entry, self._entries) if in_place else ()
+            gone = {other.revision for other in replaced}
             await asyncio.to_thread(self._names.look)
-            refuse_conflicting(entry, self._entries, self._names, allow_downgrade)
+            others = [other for other in self._entries if other.revision not in gone]
+            refuse_conflicting(entry, others, self._names, allow_downgrade)
             signer = await self._offer(entry)
             await asyncio.to_thread(self._register, entry, signer, allow_downgrade)
-            committed = await asyncio.to_thread(self._files.commit, entry)
+            committed = await asyncio.to_thread(self._files.commit, entry, replaced)
         except BaseException:
             await self._withdraw(entry)
             raise
-        await self._publish(tuple(committed if e.revision == entry.revision else e for e in self._entries))
+        kept = (other for other in self._entries if other.revision not in gone)
+        await self._publish(tuple(committed if e.revision == entry.revision else e for e in kept))
+        self._forget(replaced)
         logger.info("adapter %s loaded, package %s", committed.identity, committed.package_digest)
         return committed
 

@@ -75,13 +75,16 @@ class StoreFiles:
         hidden = {entry.name for entry in self._shipped.entries() if entry.package_digest in self._index.unloaded}
         return tuple(sorted(hidden - present))
 
-    def stage(self, name: str, directory: Path) -> Entry:
-        """Copy ``directory`` into the store, staged: it does not count until `commit`. Raises AdapterRejected."""
-        return self.take_files(name, read_directory(directory))
+    def stage(self, shown: str, directory: Path, place: str = "") -> Entry:
+        """Copy ``directory`` into the store, staged: it does not count until `commit`. Raises AdapterRejected.
 
-    def take_files(self, name: str, snapshot: Snapshot) -> Entry:
+        shown: the name that clients see. place: the path as it was given.
+        """
+        return self.take_files(shown, read_directory(directory), place)
+
+    def take_files(self, shown: str, snapshot: Snapshot, place: str = "") -> Entry:
         """Write a package into the store, staged. Raises AdapterRejected."""
-        entry = replace(describe(snapshot, name), staged=True)
+        entry = replace(describe(snapshot, shown), staged=True, place=place)
         with self._lock:
             # A shipped bundle is copied too: under another name it stays loaded when the shipped directory changes.
             if entry.bundle_digest not in self._stored:
@@ -90,29 +93,37 @@ class StoreFiles:
             self._staged[entry.bundle_digest] += 1
         return entry
 
-    def take_shipped(self, name: str, shipped: Path) -> Entry:
+    def take_shipped(self, shown: str, shipped: Path) -> Entry:
         """As `stage`, of the newest version of the shipped adapter called ``shipped``. Raises AdapterNotFound."""
         versions = [entry for entry in self._shipped.entries() if entry.name == str(shipped)]
         newest = max(versions, key=lambda entry: version_key(entry.version), default=None)
         snapshot = None if newest is None else self._shipped.read_package(newest.bundle_digest)
         if snapshot is None:
             raise AdapterNotFound(f"no shipped adapter is called {str(shipped)!r} any more", param="lora_path")
-        return self.take_files(name, snapshot)
+        return self.take_files(shown, snapshot)
 
-    def commit(self, entry: Entry) -> Entry:
-        """Make a staged entry durable; a shipped adapter that was unloaded before is simply listed again."""
+    def commit(self, entry: Entry, replaced: Iterable[Entry] = ()) -> Entry:
+        """Make a staged entry durable; a shipped adapter that was unloaded before is simply listed again.
+
+        replaced: loaded entries that vanish in the same step.
+        """
+        gone = list(replaced)
+        left = {(item.public_name, item.bundle_digest) for item in gone}
         with self._lock:
-            for shipped in self._shipped.entries():
-                if (shipped.identity, shipped.bundle_digest) == (entry.identity, entry.bundle_digest):
-                    listed = tuple(package for package in self._index.unloaded if package != entry.package_digest)
-                    self._write(self._index.model_copy(update={"unloaded": listed}))
-                    self._staged[entry.bundle_digest] -= 1
-                    self._drop_unused(entry.bundle_digest)
-                    return shipped
-            loaded = Loaded(name=entry.name, bundle=entry.bundle_digest, loaded_at=entry.loaded_at)
-            self._write(self._index.model_copy(update={"loaded": (*self._index.loaded, loaded)}))
+            kept = tuple(item for item in self._index.loaded if (item.name, item.bundle) not in left)
+            listed = next((shipped for shipped in self._shipped.entries() if _is_same(shipped, entry)), None)
+            if listed is not None:
+                unloaded = tuple(package for package in self._index.unloaded if package != entry.package_digest)
+                self._write(self._index.model_copy(update={"loaded": kept, "unloaded": unloaded}))
+            else:
+                loaded = Loaded(
+                    name=entry.public_name, bundle=entry.bundle_digest, loaded_at=entry.loaded_at, place=entry.place
+                )
+                self._write(self._index.model_copy(update={"loaded": (*kept, loaded)}))
             self._staged[entry.bundle_digest] -= 1
-        return replace(entry, staged=False)
+            for other in (entry, *gone):
+                self._drop_unused(other.bundle_digest)
+        return listed or replace(entry, staged=False)
 
     def discard(self, entry: Entry) -> None:
         """Forget a staged entry."""
@@ -123,7 +134,7 @@ class StoreFiles:
     def remove(self, entries: Iterable[Entry]) -> None:
         """Make these entries vanish, durably. Files of shipped adapters stay; they are not listed again."""
         gone = list(entries)
-        gone_loaded = {(entry.name, entry.bundle_digest) for entry in gone if not entry.shipped}
+        gone_loaded = {(entry.public_name, entry.bundle_digest) for entry in gone if not entry.shipped}
         with self._lock:
             kept = tuple(item for item in self._index.loaded if (item.name, item.bundle) not in gone_loaded)
             hidden = (*self._index.unloaded, *(entry.package_digest for entry in gone if entry.shipped))
@@ -157,7 +168,8 @@ class StoreFiles:
                 logger.error("adapter %s is listed but cannot be read: %s", item.name, error.message)
                 continue
             # By the index's digest, whatever the files are now: replicas then refuse changed files.
-            entries.append(replace(described, bundle_digest=item.bundle, loaded_at=item.loaded_at))
+            kept = replace(described, bundle_digest=item.bundle, loaded_at=item.loaded_at, place=item.place)
+            entries.append(kept)
             self._stored.add(item.bundle)
         return entries
 
@@ -175,3 +187,7 @@ class StoreFiles:
     def _write(self, index: Index) -> None:
         write_index(self._index_file, index)
         self._index = index
+
+
+def _is_same(shipped: Entry, entry: Entry) -> bool:
+    return (shipped.identity, shipped.bundle_digest) == (entry.identity, entry.bundle_digest)

@@ -29,8 +29,11 @@ class Loaded(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
+    """As it is shown; files from before names could have capitals say the same."""
     bundle: BundleDigest
     loaded_at: int
+    place: str = ""
+    """The path that it was loaded from, as it was given."""
 
 
 class Index(BaseModel):

@@ -12,6 +12,7 @@ from adaptrix_core.adapters.package.file_rules import FileRule
 from adaptrix_core.adapters.package.limits import DEFAULT_LIMITS
 from adaptrix_core.adapters.package.metadata import AdapterMetadata, parse_metadata
 from adaptrix_core.adapters.package.snapshot import Snapshot
+from adaptrix_core.adapters.reference import safe_name
 from adaptrix_core.adapters.sources.local import LocalDirectory
 from adaptrix_core.adapters.sources.protocol import AdapterDirectory
 from adaptrix_core.errors import AdapterRejected
@@ -31,14 +32,17 @@ def read_directory(directory: Path) -> Snapshot:
     return read_unverified(LocalDirectory(directory))
 
 
-def describe(snapshot: Snapshot, name: str | None = None) -> Entry:
-    """The catalogue entry of a package, from its own metadata. name: overrides the name in it.
+def describe(snapshot: Snapshot, shown: str | None = None) -> Entry:
+    """The catalogue entry of a package, from its own metadata. shown: a name that it is shown under instead of its own.
 
     Raises AdapterRejected (not_an_adapter, bad_metadata).
     """
     metadata = _metadata(snapshot)
+    own = metadata.name if metadata else snapshot.origin
+    name = safe_name(shown) if shown else own
     return Entry(
-        name=name or (metadata.name if metadata else snapshot.origin),
+        name=name,
+        shown=shown if shown and shown != name else "",
         version=metadata.version if metadata else PEFT_VERSION,
         package_digest=snapshot.package_digest,
         bundle_digest=snapshot.bundle_digest,

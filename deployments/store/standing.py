@@ -95,13 +95,30 @@ def newest_verified(entries: Sequence[Entry], names: Names) -> dict[str, str]:
     return higher
 
 
+def replaced_by(entry: Entry, entries: Iterable[Entry]) -> tuple[Entry, ...]:
+    """What leaves when ``entry`` is loaded in the place of its name: all that was loaded under it, of any version.
+
+    Raises Conflict where the name would go on to mean a shipped adapter.
+    """
+    same_name = [other for other in entries if other.name == entry.name and not other.staged]
+    for other in same_name:
+        if other.shipped and other.is_good and version_key(other.version) > version_key(entry.version):
+            raise Conflict(
+                f"{other.public_name!r} would go on to mean the shipped version {other.version}, not {entry.version}: "
+                "unload that one first, or load a higher version",
+                code="downgrade",
+                param="load_inplace",
+            )
+    return tuple(other for other in same_name if not other.shipped)
+
+
 def refuse_conflicting(entry: Entry, entries: Sequence[Entry], names: Names, allow_downgrade: bool) -> None:
     """Raise AdapterExists or Conflict where a new entry must not join these, whatever its signer."""
     same_name = [other for other in entries if other.name == entry.name and other.withheld is None]
     if entry.is_alias and (names.owners(entry.name) or any(not other.is_alias for other in same_name)):
         raise Conflict(
-            f"{entry.name!r} is the name of another package, not of {entry.signed_name!r}; load it under "
-            f"{entry.signed_name!r}, or under a name that is free",
+            f"{_told(entry)} is the name of {_another(entry)}; load it under {entry.signed_name!r}, or under a name "
+            "that is free",
             code="name_taken",
             param="lora_name",
         )
@@ -112,12 +129,21 @@ def refuse_conflicting(entry: Entry, entries: Sequence[Entry], names: Names, all
                 code="name_taken",
                 param="lora_name",
             )
+    takes_its_own = entry.signed_name == entry.public_name
+    for other in same_name:
+        if other.public_name != entry.public_name and not (takes_its_own and other.is_alias):
+            raise Conflict(
+                f"{_told(entry)} is taken by the adapter {other.public_name!r}, which stands for the same name inside; "
+                "choose a name that differs in more than capitals and slashes, or unload that one first",
+                code="name_taken",
+                param="lora_name",
+            )
     for other in same_name:
         if other.identity == entry.identity:
             same = "with the same contents" if other.package_digest == entry.package_digest else "with other contents"
             raise AdapterExists(
-                f"adapter {entry.identity!r} is there already, {same}; unload it first, or give the new one another "
-                "version",
+                f"adapter {entry.identity!r} is there already, {same}; send load_inplace: true to put this one in its "
+                "place, unload it first, or give the new one another version",
                 param="lora_name",
             )
     known = names.newest(entry.name)
@@ -130,6 +156,16 @@ def refuse_conflicting(entry: Entry, entries: Sequence[Entry], names: Names, all
             code="downgrade",
             param="allow_downgrade",
         )
+
+
+def _told(entry: Entry) -> str:
+    """Its name for messages, with the one that stands for it inside."""
+    return f"{entry.shown!r} ({entry.name!r} inside)" if entry.shown else repr(entry.name)
+
+
+def _another(entry: Entry) -> str:
+    same = entry.signed_name == entry.name
+    return "the package itself, in other letters" if same else f"another package, not of {entry.signed_name!r}"
 
 
 def refuse_foreign(entry: Entry, signer: Signer | None, entries: Sequence[Entry], names: Names) -> None:

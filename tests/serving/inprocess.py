@@ -43,7 +43,7 @@ from deployments.replica.worker import EngineWorker
 from deployments.router.deployment import answer_of, embedded
 from deployments.shared.catalogue import Catalogue
 from deployments.shared.principals import KeyRing
-from deployments.shared.wire import Entry, Report, Revoked, RouteAnswer
+from deployments.shared.wire import Entry, LoadCall, Report, Revoked, RouteAnswer
 from deployments.store.actor import AdapterStore
 from tests.serving.json_logs import json_logs
 
@@ -100,8 +100,8 @@ class LocalStore:
     async def about(self, bundle: str) -> dict[str, Any]:
         return await self.actor.about(bundle)
 
-    async def load_adapter(self, name: str, path: str, allow_downgrade: bool = False) -> Entry:
-        return await self.actor.load_adapter(name, path, allow_downgrade)
+    async def load_adapter(self, wanted: LoadCall) -> Entry:
+        return await self.actor.load_adapter(wanted)
 
     async def unload_adapter(self, name: str, allow_downgrade: bool = False) -> list[Entry]:
         return await self.actor.unload_adapter(name, allow_downgrade)
@@ -149,9 +149,9 @@ class LocalRouter:
 
     async def route(self, messages: Sequence[dict[str, str]], salt: bytes = b"") -> RouteAnswer:
         entries = self._store.catalogue.newest()
-        self._router.update(RouteCard(e.name, e.description, e.examples) for e in entries)
+        self._router.update(RouteCard(e.public_name, e.description, e.examples) for e in entries)
         known = (await self._store.actor.residency()).warmest
-        residency = {entry.name: known.get(entry.bundle_digest, "disk") for entry in entries}
+        residency = {entry.public_name: known.get(entry.bundle_digest, "disk") for entry in entries}
         turns = user_turns(messages)
         return answer_of(self._router.decide_embedded(turns, self._embedder.embed(turns, salt), None, residency))
 

@@ -16,7 +16,8 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pydantic.json_schema import models_json_schema
 
 from adaptrix_core import __version__
-from deployments.http.description.endpoints import ANSWERS, BODIES, REF
+from deployments.http.description.described import REF
+from deployments.http.description.endpoints import ANSWERS, BODIES
 
 DOCUMENT, PAGE, ASSETS = "/openapi.json", "/docs", "/docs/assets"
 _ASSET_TYPES = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css", "favicon.png": "image/png"}

@@ -2,7 +2,7 @@
 
 Files:
 
-adapters     ``/v1/adapters``, ``/v1/models`` and vLLM's loading endpoints: list, load, publish and unload adapters
+adapters     ``/v1/adapters`` and ``/v1/models``: list and publish adapters
 batches      ``/v1/batches``: files of requests, answered in the server's own time
 begin        A generation request accepted and begun, as every endpoint that generates does it: caller, deadline, who
              answers
@@ -10,6 +10,8 @@ file_form    Reads a form with one file (multipart/form-data) and sends the file
              arrives
 files        ``/v1/files``: files that a tenant uploads for batches, and those that batches write
 generation   ``/v1/chat/completions`` and ``/v1/completions``: one request generated, streamed or whole
+loading      ``/v1/load_lora_adapter`` and its opposite, vLLM's; without the prefix they are SGLang's, and answer as
+             its own
 messages     ``/v1/messages``: Anthropic's Messages API, over the same generation as chat
 paging       Lists of objects in pages, as OpenAI has them: ``after``, ``limit`` and ``order``
 responses    ``/v1/responses``: OpenAI's Responses API, over the same generation as chat, and the responses that are

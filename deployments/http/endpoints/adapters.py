@@ -1,33 +1,26 @@
-"""``/v1/adapters``, ``/v1/models`` and vLLM's loading endpoints: list, load, publish and unload adapters."""
+"""``/v1/adapters`` and ``/v1/models``: list and publish adapters."""
 
 from __future__ import annotations
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi.responses import JSONResponse, Response
 
 from deployments.http import adapter_admin
 from deployments.http.bodies import read_body
-from deployments.http.description.endpoints import ADAPTER, ADAPTERS, LOAD, MODEL, MODELS, PUBLISH, UNLOAD
-from deployments.http.endpoint import authorized, body_of, overview
+from deployments.http.description.adapter_endpoints import (
+    ADAPTER,
+    ADAPTERS,
+    MODEL,
+    MODELS,
+    PUBLISH,
+)
+from deployments.http.endpoint import authorized, overview
 from deployments.http.listings import ModelCards, adapter_entry, adapter_list
 from deployments.http.services import Services
-from deployments.openai.schemas import LoadRequest, UnloadRequest
 
 
 def adapter_endpoints(app: FastAPI, services: Services) -> None:
     """Add the endpoints to ``app``."""
-
-    async def load(request: Request) -> Response:
-        authorized(request, services, "admin")
-        body: LoadRequest = await body_of(request, services, LoadRequest)
-        entry = await adapter_admin.load(services, body)
-        return PlainTextResponse(f"Success: LoRA adapter '{entry.name}' added successfully.")
-
-    async def unload(request: Request) -> Response:
-        authorized(request, services, "admin")
-        body: UnloadRequest = await body_of(request, services, UnloadRequest)
-        gone = await adapter_admin.unload(services, body)
-        return PlainTextResponse(adapter_admin.unloaded_in_words(body.lora_name, gone))
 
     @app.post("/v1/adapters", **PUBLISH)
     async def publish(request: Request) -> Response:
@@ -44,16 +37,12 @@ def adapter_endpoints(app: FastAPI, services: Services) -> None:
         }
         return JSONResponse(document, status_code=201 if new else 200)
 
-    for prefix in ("/v1", ""):  # SGLang's clients leave the prefix out
-        app.post(f"{prefix}/load_lora_adapter", **LOAD)(load)
-        app.post(f"{prefix}/unload_lora_adapter", **UNLOAD)(unload)
-
     @app.get("/v1/adapters", **ADAPTERS)
     async def adapters(request: Request) -> Response:
         authorized(request, services, "generate")
         return JSONResponse(adapter_list(*await services.store.overview()))
 
-    @app.get("/v1/adapters/{name}", **ADAPTER)
+    @app.get("/v1/adapters/{name:path}", **ADAPTER)
     async def adapter(request: Request, name: str) -> Response:
         authorized(request, services, "generate")
         catalogue, reports = await services.store.overview()

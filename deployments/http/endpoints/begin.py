@@ -6,6 +6,7 @@ Knows the order of these steps. What the body is, and what becomes of the pieces
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 from fastapi import Request
@@ -50,9 +51,24 @@ async def begin(
             watch.identified(principal, body)
             principal.require_priority(body.priority)
             base_id = await services.store.base_id()
+            starting = partial(
+                start_request,
+                principal=principal,
+                pipeline=services.pipeline,
+                base_id=base_id,
+                deadline=deadline,
+                response_id=response_id,
+            )
             with watch.resolving():
                 resolved = await _resolved(body, base_id, services, principal)
-            running = await start_request(body, resolved, principal, services.pipeline, base_id, deadline, response_id)
+            try:
+                running = await starting(body, resolved)
+            except AdapterNotFound as gone:
+                with watch.resolving():
+                    now = await _resolved_again(body, base_id, services, principal)
+                if now.bundles == resolved.bundles:
+                    raise gone from None
+                running = await starting(body, now)  # another adapter has taken the place of the first one
     watch.begun(running)
     return body, running
 
@@ -61,8 +77,16 @@ async def _resolved(
     body: ChatRequest | CompletionRequest, base_id: str, services: Services, principal: Principal
 ) -> ResolvedRequest:
     """Who answers. A name that is unknown here may just have been loaded elsewhere, so the store is asked once."""
-    router, tokenizer = services.router, services.tokenizer
+    catalogue = services.store.catalogue
     try:
-        return await resolve(body, base_id, services.store.catalogue, router, tokenizer, principal)
+        return await resolve(body, base_id, catalogue, services.router, services.tokenizer, principal)
     except AdapterNotFound:
-        return await resolve(body, base_id, await services.store.refresh(), router, tokenizer, principal)
+        return await _resolved_again(body, base_id, services, principal)
+
+
+async def _resolved_again(
+    body: ChatRequest | CompletionRequest, base_id: str, services: Services, principal: Principal
+) -> ResolvedRequest:
+    """Who answers by the catalogue as the store has it now."""
+    catalogue = await services.store.refresh()
+    return await resolve(body, base_id, catalogue, services.router, services.tokenizer, principal)

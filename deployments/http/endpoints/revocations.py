@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse, Response
 
 from adaptrix_core.adapters.package.file_names import REVOCATIONS_FILE, SIGNATURE_FILE
 from adaptrix_core.adapters.trust.revocation import RevocationList, parse_list
-from deployments.http.description.endpoints import REVOCATIONS, REVOKE
+from deployments.http.description.adapter_endpoints import REVOCATIONS, REVOKE
 from deployments.http.endpoint import authorized, body_of
 from deployments.http.services import Services
 from deployments.openai.schemas import RevocationRequest

@@ -12,8 +12,8 @@ from deployments.generation.model_names import choose
 from deployments.http.description.endpoints import DETOKENIZE, TOKENIZE
 from deployments.http.endpoint import authorized, body_of
 from deployments.http.services import Services
-from deployments.openai.token_bodies import DetokenizeRequest, TokenizeRequest
-from deployments.openai.token_documents import tokenize_answer
+from deployments.openai.vllm.token_bodies import DetokenizeRequest, TokenizeRequest
+from deployments.openai.vllm.token_documents import tokenize_answer
 from deployments.shared.wire import DetokenizeCall, TokenizeCall
 
 

@@ -112,7 +112,7 @@ class Metrics:
 
     def render(self, catalogue: Catalogue, reports: Sequence[Report], batch_lines: Mapping[str, int]) -> bytes:
         """All metrics as text; ``reports`` are the live replicas'. batch_lines: answered ones, by outcome."""
-        names = {entry.bundle_digest: entry.name for entry in catalogue.entries}
+        names = {entry.bundle_digest: entry.public_name for entry in catalogue.entries}
         self._replicas.count(reports, names)
         replicas = CollectorRegistry()
         replicas.register(ReplicaNumbers(reports, names, self._labels))

@@ -80,6 +80,9 @@ REASONS: Mapping[str, str] = {
     "previous_input_messages": "conversations are kept by previous_response_id",
     "prompt": "no prompts are kept here by name; send it as input",
     "tool_choice": "functions are called at /v1/chat/completions only",
+    # loading adapters
+    "added_tokens_config": "an adapter adds no tokens; the base model's tokenizer is used",
+    "is_3d_lora_weight": "it is a layout of experts' weights, which adapters here do not have",
     # /tokenize as well
     "tools": "functions are called at /v1/chat/completions only",
 }

@@ -285,7 +285,13 @@ async def test_load_paths_outside_the_roots(http: httpx.AsyncClient, world: Worl
     assert error["param"] == "lora_path"
 
 
-@pytest.mark.parametrize("name", ["auto", "base", "Upper", "a/b", "", "x" * 65, BASE_ID])
+NO_NAMES = [
+    *("auto", "base", "Auto", "BASE", BASE_ID, BASE_ID.title(), "", "x" * 65, "A/" * 31 + "B"),
+    *("a//b", "/a", "a/", "a/..", "../a", "a b", "a@1.0.0", "a*2", "a+b", "a[1]", "a:b", "a,b", "ä", "a\n"),
+]
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
 async def test_names_that_no_adapter_may_have(http: httpx.AsyncClient, world: World, name: str) -> None:
     body = {"lora_name": name, "lora_path": str(world.uploads)}
     error = refused(await http.post("/v1/load_lora_adapter", json=body), 400, "invalid_request")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import json
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from deployments.openai.vllm.token_documents import AT_ONCE, tokenize_answer
+from deployments.shared.wire import Tokenized
 from tests.serving.conftest import BASE_ID, Local
 from tests.serving.tiny import CONTEXT
 
@@ -141,22 +145,44 @@ async def test_every_name_that_is_served_is_good(local: Local) -> None:
         assert (await tokenize(local, model=model, prompt="Who"))["count"] > 0
 
 
-async def test_a_long_text_is_told_whole_and_keeps_nobody_waiting(local: Local) -> None:
-    text = TEXT * 9000
-    gaps: list[float] = []
+async def test_a_long_text_is_told_whole_beside_the_event_loop(local: Local, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = local.store.worker._engine.base
+    encode, decode = base.encode, base.tokenizer.decode
+    threads: list[threading.Thread] = []
+
+    def noting(of: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*args: Any, **options: Any) -> Any:
+            threads.append(threading.current_thread())
+            return of(*args, **options)
+
+        return noted
+
+    monkeypatch.setattr(base, "encode", noting(encode))
+    monkeypatch.setattr(base.tokenizer, "decode", noting(decode))
+    told = await tokenize(local, prompt=TEXT * 2000, return_token_strs=True)
+    assert told["count"] == len(told["tokens"]) == len(told["token_strs"]) > 9 * CONTEXT
+    assert (await tokenize(local, "/detokenize", tokens=told["tokens"]))["prompt"] == TEXT * 2000
+    assert threading.main_thread() not in threads
+    await tokenize(local, prompt=TEXT)
+    assert threads[2:] == [threading.main_thread()]
+
+
+async def test_many_tokens_are_written_in_parts() -> None:
+    numbers = tuple(range(3 * AT_ONCE + 1))
+    turns = 0
     done = asyncio.Event()
 
-    async def watch() -> None:
+    async def count_turns() -> None:
+        nonlocal turns
         while not done.is_set():
-            began = time.perf_counter()
-            await asyncio.sleep(0.001)
-            gaps.append(time.perf_counter() - began)
+            await asyncio.sleep(0)
+            turns += 1
 
-    watching = asyncio.create_task(watch())
-    began = time.perf_counter()
-    told = await tokenize(local, prompt=text, return_token_strs=True)
-    took = time.perf_counter() - began
+    counting = asyncio.create_task(count_turns())
+    written = await tokenize_answer([Tokenized(numbers, 5, tuple(map(str, numbers)))], is_list=False)
     done.set()
-    await watching
-    assert told["count"] == len(told["tokens"]) == len(told["token_strs"]) > 100_000  # far beyond the context
-    assert max(gaps) < took / 2
+    await counting
+    assert turns >= 8
+    assert json.loads(written) == {
+        "count": len(numbers), "max_model_len": 5, "tokens": list(numbers), "token_strs": list(map(str, numbers))
+    }  # fmt: skip

@@ -1,0 +1,75 @@
+"""Describes the endpoints that list, load, publish, unload and revoke adapters."""
+
+from __future__ import annotations
+
+from deployments.http.description import answers, loading_answers
+from deployments.http.description.described import CHANGING, READING, described
+from deployments.openai import schemas
+from deployments.openai.vllm import adapter_bodies
+
+_ALLOW_DOWNGRADE = {
+    "name": "allow_downgrade",
+    "in": "query",
+    "description": "Whether the bare name may come to mean an older version than before.",
+    "schema": {"type": "boolean", "default": False},
+}
+
+MODELS = described("The base model, auto, and every adapter", scope="generate", gives=answers.ModelList, errors=READING)
+MODEL = described("One of the models", scope="generate", gives=answers.ModelCard, errors=(*READING, 404))
+ADAPTERS = described(
+    "Every adapter: digest, signer, residency", scope="generate", gives=answers.AdapterList, errors=READING
+)
+ADAPTER = described(
+    "One of the adapters, with what it says about itself",
+    scope="generate",
+    gives=answers.AdapterInFull,
+    errors=(*READING, 404),
+)
+LOAD = described(
+    "Load an adapter from a directory; 200 means durable and usable on every replica",
+    scope="admin",
+    takes=adapter_bodies.LoadRequest,
+    example={"lora_name": "my_adapter", "lora_path": "adapters/my_adapter"},
+    errors=CHANGING,
+)
+UNLOAD = described(
+    "Unload an adapter; running requests end first",
+    scope="admin",
+    takes=adapter_bodies.UnloadRequest,
+    example={"lora_name": "my_adapter"},
+    errors=CHANGING,
+)
+SGLANG_LOAD = described(
+    "Load an adapter, in SGLang's form",
+    scope="admin",
+    takes=adapter_bodies.LoadRequest,
+    gives=loading_answers.AdaptersNow,
+    errors=CHANGING,
+)
+SGLANG_UNLOAD = described(
+    "Unload an adapter, in SGLang's form",
+    scope="admin",
+    takes=adapter_bodies.UnloadRequest,
+    gives=loading_answers.AdaptersNow,
+    errors=CHANGING,
+)
+PUBLISH = described(
+    "Publish a signed adapter: a plain tar of its directory; 201 where it is new, 200 where it was there",
+    scope="admin",
+    takes_file="application/x-tar",
+    gives=answers.Published,
+    status=201,
+    errors=CHANGING,
+)
+PUBLISH["responses"][200] = PUBLISH["responses"][201]
+PUBLISH["openapi_extra"]["parameters"] = [_ALLOW_DOWNGRADE]
+REVOCATIONS = described(
+    "The signed revocation list in force", scope="generate", gives=answers.Revocations, errors=READING
+)
+REVOKE = described(
+    "Put the next revocation list in force",
+    scope="admin",
+    takes=schemas.RevocationRequest,
+    gives=answers.RevocationsPut,
+    errors=CHANGING,
+)
