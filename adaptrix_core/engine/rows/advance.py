@@ -29,6 +29,8 @@ def advance(row: Row, sampled: Sampled | Unsampled | None) -> TokenEvent | None:
         text += row.text.finish()
         named = sampled.token_id if sampled.token_id in params.stop_token_ids else None
         row.stop_reason = named if ends else row.text.stopped_by
+    elif row.constraint is not None:
+        row.constraint.begin_mask()
     if row.finish_reason == "error" and row.constraint is not None:
         failure = row.constraint.failure
     return TokenEvent(

@@ -7,10 +7,12 @@ the library's own limits, the work for each token (at most some tens of millisec
 from __future__ import annotations
 
 import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 
 import llguidance
 import llguidance.hf
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
@@ -25,6 +27,9 @@ MAX_LEXER_STATES = 25_000
 """Lexer states of one grammar. The library's own default would allow hundreds of megabytes."""
 MAX_KEPT = 16
 """Built grammars that are kept (LRU), refusals included."""
+
+_BESIDE = ThreadPoolExecutor(2, "grammar-mask")
+"""The library computes without Python's lock, so these threads run beside the engine's."""
 
 
 class GrammarCompiler:
@@ -76,33 +81,50 @@ class GrammarCompiler:
 
 
 class Constraint:
-    """Progress of one row through its grammar."""
+    """Progress of one row through its grammar. Belongs to one thread, but for masks, which are computed beside it."""
 
     def __init__(self, matcher: llguidance.LLMatcher) -> None:
         self._matcher = matcher
+        self._begun: Future[bytes] | None = None
+        """The mask that is being computed; the matcher is not to be touched before it is there."""
+
+    def begin_mask(self) -> None:
+        """Start to compute the next mask beside what the engine does until it asks for it.
+
+        It takes some hundredths of a millisecond, some grammars' take many: rows without a grammar shall not wait.
+        """
+        self._begun = _BESIDE.submit(self._matcher.compute_bitmask)
 
     def mask(self, logits: Tensor) -> None:
         """Set logits ``(vocab,)`` of forbidden tokens to -inf, in place.
 
         Raises InvalidRequest (code grammar_failed) where the work for one token goes beyond the library's limits.
         """
-        # The library's own helper for torch compiles a kernel on first use, which takes seconds and a C++ compiler.
-        allowed = torch.frombuffer(bytearray(self._matcher.compute_logit_bias()), dtype=torch.uint8)
+        bits = self._matcher.compute_bitmask() if self._begun is None else self._begun.result()
+        self._begun = None
         if (failure := self.failure) is not None:
             raise failure
-        logits.masked_fill_(allowed.to(logits.device) == 0, float("-inf"))
+        allowed = np.unpackbits(np.frombuffer(bits, np.uint8), count=logits.numel(), bitorder="little").view(bool)
+        if logits.device.type == "cpu":  # NumPy needs no second thread for this, and wakes none
+            np.copyto(logits.numpy(), -np.inf, where=~allowed)
+        else:
+            logits.masked_fill_(~torch.from_numpy(allowed).to(logits.device), float("-inf"))
 
     def copy(self) -> Constraint:
         """The same grammar with the same progress, for another row."""
+        self._settle()
         return Constraint(self._matcher.deep_copy())
 
     def accept(self, token_id: int) -> None:
         """Advance by the chosen token."""
+        self._settle()
+        self._begun = None
         self._matcher.consume_token(token_id)
 
     @property
     def failure(self) -> InvalidRequest | None:
         """Why the grammar cannot be followed any further, if it can't."""
+        self._settle()
         if not self._matcher.is_error():
             return None
         reason = self._matcher.get_error()[:300]
@@ -112,4 +134,9 @@ class Constraint:
     @property
     def is_complete(self) -> bool:
         """Whether nothing may follow."""
+        self._settle()
         return bool(self._matcher.is_stopped())
+
+    def _settle(self) -> None:
+        if self._begun is not None:
+            self._begun.result()

@@ -1,0 +1,106 @@
+"""What a grammar costs: the milliseconds that one row's grammar adds to a step, for itself and for the rows beside it.
+
+    python -m benchmarks.masks --precision int4
+
+One row answers with functions that it may call, or in a call's arguments, alone and beside seven rows without a
+grammar; compared with the same rows where it has none. All rows of a step end together, so what the step takes longer
+is what everybody waits longer.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from adaptrix_core.engine import Engine, EngineOptions, SamplingParams
+from adaptrix_core.engine.request import GenerationRequest
+from adaptrix_core.engine.rows.call_grammar import call_grammar
+from adaptrix_core.injection.mix import constant
+from adaptrix_core.tools.call_form import STATED
+from adaptrix_core.tools.toolset import Function, Toolset
+from benchmarks.harness import report
+from benchmarks.harness.interleave import interleave, timed
+from benchmarks.harness.intervals import Interval, Timing, of_values
+from benchmarks.harness.report import Check
+from benchmarks.harness.workload import assignment, load_base, make_engine, prompts, write_adapters
+
+STEPS = 64
+TARGET_MS = 1.0
+SAMPLED = SamplingParams(max_tokens=STEPS, temperature=1.0, top_p=0.9, seed=1, ignore_eos=True)
+LONG_TEXT = {"type": "object", "properties": {"text": {"type": "string", "minLength": 1000}}, "required": ["text"]}
+"""Arguments that do not end within the steps."""
+GRAMMARS: Mapping[str, str | None] = {
+    "none": None,
+    "may call 1 function": call_grammar(Toolset((Function("note", "", LONG_TEXT),)), STATED),
+    "may call 100 functions": call_grammar(Toolset(tuple(Function(f"note_{n}", "", LONG_TEXT) for n in range(100))), STATED),
+    "writes arguments": call_grammar(Toolset((Function("note", "", LONG_TEXT),), must_call=True), STATED),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One grammar in a batch of so many rows."""
+
+    rows: int
+    grammar: str
+    step_ms: Interval
+    added_ms: Interval
+    """More than the step without a grammar that was timed next to it."""
+
+
+def main() -> None:
+    """Measure, print the table, end with a line of JSON."""
+    parser = report.with_precision(report.parser(__doc__, repeats=9))
+    parser.add_argument("--rows", type=int, nargs="+", default=[1, 8])
+    given = parser.parse_args()
+    base = load_base(given.precision)
+    with tempfile.TemporaryDirectory() as directory:
+        engine = make_engine(base, Path(directory), EngineOptions(prefix_cache=False))
+        write_adapters(base, Path(directory), 8)
+        results = [row for rows in given.rows for row in measured(engine, rows, given.repeats)]
+    checks = [
+        Check(f"ms added to a token of {row.rows} rows, one of which {row.grammar}", row.added_ms, TARGET_MS, at_most=True)
+        for row in results
+    ]
+    report.table(
+        "One row's grammar",
+        ("rows", "its grammar", "step, ms", "added, ms"),
+        [(str(row.rows), row.grammar, row.step_ms.text(2), row.added_ms.text(2)) for row in results],
+    )
+    report.show_checks(checks)
+    report.finish("masks", given.json, precision=given.precision, results=results, checks=report.checks_json(checks))
+
+
+def measured(engine: Engine, rows: int, repeats: int) -> list[Row]:
+    """Every grammar in turns with none."""
+    cases = {name: timed(partial(run, engine, rows, grammar)) for name, grammar in GRAMMARS.items()}
+    timings = interleave(cases, repeats, what=f"{rows} rows")
+    free = timings.pop("none")
+    return [Row(rows, name, _per_step(own), added(own, free)) for name, own in timings.items()]
+
+
+def run(engine: Engine, rows: int, grammar: str | None) -> None:
+    """So many rows under adapters, `STEPS` tokens each, the first under the grammar."""
+    for number, (prompt, adapter) in enumerate(zip(prompts(rows), assignment(rows), strict=True)):
+        params = replace(SAMPLED, grammar=None if number else grammar)
+        mix = constant(engine.resolve_mix(adapter))
+        engine.add(GenerationRequest(f"row-{number}", tuple(prompt), params, (mix,)))
+    while engine.has_work:
+        engine.step()
+
+
+def added(own: list[Timing], free: list[Timing]) -> Interval:
+    """Milliseconds for each step, of runs that were neighbours."""
+    nearest = [(run, min(free, key=lambda other: abs(other.began - run.began))) for run in own]
+    return of_values([1000 * (run.seconds - other.seconds) / STEPS for run, other in nearest])
+
+
+def _per_step(timings: list[Timing]) -> Interval:
+    return of_values([1000 * timing.seconds / STEPS for timing in timings])
+
+
+if __name__ == "__main__":
+    main()
