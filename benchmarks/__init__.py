@@ -10,6 +10,8 @@ layers         Where to put the adapted layers: the same short training at sever
                loss
 many_adapters  Throughput with a thousand registered adapters of which 32 fit on the device, on S-LoRA's request
                generator
+masks          What a grammar costs: the milliseconds that one row's grammar adds to a step, for itself and for the
+               rows beside it
 passes         What each pass of the engine brings: throughput without it and with it, everything else equal
 plots          Plots of saved measurements: throughput over rows, and over the number of adapters
 quality        What a layout of the weights costs: perplexity and greedy agreement against the plain model

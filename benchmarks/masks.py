@@ -32,10 +32,13 @@ TARGET_MS = 1.0
 SAMPLED = SamplingParams(max_tokens=STEPS, temperature=1.0, top_p=0.9, seed=1, ignore_eos=True)
 LONG_TEXT = {"type": "object", "properties": {"text": {"type": "string", "minLength": 1000}}, "required": ["text"]}
 """Arguments that do not end within the steps."""
+MANY = tuple(Function(f"note_{number}", "", LONG_TEXT) for number in range(100))
 GRAMMARS: Mapping[str, str | None] = {
     "none": None,
     "may call 1 function": call_grammar(Toolset((Function("note", "", LONG_TEXT),)), STATED),
-    "may call 100 functions": call_grammar(Toolset(tuple(Function(f"note_{n}", "", LONG_TEXT) for n in range(100))), STATED),
+    "may call 100 functions": call_grammar(
+        Toolset(tuple(Function(f"note_{n}", "", LONG_TEXT) for n in range(100))), STATED
+    ),
     "writes arguments": call_grammar(Toolset((Function("note", "", LONG_TEXT),), must_call=True), STATED),
 }
 
@@ -62,7 +65,9 @@ def main() -> None:
         write_adapters(base, Path(directory), 8)
         results = [row for rows in given.rows for row in measured(engine, rows, given.repeats)]
     checks = [
-        Check(f"ms added to a token of {row.rows} rows, one of which {row.grammar}", row.added_ms, TARGET_MS, at_most=True)
+        Check(
+            f"ms added to a token of {row.rows} rows, one of which {row.grammar}", row.added_ms, TARGET_MS, at_most=True
+        )
         for row in results
     ]
     report.table(

@@ -40,8 +40,9 @@ class Toolset:
     """Whether the answer has to be a call; else the model decides between calls and text."""
     callable_names: frozenset[str] | None = None
     """The functions that may be called now, of those that are described; None for all."""
-    is_parallel: bool = True
-    """Whether one answer may hold several calls."""
+    is_parallel: bool | None = None
+    """Whether one answer may hold several calls; None: if the model's own template knows functions. Others repeat one
+    call."""
 
     @property
     def callable_functions(self) -> tuple[Function, ...]:

@@ -94,8 +94,8 @@ class ToolBody(Body):
     """Functions that the model may call."""
     tool_choice: ToolChoice | None = None
     """Null: ``auto``."""
-    parallel_tool_calls: bool = True
-    """Whether one answer may call several functions, or one several times."""
+    parallel_tool_calls: bool | None = None
+    """Whether one answer may hold several calls; null: if the model's own template knows tools."""
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
@@ -118,7 +118,7 @@ class ToolBody(Body):
             tuple(tool.function.function() for tool in self.tools),
             must_call=self._must_call(),
             callable_names=None if names is None else frozenset(names),
-            is_parallel=self.parallel_tool_calls and not isinstance(self.tool_choice, NamedTool),
+            is_parallel=False if isinstance(self.tool_choice, NamedTool) else self.parallel_tool_calls,
         )
 
     def _must_call(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from adaptrix_core.base.model import BaseModel
@@ -13,7 +14,7 @@ class CallGrammars:
     """For one base model, whose chat template says how calls of functions are written."""
 
     def __init__(self, base: BaseModel) -> None:
-        self._form = base.calls.form
+        self._form, self._is_native = base.calls.form, base.calls.is_native
         added: dict[str, int] = {} if base.tokenizer is None else base.tokenizer.get_added_vocab()
         markers = (self._form.opening, self._form.closing)
         self._marker_ids = {marker: added[marker] for marker in markers if marker in added}
@@ -29,5 +30,7 @@ class CallGrammars:
         toolset, form = call.chat.toolset, call.output_form
         if toolset is None:
             return {**call.sampling, "grammar": None if form is None else form.grammar()}
+        if toolset.is_parallel is None:
+            toolset = replace(toolset, is_parallel=self._is_native)
         shown = {"skip_special_tokens": False} if self._hides_markers else {}
         return {**call.sampling, **shown, "grammar": call_grammar(toolset, self._form, form, self._marker_ids)}

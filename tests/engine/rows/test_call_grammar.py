@@ -59,7 +59,7 @@ def allows(tables: llguidance.LLTokenizer, grammar: str, text: str, *, whole: bo
     ],
 )
 def test_an_answer_that_must_call(tables: llguidance.LLTokenizer, text: str, is_allowed: bool) -> None:
-    assert allows(tables, call_grammar(Toolset(BOTH, must_call=True), HERMES), text) is is_allowed
+    assert allows(tables, call_grammar(Toolset(BOTH, must_call=True, is_parallel=True), HERMES), text) is is_allowed
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_an_answer_that_must_call(tables: llguidance.LLTokenizer, text: str, is_
     ],
 )
 def test_an_answer_that_may_call(tables: llguidance.LLTokenizer, text: str, is_allowed: bool) -> None:
-    assert allows(tables, call_grammar(Toolset(BOTH), HERMES), text) is is_allowed
+    assert allows(tables, call_grammar(Toolset(BOTH, is_parallel=True), HERMES), text) is is_allowed
 
 
 @pytest.mark.parametrize("must_call", [True, False])

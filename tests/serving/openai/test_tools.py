@@ -26,7 +26,7 @@ def tool(name: str, parameters: dict[str, Any] | None = None, **more: Any) -> di
 WEATHER, ADD, NOW = tool("get_weather", CITY, description="The weather of a city."), tool("add", NUMBERS), tool("now")
 QUESTION = {"role": "user", "content": "Is it warm?"}
 ASK: dict[str, Any] = {"model": BASE_ID, "messages": [QUESTION], "max_tokens": 400, "temperature": 1.0, "seed": 3}
-MUST: dict[str, Any] = {**ASK, "tools": [WEATHER, ADD, NOW], "tool_choice": "required"}
+MUST: dict[str, Any] = {**ASK, "tools": [WEATHER, ADD, NOW], "tool_choice": "required", "parallel_tool_calls": True}
 
 
 async def choices(local: Local, body: dict[str, Any]) -> list[dict[str, Any]]:
@@ -99,8 +99,10 @@ async def test_only_allowed_functions_are_called(local: Local) -> None:
     assert {call["function"]["name"] for row in rows for call in row["message"]["tool_calls"]} == {"now", "add"}
 
 
-async def test_one_call_where_they_may_not_be_parallel(local: Local) -> None:
-    rows = await choices(local, {**MUST, "parallel_tool_calls": False, "n": 8})
+@pytest.mark.parametrize("is_parallel", [False, None])
+async def test_one_call_where_they_may_not_be_parallel(local: Local, is_parallel: bool | None) -> None:
+    """Nor where nothing is said of it, and the model's template knows no functions."""
+    rows = await choices(local, {**MUST, "parallel_tool_calls": is_parallel, "n": 8})
     assert {len(row["message"]["tool_calls"]) for row in rows} == {1}
 
 
