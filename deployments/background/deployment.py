@@ -35,7 +35,7 @@ class Background:
         await connections.start()
         services = connections.services
         pipeline = Pipeline(LowestPriority(HandleReplicas(model)), services.metrics.continuations.inc)
-        self._runner = BatchRunner(self._batches, OwnApi(services, pipeline), settings)
+        self._runner = BatchRunner(self._batches, OwnApi(services, pipeline), settings, services.keys)
         self._runner.start()
         spare_what_is_loaded()
 

@@ -13,8 +13,9 @@ from adaptrix_core.config import Settings
 from deployments.batches.job import Job, Workshop
 from deployments.batches.own_api import OwnApi
 from deployments.batches.places import Places
-from deployments.objects.batch import BatchRecord
+from deployments.objects.batch import BatchFault, BatchRecord
 from deployments.objects.batch_ledger import BatchLedger
+from deployments.shared.principals import KeyRing
 
 logger = logging.getLogger(__name__)
 
@@ -28,9 +29,10 @@ READING_AT_ONCE = 1
 class BatchRunner:
     """The runner."""
 
-    def __init__(self, ledger: BatchLedger, api: OwnApi, settings: Settings) -> None:
+    def __init__(self, ledger: BatchLedger, api: OwnApi, settings: Settings, keys: KeyRing) -> None:
         together = settings.engine.max_rows * settings.replicas.num_replicas
         self._ledger = ledger
+        self._keys = keys
         self._shop = Workshop(
             ledger,
             api,
@@ -71,6 +73,8 @@ class BatchRunner:
         job = self._jobs.get(batch.batch_id)
         if job is None:
             job = self._jobs[batch.batch_id] = Job(batch, self._shop)
+            if not self._keys.has_tenant(batch.tenant):
+                job.stop("failed", BatchFault("invalid_api_key", "no key of the batch's tenant is known any more"))
             self._keep(asyncio.create_task(self._run(batch, job)))
         elif batch.status == "cancelling":
             job.stop("cancelled")

@@ -18,7 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from adaptrix_core.errors import StorageFailed
+from adaptrix_core.errors import AdaptrixError, StorageFailed
+from deployments.shared.errors import NotReady
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ class Database:
     """The open file. For one thread at a time."""
 
     def __init__(self, directory: Path) -> None:
-        """Open or make it. Raises StorageFailed where another process keeps it, OSError for an unusable directory."""
+        """Open or make it. Raises NotReady where another process keeps it, StorageFailed, OSError."""
         for place in (directory, directory / CONTENTS, directory / STAGED):
             place.mkdir(parents=True, exist_ok=True)
         self._file = directory / DATABASE
@@ -108,10 +109,16 @@ class Database:
         except sqlite3.DatabaseError as error:
             raise self._failure(error) from error
 
-    def _failure(self, error: sqlite3.DatabaseError) -> StorageFailed:
+    def _failure(self, error: sqlite3.DatabaseError) -> AdaptrixError:
         """The error in our words; the log has the file's place, which clients must not learn."""
         logger.error("%s: %s", self._file, error)
-        full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+        code = getattr(error, "sqlite_errorcode", None)
+        if code == sqlite3.SQLITE_BUSY:
+            return NotReady(
+                "another process still has the store of objects open; send the request again in a moment",
+                code="store_lost",
+            )
+        full = code == sqlite3.SQLITE_FULL
         return StorageFailed(
             f"the server cannot use its file {DATABASE!r}: {error}; its operator has to look at adapters.state_dir",
             code="storage_full" if full else None,

@@ -101,6 +101,11 @@ class KeyRing:
         """Whether callers need a key."""
         return self._records is not None
 
+    def has_tenant(self, tenant: str) -> bool:
+        """Whether somebody may generate for a tenant now, so that what it has left with the server is worked on."""
+        principals = (LOCAL,) if self._records is None else self._records.values()
+        return any(known.tenant == tenant and "generate" in known.scopes for known in principals)
+
     def identify(self, authorization: str | None) -> Principal:
         """The principal of an ``Authorization`` header. Raises Unauthorized."""
         if self._records is None:

@@ -193,7 +193,7 @@ async def application(
             tracing=tracing,
         )
         pipeline = Pipeline(LowestPriority(replicas), metrics.continuations.inc)
-        runner = BatchRunner(store.batches, OwnApi(services, pipeline), settings)
+        runner = BatchRunner(store.batches, OwnApi(services, pipeline), settings, services.keys)
         runner.start()
         try:
             yield build_api(services), store

@@ -124,6 +124,20 @@ async def test_a_cancel_is_not_forgotten_over_a_restart(world: World, tmp_path: 
         assert gate.asked == []
 
 
+async def test_a_batch_whose_tenant_has_lost_its_keys_ends(world: World, tmp_path: Path) -> None:
+    async with kept(tmp_path) as (objects, ledger):
+        batch = await a_batch(objects, ledger, LINES, "gone")
+    async with serving(world, tmp_path) as (tenants, gate):
+
+        async def is_over() -> bool:
+            return (await tenants.store.batches.get_batch("gone", batch.batch_id)).is_over
+
+        await eventually(is_over)
+        over = await tenants.store.batches.get_batch("gone", batch.batch_id)
+        assert (over.status, [fault.code for fault in over.faults]) == ("failed", ["invalid_api_key"])
+        assert gate.asked == []
+
+
 @asynccontextmanager
 async def kept(directory: Path) -> AsyncIterator[tuple[TenantObjects, BatchLedger]]:
     """The store as a process has it that will be killed: nobody works on batches."""
@@ -132,12 +146,12 @@ async def kept(directory: Path) -> AsyncIterator[tuple[TenantObjects, BatchLedge
     await keeper.close()
 
 
-async def a_batch(objects: TenantObjects, ledger: BatchLedger, lines: list[str]) -> BatchRecord:
-    upload = await objects.begin_upload("ours")
+async def a_batch(objects: TenantObjects, ledger: BatchLedger, lines: list[str], tenant: str = "ours") -> BatchRecord:
+    upload = await objects.begin_upload(tenant)
     await objects.add_to_upload(upload, "\n".join(lines).encode())
-    key = ObjectKey("ours", "file", "file-a")
+    key = ObjectKey(tenant, "file", "file-a")
     await objects.finish_upload(upload, key, b'{"filename": "a", "purpose": "batch"}')
-    return await ledger.create_batch("ours", BatchAsked(CHAT, "file-a", "24h", 10**6))
+    return await ledger.create_batch(tenant, BatchAsked(CHAT, "file-a", "24h", 10**6))
 
 
 async def test_what_was_read_of_an_input_before_a_kill_is_read_again(world: World, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ async def test_the_application_survives_what_its_description_leads_to(
 @pytest.mark.integration
 @pytest.mark.timeout(900)
 def test_a_whole_server_survives_what_its_description_leads_to(server: Server) -> None:
-    titles = ("ProxyActor", ":Ingress", ":ModelReplica", ":RouterReplica", "AdapterStore")
+    titles = ("ProxyActor", ":Ingress", ":ModelReplica", ":RouterReplica", ":Background", "AdapterStore")
     before = {title: [process.pid for process in processes(server, title)] for title in titles}
     assert all(before.values()), before
     seen = fuzz(server.url, 20, 150.0)
