@@ -14,7 +14,7 @@ from adaptrix_core.adapters.reference import AUTO, BASE, mix_label, parse_mix
 from adaptrix_core.composition.compose import compose
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.injection.mix import Term, check_mix, check_repeated
-from deployments.shared.catalogue import Catalogue
+from deployments.shared.catalogue import Catalogue, shortened
 from deployments.shared.model_ids import MIX
 from deployments.shared.wire import BundleMix, Entry
 
@@ -55,6 +55,27 @@ class Choice:
     auto: bool
     mixes: tuple[NamedMix, ...] = ()
     fallback: Literal["base", "error"] = "error"
+
+
+def asked_model(model: str, fields: Mapping[str, str | None], base_id: str) -> tuple[str, str]:
+    """The model that a request asks for, as ``model`` would name it, and the field that says so.
+
+    fields: those in which other servers' clients name an adapter beside ``model``; None or empty names none. Raises
+    InvalidRequest where two fields disagree.
+    """
+    named = {field: value for field, value in fields.items() if value}
+    asked, by = model, "model"
+    for field, value in named.items():
+        if value == AUTO:
+            raise InvalidRequest(f"{field} is 'auto', which is no adapter; send it as model", param=field)
+        if asked not in (value, AUTO, base_id, f"{base_id}:{value}"):
+            raise InvalidRequest(
+                f"{field} is {shortened(value)!r} and {by} is {shortened(asked)!r}; name the adapter in one of them"
+                + (f", and set model to {base_id!r}" if by == "model" else ""),
+                param=field,
+            )
+        asked, by = value, field
+    return asked, by
 
 
 def choose(

@@ -18,7 +18,7 @@ from adaptrix_core.errors import (
     AdaptrixError,
     CacheFull,
 )
-from deployments.generation.model_names import NamedMix, choose
+from deployments.generation.model_names import NamedMix, asked_model, choose
 from deployments.generation.ports import Router, Tokenizer
 from deployments.generation.route_prompts import PromptRouting, RoutedPrompt
 from deployments.openai.schemas import ChatRequest, CompletionRequest
@@ -97,15 +97,22 @@ async def resolve(
     """
     check_estimators(body.scores)
     options = body.adaptrix
-    choice = choose(
-        body.model,
-        base_id,
-        catalogue,
-        mix=options.terms() if options else None,
-        fork=options.fork if options else None,
-        composition=options.compose if options else None,
-        fallback=options.fallback if options else None,
-    )
+    fields = {"adapter_id": body.adapter_id, "lora_path": body.lora_path}
+    model, asked_by = asked_model(body.model, fields, base_id)
+    try:
+        choice = choose(
+            model,
+            base_id,
+            catalogue,
+            mix=options.terms() if options else None,
+            fork=options.fork if options else None,
+            composition=options.compose if options else None,
+            fallback=options.fallback if options else None,
+        )
+    except AdaptrixError as error:
+        if error.param == "model":
+            error.param = asked_by
+        raise
     if not choice.auto:
         return ResolvedRequest(choice.mixes, choice.fallback)
     routed = await PromptRouting(router, tokenizer, catalogue, principal, choice.fallback).all_of(body)

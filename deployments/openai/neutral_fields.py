@@ -91,6 +91,10 @@ _GENERATION: Mapping[str, tuple[object, ...]] = {
     "return_token_offsets": (False,),
     "routed_experts_prompt_start": (0,),
     "truncation_side": ("left",),
+    # LoRAX's
+    "adapter_source": ("local",),
+    "api_token": (),
+    "merged_adapters": (),
     "watermarking": (False,),
 }
 

@@ -99,6 +99,10 @@ class _Generation(SampledBody):
     """Fields of both chat and text completions. Names and ranges are OpenAI's, then vLLM's."""
 
     model: str = Field(min_length=1, max_length=MOST.model_characters)
+    adapter_id: Name | None = None
+    """LoRAX's field for what ``model`` says here: an adapter, a version of it, or a mix. Then ``model`` is the base."""
+    lora_path: Name | None = None
+    """SGLang's field for the same."""
     stream: bool = False
     stream_options: StreamOptions | None = None
     priority: Annotated[int, within("priority")] = 0

@@ -31,6 +31,8 @@ METRICS = "/metrics"
 PATHS = ("/v1/chat/completions", "/v1/completions")
 LONGEST_BODY = 64 << 10
 """Longest body that is read here, in bytes; a request with a longer one goes on to the ingress."""
+KIND_FIELDS = ("model", "adapter_id", "lora_path", "priority", "n", "adaptrix")
+"""Fields of a body that say who answers, how often, and how urgent it is."""
 MOST_PARTS = 256
 """Most messages that such a body may come in."""
 MOST_KINDS = 256
@@ -156,7 +158,7 @@ def kind_of(scope: Scope, body: bytes | None) -> Hashable:
     """
     try:
         document: Any = json.loads(body or b"")
-        asked = {name: document.get(name) for name in ("model", "priority", "n", "adaptrix")}
+        asked = {name: document.get(name) for name in KIND_FIELDS}
         told_apart_by = json.dumps(asked, sort_keys=True)
     except (ValueError, RecursionError, AttributeError):
         return None

@@ -14,6 +14,9 @@ _RENDERS = "it belongs to endpoints that write prompts out; use POST /tokenize"
 
 REASONS: Mapping[str, str] = {
     # chat and text completions
+    "adapter_source": "adapters are loaded before they are asked for; use POST /v1/load_lora_adapter",
+    "api_token": "nothing is fetched for a request; use POST /v1/load_lora_adapter",
+    "merged_adapters": "write the mix as model, as in a*0.7+b*0.3, or in adaptrix.mix",
     "add_special_tokens": "special tokens are added to raw text, and never to a chat, whose template writes them",
     "best_of": "choices are not compared with each other; ask for n and choose",
     "cache_salt": "prefixes are never shared between tenants; give each of your users a key of another tenant",
