@@ -26,7 +26,8 @@ from rich.table import Table
 
 from adaptrix_core.base import BaseModel, BaseModelManager
 from adaptrix_core.training.config import TrainConfig
-from adaptrix_core.training.examples.datasets import load_pairs
+from adaptrix_core.training.examples.conversation import LearntConversation
+from adaptrix_core.training.examples.datasets import load_conversations
 from adaptrix_core.training.examples.encoding import encode_examples
 from adaptrix_core.training.examples.packing import Example, pack
 from adaptrix_core.training.tasks.families import FAMILIES
@@ -89,8 +90,10 @@ def measure(base: BaseModel, config: TrainConfig, num_problems: int) -> Placemen
     """Train one placement and compute its loss on held-out problems."""
     layers = tuple(int(layer) for layer in config.layers)
     console = Console(stderr=True)
-    examples = encode_examples(base, load_pairs(config.data, config.examples, config.seed), 1024)
-    held_out = [(p.question, p.reference) for p in FAMILIES[config.data].held_out(num_problems)]
+    examples = encode_examples(base, load_conversations(config.data, config.examples, config.seed), 1024)
+    held_out = [
+        LearntConversation.of_pair(p.question, p.reference) for p in FAMILIES[config.data].held_out(num_problems)
+    ]
     with tempfile.TemporaryDirectory() as directory, console.status(f"layers {layers}") as status:
         began = time.perf_counter()
         result = train_examples(

@@ -16,10 +16,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from adaptrix_core.base import BaseModel, BaseModelManager
 from adaptrix_core.errors import ConfigError
 from adaptrix_core.training.config import TrainConfig
-from adaptrix_core.training.examples.datasets import load_pairs
+from adaptrix_core.training.examples.conversation import LearntConversation
+from adaptrix_core.training.examples.data import TrainingData, read_training_data
 from adaptrix_core.training.examples.encoding import encode_examples
-from adaptrix_core.training.examples.held_out import split
-from adaptrix_core.training.examples.jsonl import Pair
 from adaptrix_core.training.provenance import described_data
 from adaptrix_core.training.result import TrainingStep, TrainResult
 from adaptrix_core.training.run_report import write_report
@@ -30,8 +29,8 @@ HELD_OUT = "held_out.jsonl"
 _NEEDED = ("peft", "accelerate", "matplotlib")
 
 
-def read_data(config: TrainConfig, console: Console | None = None) -> list[Pair]:
-    """The examples, after all checks that are possible before a base model is loaded.
+def read_data(config: TrainConfig, console: Console | None = None) -> TrainingData:
+    """The data, after all checks that are possible before a base model is loaded.
 
     Raises ConfigError (a directory that cannot be written), DataError (lines at fault), ModuleNotFoundError.
     """
@@ -42,7 +41,7 @@ def read_data(config: TrainConfig, console: Console | None = None) -> list[Pair]
     if fault is not None:
         raise ConfigError([f"output_dir = {config.output_dir}: {fault}"])
     with (console or Console(stderr=True)).status(f"reading {config.data}"):
-        return load_pairs(config.data, config.examples, config.seed)
+        return read_training_data(config)
 
 
 def train(
@@ -50,21 +49,21 @@ def train(
     base: BaseModel | None = None,
     console: Console | None = None,
     *,
-    pairs: Sequence[Pair] | None = None,
+    data: TrainingData | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> TrainResult:
-    """Train as ``config`` says; ``base`` and ``pairs`` (of `read_data`) save reading them again.
+    """Train as ``config`` says; ``base`` and ``data`` (of `read_data`) save reading them again.
 
     Progress goes to ``console`` (standard error). The directory also gets a report, the loss curve and the held-out
     examples (``held_out.jsonl``), which `adaptrix evaluate NAME --data` reads. ``should_stop``: as of `train_examples`.
     """
     console = console or Console(stderr=True)
-    pairs = read_data(config, console) if pairs is None else pairs
+    data = read_data(config, console) if data is None else data
     if base is None:
         with console.status(f"loading {config.base_model}"):
             base = BaseModelManager(config.base_model, precision="fp32").load_model()
-    with console.status(f"reading {len(pairs)} examples"):
-        kept, apart = split(pairs, config.held_out, config.seed)
+    with console.status("encoding the examples"):
+        kept, apart = data.sides(base, config)
         encoded = encode_examples(base, [*kept, *apart], config.max_tokens_per_example)
         examples = [example for example in encoded if example.index < len(kept)]
         held_out = [example for example in encoded if example.index >= len(kept)]
@@ -85,11 +84,11 @@ def train(
 
         result = train_examples(base, examples, config, show, held_out=held_out, should_stop=should_stop)
     if apart:
-        _write_pairs(config.output_dir / HELD_OUT, apart)
+        _write_rows(config.output_dir / HELD_OUT, apart)
     write_report(result, config, base.info.lineage, described_data(config.data)["name"])
     return result
 
 
-def _write_pairs(path: Path, pairs: Sequence[Pair]) -> None:
-    rows = [json.dumps({"prompt": prompt, "completion": reply}, ensure_ascii=False) for prompt, reply in pairs]
+def _write_rows(path: Path, conversations: Sequence[LearntConversation]) -> None:
+    rows = [json.dumps(conversation.as_row(), ensure_ascii=False) for conversation in conversations]
     path.write_text("\n".join(rows) + "\n", encoding="utf-8")

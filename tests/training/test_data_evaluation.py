@@ -12,13 +12,14 @@ from peft import PeftModel
 from adaptrix_core.adapters import TrustPolicy, describe, export_peft, write_package
 from adaptrix_core.engine import Engine, EngineOptions
 from adaptrix_core.training.evaluation.data_evaluation import evaluate_data, reply_loss
-from adaptrix_core.training.evaluation.prompting import EngineGenerator, Messages
+from adaptrix_core.training.evaluation.prompting import EngineGenerator, Prompt
 from adaptrix_core.training.evaluation.scorers import SCORERS
+from adaptrix_core.training.examples.conversation import LearntConversation
 from adaptrix_core.training.examples.encoding import encode_examples
 from adaptrix_core.training.examples.packing import Example
 from tests.tiny_models import byte_tokenizer, random_base, random_weights
 
-PAIRS = [(f"Say {c}.", c * 3) for c in "abcdef"]
+PAIRS = [LearntConversation.of_pair(f"Say {c}.", c * 3) for c in "abcdef"]
 
 
 @pytest.mark.parametrize(
@@ -79,5 +80,5 @@ def test_losses_equal_those_of_transformers_and_peft(tmp_path: Path) -> None:
 def test_no_reply_has_to_wait_for_a_place_where_it_could_be_refused(tmp_path: Path) -> None:
     base = random_base(tokenizer=byte_tokenizer())
     engine = Engine(base, tmp_path, TrustPolicy("off"), EngineOptions(max_rows=2, max_queue=2))
-    prompts: list[Messages] = [[{"role": "user", "content": c}] for c in "abcdef"]
+    prompts: list[Prompt] = [[{"role": "user", "content": c}] for c in "abcdef"]
     assert len(EngineGenerator(engine, batch_size=6).reply(prompts, None, 4)) == 6

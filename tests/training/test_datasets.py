@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 from adaptrix_core.errors import ConfigError, DataError
-from adaptrix_core.training.examples.datasets import load_pairs
+from adaptrix_core.training.examples.datasets import load_conversations
+
+
+def load_pairs(data: str, count: int, seed: int) -> list[tuple[str | None, str]]:
+    """Question and reply of conversations that are one question each."""
+    return [(one.question, one.reply["content"]) for one in load_conversations(data, count, seed)]
 
 
 def jsonl(path: Path, rows: list[object]) -> Path:

@@ -7,19 +7,24 @@ from pathlib import Path
 import pytest
 import torch
 
+from adaptrix_core.training.examples.conversation import LearntConversation
 from adaptrix_core.training.examples.held_out import split
 from adaptrix_core.training.trainer import train_examples
 from tests.tiny_models import random_base
 from tests.training.test_trainer import tiny_config, tiny_examples, weights_in
 
-PAIRS = [(f"question {i % 40}", f"answer {i}") for i in range(60)]
+PAIRS = [LearntConversation.of_pair(f"question {i % 40}", f"answer {i}") for i in range(60)]
+
+
+def questions(conversations: list[LearntConversation]) -> set[str | None]:
+    return {conversation.question for conversation in conversations}
 
 
 def test_a_share_of_the_prompts_is_held_out_and_no_prompt_is_on_both_sides() -> None:
     train, held_out = split(PAIRS, 0.1, seed=0)
-    assert len({prompt for prompt, _ in held_out}) == 4  # a tenth of forty different ones
-    assert not {prompt for prompt, _ in train} & {prompt for prompt, _ in held_out}
-    assert sorted(train + held_out) == sorted(PAIRS)
+    assert len(questions(held_out)) == 4  # a tenth of forty different ones
+    assert not questions(train) & questions(held_out)
+    assert sorted(train + held_out, key=repr) == sorted(PAIRS, key=repr)
 
 
 def test_the_same_prompts_are_held_out_every_time_and_others_with_another_seed() -> None:

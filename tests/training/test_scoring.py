@@ -12,7 +12,7 @@ from rich.console import Console
 from adaptrix_core.errors import ConfigError, DataError
 from adaptrix_core.routing.prompts import paraphrases
 from adaptrix_core.training.evaluation.evaluate import EvaluateConfig, Evaluation, as_problem, left_to_base
-from adaptrix_core.training.evaluation.prompting import Messages, base_prompts
+from adaptrix_core.training.evaluation.prompting import Prompt, PromptWithTools, base_prompts
 from adaptrix_core.training.evaluation.remembered import RememberedReplies
 from adaptrix_core.training.evaluation.report import as_json, tables
 from adaptrix_core.training.evaluation.scoring import FEW_SHOT, ROUTED, ZERO_SHOT, FamilyResult, Score, measure, wilson
@@ -29,9 +29,10 @@ class Scripted:
         self.asked: list[tuple[str | None, int]] = []
         self._replies = {p.question: p.reference for p in MATH.held_out(30)}
 
-    def reply(self, prompts: Sequence[Messages], adapter: str | None, max_tokens: int) -> list[str]:
+    def reply(self, prompts: Sequence[Prompt], adapter: str | None, max_tokens: int) -> list[str]:
         self.asked.append((adapter, len(prompts)))
-        known = [self._replies.get(prompt[-1]["content"], "nothing") for prompt in prompts]
+        plain = [prompt for prompt in prompts if not isinstance(prompt, PromptWithTools)]
+        known = [self._replies.get(prompt[-1]["content"], "nothing") for prompt in plain]
         return known if adapter == self.right_under else ["nothing"] * len(prompts)
 
 
@@ -150,14 +151,14 @@ def test_all_faults_of_the_settings_are_named_at_once() -> None:
 
 def test_a_reply_that_was_cut_off_is_made_again_and_a_foreign_file_is_refused(tmp_path: Path) -> None:
     class Echo:
-        def reply(self, prompts: Sequence[Messages], adapter: str | None, max_tokens: int) -> list[str]:
+        def reply(self, prompts: Sequence[Prompt], adapter: str | None, max_tokens: int) -> list[str]:
             return [prompt[-1]["content"] for prompt in prompts]
 
     def remembered(path: Path) -> RememberedReplies:
         return RememberedReplies(Echo(), path, lambda adapter: "digest")
 
     path = tmp_path / "replies.jsonl"
-    prompts: list[Messages] = [[{"role": "user", "content": text}] for text in ("one", "two")]
+    prompts: list[Prompt] = [[{"role": "user", "content": text}] for text in ("one", "two")]
     remembered(path).reply(prompts, None, 4)
     whole = path.read_bytes()
     path.write_bytes(whole[:-9])

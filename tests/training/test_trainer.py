@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from adaptrix_core.adapters import base_warnings, import_peft
 from adaptrix_core.errors import AdaptrixError, ConfigError, TrainingStopped
 from adaptrix_core.training.config import TrainConfig
+from adaptrix_core.training.examples.conversation import LearntConversation
 from adaptrix_core.training.examples.encoding import encode_examples
 from adaptrix_core.training.examples.packing import Example
 from adaptrix_core.training.trainer import TrainingStep, train_examples
@@ -247,7 +248,7 @@ def test_what_is_saved_is_what_was_trained(tmp_path: Path) -> None:
 def test_examples_end_with_the_end_token_and_long_ones_are_left_out() -> None:
     tokenizer = byte_tokenizer()
     base = random_base(tokenizer=tokenizer)
-    pairs = [("Say a.", "a"), ("Say a lot.", "a " * 200)]
+    pairs = [LearntConversation.of_pair("Say a.", "a"), LearntConversation.of_pair("Say a lot.", "a " * 200)]
     (example,) = encode_examples(base, pairs, max_tokens=60)
     assert example.index == 0
     assert example.token_ids[-1] == tokenizer.eos_token_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,12 @@ from adaptrix_core.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from rich.table import Table
+
     from adaptrix_core.adapters import AdapterManager
     from adaptrix_core.config import Settings
     from adaptrix_core.engine import Engine
+    from adaptrix_core.training.evaluation.evaluate import EvaluateConfig
     from adaptrix_core.training.evaluation.prompting import Generator
 
 SCORER_NAMES = ("exact", "contains", "number", "answer")
@@ -69,7 +73,8 @@ def evaluate(
     With --data, any adapter on your own examples, beside the base model: right replies with 95 % confidence intervals,
     and the loss on the written replies. Without it, adapters of a task family: the base model zero-shot and few-shot,
     this adapter, each wrong adapter, and the router's choice; then routing on hand-written paraphrases and on
-    out-of-scope prompts. Runs an engine of its own.
+    out-of-scope prompts. Of tool_use instead: calls of functions that it was not trained on, beside the base model.
+    Runs an engine of its own.
     """
     if scorer is not None and data is None:
         raise click.UsageError("--scorer needs --data")
@@ -130,7 +135,7 @@ def _on_data(
 ) -> None:
     from adaptrix_core.training.examples.jsonl import read_jsonl
 
-    pairs = read_jsonl(data, most)
+    conversations = read_jsonl(data, most)
     chosen = names or tuple(dict.fromkeys(metadata.name for metadata in manager.list_adapters()))
     from adaptrix_core.training.evaluation.data_evaluation import data_table, evaluate_data
     from adaptrix_core.training.evaluation.scorers import SCORERS
@@ -141,7 +146,7 @@ def _on_data(
         engine.load_adapter(name)
     with _spoken_progress(session) as say:
         scores = evaluate_data(
-            engine, pairs, chosen, SCORERS[scorer], _generator(engine, replies), max_tokens, on_condition=say
+            engine, conversations, chosen, SCORERS[scorer], _generator(engine, replies), max_tokens, on_condition=say
         )
     described = described_data(str(data))
     figures = {name: {"scorer": scorer, **result.as_json()} for name, result in scores.items()}
@@ -151,7 +156,7 @@ def _on_data(
             mine = {**described, "base": figures["base"], "adapter": figures[name]}
             _record(engine, name, {**known, "on_data": mine})
     session.output.result(
-        {"data": described, "examples": len(pairs), "scorer": scorer, "conditions": figures},
+        {"data": described, "examples": len(conversations), "scorer": scorer, "conditions": figures},
         lambda out: out.print(data_table(scores, described["name"], scorer)),
     )
 
@@ -168,35 +173,79 @@ def _on_families(
     replies: Path | None,
     record: bool,
 ) -> None:
-    from adaptrix_core.cli.local import build_router
-    from adaptrix_core.training.evaluation.evaluate import EvaluateConfig
-    from adaptrix_core.training.evaluation.evaluate import evaluate as run_evaluation
-    from adaptrix_core.training.evaluation.report import as_json, metrics_of, tables
     from adaptrix_core.training.tasks.families import FAMILIES
+    from adaptrix_core.training.tasks.tool_use.family import TOOL_USE
 
     present = dict.fromkeys(metadata.name for metadata in manager.list_adapters())
-    for name in [] if names else [name for name in present if name not in FAMILIES]:
+    for name in [] if names else [name for name in present if name not in (*FAMILIES, TOOL_USE.name)]:
         session.output.warn(f"{name} belongs to no task family; measure it with `adaptrix evaluate {name} --data FILE`")
-    config = EvaluateConfig(
-        adapters=names or tuple(name for name in present if name in FAMILIES),
-        problems=problems,
-        shots=shots,
-        max_tokens=max_tokens,
-        replies_file=replies,
-    )
+    chosen = names or tuple(name for name in present if name in (*FAMILIES, TOOL_USE.name))
+    with_problems = tuple(name for name in chosen if name != TOOL_USE.name)
+    config = None
+    if with_problems or not chosen:  # without any, it says which names there are
+        config = _family_config(with_problems, problems, shots, max_tokens, replies)
     engine = _engine(session, settings)
+    measured = [] if config is None else [_family_figures(session, settings, config, engine, no_router)]
+    if TOOL_USE.name in chosen:
+        measured.append(_tool_figures(session, engine, problems, max_tokens, replies))
+    for figures in measured if record else ():
+        for name, metrics in figures.metrics.items():
+            _record(engine, name, metrics)
+
+    def show(out: Console) -> None:
+        for figures in measured:
+            for table in figures.tables:
+                out.print(table)
+
+    session.output.result({name: value for figures in measured for name, value in figures.json.items()}, show)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Figures of an evaluation: for programs, for people, and for the metadata of each adapter."""
+
+    json: dict[str, Any]
+    tables: list[Table]
+    metrics: dict[str, dict[str, Any]]
+
+
+def _family_config(
+    adapters: tuple[str, ...], problems: int, shots: int, max_tokens: int, replies: Path | None
+) -> EvaluateConfig:
+    from adaptrix_core.training.evaluation.evaluate import EvaluateConfig
+
+    return EvaluateConfig(
+        adapters=adapters, problems=problems, shots=shots, max_tokens=max_tokens, replies_file=replies
+    )
+
+
+def _family_figures(
+    session: Session, settings: Settings, config: EvaluateConfig, engine: Engine, no_router: bool
+) -> Measured:
+    """Families of problems with an answer."""
+    from adaptrix_core.cli.local import build_router
+    from adaptrix_core.training.evaluation.evaluate import evaluate as run_evaluation
+    from adaptrix_core.training.evaluation.report import as_json, metrics_of, tables
+
     with session.output.waiting("loading the router"):
         router = None if no_router else build_router(settings)
     evaluation = run_evaluation(config, engine, router, session.output.progress_console())
-    if record:
-        for name in config.adapters:
-            _record(engine, name, metrics_of(evaluation, name))
+    metrics = {name: metrics_of(evaluation, name) for name in config.adapters}
+    return Measured(as_json(evaluation), tables(evaluation), metrics)
 
-    def show(out: Console) -> None:
-        for table in tables(evaluation):
-            out.print(table)
 
-    session.output.result(as_json(evaluation), show)
+def _tool_figures(session: Session, engine: Engine, problems: int, max_tokens: int, replies: Path | None) -> Measured:
+    """The family of conversations with functions."""
+    from adaptrix_core.training.evaluation.tool_evaluation import evaluate_tools, tool_tables
+    from adaptrix_core.training.tasks.tool_use.family import TOOL_USE
+
+    name = TOOL_USE.name
+    engine.load_adapter(name)  # before the base's replies: an adapter that does not fit is refused now
+    with _spoken_progress(session) as say:
+        evaluation = evaluate_tools(
+            TOOL_USE, [name], _generator(engine, replies), engine.base.calls.form, problems, max_tokens, say
+        )
+    return Measured({name: evaluation.as_json()}, tool_tables(evaluation), {name: evaluation.metrics_of(name)})
 
 
 def _engine(session: Session, settings: Settings) -> Engine:

@@ -54,8 +54,10 @@ OF_PUBLISH = "--version, --description, --route-example, --license, --overwrite 
     type=click.FloatRange(0, 1, max_open=True),
     help="Share of the examples that is not trained on, to report the loss on [default: 0.05].",
 )
+@click.option("--max-tokens-per-example", type=int, help="Longer examples are left out [default: 1024].")
 @click.option("--epochs", type=float, help="Passes over the examples [default: 2].")
 @click.option("--batch-size", type=int, help="Examples per step [default: 16].")
+@click.option("--pack-tokens", type=int, help="Most tokens computed at once, of several examples [default: 512].")
 @click.option("--learning-rate", type=float, help="Peak learning rate [default: 0.001].")
 @click.option("--seed", type=int, help="Seed of the initial weights and of the order of examples [default: 0].")
 @click.option(
@@ -136,14 +138,14 @@ def _trained(
         from adaptrix_core.base import BaseModelManager
         from adaptrix_core.training.run import read_data
         from adaptrix_core.training.run import train as run_training
-    pairs = read_data(config, console)
+    data = read_data(config, console)
     with session.output.waiting(f"loading {config.base_model}"):
         base = BaseModelManager(config.base_model, precision="fp32", lineage=lineage).load_model()
     session.output.note(
         f"a checkpoint every {config.checkpoint_every} steps in {config.output_dir}; the same command resumes the run"
     )
     with _one_interrupt_stops() as should_stop:
-        result = run_training(config, base, console, pairs=pairs, should_stop=should_stop)
+        result = run_training(config, base, console, data=data, should_stop=should_stop)
     if publication is not None:
         with session.output.waiting(f"publishing {config.name}"):
             publication.write(result.directory, base, config)

@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from adaptrix_core.base.model import BaseModel
 from adaptrix_core.engine.rows.output_form import COMPACT, OutputForm, closed
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.request_limits import MOST
@@ -18,6 +20,25 @@ from adaptrix_core.tools.call_form import CallForm
 from adaptrix_core.tools.toolset import Function, Toolset
 
 TEXT = r"/(.|\n)*/"
+
+
+class CallRules:
+    """How the answers of one base model are held to calls, which its chat template says how to write."""
+
+    def __init__(self, base: BaseModel) -> None:
+        self.form, self._is_native = base.calls.form, base.calls.is_native
+        added: dict[str, int] = {} if base.tokenizer is None else base.tokenizer.get_added_vocab()
+        markers = (self.form.opening, self.form.closing)
+        self._marker_ids = {marker: added[marker] for marker in markers if marker in added}
+        special = () if base.tokenizer is None else base.tokenizer.all_special_ids
+        self._hides_markers = not set(special).isdisjoint(self._marker_ids.values())
+
+    def sampling(self, toolset: Toolset, text_form: OutputForm | None = None) -> dict[str, Any]:
+        """Arguments of SamplingParams for an answer that may call these functions. Raises as `call_grammar`."""
+        if toolset.is_parallel is None:
+            toolset = replace(toolset, is_parallel=self._is_native)
+        shown = {"skip_special_tokens": False} if self._hides_markers else {}
+        return {**shown, "grammar": call_grammar(toolset, self.form, text_form, self._marker_ids)}
 
 
 def call_grammar(

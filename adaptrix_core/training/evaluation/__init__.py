@@ -11,4 +11,8 @@ report           An evaluation as a table for people and as JSON for programs
 sandbox          Runs code written by a model in isolation
 scorers          Scorers of replies, by name, for `adaptrix evaluate --data --scorer`
 scoring          Scores one family of problems under every condition: the base, each adapter, and the router's choice
+tool_evaluation  Measures adapters that call functions, beside the base model: on held-out functions, and on
+                 hand-written requests
+tool_marks       Marks replies that may call functions: the decision, the function, the arguments, the answer after a
+                 result
 """

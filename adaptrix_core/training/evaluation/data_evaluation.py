@@ -14,12 +14,12 @@ import torch
 from rich.table import Table
 
 from adaptrix_core.engine import Engine
-from adaptrix_core.training.evaluation.prompting import Generator
+from adaptrix_core.training.evaluation.prompting import Generator, prompt_of
 from adaptrix_core.training.evaluation.report import percent, score_json
 from adaptrix_core.training.evaluation.scorers import Scorer
 from adaptrix_core.training.evaluation.scoring import Score
-from adaptrix_core.training.examples.encoding import encode_examples
-from adaptrix_core.training.examples.jsonl import Pair
+from adaptrix_core.training.examples.conversation import LearntConversation
+from adaptrix_core.training.examples.encoding import encode_examples, reply_text
 from adaptrix_core.training.examples.packing import Example
 
 BASE = "base"
@@ -46,26 +46,28 @@ class DataScore:
 
 def evaluate_data(
     engine: Engine,
-    pairs: Sequence[Pair],
+    conversations: Sequence[LearntConversation],
     adapters: Sequence[str],
     scorer: Scorer,
     generator: Generator,
     max_tokens: int,
     on_condition: Callable[[str], None] = lambda condition: None,
 ) -> dict[str, DataScore]:
-    """The base, then each adapter, on every pair: greedy replies marked by ``scorer``, and the loss on the references.
+    """The base, then each adapter, on every conversation: greedy replies marked by ``scorer``, and the loss.
 
-    Raises ConfigError where no pair fits into the base model's context; those that do not are left out.
+    The loss is that of the references; calls of functions are compared as the model writes them. Raises ConfigError
+    where no conversation fits into the base model's context; those that do not are left out.
     """
-    examples = encode_examples(engine.base, pairs, engine.base.info.context_length)
-    kept = [pairs[example.index] for example in examples]
-    prompts = [[{"role": "user", "content": prompt}] for prompt, _ in kept]
+    examples = encode_examples(engine.base, conversations, engine.base.info.context_length)
+    kept = [conversations[example.index] for example in examples]
+    prompts = [prompt_of(conversation) for conversation in kept]
+    references = [reply_text(conversation.reply, engine.base.calls.form) for conversation in kept]
     scores = {}
     for condition in (None, *adapters):
         name = condition or BASE
         on_condition(f"{name}: replies to {len(kept)} prompts")
         replies = generator.reply(prompts, condition, max_tokens)
-        right = sum(scorer(reply, wanted) for reply, (_, wanted) in zip(replies, kept, strict=True))
+        right = sum(scorer(reply, wanted) for reply, wanted in zip(replies, references, strict=True))
         on_condition(f"{name}: loss on {len(kept)} replies")
         scores[name] = DataScore(Score(right, len(kept)), reply_loss(engine, examples, condition))
     return scores

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from adaptrix_core.errors import DataError
-from adaptrix_core.training.evaluation.prompting import Generator, Messages
+from adaptrix_core.training.evaluation.prompting import Generator, Prompt, PromptWithTools
 
 
 class RememberedReplies:
@@ -26,7 +26,7 @@ class RememberedReplies:
         self._generator, self._path, self._weights_of, self._batch_size = generator, path, weights_of, batch_size
         self._known = _read(path) if path.exists() else {}
 
-    def reply(self, prompts: Sequence[Messages], adapter: str | None, max_tokens: int) -> list[str]:
+    def reply(self, prompts: Sequence[Prompt], adapter: str | None, max_tokens: int) -> list[str]:
         """One reply per conversation, in order; new ones are written to the file batch by batch."""
         weights = self._weights_of(adapter)
         keys = [_key(prompt, weights, max_tokens) for prompt in prompts]
@@ -65,5 +65,8 @@ def _read(path: Path) -> dict[str, str]:
     return known
 
 
-def _key(prompt: Messages, weights: str, max_tokens: int) -> str:
-    return hashlib.sha256(json.dumps([prompt, weights, max_tokens]).encode()).hexdigest()
+def _key(prompt: Prompt, weights: str, max_tokens: int) -> str:
+    asked: object = prompt
+    if isinstance(prompt, PromptWithTools):
+        asked = [list(map(dict, prompt.messages)), prompt.toolset.documents()]
+    return hashlib.sha256(json.dumps([asked, weights, max_tokens]).encode()).hexdigest()

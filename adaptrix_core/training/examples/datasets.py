@@ -1,7 +1,7 @@
-"""Sources of training pairs: a task family, a JSONL file, or a data set known by name.
+"""Sources of training conversations: a task family, a JSONL file, or a data set known by name.
 
-A pair is (what the user asks, what to reply). Named data sets are read with the `datasets` library from a hub id, or
-from a local file of the same schema given as ``name:path``.
+Named data sets are pairs of texts; they are read with the `datasets` library from a hub id, or from a local file of the
+same schema given as ``name:path``.
 
 Does not know tokens, models or adapters.
 """
@@ -15,8 +15,13 @@ from typing import Any
 
 from adaptrix_core.errors import DataError
 from adaptrix_core.suggestions import did_you_mean
-from adaptrix_core.training.examples.jsonl import Pair, read_jsonl
+from adaptrix_core.training.examples.conversation import LearntConversation
+from adaptrix_core.training.examples.jsonl import read_jsonl
 from adaptrix_core.training.tasks.families import FAMILIES
+from adaptrix_core.training.tasks.tool_use.family import TOOL_USE
+
+Pair = tuple[str, str]
+"""(what the user asks, what to reply)"""
 
 _IN_WORDS = {str: "text", int: "a whole number", list: "a list"}
 
@@ -69,17 +74,17 @@ NAMED: dict[str, NamedDataset] = {
 }
 
 
-def load_pairs(data: str, count: int, seed: int) -> list[Pair]:
-    """At most ``count`` pairs from ``data``: a family's name, a named data set, or the path of a JSONL file.
+def load_conversations(data: str, count: int, seed: int) -> list[LearntConversation]:
+    """At most ``count`` conversations from ``data``: a family of problems, a named data set, or a JSONL file's path.
 
     A named data set is ``gsm8k``, ``code-alpaca`` or ``reclor``, read from the hub, or with ``:path`` from a local file
     of the same schema. Raises DataError, listing the known names, or the faults with their places.
     """
     if data in FAMILIES:
-        return [(p.question, p.reference) for p in FAMILIES[data].training(count, seed)]
+        return [LearntConversation.of_pair(p.question, p.reference) for p in FAMILIES[data].training(count, seed)]
     name, _, path = data.partition(":")
     if name in NAMED:
-        return _named_pairs(name, Path(path) if path else None, count)
+        return [LearntConversation.of_pair(*pair) for pair in _named_pairs(name, Path(path) if path else None, count)]
     if Path(data).is_file():
         return read_jsonl(Path(data), count)
     raise DataError([_no_such_data(data)])
@@ -92,7 +97,8 @@ def _no_such_data(data: str) -> str:
     name, colon, _ = data.partition(":")
     if not colon and (path.suffix or "/" in data):
         return f"data is {data!r}: no such file; {_beside(path)}; data sets by name: {', '.join(NAMED)}"
-    return f"data is {data!r}: neither a file nor a known data set; {did_you_mean(name, (*FAMILIES, *NAMED))}"
+    known = (*FAMILIES, TOOL_USE.name, *NAMED)
+    return f"data is {data!r}: neither a file nor a known data set; {did_you_mean(name, known)}"
 
 
 def _beside(path: Path) -> str:

@@ -1,6 +1,6 @@
-"""Reads pairs from a JSONL file; every unusable line is reported with its number and fault.
+"""Reads conversations from a JSONL file; every unusable line is reported with its number and fault.
 
-A line is ``{"prompt": …, "completion": …}`` or ``{"messages": [user, assistant]}``.
+A line is ``{"prompt": …, "completion": …}``, or OpenAI's fine-tuning form: ``{"messages": […], "tools": […]}``.
 """
 
 from __future__ import annotations
@@ -10,18 +10,19 @@ from pathlib import Path
 
 from adaptrix_core.errors import DataError
 from adaptrix_core.suggestions import did_you_mean
-
-Pair = tuple[str, str]
-"""(what the user asks, what to reply)"""
+from adaptrix_core.training.examples.conversation import LearntConversation
+from adaptrix_core.training.examples.openai_form import conversation_of
 
 MAX_FAULTS = 20
-FORMS = '{"prompt": …, "completion": …} or {"messages": [one of the user, one of the assistant]}'
-_FIELDS = ("prompt", "completion", "messages")
+FORMS = (
+    '{"prompt": …, "completion": …} or {"messages": [… the last one of the assistant], "tools": [… where there are]}'
+)
+_FIELDS = ("prompt", "completion", "messages", "tools")
 
 
-def read_jsonl(path: Path, count: int | None = None) -> list[Pair]:
-    """The first ``count`` pairs of a file (None: all). Raises DataError with up to `MAX_FAULTS` bad lines."""
-    pairs: list[Pair] = []
+def read_jsonl(path: Path, count: int | None = None) -> list[LearntConversation]:
+    """The first ``count`` conversations of a file (None: all). Raises DataError with up to `MAX_FAULTS` bad lines."""
+    conversations: list[LearntConversation] = []
     faults: list[str] = []
     try:
         with path.open("rb") as lines:
@@ -29,18 +30,19 @@ def read_jsonl(path: Path, count: int | None = None) -> list[Pair]:
                 if not line.strip():
                     continue
                 try:
-                    pairs.append(_pair(json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))))
+                    row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+                    conversations.append(_conversation(row))
                 except (ValueError, TypeError, RecursionError) as error:
                     faults.append(f"{path.name} line {number}: {_in_words(error, line)}")
-                if len(pairs) == count or len(faults) == MAX_FAULTS:
+                if len(conversations) == count or len(faults) == MAX_FAULTS:
                     break
     except OSError as error:
         raise DataError([f"{path} cannot be read: {error.strerror or error}"]) from error
     if faults:
         raise DataError(faults)
-    if not pairs:
+    if not conversations:
         raise DataError([f"{path.name} has no examples; a line is {FORMS}"])
-    return pairs
+    return conversations
 
 
 def _in_words(error: Exception, line: bytes) -> str:
@@ -52,28 +54,18 @@ def _in_words(error: Exception, line: bytes) -> str:
     return str(error)
 
 
-def _pair(row: object) -> Pair:
+def _conversation(row: object) -> LearntConversation:
     if not isinstance(row, dict):
         raise TypeError(f"not a JSON object; a line is {FORMS}")
     if "messages" in row:
-        pair = _of_messages(row["messages"])
-    elif "prompt" in row and "completion" in row:
-        pair = (row["prompt"], row["completion"])
-    else:
+        return conversation_of(row)
+    if "prompt" not in row or "completion" not in row:
         raise ValueError(f'needs "prompt" and "completion", or "messages"; {_has(row)}')
-    for name, text in zip(("prompt", "completion"), pair, strict=True):
+    for name in ("prompt", "completion"):
+        text = row[name]
         if not isinstance(text, str) or not text.strip():
             raise ValueError(f"{name} is {str(text)[:40]!r}; it must be a text that is not empty")
-    return pair
-
-
-def _of_messages(messages: object) -> Pair:
-    if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
-        raise TypeError("messages is not a list of objects")
-    roles = [message.get("role") for message in messages]
-    if roles != ["user", "assistant"]:
-        raise ValueError(f"messages have the roles {roles}; they must be one user and one assistant message")
-    return messages[0].get("content"), messages[1].get("content")
+    return LearntConversation.of_pair(row["prompt"], row["completion"])
 
 
 def _has(row: dict[str, object]) -> str:

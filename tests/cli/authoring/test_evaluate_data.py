@@ -41,6 +41,25 @@ def test_an_adapter_of_no_task_family_is_measured_beside_the_base(
     assert "perplexity" in shown.stdout
 
 
+@pytest.mark.integration
+def test_the_family_with_functions_is_measured_on_calls_beside_the_base(
+    adaptrix: Adaptrix, world: World, settings_file: Path, tmp_path: Path
+) -> None:
+    mine = world.write_adapter(tmp_path / "mine", "tool_use", seed=3)
+    command = ("evaluate", "tool_use", "--adapters", mine.parent, "--config", settings_file, "--problems", 4)
+    done = adaptrix(*command, "--max-tokens", 4, "--json")
+    assert done.exit_code == 0, done.output
+    document = json.loads(done.stdout)
+    assert {name: set(figures) for name, figures in document["tool_use"].items()} == {
+        "held_out": {"base", "tool_use"},
+        "hand_written": {"base", "tool_use"},
+    }
+    assert document["tool_use"]["held_out"]["tool_use"]["decision"]["total"] == 4
+    refused = adaptrix(*command[:-1], 2000)
+    assert refused.exit_code == 1
+    assert "problems is 2000" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("change", "exit_code", "complaint"),
     [
