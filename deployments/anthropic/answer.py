@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from adaptrix_core.tools.call_reader import CallBegun, SaidText
+from deployments.anthropic.content import Content, Event
 from deployments.anthropic.errors import error_of
+from deployments.openai.call_documents import AnswerEvents
 from deployments.openai.documents import AnswerHead, Usage
 from deployments.shared.wire import Piece
-
-Event = dict[str, Any]
 
 
 class MessageAnswer:
@@ -22,8 +23,8 @@ class MessageAnswer:
     def __init__(self, head: AnswerHead) -> None:
         self._head = head
         self._has_begun = False
-        self._text: list[str] = []
-        """Of the block that is being said; empty before it."""
+        self._said = AnswerEvents()
+        self._content = Content()
         self._num_prompt = 0
         self._usage: dict[str, int] | None = None
         self._last: Piece | None = None
@@ -46,22 +47,24 @@ class MessageAnswer:
         if not self._has_begun:
             self._has_begun = True
             events += [{"type": "message_start", "message": self.document()}, {"type": "ping"}]
-        text = "".join(piece.text for piece in pieces)
-        if text:
-            if not self._text:
-                block = {"type": "text", "text": "", "citations": None}
-                events.append({"type": "content_block_start", "index": 0, "content_block": block})
-            self._text.append(text)
-            delta = {"type": "text_delta", "text": text}
-            events.append({"type": "content_block_delta", "index": 0, "delta": delta})
+        for event in self._said.read(pieces):
+            if isinstance(event, SaidText):
+                events += self._content.say(event.text)
+            elif isinstance(event, CallBegun):
+                events += self._content.call(event.function)
+            else:
+                events += self._content.add_arguments(event.text)
         return events
 
     def ended(self, usage: Usage) -> list[Event]:
         """The last events."""
         self._usage = _usage(usage)
         delta = self._end()
-        events: list[Event] = [{"type": "content_block_stop", "index": 0}] if self._text else []
-        return [*events, {"type": "message_delta", "delta": delta, "usage": self._usage}, {"type": "message_stop"}]
+        return [
+            *self._content.end(),
+            {"type": "message_delta", "delta": delta, "usage": self._usage},
+            {"type": "message_stop"},
+        ]
 
     def failed(self, status: int, told: Mapping[str, Any]) -> list[Event]:
         """The last event of an answer that broke off."""
@@ -77,7 +80,7 @@ class MessageAnswer:
             "type": "message",
             "role": "assistant",
             "model": self._head.model,
-            "content": [{"type": "text", "text": "".join(self._text), "citations": None}] if self._text else [],
+            "content": self._content.documents(),
             **self._end(),
             "usage": {**(self._usage or {**so_far, "output_tokens": 0}), "service_tier": "standard"},
             **({"adaptrix": answered} if answered else {}),
@@ -92,7 +95,8 @@ class MessageAnswer:
             return {"stop_reason": "max_tokens", "stop_sequence": None}
         if isinstance(last.stop_reason, str):
             return {"stop_reason": "stop_sequence", "stop_sequence": last.stop_reason}
-        return {"stop_reason": "end_turn", "stop_sequence": None}
+        calls = self._said.num_calls > 0 and not self._said.is_inside_call
+        return {"stop_reason": "tool_use" if calls else "end_turn", "stop_sequence": None}
 
 
 def _usage(usage: Usage) -> dict[str, int]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, Tag
 from pydantic.json_schema import SkipJsonSchema
@@ -10,7 +12,8 @@ from pydantic.json_schema import SkipJsonSchema
 from adaptrix_core.request_limits import MOST
 from deployments.openai.body import Body
 from deployments.openai.field_types import by_kind, text_or_parts
-from deployments.openai.neutral_fields import BLOCK, THOUGHT_BLOCK
+from deployments.openai.messages import CallId
+from deployments.openai.neutral_fields import BLOCK, CALL_BLOCK, THOUGHT_BLOCK
 
 
 class TextBlock(Body):
@@ -19,6 +22,45 @@ class TextBlock(Body):
     neutral = BLOCK
     type: Literal["text"]
     text: str
+
+
+TextBlocks = Annotated[
+    Annotated[str, Tag("str")]
+    | Annotated[list[TextBlock], Field(max_length=MOST.message_parts, fail_fast=True), Tag("list[part]")],
+    by_kind(text_or_parts, "should be text or a list of text blocks"),
+]
+
+
+class ToolUseBlock(Body):
+    """A call of a function in an earlier answer, sent back as it came."""
+
+    neutral = CALL_BLOCK
+    type: Literal["tool_use"]
+    id: CallId
+    name: Annotated[str, Field(min_length=1, max_length=MOST.tool_name_characters)]
+    input: dict[str, Any]
+
+    def call(self) -> dict[str, Any]:
+        """The same in the chat's words."""
+        arguments = json.dumps(self.input, ensure_ascii=False, separators=(",", ":"))
+        return {"id": self.id, "function": {"name": self.name, "arguments": arguments}}
+
+
+class ResultBlock(Body):
+    """The result of a call."""
+
+    neutral = CALL_BLOCK
+    type: Literal["tool_result"]
+    tool_use_id: CallId
+    content: TextBlocks | None = None
+    is_error: bool = False
+    """Whether the call failed; the model reads ``error:`` before the content."""
+
+    @property
+    def text(self) -> str:
+        """The result as the model reads it."""
+        said = text_of(self.content or "")
+        return f"error: {said}" if self.is_error else said
 
 
 class ThoughtBlock(Body):
@@ -30,14 +72,20 @@ class ThoughtBlock(Body):
 
 class _OtherBlock(Body):
     model_config = ConfigDict(extra="ignore")
-    type: Literal["text", "thinking", "redacted_thinking"]
+    type: Literal["text", "tool_use", "tool_result", "thinking", "redacted_thinking"]
 
 
-_TAGS = {"text": "[text]", "thinking": "[thought]", "redacted_thinking": "[thought]"}
+_TAGS = {
+    "text": "[text]",
+    "tool_use": "[call]",
+    "tool_result": "[result]",
+    "thinking": "[thought]",
+    "redacted_thinking": "[thought]",
+}
 
 
 def _kind_of_block(value: object) -> str | None:
-    if isinstance(value, TextBlock | ThoughtBlock):
+    if isinstance(value, TextBlock | ToolUseBlock | ResultBlock | ThoughtBlock):
         return _TAGS[value.type]
     if not isinstance(value, dict):
         return None
@@ -47,6 +95,8 @@ def _kind_of_block(value: object) -> str | None:
 
 Block = Annotated[
     Annotated[TextBlock, Tag("[text]")]
+    | Annotated[ToolUseBlock, Tag("[call]")]
+    | Annotated[ResultBlock, Tag("[result]")]
     | Annotated[ThoughtBlock, Tag("[thought]")]
     | Annotated[SkipJsonSchema[_OtherBlock], Tag("[other]")],
     by_kind(_kind_of_block, "should be a block, {type, …}"),
@@ -56,14 +106,9 @@ Blocks = Annotated[
     | Annotated[list[Block], Field(max_length=MOST.message_parts, fail_fast=True), Tag("list[part]")],
     by_kind(text_or_parts, "should be text or a list of blocks"),
 ]
-System = Annotated[
-    Annotated[str, Tag("str")]
-    | Annotated[list[TextBlock], Field(max_length=MOST.message_parts, fail_fast=True), Tag("list[part]")],
-    by_kind(text_or_parts, "should be text or a list of text blocks"),
-]
 
 
-def text_of(content: str | list[TextBlock] | list[Block]) -> str:
+def text_of(content: str | Sequence[object]) -> str:
     """All text in one."""
     if isinstance(content, str):
         return content

@@ -4,7 +4,8 @@ Files:
 
 body                The base of all request bodies: null means the default, and known fields that ask for nothing are
                     dropped
-call_documents      OpenAI's documents of calls of functions: the parts of a stream, and the message of a whole answer
+call_documents      Calls of functions in an answer: read from its pieces, and OpenAI's documents of them, in streams
+                    and whole
 documents           Builds OpenAI's response documents from pieces: chat or text completions, whole or as chunks of a
                     stream
 embedding_document  The answer of ``/v1/embeddings``: thousands of vectors are written in parts, so that no stream

@@ -1,12 +1,14 @@
-"""OpenAI's documents of calls of functions: the parts of a stream, and the message of a whole answer."""
+"""Calls of functions in an answer: read from its pieces, and OpenAI's documents of them, in streams and whole."""
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
 from adaptrix_core.tools.call_form import FORMS
 from adaptrix_core.tools.call_reader import ArgumentsSaid, CallBegun, CallEvent, CallReader, SaidText
+from deployments.shared.wire import Piece
 
 
 def new_call_id() -> str:
@@ -54,3 +56,32 @@ def _call_parts(events: list[CallEvent]) -> list[dict[str, Any]]:
             part = parts.setdefault(event.index, {"index": event.index, "function": {"arguments": ""}})
             part["function"]["arguments"] += event.text
     return list(parts.values())
+
+
+class AnswerEvents:
+    """The text and the calls of one answer, for APIs whose answers are made of items."""
+
+    def __init__(self) -> None:
+        self._reader: CallReader | None = None
+        """None where the answer may not call functions: then all of it is text."""
+
+    def read(self, pieces: Sequence[Piece]) -> list[CallEvent]:
+        """What the next pieces say. What may be the beginning of a call is held back until it is clear."""
+        form = next((piece.call_form for piece in pieces if piece.call_form is not None), None)
+        if form is not None:
+            self._reader = CallReader(FORMS[form])
+        text = "".join(piece.text for piece in pieces)
+        if self._reader is None:
+            return [SaidText(text)] if text else []
+        events = self._reader.read(text)
+        return events + (self._reader.finish() if any(piece.finish_reason for piece in pieces) else [])
+
+    @property
+    def num_calls(self) -> int:
+        """Calls that have begun."""
+        return self._reader.num_calls if self._reader is not None else 0
+
+    @property
+    def is_inside_call(self) -> bool:
+        """Whether a call has begun and not ended: it was cut, if nothing follows."""
+        return self._reader is not None and self._reader.is_inside_call

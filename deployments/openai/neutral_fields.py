@@ -179,7 +179,6 @@ RESPONSES = Neutral(
             "prompt_cache_options",
             "reasoning",
             "max_tool_calls",
-            "parallel_tool_calls",
             "request_id",
         }
     ),
@@ -192,8 +191,6 @@ RESPONSES = Neutral(
         "moderation": (),
         "image": (),
         "access_programs": (),
-        "tools": (),
-        "tool_choice": ("none", "auto"),
         "cache_salt": (),
         "mm_processor_kwargs": (),
         "vllm_xargs": (),
@@ -204,7 +201,11 @@ RESPONSES = Neutral(
 )
 """Of ``POST /v1/responses``; ``max_tool_calls`` counts calls of OpenAI's own tools."""
 
+RESPONSES_TOOL = Neutral(
+    frozenset({"output_schema"}), {"defer_loading": (False,), "async": (False,), "allowed_callers": (["direct"],)}
+)
 ITEM = Neutral(frozenset({"status", "phase"}))
+CALL_ITEM = Neutral(frozenset({"status", "namespace", "caller", "async", "created_by"}))
 ITEM_PART = Neutral(frozenset({"annotations", "logprobs", "parsed", "prompt_cache_breakpoint"}))
 REASONING_ITEM = Neutral(frozenset({"id", "summary", "content", "encrypted_content", "status"}))
 """Of the items of a response's input, which may be an earlier response's output."""
@@ -222,11 +223,16 @@ MESSAGES = Neutral(
             "workspace_id",
         }
     ),
-    {"container": (), "mcp_servers": (), "context_management": (), "tools": (), "kv_transfer_params": ()},
+    {"container": (), "mcp_servers": (), "context_management": (), "kv_transfer_params": ()},
 )
 """Of Anthropic's ``POST /v1/messages``."""
 
 BLOCK = Neutral(frozenset({"cache_control", "citations"}))
+CALL_BLOCK = Neutral(frozenset({"cache_control", "caller"}), {"toolset_name": ()})
+ANTHROPIC_TOOL = Neutral(
+    frozenset({"cache_control", "input_examples", "eager_input_streaming"}),
+    {"defer_loading": (False,), "allowed_callers": (["direct"],)},
+)
 THOUGHT_BLOCK = Neutral(frozenset({"thinking", "signature", "data", "cache_control"}))
 THINKING = Neutral(frozenset({"display"}))
 OUTPUT_CONFIG = Neutral(frozenset({"effort"}))

@@ -10,10 +10,15 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from pydantic import BaseModel
+
+from adaptrix_core.tools.call_reader import CallBegun, SaidText
+from deployments.openai.call_documents import AnswerEvents
 from deployments.openai.documents import AnswerHead, Usage
 from deployments.openai.logprob_documents import chat_logprobs
 from deployments.responses.output import Event, OutputItems
 from deployments.responses.request import ResponsesRequest
+from deployments.responses.tools import functions_of
 from deployments.shared.wire import Piece
 
 
@@ -23,6 +28,7 @@ class ResponseAnswer:
     def __init__(self, head: AnswerHead, asked: ResponsesRequest) -> None:
         self._head = head
         self._asked = asked
+        self._said = AnswerEvents()
         self._output = OutputItems(head.response_id)
         self._number = 0
         self._is_stored = asked.store
@@ -48,20 +54,32 @@ class ResponseAnswer:
     def chunks(self, pieces: Iterable[Piece]) -> list[Event]:
         """The events of these pieces."""
         pieces = list(pieces)
-        text = "".join(piece.text for piece in pieces)
-        logprobs = _logprobs(self._head.shown(pieces))
         for piece in pieces:
             self._finish_reason = piece.finish_reason or self._finish_reason
             if self._head.scores and piece.logprob is not None:
                 self._scored.append(piece)
-        return self._numbered(self._output.say(text, logprobs) if text or logprobs else [])
+        said = self._said.read(pieces)
+        # Log-probabilities are those of text; tokens of calls have none to be told with.
+        logprobs = [] if self._said.num_calls else _logprobs(self._head.shown(pieces))
+        if logprobs and not said:
+            return self._numbered(self._output.say("", logprobs))
+        events: list[Event] = []
+        for event in said:
+            if isinstance(event, SaidText):
+                events += self._output.say(event.text, logprobs)
+            elif isinstance(event, CallBegun):
+                events += self._output.call(event.function)
+            else:
+                events += self._output.add_arguments(event.text)
+        return self._numbered(events)
 
     def ended(self, usage: Usage) -> list[Event]:
         """The last events of an answer that ended by itself or at its limit."""
         self._status = "incomplete" if self._finish_reason == "length" else "completed"
         self._usage = _usage(usage)
         self._completed_at = int(time.time()) if self._status == "completed" else None
-        events = self._output.end(self._status)
+        is_cut = self._status == "incomplete" and not (self._said.num_calls and not self._said.is_inside_call)
+        events = self._output.end("incomplete" if is_cut else "completed")
         return self._numbered([*events, {"type": f"response.{self._status}", "response": self.document()}])
 
     def failed(self, status: int, told: Mapping[str, Any]) -> list[Event]:
@@ -81,7 +99,7 @@ class ResponseAnswer:
 
     def document(self) -> dict[str, Any]:
         """The response so far."""
-        asked, text = self._asked, self._asked.text
+        asked, text, chosen = self._asked, self._asked.text, self._asked.tool_choice
         extra = {} if not self.has_ended else self._head.extra(0, self._scored)
         answered = {**extra.get("adaptrix", {}), **({"fallback": self._head.fallback} if self._head.fallback else {})}
         reason = {"reason": "max_output_tokens"} if self._status == "incomplete" else None
@@ -100,7 +118,7 @@ class ResponseAnswer:
             "metadata": asked.metadata or {},
             "model": self._head.model,
             "output": self._output.documents(),
-            "parallel_tool_calls": True,
+            "parallel_tool_calls": asked.parallel_tool_calls is not False,
             "previous_response_id": asked.previous_response_id,
             "prompt_cache_key": asked.prompt_cache_key,
             "reasoning": {"effort": None, "summary": None},
@@ -112,8 +130,8 @@ class ResponseAnswer:
                 "format": text.format.document() if text and text.format else {"type": "text"},
                 "verbosity": text.verbosity if text and text.verbosity else "medium",
             },
-            "tool_choice": "auto",
-            "tools": [],
+            "tool_choice": chosen.model_dump() if isinstance(chosen, BaseModel) else chosen or "auto",
+            "tools": [tool.document() for tool in functions_of(asked.tools)],
             "top_logprobs": asked.top_logprobs,
             "top_p": asked.top_p,
             "truncation": asked.truncation,

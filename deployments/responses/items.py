@@ -1,4 +1,4 @@
-"""The items of a conversation as OpenAI's Responses API takes them: messages, and references to earlier items.
+"""The items of a conversation as OpenAI's Responses API takes them: messages, calls, and references to earlier ones.
 
 Knows the forms that clients send. Whatever the form, an item becomes one plain document (`document`), in which it is
 kept, listed and translated.
@@ -15,7 +15,8 @@ from pydantic.json_schema import SkipJsonSchema
 from adaptrix_core.request_limits import MOST
 from deployments.openai.body import Body
 from deployments.openai.field_types import by_kind, text_or_parts
-from deployments.openai.neutral_fields import ITEM, ITEM_PART, REASONING_ITEM
+from deployments.openai.messages import CallId
+from deployments.openai.neutral_fields import CALL_ITEM, ITEM, ITEM_PART, REASONING_ITEM
 
 ItemDocument = dict[str, Any]
 """An item in the one form in which it is kept: all of its text in lists of parts."""
@@ -132,6 +133,59 @@ class MessageItem(Body):
         return [{"type": "input_text", "text": self.content}]
 
 
+class CallItem(Body):
+    """A call of a function in an earlier answer, sent back as it came."""
+
+    neutral = CALL_ITEM
+    type: Literal["function_call"]
+    call_id: CallId
+    name: Annotated[str, Field(min_length=1, max_length=MOST.tool_name_characters)]
+    arguments: str
+    """The JSON text of the arguments; incomplete where its answer was cut."""
+    id: ItemId | None = None
+
+    @property
+    def text(self) -> str:
+        """The arguments."""
+        return self.arguments
+
+    def document(self) -> ItemDocument:
+        """The item as it is kept, without an id where it had none."""
+        named = {} if self.id is None else {"id": self.id}
+        called = {"call_id": self.call_id, "name": self.name, "arguments": self.arguments}
+        return {**named, "type": "function_call", **called, "status": "completed"}
+
+
+class CallOutputItem(Body):
+    """The result of a call."""
+
+    neutral = CALL_ITEM
+    type: Literal["function_call_output"]
+    call_id: CallId
+    output: Parts
+    name: str | None = None
+    """Accepted; the call says it."""
+    id: ItemId | None = None
+
+    @property
+    def text(self) -> str:
+        """The result."""
+        if isinstance(self.output, str):
+            return self.output
+        return "".join(part.text for part in self.output if not isinstance(part, _OtherPart))
+
+    def document(self) -> ItemDocument:
+        """The item as it is kept, without an id where it had none."""
+        named = {} if self.id is None else {"id": self.id}
+        return {
+            **named,
+            "type": "function_call_output",
+            "call_id": self.call_id,
+            "output": self.text,
+            "status": "completed",
+        }
+
+
 class ReasoningItem(Body):
     """The reasoning of an earlier answer of some model: accepted and dropped, as nothing here reads it."""
 
@@ -150,14 +204,14 @@ class _OtherItem(Body):
     """An item of another kind, which is refused by its name."""
 
     model_config = ConfigDict(extra="ignore")
-    type: Literal["message", "reasoning", "item_reference"]
+    type: Literal["message", "function_call", "function_call_output", "reasoning", "item_reference"]
 
 
-_ITEMS = ("message", "reasoning", "item_reference")
+_ITEMS = ("message", "function_call", "function_call_output", "reasoning", "item_reference")
 
 
 def _kind_of_item(value: object) -> str | None:
-    if isinstance(value, (MessageItem, ReasoningItem, ReferenceItem)):
+    if isinstance(value, MessageItem | CallItem | CallOutputItem | ReasoningItem | ReferenceItem):
         return _tag(value.type, _ITEMS)
     if not isinstance(value, dict):
         return None
@@ -169,11 +223,17 @@ def _kind_of_item(value: object) -> str | None:
 
 InputItem = Annotated[
     Annotated[MessageItem, Tag("[message]")]
+    | Annotated[CallItem, Tag("[function_call]")]
+    | Annotated[CallOutputItem, Tag("[function_call_output]")]
     | Annotated[ReasoningItem, Tag("[reasoning]")]
     | Annotated[ReferenceItem, Tag("[item_reference]")]
     | Annotated[SkipJsonSchema[_OtherItem], Tag("[other]")],
     by_kind(_kind_of_item, "should be an item, {type, …}"),
 ]
+
+
+SAID = (MessageItem, CallItem, CallOutputItem)
+"""Items that say something themselves."""
 
 
 def _text_or_items(value: object) -> str | None:

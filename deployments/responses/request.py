@@ -16,7 +16,8 @@ from deployments.openai.field_types import Count, LogitBias, Stop, no_larger, wi
 from deployments.openai.formed_body import StructuredOutputs
 from deployments.openai.neutral_fields import RESPONSES, STREAM_OPTIONS
 from deployments.openai.schemas import AdaptrixOptions
-from deployments.responses.items import MessageItem, ResponsesInput
+from deployments.responses.items import SAID, ResponsesInput
+from deployments.responses.tools import ResponsesToolChoice, ResponsesTools
 
 Include = Literal[
     "message.output_text.logprobs",
@@ -108,6 +109,12 @@ class ResponsesRequest(Body):
     metadata: Metadata | None = None
     """Kept with the response; at most 16 texts."""
     text: TextOptions | None = None
+    tools: ResponsesTools | None = None
+    """Functions that the model may call."""
+    tool_choice: ResponsesToolChoice | None = None
+    """Null: ``auto``."""
+    parallel_tool_calls: bool | None = None
+    """Whether one answer may hold several calls; null: if the model's own template knows tools."""
     temperature: Annotated[float | None, within("temperature")] = None
     top_p: Annotated[float | None, within("top_p")] = None
     top_logprobs: Annotated[int, within("logprobs")] = 0
@@ -150,4 +157,4 @@ class ResponsesRequest(Body):
         """Characters of the input and the instructions."""
         items = [] if isinstance(self.input, str) else self.input
         said = len(self.input) if isinstance(self.input, str) else 0
-        return said + len(self.instructions or "") + sum(len(i.text) for i in items if isinstance(i, MessageItem))
+        return said + len(self.instructions or "") + sum(len(i.text) for i in items if isinstance(i, SAID))

@@ -17,8 +17,8 @@ from pydantic_core import from_json
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.request_limits import MOST
 from deployments.objects.records import ObjectKey, StoredObject
-from deployments.responses.items import ItemDocument, MessageItem, ReferenceItem
-from deployments.responses.output import item_id, response_of_item
+from deployments.responses.items import CallItem, CallOutputItem, ItemDocument, MessageItem, ReferenceItem
+from deployments.responses.output import ID_PREFIX, item_id, response_of_item
 from deployments.responses.request import ResponsesRequest
 from deployments.shared.errors import ObjectNotFound
 
@@ -96,10 +96,11 @@ class StoredResponses:
         own = [
             known[item.id] if isinstance(item, ReferenceItem) else item.document()
             for item in items
-            if isinstance(item, MessageItem | ReferenceItem)
+            if isinstance(item, MessageItem | CallItem | CallOutputItem | ReferenceItem)
         ]
         return earlier + [
-            {"id": item_id("msg", response_id, f"i{place}"), **item} for place, item in enumerate(own, len(earlier))
+            {"id": item_id(ID_PREFIX[item["type"]], response_id, f"i{place}"), **item}
+            for place, item in enumerate(own, len(earlier))
         ]
 
     async def _earlier(self, response_id: str) -> list[ItemDocument]:

@@ -13,6 +13,7 @@ from adaptrix_core.request_limits import MOST
 from deployments.openai.schemas import ChatRequest
 from deployments.responses.items import ItemDocument
 from deployments.responses.request import ResponsesRequest
+from deployments.responses.tools import chat_choice, functions_of
 
 ALIKE = (
     "model",
@@ -47,7 +48,7 @@ def as_chat(body: ResponsesRequest, conversation: Sequence[ItemDocument]) -> Cha
             "accepted: begin a new one",
             param="input",
         )
-    if not any(message.get("content", "").strip() for message in messages):
+    if not any((message["content"] or "").strip() for message in messages):
         raise InvalidRequest("input holds no text; send at least one message with content", param="input")
     fields: dict[str, Any] = {name: getattr(body, name) for name in ALIKE}
     if body.text is not None and body.text.format is not None:
@@ -56,17 +57,41 @@ def as_chat(body: ResponsesRequest, conversation: Sequence[ItemDocument]) -> Cha
         fields |= {"logprobs": True, "top_logprobs": body.top_logprobs}
     if body.truncation == "auto":
         fields["truncate_prompt_tokens"] = -1
+    if body.tools is not None:
+        fields["tools"] = [tool.tool() for tool in functions_of(body.tools)]
+    fields |= {"tool_choice": chat_choice(body.tool_choice), "parallel_tool_calls": body.parallel_tool_calls}
     fields |= {"messages": messages, "max_completion_tokens": body.max_output_tokens}
     return ChatRequest.model_validate({name: value for name, value in fields.items() if value is not None})
 
 
 def chat_messages(instructions: str | None, items: Iterable[ItemDocument]) -> list[dict[str, Any]]:
-    """The messages of a chat that says the same as these items."""
-    messages: list[dict[str, Any]] = []
-    if instructions:
-        messages.append({"role": "system", "content": instructions})
-    messages += [{"role": item["role"], "content": _text(item)} for item in items]
+    """The messages of a chat that says the same as these items. Raises InvalidRequest for a result without its call.
+
+    What an answer said, and the calls that it made then, are one message of the chat.
+    """
+    messages: list[dict[str, Any]] = [{"role": "system", "content": instructions}] if instructions else []
+    called: set[str] = set()
+    for item in items:
+        if item["type"] == "message":
+            messages.append({"role": item["role"], "content": _text(item)})
+        elif item["type"] == "function_call":
+            called.add(item["call_id"])
+            if not messages or messages[-1]["role"] != "assistant":
+                messages.append({"role": "assistant", "content": None})
+            messages[-1].setdefault("tool_calls", []).append(_call(item))
+        else:
+            if item["call_id"] not in called:
+                raise InvalidRequest(
+                    f"input: no call {item['call_id'][:80]!r} comes before its function_call_output; send the "
+                    "function_call too, or previous_response_id",
+                    param="input",
+                )
+            messages.append({"role": "tool", "tool_call_id": item["call_id"], "content": item["output"]})
     return messages
+
+
+def _call(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {"id": item["call_id"], "function": {"name": item["name"], "arguments": item["arguments"]}}
 
 
 def _text(item: Mapping[str, Any]) -> str:

@@ -100,8 +100,9 @@ def _answer(gives: type[Document] | str, events: type[Document] | None) -> dict[
     answer: dict[str, Any] = {"description": "The answer.", "content": content}
     if events is not None:
         name = events.__name__
-        text = f"Server-sent events: `data:` and one `{name}`, or one `ErrorDocument`, each; then `data: [DONE]`."
-        content["text/event-stream"] = {"schema": {"type": "string", "description": text}}
+        text = f"Server-sent events; the `data:` of each is a `{name}`, or an error. OpenAI's end with `data: [DONE]`."
+        # No type: some readers of this document hold each event, parsed, against the schema.
+        content["text/event-stream"] = {"schema": {"description": text}}
         answer["headers"] = {
             header: {"description": about, "schema": {"type": "string"}} for header, about in _ANSWER_HEADERS.items()
         }

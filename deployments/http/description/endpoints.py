@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from adaptrix_core.request_limits import MOST
-from deployments.anthropic.request import MessagesRequest
+from deployments.anthropic.request import MessagesRequest, TokenCountRequest
 from deployments.http.description import (
     answers,
     generated_answers,
@@ -28,6 +28,7 @@ BODIES: tuple[type[Body], ...] = (
     schemas.CompletionRequest,
     ResponsesRequest,
     MessagesRequest,
+    TokenCountRequest,
     schemas.EmbeddingRequest,
     schemas.RouteRequest,
     adapter_bodies.LoadRequest,
@@ -49,6 +50,7 @@ ANSWERS: tuple[type[Document], ...] = (
     message_answers.AnthropicError,
     message_answers.MessageDocument,
     message_answers.MessageEvent,
+    message_answers.TokenCount,
     answers.EmbeddingList,
     answers.Route,
     answers.ModelList,
@@ -132,6 +134,15 @@ MESSAGES = described(
     gives=message_answers.MessageDocument,
     events=message_answers.MessageEvent,
     errors=GENERATING,
+    refuses=message_answers.AnthropicError,
+)
+COUNT_TOKENS = described(
+    "How many tokens the prompt of a message has",
+    scope="generate",
+    takes=TokenCountRequest,
+    example={"model": "auto", "messages": [{"role": "user", "content": "What is 12 + 30 - 5?"}]},
+    gives=message_answers.TokenCount,
+    errors=(*TAKING, 404, 429),
     refuses=message_answers.AnthropicError,
 )
 EMBEDDINGS = described(

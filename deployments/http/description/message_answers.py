@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from deployments.http.description.answers import Document
 from deployments.http.description.response_answers import RespondedBy
 
-StopReason = Literal["end_turn", "max_tokens", "stop_sequence"]
+StopReason = Literal["end_turn", "max_tokens", "stop_sequence", "tool_use"]
 
 
 class AnthropicErrorBody(Document):
@@ -33,6 +33,17 @@ class TextBlockDocument(Document):
     citations: None
 
 
+class ToolUseDocument(Document):
+    """A call of a function. May be sent back as it is, with its result."""
+
+    type: Literal["tool_use"]
+    id: str
+    """What the result names."""
+    name: str
+    input: dict[str, Any]
+    """The arguments, held to the function's schema; members are missing where the answer was cut."""
+
+
 class MessageUsageDocument(Document):
     """Tokens. Those of the whole prompt are the first three numbers together."""
 
@@ -54,7 +65,7 @@ class MessageDocument(Document):
     role: Literal["assistant"]
     model: str
     """Who answered: the base model's id, an adapter or a mix."""
-    content: list[TextBlockDocument]
+    content: list[TextBlockDocument | ToolUseDocument]
     stop_reason: StopReason | None
     """Null in the first event of a stream."""
     stop_sequence: str | None
@@ -65,10 +76,18 @@ class MessageDocument(Document):
 class MessageDelta(Document):
     """What an event adds: text to a block, or the reason of the end to the message."""
 
-    type: Literal["text_delta"] | None = None
+    type: Literal["text_delta", "input_json_delta"] | None = None
     text: str | None = None
+    partial_json: str | None = None
+    """A further part of the JSON text of a call's arguments."""
     stop_reason: StopReason | None = None
     stop_sequence: str | None = None
+
+
+class TokenCount(Document):
+    """The answer of ``POST /v1/messages/count_tokens``."""
+
+    input_tokens: int
 
 
 class MessageEvent(Document):
@@ -77,7 +96,7 @@ class MessageEvent(Document):
     type: str
     message: MessageDocument | None = None
     index: int | None = None
-    content_block: TextBlockDocument | None = None
+    content_block: TextBlockDocument | ToolUseDocument | None = None
     delta: MessageDelta | None = None
     usage: MessageUsageDocument | None = None
     error: AnthropicErrorBody | None = None

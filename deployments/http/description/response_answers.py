@@ -40,6 +40,29 @@ class OutputMessageDocument(Document):
     content: list[OutputTextDocument]
 
 
+class CallDocument(Document):
+    """A call of a function. May be sent back as it is, with its result."""
+
+    type: Literal["function_call"]
+    id: str
+    call_id: str
+    """What the result names."""
+    name: str
+    arguments: str
+    """JSON text, held to the function's schema; incomplete where the answer was cut."""
+    status: ItemStatus
+
+
+class CallOutputDocument(Document):
+    """The result of a call."""
+
+    type: Literal["function_call_output"]
+    id: str
+    call_id: str
+    output: str
+    status: ItemStatus
+
+
 class InputTokensDetails(Document):
     """Of the input's tokens."""
 
@@ -76,7 +99,7 @@ class InputItemList(Document):
     """Some of the items that a response answered."""
 
     object: Literal["list"]
-    data: list[InputMessageDocument]
+    data: list[InputMessageDocument | CallDocument | CallOutputDocument]
     first_id: str | None
     last_id: str | None
     has_more: bool
@@ -137,7 +160,7 @@ class ResponseDocument(Document):
     metadata: dict[str, str]
     model: str
     """Who answered: the base model's id, an adapter or a mix."""
-    output: list[OutputMessageDocument]
+    output: list[OutputMessageDocument | CallDocument]
     parallel_tool_calls: bool
     previous_response_id: str | None
     prompt_cache_key: str | None
@@ -178,12 +201,13 @@ class ResponseEvent(Document):
     sequence_number: int
     response: ResponseDocument | None = None
     output_index: int | None = None
-    item: OutputMessageDocument | None = None
+    item: OutputMessageDocument | CallDocument | None = None
     item_id: str | None = None
     content_index: int | None = None
     part: OutputTextDocument | None = None
     delta: str | None = None
     text: str | None = None
+    arguments: str | None = None
     logprobs: list[TokenInEvent] | None = None
     code: str | None = None
     message: str | None = None

@@ -24,7 +24,7 @@ def token_endpoints(app: FastAPI, services: Services) -> None:
         principal = authorized(request, services, "generate")
         body: TokenizeRequest = await body_of(request, services, TokenizeRequest)
         options = body.chat_options()
-        await _check_model(body.model, services)
+        await require_model(body.model, services)
         calls = [
             TokenizeCall(prompt, principal.salt, options, body.add_special_tokens, body.return_token_strs)
             for prompt in body.prompts()
@@ -35,7 +35,7 @@ def token_endpoints(app: FastAPI, services: Services) -> None:
     async def detokenize(request: Request) -> Response:
         principal = authorized(request, services, "generate")
         body: DetokenizeRequest = await body_of(request, services, DetokenizeRequest)
-        await _check_model(body.model, services)
+        await require_model(body.model, services)
         calls = [DetokenizeCall(ids, principal.salt, body.skip_special_tokens) for ids in body.texts_of()]
         texts = await asyncio.gather(*map(services.tokenizer.detokenize, calls))
         text = texts if body.is_list else texts[0]
@@ -46,7 +46,7 @@ def token_endpoints(app: FastAPI, services: Services) -> None:
         app.post(f"{prefix}/detokenize", **DETOKENIZE)(detokenize)
 
 
-async def _check_model(model: str | None, services: Services) -> None:
+async def require_model(model: str | None, services: Services) -> None:
     """Raise AdapterNotFound unless a request could name this model; all of them have one tokenizer."""
     if model is None:
         return

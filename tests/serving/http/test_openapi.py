@@ -27,6 +27,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 ASK = [{"role": "user", "content": "What is 17 + 25?"}]
 CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
 RESPONSES, MESSAGES = "/v1/responses", "/v1/messages"
+NOW = {"type": "function", "name": "now"}
 
 
 async def described(local: Local) -> dict[str, Any]:
@@ -147,6 +148,7 @@ async def test_real_answers_are_as_described(local: Local, world: World) -> None
     load = "/v1/load_lora_adapter"
     plain = {"model": BASE_ID, "max_tokens": 3, "n": 2}
     fork = {"fork": ["math_reasoning", None]}
+    must_call = {"model": BASE_ID, "tool_choice": "required"}
     asked: list[tuple[str, str, str, dict[str, Any]]] = [
         ("POST", CHAT, CHAT, {**plain, "messages": ASK}),
         ("POST", CHAT, CHAT, {**plain, "messages": ASK, "logprobs": True, "top_logprobs": 2, "adaptrix": fork}),
@@ -160,6 +162,8 @@ async def test_real_answers_are_as_described(local: Local, world: World) -> None
         ("POST", MESSAGES, MESSAGES, {"model": BASE_ID, "messages": ASK, "max_tokens": 3}),
         ("POST", MESSAGES, MESSAGES, {"model": "nobody", "messages": ASK, "max_tokens": 3}),
         ("POST", MESSAGES, MESSAGES, {"model": BASE_ID, "messages": [], "max_tokens": 3}),
+        ("POST", f"{MESSAGES}/count_tokens", f"{MESSAGES}/count_tokens", {"model": BASE_ID, "messages": ASK}),
+        ("POST", RESPONSES, RESPONSES, {**must_call, "input": "a", "tools": [NOW], "max_output_tokens": 99}),
         ("GET", f"{RESPONSES}/nothing", f"{RESPONSES}/{{response_id}}", {}),
         ("POST", "/v1/embeddings", "/v1/embeddings", {"model": "auto", "input": "a"}),
         ("POST", "/v1/embeddings", "/v1/embeddings", {"model": "auto", "input": ["a"], "encoding_format": "base64"}),
@@ -223,6 +227,7 @@ async def test_real_answers_are_as_described(local: Local, world: World) -> None
         (CHAT, "ChatCompletionChunk", {"messages": ASK, "logprobs": True}),
         (TEXT, "TextCompletion", {"prompt": "a", "logprobs": 2}),
         (RESPONSES, "ResponseEvent", {"input": "a", "top_logprobs": 2}),
+        (RESPONSES, "ResponseEvent", {"input": "a", "tools": [NOW], "tool_choice": "required"}),
         (MESSAGES, "MessageEvent", {"messages": ASK}),
     ],
 )
