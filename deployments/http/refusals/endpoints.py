@@ -67,7 +67,6 @@ ABSENT: Mapping[str, str] = {
     "/stop_profile": _NO_CONTROL,
     "/tokenizer_info": "the tokenizer is the base model's; see GET /v1/models",
     "/v1/completions/render": "POST /tokenize says the tokens of a prompt",
-    "/v1/messages": "messages are only created; POST /tokenize counts tokens",
     "/v1/rerank": _NO_RERANKER,
     "/v1/score": _NO_RERANKER,
     "/v2/rerank": _NO_RERANKER,
