@@ -85,6 +85,8 @@ async def test_a_tenant_that_deletes_all_has_all_of_its_room(keeper: Keeper) -> 
     assert await used(keeper) == before  # they are not charged for
     await ledger.finish(batch, "cancelled")
     objects = TenantObjects(keeper)
+    kept = await objects.get_object(ObjectKey("ours", "batch", batch.batch_id))
+    assert kept.content_bytes == 0  # its files count from now on
     for file in (await objects.list_objects("ours", "file")).objects:
         await objects.delete_object(file.key)
     await objects.delete_object(ObjectKey("ours", "batch", batch.batch_id))
