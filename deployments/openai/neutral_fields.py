@@ -147,7 +147,7 @@ LOAD = Neutral(frozenset({"pinned", "lora_id"}), {"is_3d_lora_weight": (False,),
 UNLOAD = Neutral(frozenset({"lora_int_id", "lora_id"}))
 """Numbers by which vLLM and SGLang find an adapter beside its name."""
 
-TOKENIZE = Neutral(values={"tools": (), "chat_template": (), "mm_processor_kwargs": (), "media_io_kwargs": ()})
+TOKENIZE = Neutral(values={"chat_template": (), "mm_processor_kwargs": (), "media_io_kwargs": ()})
 
 MESSAGE = Neutral(
     values={

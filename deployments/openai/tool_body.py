@@ -87,11 +87,27 @@ ToolChoice = Annotated[
 ]
 
 
-class ToolBody(Body):
-    """Fields that describe functions."""
+class DescribedTools(Body):
+    """The field that describes functions."""
 
     tools: Annotated[list[Tool], Field(max_length=MOST.tools, fail_fast=True)] | None = None
     """Functions that the model may call."""
+
+    @model_validator(mode="after")
+    def _each_has_its_name(self) -> Self:
+        names = [tool.function.name for tool in self.tools or ()]
+        if twice := next((name for number, name in enumerate(names) if name in names[:number]), None):
+            raise ValueError(f"tools describe {twice!r} twice; give each function a name of its own")
+        return self
+
+    def functions(self) -> tuple[Function, ...]:
+        """The functions in the core's words."""
+        return tuple(tool.function.function() for tool in self.tools or ())
+
+
+class ToolBody(DescribedTools):
+    """Fields that describe functions, and say whether they may be called."""
+
     tool_choice: ToolChoice | None = None
     """Null: ``auto``."""
     parallel_tool_calls: bool | None = None
@@ -100,8 +116,6 @@ class ToolBody(Body):
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
         names = [tool.function.name for tool in self.tools or ()]
-        if twice := next((name for number, name in enumerate(names) if name in names[:number]), None):
-            raise ValueError(f"tools describe {twice!r} twice; give each function a name of its own")
         if not names and self.tool_choice not in (None, "none", "auto"):
             raise ValueError("tool_choice asks for a call, but there are no tools; send tools, or leave it out")
         for name in self._chosen_names() or ():
@@ -115,7 +129,7 @@ class ToolBody(Body):
             return None
         names = self._chosen_names()
         return Toolset(
-            tuple(tool.function.function() for tool in self.tools),
+            self.functions(),
             must_call=self._must_call(),
             callable_names=None if names is None else frozenset(names),
             is_parallel=False if isinstance(self.tool_choice, NamedTool) else self.parallel_tool_calls,

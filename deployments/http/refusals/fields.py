@@ -89,6 +89,4 @@ REASONS: Mapping[str, str] = {
     # loading adapters
     "added_tokens_config": "an adapter adds no tokens; the base model's tokenizer is used",
     "is_3d_lora_weight": "it is a layout of experts' weights, which adapters here do not have",
-    # /tokenize as well
-    "tools": "functions are called at /v1/chat/completions only",
 }

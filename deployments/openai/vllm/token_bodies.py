@@ -8,13 +8,15 @@ from pydantic import Field, Tag, model_validator
 
 from adaptrix_core.base.chat_options import ChatOptions
 from adaptrix_core.request_limits import MOST
+from adaptrix_core.tools.toolset import Toolset
 from deployments.openai.body import Body
 from deployments.openai.field_types import TokenId, by_kind, no_larger, text_or_texts
 from deployments.openai.messages import Messages, num_characters_of
 from deployments.openai.neutral_fields import TOKENIZE
+from deployments.openai.tool_body import DescribedTools
 
 ModelName = Annotated[str, Field(min_length=1, max_length=MOST.model_characters)]
-CHAT_ONLY = ("add_generation_prompt", "continue_final_message", "chat_template_kwargs")
+CHAT_ONLY = ("tools", "add_generation_prompt", "continue_final_message", "chat_template_kwargs")
 
 
 def _ids_or_lists(value: object) -> str | None:
@@ -23,7 +25,7 @@ def _ids_or_lists(value: object) -> str | None:
     return "list[list[int]]" if value and isinstance(value[0], list) else "list[int]"
 
 
-class TokenizeRequest(Body):
+class TokenizeRequest(DescribedTools):
     """``POST /tokenize``: of a prompt, or of chat messages as the model's template writes them."""
 
     neutral = TOKENIZE
@@ -61,7 +63,10 @@ class TokenizeRequest(Body):
     def chat_options(self) -> ChatOptions:
         """How the messages become text. Raises InvalidRequest for options that contradict each other."""
         begins = not self.continue_final_message if self.add_generation_prompt is None else self.add_generation_prompt
-        return ChatOptions(begins, self.continue_final_message, self.chat_template_kwargs or {})
+        return ChatOptions(begins, self.continue_final_message, self.chat_template_kwargs or {}, self._toolset())
+
+    def _toolset(self) -> Toolset | None:
+        return Toolset(self.functions()) if self.tools else None
 
     def prompts(self) -> list[str | tuple[dict[str, Any], ...]]:
         """What to tokenise, in order; more than one where ``prompt`` is a list."""
@@ -70,11 +75,11 @@ class TokenizeRequest(Body):
         return [self.prompt] if isinstance(self.prompt, str) else list(self.prompt or ())
 
     def num_characters(self) -> int:
-        """Characters of all texts, and of the variables, which a template can write out."""
+        """Characters of all texts, and of variables and tools, which a template can write out."""
         texts = [self.prompt] if isinstance(self.prompt, str) else self.prompt or ()
         said = num_characters_of(self.messages or ())
-        variables = ChatOptions(chat_template_kwargs=self.chat_template_kwargs or {}).num_characters
-        return sum(map(len, texts)) + said + variables
+        told = ChatOptions(chat_template_kwargs=self.chat_template_kwargs or {}, toolset=self._toolset())
+        return sum(map(len, texts)) + said + told.num_characters
 
 
 class DetokenizeRequest(Body):

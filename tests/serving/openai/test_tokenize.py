@@ -51,6 +51,7 @@ async def test_a_prompts_tokens_are_those_that_the_model_reads(local: Local) -> 
         {"add_generation_prompt": False},
         {"continue_final_message": True, "messages": [*ASK, {"role": "assistant", "content": "My grand"}]},
         {"chat_template_kwargs": {"enable_thinking": False}},
+        {"tools": [{"type": "function", "function": {"name": "now", "parameters": {}}}]},
     ],
 )
 async def test_so_are_those_of_messages(local: Local, options: dict[str, Any]) -> None:
