@@ -251,6 +251,12 @@ class RouterSettings(Section):
         min_length=1,
         description="weights of the signals that vote on who answers, by name, each 0 to 100",
     )
+    for_tools: str | None = Field(
+        "tool_use",
+        min_length=1,
+        description="adapter that answers auto where functions may be called; where it is not loaded, or null, auto "
+        "goes by the question as ever",
+    )
 
 
 class ReplicaSettings(Section):

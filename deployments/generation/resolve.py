@@ -90,10 +90,12 @@ async def resolve(
     router: Router | None,
     tokenizer: Tokenizer,
     principal: Principal,
+    for_tools: str | None = None,
 ) -> ResolvedRequest:
     """Who answers ``body``. Raises InvalidRequest or AdapterNotFound.
 
-    tokenizer: tells the router the text of prompts that are token ids.
+    tokenizer: tells the router the text of prompts that are token ids. for_tools: the adapter for ``auto`` where
+    functions may be called (`route_prompts.py`).
     """
     check_estimators(body.scores)
     options = body.adaptrix
@@ -115,7 +117,8 @@ async def resolve(
         raise
     if not choice.auto:
         return ResolvedRequest(choice.mixes, choice.fallback)
-    routed = await PromptRouting(router, tokenizer, catalogue, principal, choice.fallback).all_of(body)
+    routing = PromptRouting(router, tokenizer, catalogue, principal, choice.fallback, for_tools)
+    routed = await routing.all_of(body)
     return _of_prompts(routed, choice.fallback)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from adaptrix_core.errors import InvalidRequest
+from adaptrix_core.injection.mix import Term
 from deployments.generation.model_names import NamedMix
 from deployments.generation.ports import Router, Tokenizer
 from deployments.openai.schemas import ChatRequest, CompletionRequest
@@ -45,19 +46,31 @@ class PromptRouting:
         catalogue: Catalogue,
         principal: Principal,
         fallback: Literal["base", "error"],
+        for_tools: str | None = None,
     ) -> None:
-        """router: None where it is switched off. fallback: what happens where the router cannot say."""
+        """router: None where it is switched off. fallback: what happens where the router cannot say.
+
+        for_tools: the adapter that answers where functions may be called, if the catalogue has it.
+        """
         self._router = router
         self._tokenizer = tokenizer
         self._catalogue = catalogue
         self._salt = principal.salt
         self._fallback = fallback
+        self._for_tools = for_tools
 
     async def all_of(self, body: ChatRequest | CompletionRequest) -> tuple[RoutedPrompt, ...]:
         """Who answers each prompt of ``body``, in order; messages are one. Raises InvalidRequest, AdapterNotFound."""
         if isinstance(body, ChatRequest):
+            if body.toolset() is not None and (mix := self._mix_for_tools()) is not None:
+                return (RoutedPrompt(mix),)
             return (await self._routed([message.plain() for message in body.messages]),)
         return tuple(await asyncio.gather(*map(self._routed, body.prompts())))
+
+    def _mix_for_tools(self) -> NamedMix | None:
+        """The adapter that knows how to call functions: no meaning of a text tells that it is needed."""
+        entry = None if self._for_tools is None else self._catalogue.find(self._for_tools)
+        return NamedMix((Term(entry),)) if entry is not None and entry.is_good else None
 
     async def _routed(self, prompt: Sequence[dict[str, str]] | str | tuple[int, ...]) -> RoutedPrompt:
         if self._router is None:

@@ -22,6 +22,7 @@ from deployments.http.guard import WATCH
 from deployments.http.observe.request_watch import RequestWatch
 from deployments.http.services import Services
 from deployments.openai.schemas import ChatRequest, CompletionRequest
+from deployments.shared.catalogue import Catalogue
 from deployments.shared.principals import Principal
 
 Body = TypeVar("Body", bound=ChatRequest | CompletionRequest)
@@ -77,9 +78,8 @@ async def _resolved(
     body: ChatRequest | CompletionRequest, base_id: str, services: Services, principal: Principal
 ) -> ResolvedRequest:
     """Who answers. A name that is unknown here may just have been loaded elsewhere, so the store is asked once."""
-    catalogue = services.store.catalogue
     try:
-        return await resolve(body, base_id, catalogue, services.router, services.tokenizer, principal)
+        return await _by_catalogue(services.store.catalogue, body, base_id, services, principal)
     except AdapterNotFound:
         return await _resolved_again(body, base_id, services, principal)
 
@@ -88,5 +88,15 @@ async def _resolved_again(
     body: ChatRequest | CompletionRequest, base_id: str, services: Services, principal: Principal
 ) -> ResolvedRequest:
     """Who answers by the catalogue as the store has it now."""
-    catalogue = await services.store.refresh()
-    return await resolve(body, base_id, catalogue, services.router, services.tokenizer, principal)
+    return await _by_catalogue(await services.store.refresh(), body, base_id, services, principal)
+
+
+async def _by_catalogue(
+    catalogue: Catalogue,
+    body: ChatRequest | CompletionRequest,
+    base_id: str,
+    services: Services,
+    principal: Principal,
+) -> ResolvedRequest:
+    for_tools = services.settings.router.for_tools
+    return await resolve(body, base_id, catalogue, services.router, services.tokenizer, principal, for_tools)

@@ -369,3 +369,28 @@ def test_all_troubles_fit_into_one_header() -> None:
     found = ResolvedRequest((NamedMix(),), "base", troubles=("Größe\nfalsch", "x" * 600))
     assert found.trouble == "Größe falsch; " + "x" * (512 - 14)
     assert found.headers()["x-adaptrix-fallback"] == "Gr??e falsch; " + "x" * (512 - 14)
+
+
+@pytest.mark.parametrize(
+    ("adapter", "fields", "answers"),
+    [
+        ("logic", {}, "logic"),
+        ("logic", {"tool_choice": "required"}, "logic"),
+        ("logic@1.0.0", {}, "logic"),
+        ("logic", {"tool_choice": "none"}, "math*0.5[1]+logic*1"),
+        ("logic", {"tools": None}, "math*0.5[1]+logic*1"),
+        ("unknown", {}, "math*0.5[1]+logic*1"),
+        (None, {}, "math*0.5[1]+logic*1"),
+    ],
+)
+async def test_auto_goes_to_the_adapter_for_tools_where_functions_may_be_called(
+    adapter: str | None, fields: dict[str, Any], answers: str
+) -> None:
+    tools = [{"type": "function", "function": {"name": "now"}}]
+    body = ChatRequest.model_validate({"model": "auto", **ASK, "tools": tools, **fields})
+    router = Decided(MATH)
+    found = await resolve(body, BASE, CATALOGUE, router, NOBODY, LOCAL, adapter)
+    assert found.label == answers
+    assert bool(router.asked) is (answers != "logic")
+    named = body.model_copy(update={"model": "math"})
+    assert (await resolve(named, BASE, CATALOGUE, router, NOBODY, LOCAL, adapter)).label == "math"
