@@ -62,6 +62,10 @@ class AnswerHead:
             return ()
         return by_number(pieces) if self.numbers_tokens else pieces
 
+    def echoed(self, seen: PromptSeen, offsets: Offsets) -> dict[str, Any] | None:
+        """The log-probabilities of the prompt before those of the answer, where they are told."""
+        return echoed_logprobs(seen, offsets, self.numbers_tokens) if self.shows_logprobs else None
+
     def extra(self, index: int, finished: Sequence[Piece] = ()) -> dict[str, Any]:
         """The ``adaptrix`` member of a choice: the adapter, where not one answers all, and scores of a finished row.
 
@@ -205,7 +209,7 @@ class WholeAnswer:
             return {**shared, **self._message(row, text), "logprobs": chat_logprobs(shown)}
         offsets = Offsets()
         begun = self._rows[self._head.first_of_fork(index)].seen if self._head.echo else None
-        echoed = echoed_logprobs(begun, offsets) if begun and self._head.shows_logprobs else None
+        echoed = self._head.echoed(begun, offsets) if begun else None
         logprobs = joined(echoed, text_logprobs(shown, offsets))
         text = begun.text + text if begun else text
         return {**shared, "text": text, "logprobs": logprobs, **self._of_prompt(index)}
@@ -228,17 +232,26 @@ class ChunkedAnswer:
         """The pieces so far that the scores are made from; empty where none are asked for."""
         self._seen: dict[int, PromptSeen] = {}
         self._echoed: set[int] = set()
+        self._begun: set[int] = set()
+        """Rows of a chat whose role is told, where it tells ids."""
         self._call_form = _CallForm()
         self._calls: dict[int, RowCalls | None] = {}
 
     def opening(self) -> list[dict[str, Any]]:
-        """The first documents: a chat stream begins with the role."""
-        if self._head.kind == "text":
+        """The first documents: a chat begins with the role, which waits for the prompt's ids where those are told."""
+        if self._head.kind == "text" or self._head.shows_token_ids:
             return []
-        return [
-            self._chunk({"index": i, "delta": {"role": "assistant", "content": ""}, "finish_reason": None})
-            for i in range(len(self._offsets))
-        ]
+        return [self._role(index) for index in range(len(self._offsets))]
+
+    def _role(self, index: int) -> dict[str, Any]:
+        return self._chunk({"index": index, "delta": {"role": "assistant", "content": ""}, "finish_reason": None})
+
+    def _told_ids(self, index: int, said: Sequence[Piece]) -> list[dict[str, Any]]:
+        """The first document of a chat's row that tells token ids: the role, and the prompt's ids, as vLLM does."""
+        if self._head.kind == "text" or not self._head.shows_token_ids or index in self._begun:
+            return []
+        self._begun.add(index)
+        return [{**self._role(index), **_prompt_ids(said)}]
 
     def chunks(self, pieces: Iterable[Piece]) -> list[dict[str, Any]]:
         """One document for each row's text, in the order of the rows' first pieces."""
@@ -256,8 +269,12 @@ class ChunkedAnswer:
                 self._scored[piece.row].append(piece)
             if self._shows(piece):
                 rows.setdefault(piece.row, []).append(piece)
-        said = [document for index, said in rows.items() if (document := self._of(index, said)) is not None]
+        said = [document for index, said in rows.items() for document in self._documents_of(index, said)]
         return [*echoes, *said]
+
+    def _documents_of(self, index: int, said: Sequence[Piece]) -> list[dict[str, Any]]:
+        document = self._of(index, said)
+        return [*self._told_ids(index, said), *([] if document is None else [document])]
 
     def _shows(self, piece: Piece) -> bool:
         """Whether a piece says anything that its client asked for."""
@@ -266,7 +283,7 @@ class ChunkedAnswer:
         return self._head.shows_token_ids and piece.token_id is not None
 
     def _echo(self, index: int, seen: PromptSeen) -> dict[str, Any]:
-        logprobs = echoed_logprobs(seen, self._offsets[index]) if self._head.shows_logprobs else None
+        logprobs = self._head.echoed(seen, self._offsets[index])
         return self._chunk({"index": index, "finish_reason": None, "text": seen.text, "logprobs": logprobs})
 
     def usage(self, usage: Usage) -> dict[str, Any]:
@@ -285,8 +302,7 @@ class ChunkedAnswer:
         shared = {"index": index, "finish_reason": last.finish_reason, **ended, **self._head.extra(index, finished)}
         if self._head.shows_token_ids:
             shared["token_ids"] = [piece.token_id for piece in said if piece.token_id is not None]
-            if told := next((piece.prompt_token_ids for piece in said if piece.prompt_token_ids), ()):
-                shared["prompt_token_ids"] = list(told)
+            shared |= _prompt_ids(said) if self._head.kind == "text" else {}
         text = "".join(piece.text for piece in said)
         shown = self._head.shown(said)
         if self._head.kind == "chat":
@@ -306,3 +322,8 @@ class ChunkedAnswer:
 
     def _chunk(self, choice: Mapping[str, Any]) -> dict[str, Any]:
         return self._head.document(self._name, [choice])
+
+
+def _prompt_ids(said: Iterable[Piece]) -> dict[str, Any]:
+    """``prompt_token_ids``, in the pieces that have them."""
+    return next(({"prompt_token_ids": list(ids)} for piece in said if (ids := piece.prompt_token_ids)), {})

@@ -125,7 +125,9 @@ class FormedBody(Body):
         """The form that is asked for; None for free text. Raises ValueError where two are."""
         forms = [form for form in self._forms() if form is not None]
         if len(forms) > 1:
-            raise ValueError(f"{forms[0].field} and {forms[1].field} both say what the answer looks like; send one")
+            one, other = forms[0].field, forms[1].field
+            twice = f"{one} says in two ways" if one == other else f"{one} and {other} both say"
+            raise ValueError(f"{twice} what the answer looks like; send one")
         return forms[0] if forms else None
 
     def _forms(self) -> list[OutputForm | None]:

@@ -15,12 +15,13 @@ def by_number(pieces: Iterable[Piece]) -> list[Piece]:
     return [
         piece
         if piece.logprob is None
-        else piece._replace(logprob=_numbered(piece.logprob), top=tuple(map(_numbered, piece.top)))
+        else piece._replace(logprob=numbered(piece.logprob), top=tuple(map(numbered, piece.top)))
         for piece in pieces
     ]
 
 
-def _numbered(likely: Likely) -> Likely:
+def numbered(likely: Likely) -> Likely:
+    """The token written as ``token_id:123``."""
     return replace(likely, token=numbered_token(likely.token_id))
 
 

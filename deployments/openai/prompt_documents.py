@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
-from deployments.openai.logprob_documents import Offsets, by_text
-from deployments.shared.wire import PromptSeen
+from deployments.openai.logprob_documents import Offsets, by_text, numbered
+from deployments.shared.wire import Likely, PromptSeen
 
 
-def echoed_logprobs(seen: PromptSeen, offsets: Offsets) -> dict[str, Any] | None:
+def echoed_logprobs(seen: PromptSeen, offsets: Offsets, numbers_tokens: bool) -> dict[str, Any] | None:
     """The ``logprobs`` member of a text choice for the prompt; None where the tokens were not scored.
 
-    The first token has none, as nothing precedes it.
+    The first token has none, as nothing precedes it. numbers_tokens: whether tokens are written by their number.
     """
     if seen.scored is None:
         return None
     tokens = [seen.first, *(token.chosen for token in seen.scored)]
+    written = numbered if numbers_tokens else _as_it_is
+    likeliest = [by_text(written(token.chosen), map(written, token.top)) for token in seen.scored]
     return {
-        "tokens": [token.token for token in tokens],
+        "tokens": [written(token).token for token in tokens],
         "token_logprobs": [None, *(token.chosen.logprob for token in seen.scored)],
-        "top_logprobs": [None, *(by_text(token.chosen, token.top) for token in seen.scored)],
+        "top_logprobs": [None, *likeliest],
         "text_offset": [offsets.next(token.data) for token in tokens],
     }
+
+
+def _as_it_is(likely: Likely) -> Likely:
+    return likely
 
 
 def prompt_logprobs(seen: PromptSeen) -> list[dict[str, Any] | None]:
