@@ -15,8 +15,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.skipif(bool(why_not()), reaso
 
 VERCEL = ["vercel_openai.mjs", "vercel_openai_chat.mjs", "vercel_openai_compatible.mjs"]
 CLIENTS = ["openai.mjs", *VERCEL, "langchain.mjs"]
-CALLING = [client for client in CLIENTS if client != "vercel_openai.mjs"]
-"""Those that call functions: /v1/responses takes none."""
 ENDS = ("stop", "length")
 CITIES = ("Paris", "London", "Rome")
 
@@ -66,7 +64,7 @@ def test_structured(told: Any, client: str) -> None:
     is_weather(told(client, "structured"))
 
 
-@pytest.mark.parametrize("client", CALLING)
+@every_client
 @pytest.mark.parametrize("call", ["tools", "tools, streamed"])
 def test_a_function_is_called_and_its_result_answered(told: Any, client: str, call: str) -> None:
     came = told(client, call)

@@ -20,7 +20,6 @@ SMALLEST: dict[str, dict[str, Any]] = {
     TEXT: {"model": BASE_ID, "prompt": PROMPT, "max_tokens": 2},
     EMBEDDINGS: {"model": "auto", "input": "one text"},
     RESPONSES: {"model": BASE_ID, "input": "one text", "max_output_tokens": 2},
-    "/tokenize": {"model": BASE_ID, "messages": TALK},
 }
 SAID = {"role": "assistant", "content": "An apple a day"}
 GOES_ON = {"continue_final_message": True, "add_generation_prompt": False}
@@ -52,7 +51,6 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
     ("a background that is not kept", RESPONSES, {"background": True, "store": False}, "/v1/batches"),
     ("messages as the model read them", RESPONSES, {"enable_response_messages": True}, "items only"),
     ("no model", RESPONSES, {"model": None}, "model"),
-    ("functions in a prompt told in tokens", "/tokenize", {"tools": [{"type": "function"}]}, "tools"),
 ]
 """What is asked, where, and a word of the reason."""
 

@@ -96,6 +96,12 @@ async def test_messages_in_tokens(local: Local, special: bool, ending: dict[str,
     assert text.endswith("Sure,") == bool(continued)
 
 
+async def test_messages_with_functions_in_tokens(local: Local) -> None:
+    tools = [{"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}]
+    told = await posted(local, "/tokenize", messages=CONVERSATION, tools=tools)
+    assert "get_weather" in (await posted(local, "/detokenize", tokens=told["tokens"]))["prompt"]
+
+
 async def test_tokens_have_their_names(local: Local) -> None:
     told = await posted(local, "/tokenize", prompt="one test", return_token_strs=True)
     assert len(told["token_strs"]) == told["count"]
