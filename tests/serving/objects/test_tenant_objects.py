@@ -275,6 +275,17 @@ async def test_whatever_was_confirmed_survives_a_kill(tmp_path: Path) -> None:
     assert len(list((tmp_path / "objects" / "contents").iterdir())) == len(files)  # no leftovers
 
 
+async def test_what_a_crash_has_left_is_deleted_at_the_next_start(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await upload(store, file("a"), b"contents")
+    for place in ("contents", "staged"):  # put in place, but not named yet; and not finished
+        (tmp_path / "objects" / place / "leftover").write_bytes(b"x")
+    async with opened(tmp_path) as store:
+        assert await store.read_contents(file("a"), 0, 100) == b"contents"
+    assert len(list((tmp_path / "objects" / "contents").iterdir())) == 1
+    assert list((tmp_path / "objects" / "staged").iterdir()) == []
+
+
 async def test_the_next_process_waits_for_the_one_before_it(tmp_path: Path) -> None:
     async with opened(tmp_path) as second:
         async with opened(tmp_path) as first:
