@@ -7,6 +7,7 @@ that of `openai/schemas.py`.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NoReturn, TypeVar
@@ -22,6 +23,7 @@ from deployments.openai.body import Body
 from deployments.shared.errors import BodyTooLarge, UnsupportedEncoding
 
 Model = TypeVar("Model", bound=Body)
+T = TypeVar("T")
 
 QUICK_BYTES = 32 << 10
 """Largest body, in bytes, that is parsed and checked in the event loop, which takes about a millisecond."""
@@ -56,6 +58,14 @@ async def read_document(request: Request, settings: SecuritySettings, model: typ
     if len(data) <= QUICK_BYTES:
         return parse_body(data, model, settings.max_text_characters)
     work = partial(parse_body, data, model, settings.max_text_characters)
+    return await asyncio.get_running_loop().run_in_executor(_LARGE_BODIES, work)
+
+
+async def translated(request: Request, work: Callable[[], T]) -> T:
+    """The result of ``work``, whose cost grows with the request's body: done where a body of its size is parsed."""
+    size = request.headers.get("content-length", "")
+    if size.isdigit() and len(size) < 9 and int(size) <= QUICK_BYTES:
+        return work()
     return await asyncio.get_running_loop().run_in_executor(_LARGE_BODIES, work)
 
 

@@ -8,7 +8,7 @@ conversation is as long as a request may be, and that bounds a record.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -53,6 +53,29 @@ class StoredResponse:
         return [*self.input, *self.document["output"]]
 
 
+@dataclass(frozen=True)
+class Earlier:
+    """What a request goes on from and refers to."""
+
+    items: Sequence[ItemDocument]
+    """Of the conversation so far."""
+    known: Mapping[str, ItemDocument]
+    """Every item that the request may refer to, by id."""
+
+    def conversation(self, body: ResponsesRequest, response_id: str) -> list[ItemDocument]:
+        """All items that the request is to answer, those of earlier turns first, each with an id."""
+        items = body.input if isinstance(body.input, list) else [MessageItem(role="user", content=body.input)]
+        own = [
+            self.known[item.id] if isinstance(item, ReferenceItem) else item.document()
+            for item in items
+            if isinstance(item, MessageItem | CallItem | CallOutputItem | ReferenceItem)
+        ]
+        return [*self.items] + [
+            {"id": item_id(ID_PREFIX[item["type"]], response_id, f"i{place}"), **item}
+            for place, item in enumerate(own, len(self.items))
+        ]
+
+
 class StoredResponses:
     """The responses of one tenant."""
 
@@ -84,24 +107,16 @@ class StoredResponses:
         except ObjectNotFound:
             raise _not_found(response_id) from None
 
-    async def conversation_of(self, body: ResponsesRequest, response_id: str) -> list[ItemDocument]:
-        """All items that a request is to answer, those of earlier turns first, each with an id.
+    async def before(self, body: ResponsesRequest) -> Earlier:
+        """What a request goes on from and refers to.
 
         Raises InvalidRequest where an earlier response is not there (any more), or belongs to another tenant.
         """
         earlier = await self._earlier(body.previous_response_id) if body.previous_response_id else []
         known = {item["id"]: item for item in earlier}
-        items = body.input if isinstance(body.input, list) else [MessageItem(role="user", content=body.input)]
+        items = body.input if isinstance(body.input, list) else []
         await self._look_up([item.id for item in items if isinstance(item, ReferenceItem)], known)
-        own = [
-            known[item.id] if isinstance(item, ReferenceItem) else item.document()
-            for item in items
-            if isinstance(item, MessageItem | CallItem | CallOutputItem | ReferenceItem)
-        ]
-        return earlier + [
-            {"id": item_id(ID_PREFIX[item["type"]], response_id, f"i{place}"), **item}
-            for place, item in enumerate(own, len(earlier))
-        ]
+        return Earlier(earlier, known)
 
     async def _earlier(self, response_id: str) -> list[ItemDocument]:
         try:

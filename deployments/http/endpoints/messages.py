@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from deployments.anthropic.answer import MessageAnswer
 from deployments.anthropic.request import MessagesRequest, TokenCountRequest
-from deployments.http.bodies import require_characters
+from deployments.http.bodies import require_characters, translated
 from deployments.http.description.endpoints import COUNT_TOKENS, MESSAGES
 from deployments.http.endpoint import authorized, body_of
 from deployments.http.endpoints.begin import begin
@@ -29,7 +29,7 @@ def message_endpoints(app: FastAPI, services: Services) -> None:
 
     async def chat_of(request: Request, model: type[TokenCountRequest]) -> ChatRequest:
         asked: TokenCountRequest = await body_of(request, services, model)
-        chat = asked.as_chat()
+        chat = await translated(request, asked.as_chat)
         require_characters(chat, services.settings.security.max_text_characters)
         return chat
 

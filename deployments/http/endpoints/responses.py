@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, Response
 
 from adaptrix_core.errors import AdaptrixError, InvalidRequest
 from adaptrix_core.request_limits import MOST
-from deployments.http.bodies import require_characters
+from deployments.http.bodies import require_characters, translated
 from deployments.http.description.endpoints import RESPONSE, RESPONSE_DELETED, RESPONSE_ITEMS, RESPONSES
 from deployments.http.endpoint import authorized, body_of
 from deployments.http.endpoints.begin import begin
@@ -24,7 +24,7 @@ from deployments.openai.schemas import ChatRequest
 from deployments.responses.answer import ResponseAnswer
 from deployments.responses.items import ItemDocument
 from deployments.responses.request import ResponsesRequest
-from deployments.responses.stored import StoredResponse, StoredResponses
+from deployments.responses.stored import Earlier, StoredResponse, StoredResponses
 from deployments.responses.translation import as_chat
 from deployments.shared.principals import Principal
 
@@ -47,8 +47,8 @@ def responses_endpoints(app: FastAPI, services: Services) -> None:
         async def read(principal: Principal) -> ChatRequest:
             asked.stored = stored_for(principal)
             asked.body = await body_of(request, services, ResponsesRequest)
-            asked.items = await asked.stored.conversation_of(asked.body, asked.response_id)
-            chat = as_chat(asked.body, asked.items)
+            earlier = await asked.stored.before(asked.body)
+            chat = await translated(request, lambda: asked.translated(earlier))
             require_characters(chat, services.settings.security.max_text_characters)
             return chat
 
@@ -88,6 +88,11 @@ class _Asked:
         self.items: list[ItemDocument]
         self.stored: StoredResponses
         self._is_settled = False
+
+    def translated(self, earlier: Earlier) -> ChatRequest:
+        """The chat request that answers the whole conversation. Raises InvalidRequest."""
+        self.items = earlier.conversation(self.body, self.response_id)
+        return as_chat(self.body, self.items)
 
     async def keep(self, answer: ResponseAnswer) -> None:
         """Keep an answer that has ended, if that is asked for. Where it cannot be kept, it says so in ``store``."""

@@ -15,6 +15,7 @@ from deployments.http.errors import error_response
 from deployments.http.json_body import num_values, parse_json
 from deployments.openai.body import Body
 from deployments.openai.schemas import ChatRequest, CompletionRequest, EmbeddingRequest
+from deployments.responses.request import ResponsesRequest
 
 LIMIT = 4 << 20
 """Bytes of a body, as the server's default has it."""
@@ -45,6 +46,10 @@ def deep(levels: int) -> Any:
 
 def raw(body: Any) -> bytes:
     return body if isinstance(body, bytes) else json.dumps(body).encode()
+
+
+def asked(sent: Any, **fields: Any) -> dict[str, Any]:
+    return {"model": "m", "input": sent, **fields}
 
 
 def told(body: Any, model: type[Body]) -> tuple[str, bytes]:
@@ -88,7 +93,13 @@ def told(body: Any, model: type[Body]) -> tuple[str, bytes]:
         (chat(**{f"field{n}": n for n in range(70_000)}), ChatRequest, "unsupported_field"),
         (chat(**{"é" * 600_000: 1}), ChatRequest, "unsupported_field"),
         (chat(temperature="\x00" * 600_000), ChatRequest, "invalid_request"),
-        (chat(tools=[deep(150)] * 700), ChatRequest, "unsupported_field"),
+        (chat(tools=[deep(150)] * 700), ChatRequest, "invalid_request"),
+        (asked([1] * 100_000), ResponsesRequest, "invalid_request"),
+        (asked([{"role": "user", "content": [{"type": "input_text"}] * 40_000}]), ResponsesRequest, "invalid_request"),
+        (asked([{"type": ["message"] * 100}] * 1000), ResponsesRequest, "invalid_request"),
+        (asked("a", metadata={f"x{n}": n for n in range(60_000)}), ResponsesRequest, "invalid_request"),
+        (asked("a", tools=[deep(150)] * 700), ResponsesRequest, "invalid_request"),
+        (asked("é" * 600_000), ResponsesRequest, "text_too_long"),
         ({"model": "m", "input": [" "] * 2048}, EmbeddingRequest, "invalid_request"),
         ({"model": "m", "input": ["a"] * 100_000}, EmbeddingRequest, "invalid_request"),
         ({"model": "m", "input": ["a" * 300] * 2048}, EmbeddingRequest, "text_too_long"),
