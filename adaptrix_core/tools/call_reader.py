@@ -72,10 +72,14 @@ class CallReader:
             pass
         return events
 
-    def finish(self) -> list[CallEvent]:
-        """What was held back, once nothing follows. A call that was cut before its arguments is dropped."""
+    def finish(self, *, is_cut: bool = False) -> list[CallEvent]:
+        """What was held back, once nothing follows. A call that was cut before its arguments is dropped.
+
+        is_cut: whether more would have followed: an answer that is nothing but the beginning of a marker was a call.
+        """
         held, self._held = self._held, ""
-        return [SaidText(held)] if held and self._at is _At.TEXT else []
+        was_call = is_cut and not self._has_begun and bool(self.form.opening)
+        return [SaidText(held)] if held and self._at is _At.TEXT and not was_call else []
 
     def _step(self, events: list[CallEvent]) -> bool:
         """Read on at one place; returns whether another may follow."""

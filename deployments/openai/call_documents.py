@@ -23,18 +23,18 @@ class RowCalls:
         """form: the name of the call form that the row is written in."""
         self._reader = CallReader(FORMS[form])
 
-    def delta(self, text: str, *, is_last: bool) -> dict[str, Any]:
+    def delta(self, text: str, finish_reason: str | None) -> dict[str, Any]:
         """The ``delta`` of a stream's chunk that the next part of the text makes; empty where it says nothing yet."""
         events = self._reader.read(text)
-        if is_last:
-            events += self._reader.finish()
+        if finish_reason is not None:
+            events += self._reader.finish(is_cut=finish_reason == "length")
         said = "".join(event.text for event in events if isinstance(event, SaidText))
         calls = _call_parts(events)
         return {**({"content": said} if said else {}), **({"tool_calls": calls} if calls else {})}
 
-    def message(self, text: str) -> dict[str, Any]:
+    def message(self, text: str, finish_reason: str | None) -> dict[str, Any]:
         """The message of a whole answer with this text."""
-        delta = self.delta(text, is_last=True)
+        delta = self.delta(text, finish_reason or "stop")
         calls = [{key: part[key] for key in ("id", "type", "function")} for part in delta.get("tool_calls", ())]
         message = {"role": "assistant", "content": delta.get("content", None if calls else ""), "refusal": None}
         return {**message, "tool_calls": calls} if calls else message
@@ -74,7 +74,8 @@ class AnswerEvents:
         if self._reader is None:
             return [SaidText(text)] if text else []
         events = self._reader.read(text)
-        return events + (self._reader.finish() if any(piece.finish_reason for piece in pieces) else [])
+        ends = [piece.finish_reason for piece in pieces if piece.finish_reason]
+        return events + (self._reader.finish(is_cut=ends[-1] == "length") if ends else [])
 
     @property
     def num_calls(self) -> int:

@@ -219,7 +219,10 @@ class WholeAnswer:
         calls = self._call_form.row()
         if calls is None:
             return {"message": {"role": "assistant", "content": text, "refusal": None}}
-        return {"message": calls.message(text), "finish_reason": calls.finish_reason(row.finish_reason)}
+        return {
+            "message": calls.message(text, row.finish_reason),
+            "finish_reason": calls.finish_reason(row.finish_reason),
+        }
 
 
 class ChunkedAnswer:
@@ -318,7 +321,7 @@ class ChunkedAnswer:
         calls = self._calls.setdefault(index, self._call_form.row())
         if calls is None:
             return ({"content": text} if text else {}), finish_reason
-        return calls.delta(text, is_last=finish_reason is not None), calls.finish_reason(finish_reason)
+        return calls.delta(text, finish_reason), calls.finish_reason(finish_reason)
 
     def _chunk(self, choice: Mapping[str, Any]) -> dict[str, Any]:
         return self._head.document(self._name, [choice])

@@ -83,6 +83,14 @@ def test_a_call_that_is_cut_is_told_as_far_as_it_goes_and_is_never_text(length: 
     assert all(TRICKY.startswith(arguments) for _, arguments in calls)
 
 
+def test_an_answer_that_is_only_the_beginning_of_a_marker_was_a_call_if_it_was_cut() -> None:
+    for beginning, said in (("<tool", ""), ("I <tool", "<tool")):
+        for is_cut in (True, False):
+            reader = CallReader(HERMES)
+            events = reader.read(beginning)
+            assert joined(reader.finish(is_cut=is_cut))[0] == (said if is_cut else "<tool"), (beginning, events)
+
+
 def test_every_form_reads_what_it_writes() -> None:
     for form in FORMS.values():
         assert read(form, [form.written("f", TRICKY)]) == ("", [("f", TRICKY)])

@@ -161,6 +161,13 @@ async def test_a_call_that_is_cut_says_so(local: Local) -> None:
     assert whole["arguments"] != call["function"]["arguments"]
 
 
+async def test_markup_of_a_call_that_is_cut_is_no_text(local: Local) -> None:
+    for length in (1, 2, 5, 12):
+        (row,) = await choices(local, {**MUST, "max_tokens": length})
+        assert (row["finish_reason"], row["message"]["content"]) == ("length", "")
+        assert "tool_calls" not in row["message"]
+
+
 async def test_a_form_of_text_and_calls_go_together(local: Local) -> None:
     schema = {"type": "object", "properties": {"sum": {"type": "integer", "maximum": 9}}, "required": ["sum"]}
     form = {"type": "json_schema", "json_schema": {"name": "sum", "schema": schema}}
