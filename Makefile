@@ -12,6 +12,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check
 # Environments of clients: each sees all that $(VENV) has, and its own packages before that.
 CLIENTS := .venv-clients
 APART := .venv-clients-apart
+CLIENTS_FOUND := runs/clients.json
 NPM_CLIENTS := $(dir $(wildcard tests/clients/npm/package.json tests/clients/npm/*/package.json))
 BENCH := $(BIN)/python -m benchmarks
 BENCH_OUT := runs/bench
@@ -71,7 +72,9 @@ test-integration: $(STAMP)
 test-clients: $(CLIENTS)/.adaptrix-setup $(APART)/.adaptrix-setup
 	@for folder in $(NPM_CLIENTS); do \
 	  ! command -v npm > /dev/null || npm ci --prefix $$folder --no-audit --no-fund --ignore-scripts || exit 1; done
-	ADAPTRIX_CLIENTS_APART=$(abspath $(APART)) $(CLIENTS)/bin/python -m pytest tests/clients
+	@rm -f $(CLIENTS_FOUND)
+	ADAPTRIX_CLIENTS_APART=$(abspath $(APART)) ADAPTRIX_CLIENTS_RECORD=$(CLIENTS_FOUND) $(CLIENTS)/bin/python -m pytest tests/clients
+	$(BIN)/python docs/clients.py --compare $(CLIENTS_FOUND)
 
 $(CLIENTS)/.adaptrix-setup: $(STAMP)
 	$(call beside,$(CLIENTS))
@@ -100,6 +103,7 @@ check: $(STAMP)
 	$(BIN)/python docs/error_codes.py --check
 	$(BIN)/python docs/request_limits.py --check
 	$(BIN)/python docs/http_fields.py --check
+	$(BIN)/python docs/clients.py --check
 	$(BIN)/python docs/check_links.py
 
 # About a quarter of an hour on two idle cores, with few repeats; each program by itself repeats more often. Peers that are

@@ -16,12 +16,12 @@ TIMEOUT_S = 240.0
 WHY_NOT = "" if (PLACE / "bin" / "python").is_file() else "needs the environment that make test-clients makes"
 
 
-def there(name: str, note: str = "") -> Client:
+def there(distribution: str, note: str = "", name: str | None = None) -> Client:
     """A package of that environment as a client."""
     found = {
         each.name: each.version for each in distributions(path=[str(p) for p in PLACE.glob("lib/*/site-packages")])
     }
-    return Client(name, found.get(name, "not installed"), note)
+    return Client(name or distribution, found.get(distribution, "not installed"), note)
 
 
 def run(program: str, *arguments: str, cwd: Path | None = None, **settings: str) -> str:

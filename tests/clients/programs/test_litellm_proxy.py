@@ -21,7 +21,7 @@ from tests.serving.servers import free_port
 
 pytestmark = [pytest.mark.integration, pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)]
 
-CLIENT = there("litellm", "the proxy, `litellm --config`, with a key of its own")
+CLIENT = there("litellm", "`litellm --config`, with a key for its callers beside ours", name="litellm proxy")
 
 PROXY_KEY, NAME = "sk-of-the-proxy", "small"
 START_TIMEOUT_S = 120.0
