@@ -31,7 +31,7 @@ help:
 	@echo "make bench   measure the engine, and compare it with transformers, PEFT and the peers that are installed"
 	@echo "make bench-peers   the same, after installing llama.cpp and OpenVINO GenAI"
 	@echo "make plots   draw what was measured into docs/images"
-	@echo "make docs    regenerate docs/{cli,errors,request-limits,http-fields}.md, the tables of docs/map.md and the packages' lists of files"
+	@echo "make docs    regenerate docs/{cli,clients,errors,request-limits,http-fields}.md, the tables of docs/map.md and the packages' lists of files"
 	@echo "make format  apply the formatter and the safe lint fixes"
 	@echo "make wheels  build the wheels of adaptrix and of its compiled kernels into dist/"
 	@echo "make setup   make .venv and install everything (the targets above do this themselves)"
@@ -134,6 +134,7 @@ docs: $(STAMP)
 	$(BIN)/python docs/error_codes.py
 	$(BIN)/python docs/request_limits.py
 	$(BIN)/python docs/http_fields.py
+	$(BIN)/python docs/clients.py
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

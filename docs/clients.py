@@ -2,7 +2,7 @@
 
 python docs/clients.py                the page from the document; ``--check`` compares
 python docs/clients.py FOUND          takes what `make test-clients` found into the document first
-python docs/clients.py --compare FOUND   says where the page and what was found differ, dates aside
+python docs/clients.py --compare FOUND   says where the page claims more than what was found
 """
 
 from __future__ import annotations
@@ -17,14 +17,17 @@ DOCUMENT = Path(__file__).with_name("clients.json")
 CALLS = ("chat", "stream", "history", "structured", "tools")
 HEAD = """# Clients
 
-Programs and libraries that were run against this server, each as its authors ship it: only the address, a key and the model are set.
-One server for all of them, the default base model of 135M parameters; tests say that calls are answered and parse, not that answers are wise.
+Programs and libraries that were run against this server, each as its authors ship it: only the address, a key and the
+model are set. One server for all of them, the default base model of 135M parameters: the tests say that calls are
+answered and what comes back parses, not that it is wise.
 
-- `make test-clients` installs them, pinned, and runs all of this (`tests/clients/`); CI does the same. The extra `clients` has those that can
-  live beside this package; those that cannot (`tests/clients/programs/apart.txt` says why) and npm's have environments of their own.
-- *chat*: a question and its answer; *stream*: the same in parts, which join to it; *history*: a second turn on the first; *structured*: an object
-  of a given schema; *tools*: a call of a function with arguments of its schema, its result, and the answer on it.
-- A dash: the client has no such call, or not one of its own.
+- `make test-clients` installs them, pinned, and runs all of this (`tests/clients/`); CI does the same. The extra
+  `clients` has those that can live beside this package; those that cannot, and why, stand in
+  `tests/clients/programs/apart.txt`, npm's in `tests/clients/npm/package.json`.
+- *chat*: a question and its answer; *stream*: the same in parts, which join to the whole; *history*: a second turn that
+  sends the first; *structured*: an object of a given schema; *tools*: a call of a function with arguments of its
+  schema, its result, and the answer on it.
+- A dash: the client has no such call, or none was made.
 
 This page is written by `python docs/clients.py` from what the tests found.
 """
@@ -62,20 +65,31 @@ def merged(known: list[Entry], found: list[Entry]) -> list[Entry]:
     return [by_name[name] for name in sorted(by_name)]
 
 
-def differences(known: list[Entry], found: list[Entry]) -> list[str]:
-    """Where what was found is not what the document says, dates aside; clients that did not run are passed over."""
-    by_name = {entry["client"]: {**entry, "date": ""} for entry in known}
-    return [entry["client"] for entry in found if {**entry, "date": ""} != by_name.get(entry["client"])]
+def overstated(known: list[Entry], found: list[Entry]) -> list[str]:
+    """Clients of which the document says more than what was found: another version, or a call that did not hold.
+
+    Clients that did not run are passed over.
+    """
+    by_name = {entry["client"]: entry for entry in known}
+    return [
+        entry["client"]
+        for entry in found
+        if (told := by_name.get(entry["client"])) is not None
+        and (
+            told["version"] != entry["version"]
+            or any(told["calls"][call] and not entry["calls"].get(call) for call in told["calls"])
+        )
+    ]
 
 
 def main(arguments: list[str]) -> int:
     """Write the page, or compare."""
     files = [Path(argument) for argument in arguments if not argument.startswith("--")]
     if "--compare" in arguments:
-        stale = differences(read(DOCUMENT), read(files[0]))
-        if stale:
-            print(f"docs/clients.md says otherwise of {', '.join(stale)}; run: python docs/clients.py {files[0]}")
-        return int(bool(stale))
+        wrong = overstated(read(DOCUMENT), read(files[0]))
+        if wrong:
+            print(f"docs/clients.md says more than was found of {', '.join(wrong)}; python docs/clients.py {files[0]}")
+        return int(bool(wrong))
     if "--check" in arguments:
         is_current = PAGE.exists() and PAGE.read_text() == page(read(DOCUMENT))
         if not is_current:

@@ -59,10 +59,10 @@ class Record:
 
 
 def client_of(item: pytest.Item) -> Client | None:
-    """The client that a test speaks for: its module's, or the one in ``CLIENTS`` that its parameter ``client`` names."""
+    """The client that a test speaks for: its module's, or the one in ``CLIENTS_OF`` that its parameter names."""
     module = getattr(item, "module", None)
     parameters = item.callspec.params if hasattr(item, "callspec") else {}
-    by_name: dict[str, Client] = getattr(module, "CLIENTS", {})
+    by_name: dict[str, Client] = getattr(module, "CLIENTS_OF", {})
     if parameters.get("client") in by_name:
         return by_name[parameters["client"]]
     return getattr(module, "CLIENT", None)

@@ -8,13 +8,26 @@ from typing import Any
 
 import pytest
 
-from tests.clients.npm_scripts import printed, why_not
+from tests.clients.client import Client
+from tests.clients.npm_scripts import SCRIPTS, printed, why_not
 from tests.clients.served import Served
 
 pytestmark = [pytest.mark.integration, pytest.mark.skipif(bool(why_not()), reason=why_not())]
 
 VERCEL = ["vercel_openai.mjs", "vercel_openai_chat.mjs", "vercel_openai_compatible.mjs"]
 CLIENTS = ["openai.mjs", *VERCEL, "langchain.mjs"]
+PINS = json.loads((SCRIPTS / "package.json").read_text())["dependencies"]
+CLIENT = Client("openai (npm)", PINS["openai"])
+VERSIONS = f"{PINS['ai']}, {PINS['@ai-sdk/openai']}"
+CLIENTS_OF = {
+    "openai.mjs": CLIENT,
+    "vercel_openai.mjs": Client("ai with @ai-sdk/openai (npm)", VERSIONS, "its default, over responses"),
+    "vercel_openai_chat.mjs": Client("ai with @ai-sdk/openai, chat (npm)", VERSIONS),
+    "vercel_openai_compatible.mjs": Client(
+        "ai with @ai-sdk/openai-compatible (npm)", f"{PINS['ai']}, {PINS['@ai-sdk/openai-compatible']}"
+    ),
+    "langchain.mjs": Client("@langchain/openai (npm)", PINS["@langchain/openai"]),
+}
 ENDS = ("stop", "length")
 CITIES = ("Paris", "London", "Rome")
 
@@ -66,7 +79,7 @@ def test_structured(told: Any, client: str) -> None:
 
 @every_client
 @pytest.mark.parametrize("call", ["tools", "tools, streamed"])
-def test_a_function_is_called_and_its_result_answered(told: Any, client: str, call: str) -> None:
+def test_tools(told: Any, client: str, call: str) -> None:
     came = told(client, call)
     assert came["calls"]
     assert all(called in [{"city": city} for city in CITIES] for called in came["calls"])

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.clients.client import Client
 from tests.clients.npm_scripts import SCRIPTS, output_of, why_not
 from tests.clients.served import Served
 
 FOLDER = SCRIPTS / "promptfoo"
 pytestmark = [pytest.mark.integration, pytest.mark.skipif(bool(why_not(FOLDER)), reason=why_not(FOLDER))]
+
+CLIENT = Client("promptfoo (npm)", json.loads((FOLDER / "package.json").read_text())["dependencies"]["promptfoo"])
 
 ALONE = dict.fromkeys(
     ("PROMPTFOO_DISABLE_TELEMETRY", "PROMPTFOO_DISABLE_UPDATE", "PROMPTFOO_DISABLE_REMOTE_GENERATION"), "1"

@@ -15,7 +15,7 @@ from tests.clients.usual import ASK_WEATHER, HELLO, NEXT, REPORT, SUNNY, Weather
 
 agents = pytest.importorskip("agents", reason="openai-agents is in the extra clients")
 
-CLIENT = installed("openai-agents")
+CLIENT = installed("openai-agents", note="over responses, its default, and over chat completions")
 
 
 @pytest.fixture(autouse=True)
@@ -59,9 +59,7 @@ async def test_structured(model: Any) -> None:
     assert isinstance(answer.final_output, Weather)
 
 
-async def test_tools(model: Any, request: pytest.FixtureRequest) -> None:
-    if isinstance(model, agents.OpenAIResponsesModel):
-        request.applymarker(pytest.mark.xfail(reason="/v1/responses takes no tools yet"))
+async def test_tools(model: Any) -> None:
     forecaster = agent(
         model,
         tools=[agents.function_tool(get_weather)],

@@ -19,8 +19,6 @@ CLIENT = there(
     "every mode for OpenAI's API; `JSON`, `MD_JSON` and `PARALLEL_TOOLS` leave a model free to answer anything",
 )
 
-RESPONSES = pytest.param("RESPONSES_TOOLS", marks=pytest.mark.xfail(reason="/v1/responses takes no tools yet"))
-
 SCRIPT = Path(__file__).with_name("instructor_calls.py")
 
 
@@ -31,7 +29,7 @@ def answers(server: Served) -> dict[str, Any]:
     return told
 
 
-@pytest.mark.parametrize("mode", ["TOOLS", "TOOLS_STRICT", "FUNCTIONS", "JSON_SCHEMA", "JSON_O1", RESPONSES])
+@pytest.mark.parametrize("mode", ["TOOLS", "TOOLS_STRICT", "FUNCTIONS", "JSON_SCHEMA", "JSON_O1", "RESPONSES_TOOLS"])
 def test_structured(answers: dict[str, Any], mode: str) -> None:
     Weather.model_validate(answers[mode].get("value"), extra="forbid")
 

@@ -18,7 +18,7 @@ from tests.clients.served import Served
 pytestmark = pytest.mark.integration
 
 RECORDED = [json.loads(path.read_text()) for path in sorted((Path(__file__).parent / "recorded").glob("*.json"))]
-CLIENTS = {
+CLIENTS_OF = {
     entry["client"]: Client(entry["client"], "from its source", "requests as its source makes them: `recorded/`")
     for entry in RECORDED
 }
