@@ -42,10 +42,11 @@ ROME = HERMES.written("get_weather", '{"city": "Rome"}')
         (CALL, HERMES.written("add", "{}"), {"decision": True, "function": False, "arguments": False}),
         (CALL, OSLO[:60], {"decision": True, "function": True, "arguments": False}),
         (CALL, "It is sunny.", {"decision": False, "function": False, "arguments": False}),
-        (TEXT, "Hello", {"decision": True}),
-        (TEXT, OSLO, {"decision": False}),
+        (TEXT, "Hello", {"decision": True, "text": True}),
+        (TEXT, OSLO, {"decision": False, "text": False}),
         (AFTER, "Oslo is sunny!", {"decision": True, "after a result": True}),
         (AFTER, "Oslo is rainy.", {"decision": True, "after a result": False}),
+        (AFTER, "<tool_response>\nsunny\n</tool_response>", {"decision": True, "after a result": False}),
         (AFTER, f"It is sunny. {OSLO}", {"decision": False, "after a result": False}),
     ],
 )
@@ -74,6 +75,7 @@ def test_both_sets_are_measured_under_the_base_and_the_adapter_and_shown_alike()
         "decision": Score(40, 40),
         "function": Score(20, 20),
         "arguments": Score(20, 20),
+        "text": Score(10, 10),
         "after a result": Score(10, 10),
     }
     assert evaluation.held_out["base"]["decision"] == Score(20, 40)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from adaptrix_core.tools.call_form import CallForm
 from adaptrix_core.tools.call_reader import ArgumentsSaid, CallBegun, CallReader, SaidText
+from adaptrix_core.tools.stated_prompt import RESULT
 from adaptrix_core.training.evaluation.scoring import Score
 from adaptrix_core.training.examples.conversation import LearntConversation
 
@@ -18,8 +19,11 @@ MEASURES: Mapping[str, str] = {
     "decision": "a call where the reference calls, a text without any where it doesn't",
     "function": "where the reference calls: one call, of its function",
     "arguments": "where the reference calls: one call, of its function, with equal arguments (as JSON)",
-    "after a result": "where the reference answers a result: no call, and all of the result that the reference repeats",
+    "text": "where the reference answers a user in text: no call",
+    "after a result": "where the reference answers a result: no call, all of the result that the reference repeats, "
+    "and no markup of results, which a model that doesn't answer copies from its prompt",
 }
+_MARKUP = RESULT.partition("\n")[0]
 
 
 @dataclass
@@ -55,7 +59,10 @@ def marks(conversation: LearntConversation, reply: ReadReply) -> dict[str, bool]
         made["arguments"] = made["function"] and all(_are_equal(said, meant) for said, meant in both)
     elif conversation.messages[-1]["role"] == "tool":
         repeated = repeated_values(conversation)
-        made["after a result"] = not reply.functions and all(value in reply.text for value in repeated)
+        answers = not reply.functions and _MARKUP not in reply.text
+        made["after a result"] = answers and all(value in reply.text for value in repeated)
+    else:
+        made["text"] = not reply.functions
     return made
 
 
