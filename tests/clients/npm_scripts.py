@@ -32,8 +32,9 @@ def printed(script: str, server: Served) -> dict[str, Any]:
 
 def output_of(command: Sequence[str], folder: Path, server: Served, **settings: str) -> str:
     """What ``command`` prints, told where the server is. Fails with all that it wrote where it does not end well."""
-    found = {"ADAPTRIX_BASE_URL": server.base_url, "ADAPTRIX_KEY": server.key, "ADAPTRIX_MODEL": server.model}
-    env = {**os.environ, **found, **settings}
+    found = {"ADAPTRIX_BASE_URL": server.base_url, "ADAPTRIX_KEY": server.key}
+    models = {"ADAPTRIX_MODEL": server.model, "ADAPTRIX_TOOL_MODEL": server.tool_model}
+    env = {**os.environ, **found, **models, **settings}
     with subprocess.Popen(command, cwd=folder, env=env, stdout=PIPE, stderr=PIPE, text=True) as process:
         try:
             written, complaints = process.communicate(timeout=TIMEOUT_S)

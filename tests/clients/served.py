@@ -31,6 +31,8 @@ class Served:
     """Without ``/v1``."""
     key: str
     model: str = MODEL
+    tool_model: str = "tool_use"
+    """The adapter that calls functions by itself."""
 
     @property
     def base_url(self) -> str:

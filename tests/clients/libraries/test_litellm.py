@@ -18,9 +18,13 @@ with pytest.MonkeyPatch.context() as _patch:
 CLIENT = installed("litellm")
 
 
-def complete(server: Served, said: list[Any], **fields: Any) -> Any:
+def complete(server: Served, said: list[Any], model: str | None = None, **fields: Any) -> Any:
     return litellm.completion(
-        model=f"openai/{server.model}", api_base=server.base_url, api_key=server.key, messages=said, **fields
+        model=f"openai/{model or server.model}",
+        api_base=server.base_url,
+        api_key=server.key,
+        messages=said,
+        **fields,
     )
 
 
@@ -54,11 +58,11 @@ def test_structured(server: Served) -> None:
 
 
 def test_tools(server: Served) -> None:
-    first = complete(server, [asked(ASK_WEATHER)], tools=[TOOL], tool_choice="required").choices[0]
+    first = complete(server, [asked(ASK_WEATHER)], server.tool_model, tools=[TOOL]).choices[0]
     assert first.finish_reason == "tool_calls"
     results = [
         {"role": "tool", "tool_call_id": call.id, "content": called(call.function.name, call.function.arguments)}
         for call in first.message.tool_calls
     ]
-    last = complete(server, [asked(ASK_WEATHER), first.message, *results], tools=[TOOL], tool_choice="none")
+    last = complete(server, [asked(ASK_WEATHER), first.message, *results], server.tool_model, tools=[TOOL])
     assert last.choices[0].message.content

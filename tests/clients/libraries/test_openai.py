@@ -59,15 +59,16 @@ def test_structured(server: Served, client: openai.OpenAI) -> None:
 
 def test_tools(server: Served, client: openai.OpenAI) -> None:
     said: list[Any] = asked(ASK_WEATHER)
-    first = client.chat.completions.create(model=server.model, messages=said, tools=[TOOL], tool_choice="required")  # type: ignore[list-item]
+    first = client.chat.completions.create(model=server.tool_model, messages=said, tools=[TOOL])  # type: ignore[list-item]
     assert first.choices[0].finish_reason == "tool_calls"
     said.append(first.choices[0].message)
     for call in first.choices[0].message.tool_calls or []:
         assert call.type == "function"
         result = called(call.function.name, call.function.arguments)
         said.append({"role": "tool", "tool_call_id": call.id, "content": result})
-    last = client.chat.completions.create(model=server.model, messages=said, tools=[TOOL], tool_choice="none")  # type: ignore[list-item]
+    last = client.chat.completions.create(model=server.tool_model, messages=said, tools=[TOOL])  # type: ignore[list-item]
     assert last.choices[0].message.content
+    assert last.choices[0].finish_reason == "stop"
 
 
 def test_a_wrong_key_is_told_as_such(server: Served) -> None:

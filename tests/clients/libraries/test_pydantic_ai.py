@@ -8,7 +8,7 @@ import pytest
 
 from tests.clients.client import installed
 from tests.clients.served import Served
-from tests.clients.usual import ASK_WEATHER, HELLO, NEXT, REPORT, Weather, get_weather
+from tests.clients.usual import ASK_WEATHER, HELLO, NEXT, REPORT, SUNNY, Weather, get_weather
 
 pydantic_ai = pytest.importorskip("pydantic_ai", reason="pydantic-ai is in the extra clients")
 models = pytest.importorskip("pydantic_ai.models.openai")
@@ -19,8 +19,12 @@ CLIENT = installed("pydantic-ai-slim", name="pydantic-ai")
 
 @pytest.fixture
 def model(server: Served) -> Any:
+    return named(server, server.model)
+
+
+def named(server: Served, model: str) -> Any:
     provider = providers.OpenAIProvider(base_url=server.base_url, api_key=server.key)
-    return models.OpenAIChatModel(server.model, provider=provider)
+    return models.OpenAIChatModel(model, provider=provider)
 
 
 async def test_chat(model: Any) -> None:
@@ -46,6 +50,10 @@ async def test_structured(model: Any, form: str) -> None:
     assert isinstance((await agent.run(REPORT)).output, Weather)
 
 
-async def test_tools(model: Any) -> None:
-    agent = pydantic_ai.Agent(model, tools=[get_weather])
-    assert (await agent.run(ASK_WEATHER)).output
+async def test_tools(server: Served) -> None:
+    agent = pydantic_ai.Agent(named(server, server.tool_model), tools=[get_weather])
+    run = await agent.run(ASK_WEATHER)
+    results = [part.content for message in run.all_messages() for part in message.parts if part.part_kind == "tool-return"]
+    assert results
+    assert all(result.endswith(SUNNY) for result in results)
+    assert run.output

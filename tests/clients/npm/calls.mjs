@@ -8,6 +8,9 @@ import { z } from "zod";
 export const server = { baseURL: process.env.ADAPTRIX_BASE_URL, apiKey: process.env.ADAPTRIX_KEY };
 export const model = process.env.ADAPTRIX_MODEL;
 
+// The one that calls functions by itself.
+export const able = process.env.ADAPTRIX_TOOL_MODEL;
+
 // So small a model sometimes goes on and on.
 export const most = 200;
 

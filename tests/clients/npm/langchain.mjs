@@ -3,20 +3,22 @@
 import { AIMessage, HumanMessage } from "@langchain/core/messages";
 import { tool } from "@langchain/core/tools";
 import { ChatOpenAI } from "@langchain/openai";
-import { all, City, described, goOn, hello, model, most, name, question, report, run, server, Weather, weatherIn } from "./calls.mjs";
+import { able, all, City, described, goOn, hello, model, most, name, question, report, run, server, Weather, weatherIn } from "./calls.mjs";
 
 const { baseURL, apiKey } = server;
 const chat = new ChatOpenAI({ model, apiKey, maxRetries: 0, maxTokens: most, configuration: { baseURL } });
 
-// First the model has to call, then to answer.
+// The model calls, then answers.
 async function twoSteps(ask) {
   const calls = [];
   const weather = tool(weatherIn(calls), { name: "weather", description: described, schema: City });
-  const first = await ask(chat.bindTools([weather], { tool_choice: "required" }), question);
+  const caller = new ChatOpenAI({ model: able, apiKey, maxRetries: 0, maxTokens: most, configuration: { baseURL } });
+  const both = caller.bindTools([weather]);
+  const first = await ask(both, question);
   const results = [];
   for (const call of first.tool_calls) results.push(await weather.invoke(call));
   const messages = [new HumanMessage(question[0].content), first, ...results];
-  const second = await ask(chat.bindTools([weather], { tool_choice: "none" }), messages);
+  const second = await ask(both, messages);
   return { calls, text: second.content };
 }
 

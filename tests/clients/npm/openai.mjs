@@ -2,24 +2,18 @@
 
 import OpenAI from "openai";
 import { zodFunction, zodResponseFormat, zodTextFormat } from "openai/helpers/zod";
-import { all, City, described, goOn, hello, model, most, name, question, report, run, server, Weather, weatherIn } from "./calls.mjs";
+import { able, all, City, described, goOn, hello, model, most, name, question, report, run, server, Weather, weatherIn } from "./calls.mjs";
 
 const client = new OpenAI({ ...server, maxRetries: 0 });
 const asked = { model, max_tokens: most };
 const answered = { model, max_output_tokens: most };
 
-// First the model has to call, then to answer: the client runs the function between the two.
+// The model calls, then answers: the client runs the function between the two.
 async function twoSteps(stream) {
   const calls = [];
   const weather = zodFunction({ name: "weather", description: described, parameters: City, function: weatherIn(calls) });
-  const both = { ...asked, stream, tools: [weather] };
-  const first = client.chat.completions.runTools(
-    { ...both, messages: question, tool_choice: "required" },
-    { maxChatCompletions: 1 },
-  );
-  await first.done();
-  const second = client.chat.completions.runTools({ ...both, messages: first.messages, tool_choice: "none" });
-  return { calls, text: await second.finalContent(), roles: second.messages.map((message) => message.role) };
+  const runner = client.chat.completions.runTools({ model: able, max_tokens: most, stream, tools: [weather], messages: question });
+  return { calls, text: await runner.finalContent(), roles: runner.messages.map((message) => message.role) };
 }
 
 await run({

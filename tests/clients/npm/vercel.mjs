@@ -1,18 +1,19 @@
 // The usual calls of Vercel's ai, whichever provider the model is of.
 
 import { generateObject, generateText, Output, stepCountIs, streamObject, streamText, tool } from "ai";
-import { all, City, described, goOn, hello, most, name, question, report, Weather, weatherIn } from "./calls.mjs";
+import { able, all, City, described, goOn, hello, model, most, name, question, report, Weather, weatherIn } from "./calls.mjs";
 
-export function usualCalls(model) {
-  const asked = { model, maxRetries: 0, maxOutputTokens: most };
+// provided: makes a model of its name.
+export function usualCalls(provided) {
+  const asked = { model: provided(model), maxRetries: 0, maxOutputTokens: most };
 
-  // First the model has to call, then to answer.
+  // The model calls, then answers.
   const twoSteps = (calls) => ({
     ...asked,
+    model: provided(able),
     messages: question,
     tools: { weather: tool({ description: described, inputSchema: City, execute: weatherIn(calls) }) },
-    stopWhen: stepCountIs(2),
-    prepareStep: ({ stepNumber }) => ({ toolChoice: stepNumber === 0 ? "required" : "none" }),
+    stopWhen: stepCountIs(3),
   });
 
   return {

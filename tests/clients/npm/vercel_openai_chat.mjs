@@ -1,7 +1,7 @@
 // Vercel's ai with @ai-sdk/openai, on /v1/chat/completions.
 
 import { createOpenAI } from "@ai-sdk/openai";
-import { model, run, server } from "./calls.mjs";
+import { run, server } from "./calls.mjs";
 import { usualCalls } from "./vercel.mjs";
 
-await run(usualCalls(createOpenAI(server).chat(model)));
+await run(usualCalls(createOpenAI(server).chat));

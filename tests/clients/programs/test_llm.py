@@ -41,7 +41,8 @@ def home(server: Served, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "supports_schema": True,
         "supports_tools": True,
     }
-    (directory / "extra-openai-models.yaml").write_text(yaml.safe_dump([model]))
+    able = {**model, "model_id": "able", "model_name": server.tool_model}
+    (directory / "extra-openai-models.yaml").write_text(yaml.safe_dump([model, able]))
     (directory / "keys.json").write_text(json.dumps({"small": server.key}))
     return directory
 
@@ -93,5 +94,7 @@ def test_structured(llm: Llm) -> None:
 
 
 def test_tools(llm: Llm) -> None:
-    printed = llm("-m", "small", "--functions", FUNCTION, "--td", ASK_WEATHER)
+    printed = llm("-m", "able", "--functions", FUNCTION, "--td", ASK_WEATHER)
     assert printed.strip()
+    calls = [entry for entry in json.loads(llm("logs", "list", "--json", "-n", "2")) if entry["tool_calls"]]
+    assert [call["name"] for entry in calls for call in entry["tool_calls"]] == ["get_weather"]
