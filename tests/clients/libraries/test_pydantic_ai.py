@@ -53,7 +53,9 @@ async def test_structured(model: Any, form: str) -> None:
 async def test_tools(server: Served) -> None:
     agent = pydantic_ai.Agent(named(server, server.tool_model), tools=[get_weather])
     run = await agent.run(ASK_WEATHER)
-    results = [part.content for message in run.all_messages() for part in message.parts if part.part_kind == "tool-return"]
+    results = [
+        part.content for message in run.all_messages() for part in message.parts if part.part_kind == "tool-return"
+    ]
     assert results
     assert all(result.endswith(SUNNY) for result in results)
     assert run.output
