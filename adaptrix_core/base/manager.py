@@ -44,7 +44,7 @@ class BaseModelManager:
     model is loaded unpacked and a warning says why.
     lineage: overrides the recorded lineage, for example for a local copy of a hub model.
     optimize: the goal by which precision ``auto`` chooses. ``auto``: on the CPU a quantised file is computed in its own
-    form, anything else as numbers. ``exactness``: weights as numbers, equal to PEFT. ``latency``, ``throughput``: the
+    form, anything else as numbers. ``exactness``: weights as float32, equal to PEFT. ``latency``, ``throughput``: the
     packed layout that is fastest for few, for many rows, whatever the source has. One log line says which, and why.
     """
 
@@ -61,7 +61,8 @@ class BaseModelManager:
         file = gguf_file_of(model_name)
         self._scan = GGUFScan() if file is None else scan_gguf(file)
         self.layout, self._why = _layout(self._scan, precision, optimize, self.device)
-        self.dtype = resolve_dtype("auto" if self.layout is not None else precision, self.device)
+        is_exact = precision == "auto" and optimize == "exactness"
+        self.dtype = resolve_dtype("fp32" if is_exact else precision if self.layout is None else "auto", self.device)
         self._lineage = lineage
         self._model: BaseModel | None = None
 
