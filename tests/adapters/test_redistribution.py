@@ -22,7 +22,7 @@ class Letters:
     eos_token = unk_token = None
     chat_template = "x"
 
-    def encode(self, text: str) -> list[int]:
+    def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
         return [ord(letter) % 97 for letter in text]
 
 

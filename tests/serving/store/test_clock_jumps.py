@@ -22,12 +22,14 @@ PROJECT = Path(__file__).resolve().parents[3]
 STAMPS = {
     "deployments/store/package_files.py": 1,  # when an adapter was loaded, for people
     "deployments/generation/start.py": 1,  # `created` of OpenAI's answers
+    "deployments/responses/answer.py": 1,  # `completed_at` of a response
+    "deployments/batches/job.py": 1,  # what is left of a batch's day, which goes on while the server is down
     "deployments/http/observe/replica_metrics.py": 1,  # vllm:lora_requests_info, whose value is a time
     "adaptrix_core/engine/rows/row.py": 1,  # when a row arrived, for traces
     "adaptrix_core/routing/calibrate.py": 1,  # the date in a calibration file
     "adaptrix_core/adapters/package/metadata.py": 1,  # created_date
 }
-"""Where the wall clock is read: to write a time down, never to wait or to compare."""
+"""Where the wall clock is read: to write a time down, and not to wait or to compare, but for what outlasts processes."""
 
 
 @pytest.fixture(params=[TEN_YEARS, -TEN_YEARS], ids=["forward", "back"])
