@@ -29,7 +29,7 @@ STAMPS = {
     "adaptrix_core/routing/calibrate.py": 1,  # the date in a calibration file
     "adaptrix_core/adapters/package/metadata.py": 1,  # created_date
 }
-"""Where the wall clock is read: to write a time down, and not to wait or to compare, but for what outlasts processes."""
+"""Where the wall clock is read: to write a time down; to wait or to compare only for what outlasts processes."""
 
 
 @pytest.fixture(params=[TEN_YEARS, -TEN_YEARS], ids=["forward", "back"])
