@@ -4,7 +4,8 @@
 
 One row answers with functions that it may call, or in a call's arguments, alone and beside seven rows without a
 grammar; compared with the same rows where it has none. All rows of a step end together, so what the step takes longer
-is what everybody waits longer.
+is what everybody waits longer. Equal runs come in two speeds, some 3 ms a step apart, whatever they compute: each case
+is run several times in a row, and the fastest counts.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from benchmarks.harness.report import Check
 from benchmarks.harness.workload import assignment, load_base, make_engine, prompts, write_adapters
 
 STEPS = 64
+TRIES = 4
+"""Runs in a row, of which the fastest counts."""
 TARGET_MS = 1.0
 SAMPLED = SamplingParams(max_tokens=STEPS, temperature=1.0, top_p=0.9, seed=1, ignore_eos=True)
 LONG_TEXT = {"type": "object", "properties": {"text": {"type": "string", "minLength": 1000}}, "required": ["text"]}
@@ -81,10 +84,15 @@ def main() -> None:
 
 def measured(engine: Engine, rows: int, repeats: int) -> list[Row]:
     """Every grammar in turns with none."""
-    cases = {name: timed(partial(run, engine, rows, grammar)) for name, grammar in GRAMMARS.items()}
+    cases = {name: partial(fastest, engine, rows, grammar) for name, grammar in GRAMMARS.items()}
     timings = interleave(cases, repeats, what=f"{rows} rows")
     free = timings.pop("none")
     return [Row(rows, name, _per_step(own), added(own, free)) for name, own in timings.items()]
+
+
+def fastest(engine: Engine, rows: int, grammar: str | None) -> float:
+    """Seconds of the fastest of `TRIES` runs."""
+    return min(timed(partial(run, engine, rows, grammar))() for _ in range(TRIES))
 
 
 def run(engine: Engine, rows: int, grammar: str | None) -> None:
