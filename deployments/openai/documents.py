@@ -318,7 +318,9 @@ class ChunkedAnswer:
 
     def _delta(self, index: int, text: str, finish_reason: str | None) -> tuple[dict[str, Any], str | None]:
         """A chat's ``delta``, and how the row has ended, if it has."""
-        calls = self._calls.setdefault(index, self._call_form.row())
+        if index not in self._calls:
+            self._calls[index] = self._call_form.row()
+        calls = self._calls[index]
         if calls is None:
             return ({"content": text} if text else {}), finish_reason
         return calls.delta(text, finish_reason), calls.finish_reason(finish_reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from adaptrix_core.base.model import BaseModel
@@ -19,9 +20,12 @@ class CallGrammars:
         """Name of the form in which the call's answer writes calls of functions; None where it may not."""
         return None if call.chat.toolset is None else self._rules.form.name
 
-    def arguments(self, call: GenerateCall) -> dict[str, Any]:
-        """Keyword arguments of SamplingParams. Raises InvalidRequest for a form that cannot be used."""
+    async def arguments(self, call: GenerateCall) -> dict[str, Any]:
+        """Keyword arguments of SamplingParams. Raises InvalidRequest for a form that cannot be used.
+
+        A grammar is written in another thread: large schemas take some ten milliseconds, which no stream shall wait.
+        """
         toolset, form = call.chat.toolset, call.output_form
-        if toolset is None:
-            return {**call.sampling, "grammar": None if form is None else form.grammar()}
-        return {**call.sampling, **self._rules.sampling(toolset, form)}
+        if toolset is not None:
+            return {**call.sampling, **await asyncio.to_thread(self._rules.sampling, toolset, form)}
+        return {**call.sampling, "grammar": None if form is None else await asyncio.to_thread(form.grammar)}

@@ -97,7 +97,7 @@ class EngineWorker:
         """
         arrived = time.monotonic()
         with self._open(call) as spans:
-            params = SamplingParams(**self._grammars.arguments(call))
+            params = SamplingParams(**await self._grammars.arguments(call))
             encoding = spans.begin("encode")
             token_ids = await self._prompts.encode(call)
             encoding.end()

@@ -47,7 +47,8 @@ def call_grammar(
     """The grammar in llguidance's serialised form.
 
     text_form: what an answer without calls must look like; None for free text. marker_ids: the token ids of those
-    markers of the form that are single tokens of the model's. Raises InvalidRequest for a form that cannot be combined.
+    markers of the form that are single tokens of the model's. Raises InvalidRequest for a form that cannot be combined,
+    and for schemas that are too long together.
     """
     import llguidance  # here, so that who only hands tools on does not load it
 
@@ -59,9 +60,18 @@ def call_grammar(
         rules.append(f"opened: TEXT {opening}")
     elif form.opening:
         rules.append(f"opened[lazy]: TEXT {opening}")
+    length = 0
     for index, function in enumerate(toolset.callable_functions):
         head, after = _head(form, function), json.dumps(form.after_arguments)
         rules.append(f"call_{index}: {head} %json {json.dumps(_arguments(function))} {after}")
+        length += len(rules[-1])
+        if length > MOST.grammar_characters:  # before the rest of it is written, too
+            raise InvalidRequest(
+                f"the schemas of the tools have more than {MOST.grammar_characters} characters together; send fewer "
+                "tools, or shorter schemas",
+                code="grammar_too_large",
+                param="tools",
+            )
     text = "\n".join(["%llguidance {}", *rules, "TEXT: " + TEXT, ""])
     return str(llguidance.grammar_from("lark", text))
 

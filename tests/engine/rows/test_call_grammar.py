@@ -130,6 +130,13 @@ def test_forms_that_cannot_be_combined_are_refused_by_their_field() -> None:
     assert refused.value.param == "guided_regex"
 
 
+def test_schemas_that_are_too_long_together_are_refused_before_all_of_them_are_written() -> None:
+    long = {"type": "object", "properties": {"a": {"enum": ["x" * (MOST.grammar_characters // 4)]}}}
+    with pytest.raises(InvalidRequest, match="characters together") as refused:
+        call_grammar(Toolset(tuple(Function(f"f{number}", "", long) for number in range(5))), HERMES)
+    assert (refused.value.code, refused.value.param) == ("grammar_too_large", "tools")
+
+
 def test_keywords_that_cannot_be_held_to_matter_to_strict_functions_only(tables: llguidance.LLTokenizer) -> None:
     schema: dict[str, Any] = {**CITY, "properties": {"city": {"type": "string", "format": "airport-code"}}}
     lenient = call_grammar(Toolset((Function("get_weather", "", schema),)), HERMES)
