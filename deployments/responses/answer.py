@@ -32,6 +32,8 @@ class ResponseAnswer:
         self._output = OutputItems(head.response_id)
         self._number = 0
         self._is_stored = asked.store
+        self._last: dict[str, Any] = {}
+        """The document in the last event, which goes out after the response was kept, or could not be."""
         self._status = "in_progress"
         self._error: dict[str, Any] | None = None
         self._finish_reason: str | None = None
@@ -80,14 +82,16 @@ class ResponseAnswer:
         self._completed_at = int(time.time()) if self._status == "completed" else None
         is_cut = self._status == "incomplete" and not (self._said.num_calls and not self._said.is_inside_call)
         events = self._output.end("incomplete" if is_cut else "completed")
-        return self._numbered([*events, {"type": f"response.{self._status}", "response": self.document()}])
+        self._last = self.document()
+        return self._numbered([*events, {"type": f"response.{self._status}", "response": self._last}])
 
     def failed(self, status: int, told: Mapping[str, Any]) -> list[Event]:
         """The last events of an answer that broke off: the error with its code, and the response so far."""
         self._status = "failed"
         self._error = {"code": _openai_code(status), "message": told["message"]}
         error = {"type": "error", **{name: told[name] for name in ("code", "message", "param")}}
-        return self._numbered([error, {"type": "response.failed", "response": self.document()}])
+        self._last = self.document()
+        return self._numbered([error, {"type": "response.failed", "response": self._last}])
 
     def left(self) -> None:
         """Note that the client has gone before the end."""
@@ -95,7 +99,7 @@ class ResponseAnswer:
 
     def not_stored(self) -> None:
         """Note that the response could not be kept."""
-        self._is_stored = False
+        self._is_stored = self._last["store"] = False
 
     def document(self) -> dict[str, Any]:
         """The response so far."""

@@ -243,3 +243,6 @@ async def test_an_answer_that_cannot_be_kept_is_given_and_says_so(world: World, 
         answer = await http.post(PATH, json=body(input=LONG))
         assert (answer.status_code, answer.json()["store"]) == (200, False)
         assert (await http.get(f"{PATH}/{answer.json()['id']}")).status_code == 404
+        streamed = await http.post(PATH, json=body(input=LONG, stream=True))
+        last = json.loads([line for line in streamed.text.splitlines() if line.startswith("data: {")][-1][6:])
+        assert last["response"]["store"] is False
