@@ -74,7 +74,7 @@ test-clients: $(CLIENTS)/.adaptrix-setup $(APART)/.adaptrix-setup
 	  ! command -v npm > /dev/null || npm ci --prefix $$folder --no-audit --no-fund --ignore-scripts || exit 1; done
 	@rm -f $(CLIENTS_FOUND)
 	ADAPTRIX_CLIENTS_APART=$(abspath $(APART)) ADAPTRIX_CLIENTS_RECORD=$(CLIENTS_FOUND) $(CLIENTS)/bin/python -m pytest tests/clients
-	$(BIN)/python docs/clients.py --compare $(CLIENTS_FOUND)
+	$(BIN)/python -m docs.clients --compare $(CLIENTS_FOUND)
 
 $(CLIENTS)/.adaptrix-setup: $(STAMP)
 	$(call beside,$(CLIENTS))
@@ -100,10 +100,10 @@ check: $(STAMP)
 	$(BIN)/python docs/cli_reference.py --check
 	$(BIN)/python docs/package_lists.py --check
 	$(BIN)/python -m docs.map --check
-	$(BIN)/python docs/error_codes.py --check
-	$(BIN)/python docs/request_limits.py --check
-	$(BIN)/python docs/http_fields.py --check
-	$(BIN)/python docs/clients.py --check
+	$(BIN)/python -m docs.error_codes --check
+	$(BIN)/python -m docs.request_limits --check
+	$(BIN)/python -m docs.http_fields --check
+	$(BIN)/python -m docs.clients --check
 	$(BIN)/python docs/check_links.py
 
 # About a quarter of an hour on two idle cores, with few repeats; each program by itself repeats more often. Peers that are
@@ -131,10 +131,10 @@ docs: $(STAMP)
 	$(BIN)/python docs/cli_reference.py
 	$(BIN)/python docs/package_lists.py
 	$(BIN)/python -m docs.map
-	$(BIN)/python docs/error_codes.py
-	$(BIN)/python docs/request_limits.py
-	$(BIN)/python docs/http_fields.py
-	$(BIN)/python docs/clients.py
+	$(BIN)/python -m docs.error_codes
+	$(BIN)/python -m docs.request_limits
+	$(BIN)/python -m docs.http_fields
+	$(BIN)/python -m docs.clients
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

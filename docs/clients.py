@@ -1,8 +1,8 @@
 """Writes docs/clients.md from docs/clients.json, which is what the tests of clients found.
 
-python docs/clients.py                the page from the document; ``--check`` compares
-python docs/clients.py FOUND          takes what `make test-clients` found into the document first
-python docs/clients.py --compare FOUND   says where the page claims more than what was found
+python -m docs.clients                the page from the document; ``--check`` compares
+python -m docs.clients FOUND          takes what `make test-clients` found into the document first
+python -m docs.clients --compare FOUND   says where the page claims more than what was found
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
+
+from docs.written_page import write_or_compare
 
 PAGE = Path(__file__).with_name("clients.md")
 DOCUMENT = Path(__file__).with_name("clients.json")
@@ -29,7 +31,7 @@ answered and what comes back parses, not that it is wise.
   schema, its result, and the answer on it.
 - A dash: the client has no such call, or none was made.
 
-This page is written by `python docs/clients.py` from what the tests found.
+This page is written by `python -m docs.clients` from what the tests found.
 """
 
 Entry = dict[str, Any]
@@ -88,18 +90,12 @@ def main(arguments: list[str]) -> int:
     if "--compare" in arguments:
         wrong = overstated(read(DOCUMENT), read(files[0]))
         if wrong:
-            print(f"docs/clients.md says more than was found of {', '.join(wrong)}; python docs/clients.py {files[0]}")
+            print(f"docs/clients.md says more than was found of {', '.join(wrong)}; python -m docs.clients {files[0]}")
         return int(bool(wrong))
-    if "--check" in arguments:
-        is_current = PAGE.exists() and PAGE.read_text() == page(read(DOCUMENT))
-        if not is_current:
-            print("docs/clients.md is out of date; run: python docs/clients.py")
-        return int(not is_current)
     if files:
         entries = merged(read(DOCUMENT) if DOCUMENT.exists() else [], read(files[0]))
         DOCUMENT.write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n")
-    PAGE.write_text(page(read(DOCUMENT)))
-    return 0
+    return write_or_compare(PAGE, page(read(DOCUMENT)), arguments, "clients")
 
 
 if __name__ == "__main__":

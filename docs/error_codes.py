@@ -6,13 +6,14 @@ import sys
 from pathlib import Path
 
 from adaptrix_core.error_codes import ERROR_CODES, ErrorCode
+from docs.written_page import write_or_compare
 
 PAGE = Path(__file__).with_name("errors.md")
 HEAD = """# Error codes
 
 Every error has a `code`, which is stable, and a message for people that says what was wrong, the value, the limit and
 the next step. Over HTTP it is OpenAI's document ([http-api.md](http-api.md#errors)); the command line prints the code
-in brackets, or the same fields with `--json`. This page is written by `python docs/error_codes.py` from
+in brackets, or the same fields with `--json`. This page is written by `python -m docs.error_codes` from
 `adaptrix_core/error_codes.py`.
 """
 
@@ -34,16 +35,5 @@ def _table(rows: list[ErrorCode]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main(arguments: list[str]) -> int:
-    """Write the page, or compare it."""
-    if "--check" in arguments:
-        if not PAGE.exists() or PAGE.read_text() != page():
-            print("docs/errors.md is out of date; run: python docs/error_codes.py")
-            return 1
-        return 0
-    PAGE.write_text(page())
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(write_or_compare(PAGE, page(), sys.argv[1:], "error_codes"))

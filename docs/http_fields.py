@@ -20,6 +20,7 @@ from deployments.http.description.endpoints import BODIES
 from deployments.http.refusals.endpoints import ABSENT
 from deployments.http.refusals.fields import REASONS
 from deployments.openai.body import Body
+from docs.written_page import table, write_or_compare
 
 PAGE = Path(__file__).with_name("http-fields.md")
 SINCE = "0.1.0"
@@ -27,8 +28,8 @@ SINCE = "0.1.0"
 HEAD = """# Endpoints and fields
 
 What the server does with every field of OpenAI's text API, of vLLM's extras and of the adapter paths of SGLang and
-LoRAX, at every endpoint. What they mean: [http-api.md](http-api.md). This page is written by `python
-docs/http_fields.py`, from the models that check bodies and from the tables by which the server refuses
+LoRAX, at every endpoint. What they mean: [http-api.md](http-api.md). This page is written by `python -m
+docs.http_fields`, from the models that check bodies and from the tables by which the server refuses
 (`deployments/openai/neutral_fields.py`, `deployments/http/refusals/`).
 
 - **supported**: it does what its owner says, or what the note says. `null` means the default.
@@ -68,9 +69,9 @@ def page() -> str:
     return "\n".join(
         [
             HEAD,
-            f"## Endpoints\n\n{_table(('endpoint', 'what it does', 'since'), _endpoints(paths))}",
+            f"## Endpoints\n\n{table(('endpoint', 'what it does', 'since'), _endpoints(paths))}",
             "## Endpoints that are not here\n\nOf OpenAI, vLLM, SGLang and LoRAX: 404, or 405 where the path has other "
-            f"methods, with the reason.\n\n{_table(('path', 'reason'), _absent(paths))}",
+            f"methods, with the reason.\n\n{table(('path', 'reason'), _absent(paths))}",
             *sections,
             "## Parts of bodies\n",
             *parts,
@@ -86,7 +87,7 @@ def fields_of(body: type[Body]) -> str:
     ]
     hints = [(f"`{name}`", "no effect", SINCE) for name in sorted(body.neutral.hints)]
     refused = [(f"`{name}`", _refusal(body, name), SINCE) for name in sorted(body.neutral.refused)]
-    return _table(("field", "what we do", "since"), [*supported, *hints, *refused])
+    return table(("field", "what we do", "since"), [*supported, *hints, *refused])
 
 
 def _refusal(body: type[Body], name: str) -> str:
@@ -159,20 +160,5 @@ def _title(body: type[Body]) -> str:
     return f"{', '.join(f'`{name}`' for name in places)}{': ' if about else ''}{about}"
 
 
-def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *lines)) + "\n"
-
-
-def main(arguments: list[str]) -> int:
-    """Write the page, or compare it."""
-    if "--check" in arguments:
-        if not PAGE.exists() or PAGE.read_text() != page():
-            print("docs/http-fields.md is out of date; run: python docs/http_fields.py")
-            return 1
-        return 0
-    PAGE.write_text(page())
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(write_or_compare(PAGE, page(), sys.argv[1:], "http_fields"))

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from adaptrix_core.config.sections import SecuritySettings
 from adaptrix_core.request_limits import SAMPLING_RANGES, Range, rows
+from docs.written_page import table, write_or_compare
 
 PAGE = Path(__file__).with_name("request-limits.md")
 HEAD = """# Limits of a request
 
 Whoever goes over one gets the code, and a message that says the value and the limit. What they are for:
 [http-api.md](http-api.md#how-much-one-request-may-be). The context of the model, and the number of its layers, are
-limits as well. This page is written by `python docs/request_limits.py` from `adaptrix_core/request_limits.py`, which
+limits as well. This page is written by `python -m docs.request_limits` from `adaptrix_core/request_limits.py`, which
 HTTP API, engine and command line read, and from `adaptrix_core/config/sections.py`.
 """
 SETTINGS = {
@@ -40,12 +40,12 @@ def page() -> str:
         [
             HEAD,
             "## Fixed\n",
-            _table(("at most", "limit", "code"), fixed),
+            table(("at most", "limit", "code"), fixed),
             "## Sampling parameters\n",
             "A value outside is `invalid_request`.\n",
-            _table(("parameter", "values"), ranges),
+            table(("parameter", "values"), ranges),
             "## Settings\n",
-            _table(("setting", "what it limits", "default", "code"), settings),
+            table(("setting", "what it limits", "default", "code"), settings),
         ]
     )
 
@@ -58,20 +58,5 @@ def _words(allowed: Range) -> str:
     return f"{'whole numbers' if allowed.is_whole else 'numbers'} {allowed}"
 
 
-def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *lines)) + "\n"
-
-
-def main(arguments: list[str]) -> int:
-    """Write the page, or compare it."""
-    if "--check" in arguments:
-        if not PAGE.exists() or PAGE.read_text() != page():
-            print("docs/request-limits.md is out of date; run: python docs/request_limits.py")
-            return 1
-        return 0
-    PAGE.write_text(page())
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(write_or_compare(PAGE, page(), sys.argv[1:], "request_limits"))

@@ -24,7 +24,7 @@ def pins() -> set[str]:
 
 
 def test_the_page_is_written_from_the_document() -> None:
-    assert clients.PAGE.read_text() == clients.page(clients.read(clients.DOCUMENT)), "run: python docs/clients.py"
+    assert clients.PAGE.read_text() == clients.page(clients.read(clients.DOCUMENT)), "run: python -m docs.clients"
 
 
 def test_versions_in_the_table_are_the_pinned_ones() -> None:
@@ -32,7 +32,7 @@ def test_versions_in_the_table_are_the_pinned_ones() -> None:
     stale = {
         name: version for name, version in told.items() if not set(version.split(", ")) <= {*pins(), "from its source"}
     }
-    assert not stale, "run: make test-clients, then python docs/clients.py runs/clients.json"
+    assert not stale, "run: make test-clients, then python -m docs.clients runs/clients.json"
 
 
 def entry(**fields: Any) -> clients.Entry:

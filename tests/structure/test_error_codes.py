@@ -82,4 +82,4 @@ def test_codes_of_one_class_are_sent_with_one_status() -> None:
 
 
 def test_the_page_is_written_from_the_table() -> None:
-    assert PAGE.read_text() == page(), "run: python docs/error_codes.py"
+    assert PAGE.read_text() == page(), "run: python -m docs.error_codes"

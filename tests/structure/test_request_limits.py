@@ -52,4 +52,4 @@ def test_what_a_limit_is_refused_with_is_a_code(code: str) -> None:
 
 
 def test_the_page_is_written_from_the_table() -> None:
-    assert PAGE.read_text() == page(), "run: python docs/request_limits.py"
+    assert PAGE.read_text() == page(), "run: python -m docs.request_limits"
