@@ -23,19 +23,21 @@ if TYPE_CHECKING:
     from adaptrix_core.confidence.evidence import AnswerEvidence
     from adaptrix_core.injection.mix import Term
     from adaptrix_core.routing.catalogue import RouteCard
-    from adaptrix_core.routing.embedder import TextEmbedder, Vectors
+    from adaptrix_core.routing.embedder import TextEmbedder
+    from adaptrix_core.routing.message import RoutedMessage
 
 
 class FittedSignal(Protocol):
     """A signal that knows a catalogue. Any number of threads may ask it at once."""
 
-    def log_odds(self, text: str, embedding: Vectors) -> Mapping[str, float]:
-        """By adapter name, the log-odds (natural) that a message is in the adapter's scope; 0 where a name is left out.
+    def log_odds(self, message: RoutedMessage) -> Mapping[str, float]:
+        """By adapter name, the log-odds (natural) that a message is in the adapter's scope.
 
-        text: the message, long ones cut. embedding: the same, ``(dimension,)``, of length 1.
+        A name that is left out counts as 0; an adapter that no signal names is not chosen. A signal that needs what the
+        message lacks (its embedding, its ``trunk_mean``) names none.
         """
 
-    def reason(self, adapter: str, text: str, embedding: Vectors) -> str:
+    def reason(self, adapter: str, message: RoutedMessage) -> str:
         """Half a sentence for people on what speaks for ``adapter``; empty without any."""
 
 
@@ -47,10 +49,17 @@ class RouterSignal(Protocol):
 
 
 class RouterSignalFactory(Protocol):
-    """Makes a signal for one router; a class whose constructor takes the embedder will do."""
+    """Makes a signal for one router; a class whose constructor takes the embedder will do.
+
+    A factory whose attribute ``needs_embedder`` is False works without one too; any other is left out of a router that
+    has none.
+    """
 
     def __call__(self, embedder: TextEmbedder) -> RouterSignal:
-        """embedder: the router's, which also makes the embeddings that messages come with."""
+        """embedder: the router's, which also makes the embeddings that messages come with.
+
+        None in a router without one, for a factory that does not need it.
+        """
 
 
 class CompositionStrategy(Protocol):
@@ -109,7 +118,10 @@ ADAPTER_SOURCES: ExtensionPoint[AdapterSource] = ExtensionPoint(
 ROUTER_SIGNALS: ExtensionPoint[RouterSignalFactory] = ExtensionPoint(
     "adaptrix.router_signals",
     "router signal",
-    {"embedding": "adaptrix_core.routing.signals.embedding:EmbeddingSignal"},
+    {
+        "embedding": "adaptrix_core.routing.signals.embedding:EmbeddingSignal",
+        "keywords": "adaptrix_core.routing.signals.keywords:KeywordSignal",
+    },
     needs=("__call__",),
 )
 """Used where the setting ``router.signals`` gives it a weight."""

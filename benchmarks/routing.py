@@ -23,8 +23,9 @@ from adaptrix_core.routing import prompts
 from adaptrix_core.routing.calibrate import OUT_OF_SCOPE_TO_BASE, calibrate, lowest_that_rejects, with_provenance
 from adaptrix_core.routing.calibration import Calibration, load_calibration
 from adaptrix_core.routing.catalogue import RouteCard, cards_in, suggested
-from adaptrix_core.routing.embedder import PACKAGED, TextEmbedder, Vectors
+from adaptrix_core.routing.embedder import PACKAGED, TextEmbedder
 from adaptrix_core.routing.evaluation import measure
+from adaptrix_core.routing.message import Vectors
 from adaptrix_core.routing.scorer import fit_scorer
 from adaptrix_core.routing.semantic import SemanticRouter
 

@@ -14,7 +14,7 @@ from adaptrix_core.adapters import AdapterManager, TrustPolicy, generate_key_pai
 from adaptrix_core.base import BaseModelManager
 from adaptrix_core.base.source import EMBEDDED
 from adaptrix_core.config import load_settings
-from adaptrix_core.config.sections import BUILT_IN_MODELS
+from adaptrix_core.config.section import BUILT_IN_MODELS
 from adaptrix_core.engine import Engine, SamplingParams
 from adaptrix_core.engine.cache.cut import catalogue_cut
 from adaptrix_core.errors import AdapterRejected

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Self
 
 from adaptrix_core.adapters.manager import AdapterManager
@@ -16,7 +17,7 @@ from adaptrix_core.adapters.trust.policy import TrustPolicy
 from adaptrix_core.cli.output import Output
 from adaptrix_core.cli.target import AdapterRow, Answer, Embeddings, Message, OnText, TargetRequest
 from adaptrix_core.config import Settings
-from adaptrix_core.errors import AdapterRejected, EngineStopped
+from adaptrix_core.errors import AdapterRejected, EngineStopped, InvalidRequest
 from adaptrix_core.injection.mix import Term
 from adaptrix_core.routing.policy import Decision
 from adaptrix_core.sampling import asked_for
@@ -135,6 +136,8 @@ class LocalTarget:
         from adaptrix_core.routing.embedder import TextEmbedder
 
         source = self._settings.router.embedder
+        if source is None:
+            raise InvalidRequest("there is no embedding model (setting router.embedder); name one")
         with self._output.waiting("loading the embedder"):
             embedder = TextEmbedder(source)
         return Embeddings(model=source, vectors=embedder.embed(list(texts)).tolist())
@@ -170,6 +173,7 @@ class LocalTarget:
             "confidence": decision.confidence,
             "reason": decision.reason,
             "previous": decision.previous,
+            "votes": [asdict(said) for said in decision.votes],
         }
 
     async def status(self) -> dict[str, Any]:
@@ -241,15 +245,16 @@ def _grammar(request: TargetRequest) -> str | None:
 def build_router(settings: Settings) -> SemanticRouter:
     """The router over the adapter directory, with the thresholds that the settings ask for."""
     from adaptrix_core.routing.calibration import Calibration, load_calibration
-    from adaptrix_core.routing.catalogue import cards_in
-    from adaptrix_core.routing.embedder import TextEmbedder
+    from adaptrix_core.routing.catalogue import cards_in, with_keywords
+    from adaptrix_core.routing.embedder import embedder_of
     from adaptrix_core.routing.semantic import SemanticRouter
 
     wanted = settings.router
     calibration = load_calibration(wanted.calibration_file) if wanted.calibration_file else Calibration()
     if wanted.threshold is not None:
         calibration = calibration.with_threshold(wanted.threshold)
-    return SemanticRouter(TextEmbedder(wanted.embedder), cards_in(settings.adapters.dir), calibration, wanted.signals)
+    cards = with_keywords(cards_in(settings.adapters.dir), wanted.keywords)
+    return SemanticRouter(embedder_of(wanted.embedder), cards, calibration, wanted.signals)
 
 
 def _label(terms: Iterable[Term[str]]) -> str:

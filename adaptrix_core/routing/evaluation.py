@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from adaptrix_core.routing import prompts
-from adaptrix_core.routing.conversation import excerpt
 from adaptrix_core.routing.policy import Decision
 from adaptrix_core.routing.semantic import SemanticRouter
 
@@ -39,12 +38,7 @@ def measure(router: SemanticRouter) -> tuple[Tally, ...]:
     problems = [problem for problem in prompts.paraphrases() if problem.family in names]
     turns = [turn for turn in prompts.conversations("test") if turn.adapter in names]
     # Embedded once, in batches: the decisions below find the vectors in the embedder's cache.
-    router.embedder.embed(
-        [
-            excerpt(text)
-            for text in (*(p.prompt for p in problems), *prompts.out_of_scope("test"), *(t.then for t in turns))
-        ]
-    )
+    router.messages([*(p.prompt for p in problems), *prompts.out_of_scope("test"), *(t.then for t in turns)])
     tallies = [
         _tally(
             f"paraphrases: {name}", [(p.prompt, name, _alone(router, p.prompt)) for p in problems if p.family == name]

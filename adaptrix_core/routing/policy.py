@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from adaptrix_core.adapters.residency.tiers import Residency
 from adaptrix_core.routing.calibration import Calibration
 from adaptrix_core.routing.near_tie import cheapest, why
+from adaptrix_core.routing.vote import SignalVote
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class Decision:
     """One line for people."""
     previous: str | None = None
     """The adapter that the previous turn was routed to."""
+    votes: tuple[SignalVote, ...] = ()
+    """What each signal said of the message, with its weight."""
 
     @property
     def adapter(self) -> str | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from adaptrix_core.routing.embedder import Vectors
+from adaptrix_core.routing.message import Vectors
 
 INVERSE_PENALTY = 1.0
 """``C`` of the regression: strong enough that a handful of examples does not overfit in 384 dimensions."""

@@ -8,38 +8,47 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from adaptrix_core.adapters.residency.tiers import Residency
 from adaptrix_core.errors import InvalidRequest
-from adaptrix_core.routing import prompts
-from adaptrix_core.routing.calibration import Calibration
+from adaptrix_core.routing.calibration import KEYWORDS_ALONE, Calibration
 from adaptrix_core.routing.catalogue import RouteCard
+from adaptrix_core.routing.continuity import Continuity, continuity_by_characters
 from adaptrix_core.routing.conversation import Message, excerpt, user_turns
-from adaptrix_core.routing.embedder import TextEmbedder, Vectors
+from adaptrix_core.routing.message import RoutedMessage, Vectors
 from adaptrix_core.routing.policy import NOTHING_KNOWN, Decision, Evidence, settle
-from adaptrix_core.routing.scorer import fit_scorer
-from adaptrix_core.routing.vote import EMBEDDING_ALONE, FittedVote, Vote
+from adaptrix_core.routing.vote import FittedVote, Vote
+
+if TYPE_CHECKING:
+    from adaptrix_core.routing.embedder import TextEmbedder
 
 __all__ = ["RouteCard", "SemanticRouter"]
 
 logger = logging.getLogger(__name__)
 
-RECENT_TURNS = 3
-"""Earlier user turns that a message is compared with for its continuity."""
 
-LIKENESS_WEIGHT = 2.0
-"""Weight of the cosine to the nearest earlier turn, in log-odds; 1 to 3 did equally well on the calibration set."""
+@dataclass(frozen=True)
+class _Way:
+    """A way to decide: the signals, the thresholds that go with them, and what continuity is judged by."""
+
+    vote: Vote
+    calibration: Calibration
+    continuity: Continuity
 
 
 @dataclass(frozen=True)
 class _Catalogue:
-    """The cards at one moment, and the vote over them."""
+    """The cards at one moment, and the votes over them."""
 
     cards: tuple[RouteCard, ...]
     vote: FittedVote
+    without_embedding: FittedVote | None
+    """Of messages whose embedding is not known; None where every message is without."""
 
 
 class SemanticRouter:
@@ -47,26 +56,38 @@ class SemanticRouter:
 
     def __init__(
         self,
-        embedder: TextEmbedder,
+        embedder: TextEmbedder | None,
         catalogue: Iterable[RouteCard] = (),
         calibration: Calibration | None = None,
-        signals: Mapping[str, float] = EMBEDDING_ALONE,
+        signals: Mapping[str, float] | None = None,
     ) -> None:
-        """signals: weights by name, of `extensions.ROUTER_SIGNALS`. Raises ExtensionError where one cannot be used."""
+        """embedder: None for a router that decides by the signals which need none, by keywords alone if those are none.
+
+        calibration: None for the built-in one. signals: weights by name, of `extensions.ROUTER_SIGNALS`; None for those
+        of the calibration. Raises ExtensionError where one cannot be used.
+        """
         self.embedder = embedder
-        self.calibration = calibration or Calibration()
-        self._warn_where_uncalibrated(signals)
-        background = embedder.embed(prompts.background())
-        self._continuation = fit_scorer(embedder.embed(prompts.continuations()), background)
+        given = calibration or Calibration()
+        vote = Vote(given.signals if signals is None else signals, embedder)
         self._change = threading.Lock()
-        self._vote = Vote(signals, embedder)
-        self._fitted = _Catalogue((), self._vote.fit(()))
+        if embedder is None and not vote.weights:
+            self._way = self._by_keywords
+        else:
+            continuity = continuity_by_characters() if embedder is None else Continuity(embedder.embed)
+            self._way = _Way(vote, given, continuity)
+            self._warn_where_uncalibrated()
+        self._fitted = _Catalogue((), self._way.vote.fit(()), None)
         self.update(catalogue)
+
+    @property
+    def calibration(self) -> Calibration:
+        """The thresholds that decisions are made with."""
+        return self._way.calibration
 
     @property
     def signals(self) -> Mapping[str, float]:
         """The weights of the signals, by name."""
-        return self._vote.weights
+        return self._way.vote.weights
 
     @property
     def catalogue(self) -> tuple[RouteCard, ...]:
@@ -80,8 +101,9 @@ class SemanticRouter:
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise InvalidRequest(f"two route cards are named {twice[0]!r}; names in a catalogue are unique")
         with self._change:
+            plain = None if self.embedder is None else self._by_keywords.vote.fit(cards)
             # One assignment: a concurrent decision reads the old catalogue or the new one, never a half.
-            self._fitted = _Catalogue(cards, self._vote.fit(cards))
+            self._fitted = _Catalogue(cards, self._way.vote.fit(cards), plain)
 
     def decide(
         self,
@@ -96,54 +118,95 @@ class SemanticRouter:
         adapter's weights (`near_tie.LOAD_COST`). Raises InvalidRequest for anything but a list of text messages.
         """
         turns = user_turns(messages)
-        return self.decide_embedded(turns, self.embedder.embed(turns), previous, residency)
+        return self.decide_embedded(turns, self._embedded(turns), previous, residency)
 
     def decide_embedded(
         self,
         turns: Sequence[str],
-        rows: Vectors,
+        rows: Vectors | None,
         previous: str | None = None,
         residency: Mapping[str, Residency] = NOTHING_KNOWN,
+        trunk_mean: Vectors | None = None,
     ) -> Decision:
-        """`decide` for a conversation's `user_turns` and their embeddings, ``(turns, dimension)``."""
-        vote = self._fitted.vote
+        """`decide` for a conversation's `user_turns` and their embeddings, ``(turns, dimension)``.
+
+        rows: None where the embedder could not be asked; keywords decide then. trunk_mean: of the last turn
+        (`RoutedMessage.trunk_mean`).
+        """
         if not turns:
             return Decision({}, {}, 1.0, "base model: there is no user text to route", previous)
-        start = 0 if previous is None else len(turns) - 1
-        for index in range(start, len(turns)):
-            evidence = self._evidence(turns[index], rows[index], rows[max(0, index - RECENT_TURNS) : index], vote)
-            decision = settle(evidence, previous, self.calibration, residency)
+        fitted = self._fitted
+        if rows is None and fitted.without_embedding is not None:
+            way, vote = self._by_keywords, fitted.without_embedding
+        else:
+            way, vote = self._way, fitted.vote
+        near = way.continuity.embed(turns) if rows is None else rows
+        last = len(turns) - 1
+        for index in range(0 if previous is None else last, len(turns)):
+            message = RoutedMessage(
+                turns[index], None if rows is None else rows[index], trunk_mean if index == last else None
+            )
+            decision = _decided(message, way.continuity.of(near, index), vote, previous, way.calibration, residency)
             previous = decision.adapter
         return decision
 
     def margins(self, texts: Sequence[str]) -> dict[str, Vectors]:
         """By adapter, the ``(len(texts),)`` margins of ``texts`` without context, for calibration."""
-        cut = [excerpt(text) for text in texts]
         vote = self._fitted.vote
-        each = [vote.margins(text, row) for text, row in zip(cut, self.embedder.embed(cut), strict=True)]
-        return {name: np.array([margins[name] for margins in each], np.float32) for name in vote.names}
+        each = [vote.margins(message) for message in self.messages(texts)]
+        return {name: np.array([margins.get(name, 0.0) for margins in each], np.float32) for name in vote.names}
+
+    def messages(self, texts: Sequence[str]) -> list[RoutedMessage]:
+        """``texts`` as the signals see them, each without context."""
+        cut = [excerpt(text) for text in texts]
+        rows = self._embedded(cut)
+        return [RoutedMessage(text, None if rows is None else rows[index]) for index, text in enumerate(cut)]
 
     def continuity(self, text: str, earlier: Sequence[str]) -> float:
         """`policy.Evidence.continuity` of ``text`` after ``earlier`` texts."""
-        rows = self.embedder.embed([excerpt(text), *(excerpt(t) for t in earlier)])
-        return self._continuity(rows[0], rows[1:])
+        turns = [excerpt(turn) for turn in (*earlier, text)]
+        return self._way.continuity.of(self._way.continuity.embed(turns), len(earlier))
 
-    def _evidence(self, text: str, row: Vectors, earlier: Vectors, vote: FittedVote) -> Evidence:
-        margins = vote.margins(text, row)
-        best = max(margins, key=lambda name: margins[name], default=None)
-        reasons = {best: vote.reason(best, text, row)} if best is not None else {}
-        return Evidence(margins, self._continuity(row, earlier), reasons)
+    def _embedded(self, texts: Sequence[str]) -> Vectors | None:
+        """None without an embedder, and where it fails: the message is then judged by what needs none."""
+        if self.embedder is None:
+            return None
+        try:
+            return self.embedder.embed(texts)
+        except (RuntimeError, OSError, MemoryError) as error:
+            logger.warning("the embedder has failed, so keywords decide: %s: %s", type(error).__name__, error)
+            return None
 
-    def _continuity(self, row: Vectors, earlier: Vectors) -> float:
-        likeness = float((earlier @ row).max()) if len(earlier) else 0.0
-        return float(self._continuation.margins(row[None])[0]) + LIKENESS_WEIGHT * likeness
+    @cached_property
+    def _by_keywords(self) -> _Way:
+        return _Way(Vote(KEYWORDS_ALONE.signals, None), KEYWORDS_ALONE, continuity_by_characters())
 
-    def _warn_where_uncalibrated(self, signals: Mapping[str, float]) -> None:
+    def _warn_where_uncalibrated(self) -> None:
         chosen_with = self.calibration.embedder, dict(self.calibration.signals)
-        if chosen_with != (self.embedder.source, dict(signals)):
+        used = None if self.embedder is None else self.embedder.source, dict(self.signals)
+        if chosen_with != used:
             logger.warning(
                 "the routing thresholds were chosen with embedder %r and signals %r, not %r and %r; calibrate again",
                 *chosen_with,
-                self.embedder.source,
-                dict(signals),
+                *used,
             )
+
+
+def _decided(
+    message: RoutedMessage,
+    continuity: float,
+    vote: FittedVote,
+    previous: str | None,
+    calibration: Calibration,
+    residency: Mapping[str, Residency],
+) -> Decision:
+    """One turn's decision."""
+    votes = vote.cast(message)
+    margins = vote.added_up(votes)
+    best = max(margins, key=lambda name: margins[name], default=None)
+    if best is None:
+        why = "no signal could judge the message" if vote.names else "no adapter describes what it is for"
+        return Decision({}, {}, 1.0, f"base model: {why}", previous, votes)
+    votes = vote.explained(votes, best, message)
+    reasons = {best: "; ".join(said.reason for said in votes if said.reason)}
+    return replace(settle(Evidence(margins, continuity, reasons), previous, calibration, residency), votes=votes)

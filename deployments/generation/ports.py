@@ -47,5 +47,9 @@ class Tokenizer(Protocol):
 class Router(Protocol):
     """The router."""
 
-    async def route(self, messages: Sequence[dict[str, str]], salt: bytes = b"") -> RouteAnswer:
-        """The adapter that should answer these messages. salt: keeps tenants' cached embeddings apart."""
+    async def route(
+        self, messages: Sequence[dict[str, str]], salt: bytes = b"", explained: bool = False
+    ) -> RouteAnswer:
+        """The adapter that should answer these messages. salt: keeps tenants' cached embeddings apart.
+
+        explained: with what each signal said."""

@@ -85,9 +85,11 @@ class HandleRouter:
     def __init__(self, handle: DeploymentHandle) -> None:
         self._handle: Any = handle.options(request_serialization=PLAIN, response_serialization=PLAIN)
 
-    async def route(self, messages: Sequence[dict[str, str]], salt: bytes = b"") -> RouteAnswer:
+    async def route(
+        self, messages: Sequence[dict[str, str]], salt: bytes = b"", explained: bool = False
+    ) -> RouteAnswer:
         """The adapter that should answer these messages."""
-        answer: RouteAnswer = await self._handle.route.remote(list(messages), salt, carrier())
+        answer: RouteAnswer = await self._handle.route.remote(list(messages), salt, carrier(), explained)
         return answer
 
     async def embed(

@@ -10,7 +10,8 @@ embedded are embedded together.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ray import serve
@@ -25,6 +26,7 @@ from adaptrix_core.observe.tracing import current_span, start_tracing
 from adaptrix_core.request_limits import MOST
 from adaptrix_core.routing.conversation import user_turns
 from deployments.shared.catalogue import Catalogue
+from deployments.shared.errors import NotReady
 from deployments.shared.loopback import keep_to_loopback
 from deployments.shared.residency import ClusterResidency
 from deployments.shared.wire import Entry, RouteAnswer
@@ -34,8 +36,12 @@ from deployments.store.residency_follower import ResidencyFollower
 
 if TYPE_CHECKING:
     from adaptrix_core.routing.calibration import Calibration
-    from adaptrix_core.routing.embedder import TextEmbedder, Vectors
+    from adaptrix_core.routing.catalogue import RouteCard
+    from adaptrix_core.routing.embedder import TextEmbedder
+    from adaptrix_core.routing.message import Vectors
     from adaptrix_core.routing.policy import Decision
+
+logger = logging.getLogger(__name__)
 
 BATCH = 32
 """Most requests whose texts are embedded in one batch."""
@@ -46,11 +52,12 @@ class RouterReplica:
 
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]  # Serve awaits it
         # Seconds of imports (torch, sentence-transformers): only a router replica pays for them.
-        from adaptrix_core.routing.embedder import TextEmbedder
+        from adaptrix_core.routing.embedder import embedder_of
         from adaptrix_core.routing.semantic import SemanticRouter
 
         keep_to_loopback()
-        self._embedder = await asyncio.to_thread(TextEmbedder, settings.router.embedder)
+        self._keywords = settings.router.keywords
+        self._embedder = await asyncio.to_thread(embedder_of, settings.router.embedder)
         self._router = await asyncio.to_thread(
             SemanticRouter, self._embedder, (), calibration_of(settings.router), settings.router.signals
         )
@@ -66,18 +73,23 @@ class RouterReplica:
         self._residency_follower.start()
 
     async def route(
-        self, messages: list[dict[str, str]], salt: bytes = b"", trace: Mapping[str, str] | None = None
+        self,
+        messages: list[dict[str, str]],
+        salt: bytes = b"",
+        trace: Mapping[str, str] | None = None,
+        explained: bool = False,
     ) -> RouteAnswer:
-        """The adapter that should answer. salt: the tenant's. trace: W3C headers. Raises InvalidRequest."""
+        """The adapter that should answer. salt: the tenant's. trace: W3C headers. Raises InvalidRequest.
+
+        explained: with what each signal said.
+        """
         with current_span(self._tracing.tracer, "router.decide", self._tracing.parent(trace or {})) as span:
             turns = user_turns(messages)
-            rows = self._embedder.known(turns, salt)
-            if rows is None:
-                rows = await self._embed_together((turns, salt))
+            rows = await self._rows(turns, salt)
             known = self._residency.warmest
             # Before the store's first answer no adapter is preferred.
             residency = {e.public_name: known.get(e.bundle_digest, "disk") for e in self._entries} if known else {}
-            answer = answer_of(self._router.decide_embedded(turns, rows, residency=residency))
+            answer = answer_of(self._router.decide_embedded(turns, rows, residency=residency), explained)
             span.set_attribute("adaptrix.route.score", answer.score)
             return answer
 
@@ -88,22 +100,38 @@ class RouterReplica:
 
         Raises InvalidRequest for other ``dimensions`` and for token ids that the model cannot read.
         """
+        if self._embedder is None:
+            raise NotReady(
+                "the router has no embedding model (setting router.embedder); name one", code="router_disabled"
+            )
         return await self._embedding.run(salt, embedded, self._embedder, inputs, dimensions, salt)
+
+    async def _rows(self, turns: list[str], salt: bytes) -> Vectors | None:
+        """The embeddings of ``turns``; None without an embedder, and where it fails: words decide then."""
+        if self._embedder is None:
+            return None
+        known = self._embedder.known(turns, salt)
+        if known is not None:
+            return known
+        try:
+            rows: Vectors = await self._embed_together((turns, salt))
+        except (RuntimeError, OSError, MemoryError) as error:
+            logger.warning("the embedder has failed, so keywords decide: %s: %s", type(error).__name__, error)
+            return None
+        return rows
 
     # No wait: a request that finds the model idle starts at once; those that come meanwhile form the next batch.
     @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=0.0)  # type: ignore[untyped-decorator]
     async def _embed_together(self, asked: list[tuple[list[str], bytes]]) -> list[Vectors]:
+        assert self._embedder is not None  # `_rows` asks only then
         return await asyncio.to_thread(self._embedder.embed_groups, asked)
 
     def _on_residency(self, known: ClusterResidency) -> None:
         self._residency = known
 
     async def _on_catalogue(self, catalogue: Catalogue) -> None:
-        from adaptrix_core.routing.catalogue import RouteCard
-
         entries = catalogue.newest()
-        cards = [RouteCard(entry.public_name, entry.description, entry.examples) for entry in entries]
-        await asyncio.to_thread(self._router.update, cards)
+        await asyncio.to_thread(self._router.update, cards_of(entries, self._keywords))
         self._entries = entries
 
 
@@ -123,9 +151,16 @@ def embedded(
     return embedder.embed(texts, salt).tolist(), embedder.num_tokens(texts)
 
 
-def answer_of(decision: Decision) -> RouteAnswer:
-    """The decision in plain data, for other processes."""
+def cards_of(entries: Iterable[Entry], keywords: Mapping[str, Sequence[str]]) -> tuple[RouteCard, ...]:
+    """The catalogue as the router reads it. keywords: those of the settings, by adapter."""
+    from adaptrix_core.routing.catalogue import RouteCard, with_keywords
 
+    cards = [RouteCard(entry.public_name, entry.description, entry.examples, entry.keywords) for entry in entries]
+    return with_keywords(cards, keywords)
+
+
+def answer_of(decision: Decision, explained: bool = False) -> RouteAnswer:
+    """The decision in plain data, for other processes. explained: with what each signal said."""
     return RouteAnswer(
         mix=tuple(Term(name, weight) for name, weight in decision.mix_names.items()),
         scores=dict(decision.scores),
@@ -133,6 +168,7 @@ def answer_of(decision: Decision) -> RouteAnswer:
         confidence=decision.confidence,
         reason=decision.reason,
         previous=decision.previous,
+        votes=decision.votes if explained else (),
     )
 
 

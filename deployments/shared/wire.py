@@ -16,6 +16,7 @@ from adaptrix_core.digests import BundleDigest, PackageDigest, WeightsDigest
 from adaptrix_core.engine.rows.output_form import OutputForm
 from adaptrix_core.errors import AdaptrixError
 from adaptrix_core.injection.mix import Term
+from adaptrix_core.routing.vote import SignalVote
 
 BundleMix = tuple[Term[BundleDigest], ...]
 """A mix as the ingress resolved it; ``()`` is the base model alone."""
@@ -230,6 +231,7 @@ class Entry:
     """Digest of package and signature: stored, verified and held by it, and named in calls."""
     description: str = ""
     examples: tuple[str, ...] = ()
+    keywords: tuple[str, ...] = ()
     shipped: bool = False
     """Whether it is in the shipped directory; else it was loaded at run time."""
     staged: bool = False
@@ -392,3 +394,5 @@ class RouteAnswer:
     reason: str
     previous: str | None = None
     """Adapter that the earlier turns of this conversation were routed to."""
+    votes: tuple[SignalVote, ...] = ()
+    """What each signal said, where that was asked for."""

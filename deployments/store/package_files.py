@@ -49,6 +49,7 @@ def describe(snapshot: Snapshot, shown: str | None = None) -> Entry:
         signed_name=metadata.name if metadata else "",
         description=metadata.description if metadata else "",
         examples=metadata.routing_examples if metadata else (),
+        keywords=metadata.routing_keywords if metadata else (),
         loaded_at=int(time.time()),
         revision=secrets.token_hex(8),
     )

@@ -46,7 +46,7 @@ def test_the_command_line_lists_the_parts_and_their_packages() -> None:
     done = CliRunner().invoke(cli, ["extensions", "--json"])
     assert done.exit_code == 0, done.output
     from_there = {part["name"] for part in json.loads(done.stdout) if part["origins"][0]["package"] == PACKAGE}
-    assert from_there == {"granite", "zip", "keywords", "layered", "logprob_mean", "names"}
+    assert from_there == {"granite", "zip", "own_words", "layered", "logprob_mean", "names"}
     assert PACKAGE in CliRunner().invoke(cli, ["extensions"]).stdout
 
 
@@ -89,8 +89,8 @@ def test_a_router_counts_the_signal_by_its_weight() -> None:
     embedder = TextEmbedder()
     text = [{"role": "user", "content": "About arithmetic: chain sums, equations, counting legs"}]
     alone = SemanticRouter(embedder, suggested()).decide(text)
-    both = SemanticRouter(embedder, suggested(), signals={"embedding": 1.0, "keywords": 1.0}).decide(text)
-    silent = SemanticRouter(embedder, suggested(), signals={"embedding": 1.0, "keywords": 0.0}).decide(text)
+    both = SemanticRouter(embedder, suggested(), signals={"embedding": 1.0, "own_words": 1.0}).decide(text)
+    silent = SemanticRouter(embedder, suggested(), signals={"embedding": 1.0, "own_words": 0.0}).decide(text)
     assert both.scores["math_reasoning"] > alone.scores["math_reasoning"]
     assert silent.scores == pytest.approx(alone.scores)
     assert "named by its words" in both.reason

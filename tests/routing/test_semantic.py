@@ -90,7 +90,7 @@ def test_generated_problems_reach_the_adapter_that_learnt_their_kind(
     shipped: SemanticRouter, adapter: str, task: Task
 ) -> None:
     questions = [problem.question for problem in task.make_problems(seed=991, count=20)]
-    shipped.embedder.embed(questions)
+    shipped.messages(questions)  # embedded in batches, and remembered
     assert [q for q in questions if ask(shipped, q).adapter != adapter] == []
 
 

@@ -23,7 +23,6 @@ from adaptrix_core.adapters.trust.revocation_directory import read_shared_list
 from adaptrix_core.config import Settings, load_settings
 from adaptrix_core.digests import BundleDigest
 from adaptrix_core.observe.tracing import Tracing, start_tracing
-from adaptrix_core.routing.catalogue import RouteCard
 from adaptrix_core.routing.conversation import user_turns
 from adaptrix_core.routing.embedder import TextEmbedder
 from adaptrix_core.routing.semantic import SemanticRouter
@@ -40,7 +39,7 @@ from deployments.objects.keeper import Keeper
 from deployments.objects.tenant_objects import TenantObjects
 from deployments.replica.revocation_follower import RevocationFollower
 from deployments.replica.worker import EngineWorker
-from deployments.router.deployment import answer_of, embedded
+from deployments.router.deployment import answer_of, cards_of, embedded
 from deployments.shared.catalogue import Catalogue
 from deployments.shared.principals import KeyRing
 from deployments.shared.wire import Entry, LoadCall, Report, Revoked, RouteAnswer
@@ -147,13 +146,16 @@ class LocalRouter:
         self._store = store
         self._router = SemanticRouter(embedder, signals=store.settings.router.signals)
 
-    async def route(self, messages: Sequence[dict[str, str]], salt: bytes = b"") -> RouteAnswer:
+    async def route(
+        self, messages: Sequence[dict[str, str]], salt: bytes = b"", explained: bool = False
+    ) -> RouteAnswer:
         entries = self._store.catalogue.newest()
-        self._router.update(RouteCard(e.public_name, e.description, e.examples) for e in entries)
+        self._router.update(cards_of(entries, self._store.settings.router.keywords))
         known = (await self._store.actor.residency()).warmest
         residency = {entry.public_name: known.get(entry.bundle_digest, "disk") for entry in entries}
         turns = user_turns(messages)
-        return answer_of(self._router.decide_embedded(turns, self._embedder.embed(turns, salt), None, residency))
+        rows = self._embedder.embed(turns, salt)
+        return answer_of(self._router.decide_embedded(turns, rows, None, residency), explained)
 
     async def embed(
         self, inputs: Sequence[str | tuple[int, ...]], dimensions: int | None, salt: bytes = b""

@@ -83,6 +83,8 @@ class AdapterMetadata(BaseModel):
     training: dict[str, JsonValue] = Field(default_factory=dict)
     performance_metrics: dict[str, JsonValue] = Field(default_factory=dict)
     routing_examples: tuple[str, ...] = ()
+    routing_keywords: tuple[Annotated[str, Field(min_length=1, max_length=64)], ...] = Field(default=(), max_length=256)
+    """Words and phrases that speak for it; ``@math``, ``@code`` and ``@reasoning`` stand for the router's lists."""
 
     @property
     def identity(self) -> str:

@@ -25,6 +25,7 @@ def route(session: Session, text: str) -> None:
 
     An adapter's score (0 to 1) says how probable it is that TEXT is in its scope. The route score of an answer is the
     score of the adapter that was chosen or, where the base model answers, the best adapter's, which was not enough.
+    Each signal's vote is shown too: log-odds by adapter, and the weight that they count with.
     """
 
     async def work() -> dict[str, Any]:
@@ -42,5 +43,10 @@ def route(session: Session, text: str) -> None:
                 out.print(f"{key}: {shown}", markup=False)
         if ranked:
             out.print(table(("adapter", "score"), [(name, f"{score:.3f}") for name, score in ranked]))
+        for vote in decision.get("votes") or ():
+            odds = {name: f"{vote['log_odds'][name]:+.2f}" for name, _ in ranked if name in vote["log_odds"]}
+            said = ", ".join(f"{name} {value}" for name, value in odds.items()) or "nothing"
+            why = f" ({vote['reason']})" if vote["reason"] else ""
+            out.print(f"signal {vote['signal']}, weight {vote['weight']:g}: {said}{why}", markup=False)
 
     session.output.result(decision, show)

@@ -12,7 +12,8 @@ import numpy as np
 
 from adaptrix_core.routing import prompts
 from adaptrix_core.routing.catalogue import RouteCard
-from adaptrix_core.routing.embedder import TextEmbedder, Vectors
+from adaptrix_core.routing.embedder import TextEmbedder
+from adaptrix_core.routing.message import RoutedMessage, Vectors
 from adaptrix_core.routing.scorer import LinearScorer, fit_scorer
 
 _SHOWN_CHARS = 60
@@ -39,17 +40,19 @@ class FittedEmbeddings:
         self._weights = np.stack([s.weights for s in scorers]) if scorers else np.empty((0, dimension), np.float32)
         self._intercepts = np.array([scorer.intercept for scorer in scorers], np.float32)
 
-    def log_odds(self, text: str, embedding: Vectors) -> Mapping[str, float]:
+    def log_odds(self, message: RoutedMessage) -> Mapping[str, float]:
         """See `FittedSignal`."""
+        if message.embedding is None:
+            return {}
         # One product for each row, so that an adapter's number does not depend on how many others there are.
-        margins = np.vecdot(self._weights, embedding) + self._intercepts
+        margins = np.vecdot(self._weights, message.embedding) + self._intercepts
         return dict(zip(self._by_name, margins.tolist(), strict=True))
 
-    def reason(self, adapter: str, text: str, embedding: Vectors) -> str:
+    def reason(self, adapter: str, message: RoutedMessage) -> str:
         """See `FittedSignal`: the adapter's example that is nearest to the message."""
-        if adapter not in self._by_name:
+        if adapter not in self._by_name or message.embedding is None:
             return ""
-        return f"nearest to its example {self._by_name[adapter].nearest(embedding)!r}"
+        return f"nearest to its example {self._by_name[adapter].nearest(message.embedding)!r}"
 
 
 class EmbeddingSignal:

@@ -62,6 +62,18 @@ class EmbeddingList(Document):
     usage: EmbeddingUsage
 
 
+class SignalVoteShown(Document):
+    """What one signal of the router said of a message."""
+
+    signal: str
+    weight: float
+    """The factor that its log-odds count with."""
+    log_odds: dict[str, float]
+    """By adapter, natural; empty where the signal had nothing to judge by."""
+    reason: str
+    """What speaks for the adapter with the best sum, for people; empty without any."""
+
+
 class Route(Document):
     """A routing decision: the answer of ``auto``."""
 
@@ -73,6 +85,7 @@ class Route(Document):
     confidence: float
     reason: str
     previous: str | None
+    votes: list[SignalVoteShown]
 
 
 class SampledBy(Document):

@@ -31,7 +31,7 @@ def router_endpoints(app: FastAPI, services: Services) -> None:
     async def route(request: Request) -> Response:
         principal = authorized(request, services, "generate")
         body: RouteRequest = await body_of(request, services, RouteRequest)
-        answer = await router().route([message.plain() for message in body.messages], principal.salt)
+        answer = await router().route([message.plain() for message in body.messages], principal.salt, explained=True)
         return JSONResponse(
             {
                 "object": "adaptrix.route",
@@ -42,6 +42,15 @@ def router_endpoints(app: FastAPI, services: Services) -> None:
                 "confidence": answer.confidence,
                 "reason": answer.reason,
                 "previous": answer.previous,
+                "votes": [
+                    {
+                        "signal": said.signal,
+                        "weight": said.weight,
+                        "log_odds": dict(said.log_odds),
+                        "reason": said.reason,
+                    }
+                    for said in answer.votes
+                ],
             }
         )
 
@@ -49,7 +58,7 @@ def router_endpoints(app: FastAPI, services: Services) -> None:
     async def embeddings(request: Request) -> Response:
         principal = authorized(request, services, "generate")
         body: EmbeddingRequest = await body_of(request, services, EmbeddingRequest)
-        model = public_id(services.settings.router.embedder)
+        model = public_id(services.settings.router.embedder or "none")
         if body.model != AUTO and _plain(body.model) != _plain(model):
             raise InvalidRequest(
                 f"embedding model {shortened(body.model)!r} does not exist; known: {model!r}", param="model"

@@ -124,7 +124,7 @@ async def test_each_adapters_tokens_are_counted_as_its_own(world: World, embedde
 class Decided:
     """A router that answers by what is asked, and fails where it is told to."""
 
-    async def route(self, messages: Any, salt: bytes = b"") -> RouteAnswer:
+    async def route(self, messages: Any, salt: bytes = b"", explained: bool = False) -> RouteAnswer:
         [message] = messages
         match message["content"]:
             case "fail":

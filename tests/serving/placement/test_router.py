@@ -55,6 +55,7 @@ async def replica(embedder: TextEmbedder) -> RouterReplica:
     """A router replica without Ray: the same methods, the store's answers by hand."""
     made = RouterReplica.__new__(RouterReplica)
     made._embedder = embedder
+    made._keywords = {}
     made._router = await asyncio.to_thread(SemanticRouter, embedder)
     made._tracing = start_tracing(Settings().observe, "router", "test")
     made._on_residency(ClusterResidency())
