@@ -4,21 +4,25 @@ Importing this package is cheap: the names below load torch and transformers on 
 
 Files:
 
-build         An engine as the settings describe it
-core          The engine's core: tokens in, tokens out, many adapters in one running batch
-engine        The engine's public face: a base model, adapters by name, text in and text out
-heartbeat     Whether the engine's thread makes progress: it notes the time of every step and command, any thread may
-              read it
-loop          The engine on a thread of its own, for asyncio callers
-mailbox       Events of one request on their way from the engine's thread to their reader, alone or a few together
-options       The sizes of an engine, and which of its passes are on
-request       The engine's input and output: plain records, no behaviour beyond checking themselves
-tenant_queue  Runs work of caller-chosen cost in a few threads, a bounded number at once for one tenant (a bulkhead
-              between them)
-cache/        Keys and values of computed tokens: paged blocks, and which of them others can take over
-compute/      One step computed: layers, attention and the ways to run them fast
-rows/         One sequence being generated: its state, its next token, its text, its grammar
-scheduling/   Scheduling: the rows of the next step, and admission of requests
+build           An engine as the settings describe it
+core            The engine's core: tokens in, tokens out, many adapters in one running batch
+deferred        A choice that is put off to the cut: who answers is settled by what the trunk has made of the question
+engine          The engine's public face: a base model, adapters by name, text in and text out
+heartbeat       Whether the engine's thread makes progress: it notes the time of every step and command, any thread
+                may read it
+loop            The engine on a thread of its own, for asyncio callers
+mailbox         Events of one request on their way from the engine's thread to their reader, alone or a few together
+options         The sizes of an engine, and which of its passes are on
+request         The engine's input and output: plain records, no behaviour beyond checking themselves
+request_checks  Checks of a request against the engine that is to compute it: its mixes, token ids and length
+settling        Settles, between two steps, who answers the rows whose trunk is computed (scheduler state: they wait
+                for their mix)
+tenant_queue    Runs work of caller-chosen cost in a few threads, a bounded number at once for one tenant (a bulkhead
+                between them)
+cache/          Keys and values of computed tokens: paged blocks, and which of them others can take over
+compute/        One step computed: layers, attention and the ways to run them fast
+rows/           One sequence being generated: its state, its next token, its text, its grammar
+scheduling/     Scheduling: the rows of the next step, and admission of requests
 """
 
 from __future__ import annotations

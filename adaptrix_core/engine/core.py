@@ -17,12 +17,14 @@ from torch import Tensor
 from adaptrix_core.adapters.residency.loader import DynamicLoader
 from adaptrix_core.base.model import BaseModel, BaseModelInfo
 from adaptrix_core.digests import WeightsDigest
+from adaptrix_core.engine.cache.cut import spans_of
 from adaptrix_core.engine.cache.kv_cache import KVCache
 from adaptrix_core.engine.cache.prefix import PrefixCache
 from adaptrix_core.engine.compute.backend import Backend
 from adaptrix_core.engine.compute.runner import Runner, nothing
 from adaptrix_core.engine.options import EngineOptions
 from adaptrix_core.engine.request import FinishReason, GenerationRequest, TokenEvent
+from adaptrix_core.engine.request_checks import check_request
 from adaptrix_core.engine.rows.advance import fail, finish
 from adaptrix_core.engine.rows.constraint import Constraint, GrammarCompiler
 from adaptrix_core.engine.rows.detokenizer import TextStream
@@ -33,7 +35,8 @@ from adaptrix_core.engine.rows.token_bytes import TokenBytes
 from adaptrix_core.engine.rows.token_mask import TokenMask, token_mask
 from adaptrix_core.engine.scheduling.deadlines import Deadlines
 from adaptrix_core.engine.scheduling.scheduler import Batch, Scheduler
-from adaptrix_core.errors import ContextLengthExceeded, InvalidRequest, RequestNotFound
+from adaptrix_core.engine.settling import Settling, settled_without_trunk
+from adaptrix_core.errors import InvalidRequest, RequestNotFound
 from adaptrix_core.injection.activation import activated
 from adaptrix_core.injection.mix import Mix, MixSchedule, check_mix, constant, switched, weights_digests_of
 
@@ -51,7 +54,7 @@ class EngineCore:
         self.options = options
         self._backend = backend
         num_blocks = -(-options.kv_cache_tokens // options.block_size)
-        self._cache = KVCache(base, _spans(base.info.num_layers, options.cut), num_blocks, options.block_size)
+        self._cache = KVCache(base, spans_of(base.info.num_layers, options.cut), num_blocks, options.block_size)
         identity = (base.info.digest.encode(), base.layout.encode())
         self.prefixes = PrefixCache(self._cache, identity, loader.layers_of, options.prefix_cache)
         self.scheduler = Scheduler(
@@ -62,6 +65,7 @@ class EngineCore:
             options.prompt_limits_on(base.device),
             _context_per_token(base.info),
         )
+        self._settling = Settling(self._cache, self.prefixes, self.scheduler, self._take_up, self._fail)
         self.runner = Runner(base, self._cache, backend.spans(self._cache))
         self._grammars = GrammarCompiler(base.tokenizer, base.info.vocab_size) if base.tokenizer is not None else None
         self._rows: dict[str, list[Row]] = {}
@@ -90,8 +94,8 @@ class EngineCore:
 
     @property
     def has_work(self) -> bool:
-        """Whether some row is unfinished."""
-        return bool(self._rows)
+        """Whether some row is unfinished and waits for nothing but its computation."""
+        return bool(self._rows) and not self._settling.all_wait(self._rows)
 
     @property
     def is_compiling(self) -> bool:
@@ -108,7 +112,9 @@ class EngineCore:
         """
         if request.request_id in self._rows:
             raise InvalidRequest(f"request id {request.request_id!r} is in use; choose another", param="request_id")
-        self._check(request)
+        check_request(request, self.base.info, self.max_row_tokens)
+        if request.deferred is not None and not self._settling.has_cut:
+            request = settled_without_trunk(request, request.deferred)
         if constraint is None and request.params.grammar is not None:
             constraint = self.compile_grammar(request.params.grammar)
         mask = token_mask(request.params, self.base.eos_token_ids, self.base.tokenizer)
@@ -144,7 +150,10 @@ class EngineCore:
         taken_s = time.perf_counter() - began
         self.compute_s += taken_s
         self.scheduler.backlog.stepped(taken_s, batch.num_tokens, self.scheduler.num_running)
-        return self._settle(self.scheduler.commit(batch, sampled))
+        events = self.scheduler.commit(batch, sampled)
+        if self.scheduler.at_cut:
+            events += self._settling.settle_at_cut(self._rows)
+        return self._settle(events)
 
     def _broke(self, batch: Batch, error: Exception) -> list[TokenEvent]:
         rows = [chunk.row for chunk in batch.chunks]
@@ -176,8 +185,7 @@ class EngineCore:
 
     def abort(self, request_id: str) -> list[TokenEvent]:
         """End a request's unfinished rows now; an unknown or finished id is no error and returns no events."""
-        rows = [row for row in self._rows.get(request_id, ()) if row.finish_reason is None]
-        return self._settle([self._end(row, "abort") for row in rows])
+        return self._settle([self._end(row, "abort") for row in self._unfinished(request_id)])
 
     def switch_mix(self, request_id: str, mix: Mix, history: History) -> None:
         """Compute a running request's coming tokens under ``mix``.
@@ -186,9 +194,7 @@ class EngineCore:
         with its cache kept. ``recompute`` computes the whole row again under ``mix``: the result equals a cold run on
         the same tokens. Raises RequestNotFound.
         """
-        rows = [row for row in self._rows.get(request_id, ()) if row.finish_reason is None]
-        if not rows:
-            raise RequestNotFound(f"no running request {request_id!r}; it may have ended")
+        rows = self._require(request_id)
         check_mix(mix, self.base.info.num_layers)
         self._repin(request_id, weights_digests_of(constant(mix)))
         past = (
@@ -199,11 +205,36 @@ class EngineCore:
         # A preempted row is recomputed under all of its mixes, so they must fit on the device together.
         self.loader.check_fits(past | weights_digests_of(constant(mix)))
         for row in rows:
+            row.deferred = None
             if history == "recompute":
                 row.change_schedule(self._activated(constant(mix), row.request), kept_blocks=0)
                 self.scheduler.reset(row)
             else:
                 self._switch_from_here(row, mix)
+
+    def settle_mix(self, request_id: str, mix: Mix) -> None:
+        """Tell who answers a request whose policy has left that open; one that is settled already stays as it is.
+
+        Raises RequestNotFound, and the errors of `add`, after which it still waits.
+        """
+        self._settling.settle(self._require(request_id), mix)
+
+    def _take_up(self, request: GenerationRequest, mix: Mix) -> MixSchedule:
+        """Pin a mix that was settled at the cut; returns it as the request's schedule."""
+        check_mix(mix, self.base.info.num_layers, param="adaptrix.mix")
+        digests = weights_digests_of(constant(mix))
+        self._repin(request.request_id, digests)
+        self.loader.check_fits(digests)
+        return self._activated(constant(mix), request)
+
+    def _unfinished(self, request_id: str) -> list[Row]:
+        return [row for row in self._rows.get(request_id, ()) if row.finish_reason is None]
+
+    def _require(self, request_id: str) -> list[Row]:
+        rows = self._unfinished(request_id)
+        if not rows:
+            raise RequestNotFound(f"no running request {request_id!r}; it may have ended")
+        return rows
 
     def _switch_from_here(self, row: Row, mix: Mix) -> None:
         settled = row.num_settled
@@ -235,7 +266,7 @@ class EngineCore:
         rows: list[Row] = []
         try:
             for request in prompts:
-                self._check(request)
+                check_request(request, self.base.info, self.max_row_tokens)
                 row = self._make_row(request, 0)
                 row.chunk_limit, row.prompt_logits = chunk_limit, []
                 rows += self._enqueue(request, [row])
@@ -307,35 +338,11 @@ class EngineCore:
             mask=mask,
             eos_token_ids=self.base.eos_token_ids,
             prompt_logprobs=scorer_of(request, number),
+            deferred=request.deferred,
         )
 
     def _activated(self, schedule: MixSchedule, request: GenerationRequest) -> MixSchedule:
         return activated(schedule, request.prompt_token_ids, self.loader.invocation_of)
-
-    def _check(self, request: GenerationRequest) -> None:
-        for _, mix in (entry for schedule in request.schedules for entry in schedule):
-            check_mix(mix, self.base.info.num_layers, param="adaptrix.mix")
-        prompt, wanted = len(request.prompt_token_ids), request.params.max_tokens
-        vocab = self.base.info.vocab_size
-        past = [token for row in request.resume for token in row.token_ids]
-        for param, ids in (
-            ("prompt", request.prompt_token_ids),
-            ("logit_bias", request.params.logit_bias or {}),
-            ("stop_token_ids", request.params.stop_token_ids),
-            ("allowed_token_ids", request.params.allowed_token_ids or ()),
-            ("resume", past),
-        ):
-            for token in ids:
-                if not isinstance(token, int) or not 0 <= token < vocab:
-                    raise InvalidRequest(f"token id {token!r} is not in the vocabulary (0 to {vocab - 1})", param=param)
-        limit = self.max_row_tokens
-        if prompt + (1 if wanted is None else wanted) > limit:
-            asked = "" if not wanted else f" and max_tokens {wanted}"
-            raise ContextLengthExceeded(
-                f"the prompt has {prompt} tokens{asked}; the context holds {limit} tokens: shorten the prompt"
-                + ("" if not wanted else " or lower max_tokens"),
-                param="max_tokens" if prompt < limit else "messages",
-            )
 
     def _end(self, row: Row, reason: FinishReason, error: str | None = None) -> TokenEvent:
         self.scheduler.remove(row)
@@ -388,11 +395,3 @@ def _context_per_token(info: BaseModelInfo) -> int:
     and element of a query.
     """
     return max(1, info.num_parameters // (2 * info.num_layers * info.num_heads * info.head_dim))
-
-
-def _spans(num_layers: int, cut: int | None) -> list[range]:
-    if cut is None:
-        return [range(num_layers)]
-    if not 0 < cut < num_layers:
-        raise InvalidRequest(f"cut is {cut}; it must lie inside the {num_layers} layers (1 to {num_layers - 1})")
-    return [range(cut), range(cut, num_layers)]

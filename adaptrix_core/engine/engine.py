@@ -237,6 +237,7 @@ class Engine(EngineCore):
             "base": asdict(self.base.info),
             "cut": self.options.cut,
             "rows": {"running": self.scheduler.num_running, "waiting": self.scheduler.num_waiting},
+            "rows_waiting_adapter": self.scheduler.num_waiting_adapter,
             "longest_wait_s": self.scheduler.longest_wait_s,
             "backlog_tokens": self.scheduler.backlog_tokens,
             "kv_blocks": {"used": used, "total": self._cache.num_blocks, "block_size": self._cache.block_size},

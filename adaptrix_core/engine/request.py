@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from adaptrix_core.digests import WeightsDigest
+from adaptrix_core.engine.deferred import Deferred
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.injection.mix import Mix, MixSchedule, check_schedule
 from adaptrix_core.request_limits import MOST, SAMPLING_RANGES, Range
@@ -161,6 +162,8 @@ class GenerationRequest:
     """Seconds after its arrival in the engine at which the request ends, whatever it has by then; None for never."""
     is_suspect: bool = False
     """Whether it may have hung another engine: its rows are then computed apart from others at first."""
+    deferred: Deferred | None = None
+    """How it is settled who answers, once the trunk is computed; the schedule is then the base's. None: settled."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "params", self.params.with_defaults())
@@ -178,6 +181,16 @@ class GenerationRequest:
             raise InvalidRequest(f"resume has {len(self.resume)} entries; give one for each of the {num_rows} rows")
         if not self.open_rows:
             raise InvalidRequest("resume says that every row has ended; nothing is left to go on with")
+        if self.deferred is not None:
+            self._check_deferred(self.deferred)
+
+    def _check_deferred(self, deferred: Deferred) -> None:
+        if self.resume or self.schedules != (((0, ()),),):
+            raise InvalidRequest(
+                "a request whose mix is deferred has no mixes of its own and nothing to resume; leave one of them out",
+                param="deferred",
+            )
+        deferred.check(len(self.prompt_token_ids))
 
     @property
     def open_rows(self) -> list[int]:

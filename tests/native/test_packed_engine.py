@@ -15,12 +15,15 @@ import torch
 
 from adaptrix_core.adapters import TrustPolicy, describe, write_package
 from adaptrix_core.base.model import BaseModel
-from adaptrix_core.engine import Engine, EngineOptions, SamplingParams
+from adaptrix_core.engine import Engine, EngineOptions, GenerationRequest, SamplingParams
+from adaptrix_core.engine.deferred import Deferred
 from adaptrix_core.injection.lora import LoraWeights, PointWeights
+from adaptrix_core.injection.mix import constant
 from tests.native.packed_models import VARIANTS, twins
 from tests.tiny_models import random_prompts, random_weights
 
 GREEDY = SamplingParams(max_tokens=6, temperature=0.0, ignore_eos=True)
+SCORED = SamplingParams(max_tokens=6, temperature=0.0, ignore_eos=True, logprobs=5)
 PROMPTS = random_prompts([13, 5, 30])
 
 MakeEngine = Callable[..., Engine]
@@ -138,3 +141,19 @@ def test_a_bank_of_bytes_is_half_as_large_and_tells_its_error(make_engine: MakeE
     assert outcomes["half"]["error"] < 1e-3 < outcomes["int8"]["error"] < 1e-2
     actual, expected = bytes_.logits(PROMPTS, "red"), make_engine(plain).logits(PROMPTS, "red")
     assert all((a - e).abs().max() <= 5e-2 * e.abs().max() for a, e in zip(actual, expected, strict=True))
+
+
+@pytest.mark.parametrize("who", ["blue", None])
+def test_a_mix_settled_at_the_cut_is_computed_exactly_as_one_that_was_named(
+    who: str | None, make_engine: MakeEngine
+) -> None:
+    engine = make_engine(twins("llama")[0], cut=2, prefix_cache=False)
+    mix, prompt = engine.resolve_mix(who), tuple(PROMPTS[2])
+    named = GenerationRequest("named", prompt, SCORED, (constant(mix),))
+    deferred = GenerationRequest("deferred", prompt, SCORED, deferred=Deferred(((3, 20),), lambda means: mix))
+    told = {}
+    for request in (named, deferred):
+        (row,) = engine.add(request)
+        events = [event for _ in range(8) if engine.has_work for event in engine.step()]
+        told[request.request_id] = (row.output, [event.top_logprobs for event in events])
+    assert told["deferred"] == told["named"]

@@ -45,6 +45,12 @@ class BlockPool:
             self._idle[block] = None
             self._idle.move_to_end(block, last=block in self._keys)
 
+    def release(self, table: list[int]) -> None:
+        """Let go of the blocks of a table and empty it; the last one is given out again before the first."""
+        for block in reversed(table):
+            self.let_go(block)
+        table.clear()
+
     def name(self, block: int, key: bytes, labels: frozenset[str] = frozenset()) -> None:
         """Make a held block findable; where another block has the key already, that one stays the one found.
 

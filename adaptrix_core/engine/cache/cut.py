@@ -8,6 +8,7 @@ from pathlib import Path
 from adaptrix_core.adapters import AdapterManager
 from adaptrix_core.adapters.package.fit import is_made_for
 from adaptrix_core.base import BaseModel
+from adaptrix_core.errors import InvalidRequest
 
 _LEAST_SHARE = 6
 """Smallest trunk, as a divisor of the number of layers (6: a sixth): a smaller one saves too little to be worth a
@@ -30,3 +31,12 @@ def catalogue_cut(directory: Path | str, base: BaseModel) -> int | None:
     """`choose_cut` for those adapters of a catalogue that are made for ``base``, as their metadata describe them."""
     own = [metadata for metadata in AdapterManager(directory).list_adapters() if is_made_for(metadata, base.info)]
     return choose_cut([min(metadata.target_layers) for metadata in own], base.info.num_layers)
+
+
+def spans_of(num_layers: int, cut: int | None) -> list[range]:
+    """The layers of trunk and branch; of one span without a cut. Raises InvalidRequest for one outside the layers."""
+    if cut is None:
+        return [range(num_layers)]
+    if not 0 < cut < num_layers:
+        raise InvalidRequest(f"cut is {cut}; it must lie inside the {num_layers} layers (1 to {num_layers - 1})")
+    return [range(cut), range(cut, num_layers)]

@@ -68,9 +68,7 @@ class KVCache:
     def release(self, tables: BlockTables) -> None:
         """Let go of all blocks of ``tables`` and empty them; a row's last block is given out again before its first."""
         for table, pool in zip(tables, self.pools, strict=True):
-            for block in reversed(table):
-                pool.let_go(block)
-            table.clear()
+            pool.release(table)
 
     def slots(self, table: Sequence[int], num_tokens: int) -> Tensor:
         """Slots of a row's first ``num_tokens`` tokens in the pool of the table's span, ``(num_tokens,)`` int64."""

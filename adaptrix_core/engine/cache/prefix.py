@@ -47,16 +47,31 @@ class PrefixCache:
     def attach(self, row: Row) -> None:
         """Let a row that holds nothing take over matching blocks; the last span keeps at least one token to compute.
 
-        Of the block in which the row parts from its leader, it gets a copy.
+        Of the block in which the row parts from its leader, it gets a copy. Where the row's mix is not settled, the
+        last span is left out, and a token is left to compute below it.
         """
         above = len(row.tokens)
-        for span in range(len(self._cache.spans)):
+        if row.deferred is not None:
+            above -= 1
+        for span in range(len(self._cache.spans) - (row.deferred is not None)):
             most = self._most(row, span, above)
             if self._enabled:
                 self._share(row, span, most)
             if row.leader is not None and row.leader.finish_reason is None:
                 self._copy_tail(row, row.leader, span, min(most, row.num_prompt))
             above = row.computed[span]
+
+    def attach_branch(self, row: Row) -> None:
+        """Let a row whose mix was just settled take over matching blocks of the last span, in place of empty ones."""
+        if not self._enabled:
+            return
+        span = len(self._cache.spans) - 1
+        held = len(row.tables[span])
+        self._cache.pools[span].release(row.tables[span])
+        self._share(row, span, self._most(row, span, row.computed[span - 1]))
+        row.tables[span].extend(self._cache.pools[span].allocate(held - len(row.tables[span])))
+        self.hit_tokens[span] += row.computed[span]
+        row.taken_over[span] += row.computed[span]
 
     def name_new(self, row: Row) -> None:
         """Make the blocks that a row has filled findable."""
@@ -67,7 +82,7 @@ class PrefixCache:
             if full == row.num_named[span]:  # most steps fill no block
                 continue
             keys = self._keys(row, span, full)
-            labels = self._acting(row, span)
+            labels = self.acting(row, span)
             for block in range(row.num_named[span], full):
                 pool.name(row.tables[span][block], keys[block], labels)
             row.num_named[span] = full
@@ -144,7 +159,7 @@ class PrefixCache:
             for mix, run in groupby(runs, key=itemgetter(0))
         )
 
-    def _acting(self, row: Row, span: int) -> frozenset[WeightsDigest]:
+    def acting(self, row: Row, span: int) -> frozenset[WeightsDigest]:
         """The adapters of a row that act below the end of ``span``."""
         stop = self._cache.spans[span].stop
         return frozenset(

@@ -40,7 +40,7 @@ class Runner:
         Safe to repeat after an error: computing the same chunks again overwrites everything that was written.
         meanwhile: called once, when the layers are to be computed.
         """
-        hidden = self._forward(batch, meanwhile)
+        hidden = self._forward(batch, meanwhile)  # of the chunks that are not in the trunk, if there are any
         sampled: list[Sampled | Unsampled | None] = [None] * len(batch.chunks)
         ends = _last_positions(batch)
         wanted = [i for i, chunk in enumerate(batch.chunks) if chunk.reaches_end and chunk.row.max_tokens > 0]
@@ -68,6 +68,8 @@ class Runner:
         offset = 0
         for chunk in batch.chunks:
             row = chunk.row
+            if chunk.in_trunk:
+                continue
             if row.computes_whole_prompt:
                 for start in range(0, chunk.count, SCORED_AT_ONCE):
                     stop = min(start + SCORED_AT_ONCE, chunk.count)
@@ -94,15 +96,17 @@ def _passes(batch: Batch, num_spans: int) -> list[tuple[tuple[Chunk, ...], list[
 
 
 def _uncomputed(chunk: Chunk, span: int) -> Chunk | None:
-    """The part of a chunk that a span has not computed yet."""
+    """The part of a chunk that a span has not computed yet, and is to compute."""
+    if chunk.in_trunk and span:
+        return None
     start, end = max(chunk.start, chunk.row.computed[span]), chunk.start + chunk.count
     return Chunk(chunk.row, start, end - start) if end > start else None
 
 
 def _last_positions(batch: Batch) -> list[int]:
-    """Index in the packed batch of each chunk's last token."""
+    """Index in the packed batch that leaves the last layer of each chunk's last token."""
     ends, offset = [], 0
     for chunk in batch.chunks:
-        offset += chunk.count
+        offset += 0 if chunk.in_trunk else chunk.count
         ends.append(offset - 1)
     return ends

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.engine.cache.kv_cache import BlockTables
+from adaptrix_core.engine.deferred import Deferred
 from adaptrix_core.engine.request import FinishReason, GenerationRequest, Timings
 from adaptrix_core.engine.rows.constraint import Constraint
 from adaptrix_core.engine.rows.detokenizer import TextStream
@@ -65,6 +66,10 @@ class Row:
     output_counts: Counter[int] = field(default_factory=Counter)
     suspicion: Suspicion | None = None
     """Set while the row may be what breaks steps (`engine/scheduling/quarantine.py`)."""
+    deferred: Deferred | None = None
+    """How its mix will be settled, while that is open: until then only the trunk is computed. None: it is settled."""
+    enters_branch: bool = False
+    """Whether its mix was settled at the cut, and what the trunk has computed goes on in the branch."""
 
     def __post_init__(self) -> None:
         if not self.tokens:
@@ -90,14 +95,21 @@ class Row:
 
     @property
     def num_computed(self) -> int:
-        """Tokens computed in every layer."""
-        return self.computed[-1]
+        """Tokens computed in every layer; in the trunk, while the mix is not settled."""
+        return self.computed[-1] if self.deferred is None else self.computed[0]
+
+    @property
+    def waits_for_mix(self) -> bool:
+        """Whether its trunk is computed and its mix is not settled, so that nothing more can be."""
+        return self.deferred is not None and self.num_computed == len(self.tokens)
 
     @property
     def is_ready(self) -> bool:
         """Whether the row may join: it has no leader that is still computing the prompt."""
         leader = self.leader
-        return leader is None or leader.finish_reason is not None or leader.num_computed >= self.num_prompt
+        if leader is None or leader.finish_reason is not None:
+            return True
+        return leader.deferred is None and leader.num_computed >= self.num_prompt
 
     @property
     def priority(self) -> int:
@@ -193,6 +205,7 @@ class Row:
         """Forget all keys and values, but not the tokens: all of them will be computed again."""
         self.computed = [0 for _ in self.tables]
         self.num_named = [0 for _ in self.tables]
+        self.enters_branch = False
         if self.prompt_logits is not None:
             self.prompt_logits.clear()
 

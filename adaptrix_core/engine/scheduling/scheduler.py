@@ -48,11 +48,13 @@ class Chunk:
     row: Row
     start: int
     count: int
+    in_trunk: bool = False
+    """Whether it is computed below the cut only, as the row's mix is not settled."""
 
     @property
     def reaches_end(self) -> bool:
         """Whether the row's next token can be sampled after this chunk."""
-        return self.start + self.count == len(self.row.tokens)
+        return self.start + self.count == len(self.row.tokens) and not self.in_trunk
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,8 @@ class Scheduler:
         self._admission = Admission(self.backlog, options.max_queue, options.max_wait_s)
         self.num_preemptions = 0
         self.quarantine = Quarantine()
+        self.at_cut: list[Row] = []
+        """Rows whose trunk has just been computed and whose mix is to be settled before the next step."""
         self.planning: Row | None = None
         """The row being planned; after a step that failed at planning, the row at fault."""
 
@@ -114,6 +118,11 @@ class Scheduler:
     def num_waiting(self) -> int:
         """Rows that hold nothing."""
         return len(self._waiting)
+
+    @property
+    def num_waiting_adapter(self) -> int:
+        """Rows that hold blocks and wait for their mix."""
+        return sum(row.waits_for_mix for row in self._running)
 
     def rows_by_adapter(self) -> dict[WeightsDigest, tuple[int, int]]:
         """(running, waiting) rows under each adapter, by weights digest."""
@@ -174,10 +183,19 @@ class Scheduler:
 
     def _settle(self, chunk: Chunk, result: Sampled | Unsampled | None) -> TokenEvent | None:
         row, end = chunk.row, chunk.start + chunk.count
+        if chunk.in_trunk:
+            self._settle_trunk(row, end)
+            return None
         row.computed = [max(computed, end) for computed in row.computed]
         if not isinstance(result, Unsampled):  # blocks that led to no token are not for other rows to take over
             self._prefixes.name_new(row)
         return advance(row, result)
+
+    def _settle_trunk(self, row: Row, end: int) -> None:
+        row.computed[:-1] = [end for _ in row.computed[:-1]]
+        self._prefixes.name_new(row)
+        if row.waits_for_mix:
+            self.at_cut.append(row)
 
     def remove(self, row: Row) -> None:
         """Take a row out of its queue and free what it holds (idempotent)."""
@@ -212,7 +230,7 @@ class Scheduler:
         Beside decoding rows, a token with much context counts for more than one. Returns whether rows wait because
         blocks or slots are short.
         """
-        running = [row for row in self._running if not row.is_decoding]
+        running = [row for row in self._running if not row.is_decoding and not row.waits_for_mix]
         without_slots: list[Row] = []
         admitting, is_short, mixed = True, False, bool(chunks)
         while True:
@@ -221,11 +239,15 @@ class Scheduler:
             if admitting and self.num_preemptions == preemptions_before and self._has_place(self._waiting.top_priority):
                 candidates += [row for row in self._waiting.heads() if row not in without_slots]
             row = min(candidates, key=self._waiting.rank, default=None)
-            if row is None or (budget.is_spent if row in running else not budget.may_join(row.num_uncomputed)):
+            joins = row is not None and (row not in running or _joins_branch(row))
+            if row is None or (not budget.may_join(row.num_uncomputed) if joins else budget.is_spent):
                 break
             if row in running:
                 running.remove(row)
-                self._prefill(row, budget, budget.room, mixed, chunks)
+                room = budget.room_to_join(row.num_uncomputed) if joins else budget.room
+                if joins:
+                    budget.join(row.num_uncomputed)
+                self._prefill(row, budget, room, mixed, chunks)
             elif not self._has_place(row.priority):
                 admitting = False
             elif not self._hold(row):
@@ -258,8 +280,9 @@ class Scheduler:
             self._preempt(victim)
             if victim is row:
                 return 0
-        self._waiting.charge(row, count)
-        chunks.append(Chunk(row, row.num_computed, count))
+        if not row.enters_branch or row.num_output:  # else these tokens were charged when the trunk computed them
+            self._waiting.charge(row, count)
+        chunks.append(Chunk(row, row.num_computed, count, in_trunk=row.deferred is not None))
         return count
 
     def _has_place(self, priority: int | None) -> bool:
@@ -317,3 +340,8 @@ class Scheduler:
     def _free(self, row: Row) -> None:
         self._cache.release(row.tables)
         self.release_adapters(row)
+
+
+def _joins_branch(row: Row) -> bool:
+    """Whether a running row begins its prompt's branch, for which it gets the room that a prompt has when it joins."""
+    return row.enters_branch and row.num_output == 0
