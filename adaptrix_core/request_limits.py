@@ -44,6 +44,8 @@ class RequestLimits:
     mix_terms: int = _most(16, "adapters of a mix")
     mix_weight: float = _most(8.0, "magnitude of an adapter's weight in a mix")
     mix_layers: int = _most(1024, "layers, or weights by layer, of an adapter in a mix")
+    composition_steps: int = _most(8, "steps of a sequence")
+    planned_characters: int = _most(4096, "characters of a question that is divided into steps", None)
     estimators: int = _most(8, "confidence estimators (`adaptrix.scores`)")
 
     tools: int = _most(128, "tools")

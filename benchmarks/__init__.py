@@ -23,6 +23,7 @@ stall          How long running streams wait for their next token while a long p
 start          From a fresh process to the first token: seconds and memory, with disk and caches warm
 swap           How long an adapter takes from host memory to the device, and from disk to host memory with its
                signature checked
+composition/   Composition: questions that need two adapters, and what adapters do to each other
 harness/       What benchmarks share: systems under comparison, work, turns, intervals, reports
 service/       Measurements of the service over HTTP and of its processes
 """

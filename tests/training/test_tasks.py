@@ -7,11 +7,12 @@ import re
 import pytest
 from reasoning_gym.arithmetic.leg_counting import ANIMALS
 
+from adaptrix_core.composition.stated_answer import stated_answer
 from adaptrix_core.training.tasks.code import code_tasks, extract_code
 from adaptrix_core.training.tasks.families import FAMILIES, TaskFamily
 from adaptrix_core.training.tasks.logic import AliceInWonderland, FamilyRelationships, Syllogism
 from adaptrix_core.training.tasks.math import ChainSum, LegCounting, SimpleEquations, spelt, worked
-from adaptrix_core.training.tasks.problem import Problem, Task, stated_answer, stated_number
+from adaptrix_core.training.tasks.problem import Problem, Task, stated_number
 
 TASKS = [task for family in FAMILIES.values() for task in family.tasks]
 

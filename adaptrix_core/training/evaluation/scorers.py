@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from adaptrix_core.training.tasks.problem import stated_answer, stated_number
+from adaptrix_core.composition.stated_answer import stated_answer
+from adaptrix_core.training.tasks.problem import stated_number
 
 Scorer = Callable[[str, str], bool]
 """(reply, reference) -> whether the reply is right."""

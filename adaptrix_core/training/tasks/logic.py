@@ -20,7 +20,8 @@ from typing import Any
 import reasoning_gym
 from reasoning_gym.logic.aiw import TaskType
 
-from adaptrix_core.training.tasks.problem import NumberScored, Problem, stated_answer, with_answer
+from adaptrix_core.composition.stated_answer import stated_answer
+from adaptrix_core.training.tasks.problem import NumberScored, Problem, with_answer
 
 OWN_WORDS = 0.35
 """Share of the problems that keep reasoning-gym's own wording."""

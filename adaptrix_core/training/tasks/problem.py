@@ -10,8 +10,9 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from adaptrix_core.composition.stated_answer import stated_answer
+
 ANSWER_MARK = "Answer:"
-_ANSWER_LINE = re.compile(r"answer\s*(?:is)?\s*:?\s*(?P<answer>[^\n]+)", re.IGNORECASE)
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 
@@ -53,12 +54,6 @@ class Task(Hashable, Protocol):
 def with_answer(working: str, answer: str) -> str:
     """The reply that is learnt: working lines, then ``Answer: …``."""
     return f"{working}\n{ANSWER_MARK} {answer}"
-
-
-def stated_answer(reply: str) -> str | None:
-    """The text after the last "Answer:" of a reply, without markdown and a closing full stop."""
-    found = list(_ANSWER_LINE.finditer(reply))
-    return found[-1]["answer"].strip().strip("*`$").rstrip(".").strip() if found else None
 
 
 def stated_number(reply: str) -> float | None:

@@ -1,0 +1,22 @@
+"""The answer inside of a reply: what its last "Answer:" line states, which is how the shipped adapters end theirs."""
+
+from __future__ import annotations
+
+import re
+
+_ANSWER_LINE = re.compile(r"answer\s*(?:is)?\s*:?\s*(?P<answer>[^\n]+)", re.IGNORECASE)
+
+
+def stated_answer(reply: str) -> str | None:
+    """The text after the last "Answer:" of a reply, without markdown and a closing full stop."""
+    found = list(_ANSWER_LINE.finditer(reply))
+    return found[-1]["answer"].strip().strip("*`$").rstrip(".").strip() if found else None
+
+
+def answer_of(reply: str) -> str:
+    """The answer that a reply states, or its last line where it states none; empty for an empty reply."""
+    stated = stated_answer(reply)
+    if stated is not None:
+        return stated
+    lines = [line.strip() for line in reply.splitlines() if line.strip()]
+    return lines[-1] if lines else ""

@@ -1,0 +1,12 @@
+"""Composition: questions that need two adapters, and what adapters do to each other.
+
+Files:
+
+dividing           How often the planner divides questions that ask for one thing, and finds the steps of those that
+                   ask for two
+planned            Two-step questions: a plan, the adapters one after another, against every way of answering in one
+                   go
+two_step_problems  Two-step problems over the shipped families, with exact answers: the second step needs the answer
+                   of the first
+two_step_wordings  Ways in which people ask for two things in a row, the second about the answer to the first
+"""

@@ -1,0 +1,110 @@
+"""Questions that ask for several things in a row are divided; questions that ask for one thing are left alone."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adaptrix_core.composition.planner import plan_of
+from adaptrix_core.request_limits import MOST
+from adaptrix_core.routing import prompts
+from adaptrix_core.training.tasks.families import FAMILIES
+
+LEGS = "How many legs do 3 dogs have?"
+
+COMPOUND = {
+    f"{LEGS} Then add 5 to the result.": (LEGS, "What is {0} + 5?"),
+    f"First, {LEGS} Next, take seven away from the answer.": (LEGS, "What is {0} - 7?"),
+    f"{LEGS} Reduce your answer by 4.": (LEGS, "What is {0} - 4?"),
+    f"{LEGS} Take that away from 20.": (LEGS, "What is 20 - {0}?"),
+    f"{LEGS} Double that and add 2. Then subtract 5 from the result.": (
+        LEGS, "What is {0} + {0} + 2?", "What is {1} - 5?",
+    ),
+    f"{LEGS} How many legs do that many cats have?": (LEGS, "How many legs do {0} cats have?"),
+    f"{LEGS} Call it n. Write a function f(x) that returns x plus n.": (
+        LEGS, "Write a function f(x) that returns x plus {0}.",
+    ),
+    "First work out 7 + 5, then add 3 to the result.": ("Work out 7 + 5.", "What is {0} + 3?"),
+    "Once you have worked out 7 + 5, add 3 to it.": ("Work out 7 + 5.", "What is {0} + 3?"),
+    "Start by solving 2x + 3 = 11. Then subtract 1.": ("Solve 2x + 3 = 11.", "What is {0} - 1?"),
+    f"1. {LEGS} 2. What is 7 + 5? 3. Add the first answer to 7.": (LEGS, "What is 7 + 5?", "What is {0} + 7?"),
+    f"Step 1: {LEGS}\nStep 2: Add 5 to the answer of step 1.": (LEGS, "What is {0} + 5?"),
+    "First, what is the capital of France? Then, what is the capital of Spain?": (
+        "What is the capital of France?", "What is the capital of Spain?",
+    ),
+    "First work out 3 + 4; next, work out 5 + 6; finally, add 2 to the first result.": (
+        "Work out 3 + 4.", "Work out 5 + 6.", "What is {0} + 2?",
+    ),
+}  # fmt: skip
+
+SINGLE = (
+    "",
+    "   ",
+    "What do you get when you take 72 away from 50 and then add 6?",
+    "Start with 40, add 7, subtract 3. What number do you end up with?",
+    "There were 12 apples. Then 3 are added. How many apples are there now?",
+    "Think of a number. Add 5 to it. Double the result. You get 20. What is the number?",
+    "Write a function f(xs) to first find the largest, then add 5 to the result.",
+    "Write a Python function that strips spaces, then reverses the text and returns the result.",
+    "First write a poem about the sea, then translate it.",
+    "Work out 5 + 3. What is the answer?",
+    "Compute the mean of 3, 5 and 7. Round your answer to two decimals.",
+    "Solve 3x + 2 = 11 and write the answer in words.",
+    "First add 3 to 4, then subtract 2. What do you get?",
+    "1. All mortals are children\n2. Some children are insects\nDoes it follow that no mortals are insects?",
+    "What does {0} mean in Python? Then add 5 to the result.",
+    "```\nWork out 3 + 4. Then add 5 to the result.\n```",
+)
+
+
+@pytest.mark.parametrize("question", COMPOUND)
+def test_a_compound_question_becomes_steps_that_stand_alone(question: str) -> None:
+    plan = plan_of(question)
+    assert plan is not None
+    assert plan.steps == COMPOUND[question]
+
+
+@pytest.mark.parametrize("question", SINGLE)
+def test_a_question_that_asks_for_one_thing_is_left_alone(question: str) -> None:
+    assert plan_of(question) is None
+
+
+def test_at_most_one_in_a_hundred_of_the_single_questions_at_hand_is_divided() -> None:
+    questions = [
+        *(row.prompt for row in prompts.paraphrases()),
+        *(row.prompt for row in prompts.in_scope_calibration()),
+        *prompts.out_of_scope("calibration"),
+        *prompts.out_of_scope("test"),
+        *prompts.background(),
+        *(problem.question for family in FAMILIES.values() for problem in family.held_out(60)),
+    ]
+    divided = [question for question in questions if plan_of(question) is not None]
+    assert len(divided) <= len(questions) / 100, divided
+
+
+def test_too_long_a_question_and_too_many_steps_are_left_alone() -> None:
+    assert plan_of(f"{LEGS} Then add 5 to the result." + " " * 9 + "x" * MOST.planned_characters) is None
+    assert plan_of(LEGS + " Then add 5 to the result." * MOST.composition_steps) is None
+    assert plan_of(LEGS + " Then add 5 to the result." * (MOST.composition_steps - 1)) is not None
+
+
+_PIECES = (
+    "First, ", "Then ", "and then ", "Step 1: ", "Step 2: ", "1. ", "2. ", "add 5 to the result", "double it", ". ",
+    "? ", ", ", "\n", "what is 3 + 4", "that many dogs", "call it n", "the answer to (1)", "once you have found ",
+    "take that", " and ", ": ", "n", "{", "}", "{0}", "é", "  ",
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(_PIECES) | st.text(max_size=6), max_size=14).map("".join))
+def test_whatever_is_asked_a_plan_is_bounded_and_uses_earlier_answers_only(question: str) -> None:
+    plan = plan_of(question)
+    if plan is None:
+        return
+    assert 2 <= len(plan.steps) <= MOST.composition_steps
+    for number, step in enumerate(plan.steps):
+        assert 0 < len(step) <= len(question)
+        assert all(int(place) < number for place in re.findall(r"\{(\d+)\}", step))
