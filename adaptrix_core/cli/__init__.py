@@ -21,5 +21,6 @@ target               The target of a command: a running server or a local engine
 authoring/           Commands that make, import and measure adapters; they need no server
 commands/            Commands that ask, serve and administer: a running server, or a local engine
 conversation/        A conversation on the terminal: questions, answers, and commands that start with a slash
+inspection/          What a mix of adapters changes inside the base model, shown on the terminal
 logs/                The log of questions and answers on the command line, kept on this machine
 """

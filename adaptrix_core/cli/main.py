@@ -24,6 +24,7 @@ from adaptrix_core.cli.commands.show import show
 from adaptrix_core.cli.commands.status import status
 from adaptrix_core.cli.commands.trust import sign, trust, verify
 from adaptrix_core.cli.errors import ErrorEdge
+from adaptrix_core.cli.inspection.command import inspect
 from adaptrix_core.cli.logs.command import logs
 from adaptrix_core.cli.session import Session
 
@@ -63,6 +64,7 @@ for command in (
     publish,
     revoke,
     route,
+    inspect,
     extensions,
     completion,
 ):

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 from pydantic_core import ErrorDetails
 
+from adaptrix_core.config.context_section import ContextSettings
 from adaptrix_core.config.section import Section
 from adaptrix_core.config.sections import (
     AdapterSettings,
@@ -43,6 +44,7 @@ class Settings(Section):
     batches: BatchSettings = Field(default_factory=BatchSettings)
     engine: EngineSettings = Field(default_factory=EngineSettings)
     router: RouterSettings = Field(default_factory=RouterSettings)
+    context: ContextSettings = Field(default_factory=ContextSettings)
     replicas: ReplicaSettings = Field(default_factory=ReplicaSettings)
     security: SecuritySettings = Field(default_factory=SecuritySettings)
     observe: ObserveSettings = Field(default_factory=ObserveSettings)
@@ -56,6 +58,7 @@ _SECTIONS: dict[str, type[Section]] = {
     "batches": BatchSettings,
     "engine": EngineSettings,
     "router": RouterSettings,
+    "context": ContextSettings,
     "replicas": ReplicaSettings,
     "security": SecuritySettings,
     "observe": ObserveSettings,

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from adaptrix_core.adapters import Adapter, AdapterManager, DynamicLoader, TrustPolicy
 from adaptrix_core.adapters.package.fit import BaseMatch
+from adaptrix_core.adapters.residency.held import held
 from adaptrix_core.adapters.trust.policy import Policy
 from adaptrix_core.base import BaseModel, BaseModelManager
 from adaptrix_core.base.chat_options import ORDINARY, ChatOptions
@@ -26,13 +27,15 @@ from adaptrix_core.confidence.evidence import AnswerEvidence
 from adaptrix_core.confidence.scoring import answer_scores, check_estimators
 from adaptrix_core.engine.cache.cut import catalogue_cut
 from adaptrix_core.engine.compute.backend import backend_of
+from adaptrix_core.engine.compute.inspected import INSPECTED_TOKENS, InspectedRun
 from adaptrix_core.engine.core import EngineCore, History, raise_failure
 from adaptrix_core.engine.options import EngineOptions
 from adaptrix_core.engine.request import Completion, GenerationRequest, SamplingParams, TokenEvent
+from adaptrix_core.engine.request_checks import check_request
 from adaptrix_core.engine.rows.outcome import Outcome
 from adaptrix_core.engine.rows.row import Row
-from adaptrix_core.errors import InvalidRequest, Overloaded
-from adaptrix_core.injection.mix import Mix, Term, check_mix, constant
+from adaptrix_core.errors import ContextLengthExceeded, InvalidRequest, Overloaded
+from adaptrix_core.injection.mix import Mix, Term, check_mix, constant, weights_digests_of
 from adaptrix_core.places import shipped_adapters
 from adaptrix_core.sampling import OURS, SamplingDefaults, asked_for, first_opinions
 
@@ -123,7 +126,7 @@ class Engine(EngineCore):
 
     def _chosen(self, choice: AdapterChoice) -> list[tuple[Term[str], Adapter]]:
         """The terms of a choice and their adapters, loaded. Raises AdapterNotFound, and InvalidRequest for a weight."""
-        terms = _terms(choice)
+        terms = terms_of(choice)
         check_mix(terms, self.base.info.num_layers, param="adaptrix.mix")
         return [(term, self.loader.load(term.adapter)) for term in terms]
 
@@ -226,6 +229,28 @@ class Engine(EngineCore):
         ]
         return self.prompt_logits(requests, _CHUNK_TOKENS[schedule])
 
+    def inspect(self, prompt: Prompt, adapter: AdapterChoice = None, attention: bool = True) -> InspectedRun:
+        """Compute one prompt by itself and keep the inside: states of all layers and, if wanted, their attention.
+
+        For looking at what a mix does (`adaptrix_core.context`). It is computed at once, outside of the running batch,
+        which waits for it, and neither takes from the cache nor leaves anything there. Raises InvalidRequest (an empty
+        prompt), ContextLengthExceeded, AdapterNotFound, and CacheFull or Overloaded where the adapters have no room.
+        """
+        schedule = constant(self.resolve_mix(adapter))
+        request = GenerationRequest(
+            f"inspect-{next(self._request_numbers)}", self.encode(prompt), SamplingParams(max_tokens=0), (schedule,)
+        )
+        check_request(request, self.base.info, self.max_row_tokens)
+        if (length := len(request.prompt_token_ids)) > INSPECTED_TOKENS:
+            raise ContextLengthExceeded(
+                f"the prompt has {length} tokens; {INSPECTED_TOKENS} can be inspected: shorten it",
+                param="prompt",
+            )
+        row = self._make_row(request, 0)
+        with held(self.loader, weights_digests_of(schedule)):
+            row.schedule = self._activated(schedule, request)
+            return self._backend.inspect(row, attention)
+
     def switch(self, request_id: str, adapter: AdapterChoice, history: History = "keep") -> None:
         """Change a running request's adapter between tokens; see `EngineCore.switch_mix`."""
         self.switch_mix(request_id, self.resolve_mix(adapter), history)
@@ -308,7 +333,7 @@ def _scored(completion: Completion, names: Sequence[str]) -> Completion:
     return replace(completion, scores=answer_scores(names, answer))
 
 
-def _terms(choice: AdapterChoice) -> tuple[Term[str], ...]:
+def terms_of(choice: AdapterChoice) -> tuple[Term[str], ...]:
     """A choice as terms by name. Raises InvalidRequest for a weight that is no number."""
     if choice is None or isinstance(choice, str):
         return () if choice is None else (Term(choice),)

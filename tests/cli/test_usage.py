@@ -27,6 +27,7 @@ FURTHER = [
     "publish",
     "revoke",
     "route",
+    "inspect",
     "logs",
     "show",
     "embed",

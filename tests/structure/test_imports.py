@@ -37,6 +37,7 @@ CORE_ORDER = [
     "confidence",
     "engine",
     "routing",
+    "context",
     "training",
     "cli",
 ]

@@ -12,9 +12,12 @@ from adaptrix_core.base.packed_model import PackedModel
 from adaptrix_core.base.running import call_directly
 from adaptrix_core.engine.cache.kv_cache import KVCache
 from adaptrix_core.engine.compute.compiled import CompiledLayers
+from adaptrix_core.engine.compute.inspected import InspectedRun, inspect_modules
+from adaptrix_core.engine.compute.inspected_packed import inspect_packed
 from adaptrix_core.engine.compute.native import NativeSpans
 from adaptrix_core.engine.compute.spans import ModuleSpans, Spans
 from adaptrix_core.engine.options import EngineOptions
+from adaptrix_core.engine.rows.row import Row
 from adaptrix_core.injection.backends.native import NativeInjector
 from adaptrix_core.injection.injector import Injector, LayerInjector
 
@@ -33,6 +36,12 @@ class Backend(Protocol):
     def spans(self, cache: KVCache) -> Spans:
         """The spans of layers over ``cache``; called once. Only from here on the model itself is touched: it gets its
         hooks, where there are any, and compiling starts, if that is wanted.
+        """
+
+    def inspect(self, row: Row, attention: bool) -> InspectedRun:
+        """Compute the prompt of ``row`` by itself and keep the inside; its adapters are on the device.
+
+        attention: whether what the layers attend by is kept, too.
         """
 
     def graph_stats(self) -> dict[str, Any] | None:
@@ -59,6 +68,10 @@ class ModuleBackend:
             self.compiled.start()
         return spans
 
+    def inspect(self, row: Row, attention: bool) -> InspectedRun:
+        """See `Backend.inspect`."""
+        return inspect_modules(self._base, self.injector, row, attention)
+
     def graph_stats(self) -> dict[str, Any] | None:
         """See `Backend.graph_stats`."""
         graphed = None if self._spans is None else self._spans.graphed
@@ -77,6 +90,10 @@ class NativeBackend:
     def spans(self, cache: KVCache) -> Spans:
         """See `Backend.spans`."""
         return NativeSpans(self._base, cache, self.injector)
+
+    def inspect(self, row: Row, attention: bool) -> InspectedRun:
+        """See `Backend.inspect`."""
+        return inspect_packed(self._base, self.injector, row, attention)
 
     def graph_stats(self) -> dict[str, Any] | None:
         """None: there are no graphs."""

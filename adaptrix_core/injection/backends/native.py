@@ -102,6 +102,10 @@ class NativeInjector:
         """By digest, bytes of the bank, and its largest relative error against the adapter's own weights."""
         return {d: {"bytes": r.nbytes, "error": r.error} for d, r in self._residents.items()}
 
+    def weights_of(self, weights_digest: WeightsDigest) -> LoraWeights:
+        """An adapter's weights as they were before they came into the bank. Raises KeyError where it is not here."""
+        return self._residents[weights_digest].weights
+
     def plan(self, runs: list[MixRun]) -> StepPlan:
         """The terms of a step whose tokens are under the mixes of ``runs``, which are in the order of the batch.
 

@@ -1,0 +1,32 @@
+"""Context: what a mix changes of what the base model computes, and how far it may.
+
+Importing this package is cheap: the names below load torch on first use.
+
+Files:
+
+comparison  Two runs of one prompt compared: how far states, attention and predictions under a mix are from the base
+            model's
+report      What a comparison of a mix with the base model has found, and which of it is beyond the thresholds
+validator   Compares what a mix of adapters computes with what the base model alone computes, layer by layer and token
+            by token
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from adaptrix_core.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from adaptrix_core.context.report import ContextReport
+    from adaptrix_core.context.validator import ContextValidator
+
+__all__ = ["ContextReport", "ContextValidator"]
+
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "ContextReport": "adaptrix_core.context.report",
+        "ContextValidator": "adaptrix_core.context.validator",
+    },
+)
