@@ -19,3 +19,7 @@ and the header ``x-adaptrix-digest`` are this one."""
 
 BundleDigest = NewType("BundleDigest", str)
 """Digest over a package digest and the signature beside it (`adapters/package/snapshot.py`)."""
+
+GateDigest = NewType("GateDigest", str)
+"""Digest over a gate's directions, offsets and rule (`injection/gate.py`): part of every key of what was computed under
+it."""

@@ -5,7 +5,10 @@ Importing this package is cheap: the names below are loaded on first use.
 Files:
 
 activation  Activated LoRA: an adapter that takes effect from its invocation tokens on (aLoRA, arXiv:2504.12397)
+arrow       Arrow: a gate made of the adapters themselves, without training (Ostapenko et al., arXiv:2405.11157,
+            section 3.2)
 bank        Adapter matrices in the precisions of a bank: half, bytes with a scale per row, or single
+gate        Gates: how much each term of a mix counts for one token, decided by what the token is at that point
 injector    Applies adapters to the base model: forward hooks that stay, slots that change
 lora        LoRA weights, and the LoRA sum over a packed batch
 mix         Mixes of adapters, under which tokens are computed

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 
 from adaptrix_core.digests import WeightsDigest
+from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.injection.mix import Mix, MixSchedule, mix_at
 
 InvocationOf = Callable[[WeightsDigest], Sequence[int] | None]
@@ -17,11 +18,16 @@ InvocationOf = Callable[[WeightsDigest], Sequence[int] | None]
 
 
 def activated(schedule: MixSchedule, prompt: Sequence[int], invocation_of: InvocationOf) -> MixSchedule:
-    """``schedule`` without the terms of activated adapters before their invocation in ``prompt``."""
+    """``schedule`` without the terms of activated adapters before their invocation in ``prompt``.
+
+    Raises InvalidRequest where such a term is under a gate, which weighs all of its terms or none.
+    """
     digests = {term.adapter for _, mix in schedule for term in mix}
     begins = {digest: _begin(prompt, tokens) for digest in digests if (tokens := invocation_of(digest)) is not None}
     if not begins:
         return schedule
+    if any(term.gated is not None and term.adapter in begins for _, mix in schedule for term in mix):
+        raise InvalidRequest("an activated LoRA has no place in a gate; name ordinary adapters", param="gate")
     starts = sorted({start for start, _ in schedule} | {begin for begin in begins.values() if begin is not None})
     entries = [(start, _acting(mix_at(schedule, start), start, begins)) for start in starts]
     return tuple(next(equal) for _, equal in groupby(entries, key=lambda entry: entry[1]))

@@ -10,14 +10,17 @@ from __future__ import annotations
 import math
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.request_limits import MOST
+
+if TYPE_CHECKING:
+    from adaptrix_core.injection.gate import Gate, Gated
 
 Named = TypeVar("Named")
 """Identification of an adapter: a name, a catalogue entry, a bundle or a weights digest, by the stage of the
@@ -35,6 +38,8 @@ class Term(Generic[Named]):
     """Factor on the adapter's own scaling: one number, or one per layer of the base model."""
     layers: frozenset[int] | None = None
     """Layers the term acts on; None means all layers the adapter has."""
+    gated: Gated | None = None
+    """The gate that weighs the term for each token, beside ``weight``; None without one."""
 
     def weight_at(self, layer: int) -> float:
         """The factor at ``layer`` (0.0 where the term does not act)."""
@@ -54,7 +59,7 @@ class Term(Generic[Named]):
 
     def called(self, adapter: Other) -> Term[Other]:
         """The same term with another identification of its adapter."""
-        return Term(adapter, self.weight, self.layers)
+        return Term(adapter, self.weight, self.layers, self.gated)
 
 
 Mix = tuple[Term[WeightsDigest], ...]
@@ -93,6 +98,25 @@ def check_mix(
         name = _shown(term.adapter, number)
         _check_weights(term, name, num_layers, is_request, param)
         _check_layers(term, name, num_layers, param)
+    gated_terms(mix)
+
+
+def gated_terms(mix: Iterable[Term[Named]]) -> dict[Gate, tuple[Term[Named], ...]]:
+    """The terms of each gate in a mix, by their places. Raises InvalidRequest unless each place is taken once."""
+    groups: dict[Gate, dict[int, Term[Named]]] = {}
+    for term in mix:
+        if term.gated is not None:
+            places = groups.setdefault(term.gated.gate, {})
+            if term.gated.place in places:
+                raise InvalidRequest(f"two terms have place {term.gated.place} of one gate", param="gate")
+            places[term.gated.place] = term
+    for gate, places in groups.items():
+        if sorted(places) != list(range(gate.num_terms)):
+            raise InvalidRequest(
+                f"a gate for {gate.num_terms} terms has {len(places)}; each of its terms must be in the mix",
+                param="gate",
+            )
+    return {gate: tuple(places[place] for place in range(gate.num_terms)) for gate, places in groups.items()}
 
 
 def _shown(adapter: object, number: int) -> str:

@@ -23,6 +23,12 @@ EncoderModel = INTERFACE.record("EncoderModel")
 TERM = np.dtype(INTERFACE.record("Term"))
 """One adapter at one injection point, and its tokens, as a type for arrays of them."""
 
+GATE = np.dtype(INTERFACE.record("Gate"))
+"""One gate at one injection point, and its tokens, as a type for arrays of them."""
+
+MOST_GATE_TERMS = INTERFACE.codes("GateSize")["kGateTerms"]
+"""Most terms that a gate weighs."""
+
 _LAYOUTS, _BANK_TYPES = INTERFACE.codes("Layout"), INTERFACE.codes("BankType")
 LAYOUT_CODES: Mapping[str, int] = {"int4": _LAYOUTS["kInt4"], "int8": _LAYOUTS["kInt8"]}
 BANK_CODES: Mapping[str, int] = {

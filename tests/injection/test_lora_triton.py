@@ -18,8 +18,10 @@ if not torch.cuda.is_available() and os.environ.get("TRITON_INTERPRET") != "1":
 
 from adaptrix_core.base import BaseModel, Point
 from adaptrix_core.injection import LayerInjector, LoraWeights, Mix, Term
+from adaptrix_core.injection.arrow import arrow_gate
 from adaptrix_core.injection.backends.plain import PlainLora
 from adaptrix_core.injection.backends.triton import TritonLora
+from adaptrix_core.injection.gate import gate_mix
 from tests.tiny_models import random_base, random_weights
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -250,3 +252,18 @@ def test_the_kernels_compile_for_nvidia_gpus_without_having_one() -> None:
         (kernel, dtype) for kernel in ("_shrink", "_expand") for dtype in ("bf16", "fp16", "fp32")
     }
     assert all((products == "tensor-cores") == (dtype != "fp32") for _, dtype, products in compiled)
+
+
+def test_gated_tokens_beside_others_equal_the_reference() -> None:
+    base = make_base()
+    adapters = [random_weights(base, [POINT], rank, seed, scaling) for seed, rank, scaling in ADAPTERS[:3]]
+    first, second, third = (weights.weights_digest for weights in adapters)
+    gated = gate_mix((Term(first), Term(second, 0.5)), arrow_gate(adapters[:2], temperature=0.5))
+    mixes: list[Mix] = [(), gated, (Term(third, 2.0),), (*gated, Term(third)), gated]
+    torch.manual_seed(0)
+    spec = base.points[POINT]
+    inputs = torch.randn(len(mixes), spec.d_in, device=DEVICE)
+    before = torch.randn(len(mixes), spec.d_in, device=DEVICE)
+    plain, triton = (updated(backend, base, POINT, mixes, inputs, before) for backend in both(base, adapters))
+    assert (plain - triton).abs().max() < TOLERANCE[torch.float32] * plain.abs().max()
+    assert torch.equal(triton[0], before[0])

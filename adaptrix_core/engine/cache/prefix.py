@@ -167,7 +167,7 @@ class PrefixCache:
         )
 
     def _encode(self, mix: Mix, stop: int) -> bytes:
-        """The terms that act on some layer below ``stop``, in order, with their factors there."""
+        """The terms that act on some layer below ``stop``, in order, with their factors there and their gates."""
         fields = []
         for term in mix:
             factors = [
@@ -176,6 +176,8 @@ class PrefixCache:
             acting = [struct.pack(">Id", layer, factor) for layer, factor in factors if factor != 0.0]
             if acting:
                 fields += [(b"digest", term.adapter.encode()), (b"factors", b"".join(acting))]
+                if term.gated is not None:
+                    fields.append((b"gate", struct.pack(">I", term.gated.place) + term.gated.gate.gate_digest.encode()))
         return _fields(fields)
 
 

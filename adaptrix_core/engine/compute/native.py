@@ -18,7 +18,8 @@ from torch import Tensor
 from adaptrix_core.base.packed_model import PackedModel, matrix_struct
 from adaptrix_core.engine.cache.kv_cache import KVCache
 from adaptrix_core.engine.scheduling.scheduler import Chunk
-from adaptrix_core.injection.backends.native import MixRun, NativeInjector
+from adaptrix_core.injection.backends.native import NativeInjector
+from adaptrix_core.injection.backends.native_runs import MixRun
 from adaptrix_core.injection.mix import mix_runs
 from adaptrix_core.native import library, structs
 
@@ -73,6 +74,8 @@ class NativeSpans:
             longest=longest,
             terms=plan.terms.ctypes.data,
             term_starts=plan.starts.ctypes.data,
+            gates=plan.gates.ctypes.data,
+            gate_starts=plan.gate_starts.ctypes.data,
         )
         meanwhile()
         self._library.adaptrix_stack_run(self._stack, ctypes.byref(step))

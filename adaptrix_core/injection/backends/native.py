@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,21 +17,15 @@ from adaptrix_core.base.families.parts import MODULES
 from adaptrix_core.base.model import BaseModel
 from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.errors import AdapterNotFound
+from adaptrix_core.injection.backends.native_gates import GatePlan, PlacedTerm
+from adaptrix_core.injection.backends.native_runs import MixRun
 from adaptrix_core.injection.bank import Bank, BankMatrix, keep
 from adaptrix_core.injection.lora import LoraWeights
-from adaptrix_core.injection.mix import Mix, Term
+from adaptrix_core.injection.mix import Term
 from adaptrix_core.injection.points import check_points
 from adaptrix_core.native.structs import BANK_CODES, TERM
 
 _BANK_BYTES: Mapping[Bank, int] = {"half": 2, "int8": 1, "single": 4}
-
-
-class MixRun(NamedTuple):
-    """Consecutive tokens of a packed batch that are under one mix."""
-
-    mix: Mix
-    start: int
-    length: int
 
 
 @dataclass(frozen=True)
@@ -42,6 +35,10 @@ class StepPlan:
     terms: NDArray[np.void]
     starts: NDArray[np.int32]
     """Index of each layer's first term, and the number of terms, ``(num_layers + 1,)``."""
+    gates: NDArray[np.void]
+    """Sorted by layer."""
+    gate_starts: NDArray[np.int32]
+    """Index of each layer's first gate, ``(num_layers + 1,)``."""
     memory: tuple[NDArray[np.generic], ...]
     """Owner of the arrays that the terms point to."""
 
@@ -54,6 +51,12 @@ class _Resident:
     scalings: NDArray[np.float32]
     kept: tuple[BankMatrix, ...]
     """Owner of the matrices that the records point to."""
+
+    @cached_property
+    def by_point(self) -> Mapping[tuple[int, int], PlacedTerm]:
+        """Each record with its scaling, by (layer, number of the module)."""
+        points = zip(self.terms["layer"].tolist(), self.terms["point"].tolist(), strict=True)
+        return {point: (self.terms[at : at + 1], float(self.scalings[at])) for at, point in enumerate(points)}
 
     @property
     def nbytes(self) -> int:
@@ -121,18 +124,21 @@ class NativeInjector:
             for term in run.mix:
                 if term.adapter not in self._residents:
                     raise AdapterNotFound(f"adapter with digest {term.adapter[:12]}… is not on the device")
-                uses.setdefault(term.adapter, []).append((term, run))
+                if term.gated is None:
+                    uses.setdefault(term.adapter, []).append((term, run))
         records: list[NDArray[np.void]] = [np.empty(0, TERM)]
         memory: list[NDArray[np.generic]] = []
         for digest, used in uses.items():
             _fill(self._residents[digest], used, records, memory)
-        terms = np.concatenate(records)
+        gated = GatePlan(runs, lambda digest: self._residents[digest].by_point)
+        terms = np.concatenate([*records, *gated.terms])
         terms = terms[np.lexsort((terms["point"], terms["layer"]))]
         inner = np.empty(int((terms["rank"] * terms["count"]).sum()), np.float32)
         sizes = (terms["rank"] * terms["count"]).astype(np.uint64)
         terms["inner"] = inner.ctypes.data + 4 * (np.cumsum(sizes) - sizes)
         starts = np.searchsorted(terms["layer"], np.arange(self._base.info.num_layers + 1)).astype(np.int32)
-        return StepPlan(terms, starts, (*memory, inner))
+        gates, gate_starts = gated.sorted_gates(self._base.info.num_layers)
+        return StepPlan(terms, starts, gates, gate_starts, (*memory, *gated.memory, inner))
 
 
 def _fill(

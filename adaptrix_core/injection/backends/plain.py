@@ -10,6 +10,7 @@ from torch import Tensor
 from adaptrix_core.base.families.parts import Point
 from adaptrix_core.base.model import BaseModel
 from adaptrix_core.digests import WeightsDigest
+from adaptrix_core.injection.backends.gated import GatedSteps
 from adaptrix_core.injection.lora import LoraWeights, PointWeights, TermTokens, apply_terms
 from adaptrix_core.injection.mix import Mix
 
@@ -22,6 +23,7 @@ class PlainLora:
         self._banks: dict[Point, dict[WeightsDigest, PointWeights]] = {}
         self._layers: dict[WeightsDigest, tuple[int, ...]] = {}
         self._terms: dict[int, list[TermTokens]] = {}
+        self._gated = GatedSteps(base)
 
     def put(self, weights: LoraWeights) -> None:
         """See `LoraBackend.put`."""
@@ -41,7 +43,7 @@ class PlainLora:
     def begin(self, mixes: Sequence[Mix], fixed: bool = False) -> Hashable | None:
         """See `LoraBackend.begin`. Only a step without adapters can be captured: others make tensors of their own."""
         tokens: dict[WeightsDigest, dict[int, list[tuple[int, float]]]] = {}
-        for index, mix in enumerate(mixes):
+        for index, mix in enumerate(self._gated.begin(mixes)):
             for term in mix:
                 by_layer = tokens.setdefault(term.adapter, {})
                 for layer in self._layers[term.adapter]:
@@ -52,19 +54,22 @@ class PlainLora:
         for digest, by_layer in tokens.items():
             for layer, entries in by_layer.items():
                 self._terms.setdefault(layer, []).append(self._term_tokens(digest, entries, len(mixes)))
-        return None if self._terms else ()
+        return () if not self._terms and self._gated.is_empty else None
 
     def end(self) -> None:
         """See `LoraBackend.end`."""
         self._terms = {}
+        self._gated.end()
 
     def acts_at(self, point: Point) -> bool:
         """See `LoraBackend.acts_at`."""
-        return point[0] in self._terms and point in self._banks
+        return point in self._banks and (point[0] in self._terms or not self._gated.is_empty)
 
     def apply(self, point: Point, output: Tensor, inputs: Tensor) -> None:
         """See `LoraBackend.apply`."""
-        apply_terms(output, inputs, self._terms.get(point[0], ()), self._banks.get(point, {}))
+        bank = self._banks.get(point, {})
+        apply_terms(output, inputs, self._terms.get(point[0], ()), bank)
+        self._gated.apply(point, output, inputs, bank)
 
     def _term_tokens(
         self, weights_digest: WeightsDigest, entries: list[tuple[int, float]], num_tokens: int

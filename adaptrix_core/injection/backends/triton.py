@@ -4,7 +4,7 @@ An adapter is one piece of device memory with all of its tensors: putting it the
 table. Another adapter in a slot changes numbers that kernels read, never a kernel or its arguments. A *fixed* step can
 be captured in a CUDA graph: its plan overwrites, in place, that of the last step of its shape, and it launches kernels
 at every point that was ever adapted, with the largest rank so far. So the key of a capture only grows: once it has
-changed, older captures are of no more use.
+changed, older captures are of no more use. Tokens under a gate are computed in torch (`gated.py`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from torch import Tensor
 from adaptrix_core.base.families.parts import Point
 from adaptrix_core.base.model import BaseModel
 from adaptrix_core.digests import WeightsDigest
+from adaptrix_core.injection.backends.gated import GatedSteps
 from adaptrix_core.injection.backends.token_groups import TokenGroups, group_tokens, padded_groups
 from adaptrix_core.injection.backends.triton_kernels import SlotTable, StepTensors, add_lora
-from adaptrix_core.injection.lora import LoraWeights
+from adaptrix_core.injection.lora import LoraWeights, PointWeights
 from adaptrix_core.injection.mix import Mix
 
 _FIRST_SLOTS = 64
@@ -48,6 +49,9 @@ class TritonLora:
         self._largest_rank = 1
         self._fixed: dict[tuple[int, int], Tensor] = {}
         """Plans of fixed steps, by (tokens, terms)."""
+        self._gated = GatedSteps(base)
+        self._banks: dict[Point, dict[WeightsDigest, PointWeights]] = {}
+        """The adapters' tensors where they lie, for gated tokens."""
 
     def put(self, weights: LoraWeights) -> None:
         """See `LoraBackend.put`."""
@@ -62,6 +66,7 @@ class TritonLora:
             addresses = [memory.data_ptr() + at * memory.element_size() for at in (at_a, at_b)]
             records[self._places[point]] = torch.tensor([*addresses, weights.points[point].rank])
             scalings[self._places[point]] = weights.points[point].scaling
+            self._banks.setdefault(point, {})[weights.weights_digest] = _view(memory, at_a, at_b, weights.points[point])
         self._table.records[slot].copy_(records)
         self._table.scalings[slot].copy_(scalings)
         self._memory[weights.weights_digest] = memory
@@ -75,23 +80,26 @@ class TritonLora:
     def remove(self, weights_digest: WeightsDigest) -> None:
         """See `LoraBackend.remove`. Safe while kernels read the memory: its next use follows them on their stream."""
         self._free.append(self._slots.pop(weights_digest))
+        for point in self._points[weights_digest]:
+            del self._banks[point][weights_digest]
         del self._memory[weights_digest], self._points[weights_digest], self._ranks[weights_digest]
         self._max_rank = max(self._ranks.values(), default=1)
 
     def begin(self, mixes: Sequence[Mix], fixed: bool = False) -> Hashable | None:
         """See `LoraBackend.begin`."""
-        groups = group_tokens(mixes, self._slots, self._base.info.num_layers)
+        ungated = self._gated.begin(mixes)
+        groups = group_tokens(ungated, self._slots, self._base.info.num_layers)
         self._step_rank = self._max_rank
         self._acting = frozenset(
             point
-            for term in {term for mix in set(mixes) for term in mix}
+            for term in {term for mix in set(ungated) for term in mix}
             for point in self._points[term.adapter]
             if term.weight_at(point[0]) != 0.0
         )
         if not self._acting:
             self._step = None
-            return ()
-        if not fixed:
+            return () if self._gated.is_empty else None
+        if not fixed or not self._gated.is_empty:
             self._step = self._upload_step(groups)
             return None
         terms = 1 << (groups.slots.shape[1] - 1).bit_length()
@@ -102,15 +110,17 @@ class TritonLora:
     def end(self) -> None:
         """See `LoraBackend.end`."""
         self._step, self._acting = None, frozenset()
+        self._gated.end()
 
     def acts_at(self, point: Point) -> bool:
         """See `LoraBackend.acts_at`."""
-        return point in self._acting
+        return point in self._acting or (not self._gated.is_empty and bool(self._banks.get(point)))
 
     def apply(self, point: Point, output: Tensor, inputs: Tensor) -> None:
         """See `LoraBackend.apply`."""
         if self._step is not None and point in self._acting:
             add_lora(output, inputs, self._step, point[0], self._table, self._places[point], self._step_rank)
+        self._gated.apply(point, output, inputs, self._banks.get(point, {}))
 
     def _upload(self, host: Tensor) -> Tensor:
         """A copy on the device; from pinned memory, so that it runs beside what the device computes."""
@@ -157,3 +167,10 @@ def _pack(weights: LoraWeights, dtype: torch.dtype) -> tuple[Tensor, dict[Point,
             end += pieces[-1].numel()
         offsets[point] = (starts[0], starts[1])
     return torch.cat(pieces), offsets
+
+
+def _view(memory: Tensor, at_a: int, at_b: int, weights: PointWeights) -> PointWeights:
+    """One point of a packed adapter, as tensors that share its memory."""
+    (rank, d_in), d_out = weights.lora_a.shape, weights.lora_b.shape[0]
+    lora_a = memory[at_a : at_a + rank * d_in].view(rank, d_in)
+    return PointWeights(lora_a, memory[at_b : at_b + rank * d_out].view(rank, d_out).T, weights.scaling)

@@ -25,8 +25,8 @@ extern "C" {
 
 const RecordSize* adaptrix_record_sizes() {
     static const RecordSize sizes[] = {
-        SIZE_OF(Matrix), SIZE_OF(Layer),        SIZE_OF(Model),        SIZE_OF(Places),     SIZE_OF(Term), SIZE_OF(Step),
-        SIZE_OF(Norm),   SIZE_OF(EncoderLayer), SIZE_OF(EncoderModel), SIZE_OF(RecordSize), {nullptr, 0}};
+        SIZE_OF(Matrix), SIZE_OF(Layer), SIZE_OF(Model),        SIZE_OF(Places),       SIZE_OF(Term),       SIZE_OF(Gate),
+        SIZE_OF(Step),   SIZE_OF(Norm),  SIZE_OF(EncoderLayer), SIZE_OF(EncoderModel), SIZE_OF(RecordSize), {nullptr, 0}};
     return sizes;
 }
 

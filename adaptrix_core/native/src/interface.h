@@ -63,6 +63,25 @@ typedef struct {
     float* inner;           // (count, rank): A x
 } Term;
 
+enum GateSize { kGateTerms = 16 };  // most terms that a gate weighs
+
+// A gate at one injection point, and the tokens of the step whose terms it weighs there.
+typedef struct {
+    int32_t layer;
+    int32_t point;
+    int32_t terms;  // those that have weights at the point
+    int32_t top_k;  // of them, those that get a share
+    int32_t d_in;
+    int32_t count;          // tokens
+    int32_t is_unsigned;    // whether a score counts by its size alone
+    float temperature;
+    const float* directions;  // (terms, d_in)
+    const float* offsets;     // (terms,)
+    const float* factors;     // (terms,): the term's weight times the adapter's scaling
+    const int32_t* tokens;    // (count,), ascending
+    float* weights;           // (terms, count): row i is the weights of the i-th of these terms
+} Gate;
+
 // A step: which token of which row, what it is computed under.
 typedef struct {
     int32_t tokens, first_layer, last_layer, threads;
@@ -75,6 +94,8 @@ typedef struct {
     int64_t longest;           // tokens of the longest context
     const Term* terms;         // sorted by layer, then point
     const int32_t* term_starts;  // (num_layers + 1,)
+    const Gate* gates;           // sorted by layer
+    const int32_t* gate_starts;  // (num_layers + 1,)
 } Step;
 
 // A LayerNorm.

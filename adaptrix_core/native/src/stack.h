@@ -14,6 +14,7 @@
 
 #include "attention.h"
 #include "elementwise.h"
+#include "gate.h"
 #include "lora.h"
 #include "lots.h"
 #include "matmul.h"
@@ -94,8 +95,15 @@ class Stack {
             multiply(m, a, tokens.last - tokens.first, first, last, out + int64_t(tokens.first) * m.n, m.n, bias);
     }
 
-    // Inner values of the layer's terms at points [first, last).
+    // Weights by the layer's gates, and inner values of its terms, at points [first, last).
     void shrink_points(const Step& step, int l, int first, int last, const float* x, const Member& me) {
+        for (int i = step.gate_starts[l]; i < step.gate_starts[l + 1]; ++i) {
+            const Gate& g = step.gates[i];
+            if (g.point < first || g.point >= last) continue;
+            const Range entries = entries_of(g, me.lot.tokens), own = me.share(entries.last - entries.first);
+            for (int e = entries.first + own.first; e < entries.first + own.last; ++e)
+                weigh(g, e, x + int64_t(g.tokens[e]) * g.d_in);
+        }
         for (int i = step.term_starts[l]; i < step.term_starts[l + 1]; ++i) {
             const Term& t = step.terms[i];
             if (t.point < first || t.point >= last) continue;
@@ -105,7 +113,8 @@ class Stack {
         }
     }
 
-    static Range entries_of(const Term& t, Range tokens) {
+    template <typename Tokens>  // a term or a gate
+    static Range entries_of(const Tokens& t, Range tokens) {
         const int32_t* end = t.tokens + t.count;
         const int32_t* first = std::lower_bound(t.tokens, end, tokens.first);
         return {int(first - t.tokens), int(std::lower_bound(first, end, tokens.last) - t.tokens)};
