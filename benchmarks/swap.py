@@ -86,7 +86,7 @@ class Bench:
             device_budget_bytes=self.device_bytes,
             preload=False,
         )
-        self._digests = [self._engine.load_adapter(path).weights_digest for path in self._paths]
+        self._digests = [self._engine.loader.load(path).weights_digest for path in self._paths]
 
     def measure(self, what: str, repeats: int, run: Callable[[int], float]) -> Interval:
         """Milliseconds of ``run``, which is told its number and answers seconds; the first two do not count."""

@@ -5,7 +5,7 @@ torch.
 
 Files:
 
-manager         The catalogue of adapters on disk: list, load, save, delete, validate
+manager         The catalogue of adapters and compositions on disk: list, load, save, delete, validate
 redistribution  Moves an adapter's updates to other layers, and measures the change of its predictions
 reference       The grammar of references to adapters and mixes, shared by library, command line and server
 package/        The adapter directory (package): its format, its metadata, and every check before a tensor is used

@@ -1,6 +1,6 @@
-"""The catalogue of adapters on disk: list, load, save, delete, validate.
+"""The catalogue of adapters and compositions on disk: list, load, save, delete, validate.
 
-A root, a local directory or a URL (read-only), holds one directory per adapter and version, called ``name`` or
+A root, a local directory or a URL (read-only), holds one directory per package and version, called ``name`` or
 ``name@version``. The manager owns no memory:
 whoever calls `load_adapter` owns the result (see `adapters/residency/loader.py`). Listing reads metadata only and
 verifies nothing; a load verifies everything.
@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adaptrix_core.adapters.package.atomic import recover, remove_directory, write_directory
-from adaptrix_core.adapters.package.contents import check_files, snapshot_adapter, snapshot_package
+from adaptrix_core.adapters.package.composition import Composition, read_composition, write_composition
+from adaptrix_core.adapters.package.contents import check_files, is_composition, snapshot_adapter, snapshot_package
 from adaptrix_core.adapters.package.file_names import METADATA_FILE
 from adaptrix_core.adapters.package.fit import BaseMatch
 from adaptrix_core.adapters.package.limits import DEFAULT_LIMITS, Limits
-from adaptrix_core.adapters.package.metadata import AdapterMetadata, parse_metadata
+from adaptrix_core.adapters.package.manifest import AnyMetadata, CompositionMetadata, is_manifest, parse_package
+from adaptrix_core.adapters.package.metadata import AdapterMetadata
 from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.adapters.peft.directory import is_peft
 from adaptrix_core.adapters.reference import NAME_PATTERN, AdapterReference
@@ -77,11 +79,11 @@ class AdapterManager:
         if self.root is not None and self.root.is_dir():
             recover(self.root)
 
-    def list_adapters(self) -> list[AdapterMetadata]:
-        """Metadata of every readable adapter, by name, then version. Unverified; unreadable ones are logged."""
+    def list_adapters(self) -> list[AnyMetadata]:
+        """Metadata of every readable package, by name, then version. Unverified; unreadable ones are logged."""
         return [metadata for metadata, _ in self._catalogue()]
 
-    def get_adapter_metadata(self, name: str) -> AdapterMetadata:
+    def get_adapter_metadata(self, name: str) -> AnyMetadata:
         """Metadata of ``name`` (its highest version) or ``name@version``. Raises AdapterNotFound."""
         return self._find(name)[0]
 
@@ -109,12 +111,27 @@ class AdapterManager:
     def load_adapter(self, source: str | Path) -> Adapter:
         """Load and verify ``name``, ``name@version``, or a directory (a Path, a string with a path separator, a URL).
 
-        Raises AdapterNotFound, or AdapterRejected with a code of `error_codes.PACKAGE`.
+        Raises AdapterNotFound, or AdapterRejected with a code of `error_codes.PACKAGE` (is_composition for one).
         """
+        return _adapter(self.load_package(source))
+
+    def load_package(self, source: str | Path) -> Adapter | Composition:
+        """As `load_adapter`, of an adapter or of a composition, whose parts are not looked for."""
         directory = self._at(source) if is_location(source) else self._peft_called(str(source))
         if directory is None:
             return self._load_named(str(source))
         return self._read(snapshot_adapter(directory, self._limits), directory.location)
+
+    def may_be_composition(self, source: str | Path) -> bool:
+        """Whether a name has a composition among its versions here, or a directory holds one; nothing is verified."""
+        if not is_location(source):
+            wanted = AdapterReference.split(str(source))
+            versions = [metadata for metadata, _ in self._versions(wanted.name)]
+            return any(isinstance(metadata, CompositionMetadata) for metadata in versions)
+        try:
+            return is_manifest(self._at(source).read_file(METADATA_FILE, self._limits.max_metadata_bytes))
+        except (AdapterNotFound, AdapterRejected):
+            return False  # the load says what is wrong
 
     def check_name(self, name: str, adapter: Adapter) -> None:
         """Raise Conflict where ``name`` must not come to mean an adapter that was loaded by path.
@@ -137,6 +154,10 @@ class AdapterManager:
 
     def load_snapshot(self, snapshot: Snapshot) -> Adapter:
         """Verify and load an adapter from bytes: one of ours, or a PEFT adapter. Raises AdapterRejected."""
+        return _adapter(self.load_package_snapshot(snapshot))
+
+    def load_package_snapshot(self, snapshot: Snapshot) -> Adapter | Composition:
+        """As `load_snapshot`, of an adapter or of a composition."""
         return self._read(snapshot, snapshot.origin)
 
     def save_adapter(
@@ -159,10 +180,25 @@ class AdapterManager:
             self.check_signer(metadata.name, metadata.version, private_key)
         return write_package(directory, metadata, weights, private_key=private_key)
 
-    def install(self, snapshot: Snapshot, *, overwrite: bool = False) -> AdapterMetadata:
+    def save_composition(
+        self, metadata: CompositionMetadata, *, private_key: Path | None = None, overwrite: bool = False
+    ) -> Path:
+        """Write a composition under the root, signed if a key is given; returns its directory.
+
+        Raises AdapterExists where this version is there and composes otherwise, unless ``overwrite``, and Conflict
+        (name_owned) where the name is another signer's.
+        """
+        directory = self._directory_for(metadata, overwrite, None)
+        if private_key is not None:
+            self.check_signer(metadata.name, metadata.version, private_key)
+        write_composition(directory, metadata, private_key=private_key)
+        return directory
+
+    def install(self, snapshot: Snapshot, *, overwrite: bool = False) -> AnyMetadata:
         """Copy a package, its signature included, under the root, once it has passed every check that a load makes."""
         adapter = self._read_package(snapshot)
-        directory = self._directory_for(adapter.metadata, overwrite, adapter.weights_digest)
+        weights_digest = None if isinstance(adapter, Composition) else adapter.weights_digest
+        directory = self._directory_for(adapter.metadata, overwrite, weights_digest)
         self._owners(adapter.name, adapter.version).require(adapter.signer_key)
         write_directory(directory, snapshot.files)
         return adapter.metadata
@@ -192,15 +228,15 @@ class AdapterManager:
             return ValidationReport(directory.name, ((error.code, error.message),))
         return validate_snapshot(snapshot, self.base, self.trust, self._limits, self._base_match)
 
-    def _catalogue(self, name: str | None = None) -> list[tuple[AdapterMetadata, AdapterDirectory]]:
+    def _catalogue(self, name: str | None = None) -> list[tuple[AnyMetadata, AdapterDirectory]]:
         """Everything, or everything whose directory may be an adapter of this name."""
-        found: list[tuple[AdapterMetadata, AdapterDirectory]] = []
+        found: list[tuple[AnyMetadata, AdapterDirectory]] = []
         limit = self._limits.max_metadata_bytes
         for directory in self._directories():
             if name not in (None, directory.name.partition("@")[0]):
                 continue
             try:
-                metadata = parse_metadata(directory.read_file(METADATA_FILE, limit), directory.name)
+                metadata = parse_package(directory.read_file(METADATA_FILE, limit), directory.name)
                 if directory.name not in (metadata.name, metadata.identity):
                     raise _misnamed(directory, metadata)
                 found.append((metadata, directory))
@@ -216,7 +252,7 @@ class AdapterManager:
             return []
         return [directory for directory in self._directory.directories() if not directory.name.startswith(".")]
 
-    def _read(self, snapshot: Snapshot, location: str) -> Adapter:
+    def _read(self, snapshot: Snapshot, location: str) -> Adapter | Composition:
         """location: of the adapter, for messages."""
         if not snapshot.is_peft:
             return self._read_package(snapshot)
@@ -225,16 +261,18 @@ class AdapterManager:
         check_files(snapshot, self._limits)
         return load_peft(snapshot, self.require_base(), self.trust, self._limits, location)
 
-    def _read_package(self, snapshot: Snapshot) -> Adapter:
+    def _read_package(self, snapshot: Snapshot) -> Adapter | Composition:
         from adaptrix_core.adapters.package.format import read_package  # tensors need torch, listing does not
 
         check_files(snapshot, self._limits)
         base = self.require_base()
+        if is_composition(snapshot):
+            return read_composition(snapshot, base.info, trust=self.trust, base_match=self._base_match)
         return read_package(
             snapshot, base.info, base.points, trust=self.trust, limits=self._limits, base_match=self._base_match
         )
 
-    def _load_named(self, name: str) -> Adapter:
+    def _load_named(self, name: str) -> Adapter | Composition:
         """Load the version that a bare name means: the newest that is good and signed by the name's owner."""
         wanted = AdapterReference.parse(name)
         versions = self._versions(wanted.name) if wanted.version is None else []
@@ -245,7 +283,7 @@ class AdapterManager:
             try:
                 if owners is not None:
                     owners.require_counting(place)
-                adapter = self.load_snapshot(snapshot_package(directory, self._limits))
+                adapter = self.load_package_snapshot(snapshot_package(directory, self._limits))
                 if adapter.name != wanted.name:
                     raise _misnamed(directory, adapter.metadata)
             except (AdapterRejected, Conflict) as error:
@@ -269,11 +307,11 @@ class AdapterManager:
         except AdapterRejected:
             return None
 
-    def _versions(self, name: str) -> list[tuple[AdapterMetadata, AdapterDirectory]]:
+    def _versions(self, name: str) -> list[tuple[AnyMetadata, AdapterDirectory]]:
         """Everything of this name in the catalogue, the lowest version first."""
         return [entry for entry in self._catalogue(name) if entry[0].name == name]
 
-    def _find(self, name: str) -> tuple[AdapterMetadata, AdapterDirectory]:
+    def _find(self, name: str) -> tuple[AnyMetadata, AdapterDirectory]:
         wanted = AdapterReference.parse(name)
         catalogue = self._catalogue()
         matches = [entry for entry in catalogue if wanted.means(entry[0].name, entry[0].version)]
@@ -307,17 +345,17 @@ class AdapterManager:
                 )
         return open_directory(location)
 
-    def _directory_for(self, metadata: AdapterMetadata, overwrite: bool, weights_digest: WeightsDigest) -> Path:
+    def _directory_for(self, metadata: AnyMetadata, overwrite: bool, weights_digest: WeightsDigest | None) -> Path:
         """``root/name`` for the first version of a name, ``root/name@version`` for further ones."""
         if self.root is None:
             raise InvalidRequest("adapters cannot be saved without a local adapters directory; set one (adapters_dir)")
         same_name = [(m, self.root / d.name) for m, d in self._catalogue() if m.name == metadata.name]
         for existing, path in same_name:
             if existing.version == metadata.version:
-                if not overwrite and existing.weights_digest != weights_digest:
+                if not overwrite and not _computes_the_same(existing, metadata, weights_digest):
                     raise AdapterExists(
-                        f"adapter {metadata.identity} exists with other weights ({existing.weights_digest[:12]}); give "
-                        "the new one another version, or overwrite"
+                        f"adapter {metadata.identity} exists, and computes something else; give the new one another "
+                        "version, or overwrite"
                     )
                 return path
         return self.root / (metadata.identity if same_name else metadata.name)
@@ -329,7 +367,24 @@ class AdapterManager:
         return self.base
 
 
-def _misnamed(directory: AdapterDirectory, metadata: AdapterMetadata) -> AdapterRejected:
+def _adapter(package: Adapter | Composition) -> Adapter:
+    if isinstance(package, Composition):
+        raise AdapterRejected(
+            f"{package.identity} is a composition and has no weights of its own; name one of its parts here: "
+            f"{', '.join(map(package.metadata.identity_of, package.metadata.parts))}",
+            code="is_composition",
+        )
+    return package
+
+
+def _computes_the_same(existing: AnyMetadata, new: AnyMetadata, weights_digest: WeightsDigest | None) -> bool:
+    """weights_digest: of the new one's weights; None for a composition."""
+    if isinstance(existing, CompositionMetadata) and isinstance(new, CompositionMetadata):
+        return (existing.composition, existing.parts) == (new.composition, new.parts)
+    return isinstance(existing, AdapterMetadata) and existing.weights_digest == weights_digest
+
+
+def _misnamed(directory: AdapterDirectory, metadata: AnyMetadata) -> AdapterRejected:
     return AdapterRejected(
         f"{directory.name}: metadata.json says {metadata.identity}; name the directory {metadata.name!r} or "
         f"{metadata.identity!r}",

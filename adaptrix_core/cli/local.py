@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from adaptrix_core.adapters.manager import AdapterManager
 from adaptrix_core.adapters.package.about import about_package
-from adaptrix_core.adapters.package.contents import metadata_of
-from adaptrix_core.adapters.package.metadata import AdapterMetadata
+from adaptrix_core.adapters.package.composition import Composition
+from adaptrix_core.adapters.package.contents import package_metadata_of
+from adaptrix_core.adapters.package.metadata import PackageMetadata
 from adaptrix_core.adapters.reference import AUTO, BASE, AdapterReference, mix_label, parse_mix
 from adaptrix_core.adapters.trust.policy import TrustPolicy
 from adaptrix_core.cli.output import Output
@@ -20,9 +21,9 @@ from adaptrix_core.config import Settings
 from adaptrix_core.errors import AdapterRejected, EngineStopped, InvalidRequest
 from adaptrix_core.injection.mix import Term
 from adaptrix_core.routing.policy import Decision
-from adaptrix_core.sampling import asked_for
 
 if TYPE_CHECKING:
+    from adaptrix_core.adapters import Adapter
     from adaptrix_core.engine.loop import EngineLoop
     from adaptrix_core.routing.semantic import SemanticRouter
 
@@ -59,14 +60,11 @@ class LocalTarget:
             self._routing()
         started = time.perf_counter()  # loading, which happens once, does not count as an answer's time
         terms, score = self._who(request)
-        adapters = [await loop.load_adapter(term.adapter) for term in terms]
+        packages = [await loop.load_adapter(term.adapter) for term in terms]
         mix = await loop.resolve_mix(terms)
         prompt = loop.engine.encode([dict(message) for message in request.messages])
         sampling = {**request.sampling(), "stop": tuple(request.stop), "grammar": _grammar(request)}
-        asked = asked_for(
-            [[(adapter.metadata.sampling, term.strength) for adapter, term in zip(adapters, terms, strict=True)]]
-        )
-        params = SamplingParams(**sampling).with_defaults(asked, loop.engine.base.sampling)
+        params = SamplingParams(**sampling).with_defaults(loop.engine.sampling_defaults(terms))
         generation = GenerationRequest(f"local-{uuid.uuid4().hex}", prompt, params, schedules=(constant(mix),))
         pieces: list[str] = []
         num_tokens = 0
@@ -85,7 +83,7 @@ class LocalTarget:
         return Answer(
             text="".join(pieces),
             adapter=_label(terms),
-            package_digests="+".join(adapter.package_digest for adapter in adapters) or None,
+            package_digests="+".join(package.package_digest for package in packages) or None,
             route_score=score,
             finish_reason=event.finish_reason or "error",
             num_prompt_tokens=len(prompt),
@@ -144,17 +142,16 @@ class LocalTarget:
 
     async def load_adapter(self, path: str, name: str | None, allow_downgrade: bool = False) -> dict[str, Any]:
         """Load into the engine, with every check of a server; no name has an earlier meaning here."""
-        adapter = await self._started().load_adapter(path, name)
+        package = await self._started().load_adapter(path, name)
+        weights_digest = None if isinstance(package, Composition) else package.weights_digest
         return {
-            "message": f"{adapter.identity} loads: rank {adapter.weights.max_rank}, "
-            f"layers {', '.join(map(str, adapter.weights.layers))}, {adapter.weights.nbytes} bytes, "
-            f"signed by {adapter.signer or 'nobody'}",
-            "name": adapter.name,
-            "version": adapter.version,
-            "package_digest": adapter.package_digest,
-            "weights_digest": adapter.weights_digest,
-            "signer": adapter.signer,
-            "warnings": list(adapter.warnings),
+            "message": f"{package.identity} loads: {_described(package)}, signed by {package.signer or 'nobody'}",
+            "name": package.name,
+            "version": package.version,
+            "package_digest": package.package_digest,
+            "weights_digest": weights_digest,
+            "signer": package.signer,
+            "warnings": list(package.warnings),
         }
 
     async def unload_adapter(self, name: str, allow_downgrade: bool = False) -> dict[str, Any]:
@@ -215,11 +212,11 @@ class LocalTarget:
                 self._router = build_router(self._settings)
         return self._router
 
-    def _row(self, metadata: AdapterMetadata) -> AdapterRow:
+    def _row(self, metadata: PackageMetadata) -> AdapterRow:
         snapshot = self._manager.snapshot(metadata.identity)
         try:
             signer = self._trust.check(snapshot).signer
-            wishes = metadata_of(snapshot).sampling
+            wishes = package_metadata_of(snapshot).sampling
         except AdapterRejected:
             signer = wishes = None
         place = self._loop.engine.loader.residency(metadata.identity) if self._loop else "disk"
@@ -255,6 +252,13 @@ def build_router(settings: Settings) -> SemanticRouter:
         calibration = calibration.with_threshold(wanted.threshold)
     cards = with_keywords(cards_in(settings.adapters.dir), wanted.keywords)
     return SemanticRouter(embedder_of(wanted.embedder), cards, calibration, wanted.signals)
+
+
+def _described(package: Adapter | Composition) -> str:
+    if isinstance(package, Composition):
+        return f"a composition of {', '.join(map(package.metadata.identity_of, package.metadata.parts))}"
+    weights = package.weights
+    return f"rank {weights.max_rank}, layers {', '.join(map(str, weights.layers))}, {weights.nbytes} bytes"
 
 
 def _label(terms: Iterable[Term[str]]) -> str:

@@ -7,6 +7,7 @@ import logging
 import click
 
 from adaptrix_core import __version__
+from adaptrix_core.cli.authoring.composing import compose_adapters
 from adaptrix_core.cli.authoring.evaluation import evaluate
 from adaptrix_core.cli.authoring.exchange import export_adapter, import_adapter
 from adaptrix_core.cli.authoring.training import train
@@ -58,6 +59,7 @@ for command in (
     evaluate,
     import_adapter,
     export_adapter,
+    compose_adapters,
     sign,
     verify,
     trust,

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from adaptrix_core.adapters import Adapter, AdapterManager, DynamicLoader, TrustPolicy
+from adaptrix_core.adapters.package.composition import Composition
 from adaptrix_core.adapters.package.fit import BaseMatch
 from adaptrix_core.adapters.residency.held import held
 from adaptrix_core.adapters.trust.policy import Policy
@@ -23,6 +24,7 @@ from adaptrix_core.base import BaseModel, BaseModelManager
 from adaptrix_core.base.chat_options import ORDINARY, ChatOptions
 from adaptrix_core.base.manager import Optimize
 from adaptrix_core.composition.compose import compose, is_composition
+from adaptrix_core.composition.manifests.loaded import LoadedCompositions
 from adaptrix_core.confidence.evidence import AnswerEvidence
 from adaptrix_core.confidence.scoring import answer_scores, check_estimators
 from adaptrix_core.engine.cache.cut import catalogue_cut
@@ -34,7 +36,7 @@ from adaptrix_core.engine.request import Completion, GenerationRequest, Sampling
 from adaptrix_core.engine.request_checks import check_request
 from adaptrix_core.engine.rows.outcome import Outcome
 from adaptrix_core.engine.rows.row import Row
-from adaptrix_core.errors import ContextLengthExceeded, InvalidRequest, Overloaded
+from adaptrix_core.errors import AdapterExists, ContextLengthExceeded, InvalidRequest, Overloaded
 from adaptrix_core.injection.mix import Mix, Term, check_mix, constant, weights_digests_of
 from adaptrix_core.places import shipped_adapters
 from adaptrix_core.sampling import OURS, SamplingDefaults, asked_for, first_opinions
@@ -72,6 +74,7 @@ class Engine(EngineCore):
         manager = AdapterManager(adapters_dir or shipped_adapters(), base, trust, base_match=base_match)
         super().__init__(base, backend, DynamicLoader(manager, backend.injector, **loader_options), options)
         self.manager = manager
+        self.compositions = LoadedCompositions(manager, self.loader)
         self._request_numbers = itertools.count()
         self._inboxes: dict[str, deque[TokenEvent]] = {}
         """Events of running streams that their readers have not taken yet, by request."""
@@ -100,13 +103,25 @@ class Engine(EngineCore):
         options = options or EngineOptions(cut=catalogue_cut(adapters_dir or shipped_adapters(), base))
         return cls(base, adapters_dir, policy, options)
 
-    def load_adapter(self, path: Path | str, name: str | None = None) -> Adapter:
-        """Verify and load an adapter directory, or a catalogue name, and make it usable (as ``name`` if given)."""
+    def load_adapter(self, path: Path | str, name: str | None = None) -> Adapter | Composition:
+        """Verify and load the directory of an adapter or a composition, or a catalogue name, and make it usable.
+
+        name: what it is called then, in place of its own. A composition loads its parts, each as it was signed.
+        """
+        composition = self.compositions.load(path, name)
+        if composition is not None:
+            return composition
+        if name is not None and self.compositions.is_taken(name):
+            raise AdapterExists(f"name {name!r} is in use for a composition; unload it first or choose another name")
         return self.loader.load(path, alias=name)
 
     def unload_adapter(self, name: str) -> None:
-        """Forget an adapter: refused to new requests at once, freed when the last running one ends."""
-        self.loader.unload(name)
+        """Forget an adapter: refused to new requests at once, freed when the last running one ends.
+
+        Of a composition only its name is forgotten; its parts are adapters like others.
+        """
+        if not self.compositions.unload(name):
+            self.loader.unload(name)
 
     def resolve_mix(self, choice: AdapterChoice) -> Mix:
         """Names -> the mix of their current weights, loading what is not loaded. Raises AdapterNotFound."""
@@ -121,14 +136,31 @@ class Engine(EngineCore):
 
     def _asked_for(self, choices: Iterable[AdapterChoice]) -> SamplingDefaults | None:
         return asked_for(
-            [(adapter.metadata.sampling, term.strength) for term, adapter in self._chosen(choice)] for choice in choices
+            [wish for term in self._checked_terms(choice) for wish in self._wishes(term)] for choice in choices
         )
+
+    def _wishes(self, term: Term[str]) -> list[tuple[SamplingDefaults | None, float]]:
+        """The sampling defaults behind a term: a composition's own, where it has any, else those of its parts."""
+        composition = self.compositions.load(term.adapter)
+        if composition is not None and composition.metadata.sampling is not None:
+            return [(composition.metadata.sampling, term.strength)]
+        return [(adapter.metadata.sampling, found.strength) for found, adapter in self._adapters_of(term)]
 
     def _chosen(self, choice: AdapterChoice) -> list[tuple[Term[str], Adapter]]:
         """The terms of a choice and their adapters, loaded. Raises AdapterNotFound, and InvalidRequest for a weight."""
+        return [found for term in self._checked_terms(choice) for found in self._adapters_of(term)]
+
+    def _checked_terms(self, choice: AdapterChoice) -> tuple[Term[str], ...]:
         terms = terms_of(choice)
         check_mix(terms, self.base.info.num_layers, param="adaptrix.mix")
-        return [(term, self.loader.load(term.adapter)) for term in terms]
+        return terms
+
+    def _adapters_of(self, term: Term[str]) -> list[tuple[Term[str], Adapter]]:
+        """The term with its adapter, or where it names a composition, those that it comes to."""
+        composition = self.compositions.load(term.adapter)
+        if composition is None:
+            return [(term, self.loader.load(term.adapter))]
+        return self.compositions.adapters_of(term, composition)
 
     def encode(self, prompt: Prompt, chat: ChatOptions = ORDINARY) -> tuple[int, ...]:
         """Any kind of prompt -> token ids. Raises InvalidRequest for an empty one. chat: for chat messages."""

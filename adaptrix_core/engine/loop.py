@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from adaptrix_core.adapters import Adapter
+from adaptrix_core.adapters.package.composition import Composition
 from adaptrix_core.engine.engine import AdapterChoice, Engine
 from adaptrix_core.engine.heartbeat import FIRST_STEPS, STUCK_S, Heartbeat
 from adaptrix_core.engine.mailbox import Mailbox
@@ -114,7 +115,7 @@ class EngineLoop:
         future: Future[T] = self._submit(function, args)
         return await asyncio.wrap_future(future)
 
-    async def load_adapter(self, path: Path | str, name: str | None = None) -> Adapter:
+    async def load_adapter(self, path: Path | str, name: str | None = None) -> Adapter | Composition:
         """`Engine.load_adapter` in another thread, while steps go on."""
         return await asyncio.to_thread(self.engine.load_adapter, path, name)
 

@@ -14,7 +14,7 @@ from adaptrix_core.routing import prompts
 from adaptrix_core.routing.conversation import excerpt
 
 if TYPE_CHECKING:
-    from adaptrix_core.adapters import AdapterMetadata
+    from adaptrix_core.adapters.package.metadata import PackageMetadata
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class RouteCard:
         return tuple(text for text in (excerpt(t) for t in (self.description, *self.examples)) if text)
 
 
-def card_of(metadata: AdapterMetadata) -> RouteCard:
-    """The card of an adapter, from its metadata."""
+def card_of(metadata: PackageMetadata) -> RouteCard:
+    """The card of an adapter or a composition, from its metadata."""
     return RouteCard(metadata.name, metadata.description, metadata.routing_examples, metadata.routing_keywords)
 
 

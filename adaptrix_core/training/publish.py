@@ -16,7 +16,7 @@ import torch
 
 from adaptrix_core.adapters import AdapterManager, AdapterMetadata, import_peft, write_package
 from adaptrix_core.adapters.package.file_names import METADATA_FILE
-from adaptrix_core.adapters.package.metadata import parse_metadata
+from adaptrix_core.adapters.package.metadata import PackageMetadata, parse_metadata
 from adaptrix_core.base import BaseModel
 from adaptrix_core.errors import AdapterExists
 from adaptrix_core.injection.lora import LoraWeights
@@ -71,7 +71,7 @@ def publish(
     return write_package(target, metadata, kept, private_key=private_key)
 
 
-def target_of(root: Path, name: str, version: str) -> tuple[Path, AdapterMetadata | None]:
+def target_of(root: Path, name: str, version: str) -> tuple[Path, PackageMetadata | None]:
     """(the directory of this version of an adapter below ``root``, the metadata of that version if it exists).
 
     ``root/name`` for the first version of a name, ``root/name@version`` for further ones.
@@ -84,7 +84,7 @@ def target_of(root: Path, name: str, version: str) -> tuple[Path, AdapterMetadat
     return root / (f"{name}@{version}" if same_name else name), None
 
 
-def taken(there: AdapterMetadata, target: Path) -> AdapterExists:
+def taken(there: PackageMetadata, target: Path) -> AdapterExists:
     """The error for overwriting an adapter that may be in use."""
     return AdapterExists(
         f"{target} holds {there.identity} already, with other weights; give yours another --version, or --overwrite it"

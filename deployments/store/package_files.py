@@ -10,7 +10,7 @@ from adaptrix_core.adapters.package.contents import snapshot_adapter
 from adaptrix_core.adapters.package.file_names import METADATA_FILE, PEFT_CONFIG_FILE
 from adaptrix_core.adapters.package.file_rules import FileRule
 from adaptrix_core.adapters.package.limits import DEFAULT_LIMITS
-from adaptrix_core.adapters.package.metadata import AdapterMetadata, parse_metadata
+from adaptrix_core.adapters.package.manifest import AnyMetadata, parse_package
 from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.adapters.reference import safe_name
 from adaptrix_core.adapters.sources.local import LocalDirectory
@@ -55,11 +55,11 @@ def describe(snapshot: Snapshot, shown: str | None = None) -> Entry:
     )
 
 
-def _metadata(snapshot: Snapshot) -> AdapterMetadata | None:
+def _metadata(snapshot: Snapshot) -> AnyMetadata | None:
     """The package's metadata; None for a PEFT directory, which has none."""
     data = snapshot.files.get(METADATA_FILE)
     if data is not None:
-        return parse_metadata(data, snapshot.origin)
+        return parse_package(data, snapshot.origin)
     if snapshot.is_peft:
         return None
     raise AdapterRejected(

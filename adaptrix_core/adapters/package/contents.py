@@ -21,7 +21,8 @@ from adaptrix_core.adapters.package.file_names import (
 from adaptrix_core.adapters.package.file_rules import REFUSE, FileFacts, FileRule, FileRules, read_by_rules
 from adaptrix_core.adapters.package.fit import Announced, check_ranks
 from adaptrix_core.adapters.package.limits import DEFAULT_LIMITS, Limits
-from adaptrix_core.adapters.package.metadata import AdapterMetadata, parse_metadata, parse_point
+from adaptrix_core.adapters.package.manifest import AnyMetadata, CompositionMetadata, is_manifest, parse_package
+from adaptrix_core.adapters.package.metadata import AdapterMetadata, parse_as, parse_metadata, parse_point
 from adaptrix_core.adapters.package.safetensors_header import TensorEntry, read_header
 from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.adapters.peft.directory import foreign_kind, peft_copy_rules, peft_snapshot
@@ -85,10 +86,34 @@ def check_files(snapshot: Snapshot, limits: Limits) -> None:
 
 
 def metadata_of(snapshot: Snapshot) -> AdapterMetadata:
-    """Parse the snapshot's metadata.json. AdapterRejected: missing_file, bad_metadata."""
-    if METADATA_FILE not in snapshot.files:
-        raise AdapterRejected(f"{snapshot.origin}: no {METADATA_FILE}; not an adapter directory", code="missing_file")
-    return parse_metadata(snapshot.files[METADATA_FILE], snapshot.origin)
+    """Parse the snapshot's metadata.json, an adapter's. AdapterRejected: missing_file, bad_metadata."""
+    return parse_metadata(_metadata_file(snapshot), snapshot.origin)
+
+
+def package_metadata_of(snapshot: Snapshot) -> AnyMetadata:
+    """Parse the snapshot's metadata.json, whichever kind it is of. AdapterRejected: missing_file, bad_metadata."""
+    return parse_package(_metadata_file(snapshot), snapshot.origin)
+
+
+def is_composition(snapshot: Snapshot) -> bool:
+    """Whether these are the files of a composition, which has no weights."""
+    return is_manifest(snapshot.files.get(METADATA_FILE, b""))
+
+
+def manifest_of(snapshot: Snapshot) -> CompositionMetadata:
+    """Parse the snapshot's metadata.json, a composition's.
+
+    AdapterRejected: missing_file, bad_metadata, unexpected_file for weights, which nothing would read.
+    """
+    metadata = parse_as(CompositionMetadata, _metadata_file(snapshot), snapshot.origin)
+    weights = sorted(name for name in snapshot.files if LAYER_FILE.match(name))
+    if weights:
+        raise AdapterRejected(
+            f"{snapshot.origin}: a composition has no weights of its own, and {weights[0]} is here; remove it, or make "
+            "it an adapter that the composition names",
+            code="unexpected_file",
+        )
+    return metadata
 
 
 def announced_tensors(snapshot: Snapshot, metadata: AdapterMetadata, limits: Limits) -> Announced:
@@ -118,10 +143,13 @@ def announced_tensors(snapshot: Snapshot, metadata: AdapterMetadata, limits: Lim
 
 
 def sign_package(directory: Path, private_key: Path, limits: Limits = DEFAULT_LIMITS) -> PackageDigest:
-    """Sign (or re-sign) an adapter directory; returns its package digest. Raises AdapterRejected if malformed."""
+    """Sign (or re-sign) a package; returns its package digest. Raises AdapterRejected if it is malformed."""
     snapshot = snapshot_package(LocalDirectory(directory), limits)
-    metadata = metadata_of(snapshot)
-    check_ranks(metadata, announced_tensors(snapshot, metadata, limits))
+    if is_composition(snapshot):
+        manifest_of(snapshot)
+    else:
+        metadata = metadata_of(snapshot)
+        check_ranks(metadata, announced_tensors(snapshot, metadata, limits))
     write_file(directory / SIGNATURE_FILE, sign_snapshot(snapshot, private_key))
     return snapshot.package_digest
 
@@ -129,6 +157,12 @@ def sign_package(directory: Path, private_key: Path, limits: Limits = DEFAULT_LI
 def package_digest(directory: Path, limits: Limits = DEFAULT_LIMITS) -> PackageDigest:
     """SHA-256 (hex) over names and contents of all files but the signature."""
     return snapshot_package(LocalDirectory(directory), limits).package_digest
+
+
+def _metadata_file(snapshot: Snapshot) -> bytes:
+    if METADATA_FILE not in snapshot.files:
+        raise AdapterRejected(f"{snapshot.origin}: no {METADATA_FILE}; not an adapter directory", code="missing_file")
+    return snapshot.files[METADATA_FILE]
 
 
 def _snapshot(directory: AdapterDirectory, names: Collection[str], limits: Limits, rules: FileRules | None) -> Snapshot:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 from adaptrix_core.adapters.package.limits import Limits
-from adaptrix_core.adapters.package.metadata import AdapterMetadata, parse_point, point_key
+from adaptrix_core.adapters.package.metadata import AdapterMetadata, PackageMetadata, parse_point, point_key
 from adaptrix_core.adapters.package.safetensors_header import TensorEntry
 from adaptrix_core.errors import AdapterRejected
 
@@ -22,12 +22,12 @@ Announced = Mapping["Point", tuple[TensorEntry, TensorEntry]]
 """By injection point, the header entries of A and of B."""
 
 
-def is_made_for(metadata: AdapterMetadata, base: BaseModelInfo) -> bool:
+def is_made_for(metadata: PackageMetadata, base: BaseModelInfo) -> bool:
     """Whether an adapter's metadata names ``base`` or another quantisation of it."""
     return (metadata.base.lineage, metadata.base.signature) == (base.lineage, base.signature)
 
 
-def check_base(metadata: AdapterMetadata, base: BaseModelInfo, base_match: BaseMatch = "compatible") -> tuple[str, ...]:
+def check_base(metadata: PackageMetadata, base: BaseModelInfo, base_match: BaseMatch = "compatible") -> tuple[str, ...]:
     """Warnings, or AdapterRejected (base_mismatch).
 
     Another lineage or shape signature is always refused: two bases of one shape (such as base and instruct) accept each

@@ -1,4 +1,4 @@
-"""The schema of an adapter's metadata.json.
+"""The schema of an adapter's metadata.json, and of what a composition's has in common with it (`manifest.py`).
 
 Knows the fields and how they must agree with one another. Knows no base model (see `fit.py`) and no tensor (see
 `format.py`).
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError, model_validator
 
@@ -54,8 +54,8 @@ class PointMetadata(BaseModel):
     scaling: float
 
 
-class AdapterMetadata(BaseModel):
-    """The whole of metadata.json; unknown fields are refused."""
+class PackageMetadata(BaseModel):
+    """The fields of metadata.json that every package has, an adapter and a composition; unknown fields are refused."""
 
     model_config = _FROZEN
 
@@ -64,24 +64,10 @@ class AdapterMetadata(BaseModel):
     version: str = Field(default="1.0.0", pattern=VERSION_PATTERN)
     description: str = Field(default="", max_length=10_000)
     base: BaseIdentity
-    target_layers: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
-    target_modules: tuple[str, ...] = Field(min_length=1)
-    rank: int = Field(ge=1)
-    """Largest rank of any point."""
-    alpha: float
-    """``scaling * rank`` of the first point; the values that count are in ``points``."""
-    points: dict[str, PointMetadata] = Field(min_length=1)
-    """Keys are ``"<layer>.<canonical module>"``, e.g. ``"15.self_attn.q_proj"``."""
-    weights_digest: WeightsDigest = Field(pattern=HEX64)
-    """SHA-256 of points, tensors, scalings and invocation tokens; verified on every load."""
-    invocation_tokens: tuple[Annotated[int, Field(ge=0)], ...] | None = None
-    """Activated LoRA: the adapter acts from this token sequence on. None: on every token."""
     created_date: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     license: str = Field(default="unspecified", max_length=200)
     sampling: SamplingDefaults | None = None
     """Sampling defaults for its answers; a value in a request always wins."""
-    training: dict[str, JsonValue] = Field(default_factory=dict)
-    performance_metrics: dict[str, JsonValue] = Field(default_factory=dict)
     routing_examples: tuple[str, ...] = ()
     routing_keywords: tuple[Annotated[str, Field(min_length=1, max_length=64)], ...] = Field(default=(), max_length=256)
     """Words and phrases that speak for it; ``@math``, ``@code`` and ``@reasoning`` stand for the router's lists."""
@@ -97,14 +83,37 @@ class AdapterMetadata(BaseModel):
         return version_key(self.version)
 
     def to_json(self) -> bytes:
-        """UTF-8 JSON in the form of the file, points sorted."""
+        """UTF-8 JSON in the form of the file, in the order of the fields."""
         return (self.model_dump_json(indent=2) + "\n").encode()
+
+    @model_validator(mode="after")
+    def _is_free(self) -> Self:
+        if self.name in RESERVED_NAMES:
+            raise ValueError(f"name {self.name!r} is reserved")
+        return self
+
+
+class AdapterMetadata(PackageMetadata):
+    """The whole of an adapter's metadata.json."""
+
+    target_layers: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
+    target_modules: tuple[str, ...] = Field(min_length=1)
+    rank: int = Field(ge=1)
+    """Largest rank of any point."""
+    alpha: float
+    """``scaling * rank`` of the first point; the values that count are in ``points``."""
+    points: dict[str, PointMetadata] = Field(min_length=1)
+    """Keys are ``"<layer>.<canonical module>"``, e.g. ``"15.self_attn.q_proj"``."""
+    weights_digest: WeightsDigest = Field(pattern=HEX64)
+    """SHA-256 of points, tensors, scalings and invocation tokens; verified on every load."""
+    invocation_tokens: tuple[Annotated[int, Field(ge=0)], ...] | None = None
+    """Activated LoRA: the adapter acts from this token sequence on. None: on every token."""
+    training: dict[str, JsonValue] = Field(default_factory=dict)
+    performance_metrics: dict[str, JsonValue] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _agree(self) -> AdapterMetadata:
         """Refuse summary fields that disagree with ``points``: tools that read only the summary would be misled."""
-        if self.name in RESERVED_NAMES:
-            raise ValueError(f"name {self.name!r} is reserved")
         parsed = [parse_point(key) for key in self.points]
         layers = tuple(sorted({layer for layer, _ in parsed}))
         modules = tuple(sorted({module for _, module in parsed}))
@@ -116,6 +125,9 @@ class AdapterMetadata(BaseModel):
         if self.rank != largest:
             raise ValueError(f"rank is {self.rank}, the largest rank among points is {largest}")
         return self
+
+
+Kind = TypeVar("Kind", bound=PackageMetadata)
 
 
 def parse_point(key: str) -> Point:
@@ -132,9 +144,14 @@ def point_key(point: Point) -> str:
 
 
 def parse_metadata(data: bytes, origin: str) -> AdapterMetadata:
-    """Parse metadata.json. ``origin`` names the adapter in the error (AdapterRejected, code bad_metadata)."""
+    """Parse an adapter's metadata.json. ``origin`` names it in the error (AdapterRejected, code bad_metadata)."""
+    return parse_as(AdapterMetadata, data, origin)
+
+
+def parse_as(kind: type[Kind], data: bytes, origin: str) -> Kind:
+    """Parse metadata.json of one kind. Raises AdapterRejected (bad_metadata)."""
     try:
-        return AdapterMetadata.model_validate_json(data)
+        return kind.model_validate_json(data)
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors()[:8])
         raise AdapterRejected(f"{origin}: metadata.json is not valid: {faults}", code="bad_metadata") from error

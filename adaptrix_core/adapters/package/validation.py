@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
-from adaptrix_core.adapters.package.contents import announced_tensors, metadata_of
+from adaptrix_core.adapters.package.contents import announced_tensors, is_composition, manifest_of, metadata_of
 from adaptrix_core.adapters.package.fit import BaseMatch, check_base, check_points, check_ranks, check_shapes
 from adaptrix_core.adapters.package.format import map_weights
 from adaptrix_core.adapters.package.limits import Limits
+from adaptrix_core.adapters.package.manifest import AnyMetadata
 from adaptrix_core.adapters.package.metadata import AdapterMetadata
 from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.adapters.trust.policy import TrustPolicy, TrustReport
@@ -48,14 +49,19 @@ class ValidationReport:
 def validate_snapshot(
     snapshot: Snapshot, base: BaseModel | None, trust: TrustPolicy, limits: Limits, base_match: BaseMatch
 ) -> ValidationReport:
-    """Run every check of a load, each on its own where possible. No adapter can make this raise."""
+    """Run every check of a load, each on its own where possible. No adapter can make this raise.
+
+    A composition's parts are not looked for: they need not be where it is.
+    """
     faults: list[tuple[str, str]] = []
     trusted = _attempt(lambda: trust.check(snapshot), faults) or TrustReport(signer=None)
-    metadata = _attempt(lambda: metadata_of(snapshot), faults)
+    metadata: AnyMetadata | None = _attempt(
+        lambda: manifest_of(snapshot) if is_composition(snapshot) else metadata_of(snapshot), faults
+    )
     warnings = list(trusted.warnings)
-    if metadata is not None:
-        if base is not None:
-            warnings += _attempt(lambda: check_base(metadata, base.info, base_match), faults) or ()
+    if metadata is not None and base is not None:
+        warnings += _attempt(lambda: check_base(metadata, base.info, base_match), faults) or ()
+    if isinstance(metadata, AdapterMetadata):
         _attempt(lambda: _check_tensors(snapshot, metadata, base, limits), faults)
     return ValidationReport(
         identity=metadata.identity if metadata else snapshot.origin,
@@ -63,7 +69,7 @@ def validate_snapshot(
         warnings=tuple(warnings),
         signer=trusted.signer,
         package_digest=snapshot.package_digest,
-        weights_digest=metadata.weights_digest if metadata else None,
+        weights_digest=metadata.weights_digest if isinstance(metadata, AdapterMetadata) else None,
         checked_against_base=base.info.name if base else None,
     )
 

@@ -198,6 +198,11 @@ class DynamicLoader:
             return ABSENT
         return "disk"
 
+    def is_loaded(self, name: str) -> bool:
+        """Whether ``name``, or the adapter whose ``name@version`` it is, was loaded and not unloaded."""
+        with self._lock:
+            return self._names.find(name) is not None
+
     def loaded_names(self) -> dict[str, WeightsDigest]:
         """Every name that was loaded and not unloaded -> weights digest."""
         with self._lock:

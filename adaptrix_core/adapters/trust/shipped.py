@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from adaptrix_core.adapters.package.file_names import METADATA_FILE
-from adaptrix_core.adapters.package.metadata import parse_metadata
+from adaptrix_core.adapters.package.manifest import parse_package
 from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.errors import AdapterRejected
 from adaptrix_core.places import shipped_adapters
@@ -17,7 +17,7 @@ from adaptrix_core.places import shipped_adapters
 def is_shipped(snapshot: Snapshot) -> bool:
     """Whether the shipped directory holds the same files, the signature included."""
     try:
-        metadata = parse_metadata(snapshot.files.get(METADATA_FILE, b""), snapshot.origin)
+        metadata = parse_package(snapshot.files.get(METADATA_FILE, b""), snapshot.origin)
     except AdapterRejected:
         return False
     return any(_holds(shipped_adapters() / name, snapshot) for name in (metadata.name, metadata.identity))

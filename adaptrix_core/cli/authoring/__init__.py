@@ -2,6 +2,7 @@
 
 Files:
 
+composing    `compose`: make a composition of adapters, a package of its own
 evaluation   `evaluate`: how good adapters are, on held-out problems of their tasks or on somebody's own examples
 exchange     `import` and `export`: PEFT directories in and out
 layers       Lists of layers on the command line: ``10,14,18`` or, as fractions of the depth, ``0.33,0.47,0.6``

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from adaptrix_core.adapters import AdapterManager
+    from adaptrix_core.adapters import AdapterManager, AdapterMetadata
     from adaptrix_core.config import Settings
     from adaptrix_core.engine import Engine
     from adaptrix_core.training.evaluation.evaluate import EvaluateConfig
@@ -96,7 +96,7 @@ def evaluate(
         for name in names:  # unknown and untrusted ones are refused before a model is loaded
             trust.check(manager.snapshot(name))
             if record:
-                _require_writable(manager.path_of(name), "--record")
+                _require_recordable(manager, name)
     if data is not None:
         _on_data(session, settings, manager, names, data, scorer or "exact", problems, max_tokens, replies, record)
     else:
@@ -119,6 +119,19 @@ def _require_writable(place: Path, option: str) -> None:
     fault = why_not_writable(place)
     if fault is not None:
         raise ConfigError([f"{option}: {fault}"])
+
+
+def _require_recordable(manager: AdapterManager, name: str) -> AdapterMetadata:
+    """The metadata that figures are written into. Raises ConfigError where they cannot be."""
+    from adaptrix_core.adapters import AdapterMetadata
+
+    metadata = manager.get_adapter_metadata(name)
+    if not isinstance(metadata, AdapterMetadata):
+        raise ConfigError(
+            [f"--record: {metadata.identity} is a composition, which keeps no figures; leave --record out"]
+        )
+    _require_writable(manager.path_of(name), "--record")
+    return metadata
 
 
 def _on_data(
@@ -152,7 +165,7 @@ def _on_data(
     figures = {name: {"scorer": scorer, **result.as_json()} for name, result in scores.items()}
     if record:
         for name in chosen:
-            known = engine.manager.get_adapter_metadata(name).performance_metrics
+            known = _require_recordable(engine.manager, name).performance_metrics
             mine = {**described, "base": figures["base"], "adapter": figures[name]}
             _record(engine, name, {**known, "on_data": mine})
     session.output.result(

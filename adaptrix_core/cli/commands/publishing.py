@@ -55,7 +55,7 @@ def publish(session: Session, directory: Path, allow_downgrade: bool) -> None:
 
 def _checked(session: Session, directory: Path) -> Snapshot:
     """The files, after those checks of a server that do not depend on its keys."""
-    from adaptrix_core.adapters.package.contents import metadata_of, snapshot_package
+    from adaptrix_core.adapters.package.contents import package_metadata_of, snapshot_package
     from adaptrix_core.adapters.package.file_names import SIGNATURE_FILE
     from adaptrix_core.adapters.peft.directory import is_peft_directory
     from adaptrix_core.adapters.sources.local import LocalDirectory
@@ -66,7 +66,7 @@ def _checked(session: Session, directory: Path) -> Snapshot:
             f"{shlex.join(['adaptrix', 'import', str(directory), '--sign'])}"
         )
     snapshot = snapshot_package(LocalDirectory(directory))
-    metadata_of(snapshot)
+    package_metadata_of(snapshot)
     if SIGNATURE_FILE not in snapshot.files:
         sign = shlex.join(["adaptrix", "sign", str(directory)])
         session.output.warn(f"{directory} is not signed, which most servers require; sign it first: {sign}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ LABEL_WIDTH = 12
 @output_options
 @click.pass_obj
 def show(session: Session, name: str) -> None:
-    """Show adapter NAME or name@version: layers, rank, size, licence, signer, sampling, measured quality.
+    """Show adapter NAME or name@version: layers or parts, rank, size, licence, signer, sampling, measured quality.
 
     What an adapter says about itself is signed with it; the signer is the trusted key that a replica, or with --local
     this process, found to be right.
@@ -64,6 +65,11 @@ def _facts(document: Mapping[str, Any], said: Mapping[str, Any]) -> Iterator[tup
     """(label, value) of the known facts, most interesting first."""
     if "base" in said:
         yield "base", said["base"]["lineage"]
+    if "composition" in said:
+        parts = said["parts"].items()
+        yield "parts", ", ".join(f"{called.partition('@')[0]}@{part['version']}" for called, part in parts)
+        yield "composed", json.dumps(said["composition"])
+    elif "base" in said:
         yield "layers", ", ".join(map(str, said["target_layers"]))
         yield "modules", ", ".join(said["target_modules"])
         yield "rank", f"{said['rank']}, alpha {said['alpha']:g}, at {document['num_points']} points"
@@ -71,6 +77,7 @@ def _facts(document: Mapping[str, Any], said: Mapping[str, Any]) -> Iterator[tup
     if "license" in said:
         yield "licence", said["license"]
         yield "created", said["created_date"]
+    if "training" in said:
         yield "trained on", _trained_on(said.get("training") or {})
     yield "sampling", _sampling(document.get("sampling") or {})
     yield "signer", document.get("signer") or "nobody that is trusted"

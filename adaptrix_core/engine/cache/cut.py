@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from adaptrix_core.adapters import AdapterManager
+from adaptrix_core.adapters import AdapterManager, AdapterMetadata
 from adaptrix_core.adapters.package.fit import is_made_for
 from adaptrix_core.base import BaseModel
 from adaptrix_core.errors import InvalidRequest
@@ -30,7 +30,8 @@ def choose_cut(first_layers: Iterable[int], num_layers: int) -> int | None:
 def catalogue_cut(directory: Path | str, base: BaseModel) -> int | None:
     """`choose_cut` for those adapters of a catalogue that are made for ``base``, as their metadata describe them."""
     own = [metadata for metadata in AdapterManager(directory).list_adapters() if is_made_for(metadata, base.info)]
-    return choose_cut([min(metadata.target_layers) for metadata in own], base.info.num_layers)
+    first = [min(metadata.target_layers) for metadata in own if isinstance(metadata, AdapterMetadata)]
+    return choose_cut(first, base.info.num_layers)
 
 
 def spans_of(num_layers: int, cut: int | None) -> list[range]:

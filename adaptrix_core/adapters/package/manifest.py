@@ -1,0 +1,105 @@
+"""The schema of a composition's metadata.json, its manifest: how adapters work together, and which ones, by digest.
+
+Knows the parts as the author saw them. Knows no strategy (`adaptrix_core/composition`), and not what there is under the
+parts' names now.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic_core import from_json
+
+from adaptrix_core.adapters.package.limits import DEFAULT_LIMITS
+from adaptrix_core.adapters.package.metadata import (
+    HEX64,
+    AdapterMetadata,
+    PackageMetadata,
+    parse_as,
+    parse_metadata,
+)
+from adaptrix_core.adapters.reference import NAME_PATTERN, VERSION_PATTERN, AdapterReference
+from adaptrix_core.digests import PackageDigest, WeightsDigest
+
+_REFERENCE = re.compile(f"{NAME_PATTERN[:-1]}(@{VERSION_PATTERN[1:-1]})?$")
+
+
+class PartMetadata(BaseModel):
+    """One part as it was when the composition was made."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: str = Field(pattern=VERSION_PATTERN)
+    package_digest: Annotated[PackageDigest, Field(pattern=HEX64)]
+    """Of the part's files: another package of the same name and version is not this part."""
+    weights_digest: Annotated[WeightsDigest, Field(pattern=HEX64)] | None
+    """Of an adapter's weights; None where the part is a composition itself, whose parts its package digest covers."""
+
+
+class CompositionMetadata(PackageMetadata):
+    """The whole of a composition's metadata.json."""
+
+    composition: dict[str, JsonValue] = Field(min_length=1)
+    """As in ``adaptrix.compose``: ``{"parallel": {"a": 0.5, "b": 0.5}}``. Names are those of ``parts``."""
+    parts: dict[str, PartMetadata] = Field(min_length=1, max_length=DEFAULT_LIMITS.max_parts)
+    """By the name, or ``name@version``, that ``composition`` calls the part by."""
+
+    def identity_of(self, part: str) -> str:
+        """Public identity, ``name@version``, of the part that is called ``part`` in ``composition``."""
+        return f"{AdapterReference.split(part).name}@{self.parts[part].version}"
+
+    @model_validator(mode="after")
+    def _is_plain(self) -> CompositionMetadata:
+        for called, part in self.parts.items():
+            if not _REFERENCE.match(called):
+                raise ValueError(f"part {called[:80]!r} is not an adapter's name or name@version")
+            if AdapterReference.split(called).version not in (None, part.version):
+                raise ValueError(f"part {called!r} has version {part.version!r}; they must agree")
+        _check_tree(self.composition)
+        return self
+
+
+AnyMetadata = AdapterMetadata | CompositionMetadata
+"""The metadata of a package: of an adapter, or of a composition."""
+
+
+def is_manifest(data: bytes) -> bool:
+    """Whether the contents of a metadata.json are a composition's rather than an adapter's."""
+    if b'"composition"' not in data:  # an adapter's need not be parsed twice
+        return False
+    try:
+        fields = from_json(data)
+    except ValueError:
+        return False
+    return isinstance(fields, dict) and "composition" in fields
+
+
+def parse_package(data: bytes, origin: str) -> AnyMetadata:
+    """Parse the metadata.json of a package of either kind. Raises AdapterRejected (bad_metadata)."""
+    return parse_as(CompositionMetadata, data, origin) if is_manifest(data) else parse_metadata(data, origin)
+
+
+def _check_tree(composition: dict[str, Any]) -> None:
+    """Raise ValueError for numbers that are not finite, and for more values or levels than a composition may have."""
+    limits = DEFAULT_LIMITS
+    seen, level, values = 0, 0, [composition]
+    while values:
+        level += 1
+        seen += len(values)
+        if seen > limits.max_composition_values or level > limits.max_composition_levels:
+            raise ValueError(
+                f"composition has more than {limits.max_composition_values} values or {limits.max_composition_levels} "
+                "levels of arrays and objects; make a part of it a composition of its own"
+            )
+        if any(isinstance(value, float) and not math.isfinite(value) for value in values):
+            raise ValueError("composition has a number that is not finite")
+        values = [inner for value in values for inner in _inside(value)]
+
+
+def _inside(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []

@@ -1,0 +1,109 @@
+"""`compose`: make a composition of adapters, a package of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from adaptrix_core.cli.authoring.exchange import adapters_option
+from adaptrix_core.cli.authoring.publication import require_publishable
+from adaptrix_core.cli.commands.trust import trust_policy
+from adaptrix_core.cli.options import output_options
+from adaptrix_core.cli.session import Session
+from adaptrix_core.errors import InvalidRequest
+
+
+@click.command("compose")
+@click.argument("name")
+@click.option(
+    "--parallel",
+    metavar="NAME=WEIGHT,…",
+    help="Adapters that act at once, each with its weight (1 where none is given); name or name@version.",
+)
+@click.option(
+    "--file",
+    "document",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Any other composition: a JSON file with what `adaptrix.compose` takes.",
+)
+@click.option("--version", default="1.0.0", show_default=True, help="Version of the composition.")
+@click.option("--description", default="", help="What it is for; the router reads this.")
+@click.option("--route-example", "examples", multiple=True, help="A prompt it is for; may be given several times.")
+@click.option("--license", "license_name", default="unspecified", show_default=True, help="SPDX id of its licence.")
+@click.option("--sign", is_flag=True, help="Sign it with your key.")
+@click.option("--key", type=click.Path(dir_okay=False, path_type=Path), help="Private key for --sign.")
+@click.option("--overwrite", is_flag=True, help="Replace this version if it is there and composes otherwise.")
+@adapters_option
+@output_options
+@click.pass_obj
+def compose_adapters(
+    session: Session,
+    name: str,
+    parallel: str | None,
+    document: Path | None,
+    version: str,
+    description: str,
+    examples: tuple[str, ...],
+    license_name: str,
+    sign: bool,
+    key: Path | None,
+    overwrite: bool,
+    adapters: Path,
+) -> None:
+    """Compose adapters into NAME, a package beside theirs that is used as an adapter is.
+
+    Its parts are the packages that the names mean now, by digest: no other ones are ever computed under NAME. Parts may
+    be compositions. `adaptrix publish` sends it to a running server, which must have the parts.
+    """
+    if key is not None and not sign:
+        raise click.UsageError("--key needs --sign")
+    if (parallel is None) == (document is None):
+        raise click.UsageError("say how its parts work together: --parallel a=0.5,b=0.5, or --file FILE")
+    from adaptrix_core.adapters import AdapterManager
+    from adaptrix_core.adapters.trust.keys import default_private_key
+    from adaptrix_core.composition.manifests.making import made
+
+    private = (key or default_private_key()) if sign else None
+    fields = {"version": version, "description": description, "license": license_name}
+    require_publishable({"name": name, **fields}, Path(adapters) / name, private)
+    composition = {"parallel": _weights(parallel)} if parallel is not None else _read(document)
+    manager = AdapterManager(adapters, None, trust_policy(session))
+    metadata = made(manager, name, composition, routing_examples=examples, **fields)
+    directory = manager.save_composition(metadata, private_key=private, overwrite=overwrite)
+    parts = {metadata.identity_of(called): part.package_digest for called, part in metadata.parts.items()}
+    said = [f"composed {metadata.identity} in {directory}: {', '.join(parts)}"]
+    if private is None:
+        said.append(f"not signed: `adaptrix sign {directory}` before a server that requires it")
+    session.output.result(
+        {"identity": metadata.identity, "directory": str(directory), "parts": parts, "signed": private is not None},
+        lambda out: out.print("\n".join(said), markup=False),
+    )
+
+
+def _weights(text: str) -> dict[str, float]:
+    """``a=0.5,b`` as weights by name. Raises UsageError."""
+    weights: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, weight = part.strip().partition("=")
+        if name in weights or not name:
+            raise click.UsageError(f"--parallel {text!r}: every part needs a name of its own; write a=0.5,b=0.5")
+        try:
+            weights[name] = float(weight) if weight else 1.0
+        except ValueError:
+            raise click.UsageError(f"--parallel {text!r}: {weight!r} is not a weight; write a=0.5,b=0.5") from None
+    return weights
+
+
+def _read(document: Path | None) -> Mapping[str, Any]:
+    assert document is not None
+    try:
+        composition = json.loads(document.read_text())
+    except (ValueError, RecursionError, OSError) as error:
+        raise InvalidRequest(f"{document} is not JSON: {error}") from error
+    if not isinstance(composition, dict):
+        raise InvalidRequest(f'{document} holds no composition; it looks like {{"parallel": {{"a": 0.5, "b": 0.5}}}}')
+    return composition

@@ -1,0 +1,8 @@
+"""Compositions as packages: what a manifest comes to, down to adapters, and its parts held to their digests.
+
+Files:
+
+expansion  A composition's manifest as one mix of adapters, whatever is nested in it
+loaded     The compositions of one engine, by name: loaded, verified, and their parts held to what was signed
+making     Makes a composition's manifest from adapters of a catalogue
+"""
