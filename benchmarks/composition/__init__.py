@@ -4,6 +4,8 @@ Files:
 
 dividing           How often the planner divides questions that ask for one thing, and finds the steps of those that
                    ask for two
+gates              A gate where it can win: two adapters of one output format, trained on disjoint halves of a task,
+                   tested on both
 planned            Two-step questions: a plan, the adapters one after another, against every way of answering in one
                    go
 two_step_problems  Two-step problems over the shipped families, with exact answers: the second step needs the answer

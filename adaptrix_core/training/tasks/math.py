@@ -104,7 +104,7 @@ class ChainSum(NumberScored):
     def _problem(self, entry: dict[str, Any], rng: Random) -> Problem:
         expression = entry["metadata"]["expression"]
         question = entry["question"] if rng.random() < OWN_WORDS else _reworded_sum(expression, rng)
-        reference = with_answer("\n".join(_running_totals(expression)), entry["answer"])
+        reference = with_answer("\n".join(running_totals(expression)), entry["answer"])
         return Problem(self.name, expression, question, reference, entry["answer"])
 
 
@@ -113,7 +113,8 @@ def _parsed(expression: str) -> tuple[int, list[tuple[str, int]]]:
     return int(parts[0]), [(sign, int(number)) for sign, number in zip(parts[1::2], parts[2::2], strict=True)]
 
 
-def _running_totals(expression: str) -> list[str]:
+def running_totals(expression: str) -> list[str]:
+    """The working of a sum such as ``7 + 12 - 5``: one line for each operation, from left to right."""
     total, rest = _parsed(expression)
     lines = []
     for sign, number in rest:
@@ -153,7 +154,7 @@ def _by_tens(left: int, sign: str, right: int, around: str) -> str:
 def _reworded_sum(expression: str, rng: Random) -> str:
     first, rest = _parsed(expression)
     say = spelt if rng.random() < NUMBER_WORDS else str
-    totals = [int(line.rsplit(" = ", 1)[1]) for line in _running_totals(expression)]
+    totals = [int(line.rsplit(" = ", 1)[1]) for line in running_totals(expression)]
     if min(totals) >= 0 and rng.random() < 0.35:
         start, gain, loss, ask = rng.choice(_STORIES)
         told = [start.format(n=say(first), thing="{thing}")]
@@ -268,7 +269,7 @@ class LegCounting(NumberScored):
             question = rng.choice(_LEG_WORDINGS).format(animals=_listed(animals, rng))
         lines = [f"{name}: {number} * {ANIMALS[name]} = {number * ANIMALS[name]}" for name, number in animals.items()]
         legs = [number * ANIMALS[name] for name, number in animals.items()]
-        lines += _running_totals(" + ".join(str(n) for n in legs))
+        lines += running_totals(" + ".join(str(n) for n in legs))
         key = ", ".join(f"{number} {name}" for name, number in sorted(animals.items()))
         return Problem(self.name, key, question, with_answer("\n".join(lines), entry["answer"]), entry["answer"])
 

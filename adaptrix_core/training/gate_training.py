@@ -1,0 +1,169 @@
+"""Trains a gate over adapters that stay as they are, on a few hundred examples (LoRA-Flow, arXiv:2402.11455).
+
+What is learned is one direction and one offset for each adapter at each injection point (`injection/gate.py`). Base and
+adapters are frozen, so a step costs little more than a forward and a backward pass of the layers above the first
+adapted one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from adaptrix_core.base import BaseModel
+from adaptrix_core.base.families.parts import Part, Point
+from adaptrix_core.errors import AdaptrixError, InvalidRequest
+from adaptrix_core.injection.gate import Gate, PointGate
+from adaptrix_core.injection.lora import LoraWeights, PointWeights
+from adaptrix_core.training.examples.packing import Example, batches, common_prefix, micro_batches, pack
+from adaptrix_core.training.trainer import answer_loss
+from adaptrix_core.training.trunk import TrunkCache
+
+
+@dataclass(frozen=True)
+class GateTraining:
+    """The settings of a gate's training."""
+
+    steps: int = 100
+    batch_size: int = 8
+    learning_rate: float = 3e-3
+    seed: int = 0
+    pack_tokens: int = 1024
+    """Most tokens of a row of packed examples."""
+
+
+def train_gate(
+    base: BaseModel,
+    adapters: Sequence[LoraWeights],
+    examples: Sequence[Example],
+    settings: GateTraining | None = None,
+    on_step: Callable[[int, float], None] = lambda step, loss: None,
+) -> Gate:
+    """The gate over ``adapters``, in their order, that makes the examples' answers likeliest.
+
+    base: unpacked, float32. on_step: called after each step with its number, from 1, and its loss in nats per answer
+    token. Raises InvalidRequest for fewer than two adapters or no example, AdaptrixError where the training diverges.
+    """
+    settings = settings or GateTraining()
+    if len(adapters) < 2 or not examples:
+        raise InvalidRequest(
+            f"a gate is trained over {len(adapters)} adapter(s) on {len(examples)} examples; give at least 2 and 1",
+            param="gate",
+        )
+    torch.manual_seed(settings.seed)
+    base.module.requires_grad_(False)
+    gate = _TrainedGate(adapters)
+    trunk = TrunkCache(base.module, base.family.layers(base.module), min(layer for layer, _ in gate.points))
+    prefix = common_prefix(examples)
+    optimizer = torch.optim.AdamW(gate.parameters(), lr=settings.learning_rate, weight_decay=0.0)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.steps)
+    with gate.attached(base):
+        for step, batch in zip(range(1, settings.steps + 1), _batches(examples, settings), strict=False):
+            answer_tokens, loss = sum(example.answer_length for example in batch), 0.0
+            for part in micro_batches(batch, prefix, settings.pack_tokens):
+                packed = pack(part, prefix)
+                with trunk.skipped(trunk.states(packed)):
+                    share = answer_loss(base.module, packed) / answer_tokens
+                share.backward()
+                loss += share.item()
+            if not math.isfinite(loss):
+                raise AdaptrixError(
+                    f"the loss of step {step} is {loss}: the gate's training has diverged; train with a learning_rate "
+                    f"below {settings.learning_rate:g}",
+                    code="training_diverged",
+                )
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            schedule.step()
+            on_step(step, loss)
+    return gate.trained()
+
+
+def _batches(examples: Sequence[Example], settings: GateTraining) -> Iterator[list[Example]]:
+    epoch = 0
+    while True:
+        yield from batches(examples, settings.batch_size, settings.seed, epoch)
+        epoch += 1
+
+
+class _TrainedGate(nn.Module):
+    """The gate's numbers as parameters, beginning with equal shares for all adapters."""
+
+    def __init__(self, adapters: Sequence[LoraWeights]) -> None:
+        super().__init__()
+        self.points = sorted({point for weights in adapters for point in weights.points})
+        self._there = {point: [weights.points.get(point) for weights in adapters] for point in self.points}
+        self._directions, self._offsets = nn.ParameterList(), nn.ParameterList()
+        for point in self.points:
+            d_in = next(own.lora_a.shape[1] for own in self._there[point] if own is not None)
+            self._directions.append(nn.Parameter(torch.zeros(len(adapters), d_in)))
+            self._offsets.append(nn.Parameter(torch.zeros(len(adapters))))
+
+    @contextmanager
+    def attached(self, base: BaseModel) -> Iterator[None]:
+        """While the context lasts, the model's modules add the gated updates, with gradients for the gate."""
+        handles = []
+        layers = base.family.layers(base.module)
+        for number, (layer, module) in enumerate(self.points):
+            spec = base.points[layer, module]
+            hook = self._hook(number, spec.part)
+            handles.append(layers[layer].get_submodule(spec.module_path).register_forward_hook(hook))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def trained(self) -> Gate:
+        """The gate as it is now."""
+        made = {
+            point: PointGate(
+                directions.detach().clone(),
+                offsets.detach().clone(),
+                tuple(own is not None for own in self._there[point]),
+            )
+            for point, directions, offsets in zip(self.points, self._directions, self._offsets, strict=True)
+        }
+        return Gate(made, len(self._there[self.points[0]]))
+
+    def _hook(self, number: int, part: Part) -> Callable[[nn.Module, tuple[Any, ...], Tensor], Tensor]:
+        there = self._there[self.points[number]]
+
+        def add_gated(_module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
+            inputs = args[0].reshape(-1, args[0].shape[-1])
+            shares = self._shares(number, inputs)
+            changed = output.reshape(-1, output.shape[-1]).clone()
+            own = part.view(changed)
+            for place, weights in enumerate(there):
+                if weights is not None:
+                    own += (_update(inputs, weights) * shares[:, place, None]).view(own.shape)
+            return changed.view(output.shape)
+
+        return add_gated
+
+    def _shares(self, number: int, inputs: Tensor) -> Tensor:
+        acting = torch.tensor([own is not None for own in self._there[self.points[number]]])
+        scores = (inputs @ self._directions[number].T).masked_fill(~acting, float("-inf"))
+        return torch.softmax(scores, -1) + self._offsets[number] * acting
+
+
+def _update(inputs: Tensor, weights: PointWeights) -> Tensor:
+    update: Tensor = inputs @ weights.lora_a.float().T @ weights.lora_b.float().T
+    return update * weights.scaling
+
+
+def untrained_gate(adapters: Sequence[LoraWeights], seed: int) -> Gate:
+    """A gate with random directions: what a trained one has to be better than."""
+    generator = torch.Generator().manual_seed(seed)
+    gate = _TrainedGate(adapters).trained()
+    points: dict[Point, PointGate] = {
+        point: PointGate(torch.randn(at.directions.shape, generator=generator) * 0.1, at.offsets, at.acting)
+        for point, at in gate.points.items()
+    }
+    return Gate(points, gate.num_terms)

@@ -1,0 +1,205 @@
+"""A gate where it can win: two adapters of one output format, trained on disjoint halves of a task, tested on both.
+
+    python -m benchmarks.composition.gates --runs runs/gates --seeds 0 1 2
+
+One adapter has learnt sums of plus signs only, the other of minus signs only; the questions have both in one sum, so
+which adapter is needed changes from token to token. Compared on the same questions: the base, each adapter (the better
+one is what routing could reach), static mixes, Arrow, a gate with random directions, a gate trained on a few hundred
+mixed sums, one adapter trained on both halves, and one that has seen the gate's mixed sums as well. Trainings are kept
+in ``--runs`` and taken up again. The interval is one standard error over questions; the last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+
+from rich.console import Console
+from rich.table import Table
+
+from adaptrix_core.adapters import TrustPolicy, describe, write_package
+from adaptrix_core.adapters.peft.conversion import import_peft
+from adaptrix_core.base import BaseModel, BaseModelManager
+from adaptrix_core.engine import Engine, EngineOptions, SamplingParams
+from adaptrix_core.engine.engine import AdapterChoice
+from adaptrix_core.injection import LoraWeights, Term
+from adaptrix_core.injection.arrow import arrow_gate
+from adaptrix_core.injection.gate import Gate, gate_mix
+from adaptrix_core.training.config import TrainConfig
+from adaptrix_core.training.examples.conversation import LearntConversation
+from adaptrix_core.training.examples.encoding import encode_examples
+from adaptrix_core.training.examples.packing import Example
+from adaptrix_core.training.gate_training import GateTraining, train_gate, untrained_gate
+from adaptrix_core.training.tasks.math import running_totals
+from adaptrix_core.training.tasks.problem import stated_number, with_answer
+from adaptrix_core.training.trainer import train_examples
+
+LAYERS = (10, 14, 18)
+HALVES = ("plus", "minus")
+SIGNS: Mapping[str, str] = {"plus": "+", "minus": "-"}
+WORDINGS = ("What is {}?", "Calculate {}.", "{} = ?", "Work out {} for me, please.", "Compute the value of {}")
+REPLY = SamplingParams(max_tokens=96, temperature=0.0)
+
+
+@dataclass(frozen=True)
+class Sum:
+    """A sum of three or four numbers below 100, as it is asked for and worked out."""
+
+    expression: str
+    question: str
+
+    @property
+    def answer(self) -> int:
+        """The value."""
+        return int(running_totals(self.expression)[-1].rsplit(" = ", 1)[1])
+
+    @property
+    def learnt(self) -> LearntConversation:
+        """The question with the running total as working."""
+        reply = with_answer("\n".join(running_totals(self.expression)), str(self.answer))
+        return LearntConversation.of_pair(self.question, reply)
+
+
+def sums(kind: str, count: int, seed: int) -> list[Sum]:
+    """Different sums. kind: ``plus``, ``minus``, or ``mixed``, which have both signs."""
+    rng, made = Random(f"{kind} {seed}"), dict[str, Sum]()
+    while len(made) < count:
+        signs = [SIGNS.get(kind) or rng.choice("+-") for _ in range(rng.choice((2, 3)))]
+        if kind == "mixed" and len(set(signs)) == 1:
+            continue
+        expression = " ".join([str(rng.randint(1, 99)), *(f"{sign} {rng.randint(1, 99)}" for sign in signs)])
+        made[expression] = Sum(expression, rng.choice(WORDINGS).format(expression))
+    return list(made.values())
+
+
+def main() -> None:
+    """Train what is missing, ask, print a table and a line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=Path, required=True, help="where trainings are kept")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--examples", type=int, default=800, help="sums that each half is trained on")
+    parser.add_argument("--gate-examples", type=int, default=200, help="mixed sums that the gate is trained on")
+    parser.add_argument("--questions", type=int, default=200)
+    parser.add_argument("--rank", type=int, default=16)
+    given = parser.parse_args()
+    results = [_measured(seed, given) for seed in given.seeds]
+    _print(results, given.questions)
+    print(json.dumps({"benchmark": "composition.gates", "questions": given.questions, "right": results}))
+
+
+def _measured(seed: int, given: argparse.Namespace) -> dict[str, float]:
+    """The share of right answers of every condition."""
+    base = BaseModelManager("smollm2-135m", precision="fp32").load_model()
+    halves = {kind: sums(kind, given.examples, seed) for kind in HALVES}
+    mixed = sums("mixed", given.gate_examples, seed)
+    learnt = {**halves, "both": halves["plus"] + halves["minus"]}
+    learnt["both and mixed"] = learnt["both"] + mixed
+    adapters = {
+        name: _trained(base, examples, given.runs / f"{seed}-{name.replace(' ', '-')}", given.rank, seed + number)
+        for number, (name, examples) in enumerate(learnt.items())
+    }
+    console = Console(stderr=True)
+    with console.status("the gate") as status:
+        gate = train_gate(
+            base,
+            [adapters[kind] for kind in HALVES],
+            _encoded(base, mixed),
+            GateTraining(seed=seed),
+            lambda step, loss: status.update(f"the gate: step {step}, loss {loss:.3f}"),
+        )
+    asked = [question for question in sums("mixed", given.questions, seed + 1000) if question not in mixed]
+    with TemporaryDirectory() as directory:
+        return _shares(_engine(base, adapters, Path(directory)), _conditions(adapters, gate, seed), asked)
+
+
+def _conditions(adapters: Mapping[str, LoraWeights], gate: Gate, seed: int) -> dict[str, AdapterChoice]:
+    pair, terms = [adapters[kind] for kind in HALVES], [Term(kind) for kind in HALVES]
+    return {
+        "base": None,
+        "plus": "plus",
+        "minus": "minus",
+        "0.5 + 0.5": {"plus": 0.5, "minus": 0.5},
+        "1 + 1": {"plus": 1.0, "minus": 1.0},
+        "arrow, 1 of 2": gate_mix(terms, arrow_gate(pair, top_k=1)),
+        "arrow": gate_mix(terms, arrow_gate(pair)),
+        "random gate": gate_mix(terms, untrained_gate(pair, seed)),
+        "learned gate": gate_mix(terms, gate),
+        "both": "both",
+        "both and mixed": "both-and-mixed",
+    }
+
+
+def _trained(base: BaseModel, examples: Sequence[Sum], directory: Path, rank: int, seed: int) -> LoraWeights:
+    config = TrainConfig(
+        name=directory.name,
+        output_dir=directory,
+        examples=len(examples),
+        held_out=0.0,
+        epochs=1.0,
+        batch_size=8,
+        rank=rank,
+        alpha=float(rank),
+        layers=LAYERS,
+        seed=seed,
+    )
+    with Console(stderr=True).status(directory.name) as status:
+        train_examples(
+            base,
+            _encoded(base, examples),
+            config,
+            lambda step, total: status.update(
+                f"{directory.name}: step {step.number + 1} of {total}, loss {step.loss:.3f}"
+            ),
+        )
+    return import_peft(directory, base, directory.name)[1]
+
+
+def _encoded(base: BaseModel, examples: Sequence[Sum]) -> list[Example]:
+    return encode_examples(base, [example.learnt for example in examples], 256)
+
+
+def _engine(base: BaseModel, adapters: Mapping[str, LoraWeights], directory: Path) -> Engine:
+    engine = Engine(base, directory / "catalogue", TrustPolicy("off"), EngineOptions(cut=LAYERS[0]))
+    for name, weights in adapters.items():
+        name = name.replace(" ", "-")
+        write_package(directory / name, describe(weights, base.info, name), weights)
+        engine.load_adapter(directory / name)
+    return engine
+
+
+def _shares(engine: Engine, conditions: Mapping[str, AdapterChoice], asked: Sequence[Sum]) -> dict[str, float]:
+    prompts = [[{"role": "user", "content": question.question}] for question in asked]
+    shares = {}
+    for name, choice in conditions.items():
+        right = 0
+        for start in range(0, len(asked), engine.options.max_rows):
+            part = slice(start, start + engine.options.max_rows)
+            replies = engine.generate(prompts[part], choice, REPLY)
+            right += sum(
+                stated_number(reply.text) == question.answer
+                for reply, question in zip(replies, asked[part], strict=True)
+            )
+        shares[name] = right / len(asked)
+    return shares
+
+
+def _print(results: Sequence[Mapping[str, float]], questions: int) -> None:
+    table = Table(title=f"right answers to {questions} sums with both signs, {len(results)} seeds")
+    for column in ("condition", *(f"seed {number}" for number in range(len(results))), "mean ± standard error"):
+        table.add_column(column, justify="right")
+    for name in results[0]:
+        shares = [result[name] for result in results]
+        mean = sum(shares) / len(shares)
+        error = math.sqrt(sum(share * (1 - share) for share in shares) / questions) / len(shares)
+        table.add_row(name, *(f"{share:.1%}" for share in shares), f"{mean:.1%} ± {error:.1%}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
