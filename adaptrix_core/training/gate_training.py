@@ -150,7 +150,8 @@ class _TrainedGate(nn.Module):
     def _shares(self, number: int, inputs: Tensor) -> Tensor:
         acting = torch.tensor([own is not None for own in self._there[self.points[number]]])
         scores = (inputs @ self._directions[number].T).masked_fill(~acting, float("-inf"))
-        return torch.softmax(scores, -1) + self._offsets[number] * acting
+        shares: Tensor = torch.softmax(scores, -1) + self._offsets[number] * acting
+        return shares
 
 
 def _update(inputs: Tensor, weights: PointWeights) -> Tensor:
