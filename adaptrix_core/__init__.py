@@ -26,7 +26,8 @@ cli/             The `adaptrix` command: an edge that no other package imports
 composition/     Composition: how several adapters work together on one answer
 confidence/      Confidence: how sure an answer is
 config/          Settings: their sections, how they are checked, and the file that describes a deployment
-context/         Context: what a mix changes of what the base model computes, and how far it may
+context/         Context: how far a mix moves what the base model computes, and what a prompt holds of a long
+                 conversation
 engine/          Tokens in, tokens out: continuous batching of rows under different mixes
 injection/       Adapters meet the model: mixes, the LoRA sum, and the hooks that apply it
 native/          Native kernels for packed weights on the CPU (`src/`), and how Python reaches them

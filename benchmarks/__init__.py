@@ -25,5 +25,7 @@ swap           How long an adapter takes from host memory to the device, and fro
                signature checked
 composition/   Composition: questions that need two adapters, and what adapters do to each other
 harness/       What benchmarks share: systems under comparison, work, turns, intervals, reports
+memory/        Measures the memory of conversations: recall of facts told long ago, and conversations that change
+               their topic
 service/       Measurements of the service over HTTP and of its processes
 """

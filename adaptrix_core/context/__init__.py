@@ -1,4 +1,4 @@
-"""Context: what a mix changes of what the base model computes, and how far it may.
+"""Context: how far a mix moves what the base model computes, and what a prompt holds of a long conversation.
 
 Importing this package is cheap: the names below load torch on first use.
 
@@ -9,6 +9,7 @@ comparison  Two runs of one prompt compared: how far states, attention and predi
 report      What a comparison of a mix with the base model has found, and which of it is beyond the thresholds
 validator   Compares what a mix of adapters computes with what the base model alone computes, layer by layer and token
             by token
+memory/     The memory of a conversation: which of its turns go into the next prompt
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ COMMIT;
 
 
 @dataclass(frozen=True)
-class Conversation:
+class LoggedConversation:
     """A logged conversation, with everything needed to continue it."""
 
     id: int
@@ -124,7 +124,7 @@ class Logbook:
                 "DELETE FROM turns WHERE id = (SELECT max(id) FROM turns WHERE conversation = ?)", (conversation,)
             )
 
-    def conversation(self, number: int | None = None) -> Conversation:
+    def conversation(self, number: int | None = None) -> LoggedConversation:
         """The conversation of that number; None: the most recent one. Raises ConversationNotFound."""
         with self._open() as db:
             if number is None:
@@ -139,7 +139,7 @@ class Logbook:
                 f"SELECT {', '.join(_COLUMNS)} FROM turns WHERE conversation = ? ORDER BY id", (number,)
             ).fetchall()
         model, system, sampling = found
-        return Conversation(number, model, system, json.loads(sampling), tuple(map(_turn, turns)))
+        return LoggedConversation(number, model, system, json.loads(sampling), tuple(map(_turn, turns)))
 
     def latest(self, limit: int) -> list[Overview]:
         """The most recent conversations, newest first."""
