@@ -92,7 +92,7 @@ class Conversation:
             raise InvalidRequest("adapter 'auto' needs a router; give one, or name an adapter", param="adapter")
         self._engine = engine
         self._router = router
-        self._relevance = relevance or (RelevanceByMeaning(router.embedder.embed) if router else RelevanceByWords())
+        self._relevance = relevance or _relevance_of(router)
         self._budget = budget
         self._bounds = bounds or Bounds()
         self._left_out: set[int] = set()
@@ -195,6 +195,11 @@ class Conversation:
         ):
             size -= len(self.turns[0].question) + len(self.turns[0].answer)
             self.forget(0)
+
+
+def _relevance_of(router: SemanticRouter | None) -> Relevance:
+    embedder = None if router is None else router.embedder
+    return RelevanceByWords() if embedder is None else RelevanceByMeaning(embedder.embed)
 
 
 def prompt_room(context: int, answer: int | None) -> int:

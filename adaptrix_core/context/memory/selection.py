@@ -17,7 +17,7 @@ from adaptrix_core.errors import ContextLengthExceeded, InvalidRequest
 
 LATEST = 4
 """Exchanges before the question that are kept whatever they are about: the last one where the budget has room for it,
-the others within `KEEP_SHARE`. The router compares a message with its last three (`routing/semantic.py`): what it goes
+the others within `KEEP_SHARE`. The router compares a message with its last three (`routing/continuity.py`): what it goes
 by, the adapter that it chooses can read."""
 
 KEEP_SHARE = 0.5

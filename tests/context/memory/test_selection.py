@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from adaptrix_core.context.memory.selection import KEEP_SHARE, LATEST, MOST_RECALLED, is_settled, select
 from adaptrix_core.errors import ContextLengthExceeded, InvalidRequest
-from adaptrix_core.routing.semantic import RECENT_TURNS
+from adaptrix_core.routing.continuity import RECENT_TURNS
 
 
 def test_all_is_kept_where_all_fits() -> None:
