@@ -12,7 +12,7 @@ a part gives back is checked like a caller's input. Types are imported for type 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from adaptrix_core.extension_point import ExtensionPoint
@@ -20,8 +20,8 @@ from adaptrix_core.extension_point import ExtensionPoint
 if TYPE_CHECKING:
     from adaptrix_core.adapters.sources.protocol import AdapterSource
     from adaptrix_core.base.families import Family
+    from adaptrix_core.composition.parts import Part
     from adaptrix_core.confidence.evidence import AnswerEvidence
-    from adaptrix_core.injection.mix import Term
     from adaptrix_core.routing.catalogue import RouteCard
     from adaptrix_core.routing.embedder import TextEmbedder
     from adaptrix_core.routing.message import RoutedMessage
@@ -63,13 +63,14 @@ class RouterSignalFactory(Protocol):
 
 
 class CompositionStrategy(Protocol):
-    """Makes a mix from what a request says of the adapters that are to work together."""
+    """Makes rows for the engine from what a request says of the adapters that are to work together."""
 
-    def mix(self, parts: Any, options: Mapping[str, Any]) -> Sequence[Term[str]]:
-        """The terms by adapter name.
+    def compose(self, parts: Any, options: Mapping[str, Any], read: Callable[[Any], Part[str]]) -> Part[str]:
+        """A group of rows, or steps of such groups, by adapter name (`composition/parts.py`).
 
-        parts: what the request has under the strategy's name, as JSON. options: the fields beside it. Raises
-        InvalidRequest for anything that it doesn't understand.
+        parts: what the request has under the strategy's name, as JSON. options: the fields beside it. read: gives what
+        an adapter's name, null, or a composition inside of this one comes to; `composition/nesting.py` says what may
+        stand where. Raises InvalidRequest for anything that it doesn't understand.
         """
 
 
@@ -129,8 +130,13 @@ ROUTER_SIGNALS: ExtensionPoint[RouterSignalFactory] = ExtensionPoint(
 COMPOSITION_STRATEGIES: ExtensionPoint[CompositionStrategy] = ExtensionPoint(
     "adaptrix.composition_strategies",
     "composition strategy",
-    {"parallel": "adaptrix_core.composition.parallel:PARALLEL"},
-    needs=("mix",),
+    {
+        "parallel": "adaptrix_core.composition.parallel:PARALLEL",
+        "sequential": "adaptrix_core.composition.sequential:SEQUENTIAL",
+        "hierarchical": "adaptrix_core.composition.hierarchical:HIERARCHICAL",
+        "conditional": "adaptrix_core.composition.conditional:CONDITIONAL",
+    },
+    needs=("compose",),
 )
 """Used where a request names it (``adaptrix.compose``)."""
 

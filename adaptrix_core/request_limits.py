@@ -44,7 +44,13 @@ class RequestLimits:
     mix_terms: int = _most(16, "adapters of a mix")
     mix_weight: float = _most(8.0, "magnitude of an adapter's weight in a mix")
     mix_layers: int = _most(1024, "layers, or weights by layer, of an adapter in a mix")
+    composition_depth: int = _most(4, "compositions inside of one another")
+    composition_parts: int = _most(32, "parts of a composition, all levels together")
     composition_steps: int = _most(8, "steps of a sequence")
+    composition_rules: int = _most(8, "rules of a condition")
+    condition_tokens: int = _most(256, "tokens that a condition on confidence looks at")
+    combined_rows: int = _most(16, "answers that are combined at the logits or by a vote")
+    plan_characters: int = _most(8192, "characters of a question of a plan")
     planned_characters: int = _most(4096, "characters of a question that is divided into steps", None)
     estimators: int = _most(8, "confidence estimators (`adaptrix.scores`)")
 

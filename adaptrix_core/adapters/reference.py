@@ -6,6 +6,7 @@
     base:name@1.2.0           the same, with the base model's id before it
     a*0.7+b@1.0.0*0.3         a mix of two adapters, each with a weight
     a*0.7[10,14,18]+b         the first one on these layers only
+    a[early]+b[late]          each one on a third of the layers: early, mid or late
 
 Does not know which adapters there are.
 """
@@ -17,7 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected, InvalidRequest
-from adaptrix_core.injection.mix import Term, check_mix, check_repeated
+from adaptrix_core.injection.mix import LAYER_THIRDS, LayerThird, Term, check_mix, check_repeated
 
 BASE = "base"
 """Name of the base model in the place of an adapter's; no adapter may have it."""
@@ -121,7 +122,8 @@ def mix_label(terms: Iterable[Term[str]]) -> str:
 
 def _written(term: Term[str]) -> str:
     weight = "(per layer)" if isinstance(term.weight, tuple) else f"{term.weight:g}"
-    layers = "" if term.layers is None else f"[{','.join(map(str, sorted(term.layers)))}]"
+    listed = term.layers if isinstance(term.layers, str) else ",".join(map(str, sorted(term.layers or ())))
+    layers = "" if term.layers is None else f"[{listed}]"
     return f"{term.adapter}*{weight}{layers}"
 
 
@@ -132,8 +134,13 @@ def _term(part: str, text: str) -> Term[str]:
     name = found["name"].strip()
     if not name:
         raise InvalidRequest(f"model {text!r} has an empty name; {_EXAMPLE}", param="model")
-    layers = None if found["layers"] is None else frozenset(_layer(layer, text) for layer in found["layers"].split(","))
+    layers = None if found["layers"] is None else _layers(found["layers"].strip(), text)
     return Term(name, 1.0 if found["weight"] is None else _weight(found["weight"].strip(), text), layers)
+
+
+def _layers(layers: str, text: str) -> frozenset[int] | LayerThird:
+    third = next((third for third in LAYER_THIRDS if third == layers), None)
+    return third or frozenset(_layer(layer, text) for layer in layers.split(","))
 
 
 def _weight(weight: str, text: str) -> float:

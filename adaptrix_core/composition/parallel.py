@@ -1,36 +1,70 @@
-"""The strategy ``parallel``: all adapters at once, their weighted LoRA terms added up."""
+"""The strategy ``parallel``: all parts at once, combined in the layers, at the logits, or by a vote on answers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
+from adaptrix_core.composition.nesting import row_inside
+from adaptrix_core.composition.parts import Combine, Group, Part, plain, weighted
+from adaptrix_core.composition.weights import read_share, read_weight, scaled
 from adaptrix_core.errors import InvalidRequest
-from adaptrix_core.injection.mix import Term
+from adaptrix_core.request_limits import MOST
+
+_COMBINE: Mapping[Any, Combine | None] = {"delta": None, "logits": "logits", "vote": "vote"}
 
 
 class Parallel:
-    """``{"parallel": {"a": 0.7, "b": 0.3}}``, or a list of names, each with weight 1."""
+    """``{"parallel": {"a": 0.7, "b": 0.3}}``; also a list of parts, each alone or as ``{"part": …, "weight": …}``.
 
-    def mix(self, parts: Any, options: Mapping[str, Any]) -> tuple[Term[str], ...]:
+    ``combine``: ``delta`` (the default: LoRA terms added up), ``logits`` or ``vote``. ``samples``: how often each part
+    answers before they vote.
+    """
+
+    def compose(self, parts: Any, options: Mapping[str, Any], read: Callable[[Any], Part[str]]) -> Part[str]:
         """See `CompositionStrategy`."""
-        if unknown := sorted(set(options)):
-            raise InvalidRequest(f"parallel has no option {unknown[0]!r}; it takes none")
-        weights = dict.fromkeys(parts, 1.0) if _is_list_of_names(parts) else parts
-        if not isinstance(weights, Mapping) or not weights:
-            raise InvalidRequest(f"parallel takes weights by adapter name, or a list of names, not {parts!r:.60}")
-        return tuple(Term(name, _weight(name, weight)) for name, weight in weights.items())
+        how = options.get("combine", "delta")
+        if not isinstance(how, str) or how not in _COMBINE:
+            raise InvalidRequest(f"combine is {how!r:.60}; it must be one of {', '.join(_COMBINE)}")
+        allowed = {"combine", "samples"} if how == "vote" else {"combine"}
+        if unknown := sorted(set(options) - allowed):
+            raise InvalidRequest(
+                f"parallel has no option {unknown[0]!r} here; it takes {' and '.join(sorted(allowed))}"
+            )
+        listed = _listed(parts)
+        combine = _COMBINE[how]
+        if combine is None:
+            rows = [(row_inside("parallel", read(part)), read_weight(part, weight)) for part, weight in listed]
+            return plain(tuple(chain.from_iterable(scaled(row.mix, weight) for row, weight in rows)))
+        rows = [(row_inside(f"parallel by {how}", read(part)), read_share(part, weight)) for part, weight in listed]
+        samples = _samples(options.get("samples", 1))
+        if len(rows) * samples > MOST.combined_rows:
+            raise InvalidRequest(
+                f"parallel combines {len(rows) * samples} answers (parts times samples); allowed: "
+                f"up to {MOST.combined_rows}"
+            )
+        return Group(tuple(weighted(row, weight) for row, weight in rows), combine, samples)
 
 
-def _is_list_of_names(parts: Any) -> bool:
-    is_list = isinstance(parts, Sequence) and not isinstance(parts, str)
-    return is_list and all(isinstance(name, str) for name in parts)
+def _listed(parts: Any) -> list[tuple[Any, Any]]:
+    """(part, weight) of each part."""
+    if isinstance(parts, Mapping) and parts:
+        return list(parts.items())
+    if isinstance(parts, Sequence) and not isinstance(parts, str) and parts:
+        return [
+            (one["part"], one.get("weight", 1.0))
+            if isinstance(one, Mapping) and "part" in one and set(one) <= {"part", "weight"}
+            else (one, 1.0)
+            for one in parts
+        ]
+    raise InvalidRequest(f"parallel takes weights by adapter name, or a list of parts, not {parts!r:.60}")
 
 
-def _weight(name: str, weight: Any) -> float:
-    if isinstance(weight, bool) or not isinstance(weight, (int, float)):
-        raise InvalidRequest(f"the weight of {name!r} is {weight!r:.60}; it must be a finite number")
-    return float(weight)
+def _samples(value: Any) -> int:
+    if type(value) is not int or not 1 <= value <= MOST.combined_rows:
+        raise InvalidRequest(f"samples is {value!r:.60}; it must be a whole number from 1 to {MOST.combined_rows}")
+    return value
 
 
 PARALLEL = Parallel()

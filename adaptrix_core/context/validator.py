@@ -20,8 +20,9 @@ from adaptrix_core.context.comparison import (
     state_similarity,
 )
 from adaptrix_core.context.report import ContextReport, StateConflict
+from adaptrix_core.engine.choices import AdapterChoice, terms_of
 from adaptrix_core.engine.compute.inspected import InspectedRun
-from adaptrix_core.engine.engine import AdapterChoice, Engine, Prompt, terms_of
+from adaptrix_core.engine.engine import Engine, Prompt
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.injection.mix import Term
 

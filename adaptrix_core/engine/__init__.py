@@ -5,6 +5,10 @@ Importing this package is cheap: the names below load torch and transformers on 
 Files:
 
 build           An engine as the settings describe it
+choices         Who is to answer, as callers of the library say it: names, mixes and compositions, read into rows by
+                name
+composed        Answers of compositions that one row cannot give: steps one after another, and votes on several
+                answers
 core            The engine's core: tokens in, tokens out, many adapters in one running batch
 deferred        A choice that is put off to the cut: who answers is settled by what the trunk has made of the question
 engine          The engine's public face: a base model, adapters by name, text in and text out

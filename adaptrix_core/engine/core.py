@@ -38,7 +38,7 @@ from adaptrix_core.engine.scheduling.scheduler import Batch, Scheduler
 from adaptrix_core.engine.settling import Settling, settled_without_trunk
 from adaptrix_core.errors import InvalidRequest, RequestNotFound
 from adaptrix_core.injection.activation import activated
-from adaptrix_core.injection.mix import Mix, MixSchedule, check_mix, constant, switched, weights_digests_of
+from adaptrix_core.injection.mix import Mix, MixSchedule, check_mix, constant, placed, switched, weights_digests_of
 
 log = logging.getLogger(__name__)
 
@@ -342,7 +342,8 @@ class EngineCore:
         )
 
     def _activated(self, schedule: MixSchedule, request: GenerationRequest) -> MixSchedule:
-        return activated(schedule, request.prompt_token_ids, self.loader.invocation_of)
+        in_numbers = placed(schedule, self.base.info.num_layers)
+        return activated(in_numbers, request.prompt_token_ids, self.loader.invocation_of)
 
     def _end(self, row: Row, reason: FinishReason, error: str | None = None) -> TokenEvent:
         self.scheduler.remove(row)

@@ -23,11 +23,14 @@ from adaptrix_core.adapters.trust.policy import Policy
 from adaptrix_core.base import BaseModel, BaseModelManager
 from adaptrix_core.base.chat_options import ORDINARY, ChatOptions
 from adaptrix_core.base.manager import Optimize
-from adaptrix_core.composition.compose import compose, is_composition
 from adaptrix_core.composition.manifests.loaded import LoadedCompositions
+from adaptrix_core.composition.nesting import kind_of
+from adaptrix_core.composition.parts import Group, Part, fork_of
 from adaptrix_core.confidence.evidence import AnswerEvidence
 from adaptrix_core.confidence.scoring import answer_scores, check_estimators
 from adaptrix_core.engine.cache.cut import catalogue_cut
+from adaptrix_core.engine.choices import AdapterChoice, part_of, terms_of
+from adaptrix_core.engine.composed import generate_composed, stream_composed
 from adaptrix_core.engine.compute.backend import backend_of
 from adaptrix_core.engine.compute.inspected import INSPECTED_TOKENS, InspectedRun
 from adaptrix_core.engine.core import EngineCore, History, raise_failure
@@ -43,10 +46,6 @@ from adaptrix_core.sampling import OURS, SamplingDefaults, asked_for, first_opin
 
 Prompt = str | Sequence[int] | Sequence[Mapping[str, str]]
 """Raw text, token ids, or chat messages."""
-
-AdapterChoice = str | Mapping[str, Any] | tuple[Term[str], ...] | None
-"""A name or ``name@version``; a mix, as ``{name: weight}`` or as terms by name; a composition, as
-``{strategy: parts}``; or None for the base model."""
 
 Outcomes = dict[tuple[str, int], Outcome]
 """Outcomes by (request id, row index)."""
@@ -193,12 +192,36 @@ class Engine(EngineCore):
             completions = self.generate(prompts, adapters, scored, fork, scores)
             return [replace(completion, logprobs=None, top_logprobs=None) for completion in completions]
         choices = self._choices(adapters, len(prompts))
-        requests = [
-            self._request("generate", prompt, fork if fork is not None else [choice], params)
-            for prompt, choice in zip(prompts, choices, strict=True)
-        ]
-        completions = self._run(requests)
+        if fork is not None:
+            parts: list[Part[str]] = [fork_of(tuple(map(terms_of, fork)))] * len(prompts)
+        else:
+            parts = [part_of(choice) for choice in choices]
+        if all(isinstance(part, Group) and part.combine != "vote" for part in parts):
+            requests = [
+                self._request("generate", prompt, part, params)
+                for prompt, part in zip(prompts, parts, strict=True)
+                if isinstance(part, Group)
+            ]
+            completions = self._run(requests)
+        else:
+            self._load_all(parts)
+            completions = generate_composed(self._ask, prompts, parts, params or SamplingParams())
         return [_scored(completion, scores) for completion in completions] if scores else completions
+
+    def _load_all(self, parts: Sequence[Part[str]]) -> None:
+        """Load every adapter of these, so that a later step's is known to be there before the first begins."""
+        for part in parts:
+            self._chosen(tuple(part.terms()))
+
+    def _ask(
+        self, prompts: Sequence[Prompt], groups: Sequence[Group[str]], params: Sequence[SamplingParams]
+    ) -> list[list[Completion]]:
+        """The completions of each prompt under its group."""
+        requests = [self._request("generate", *asked) for asked in zip(prompts, groups, params, strict=True)]
+        by_request: dict[str, list[Completion]] = {request.request_id: [] for request in requests}
+        for completion in self._run(requests):
+            by_request[completion.request_id].append(completion)
+        return list(by_request.values())
 
     def stream(
         self, prompt: Prompt, adapter: AdapterChoice = None, params: SamplingParams | None = None
@@ -207,8 +230,16 @@ class Engine(EngineCore):
 
         Between two events its adapter may be changed: ``engine.switch(event.request_id, other)``. Several streams may
         be read in turns. The last event of each row has a ``finish_reason``. Raises the error that a row failed with.
+        The events of a sequence tell their step, and each step ends so; a vote is told once it is decided.
         """
-        request = self._request("stream", prompt, [adapter], params)
+        part = part_of(adapter)
+        if isinstance(part, Group) and part.combine != "vote":
+            return self._listen(prompt, part, params)
+        self._load_all([part])
+        return stream_composed(self._listen, prompt, part, params or SamplingParams())
+
+    def _listen(self, prompt: Prompt, group: Group[str], params: SamplingParams | None) -> Iterator[TokenEvent]:
+        request = self._request("stream", prompt, group, params)
         inbox = self._inboxes[request.request_id] = deque[TokenEvent]()
         try:
             unfinished = len(self.add(request))
@@ -224,15 +255,17 @@ class Engine(EngineCore):
             del self._inboxes[request.request_id]
 
     def _request(
-        self, kind: str, prompt: Prompt, under: Sequence[AdapterChoice], params: SamplingParams | None
+        self, kind: str, prompt: Prompt, group: Group[str], params: SamplingParams | None
     ) -> GenerationRequest:
-        """A request for ``prompt`` under each of these choices."""
-        mixes = [self.resolve_mix(choice) for choice in under]
+        """A request for ``prompt`` under the rows of ``group``."""
+        if group.combine == "logits" or any(row.switches for row in group.rows):
+            raise InvalidRequest(f"this engine cannot compute a composition that is {kind_of(group)}", param="adapters")
+        mixes = [row.mix for row in group.rows]
         return GenerationRequest(
             request_id=f"{kind}-{next(self._request_numbers)}",
             prompt_token_ids=self.encode(prompt),
-            params=(params or SamplingParams()).with_defaults(self._asked_for(under), self.base.sampling),
-            schedules=tuple(constant(mix) for mix in mixes),
+            params=(params or SamplingParams()).with_defaults(self._asked_for(mixes), self.base.sampling),
+            schedules=tuple(constant(self.resolve_mix(mix)) for mix in mixes),
         )
 
     def logits(
@@ -363,19 +396,3 @@ class Engine(EngineCore):
 def _scored(completion: Completion, names: Sequence[str]) -> Completion:
     answer = AnswerEvidence(completion.token_ids, completion.logprobs or ())
     return replace(completion, scores=answer_scores(names, answer))
-
-
-def terms_of(choice: AdapterChoice) -> tuple[Term[str], ...]:
-    """A choice as terms by name. Raises InvalidRequest for a weight that is no number."""
-    if choice is None or isinstance(choice, str):
-        return () if choice is None else (Term(choice),)
-    if isinstance(choice, tuple):
-        return choice
-    if is_composition(choice):
-        return compose(choice, param="adapters")
-    for name, weight in choice.items():
-        if isinstance(weight, bool) or not isinstance(weight, (int, float)):
-            raise InvalidRequest(
-                f"the weight of {name!r} is {weight!r}; it must be a finite number", param="adaptrix.mix"
-            )
-    return tuple(Term(name, float(weight)) for name, weight in choice.items())

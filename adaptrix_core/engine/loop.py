@@ -25,7 +25,8 @@ from weakref import WeakKeyDictionary
 
 from adaptrix_core.adapters import Adapter
 from adaptrix_core.adapters.package.composition import Composition
-from adaptrix_core.engine.engine import AdapterChoice, Engine
+from adaptrix_core.engine.choices import AdapterChoice
+from adaptrix_core.engine.engine import Engine
 from adaptrix_core.engine.heartbeat import FIRST_STEPS, STUCK_S, Heartbeat
 from adaptrix_core.engine.mailbox import Mailbox
 from adaptrix_core.engine.request import GenerationRequest, SamplingParams, TokenEvent

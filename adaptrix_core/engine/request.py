@@ -255,6 +255,8 @@ class TokenEvent:
     """On the first event of the first row of each mix, where asked for: the prompt's tokens from the second on."""
     failure: BaseException | None = field(default=None, compare=False)
     """The exception behind ``error``: it has the code, and a caller in this process may raise it."""
+    step: int | None = None
+    """Number of the step of a sequence, from 0 on, that it belongs to; None for answers in one step."""
 
 
 @dataclass(frozen=True)
@@ -279,6 +281,9 @@ class Completion:
     error: str | None = None
     scores: Mapping[str, float] = field(default_factory=dict)
     """By estimator, how sure the answer is; no probabilities (`adaptrix_core.confidence`)."""
+    made_of: tuple[Completion, ...] = ()
+    """What a composition's answer was made of: its steps in order, the last one included, or the answers that voted.
+    Their tokens are all that were generated."""
 
 
 def _check_number(name: str, value: Any, allowed: Range, param: str | None = None) -> None:

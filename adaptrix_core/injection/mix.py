@@ -11,9 +11,9 @@ import math
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.errors import InvalidRequest
@@ -28,6 +28,11 @@ request."""
 Other = TypeVar("Other")
 
 
+LayerThird = Literal["early", "mid", "late"]
+"""A third of the base model's layers, for terms that are made where its depth is not known."""
+LAYER_THIRDS: tuple[LayerThird, ...] = ("early", "mid", "late")
+
+
 @dataclass(frozen=True)
 class Term(Generic[Named]):
     """One adapter inside a mix. The same at every stage of a request; only the adapter's identification changes."""
@@ -36,13 +41,14 @@ class Term(Generic[Named]):
     """The adapter."""
     weight: float | tuple[float, ...] = 1.0
     """Factor on the adapter's own scaling: one number, or one per layer of the base model."""
-    layers: frozenset[int] | None = None
-    """Layers the term acts on; None means all layers the adapter has."""
+    layers: frozenset[int] | LayerThird | None = None
+    """Layers the term acts on; None means all layers the adapter has. A third becomes numbers in the engine."""
     gated: Gated | None = None
     """The gate that weighs the term for each token, beside ``weight``; None without one."""
 
     def weight_at(self, layer: int) -> float:
-        """The factor at ``layer`` (0.0 where the term does not act)."""
+        """The factor at ``layer`` (0.0 where the term does not act). Needs layers as numbers, see `placed`."""
+        assert not isinstance(self.layers, str)
         if self.layers is not None and layer not in self.layers:
             return 0.0
         return self.weight[layer] if isinstance(self.weight, tuple) else self.weight
@@ -56,6 +62,13 @@ class Term(Generic[Named]):
     def strength(self) -> float:
         """The largest factor of any layer."""
         return max(self.weights)
+
+    def placed(self, num_layers: int) -> Term[Named]:
+        """The same term with its layers as numbers, in a model of ``num_layers``."""
+        if not isinstance(self.layers, str):
+            return self
+        third = LAYER_THIRDS.index(self.layers)
+        return replace(self, layers=frozenset(range(third * num_layers // 3, (third + 1) * num_layers // 3)))
 
     def called(self, adapter: Other) -> Term[Other]:
         """The same term with another identification of its adapter."""
@@ -140,7 +153,7 @@ def _check_weights(term: Term[Any], name: str, num_layers: int | None, is_reques
 
 
 def _check_layers(term: Term[Any], name: str, num_layers: int | None, param: str | None) -> None:
-    for layer in sorted(term.layers or ()):
+    for layer in sorted(() if term.layers is None or isinstance(term.layers, str) else term.layers):
         if layer < 0:
             raise InvalidRequest(f"{name} acts on layer {layer}; layers are counted from 0", param=param)
         if num_layers is not None and layer >= num_layers:
@@ -161,7 +174,18 @@ def check_repeated(mix: Sequence[Term[Any]], param: str) -> None:
 
 
 def _share_layers(one: Term[Any], other: Term[Any]) -> bool:
-    return one.layers is None or other.layers is None or not one.layers.isdisjoint(other.layers)
+    if isinstance(one.layers, str) and isinstance(other.layers, str):
+        return one.layers == other.layers
+    if not isinstance(one.layers, frozenset) or not isinstance(other.layers, frozenset):
+        return True  # all layers, or a third of a depth that is not known here
+    return not one.layers.isdisjoint(other.layers)
+
+
+def placed(schedule: MixSchedule, num_layers: int) -> MixSchedule:
+    """The schedule with the layers of all terms as numbers, in a model of ``num_layers``."""
+    if not any(isinstance(term.layers, str) for _, mix in schedule for term in mix):
+        return schedule
+    return tuple((start, tuple(term.placed(num_layers) for term in mix)) for start, mix in schedule)
 
 
 def mix_at(schedule: MixSchedule, position: int) -> Mix:

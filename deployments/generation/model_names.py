@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from adaptrix_core.adapters.reference import AUTO, BASE, mix_label, parse_mix
-from adaptrix_core.composition.compose import compose
+from adaptrix_core.composition.compose import compose_mix
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.injection.mix import Term, check_mix, check_repeated
 from deployments.shared.catalogue import Catalogue, shortened
@@ -105,7 +105,7 @@ def choose(
             param=f"adaptrix.{fields[0]}",
         )
     if composition is not None:
-        terms = compose(composition)
+        terms = compose_mix(composition, "adaptrix.compose")
         return Choice(False, (_found(terms, base_id, catalogue, "adaptrix.compose"),), fallback or "error")
     if mix is not None:
         return Choice(False, (_found(mix, base_id, catalogue, "adaptrix.mix"),), fallback or "error")

@@ -65,4 +65,5 @@ def _chunks(data: bytes) -> Iterator[bytes]:
 
 def _plain(term: Term[BundleDigest]) -> tuple[object, ...]:
     """A term in a form that is written alike in every process, which a set is not."""
-    return term.adapter, term.weight, None if term.layers is None else tuple(sorted(term.layers))
+    layers = tuple(sorted(term.layers)) if isinstance(term.layers, frozenset) else term.layers
+    return term.adapter, term.weight, layers

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from adaptrix_core.engine import Completion, Engine, GenerationRequest, SamplingParams, TokenEvent
-from adaptrix_core.engine.engine import AdapterChoice
+from adaptrix_core.engine.choices import AdapterChoice
 from adaptrix_core.injection.mix import Mix, constant
 
 SAFE_GAP = 1e-3

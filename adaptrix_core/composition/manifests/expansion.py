@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from adaptrix_core.adapters.package.limits import DEFAULT_LIMITS
 from adaptrix_core.adapters.package.manifest import CompositionMetadata
-from adaptrix_core.composition.compose import compose
+from adaptrix_core.composition.compose import compose_mix
 from adaptrix_core.digests import PackageDigest, WeightsDigest
 from adaptrix_core.errors import AdapterRejected, AdaptrixError, ExtensionError, InvalidRequest
 from adaptrix_core.injection.mix import Term, check_mix
@@ -66,9 +66,12 @@ def expanded(metadata: CompositionMetadata, nested: Nested, num_layers: int) -> 
 
 
 def inside(outer: Term[Any], inner: Term[Named]) -> Term[Named]:
-    """``inner`` as it acts where ``outer`` stands for the composition that it is a term of."""
+    """``inner`` as it acts where ``outer`` stands for the composition that it is a term of.
+
+    Layers are numbers, unless it isn't known how many the base model has: of thirds the outer one is kept then.
+    """
     layers = inner.layers if outer.layers is None else outer.layers
-    if outer.layers is not None and inner.layers is not None:
+    if isinstance(outer.layers, frozenset) and isinstance(inner.layers, frozenset):
         layers = outer.layers & inner.layers
     return Term(inner.adapter, _product(outer.weight, inner.weight), layers)
 
@@ -112,7 +115,7 @@ class _Walk:
 def _named_terms(metadata: CompositionMetadata, num_layers: int | None) -> tuple[Term[str], ...]:
     """The terms by the parts' names. Every part has one, and no other name has."""
     try:
-        terms = compose(metadata.composition, param="composition")
+        terms = compose_mix(metadata.composition, param="composition")
         check_mix(terms, num_layers, is_request=True, param="composition")
     except (InvalidRequest, ExtensionError) as error:
         raise _bad(metadata.identity, error) from error
@@ -127,7 +130,7 @@ def _named_terms(metadata: CompositionMetadata, num_layers: int | None) -> tuple
                 f"{metadata.identity}: the composition {what}: {listed}; make it anew with `adaptrix compose`",
                 code="bad_composition",
             )
-    return terms
+    return terms if num_layers is None else tuple(term.placed(num_layers) for term in terms)
 
 
 def _product(one: float | tuple[float, ...], other: float | tuple[float, ...]) -> float | tuple[float, ...]:

@@ -59,7 +59,7 @@ class LoadedCompositions:
         found = []
         for inner in expanded(composition.metadata, self._nested, layers):
             adapter = self._adapter(inner.adapter)
-            found.append((inside(term, inner.called(inner.adapter.identity)), adapter))
+            found.append((inside(term.placed(layers), inner.called(inner.adapter.identity)), adapter))
         return found
 
     def unload(self, name: str) -> bool:

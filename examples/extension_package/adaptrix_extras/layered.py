@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from adaptrix_core.composition.parts import Part, plain
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.injection.mix import Term
 
@@ -12,10 +13,10 @@ from adaptrix_core.injection.mix import Term
 class Layered:
     """``{"layered": {"a": [0, 12], "b": [12, 30]}}``: first layer, and the one after the last."""
 
-    def mix(self, parts: Any, options: Mapping[str, Any]) -> list[Term[str]]:
-        """One term for each adapter."""
+    def compose(self, parts: Any, options: Mapping[str, Any], read: Callable[[Any], Part[str]]) -> Part[str]:
+        """One row under one mix, with a term for each adapter."""
         try:
-            return [Term(name, 1.0, frozenset(range(first, end))) for name, (first, end) in parts.items()]
+            return plain(tuple(Term(name, 1.0, frozenset(range(first, end))) for name, (first, end) in parts.items()))
         except (AttributeError, TypeError, ValueError):
             raise InvalidRequest(
                 'layered takes a range of layers for each adapter, such as {"layered": {"a": [0, 12], "b": [12, 30]}}'

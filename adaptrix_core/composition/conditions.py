@@ -1,0 +1,63 @@
+"""Conditions under which a row changes its mix in the middle of its answer.
+
+A condition is a function of the answer's tokens alone, of their text and their log-probabilities, so the same answer
+changes at the same token wherever it is computed, and whoever continues it knows from its tokens what held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from adaptrix_core.errors import InvalidRequest
+from adaptrix_core.request_limits import MOST
+
+_WINDOW = 8
+"""Tokens that a condition on confidence looks at unless it says otherwise: about the length of a line of working."""
+
+
+@dataclass(frozen=True)
+class Marker:
+    """The answer holds a text, such as a line break or ``Answer:``."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class ConfidenceBelow:
+    """The last tokens are unsure: the geometric mean of their probabilities falls below a limit."""
+
+    limit: float
+    """Above 0, at most 1. A score, no probability of being right."""
+    over: int = _WINDOW
+    """Tokens looked at, all of them computed under the mix of the moment."""
+
+
+Condition = Marker | ConfidenceBelow
+
+
+def read_condition(value: Any) -> Condition:
+    """``{"marker": "\\n"}`` or ``{"confidence_below": 0.6, "over": 8}``. Raises InvalidRequest."""
+    if isinstance(value, Mapping):
+        if set(value) == {"marker"}:
+            return _marker(value["marker"])
+        if "confidence_below" in value and set(value) <= {"confidence_below", "over"}:
+            return _confidence_below(value["confidence_below"], value.get("over", _WINDOW))
+    raise InvalidRequest(
+        f'"if" is {value!r:.80}; it must be {{"marker": text}} or {{"confidence_below": 0 to 1, "over": tokens}}'
+    )
+
+
+def _marker(text: Any) -> Marker:
+    if not isinstance(text, str) or not 1 <= len(text) <= MOST.stop_characters:
+        raise InvalidRequest(f"marker is {text!r:.80}; it must be a text of 1 to {MOST.stop_characters} characters")
+    return Marker(text)
+
+
+def _confidence_below(limit: Any, over: Any) -> ConfidenceBelow:
+    if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not 0 < limit <= 1:
+        raise InvalidRequest(f"confidence_below is {limit!r:.80}; it must be a number above 0 and at most 1")
+    if type(over) is not int or not 1 <= over <= MOST.condition_tokens:
+        raise InvalidRequest(f"over is {over!r:.80}; it must be a number of tokens from 1 to {MOST.condition_tokens}")
+    return ConfidenceBelow(float(limit), over)
