@@ -8,8 +8,10 @@ import click
 
 from adaptrix_core import __version__
 from adaptrix_core.cli.authoring.composing import compose_adapters
+from adaptrix_core.cli.authoring.conflicts import conflicts
 from adaptrix_core.cli.authoring.evaluation import evaluate
 from adaptrix_core.cli.authoring.exchange import export_adapter, import_adapter
+from adaptrix_core.cli.authoring.merge import merge
 from adaptrix_core.cli.authoring.training import train
 from adaptrix_core.cli.commands.adapters import active, list_adapters, load, unload
 from adaptrix_core.cli.commands.benchmark import benchmark
@@ -57,6 +59,8 @@ for command in (
     serve,
     train,
     evaluate,
+    conflicts,
+    merge,
     import_adapter,
     export_adapter,
     compose_adapters,

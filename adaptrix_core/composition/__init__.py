@@ -18,6 +18,8 @@ sequential     The strategy ``sequential``: parts that answer one after another,
 stated_answer  The answer inside of a reply: what its last "Answer:" line states, which is how the shipped adapters
                end theirs
 weights        Reads the weights of parts, and lays a part's weight or layers on the terms of its mix
+conflicts/     Conflicts between adapters that are mixed: by their weights, by what they still answer, and what is
+               done about it
 manifests/     Compositions as packages: what a manifest comes to, down to adapters, and its parts held to their
                digests
 planning/      How a question that asks for several things in a row becomes steps, and how answers are passed on

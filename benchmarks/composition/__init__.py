@@ -2,6 +2,8 @@
 
 Files:
 
+conflicts          Do scores of conflict foretell what a mix costs? Scores of each mix, and the accuracy that its
+                   adapters lose in it
 dividing           How often the planner divides questions that ask for one thing, and finds the steps of those that
                    ask for two
 gates              A gate where it can win: two adapters of one output format, trained on disjoint halves of a task,

@@ -89,7 +89,7 @@ def import_adapter(
         from adaptrix_core.adapters.peft.conversion import base_warnings, check_peft, import_peft
 
         check_peft(snapshot)
-    base = _load_base(session, base_model)
+    base = load_base(session, base_model)
     warnings = base_warnings(snapshot, base)
     metadata, weights = import_peft(
         snapshot,
@@ -172,7 +172,7 @@ def export_adapter(session: Session, adapter: str, output: Path, base_model: str
     from adaptrix_core.adapters import AdapterManager
     from adaptrix_core.adapters.peft.conversion import export_peft
 
-    base = _load_base(session, base_model)
+    base = load_base(session, base_model)
     source = Path(adapter) if Path(adapter).is_dir() else adapter
     loaded = AdapterManager(adapters, base, trust_policy(session)).load_adapter(source)
     for warning in loaded.warnings:
@@ -188,7 +188,8 @@ def _configured_adapters(ctx: click.Context) -> Path | str:
     return ctx.ensure_object(Session).settings.adapters.dir
 
 
-def _load_base(session: Session, base_model: str | None) -> BaseModel:
+def load_base(session: Session, base_model: str | None) -> BaseModel:
+    """The base model that ``--base``, else ``--config`` names, as numbers (float32); the embedded one by default."""
     from adaptrix_core.base import BaseModelManager
 
     if base_model is None and session.config is not None:

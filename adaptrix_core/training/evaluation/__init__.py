@@ -5,6 +5,7 @@ Files:
 data_evaluation  Measures adapters on a user's own examples: share of right replies, and loss on the reference replies
 evaluate         Measures shipped adapters: held-out problems, hand-written paraphrases, and prompts that none of them
                  should answer
+interference     Measures what a mix does to the answers of its adapters, on prompts of their own
 prompting        Prompts for problems, and the generators that answer them
 remembered       Keeps replies in a file, so that an interrupted or repeated evaluation asks no question twice
 report           An evaluation as a table for people and as JSON for programs

@@ -1,0 +1,121 @@
+"""`merge`: one adapter made from several, by TIES, by DARE or as a sum."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from adaptrix_core.cli.authoring.exchange import adapters_option, base_option, load_base
+from adaptrix_core.cli.authoring.publication import require_publishable
+from adaptrix_core.cli.commands.trust import trust_policy
+from adaptrix_core.cli.names import complete_adapters
+from adaptrix_core.cli.options import output_options
+from adaptrix_core.cli.session import Session
+from adaptrix_core.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from adaptrix_core.adapters import Adapter
+
+METHOD_NAMES = ("ties", "dare_linear", "dare_ties", "linear")
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True, shell_complete=complete_adapters)
+@click.option("--name", required=True, help="Name of the merged adapter.")
+@click.option("--method", type=click.Choice(METHOD_NAMES), default="ties", show_default=True, help="How to merge.")
+@click.option("--weights", help="Weights in the order of NAMES, such as 0.7,0.3 [default: equal shares].")
+@click.option("--density", type=float, default=0.2, show_default=True, help="Share of entries that TIES and DARE keep.")
+@click.option("--rank", type=int, help="Largest rank of the merged adapter [default: the sum of the adapters' ranks].")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the entries that DARE keeps.")
+@click.option("--version", default="1.0.0", show_default=True, help="Version of the merged adapter.")
+@click.option("--license", "license_name", default="unspecified", show_default=True, help="SPDX id of its licence.")
+@click.option("--sign", is_flag=True, help="Sign it with your key.")
+@click.option("--key", type=click.Path(dir_okay=False, path_type=Path), help="Private key for --sign.")
+@click.option("--overwrite", is_flag=True, help="Replace this version if it is there with other weights.")
+@base_option
+@adapters_option
+@output_options
+@click.pass_obj
+def merge(
+    session: Session,
+    names: tuple[str, ...],
+    name: str,
+    method: str,
+    weights: str | None,
+    density: float,
+    rank: int | None,
+    seed: int,
+    version: str,
+    license_name: str,
+    sign: bool,
+    key: Path | None,
+    overwrite: bool,
+    base_model: str | None,
+    adapters: Path,
+) -> None:
+    """Merge the adapters NAMES into one new adapter.
+
+    It works on whole updates, as PEFT's methods with SVD do: `ties` keeps each update's largest entries and settles
+    signs by majority (arXiv:2306.01708), `dare_linear` and `dare_ties` keep random entries (arXiv:2311.03099), `linear`
+    adds up. Measure the result before using it: a merged adapter is often worse than each of its parts on their own
+    tasks (docs/composition.md).
+    """
+    if key is not None and not sign:
+        raise click.UsageError("--key needs --sign")
+    shares = shares_of(names, weights)
+    from adaptrix_core.adapters import AdapterManager, describe
+    from adaptrix_core.adapters.trust.keys import default_private_key
+    from adaptrix_core.composition.conflicts.merging import merged
+
+    private = (key or default_private_key()) if sign else None
+    fields = {"name": name, "version": version, "description": "", "license": license_name}
+    require_publishable(fields, Path(adapters) / name, private)
+    base = load_base(session, base_model)
+    manager = AdapterManager(adapters, base, trust_policy(session))
+    loaded = [manager.load_adapter(part) for part in names]
+    most = rank or sum(adapter.weights.max_rank for adapter in loaded)
+    with session.output.waiting(f"merging {len(loaded)} adapters"):
+        weights_of_all = merged([a.weights for a in loaded], list(shares.values()), method, most, density, seed)  # type: ignore[arg-type]
+    metadata = describe(
+        weights_of_all,
+        base.info,
+        name,
+        version=version,
+        license=license_name,
+        description=_described(loaded, method),
+        routing_examples=tuple(example for adapter in loaded for example in adapter.metadata.routing_examples),
+    )
+    saved = manager.save_adapter(metadata, weights_of_all, private_key=private, overwrite=overwrite)
+    directory = manager.path_of(saved.identity)
+    session.output.result(
+        {
+            "identity": saved.identity,
+            "directory": str(directory),
+            "rank": saved.rank,
+            "method": method,
+            "parts": shares,
+        },
+        lambda out: out.print(f"merged {', '.join(names)} into {saved.identity} at {directory}", markup=False),
+    )
+
+
+def shares_of(names: tuple[str, ...], weights: str | None) -> dict[str, float]:
+    """Weight by name of two or more different adapters: as ``--weights`` says, or equal shares."""
+    if len(set(names)) < 2 or len(set(names)) < len(names):
+        raise click.UsageError("name two or more different adapters")
+    if weights is None:
+        return dict.fromkeys(names, 1 / len(names))
+    try:
+        given = [float(part) for part in weights.split(",")]
+    except ValueError:
+        raise click.UsageError(f"--weights is {weights!r}; give numbers such as 0.7,0.3") from None
+    if len(given) != len(names):
+        raise InvalidRequest(f"--weights has {len(given)} numbers for {len(names)} adapters; give one for each")
+    return dict(zip(names, given, strict=True))
+
+
+def _described(loaded: list[Adapter], method: str) -> str:
+    parts = "; ".join(f"{adapter.identity}: {adapter.metadata.description}" for adapter in loaded)
+    return f"Merged by {method}. {parts}"[:10_000]

@@ -1,0 +1,93 @@
+"""What a mix does to the answers of its adapters: the records, how they are keyed and kept, and one score for a mix.
+
+The score is the mean, over the adapters of the mix, of what their own answers have become less likely, in nats per
+token (`Effect.loss_rise`). Who computes these is `training/evaluation/interference.py`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from adaptrix_core.adapters.package.atomic import write_file
+from adaptrix_core.cache_dir import cache_root
+from adaptrix_core.digests import WeightsDigest
+
+FORMAT = 1
+"""Version of what is measured; a record of another one is measured again."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What a mix does to the answers that one of its adapters gives alone."""
+
+    prompts: int
+    """Prompts of the adapter's own that were asked."""
+    tokens: int
+    """Tokens of its own answers to them, over all prompts."""
+    loss_rise: float
+    """Mean over those tokens: how much less likely the mix makes them than the adapter alone does, in nats."""
+    tokens_kept: float
+    """Share of those tokens that are the likeliest under the mix, too: 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Interference:
+    """What a mix does to the answers of each of its adapters."""
+
+    effects: Mapping[str, Effect]
+    """By adapter name."""
+
+    @property
+    def score(self) -> float:
+        """Mean rise of the loss over the adapters, in nats per token; 0 for a mix that changes no answer of theirs."""
+        return sum(effect.loss_rise for effect in self.effects.values()) / len(self.effects)
+
+    def to_json(self) -> dict[str, object]:
+        """Score, and effects by adapter, as plain numbers."""
+        return {"score": self.score, "effects": {name: asdict(effect) for name, effect in self.effects.items()}}
+
+
+def key_of(
+    base_digest: str,
+    mix: Mapping[str, tuple[WeightsDigest, float]],
+    prompts: Mapping[str, Sequence[str]],
+    max_tokens: int,
+) -> str:
+    """The key of a measurement: everything that it depends on, whatever the adapters are called.
+
+    mix: weights digest and weight by adapter name.
+    """
+    terms = sorted([digest, weight, list(prompts[name])] for name, (digest, weight) in mix.items())
+    return hashlib.sha256(json.dumps([FORMAT, base_digest, terms, max_tokens]).encode()).hexdigest()
+
+
+def remembered(key: str, names: Mapping[WeightsDigest, str], place: Path | None = None) -> Interference | None:
+    """A measurement made before, under the names that the adapters have now; None where there is none to be read."""
+    try:
+        found = json.loads(_file(key, place).read_text(encoding="utf-8"))
+        return Interference({names[WeightsDigest(digest)]: Effect(**effect) for digest, effect in found.items()})
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def remember(
+    key: str, found: Interference, weights_digests: Mapping[str, WeightsDigest], place: Path | None = None
+) -> None:
+    """Keep a measurement. place: the directory, by default one in the user's cache.
+
+    A directory that cannot be written is no error: the measurement is made again next time.
+    """
+    rows = {weights_digests[name]: asdict(effect) for name, effect in found.effects.items()}
+    file = _file(key, place)
+    with suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_file(file, json.dumps(rows).encode())
+
+
+def _file(key: str, place: Path | None) -> Path:
+    return (place or cache_root() / "interference") / f"{key}.json"

@@ -1,0 +1,94 @@
+"""Measures what a mix does to the answers of its adapters, on prompts of their own.
+
+Each adapter answers its prompts alone, greedily; then those answers are scored under the adapter and under the mix.
+That needs no right answers, so it can be done for any adapter that has routing examples. Records and scores are
+`composition/conflicts/behaviour.py`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from adaptrix_core.composition.conflicts.behaviour import Effect, Interference, key_of, remember, remembered
+from adaptrix_core.engine import Engine, SamplingParams
+from adaptrix_core.errors import InvalidRequest
+
+MOST_PROMPTS = 24
+"""Prompts of an adapter that are asked; its first ones."""
+MAX_TOKENS = 48
+"""Most tokens of an answer."""
+_AT_ONCE = 8
+"""Answers that are scored together."""
+
+
+class InterferenceMeter:
+    """Measures mixes on one engine; an adapter's own answers are made once for all mixes.
+
+    Measurements are kept in the user's cache by the digests of base and adapters, and looked up there first.
+    """
+
+    def __init__(
+        self, engine: Engine, prompts: Mapping[str, Sequence[str]], max_tokens: int = MAX_TOKENS, use_cache: bool = True
+    ) -> None:
+        """prompts: by adapter name, what it is for. max_tokens: most tokens of an answer.
+
+        Raises InvalidRequest for an adapter without any prompt.
+        """
+        for name, own in prompts.items():
+            if not own:
+                raise InvalidRequest(
+                    f"adapter {name!r} has no routing examples, so what a mix does to its answers cannot be measured; "
+                    "import it with --route-example, or compare weights alone"
+                )
+        self._engine, self._max_tokens, self._use_cache = engine, max_tokens, use_cache
+        self._prompts = {name: tuple(own[:MOST_PROMPTS]) for name, own in prompts.items()}
+        self._answers: dict[str, list[tuple[tuple[int, ...], int]]] = {}
+        """By adapter, the tokens of each prompt with its own answer, and how many of them are the answer."""
+        self._alone: dict[str, list[float]] = {}
+        """By adapter, the log-probability of each token of its answers under itself."""
+
+    def measure(self, mix: Mapping[str, float]) -> Interference:
+        """What the mix, weights by adapter name, does to the answers of each of its adapters."""
+        digests = {name: self._engine.load_adapter(name).weights_digest for name in mix}
+        key = key_of(
+            self._engine.base.info.digest, {n: (digests[n], w) for n, w in mix.items()}, self._prompts, self._max_tokens
+        )
+        names = {digest: name for name, digest in digests.items()}
+        if self._use_cache and (found := remembered(key, names)) is not None:
+            return found
+        found = Interference({name: self._effect(name, mix) for name in mix})
+        if self._use_cache:
+            remember(key, found, digests)
+        return found
+
+    def _effect(self, name: str, mix: Mapping[str, float]) -> Effect:
+        if name not in self._answers:
+            self._answers[name] = self._own_answers(name)
+            self._alone[name] = [logprob for logprob, _ in self._scored(self._answers[name], {name: 1.0})]
+        mixed = self._scored(self._answers[name], mix)
+        rises = [alone - logprob for alone, (logprob, _) in zip(self._alone[name], mixed, strict=True)]
+        kept = sum(rank == 1 for _, rank in mixed) / len(mixed)
+        return Effect(len(self._answers[name]), len(mixed), sum(rises) / len(rises), kept)
+
+    def _own_answers(self, name: str) -> list[tuple[tuple[int, ...], int]]:
+        prompts = [self._engine.encode([{"role": "user", "content": text}]) for text in self._prompts[name]]
+        params = SamplingParams(max_tokens=self._max_tokens, temperature=0.0)
+        said = self._engine.generate(prompts, name, params)
+        return [
+            (prompt + completion.token_ids, len(completion.token_ids))
+            for prompt, completion in zip(prompts, said, strict=True)
+        ]
+
+    def _scored(
+        self, answers: Sequence[tuple[tuple[int, ...], int]], mix: Mapping[str, float]
+    ) -> list[tuple[float, int]]:
+        """Log-probability and rank of each answer's tokens under a mix, all answers in a row."""
+        scored: list[tuple[float, int]] = []
+        params = SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0)
+        for start in range(0, len(answers), _AT_ONCE):
+            batch = answers[start : start + _AT_ONCE]
+            completions = self._engine.generate([tokens for tokens, _ in batch], dict(mix), params)
+            for (_, length), completion in zip(batch, completions, strict=True):
+                tokens = (completion.prompt_logprobs or ())[-length:] if length else ()
+                scored += [(token.logprob, token.rank) for token in tokens]
+        return scored

@@ -1,0 +1,76 @@
+"""`conflicts` and `merge`: scores of a mix by weights and answers, and one adapter made from several."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import yaml
+from click.testing import Result
+
+from adaptrix_core.cli.authoring.merge import METHOD_NAMES
+from adaptrix_core.composition.conflicts.merging import Method
+from tests.serving.tiny import make_world
+
+Adaptrix = Callable[..., Result]
+PAIR = ("math_reasoning", "code_generation")
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ADAPTRIX_CACHE", str(tmp_path / "cache"))
+
+
+def test_a_mix_is_judged_by_weights_and_by_answers(adaptrix: Adaptrix, settings_file: Path) -> None:
+    done = adaptrix("conflicts", *PAIR, "--weights", "0.7,0.3", "--json", "--config", settings_file)
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["mix"] == {"math_reasoning": 0.7, "code_generation": 0.3}
+    (pair,) = found["pairs"]
+    assert pair["adapters"] == list(PAIR)
+    assert pair["points"] > 0
+    assert -1 <= pair["cosine"] <= 1
+    assert found["answers"]["effects"].keys() == set(PAIR)
+    shown = adaptrix("conflicts", *PAIR, "--weights", "0.7,0.3", "--config", settings_file)
+    assert f"conflict of the mix: {found['answers']['score']:.3f} nats per token" in shown.stdout
+
+
+def test_merged_adapters_are_packages_like_others(adaptrix: Adaptrix, tmp_path: Path) -> None:
+    world = make_world(tmp_path)
+    settings_file = tmp_path / "settings.yaml"
+    settings_file.write_text(yaml.safe_dump(world.settings()))
+    options = ("--config", settings_file, "--rank", 2, "--sign", "--key", world.private_key, "--json")
+    done = adaptrix("merge", *PAIR, "--name", "both", "--method", "linear", *options)
+    assert done.exit_code == 0, done.output
+    made = json.loads(done.stdout)
+    assert (made["identity"], made["rank"]) == ("both@1.0.0", 2)
+    verified = adaptrix("verify", made["directory"], "--config", settings_file, "--base", world.base_dir, "--json")
+    assert verified.exit_code == 0, verified.output
+    again = adaptrix("merge", *PAIR, "--name", "both", "--method", "dare_ties", *options)
+    assert again.exit_code == 1
+    assert json.loads(again.stderr)["error"]["code"] == "adapter_exists"
+
+
+@pytest.mark.parametrize("command", [("conflicts",), ("merge", "--name", "x")])
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["math_reasoning"], "two or more"),
+        (["math_reasoning", "math_reasoning"], "two or more different"),
+        ([*PAIR, "--weights", "a,b"], "0.7,0.3"),
+        ([*PAIR, "--weights", "1"], "1 numbers for 2 adapters"),
+    ],
+)
+def test_what_is_no_mix_is_refused_at_once(
+    adaptrix: Adaptrix, command: tuple[str, ...], arguments: list[str], said: str
+) -> None:
+    done = adaptrix(*command, *arguments)
+    assert done.exit_code in (1, 2)
+    assert said in done.stderr
+
+
+def test_the_command_offers_every_method() -> None:
+    assert get_args(Method) == METHOD_NAMES

@@ -1,0 +1,83 @@
+"""What a mix does to its adapters' answers: equal to log-probabilities of whole logits, kept by digests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from adaptrix_core.adapters import TrustPolicy, describe, write_package
+from adaptrix_core.engine import Engine, EngineOptions, SamplingParams
+from adaptrix_core.errors import InvalidRequest
+from adaptrix_core.training.evaluation.interference import InterferenceMeter
+from tests.tiny_models import byte_tokenizer, random_base, random_weights
+
+PROMPTS = {"red": ["Say a.", "Say b."], "blue": ["Say c.", "Say d."]}
+TOKENS = 6
+
+
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    monkeypatch.setenv("ADAPTRIX_CACHE", str(tmp_path / "cache"))
+    base = random_base(tokenizer=byte_tokenizer())
+    for seed, name in enumerate(("red", "blue")):
+        weights = random_weights(base, seed=seed)
+        write_package(tmp_path / "adapters" / name, describe(weights, base.info, name), weights)
+    return Engine(base, tmp_path / "adapters", TrustPolicy("off"), EngineOptions(block_size=4, kv_cache_tokens=1024))
+
+
+def test_the_rise_is_the_difference_of_log_probabilities_of_the_adapters_own_answers(engine: Engine) -> None:
+    mix = {"red": 0.5, "blue": 0.5}
+    found = InterferenceMeter(engine, PROMPTS, TOKENS).measure(mix)
+    for name, prompts in PROMPTS.items():
+        rises, kept = [], []
+        for text in prompts:
+            prompt = engine.encode([{"role": "user", "content": text}])
+            said = engine.generate([prompt], name, SamplingParams(max_tokens=TOKENS, temperature=0.0))[0].token_ids
+            alone, mixed = (
+                engine.logits([prompt + said], under)[0][len(prompt) - 1 : -1].log_softmax(-1) for under in (name, mix)
+            )
+            wanted = torch.tensor(said)
+            for place, token in enumerate(wanted):
+                rises.append(float(alone[place, token] - mixed[place, token]))
+                kept.append(float(mixed[place].argmax() == token))
+        effect = found.effects[name]
+        assert (effect.prompts, effect.tokens) == (len(prompts), len(rises))
+        assert effect.loss_rise == pytest.approx(sum(rises) / len(rises), abs=1e-4)
+        assert effect.tokens_kept == pytest.approx(sum(kept) / len(kept))
+    assert found.score == pytest.approx(sum(e.loss_rise for e in found.effects.values()) / 2)
+
+
+def test_an_adapter_alone_keeps_all_its_answers(engine: Engine) -> None:
+    found = InterferenceMeter(engine, PROMPTS, TOKENS).measure({"red": 1.0})
+    assert found.effects["red"].tokens_kept == 1.0
+    assert found.score == pytest.approx(0.0, abs=1e-5)
+
+
+def test_a_pair_is_measured_once_whatever_its_adapters_are_called(engine: Engine) -> None:
+    first = InterferenceMeter(engine, PROMPTS, TOKENS).measure({"red": 0.5, "blue": 0.5})
+    engine.load_adapter("red", name="crimson")
+    before = engine.stats()["steps"]
+    prompts = {"crimson": PROMPTS["red"], "blue": PROMPTS["blue"]}
+    again = InterferenceMeter(engine, prompts, TOKENS).measure({"blue": 0.5, "crimson": 0.5})
+    assert engine.stats()["steps"] == before
+    assert again.effects["crimson"] == first.effects["red"]
+    changed = InterferenceMeter(engine, prompts, TOKENS).measure({"blue": 0.5, "crimson": 0.4})
+    assert engine.stats()["steps"] > before
+    assert changed.score != first.score
+
+
+def test_a_kept_measurement_that_cannot_be_read_is_made_again(engine: Engine, tmp_path: Path) -> None:
+    first = InterferenceMeter(engine, PROMPTS, TOKENS).measure({"red": 0.5, "blue": 0.5})
+    (file,) = (tmp_path / "cache").rglob("*.json")
+    for broken in (b"", b"[]", b'{"x": 1}', b"\xff"):
+        file.write_bytes(broken)
+        assert InterferenceMeter(engine, PROMPTS, TOKENS).measure({"red": 0.5, "blue": 0.5}).score == pytest.approx(
+            first.score, abs=1e-5
+        )
+
+
+def test_an_adapter_without_prompts_is_refused_by_name(engine: Engine) -> None:
+    with pytest.raises(InvalidRequest, match="'blue' has no routing examples"):
+        InterferenceMeter(engine, {"red": ["Say a."], "blue": []})
