@@ -105,6 +105,7 @@ PACKAGE = {
     "bad_peft": "adapter_config.json is malformed or contradicts the weights",
     "unsupported_peft_feature": "a PEFT feature that is not supported, so that answers would be wrong",
     "bad_key": "a key file that cannot be used",
+    "bad_calibration": "a calibration of confidence that is malformed",
 }
 BASE_MODEL = {
     "bad_base": "the base model's files cannot be used",

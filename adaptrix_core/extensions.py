@@ -75,7 +75,10 @@ class CompositionStrategy(Protocol):
 
 
 class ConfidenceEstimator(Protocol):
-    """Says how sure an answer is, by what its computation shows."""
+    """Says how sure an answer is, by what its computation shows.
+
+    One that looks at `AnswerEvidence.spreads` has a true attribute ``needs_spread``; they are computed for it alone.
+    """
 
     def score(self, answer: AnswerEvidence) -> float:
         """A finite number, larger where the answer is likelier right. A score, no probability."""
@@ -143,7 +146,16 @@ COMPOSITION_STRATEGIES: ExtensionPoint[CompositionStrategy] = ExtensionPoint(
 CONFIDENCE_ESTIMATORS: ExtensionPoint[ConfidenceEstimator] = ExtensionPoint(
     "adaptrix.confidence_estimators",
     "confidence estimator",
-    {"logprob_sum": "adaptrix_core.confidence.logprobs:LOGPROB_SUM"},
+    {
+        "logprob_sum": "adaptrix_core.confidence.logprobs:LOGPROB_SUM",
+        "logprob_mean": "adaptrix_core.confidence.logprobs:LOGPROB_MEAN",
+        "perplexity": "adaptrix_core.confidence.logprobs:PERPLEXITY",
+        "lowest_logprobs": "adaptrix_core.confidence.logprobs:LOWEST_LOGPROBS",
+        "entropy_mean": "adaptrix_core.confidence.spreads:ENTROPY_MEAN",
+        "entropy_max": "adaptrix_core.confidence.spreads:ENTROPY_MAX",
+        "margin_min": "adaptrix_core.confidence.spreads:MARGIN_MIN",
+        "code_parses": "adaptrix_core.confidence.code_form:CODE_PARSES",
+    },
     needs=("score",),
 )
 """Used where a request names it (``adaptrix.scores``)."""

@@ -17,7 +17,9 @@ from adaptrix_core.adapters.reference import AUTO, BASE, AdapterReference, mix_l
 from adaptrix_core.adapters.trust.policy import TrustPolicy
 from adaptrix_core.cli.output import Output
 from adaptrix_core.cli.target import AdapterRow, Answer, Embeddings, Message, OnText, TargetRequest
+from adaptrix_core.confidence.shelf import CalibrationShelf
 from adaptrix_core.config import Settings
+from adaptrix_core.digests import PackageDigest
 from adaptrix_core.errors import AdapterRejected, EngineStopped, InvalidRequest
 from adaptrix_core.injection.mix import Term
 from adaptrix_core.routing.policy import Decision
@@ -116,7 +118,13 @@ class LocalTarget:
             "warnings": warnings,
             "sampling": {name: {"value": v, "from": "adapter"} for name, v in (said.get("sampling") or {}).items()},
             **about,
+            "calibrations": self._calibrations(snapshot.package_digest),
         }
+
+    def _calibrations(self, package_digest: PackageDigest) -> list[dict[str, Any]]:
+        shelf = CalibrationShelf.of(self._settings)
+        shelf.refresh()
+        return shelf.described(package_digest)
 
     async def model_names(self) -> list[str]:
         """The router, the base model, and the adapters of the directory."""

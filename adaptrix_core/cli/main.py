@@ -7,6 +7,7 @@ import logging
 import click
 
 from adaptrix_core import __version__
+from adaptrix_core.cli.authoring.calibration import calibrate
 from adaptrix_core.cli.authoring.composing import compose_adapters
 from adaptrix_core.cli.authoring.conflicts import conflicts
 from adaptrix_core.cli.authoring.evaluation import evaluate
@@ -61,6 +62,7 @@ for command in (
     evaluate,
     conflicts,
     merge,
+    calibrate,
     import_adapter,
     export_adapter,
     compose_adapters,

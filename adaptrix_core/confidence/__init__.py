@@ -2,7 +2,16 @@
 
 Files:
 
-evidence  What the computation of an answer shows of how sure it is
-logprobs  The estimator ``logprob_sum``: the natural-log probability of the whole answer
-scoring   Scores answers by the estimators that a request names
+calibration  A calibration: from an estimator's score to the probability that an answer is right, and what it was
+             measured to do
+code_form    The estimator ``code_parses``: whether an answer's code is code
+evidence     What the computation of an answer shows of how sure it is
+judging      How sure a finished answer is: its scores, and its confidence where a calibration holds for it
+logprobs     Estimators from the log-probabilities of an answer's tokens: their sum, mean and lowest, and the
+             perplexity
+scoring      Scores answers by the estimators that a request names
+shelf        The calibrations that are at hand: read and verified once, found by who answers, on which base and in
+             which layout
+signed       Signed files of calibrations: a directory with `calibration.json` and the signature over it
+spreads      Estimators from the spread of each token's distribution: entropies, and the margin over the second token
 """

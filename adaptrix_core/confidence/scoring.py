@@ -23,9 +23,14 @@ def check_estimators(names: Iterable[str], param: str = "adaptrix.scores") -> No
             raise
 
 
+def need_spread(names: Iterable[str]) -> bool:
+    """Whether one of these estimators looks at the spread of each token's distribution. Raises ExtensionError."""
+    return any(getattr(CONFIDENCE_ESTIMATORS.get(name), "needs_spread", False) for name in names)
+
+
 def answer_scores(names: Iterable[str], answer: AnswerEvidence) -> dict[str, float]:
-    """The answer's score by each of these estimators. Raises ExtensionError."""
-    return {name: _score(name, answer) for name in names}
+    """The answer's score by each of these estimators; none of an answer without tokens. Raises ExtensionError."""
+    return {name: _score(name, answer) for name in names} if answer.logprobs else {}
 
 
 def _score(name: str, answer: AnswerEvidence) -> float:

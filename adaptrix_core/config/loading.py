@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 from pydantic_core import ErrorDetails
 
+from adaptrix_core.config.confidence_section import ConfidenceSettings
 from adaptrix_core.config.context_section import ContextSettings
 from adaptrix_core.config.section import Section
 from adaptrix_core.config.sections import (
@@ -45,6 +46,7 @@ class Settings(Section):
     engine: EngineSettings = Field(default_factory=EngineSettings)
     router: RouterSettings = Field(default_factory=RouterSettings)
     context: ContextSettings = Field(default_factory=ContextSettings)
+    confidence: ConfidenceSettings = Field(default_factory=ConfidenceSettings)
     replicas: ReplicaSettings = Field(default_factory=ReplicaSettings)
     security: SecuritySettings = Field(default_factory=SecuritySettings)
     observe: ObserveSettings = Field(default_factory=ObserveSettings)
@@ -59,6 +61,7 @@ _SECTIONS: dict[str, type[Section]] = {
     "engine": EngineSettings,
     "router": RouterSettings,
     "context": ContextSettings,
+    "confidence": ConfidenceSettings,
     "replicas": ReplicaSettings,
     "security": SecuritySettings,
     "observe": ObserveSettings,

@@ -14,6 +14,7 @@ deferred        A choice that is put off to the cut: who answers is settled by w
 engine          The engine's public face: a base model, adapters by name, text in and text out
 heartbeat       Whether the engine's thread makes progress: it notes the time of every step and command, any thread
                 may read it
+judged          Scores and confidence of finished rows, where a caller has asked for them
 loop            The engine on a thread of its own, for asyncio callers
 mailbox         Events of one request on their way from the engine's thread to their reader, alone or a few together
 options         The sizes of an engine, and which of its passes are on

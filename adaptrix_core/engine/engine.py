@@ -9,7 +9,8 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,14 +27,15 @@ from adaptrix_core.base.manager import Optimize
 from adaptrix_core.composition.manifests.loaded import LoadedCompositions
 from adaptrix_core.composition.nesting import kind_of
 from adaptrix_core.composition.parts import Group, Part, fork_of
-from adaptrix_core.confidence.evidence import AnswerEvidence
-from adaptrix_core.confidence.scoring import answer_scores, check_estimators
+from adaptrix_core.confidence.scoring import check_estimators
+from adaptrix_core.confidence.shelf import CalibrationShelf
 from adaptrix_core.engine.cache.cut import catalogue_cut
 from adaptrix_core.engine.choices import AdapterChoice, part_of, terms_of
 from adaptrix_core.engine.composed import generate_composed, stream_composed
 from adaptrix_core.engine.compute.backend import backend_of
 from adaptrix_core.engine.compute.inspected import INSPECTED_TOKENS, InspectedRun
 from adaptrix_core.engine.core import EngineCore, History, raise_failure
+from adaptrix_core.engine.judged import generate_judged
 from adaptrix_core.engine.options import EngineOptions
 from adaptrix_core.engine.request import Completion, GenerationRequest, SamplingParams, TokenEvent
 from adaptrix_core.engine.request_checks import check_request
@@ -73,6 +75,7 @@ class Engine(EngineCore):
         manager = AdapterManager(adapters_dir or shipped_adapters(), base, trust, base_match=base_match)
         super().__init__(base, backend, DynamicLoader(manager, backend.injector, **loader_options), options)
         self.manager = manager
+        self.calibrations = CalibrationShelf.trusted_by(trust or TrustPolicy())
         self.compositions = LoadedCompositions(manager, self.loader)
         self._request_numbers = itertools.count()
         self._inboxes: dict[str, deque[TokenEvent]] = {}
@@ -176,21 +179,22 @@ class Engine(EngineCore):
         params: SamplingParams | None = None,
         fork: Sequence[AdapterChoice] | None = None,
         scores: Sequence[str] = (),
+        confidence: bool = False,
     ) -> list[Completion]:
         """Generate for every prompt, all in one running batch; completions come in the order of prompts.
 
         adapters: one choice for all prompts, or one per prompt. fork: run every prompt under each of these instead.
         params: fields that are left unset come from the adapters, then the model, then us: see `sampling_defaults`.
-        scores: names of confidence estimators, whose scores are then in `Completion.scores`.
+        scores: names of confidence estimators, whose scores are then in `Completion.scores`. confidence: whether
+        `Completion.confidence` is wanted.
         With ``params.n`` choices or a fork of several mixes, a prompt has that many completions, in order.
         """
         if isinstance(prompts, str):
             raise InvalidRequest("prompts is one text; give a list of prompts", param="prompt")
         check_estimators(scores, param="scores")
-        if scores and (params is None or params.logprobs is None):
-            scored = replace(params or SamplingParams(), logprobs=0)
-            completions = self.generate(prompts, adapters, scored, fork, scores)
-            return [replace(completion, logprobs=None, top_logprobs=None) for completion in completions]
+        if scores or confidence:
+            asked = partial(self.generate, prompts, adapters, fork=fork)
+            return generate_judged(self, asked, params or SamplingParams(), scores, confidence)
         choices = self._choices(adapters, len(prompts))
         if fork is not None:
             parts: list[Part[str]] = [fork_of(tuple(map(terms_of, fork)))] * len(prompts)
@@ -202,11 +206,9 @@ class Engine(EngineCore):
                 for prompt, part in zip(prompts, parts, strict=True)
                 if isinstance(part, Group)
             ]
-            completions = self._run(requests)
-        else:
-            self._load_all(parts)
-            completions = generate_composed(self._ask, prompts, parts, params or SamplingParams())
-        return [_scored(completion, scores) for completion in completions] if scores else completions
+            return self._run(requests)
+        self._load_all(parts)
+        return generate_composed(self._ask, prompts, parts, params or SamplingParams())
 
     def _load_all(self, parts: Sequence[Part[str]]) -> None:
         """Load every adapter of these, so that a later step's is known to be there before the first begins."""
@@ -391,8 +393,3 @@ class Engine(EngineCore):
             for request_id, _ in outcomes:
                 self.abort(request_id)  # rows that a refused request or a failed step left unfinished
         return [outcome.completion() for outcome in outcomes.values()]
-
-
-def _scored(completion: Completion, names: Sequence[str]) -> Completion:
-    answer = AnswerEvidence(completion.token_ids, completion.logprobs or ())
-    return replace(completion, scores=answer_scores(names, answer))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
+from adaptrix_core.confidence.evidence import Spread
 from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.engine.deferred import Deferred
 from adaptrix_core.errors import InvalidRequest
@@ -55,6 +56,8 @@ class SamplingParams:
     """Number of the likeliest tokens that are reported beside the chosen one; None reports nothing."""
     prompt_logprobs: int | None = None
     """As ``logprobs``, for the prompt's own tokens; all of the prompt is then computed, whatever the cache holds."""
+    spread: bool = False
+    """Whether the spread of each token's distribution is reported: its entropy, and the margin over the second."""
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     repetition_penalty: float = UNSET
@@ -119,6 +122,11 @@ class SamplingParams:
             sources = tuple(source and source.unless_greedy() for source in sources)
         values = first_opinions(*sources, OURS).named()
         return replace(self, **{name: values[name] for name in unset})
+
+    @property
+    def tells_probabilities(self) -> bool:
+        """Whether a token comes with numbers of the distribution that it was chosen from."""
+        return self.logprobs is not None or self.spread
 
     @property
     def is_greedy(self) -> bool:
@@ -244,6 +252,7 @@ class TokenEvent:
     """New text: whole characters only, and nothing that may still become a stop string."""
     logprob: float | None = None
     top_logprobs: tuple[tuple[int, float], ...] = ()
+    spread: Spread | None = None
     finish_reason: FinishReason | None = None
     stop_reason: str | int | None = None
     """The stop string, or the token of ``stop_token_ids``, that ended the row."""
@@ -273,6 +282,7 @@ class Completion:
     num_prompt_tokens: int
     logprobs: tuple[float, ...] | None = None
     top_logprobs: tuple[tuple[tuple[int, float], ...], ...] | None = None
+    spreads: tuple[Spread, ...] | None = None
     timings: Timings = Timings()
     prompt_logprobs: tuple[ScoredToken, ...] | None = None
     """See `TokenEvent`; None for the further choices of a prompt."""
@@ -284,6 +294,9 @@ class Completion:
     made_of: tuple[Completion, ...] = ()
     """What a composition's answer was made of: its steps in order, the last one included, or the answers that voted.
     Their tokens are all that were generated."""
+    confidence: float | None = None
+    """The calibrated probability that the answer is right; None where it was not asked for, where the answer was cut
+    off, and where nothing is calibrated for the base model, its layout and who answers."""
 
 
 def _check_number(name: str, value: Any, allowed: Range, param: str | None = None) -> None:

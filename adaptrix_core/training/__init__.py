@@ -12,6 +12,8 @@ run            Runs a training from its `TrainConfig`: checks, reads the data, l
 run_report     A run's report for people: ``README.md`` in its directory, and the loss curve as a picture
 trainer        Trains LoRA weights on chosen layers of a frozen base model
 trunk          The frozen layers below the first trained one: computed once per example, reused in later epochs
+calibration/   Calibrates confidence: answers collected and marked, a probability fitted to their scores, and how good
+               it is
 evaluation/    Measures the quality of adapters: suites of problems and users' own examples, asked, marked and
                reported
 examples/      Training examples: pairs of texts, read, held out, encoded and packed

@@ -7,10 +7,11 @@ them by Ray's handles.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from adaptrix_core.adapters.trust.revocation import SignedList
+from adaptrix_core.confidence.shelf import CalibrationShelf
 from adaptrix_core.config import Settings
 from adaptrix_core.digests import BundleDigest
 from adaptrix_core.observe.tracing import Tracing
@@ -150,3 +151,7 @@ class Services:
     batches: Batches
     metrics: Metrics
     tracing: Tracing
+    calibrations: CalibrationShelf = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.calibrations = CalibrationShelf.of(self.settings)

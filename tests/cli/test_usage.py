@@ -19,6 +19,7 @@ SPECIFIED = ["load", "unload", "list", "active", "query", "benchmark", "status"]
 FURTHER = [
     "serve",
     "train",
+    "calibrate",
     "evaluate",
     "compose",
     "conflicts",

@@ -6,6 +6,7 @@ import json
 import shutil
 from importlib.metadata import entry_points
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -46,7 +47,7 @@ def test_the_command_line_lists_the_parts_and_their_packages() -> None:
     done = CliRunner().invoke(cli, ["extensions", "--json"])
     assert done.exit_code == 0, done.output
     from_there = {part["name"] for part in json.loads(done.stdout) if part["origins"][0]["package"] == PACKAGE}
-    assert from_there == {"granite", "zip", "own_words", "layered", "logprob_mean", "names"}
+    assert from_there == {"granite", "zip", "own_words", "layered", "logprob_median", "names"}
     assert PACKAGE in CliRunner().invoke(cli, ["extensions"]).stdout
 
 
@@ -100,9 +101,9 @@ def test_a_strategy_and_an_estimator_work_in_the_library(world: World) -> None:
     engine = Engine.from_pretrained(str(world.base_dir), precision="fp32", adapters_dir=world.shipped, trust="off")
     layered = {"layered": {"math_reasoning": [0, 2], "code_generation": [2, 4]}}
     params = SamplingParams(max_tokens=4, temperature=0.0, ignore_eos=True, logprobs=0)
-    (completion,) = engine.generate(["hi"], layered, params, scores=["logprob_mean", "logprob_sum"])  # type: ignore[list-item]
+    (completion,) = engine.generate(["hi"], layered, params, scores=["logprob_median", "logprob_sum"])  # type: ignore[list-item]
     assert completion.logprobs is not None
-    assert completion.scores["logprob_mean"] == pytest.approx(sum(completion.logprobs) / 4)
+    assert completion.scores["logprob_median"] == pytest.approx(median(completion.logprobs))
     assert {(min(term.layers), max(term.layers)) for term in completion.mix if term.layers} == {(0, 1), (2, 3)}
 
 
@@ -110,7 +111,7 @@ async def test_all_of_them_work_over_http(world: World, tmp_path: Path) -> None:
     args = world.settings(adapters={"state_dir": str(tmp_path)}, extensions={"endpoint_groups": ["names"]})
     options: dict[str, Any] = {
         "compose": {"layered": {"math_reasoning": [1, 2], "code_generation": [2, 3]}},
-        "scores": ["logprob_mean"],
+        "scores": ["logprob_median"],
     }
     async with running(args) as (http, _):
         assert (await http.get("/v1/names")).text == "code_generation\nlogical_reasoning\nmath_reasoning"
@@ -119,7 +120,7 @@ async def test_all_of_them_work_over_http(world: World, tmp_path: Path) -> None:
         answer = await http.post("/v1/chat/completions", json={**ASK, "model": model, "adaptrix": options})
         assert answer.status_code == 200, answer.text
         assert answer.json()["model"] == "math_reasoning*1[1]+code_generation*1[2]"
-        assert answer.json()["choices"][0]["adaptrix"]["scores"]["logprob_mean"] < 0
+        assert answer.json()["choices"][0]["adaptrix"]["scores"]["logprob_median"] < 0
         refused = await http.post(
             "/v1/chat/completions", json={**ASK, "model": model, "adaptrix": {"compose": {"layered": 3}}}
         )

@@ -2,6 +2,7 @@
 
 Files:
 
+calibration  `calibrate`: how far an adapter's answers can be trusted, measured and kept as a signed calibration
 composing    `compose`: make a composition of adapters, a package of its own
 conflicts    `conflicts`: whether adapters get along in a mix, by their weights and by what becomes of their answers
 evaluation   `evaluate`: how good adapters are, on held-out problems of their tasks or on somebody's own examples

@@ -54,11 +54,30 @@ def _print(out: Console, document: Mapping[str, Any]) -> None:
     if measured:
         out.print()
         out.print(table(("measured", "answered by", "right", "share", "95 % interval"), measured))
+    for calibration in document.get("calibrations") or ():
+        out.print()
+        _print_calibration(out, calibration)
     examples = said.get("routing_examples") or ()
     if examples:
         out.print(f"\n{len(examples)} routing examples" + (", such as" if len(examples) > EXAMPLES_SHOWN else ""))
     for example in examples[:EXAMPLES_SHOWN]:
         out.print(printable(f"  {example}"), markup=False)
+
+
+def _print_calibration(out: Console, calibration: Mapping[str, Any]) -> None:
+    """What a threshold on the confidence does, for one base model and layout."""
+    from adaptrix_core.cli.output import printable, table
+
+    measured = calibration["measured"]
+    told = f"confidence on {calibration['base_lineage']}, {calibration['layout']}, by {calibration['estimator']}"
+    if "answers" in measured:
+        told += (
+            f": AUROC {measured.get('auroc', 0):.2f}, calibration error {measured['ece']:.3f} of {measured['answers']}"
+        )
+    out.print(printable(told), markup=False)
+    points = [(f"{p['threshold']:.2f}", f"{p['coverage']:.0%}", f"{p['accuracy']:.0%}") for p in calibration["curve"]]
+    if points:
+        out.print(table(("min_confidence", "answers given", "of these right"), points[:: max(1, len(points) // 6)]))
 
 
 def _facts(document: Mapping[str, Any], said: Mapping[str, Any]) -> Iterator[tuple[str, object]]:

@@ -39,6 +39,7 @@ class Outcome:
             num_prompt_tokens=row.num_prompt,
             logprobs=tuple(e.logprob for e in tokens if e.logprob is not None) if with_logprobs else None,
             top_logprobs=tuple(e.top_logprobs for e in tokens) if with_logprobs else None,
+            spreads=tuple(e.spread for e in tokens if e.spread is not None) if row.request.params.spread else None,
             timings=last.timings or Timings(),
             prompt_logprobs=self._events[0].prompt_logprobs,
             stop_reason=last.stop_reason,

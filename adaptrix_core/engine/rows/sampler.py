@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from adaptrix_core.confidence.evidence import Spread
 from adaptrix_core.engine.request import SamplingParams
 from adaptrix_core.engine.rows.row import Row
 from adaptrix_core.errors import AdapterRejected, AdaptrixError
@@ -40,11 +41,12 @@ class Unsampled:
 
 @dataclass(frozen=True)
 class Sampled:
-    """The next token of a row, with log-probabilities from the untouched logits where asked for."""
+    """The next token of a row, with log-probabilities and spread from the untouched logits where asked for."""
 
     token_id: int
     logprob: float | None = None
     top_logprobs: tuple[tuple[int, float], ...] = ()
+    spread: Spread | None = None
 
 
 def sample(logits: Tensor, rows: Sequence[Row]) -> list[Sampled | Unsampled]:
@@ -56,7 +58,7 @@ def sample(logits: Tensor, rows: Sequence[Row]) -> list[Sampled | Unsampled]:
     others = [i for i, row in enumerate(rows) if not _is_plain(row)]
     chosen: list[int | Unsampled] = _likeliest(logits) if len(others) < len(rows) else [0] * len(rows)
     if others:
-        untouched = len(others) < len(rows) or any(row.request.params.logprobs is not None for row in rows)
+        untouched = len(others) < len(rows) or any(row.request.params.tells_probabilities for row in rows)
         adjusted = _choose(logits[others] if untouched else logits, [rows[i] for i in others])
         for i, token in zip(others, adjusted, strict=True):
             chosen[i] = token
@@ -64,11 +66,11 @@ def sample(logits: Tensor, rows: Sequence[Row]) -> list[Sampled | Unsampled]:
 
 
 def _told(logits: Tensor, index: int, row: Row, token: int | Unsampled) -> Sampled | Unsampled:
-    """The token of the row at ``index`` of ``logits``, with log-probabilities where the row asks for them."""
+    """The token of the row at ``index`` of ``logits``, with the numbers that the row asks for."""
     if isinstance(token, Unsampled):
         return token
-    count = row.request.params.logprobs
-    return Sampled(token) if count is None else _with_logprobs(logits[index], token, count)
+    params = row.request.params
+    return _with_probabilities(logits[index], token, params) if params.tells_probabilities else Sampled(token)
 
 
 def _not_finite() -> Unsampled:
@@ -224,8 +226,18 @@ def _column(values: Sequence[float], like: Tensor) -> Tensor:
     return torch.tensor(values, dtype=like.dtype, device=like.device)[:, None]
 
 
-def _with_logprobs(logits: Tensor, token: int, count: int) -> Sampled:
+def _with_probabilities(logits: Tensor, token: int, params: SamplingParams) -> Sampled:
+    """A token with its log-probabilities and spread; logits ``(vocab,)``, untouched."""
     logprobs = logits.log_softmax(-1)
-    values, indices = logprobs.topk(min(count, len(logprobs)))
+    spread = _spread(logprobs) if params.spread else None
+    if params.logprobs is None:
+        return Sampled(token, spread=spread)
+    values, indices = logprobs.topk(min(params.logprobs, len(logprobs)))
     top = tuple(zip(indices.tolist(), values.tolist(), strict=True))
-    return Sampled(token, float(logprobs[token]), top)
+    return Sampled(token, float(logprobs[token]), top, spread)
+
+
+def _spread(logprobs: Tensor) -> Spread:
+    probabilities = logprobs.exp()
+    first, *others = probabilities.topk(min(2, len(probabilities))).values.tolist()
+    return Spread(float(torch.special.entr(probabilities).sum()), first - sum(others))

@@ -8,5 +8,6 @@ families      The task families that adapters are trained for, and their held-ou
 logic         Riddles in words: who is whose relative, what follows from two statements, who has how many sisters
 math          Arithmetic in words: sums, one-unknown equations, legs of animals
 problem       The record of a problem, and the protocol of a task
+shifted/      Problems unlike those of training, with exact answers: freely worded ones, and harder ones
 tool_use/     The family ``tool_use``: conversations in which functions help, or don't, drawn from skills
 """

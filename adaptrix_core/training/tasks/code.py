@@ -16,7 +16,15 @@ from random import Random
 from typing import cast
 
 from adaptrix_core.training.evaluation.sandbox import Arguments, Call, SandboxOutcome, run_call
-from adaptrix_core.training.tasks.code_grammar import Draft, pipeline, text_steps, two_formulas, two_numbers
+from adaptrix_core.training.tasks.code_grammar import (
+    Draft,
+    long_pipeline,
+    long_text_steps,
+    pipeline,
+    text_steps,
+    two_formulas,
+    two_numbers,
+)
 from adaptrix_core.training.tasks.problem import Problem
 
 _FENCED = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL | re.IGNORECASE)
@@ -135,13 +143,24 @@ def extract_code(reply: str) -> str:
     return blocks[-1] if blocks else reply
 
 
+_LISTS = (("xs", "nums", "numbers", "values", "items"), ("a list of numbers", "a list of integers", "a list"), _NUMBERS)
+_STRINGS = (("s", "text", "word", "sentence"), ("a string", "a text"), _TEXTS)
+
+
 def code_tasks() -> tuple[FunctionTask, ...]:
     """The four kinds of functions."""
-    lists, texts = ("a list of numbers", "a list of integers", "a list"), ("a string", "a text")
     numbers = ("a number", "an integer")
     return (
-        FunctionTask("list_pipeline", pipeline, "xs", ("xs", "nums", "numbers", "values", "items"), lists, _NUMBERS),
-        FunctionTask("text_steps", text_steps, "s", ("s", "text", "word", "sentence"), texts, _TEXTS),
+        FunctionTask("list_pipeline", pipeline, "xs", *_LISTS),
+        FunctionTask("text_steps", text_steps, "s", *_STRINGS),
         FunctionTask("two_numbers", two_numbers, "a, b", ("a, b",), ("two numbers", "two integers"), _PAIRS),
         FunctionTask("two_formulas", two_formulas, "n", ("n", "n", "num", "x", "value"), numbers, _INTEGERS),
+    )
+
+
+def long_code_tasks() -> tuple[FunctionTask, ...]:
+    """Lists and texts with more operations than are taught: three or four before what is returned."""
+    return (
+        FunctionTask("list_pipeline", long_pipeline, "xs", *_LISTS),
+        FunctionTask("text_steps", long_text_steps, "s", *_STRINGS),
     )

@@ -65,6 +65,7 @@ _ENDS = (
     ),
     Operation("reversed", ("returns the list reversed", "returns them in reverse order"), "xs[::-1]"),
 )
+_STAGES: tuple[tuple[str, Sequence[Operation]], ...] = (("filter", _FILTERS), ("map", _MAPS))
 _STEPS = (
     Operation(
         "upper", ("converts it to upper case", "makes it uppercase", "turns it into capital letters"), "s.upper()"
@@ -154,10 +155,18 @@ def _chosen(operations: Sequence[Operation], rng: Random) -> tuple[Operation, st
 
 def pipeline(rng: Random) -> Draft:
     """At most one filter and one mapping over a list xs, then what is returned of it."""
-    stages: list[tuple[str, Sequence[Operation]]] = [("filter", _FILTERS), ("map", _MAPS)]
-    keep = rng.choice((stages, stages, stages[:1], stages[1:], stages[::-1], []))
+    stages = list(_STAGES)
+    return _over_list(rng, rng.choice((stages, stages, stages[:1], stages[1:], stages[::-1], [])))
+
+
+def long_pipeline(rng: Random) -> Draft:
+    """Three or four filters and mappings, then what is returned: more than is ever taught."""
+    return _over_list(rng, [rng.choice(_STAGES) for _ in range(rng.choice((3, 4)))])
+
+
+def _over_list(rng: Random, stages: Sequence[tuple[str, Sequence[Operation]]]) -> Draft:
     spec, lines, names = [], [], []
-    for kind, operations in keep:
+    for kind, operations in stages:
         operation, said, written = _chosen(operations, rng)
         value = written.replace("{v}", "x")
         lines.append(f"xs = [x for x in xs if {value}]" if kind == "filter" else f"xs = [{value} for x in xs]")
@@ -169,8 +178,17 @@ def pipeline(rng: Random) -> Draft:
 
 def text_steps(rng: Random) -> Draft:
     """At most two steps on a text s, then what is returned of it."""
+    return _over_text(rng, rng.choice((0, 1, 1, 2, 2, 2)))
+
+
+def long_text_steps(rng: Random) -> Draft:
+    """Three or four steps on a text, then what is returned: more than is ever taught."""
+    return _over_text(rng, rng.choice((3, 4)))
+
+
+def _over_text(rng: Random, steps: int) -> Draft:
     spec, lines, names = [], [], []
-    for operation in rng.sample(_STEPS, rng.choice((0, 1, 1, 2, 2, 2))):
+    for operation in rng.sample(_STEPS, steps):
         _, said, written = _chosen((operation,), rng)
         spec.append(said)
         lines.append(f"s = {written}")

@@ -54,11 +54,19 @@ class FamilyRelationships:
     name = "family_relationships"
     instruction = 'Name the facts that matter, then finish with a line "Answer: <one word>".'
 
+    def __init__(self, size: tuple[int, int] = (4, 6)) -> None:
+        """size: fewest and most members of a family that reasoning-gym is asked for."""
+        self._size = size
+
     def make_problems(self, seed: int, count: int) -> list[Problem]:
         """Problems with the chain of parents, or the couple, as working."""
         problems: list[Problem] = []
         source = reasoning_gym.create_dataset(
-            "family_relationships", seed=seed, size=count * 3, min_family_size=4, max_family_size=6
+            "family_relationships",
+            seed=seed,
+            size=count * 3,
+            min_family_size=self._size[0],
+            max_family_size=self._size[1],
         )
         for index, entry in enumerate(source):
             if entry["answer"] in _RELATIONS:
@@ -281,10 +289,19 @@ class AliceInWonderland(NumberScored):
     name = "aiw"
     instruction = 'Think briefly, then finish with a line "Answer: <number>".'
 
+    def __init__(self, most: int = 6) -> None:
+        """most: siblings or friends of one kind."""
+        self._most = most
+
     def make_problems(self, seed: int, count: int) -> list[Problem]:
         """Problems with the one step that is easily forgotten as working."""
         source = reasoning_gym.create_dataset(
-            "aiw", seed=seed, size=count, task_types=[TaskType.SIBLINGS, TaskType.FRIENDS], task_type_weights=[0.6, 0.4]
+            "aiw",
+            seed=seed,
+            size=count,
+            task_types=[TaskType.SIBLINGS, TaskType.FRIENDS],
+            task_type_weights=[0.6, 0.4],
+            max_entities=self._most,
         )
         return [self._problem(entry, Random(seed + i)) for i, entry in enumerate(source)]
 

@@ -81,7 +81,9 @@ _TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()  # noqa:
 
 
 def spelt(number: int) -> str:
-    """A number from 0 to 99 in words."""
+    """A number from 0 to 99 in words; larger ones stay in digits."""
+    if number > 99:
+        return str(number)
     if number < 20:
         return _ONES[number]
     tens, ones = divmod(number, 10)
@@ -94,10 +96,19 @@ class ChainSum(NumberScored):
     name = "chain_sum"
     instruction = 'Work it out step by step, briefly, and finish with a line "Answer: <number>".'
 
+    def __init__(self, terms: tuple[int, int] = (2, 4), digits: int = 2) -> None:
+        """terms: fewest and most numbers of a sum. digits: most digits of a number."""
+        self._terms, self._digits = terms, digits
+
     def make_problems(self, seed: int, count: int) -> list[Problem]:
         """Problems with the running total as working."""
         source = reasoning_gym.create_dataset(
-            "chain_sum", seed=seed, size=count, min_terms=2, max_terms=4, max_digits=2
+            "chain_sum",
+            seed=seed,
+            size=count,
+            min_terms=self._terms[0],
+            max_terms=self._terms[1],
+            max_digits=self._digits,
         )
         return [self._problem(entry, Random(seed + i)) for i, entry in enumerate(source)]
 
@@ -175,13 +186,23 @@ class SimpleEquations(NumberScored):
     name = "simple_equations"
     instruction = 'Solve it step by step, briefly, and finish with a line "Answer: <number>".'
 
+    def __init__(self, largest: int = 10) -> None:
+        """largest: of the coefficients."""
+        self._largest = largest
+
     def make_problems(self, seed: int, count: int) -> list[Problem]:
         """Problems with one inverse operation a line as working; equations of other shapes are drawn again."""
         problems: list[Problem] = []
         rng = Random(seed)
         # reasoning-gym also makes products and repeated unknowns; those shapes are left out.
         source = reasoning_gym.create_dataset(
-            "simple_equations", seed=seed, size=count * 4, min_terms=2, max_terms=2, min_value=1, max_value=10
+            "simple_equations",
+            seed=seed,
+            size=count * 4,
+            min_terms=2,
+            max_terms=2,
+            min_value=1,
+            max_value=self._largest,
         )
         for entry in source:
             working = _solve(entry["metadata"]["equation"], entry["metadata"]["variable"])
@@ -255,10 +276,19 @@ class LegCounting(NumberScored):
     name = "leg_counting"
     instruction = 'Work it out step by step, briefly, and finish with a line "Answer: <number>".'
 
+    def __init__(self, kinds: tuple[int, int] = (1, 3), most: int = 5) -> None:
+        """kinds: fewest and most kinds of animals. most: animals of one kind."""
+        self._kinds, self._most = kinds, most
+
     def make_problems(self, seed: int, count: int) -> list[Problem]:
         """Problems with one multiplication per kind and the running total as working."""
         source = reasoning_gym.create_dataset(
-            "leg_counting", seed=seed, size=count, min_animals=1, max_animals=3, max_instances=5
+            "leg_counting",
+            seed=seed,
+            size=count,
+            min_animals=self._kinds[0],
+            max_animals=self._kinds[1],
+            max_instances=self._most,
         )
         return [self._problem(entry, Random(seed + i)) for i, entry in enumerate(source)]
 

@@ -155,6 +155,28 @@ class AdapterCard(Document):
     """By replica."""
 
 
+class CoverageShown(Document):
+    """What is left where answers below a threshold are held back."""
+
+    threshold: float
+    coverage: float
+    accuracy: float
+
+
+class CalibrationCard(Document):
+    """A calibration of confidence, and what it was measured to do."""
+
+    base_lineage: str
+    base_digest: str
+    layout: str
+    estimator: str
+    method: Literal["platt", "isotonic"]
+    measured: dict[str, Any]
+    curve: list[CoverageShown]
+    provenance: dict[str, Any]
+    signer: str | None
+
+
 class AdapterInFull(AdapterCard):
     """An adapter, where it is, and what it says about itself."""
 
@@ -162,6 +184,8 @@ class AdapterInFull(AdapterCard):
     num_points: int | None
     metadata: dict[str, Any] | None
     """metadata.json without its points; null for a PEFT directory."""
+    calibrations: list[CalibrationCard]
+    """By base model and layout, the calibrations of its confidence that this server has verified."""
 
 
 class AdapterList(Document):

@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse, Response
 
 from deployments.http import adapter_admin
 from deployments.http.bodies import read_body
+from deployments.http.calibrations import calibrations_at_hand
 from deployments.http.description.adapter_endpoints import (
     ADAPTER,
     ADAPTERS,
@@ -50,7 +51,9 @@ def adapter_endpoints(app: FastAPI, services: Services) -> None:
         entry = catalogue.find(name) or next(iter(catalogue.called(name)), None)
         if entry is None:
             raise catalogue.not_found(name, param="name")
-        return JSONResponse({**adapter_entry(entry, reports), **await services.store.about(entry.bundle_digest)})
+        about = await services.store.about(entry.bundle_digest)
+        calibrations = (await calibrations_at_hand(services)).described(entry.package_digest)
+        return JSONResponse({**adapter_entry(entry, reports), **about, "calibrations": calibrations})
 
     @app.get("/v1/models/{model_id:path}", **MODEL)
     async def model(request: Request, model_id: str) -> Response:
