@@ -7,9 +7,12 @@ compose        Reads a request's composition into the rows that the engine compu
 conditional    The strategy ``conditional``: another mix from the token on at which a condition holds
 conditions     Conditions under which a row changes its mix in the middle of its answer
 hierarchical   The strategy ``hierarchical``: each part on layers of its own, in one pass through the model
+model_strings  Compositions as the string of a ``model`` field, for clients that can send nothing else; and their
+               labels
 nesting        What may stand inside of what: one table, which the strategies enforce and `docs/composition.md` shows
 parallel       The strategy ``parallel``: all parts at once, combined in the layers, at the logits, or by a vote on
                answers
+parameters     Which parameters of a request a composition can honour; the others are refused by name
 parts          What a composition comes to: groups of rows for the engine, and sequences of such groups
 planner        Divides a question that asks for several things in a row into a plan, by rules of grammar
 questions      The questions of a sequence's steps: checked, and filled in with the answers of the steps before

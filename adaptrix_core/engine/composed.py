@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from adaptrix_core.composition.ballots import Ballot, winner_of
+from adaptrix_core.composition.parameters import check_parameters
 from adaptrix_core.composition.parts import Group, Part, Steps
 from adaptrix_core.composition.questions import StepPrompt, planned, step_prompt
 from adaptrix_core.engine.request import Completion, SamplingParams, TokenEvent
-from adaptrix_core.errors import InvalidRequest
 
 Ask = Callable[[Sequence[StepPrompt], Sequence[Group[str]], Sequence[SamplingParams]], list[list[Completion]]]
 """The engine: the completions of each prompt under its group, one for each row and choice."""
@@ -71,20 +71,6 @@ class _Answering:
         self.answers = completions
 
 
-def check_composable(part: Part[str], params: SamplingParams) -> None:
-    """Raise InvalidRequest for parameters that a composition of this kind cannot honour."""
-    several = isinstance(part, Steps) or part.combine == "vote"
-    if several and params.n > 1:
-        raise InvalidRequest(
-            f"n is {params.n}, and this composition gives one answer; leave n out, or vote over more samples", param="n"
-        )
-    if params.prompt_logprobs is not None and (several or (isinstance(part, Group) and part.combine == "logits")):
-        raise InvalidRequest(
-            "prompt_logprobs cannot be told for a composition of several rows or steps; leave it out",
-            param="prompt_logprobs",
-        )
-
-
 def generate_composed(
     ask: Ask, prompts: Sequence[StepPrompt], parts: Sequence[Part[str]], params: SamplingParams
 ) -> list[Completion]:
@@ -93,7 +79,7 @@ def generate_composed(
     A step of a sequence that ends in an error ends its prompt's answer with it.
     """
     for part in parts:
-        check_composable(part, params)
+        check_parameters(part, {"n": params.n, "prompt_logprobs": params.prompt_logprobs})
     all_of = [_Answering(prompt, part, params) for prompt, part in zip(prompts, parts, strict=True)]
     under_way = all_of
     while under_way:
@@ -112,7 +98,7 @@ def stream_composed(
     listen: Listen, prompt: StepPrompt, part: Part[str], params: SamplingParams
 ) -> Iterator[TokenEvent]:
     """The events of one answer under a composition: a sequence's with their step, a vote's once it is decided."""
-    check_composable(part, params)
+    check_parameters(part, {"n": params.n, "prompt_logprobs": params.prompt_logprobs})
     answering = _Answering(prompt, part, params)
     for number in range(len(answering.steps)):
         events: list[TokenEvent] = []

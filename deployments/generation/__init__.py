@@ -6,6 +6,10 @@ ask_another         Step 2 of the pipeline: a call that one replica refuses goes
                     client gets the error
 call_stream         The pieces of one call, whichever replicas compute them: the one loop that reads a replica's
                     stream
+composed_call       The calls of one prompt that a composition answers: one for each step, made once those before it
+                    have answered
+composed_stream     The pieces of a prompt that a composition answers: steps one after another, votes once they are
+                    decided
 continue_elsewhere  Step 3 of the pipeline: another replica continues a call whose replica was lost, without a seam
                     for the client
 deadline            Step 5 of the pipeline: the deadline that a client sets with ``x-request-timeout-seconds``,

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from adaptrix_core.adapters.reference import AUTO, BASE, mix_label, parse_mix
-from adaptrix_core.composition.compose import compose_mix
+from adaptrix_core.composition.compose import compose
+from adaptrix_core.composition.model_strings import composition_named, mixes_of
+from adaptrix_core.composition.parts import Group, Part, Steps
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.injection.mix import Term, check_mix, check_repeated
 from deployments.shared.catalogue import Catalogue, shortened
@@ -55,6 +57,8 @@ class Choice:
     auto: bool
     mixes: tuple[NamedMix, ...] = ()
     fallback: Literal["base", "error"] = "error"
+    part: Part[Entry] | None = None
+    """The composition that answers, where it is more than one mix; ``mixes`` are then all that it names."""
 
 
 def asked_model(model: str, fields: Mapping[str, str | None], base_id: str) -> tuple[str, str]:
@@ -92,7 +96,8 @@ def choose(
 
     Raises InvalidRequest for contradictions, AdapterNotFound (with near names) for unknown names, ExtensionError.
     """
-    named = _parse(model, base_id, catalogue, allow_auto=True)
+    written = composition_named(model.removeprefix(f"{base_id}:"))
+    named = NamedMix() if written is not None else _parse(model, base_id, catalogue, allow_auto=True)
     given = {"mix": mix, "fork": fork, "compose": composition}
     fields = [field for field, value in given.items() if value is not None]
     if len(fields) > 1:
@@ -104,9 +109,16 @@ def choose(
             f"model {model!r} names an adapter and adaptrix.{fields[0]} names others; set model to {base_id!r}",
             param=f"adaptrix.{fields[0]}",
         )
+    if fields and written is not None:
+        raise InvalidRequest(
+            f"model {shortened(model)!r} is a composition and adaptrix.{fields[0]} says who answers; set model to "
+            f"{base_id!r}",
+            param=f"adaptrix.{fields[0]}",
+        )
     if composition is not None:
-        terms = compose_mix(composition, "adaptrix.compose")
-        return Choice(False, (_found(terms, base_id, catalogue, "adaptrix.compose"),), fallback or "error")
+        return _composed(composition, base_id, catalogue, "adaptrix.compose", fallback or "error")
+    if written is not None:
+        return _composed(written, base_id, catalogue, "model", fallback or "error")
     if mix is not None:
         return Choice(False, (_found(mix, base_id, catalogue, "adaptrix.mix"),), fallback or "error")
     if fork is not None:
@@ -119,6 +131,21 @@ def choose(
     if named is None:
         return Choice(True, (), fallback or "base")
     return Choice(False, (named,), fallback or "error")
+
+
+def _composed(
+    composition: Mapping[str, Any], base_id: str, catalogue: Catalogue, param: str, fallback: Literal["base", "error"]
+) -> Choice:
+    """The choice of a composition, its adapters looked up."""
+    part = compose(composition, param)
+    if isinstance(part, Group) and part.is_plain:
+        return Choice(False, (_found(part.mix, base_id, catalogue, param),), fallback)
+    groups = part.groups if isinstance(part, Steps) else (part,)
+    if any(group.combine == "logits" or group.rows[0].switches for group in groups):
+        raise InvalidRequest("logits and conditions are not computed by this server; use delta or vote", param=param)
+    mixes = tuple(_found(mix, base_id, catalogue, param) if mix else NamedMix() for mix in mixes_of(part))
+    found = part.called(lambda name: _entry(name, base_id, catalogue, param))
+    return Choice(False, mixes, fallback, found)
 
 
 def _fork_mix(name: str | None, base_id: str, catalogue: Catalogue) -> NamedMix:

@@ -12,6 +12,7 @@ and once for the request:
 5. deadline            where the client has set one: no wait goes beyond it (`deadline.py`)
 6. count               the pieces that pass, and the error that ends the stream (`Watch`)
 
+A composition of several rows or steps is between 3 and 4 (`composed_stream.py`): to what follows it is one call.
 Steps 1 to 3 are one loop, a `CallStream` for each call, which reads the source and, when that breaks off, asks the
 policies of 2 and 3 what follows. Steps 4 to 6 are a `Stream`, and its `aclose` is the end: it closes the sources, which
 cancels the replicas' calls, which aborts their rows in the engines.
@@ -25,6 +26,8 @@ from typing import Protocol
 from adaptrix_core.errors import AdaptrixError
 from deployments.generation.ask_another import MOST_KINDS
 from deployments.generation.call_stream import NO_ANSWER, CallStream
+from deployments.generation.composed_call import ComposedCall
+from deployments.generation.composed_stream import composed_stream
 from deployments.generation.continue_elsewhere import ContinueElsewhere
 from deployments.generation.deadline import Deadline
 from deployments.generation.merge_streams import MergedStreams
@@ -54,13 +57,19 @@ class Pipeline:
         self._on_loss = on_loss
         self._overload = OverloadMemory[str](MOST_KINDS)
 
-    def open(self, calls: Sequence[GenerateCall], deadline: Deadline) -> Stream:
+    def open(self, calls: Sequence[GenerateCall | ComposedCall], deadline: Deadline) -> Stream:
         """The stream of a request made of these calls, one for each prompt, all with equally many rows.
 
         Nothing is sent before it is read.
         """
-        streams = [CallStream(self._replicas, self._overload, ContinueElsewhere(call, self._on_loss)) for call in calls]
+        streams = [
+            composed_stream(call, self._of_one) if isinstance(call, ComposedCall) else self._of_one(call)
+            for call in calls
+        ]
         return Stream(streams[0] if len(streams) == 1 else MergedStreams(streams, calls[0].num_rows), deadline)
+
+    def _of_one(self, call: GenerateCall) -> PieceStream:
+        return CallStream(self._replicas, self._overload, ContinueElsewhere(call, self._on_loss))
 
 
 class Stream:

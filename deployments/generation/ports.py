@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from typing import Protocol
 
-from deployments.shared.wire import DetokenizeCall, GenerateCall, Piece, RouteAnswer, TokenizeCall, Tokenized
+from deployments.shared.token_calls import DetokenizeCall, TokenizeCall, Tokenized
+from deployments.shared.wire import GenerateCall, Piece, RouteAnswer
 
 Batches = AsyncGenerator[list[Piece]]
 """A stream of pieces as an async generator: one list for each engine step, or for a few together."""

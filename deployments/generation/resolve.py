@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from adaptrix_core.composition.model_strings import part_label
+from adaptrix_core.composition.parameters import check_parameters
+from adaptrix_core.composition.parts import Part
 from adaptrix_core.confidence.scoring import check_estimators
 from adaptrix_core.errors import (
     AdapterNotFound,
@@ -23,9 +26,9 @@ from deployments.generation.ports import Router, Tokenizer
 from deployments.generation.route_prompts import PromptRouting, RoutedPrompt
 from deployments.openai.schemas import ChatRequest, CompletionRequest
 from deployments.shared.catalogue import Catalogue
-from deployments.shared.model_ids import FORK
+from deployments.shared.model_ids import COMPOSITION, FORK
 from deployments.shared.principals import Principal
-from deployments.shared.wire import BundleMix, RouteAnswer
+from deployments.shared.wire import BundleMix, Entry, RouteAnswer
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +48,8 @@ class ResolvedRequest:
     """Why the base model answers in place of the requested adapter, one reason each."""
     by_prompt: tuple[RoutedPrompt, ...] = ()
     """Who answers each prompt, where several were routed, each by itself; else empty."""
+    part: Part[Entry] | None = None
+    """The composition that answers, where it is more than one mix."""
 
     @property
     def bundles(self) -> tuple[BundleMix, ...]:
@@ -58,11 +63,15 @@ class ResolvedRequest:
     @property
     def label(self) -> str:
         """Who answers, forks, or prompts that were routed apart, separated by commas."""
+        if self.part is not None:
+            return part_label(self.part.called(lambda entry: entry.public_name))
         return ",".join(mix.label for mix in self.mixes)
 
     @property
     def kind(self) -> str:
-        """Who answers, for counting: an adapter's name, ``base``, ``mix`` or ``fork``; callers cannot make up more."""
+        """Who answers, for counting: an adapter's name or a label of `model_ids.py`; callers cannot make up more."""
+        if self.part is not None:
+            return COMPOSITION
         return FORK if len(self.mixes) > 1 else self.mixes[0].kind
 
     def headers(self) -> dict[str, str]:
@@ -116,7 +125,9 @@ async def resolve(
             error.param = asked_by
         raise
     if not choice.auto:
-        return ResolvedRequest(choice.mixes, choice.fallback)
+        if choice.part is not None:
+            check_parameters(choice.part, body.asked())
+        return ResolvedRequest(choice.mixes, choice.fallback, part=choice.part)
     routing = PromptRouting(router, tokenizer, catalogue, principal, choice.fallback, for_tools)
     routed = await routing.all_of(body)
     return _of_prompts(routed, choice.fallback)
@@ -131,6 +142,8 @@ def without_broken_adapter(resolved: ResolvedRequest, error: AdaptrixError) -> R
         raise error
     logger.warning("the base model answers in place of %s: %s", [mix.label for mix in broken], error.message)
     troubles = (*resolved.troubles, f"{broken[0].label}: {error.code}: {error.message}")
+    if resolved.part is not None:
+        return replace(resolved, mixes=(NamedMix(),), troubles=troubles, part=None)
     if resolved.by_prompt:
         routed = [replace(one, mix=NamedMix()) if one.mix in broken else one for one in resolved.by_prompt]
         return replace(resolved, mixes=_once_each(routed), troubles=troubles, by_prompt=tuple(routed))

@@ -20,7 +20,8 @@ from deployments.openai.schemas import ChatRequest, CompletionRequest
 from deployments.shared.catalogue import Catalogue
 from deployments.shared.errors import as_core_error
 from deployments.shared.principals import Principal
-from deployments.shared.wire import DetokenizeCall, RouteAnswer
+from deployments.shared.token_calls import DetokenizeCall
+from deployments.shared.wire import RouteAnswer
 
 logger = logging.getLogger(__name__)
 

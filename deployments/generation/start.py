@@ -11,8 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from adaptrix_core.composition.model_strings import part_label
+from adaptrix_core.composition.parts import Steps
 from adaptrix_core.errors import AdaptrixError
 from adaptrix_core.observe.tracing import carrier
+from deployments.generation.composed_call import ComposedCall, composed
 from deployments.generation.deadline import Deadline
 from deployments.generation.model_names import NamedMix
 from deployments.generation.pipeline import Pipeline, Stream
@@ -37,6 +40,8 @@ class RunningRequest:
     def kind_of(self, index: int) -> str:
         """The label of the mix that answers a row, for counting."""
         prompt, row = divmod(index, self.rows_per_prompt)
+        if self.resolved.part is not None:
+            return self.resolved.kind
         return self.resolved.mixes_of(prompt)[row // self.head.rows_per_fork].kind
 
 
@@ -59,7 +64,8 @@ async def start_request(
     response_id = response_id or f"{'chatcmpl' if kind == 'chat' else 'cmpl'}-{secrets.token_hex(16)}"
     seed = secrets.randbits(62) if body.seed is None else body.seed
     while True:
-        calls = _calls(body, resolved, principal, response_id, seed, deadline)
+        plain_calls = _calls(body, resolved, principal, response_id, seed, deadline)
+        calls = _composed(plain_calls, resolved, deadline)
         stream = pipeline.open(calls, deadline)
         try:
             await stream.begin()
@@ -104,6 +110,16 @@ def _calls(
     ]
 
 
+def _composed(
+    calls: Sequence[GenerateCall], resolved: ResolvedRequest, deadline: Deadline
+) -> Sequence[GenerateCall | ComposedCall]:
+    """The calls as the composition answers them, where there is one. Raises InvalidRequest for a plan that fails."""
+    if resolved.part is None:
+        return calls
+    part = resolved.part.called(lambda entry: entry.bundle_digest)
+    return [composed(call, part, deadline) for call in calls]
+
+
 def _prompts(body: ChatRequest | CompletionRequest) -> Sequence[str | tuple[int, ...] | tuple[dict[str, Any], ...]]:
     if isinstance(body, ChatRequest):
         return [tuple(message.plain() for message in body.messages)]
@@ -119,8 +135,9 @@ def _head(
         int(time.time()),
         model=resolved.label if any(mix.terms for mix in resolved.mixes) else base_id,
         answered_by=_answered_by(resolved),
+        steps=_steps(resolved),
         rows_per_fork=body.n,
-        rows_per_prompt=body.n * len(resolved.mixes_of(0)),
+        rows_per_prompt=body.n * (1 if resolved.part is not None else len(resolved.mixes_of(0))),
         fallback=resolved.trouble,
         scores=body.scores,
         shows_logprobs=body.shows_logprobs,
@@ -133,12 +150,21 @@ def _head(
 
 def _answered_by(resolved: ResolvedRequest) -> tuple[dict[str, Any], ...]:
     """Who answers, in the order of forks or of prompts that were routed apart; empty where one answers all."""
+    if resolved.part is not None:
+        return ()
     if not resolved.by_prompt:
         return tuple(_answering(mix) for mix in resolved.mixes) if len(resolved.mixes) > 1 else ()
     return tuple(
         _answering(one.mix) | ({} if one.route is None else {"route_score": round(one.route.score, 4)})
         for one in resolved.by_prompt
     )
+
+
+def _steps(resolved: ResolvedRequest) -> tuple[str, ...]:
+    """Labels of the parts of a sequence, in order; empty for other answers."""
+    if not isinstance(resolved.part, Steps):
+        return ()
+    return tuple(part_label(group) for group in resolved.part.called(lambda entry: entry.public_name).groups)
 
 
 def _answering(mix: NamedMix) -> dict[str, Any]:

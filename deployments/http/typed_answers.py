@@ -56,7 +56,8 @@ async def typed_events(
         async with aclosing(stream):
             async for pieces in stream:
                 usage.count(pieces, 1)
-                documents += answer.chunks([piece for piece in pieces if not broke_off(piece)])
+                if told := [piece for piece in pieces if not (broke_off(piece) or piece.is_inner)]:
+                    documents += answer.chunks(told)
                 if documents:
                     yield named_events(documents)
                 documents = []
@@ -88,7 +89,7 @@ async def whole_answer(running: RunningRequest, answer: TypedAnswer) -> dict[str
     async with aclosing(running.stream) as stream:
         async for pieces in stream:
             raise_if_broken(pieces)
-            answer.chunks(pieces)
+            answer.chunks([piece for piece in pieces if not piece.is_inner])
             usage.count(pieces, 1)
     answer.ended(usage)
     return answer.document()

@@ -23,17 +23,8 @@ from deployments.shared.catalogue import Catalogue
 from deployments.shared.errors import RAY_ERRORS, NotReady, as_core_error
 from deployments.shared.living_replicas import living
 from deployments.shared.model_ids import public_id
-from deployments.shared.wire import (
-    DetokenizeCall,
-    Entry,
-    GenerateCall,
-    LoadCall,
-    Report,
-    Revoked,
-    RouteAnswer,
-    TokenizeCall,
-    Tokenized,
-)
+from deployments.shared.token_calls import DetokenizeCall, TokenizeCall, Tokenized
+from deployments.shared.wire import Entry, GenerateCall, LoadCall, Report, Revoked, RouteAnswer
 from deployments.store.catalogue_follower import StoreFollower
 
 REPORT_WAIT_S = 60.0

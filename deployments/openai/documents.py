@@ -45,6 +45,8 @@ class AnswerHead:
     """Whether tokens are written as ``token_id:123`` beside log-probabilities."""
     echo: bool = False
     """Whether the text begins with the prompt's."""
+    steps: tuple[str, ...] = ()
+    """The parts of a sequence, in order, where one answers."""
     shows_prompt_logprobs: bool = False
     """Whether the log-probabilities of the prompt's tokens are told apart from the answer's."""
 
@@ -66,10 +68,11 @@ class AnswerHead:
         """The log-probabilities of the prompt before those of the answer, where they are told."""
         return echoed_logprobs(seen, offsets, self.numbers_tokens) if self.shows_logprobs else None
 
-    def extra(self, index: int, finished: Sequence[Piece] = ()) -> dict[str, Any]:
+    def extra(self, index: int, finished: Sequence[Piece] = (), steps: Sequence[str] = ()) -> dict[str, Any]:
         """The ``adaptrix`` member of a choice: the adapter, where not one answers all, and scores of a finished row.
 
-        finished: all pieces of the row that have a log-probability, once it has ended. Raises ExtensionError.
+        finished: all pieces of the row that have a log-probability, once it has ended. steps: the texts of the earlier
+        steps of a sequence. Raises ExtensionError.
         """
         answered: dict[str, Any] = {}
         if self.answered_by:
@@ -78,7 +81,15 @@ class AnswerHead:
             chosen = [piece.logprob for piece in finished if piece.logprob is not None]
             evidence = AnswerEvidence(tuple(one.token_id for one in chosen), tuple(one.logprob for one in chosen))
             answered["scores"] = answer_scores(self.scores, evidence)
+        if steps:
+            answered["steps"] = [
+                {"adapter": self.step_label(number), "text": text} for number, text in enumerate(steps)
+            ]
         return {"adaptrix": answered} if answered else {}
+
+    def step_label(self, number: int) -> str:
+        """Who answers a step of a sequence; a planner's further questions go to the last part."""
+        return self.steps[min(number, len(self.steps) - 1)]
 
     def document(self, name: str, choices: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """A response document called ``name``."""
@@ -97,18 +108,24 @@ class Usage:
     """Counts tokens. Each prompt counts once, whatever its number of choices."""
 
     completion: int = 0
-    prompts: dict[int, int] = field(default_factory=dict)
-    """Number of tokens by number of the prompt."""
-    cached: dict[int, int] = field(default_factory=dict)
-    """By number of the prompt, those of its tokens that its first row found in the cache."""
+    inner: int = 0
+    """Those of them that are no part of the answer: of earlier steps, and of votes that were lost."""
+    prompts: dict[tuple[int, int | None], int] = field(default_factory=dict)
+    """Number of tokens by number of the prompt, and of the step of a sequence."""
+    cached: dict[tuple[int, int | None], int] = field(default_factory=dict)
+    """Likewise, those of the tokens that its first row found in the cache."""
 
     def count(self, pieces: Iterable[Piece], rows_per_prompt: int) -> None:
         """Count the tokens of these pieces."""
         for piece in pieces:
             self.completion += piece.token_id is not None
-            self.prompts[piece.row // rows_per_prompt] = piece.prompt_tokens
+            prompt = piece.row // rows_per_prompt, piece.step
+            self.prompts[prompt] = piece.prompt_tokens
             if piece.cached_tokens and piece.row % rows_per_prompt == 0:
-                self.cached[piece.row // rows_per_prompt] = piece.cached_tokens
+                self.cached[prompt] = piece.cached_tokens
+            if piece.is_inner or piece.other_tokens:
+                self.completion += piece.other_tokens
+                self.inner += piece.other_tokens + (piece.is_inner and piece.token_id is not None)
 
     def document(self) -> dict[str, Any]:
         """OpenAI's usage document."""
@@ -118,6 +135,7 @@ class Usage:
             "completion_tokens": self.completion,
             "total_tokens": prompt + self.completion,
             "prompt_tokens_details": {"cached_tokens": sum(self.cached.values())},
+            **({"completion_tokens_details": {"reasoning_tokens": self.inner}} if self.inner else {}),
         }
 
 
@@ -129,6 +147,8 @@ class _Row:
     stop_reason: str | int | None = None
     seen: PromptSeen | None = None
     token_ids: list[int] = field(default_factory=list)
+    steps: dict[int, list[str]] = field(default_factory=dict)
+    """The text of each earlier step of a sequence."""
 
 
 class _CallForm:
@@ -159,6 +179,9 @@ class WholeAnswer:
         """Append pieces, in any order of rows. Raises InvalidRequest for too many log-probabilities for one answer."""
         for piece in pieces:
             row = self._rows[piece.row]
+            if piece.is_inner:
+                row.steps.setdefault(piece.step or 0, []).append(piece.text)
+                continue
             self._call_form.look(piece)
             row.text.append(piece.text)
             row.seen = row.seen or piece.prompt
@@ -201,7 +224,8 @@ class WholeAnswer:
     def _choice(self, index: int, row: _Row) -> dict[str, Any]:
         text = "".join(row.text)
         ended = {"finish_reason": row.finish_reason, "stop_reason": row.stop_reason}
-        shared = {"index": index, **ended, **self._head.extra(index, row.pieces)}
+        steps = ["".join(texts) for texts in row.steps.values()]
+        shared = {"index": index, **ended, **self._head.extra(index, row.pieces, steps)}
         if self._head.shows_token_ids:
             shared["token_ids"] = row.token_ids
         shown = self._head.shown(row.pieces)
@@ -261,6 +285,9 @@ class ChunkedAnswer:
         rows: dict[int, list[Piece]] = {}
         echoes: list[dict[str, Any]] = []
         for piece in pieces:
+            if piece.is_inner:
+                echoes += self._of_inner(piece)
+                continue
             self._call_form.look(piece)
             if piece.prompt is not None:
                 self._seen[piece.row] = piece.prompt
@@ -278,6 +305,15 @@ class ChunkedAnswer:
     def _documents_of(self, index: int, said: Sequence[Piece]) -> list[dict[str, Any]]:
         document = self._of(index, said)
         return [*self._told_ids(index, said), *([] if document is None else [document])]
+
+    def _of_inner(self, piece: Piece) -> list[dict[str, Any]]:
+        """The document of a piece of an earlier step: its text stands beside the answer, not in it."""
+        if not piece.text:
+            return []
+        number = piece.step or 0
+        told = {"step": number, "adapter": self._head.step_label(number), "text": piece.text}
+        said: dict[str, Any] = {"delta": {}} if self._head.kind == "chat" else {"text": ""}
+        return [self._chunk({"index": piece.row, "finish_reason": None, **said, "logprobs": None, "adaptrix": told})]
 
     def _shows(self, piece: Piece) -> bool:
         """Whether a piece says anything that its client asked for."""
@@ -303,6 +339,8 @@ class ChunkedAnswer:
         finished = self._scored[index] if last.finish_reason else ()
         ended = {"stop_reason": last.stop_reason} if last.finish_reason else {}
         shared = {"index": index, "finish_reason": last.finish_reason, **ended, **self._head.extra(index, finished)}
+        if last.step is not None:
+            shared["adaptrix"] = {**shared.get("adaptrix", {}), "step": last.step}
         if self._head.shows_token_ids:
             shared["token_ids"] = [piece.token_id for piece in said if piece.token_id is not None]
             shared |= _prompt_ids(said) if self._head.kind == "text" else {}

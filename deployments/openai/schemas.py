@@ -183,6 +183,15 @@ class ChatRequest(_Generation, ToolBody):
         begins = not self.continue_final_message if self.add_generation_prompt is None else self.add_generation_prompt
         return ChatOptions(begins, self.continue_final_message, self.chat_template_kwargs or {}, self.toolset())
 
+    def asked(self) -> dict[str, Any]:
+        """What not every composition can honour."""
+        return {
+            "n": self.n,
+            "prompt_logprobs": self.prompt_logprobs,
+            "tools": self.toolset(),
+            "continue_final_message": self.continue_final_message,
+        }
+
     def num_characters(self) -> int:
         """Characters of all messages, and of variables and tools, which a template can write out."""
         told = ChatOptions(chat_template_kwargs=self.chat_template_kwargs or {}, toolset=self.toolset())
@@ -222,6 +231,10 @@ class CompletionRequest(_Generation):
     def chat_options(self) -> ChatOptions:
         """Of no effect: there are no messages."""
         return ORDINARY
+
+    def asked(self) -> dict[str, Any]:
+        """What not every composition can honour."""
+        return {"n": self.n, "prompt_logprobs": self.prompt_logprobs, "echo": self.echo}
 
     def num_characters(self) -> int:
         """Characters of all prompts that are text."""

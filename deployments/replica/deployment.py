@@ -34,7 +34,8 @@ from deployments.shared.catalogue import Catalogue
 from deployments.shared.errors import as_core_error
 from deployments.shared.gc_tuning import spare_what_is_loaded
 from deployments.shared.loopback import keep_to_loopback
-from deployments.shared.wire import DetokenizeCall, GenerateCall, Piece, TokenizeCall, Tokenized
+from deployments.shared.token_calls import DetokenizeCall, TokenizeCall, Tokenized
+from deployments.shared.wire import GenerateCall, Piece
 from deployments.store.catalogue_follower import StoreFollower
 from deployments.store.disk import packages_directory
 from deployments.store.handle import namespace_of

@@ -9,7 +9,7 @@ from adaptrix_core.engine import Engine
 from adaptrix_core.engine.tenant_queue import TenantQueue
 from adaptrix_core.errors import InvalidRequest
 from deployments.replica.prompt_encoding import QUICK_CHARACTERS, num_characters
-from deployments.shared.wire import DetokenizeCall, TokenizeCall, Tokenized
+from deployments.shared.token_calls import DetokenizeCall, TokenizeCall, Tokenized
 
 QUICK_TOKENS = 1000
 """Most tokens whose text is made in the event loop, in some tenths of a millisecond."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-MIX, FORK = "mix", "fork"
-"""Labels of requests that several adapters answer: in one mix, or in forks (or each another prompt)."""
+MIX, FORK, COMPOSITION = "mix", "fork", "composition"
+"""Labels of requests that several adapters answer: in one mix, in forks (or each another prompt), or in several rows or
+steps of one answer."""
 
 
 def public_id(source: str) -> str:

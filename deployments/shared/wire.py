@@ -97,41 +97,6 @@ class GenerateCall:
 
 
 @dataclass(frozen=True)
-class TokenizeCall:
-    """A prompt whose tokens are wanted, without an answer to it."""
-
-    prompt: str | tuple[Mapping[str, str], ...]
-    """Raw text, or chat messages ``{"role", "content"}``."""
-    salt: bytes
-    """The tenant's; its long texts wait for one another."""
-    chat: ChatOptions = ORDINARY
-    """How chat messages become text."""
-    special: bool | None = None
-    """Whether special tokens are added; None: as in a prompt, to raw text only."""
-    with_names: bool = False
-    """Whether the tokens' names in the vocabulary are wanted too."""
-
-
-@dataclass(frozen=True)
-class Tokenized:
-    """The tokens of a prompt."""
-
-    token_ids: tuple[int, ...]
-    context_length: int
-    names: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True)
-class DetokenizeCall:
-    """Token ids whose text is wanted."""
-
-    token_ids: tuple[int, ...]
-    salt: bytes
-    skip_special: bool = False
-    """Whether special tokens are left out."""
-
-
-@dataclass(frozen=True)
 class Likely:
     """One candidate of a token position, with its natural-log probability."""
 
@@ -213,6 +178,12 @@ class Piece(NamedTuple):
     """On the first piece of the first row of each mix, where the answer tells of the prompt."""
     cached_tokens: int = 0
     """On a row's last piece: tokens of the prompt that needed no computing in any layer."""
+    step: int | None = None
+    """Number of the step of a sequence, from 0 on, that it belongs to."""
+    is_inner: bool = False
+    """Whether it is of a step before the last one, so that its text is no part of the answer."""
+    other_tokens: int = 0
+    """Tokens that were generated for the answer and that no piece tells of: those of votes that were lost."""
     call_form: str | None = None
     """On a call's first piece only: how its text writes calls of functions, by name (`tools/call_form.py` in the core);
     None where it may not."""

@@ -15,7 +15,8 @@ from adaptrix_core.context.memory.exchanges import Exchanges, in_exchanges
 from adaptrix_core.context.memory.relevance import Relevance, RelevanceByMeaning, RelevanceByWords
 from adaptrix_core.context.memory.selection import Selection, is_settled, select
 from adaptrix_core.context.memory.sizes import prompt_sizes
-from adaptrix_core.engine.engine import AdapterChoice, Engine
+from adaptrix_core.engine.choices import AdapterChoice
+from adaptrix_core.engine.engine import Engine
 from adaptrix_core.engine.request import Completion, SamplingParams
 from adaptrix_core.errors import InvalidRequest
 

@@ -21,7 +21,7 @@ from deployments.http.sse import SILENT_DONE, EventStream
 from deployments.http.typed_answers import typed_events, whole_answer
 from deployments.openai.schemas import ChatRequest
 from deployments.shared.principals import Principal
-from deployments.shared.wire import TokenizeCall
+from deployments.shared.token_calls import TokenizeCall
 
 
 def message_endpoints(app: FastAPI, services: Services) -> None:

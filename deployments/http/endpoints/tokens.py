@@ -14,7 +14,7 @@ from deployments.http.endpoint import authorized, body_of
 from deployments.http.services import Services
 from deployments.openai.vllm.token_bodies import DetokenizeRequest, TokenizeRequest
 from deployments.openai.vllm.token_documents import tokenize_answer
-from deployments.shared.wire import DetokenizeCall, TokenizeCall
+from deployments.shared.token_calls import DetokenizeCall, TokenizeCall
 
 
 def token_endpoints(app: FastAPI, services: Services) -> None:

@@ -23,7 +23,7 @@ class RowSummary:
 
     def add_piece(self, piece: Piece) -> None:
         """Take in the row's next piece."""
-        self.num_tokens += piece.token_id is not None
+        self.num_tokens += (piece.token_id is not None) + piece.other_tokens
         self.num_prompt_tokens = piece.prompt_tokens
         if piece.finish_reason is not None:
             self.finish_reason, self.times = piece.finish_reason, piece.times

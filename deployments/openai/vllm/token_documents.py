@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 
-from deployments.shared.wire import Tokenized
+from deployments.shared.token_calls import Tokenized
 
 AT_ONCE = 10_000
 """Tokens that are written before the event loop gets its turn: about a millisecond."""

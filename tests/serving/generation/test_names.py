@@ -21,7 +21,8 @@ from deployments.generation.resolve import ADAPTER_TROUBLE, ResolvedRequest, res
 from deployments.openai.schemas import ChatRequest, CompletionRequest
 from deployments.shared.catalogue import Catalogue
 from deployments.shared.principals import LOCAL
-from deployments.shared.wire import DetokenizeCall, Entry, RouteAnswer, TokenizeCall, Tokenized
+from deployments.shared.token_calls import DetokenizeCall, TokenizeCall, Tokenized
+from deployments.shared.wire import Entry, RouteAnswer
 
 BASE = "org/base"
 CATALOGUE = Catalogue(

@@ -15,7 +15,8 @@ from deployments.generation.model_names import NamedMix
 from deployments.generation.resolve import ResolvedRequest, resolve, without_broken_adapter
 from deployments.openai.schemas import CompletionRequest
 from deployments.shared.principals import LOCAL
-from deployments.shared.wire import DetokenizeCall, RouteAnswer, TokenizeCall, Tokenized
+from deployments.shared.token_calls import DetokenizeCall, TokenizeCall, Tokenized
+from deployments.shared.wire import RouteAnswer
 from tests.serving.conftest import BASE_ID, Local
 from tests.serving.generation.test_names import CATALOGUE
 from tests.serving.inprocess import running

@@ -47,7 +47,7 @@ async def test_parallel_is_the_mix_of_its_parts(local: Local) -> None:
         ({"parallel": {}}, "parallel takes weights by adapter name"),
         ({"parallel": {"math_reasoning": "much"}}, "the weight of 'math_reasoning' is 'much'"),
         ({"parallel": {"math_reasoning": 9.0}}, "weight 9 of 'math_reasoning'; allowed: -8 to 8"),
-        ({"parallel": {"math_reasoning": 1.0}, "combine": "vote"}, "parallel has no option 'combine'"),
+        ({"parallel": {"math_reasoning": 1.0}, "combine": "sum"}, "combine is 'sum'"),
         ({"parallel": {f"a{number}": 1.0 for number in range(17)}}, "mixes 17 adapters; allowed: 1 to 16"),
     ],
 )

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from deployments.openai.vllm.token_documents import AT_ONCE, tokenize_answer
-from deployments.shared.wire import Tokenized
+from deployments.shared.token_calls import Tokenized
 from tests.serving.conftest import BASE_ID, Local
 from tests.serving.tiny import CONTEXT
 

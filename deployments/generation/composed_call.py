@@ -1,0 +1,62 @@
+"""The calls of one prompt that a composition answers: one for each step, made once those before it have answered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from adaptrix_core.composition.parts import Group, Part, Steps
+from adaptrix_core.composition.questions import planned, step_prompt
+from adaptrix_core.digests import BundleDigest
+from deployments.generation.deadline import Deadline
+from deployments.shared.wire import GenerateCall
+
+
+@dataclass(frozen=True)
+class ComposedCall:
+    """One prompt under a composition."""
+
+    call: GenerateCall
+    """What the request asks for; who answers is ``part``'s."""
+    part: Part[BundleDigest]
+    """Its plan is never ``auto``: see `composed`."""
+    deadline: Deadline
+
+    @property
+    def num_rows(self) -> int:
+        """Answers that the client gets."""
+        return self.call.rows_per_mix
+
+    @property
+    def groups(self) -> tuple[Group[BundleDigest], ...]:
+        """Who answers each step."""
+        return self.part.groups if isinstance(self.part, Steps) else (self.part,)
+
+    def step(self, texts: Sequence[str]) -> GenerateCall:
+        """The call of the step that follows those that have written ``texts``.
+
+        What the text must look like holds for the last step; votes are compared by their log-probabilities.
+        """
+        number = len(texts)
+        group = self.groups[number]
+        call = replace(
+            self.call,
+            request_id=f"{self.call.request_id}-s{number}",
+            mixes=tuple(row.mix for row in group.rows),
+            timeout_s=self.deadline.remaining_s,
+        )
+        if isinstance(self.part, Steps):
+            prompt = step_prompt(self.call.prompt, self.part.plan, texts)
+            call = replace(call, prompt=prompt if isinstance(prompt, str) else tuple(prompt))  # type: ignore[arg-type]
+        if number < len(self.groups) - 1:
+            call = replace(call, output_form=None)
+        if group.combine == "vote":
+            shown = call.sampling.get("logprobs")
+            sampling = {**call.sampling, "n": group.samples, "logprobs": 0 if shown is None else shown}
+            call = replace(call, sampling=sampling)
+        return call
+
+
+def composed(call: GenerateCall, part: Part[BundleDigest], deadline: Deadline) -> ComposedCall:
+    """``call`` under a composition. Raises InvalidRequest where its plan cannot be made for the prompt."""
+    return ComposedCall(call, planned(part, call.prompt) if isinstance(part, Steps) else part, deadline)
