@@ -26,7 +26,7 @@ from adaptrix_core.adapters import TrustPolicy, describe, write_package
 from adaptrix_core.composition.conflicts.merging import Method, merged
 from adaptrix_core.composition.conflicts.weight_conflict import weight_conflict
 from adaptrix_core.engine import Engine, SamplingParams
-from adaptrix_core.training.evaluation.interference import InterferenceMeter
+from adaptrix_core.training.evaluation.interference import InterferenceMeter, loaded_adapters
 from adaptrix_core.training.tasks.families import FAMILIES
 
 WEIGHTS = ((0.5, 0.5), (0.7, 0.3), (0.3, 0.7), (0.85, 0.15), (0.15, 0.85), (1.0, 1.0))
@@ -61,7 +61,7 @@ class _Bench:
     def __init__(self, problems: int, kept: Path) -> None:
         self._engine = Engine.from_pretrained()
         self._problems = {name: family.held_out(problems) for name, family in FAMILIES.items()}
-        self._adapters = {name: self._engine.load_adapter(name) for name in FAMILIES}
+        self._adapters = loaded_adapters(self._engine, tuple(FAMILIES))
         examples = {name: adapter.metadata.routing_examples for name, adapter in self._adapters.items()}
         self._meter = InterferenceMeter(self._engine, examples)
         self._kept, self._count = kept, problems

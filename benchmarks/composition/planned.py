@@ -22,7 +22,7 @@ from rich.console import Console
 
 from adaptrix_core.composition.planner import plan_of
 from adaptrix_core.composition.planning.plan import Plan
-from adaptrix_core.composition.stated_answer import answer_of
+from adaptrix_core.composition.questions import filled
 from adaptrix_core.engine import Engine, SamplingParams
 from adaptrix_core.places import shipped_adapters
 from adaptrix_core.routing.calibration import load_calibration
@@ -30,7 +30,7 @@ from adaptrix_core.routing.catalogue import cards_in
 from adaptrix_core.routing.embedder import PACKAGED, TextEmbedder
 from adaptrix_core.routing.semantic import SemanticRouter
 from adaptrix_core.training.evaluation.evaluate import chooser, generator_of
-from adaptrix_core.training.evaluation.prompting import Generator, Messages
+from adaptrix_core.training.evaluation.prompting import Messages
 from adaptrix_core.training.tasks.families import FAMILIES
 from benchmarks.composition import two_step_wordings as wordings
 from benchmarks.composition.two_step_problems import TwoStepProblem, marked, two_step_problems
@@ -68,22 +68,24 @@ def main() -> None:
     half = wordings.kept_aside if given.wordings == "kept aside" else wordings.worked_on
     problems = two_step_problems(given.problems, given.seed, half)
     engine = Engine.from_pretrained()
-    generator = _Mixing(engine, generator_of(engine, given.replies), given.replies)
+    generator = Replies(engine, given.replies)
     results = _measured(problems, generator, _router())
     _print(problems, results)
     print(json.dumps(_document(given.wordings, problems, results)))
 
 
-class _Mixing:
-    """Replies of adapters by a remembered generator; those of two adapters half and half by the engine itself."""
+class Replies:
+    """Greedy replies of one engine: those of adapters are remembered in a file, those of mixes are not."""
 
-    def __init__(self, engine: Engine, generator: Generator, replies: Path | None) -> None:
-        self._engine, self._generator = engine, generator
+    def __init__(self, engine: Engine, file: Path | None) -> None:
+        self._engine, self._generator = engine, generator_of(engine, file)
 
     def reply(self, questions: Sequence[str], adapter: str | None) -> list[str]:
+        """One reply to each question, under an adapter or the base."""
         return self._generator.reply([[{"role": "user", "content": q}] for q in questions], adapter, MAX_TOKENS)
 
     def mixed(self, question: str, adapters: Sequence[str]) -> str:
+        """The reply of adapters mixed in equal shares."""
         mix = dict.fromkeys(adapters, 1 / len(set(adapters)))
         params = SamplingParams(max_tokens=MAX_TOKENS, temperature=0.0)
         return self._engine.generate([[{"role": "user", "content": question}]], mix, params)[0].text
@@ -95,7 +97,7 @@ def _router() -> Choose:
     return chooser(SemanticRouter(TextEmbedder(PACKAGED), cards, load_calibration(adapters / "routing.json")))
 
 
-def _measured(problems: Sequence[TwoStepProblem], generator: _Mixing, choose: Choose) -> dict[str, Share]:
+def _measured(problems: Sequence[TwoStepProblem], generator: Replies, choose: Choose) -> dict[str, Share]:
     questions = [p.question for p in problems]
     console = Console(stderr=True)
     results: dict[str, Share] = {}
@@ -113,10 +115,10 @@ def _measured(problems: Sequence[TwoStepProblem], generator: _Mixing, choose: Ch
     results["divided into two"] = Share(tuple(divided))
     usual = [plan or Plan((p.question,)) for p, plan in zip(problems, plans, strict=True)]
     own = [p.adapters for p in problems]
-    record("planned", _in_turn(generator, usual, lambda i, number, _: own[i][min(number, 1)]))
-    routed = _in_turn(generator, usual, lambda i, number, q: choose([{"role": "user", "content": q}]))
+    record("planned", in_turn(generator, usual, lambda i, number, _: own[i][min(number, 1)]))
+    routed = in_turn(generator, usual, lambda i, number, q: choose([{"role": "user", "content": q}]))
     record("planned, routed", routed)
-    record("oracle's plan", _in_turn(generator, [p.plan for p in problems], lambda i, number, _: own[i][number]))
+    record("oracle's plan", in_turn(generator, [p.plan for p in problems], lambda i, number, _: own[i][number]))
     first = _by_adapter(generator, [p.first.question for p in problems], [a for a, _ in own])
     tasks = {task.name: task for family in FAMILIES.values() for task in family.tasks}
     firsts = [tasks[p.first.task].score([p.first], [said])[0] for p, said in zip(problems, first, strict=True)]
@@ -125,27 +127,21 @@ def _measured(problems: Sequence[TwoStepProblem], generator: _Mixing, choose: Ch
     return results
 
 
-def _in_turn(generator: _Mixing, plans: Sequence[Plan], who: Callable[[int, int, str], str | None]) -> list[str]:
+def in_turn(generator: Replies, plans: Sequence[Plan], who: Callable[[int, int, str], str | None]) -> list[str]:
     """The last reply of each plan; ``who(problem, step, question)`` answers a step."""
-    answers: list[list[str]] = [[] for _ in plans]
+    texts: list[list[str]] = [[] for _ in plans]
     replies = [""] * len(plans)
     for number in range(max(len(plan.steps) for plan in plans)):
         asked = [i for i, plan in enumerate(plans) if number < len(plan.steps)]
-        questions = [_filled(plans[i].steps[number], answers[i]) for i in asked]
+        questions = [filled(plans[i].steps[number], texts[i]) for i in asked]
         said = _by_adapter(generator, questions, [who(i, number, q) for i, q in zip(asked, questions, strict=True)])
         for i, reply in zip(asked, said, strict=True):
             replies[i] = reply
-            answers[i].append(answer_of(reply))
+            texts[i].append(reply)
     return replies
 
 
-def _filled(step: str, answers: Sequence[str]) -> str:
-    for number, answer in enumerate(answers):
-        step = step.replace(f"{{{number}}}", answer)
-    return step
-
-
-def _by_adapter(generator: _Mixing, questions: Sequence[str], adapters: Sequence[str | None]) -> list[str]:
+def _by_adapter(generator: Replies, questions: Sequence[str], adapters: Sequence[str | None]) -> list[str]:
     replies = [""] * len(questions)
     for adapter in sorted(set(adapters), key=str):
         places = [i for i, name in enumerate(adapters) if name == adapter]

@@ -53,10 +53,11 @@ def conflicts(
             update={"adapters": settings.adapters.model_copy(update={"dir": adapters.resolve()})}
         )
     from adaptrix_core.engine.build import build_engine
+    from adaptrix_core.training.evaluation.interference import loaded_adapters
 
     with session.output.waiting("starting an engine"):
         engine = build_engine(settings)
-    loaded = {name: engine.load_adapter(name) for name in mix}
+    loaded = loaded_adapters(engine, names)
     document: dict[str, Any] = {"mix": mix, "pairs": _pairs(loaded)}
     if not no_answers:
         with session.output.waiting("measuring what the mix does to answers"):

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from adaptrix_core.adapters import Adapter
+from adaptrix_core.adapters.package.composition import Composition
 from adaptrix_core.composition.conflicts.behaviour import Effect, Interference, key_of, remember, remembered
 from adaptrix_core.engine import Engine, SamplingParams
 from adaptrix_core.errors import InvalidRequest
@@ -19,6 +21,17 @@ MAX_TOKENS = 48
 """Most tokens of an answer."""
 _AT_ONCE = 8
 """Answers that are scored together."""
+
+
+def loaded_adapters(engine: Engine, names: Sequence[str]) -> dict[str, Adapter]:
+    """Adapters by name, loaded and verified. Raises InvalidRequest for a composition: its parts can conflict."""
+    loaded = {}
+    for name in names:
+        package = engine.load_adapter(name)
+        if isinstance(package, Composition):
+            raise InvalidRequest(f"{name!r} is a composition; name the adapters that it is made of")
+        loaded[name] = package
+    return loaded
 
 
 class InterferenceMeter:
@@ -49,7 +62,7 @@ class InterferenceMeter:
 
     def measure(self, mix: Mapping[str, float]) -> Interference:
         """What the mix, weights by adapter name, does to the answers of each of its adapters."""
-        digests = {name: self._engine.load_adapter(name).weights_digest for name in mix}
+        digests = {name: adapter.weights_digest for name, adapter in loaded_adapters(self._engine, tuple(mix)).items()}
         key = key_of(
             self._engine.base.info.digest, {n: (digests[n], w) for n, w in mix.items()}, self._prompts, self._max_tokens
         )
