@@ -28,6 +28,7 @@ from adaptrix_core.composition.planning.references import (
     named_letter,
     only_shows_it,
     refers_back,
+    solved_letter,
     with_places,
 )
 from adaptrix_core.composition.planning.rewriting import rewritten
@@ -37,7 +38,9 @@ _PRONOUN = re.compile(
     r"\b(?:it|its|them|they|their|this|these|those|he|she|him|his|her|hers|the (?:former|latter|same))\b", re.IGNORECASE
 )
 _SUBORDINATE = re.compile(r"\b(?:if|when|while|that|which|who|where|after|before|until|to)\b", re.IGNORECASE)
-_ANNOUNCED = re.compile(r"(?:please )?answer(?: this| the following)?(?: question)?:\s*", re.IGNORECASE)
+_ANNOUNCED = re.compile(
+    r"(?:please )?answer(?: this| the following)?(?: question)?:\s*|and\s+(?=how\b|what\b|who\b|which\b)", re.IGNORECASE
+)
 _ONLY_THE_ANSWER = re.compile(r"(?:what is|what's|tell me|give me|state|say|find) \{\d+\}[ .?!]*", re.IGNORECASE)
 
 
@@ -63,7 +66,7 @@ def _numbered_steps(texts: Sequence[str]) -> list[str] | None:
         return None
     steps = [_finished(texts[0])]
     for text in texts[1:]:
-        step = _later_step(text, len(steps), Joint.CONNECTED)
+        step = _later_step(text, len(steps), may_leave_it_out=True, before=texts[len(steps) - 1])
         if step is None and not (asks(text) and _stands_alone(text)):
             return None
         steps.append(step or _finished(text))
@@ -79,8 +82,9 @@ def _steps(question: str) -> list[str] | None:
         return None
     texts = [_joined(pieces[start:end]) for start, end in zip([0, *borders], [*borders, len(pieces)], strict=True)]
     steps = [_finished(texts[0])]
-    for border, text in zip(borders, texts[1:], strict=True):
-        step = _later_step(text, len(steps), pieces[border].joint)
+    for number, (border, text) in enumerate(zip(borders, texts[1:], strict=True), start=1):
+        brief = ordered is not None or pieces[border].joint is not Joint.INSIDE
+        step = _later_step(text, number, brief, before=texts[number - 1])
         steps.append(step or _finished(without_connective(text)))
     return steps
 
@@ -107,7 +111,8 @@ def _divides(before: str, pieces: Sequence[Fragment], index: int, number: int, i
         return in_order and joint is Joint.CONNECTED and asks(after) and _stands_alone(without_connective(after))
     if joint is Joint.INSIDE and _SUBORDINATE.search(plainly(before)) and not (in_order or refers_back(after)):
         return False
-    if _later_step(after, number, joint) or _later_step(_joined(_until_next(pieces, index)), number, joint):
+    brief = in_order or joint is not Joint.INSIDE
+    if any(_later_step(text, number, brief, before) for text in (after, _joined(_until_next(pieces, index)))):
         return True
     return in_order and joint is not Joint.SENTENCE and asks(after) and _stands_alone(without_connective(after))
 
@@ -120,16 +125,22 @@ def _until_next(pieces: Sequence[Fragment], index: int) -> Sequence[Fragment]:
     return pieces[index:]
 
 
-def _later_step(text: str, number: int, joint: Joint) -> str | None:
-    """Step ``number`` as a question that stands alone; None where the text does not speak of an earlier answer."""
+def _later_step(text: str, number: int, may_leave_it_out: bool, before: str) -> str | None:
+    """Step ``number`` as a question that stands alone; None where the text does not speak of an earlier answer.
+
+    may_leave_it_out: whether "add 5" alone speaks of it. before: the step before, which may name its unknown.
+    """
     text = without_connective(text.strip())
-    sum_of_it = done_with_it(text, number, may_leave_it_out=joint is not Joint.INSIDE)
+    sum_of_it = done_with_it(text, number, may_leave_it_out)
     if sum_of_it is not None:
         return sum_of_it
     if lettered := named_letter(text):
         letter, rest = lettered
         replaced = letter_replaced(rest, letter, number - 1)
         return _finished(replaced) if replaced != rest and asks(replaced) else None
+    unknown = solved_letter(before)
+    if unknown and "=" not in text and asks(text) and (known := letter_replaced(text, unknown, number - 1)) != text:
+        return _finished(known)
     if not asks(text) or only_shows_it(text) or not refers_back(text):
         return None
     step = with_places(text, number)

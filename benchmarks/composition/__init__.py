@@ -2,6 +2,8 @@
 
 Files:
 
+base_planner       Could the base model itself divide questions? Its plans, held to a grammar, against the planner's
+                   rules
 conflicts          Do scores of conflict foretell what a mix costs? Scores of each mix, and the accuracy that its
                    adapters lose in it
 dividing           How often the planner divides questions that ask for one thing, and finds the steps of those that

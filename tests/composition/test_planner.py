@@ -38,6 +38,18 @@ COMPOUND = {
     "First work out 3 + 4; next, work out 5 + 6; finally, add 2 to the first result.": (
         "Work out 3 + 4.", "Work out 5 + 6.", "What is {0} + 2?",
     ),
+    f"{LEGS} Then tell me what 7 more than that is.": (LEGS, "What is {0} + 7?"),
+    f"{LEGS} What's 7 less than that?": (LEGS, "What is {0} - 7?"),
+    f"{LEGS} And what if I take 3 away from it?": (LEGS, "What is {0} - 3?"),
+    f"{LEGS} From the result, subtract 3.": (LEGS, "What is {0} - 3?"),
+    f"{LEGS} Once you know, add 7 to it.": (LEGS, "What is {0} + 7?"),
+    f"{LEGS} As a second step, add 7 to it.": (LEGS, "What is {0} + 7?"),
+    f"{LEGS} If n is the answer, how many legs do n cats have?": (LEGS, "How many legs do {0} cats have?"),
+    f"What do I get if I take 5 away from the answer to this: {LEGS}": (LEGS, "What is {0} - 5?"),
+    f"Answer this question, then add 7 to the answer: {LEGS}": (LEGS, "What is {0} + 7?"),
+    "Let n be 7 + 5. How many legs do n cats have?": ("Work out 7 + 5.", "How many legs do {0} cats have?"),
+    "Find x: 3x + 4 = 19. How many legs do x cats have?": ("Find x: 3x + 4 = 19.", "How many legs do {0} cats have?"),
+    "Work out 7 + 5, take the result and add 3.": ("Work out 7 + 5.", "What is {0} + 3?"),
 }  # fmt: skip
 
 SINGLE = (
@@ -55,6 +67,9 @@ SINGLE = (
     "Solve 3x + 2 = 11 and write the answer in words.",
     "First add 3 to 4, then subtract 2. What do you get?",
     "1. All mortals are children\n2. Some children are insects\nDoes it follow that no mortals are insects?",
+    "Let x be 5. What is x + 3?",
+    "If n is even, what is n + 3?",
+    "Find x and y: x + y = 7. The value of x is 3.",
     "What does {0} mean in Python? Then add 5 to the result.",
     "```\nWork out 3 + 4. Then add 5 to the result.\n```",
 )

@@ -23,10 +23,12 @@ _WORDS = "|".join(sorted(_NUMBERS, key=len, reverse=True))
 _NUMBER = rf"(?P<number>\d{{1,9}}(?:\.\d{{1,9}})?|(?:{_WORDS})(?:-(?:{_WORDS}))?)\b(?:\s+(?:more|points))?"
 _NOUN = r"(?:final |last |previous )?(?:result|answer|number|total|sum|value|amount|count|figure|outcome|solution)"
 _IT = (
-    rf"(?:it|that|this|(?:the|that|this|your) {_NOUN}(?: (?:of|from|to|in) (?:step |part |question )?\(?[1-8a-h]\)?)?"
+    rf"(?:it|that|this|(?:the|that|this|your|its) {_NOUN}"
+    r"(?: (?:of|from|to|in) (?:step |part |question )?\(?[1-8a-h]\)?)?"
     r"|(?:what|whatever)(?: number)? you (?:got|get|found|have found|find)|\{\d\})(?!\w)(?!\s+(?:many|of)\b)"
 )
 _SPEAKS_OF_IT = re.compile(rf"\b{_IT}|\{{\d\}}", re.IGNORECASE)
+_SAYING = r"(?:what is|what's|what|give me|tell me what|tell me|give me what|state)"
 _OPERATIONS = (
     (re.compile(rf"(?:add|put) {_NUMBER}(?: (?:to|onto) {_IT})?", re.IGNORECASE), "{it} + {number}"),
     (re.compile(rf"(?:add) (?:to {_IT}) {_NUMBER}", re.IGNORECASE), "{it} + {number}"),
@@ -42,6 +44,12 @@ _OPERATIONS = (
     (re.compile(rf"(?:decrease|reduce|lower|lessen) {_IT} by {_NUMBER}", re.IGNORECASE), "{it} - {number}"),
     (re.compile(rf"(?:subtract|take) {_IT}(?: away)? from {_NUMBER}", re.IGNORECASE), "{number} - {it}"),
     (re.compile(rf"(?:multiply) {_IT} (?:by|with) {_NUMBER}", re.IGNORECASE), "{it} * {number}"),
+    (re.compile(rf"(?:to|onto) {_IT},? add {_NUMBER}", re.IGNORECASE), "{it} + {number}"),
+    (re.compile(rf"from {_IT},? (?:subtract|take away|take) {_NUMBER}", re.IGNORECASE), "{it} - {number}"),
+    (re.compile(rf"(?:{_SAYING} {_IT} )?plus {_NUMBER}", re.IGNORECASE), "{it} + {number}"),
+    (re.compile(rf"(?:{_SAYING} {_IT} )?minus {_NUMBER}", re.IGNORECASE), "{it} - {number}"),
+    (re.compile(rf"{_SAYING} {_NUMBER} than {_IT}(?: is)?", re.IGNORECASE), "{it} + {number}"),
+    (re.compile(rf"{_SAYING} {_NUMBER} (?:less|fewer) than {_IT}(?: is)?", re.IGNORECASE), "{it} - {number}"),
     (re.compile(rf"double {_IT}", re.IGNORECASE), "{it} + {it}"),
     (re.compile(rf"triple {_IT}", re.IGNORECASE), "{it} + {it} + {it}"),
 )
@@ -50,8 +58,10 @@ _TAKEN = re.compile(
 )
 _JOINED = re.compile(r"\s*(?:,\s*)?(?:and then|then|and|,)\s+", re.IGNORECASE)
 _ASKED = re.compile(
-    r"(?:what (?:do i|do you|will i|would i|number do i) (?:get|have)|how much (?:do i|is it|is that)(?: get| have)?)"
-    r",? (?:if|when) (?:i|you|we) ",
+    r"\A(?:then|(?:what (?:do i|do you|will i|would i|number do i) (?:get|have)"
+    r"|how much (?:do i|is it|is that)(?: get| have)?),? (?:if|when) (?:i|you|we)"
+    r"|(?:i(?:'d| would)? (?:also )?(?:want|like) to know )?what (?:i|you) get (?:if|when) (?:i|you)"
+    r"|(?:what )?if (?:i|you|we)|you(?: should| must| have to)?(?: then)?) ",
     re.IGNORECASE,
 )
 _RESULT = (

@@ -36,18 +36,22 @@ _BETWEEN = re.compile(
 )
 _CONNECTIVE = re.compile(
     r"(?:and then|then|after that|after this|afterwards|next|secondly|second|third|thirdly|finally|lastly|now|"
-    r"when you have (?:the |an |your |that )?(?:answer|result|number|it))\b\s*(?:[,:]|please\b,?)?\s*",
+    r"(?:once|when|as soon as) you (?:have|know|found)"
+    r"(?: (?:the |an |your |that )?(?:answer|result|number|it|that|this))?|"
+    r"(?:once|when) you(?: are|'re) (?:done|finished|ready)|after answering|question two|"
+    r"(?:as a|in the|in a) (?:second|third|next|last|final) step)\b\s*(?:[,:]|please\b,?)?\s*",
     re.IGNORECASE,
 )
 _OPERATION = r"(?:add|subtract|take away|take|deduct|double|triple|increase|decrease|reduce|raise|multiply)"
 _INSIDE = re.compile(
     r"\s*[,;]?\s+(?:and\s+)?(?:then|after that|afterwards|next|finally|lastly)\b[,:]?\s+"
-    rf"|,?\s+and\s+(?={_OPERATION}\b)",
+    rf"|,?\s+and\s+(?={_OPERATION}\b|tell me what \d|(?:to|from) (?:the (?:result|answer)|that))"
+    rf"|;\s+(?={_OPERATION}\b)|,\s+(?=take (?:the|that) (?:result|answer|number) and\b)",
     re.IGNORECASE,
 )
 _FIRST = re.compile(
-    r"(?:first of all|firstly|first|to begin with|to start with)\b\s*(?:[,:]\s*)?"
-    r"(?:answer this|answer|do this)?[,:]?\s*",
+    r"(?:first of all|firstly|first|to begin with|to start with|(?:in the|as a|in a) first step|question one)\b"
+    r"\s*(?:[,:]\s*)?(?:answer this|answer|do this)?[,:]?\s*",
     re.IGNORECASE,
 )
 

@@ -37,10 +37,21 @@ _ONLY_SHOWN = re.compile(
     re.IGNORECASE,
 )
 _NAMED = re.compile(
-    r"\b(?:call|name) (?:it|that|this|(?:the|your|that) (?:answer|result|number)) ([a-z])\b", re.IGNORECASE
+    rf"\b(?:(?:call|name) (?:it|that|this|(?:the|your|that) {_NOUN})"
+    rf"|(?:say|suppose|assume)(?: that)? (?:it|that|the {_NOUN}) is) (?P<letter>[a-z])\b",
+    re.IGNORECASE,
+)
+_LET = re.compile(
+    rf"\b(?:let|say|suppose|if) (?P<letter>[a-z]) (?:be|is|stands? for|=) "
+    rf"(?:it|that|this|(?:the|your|that) {_NOUN})\b(?! of| to)",
+    re.IGNORECASE,
+)
+_UNKNOWN = re.compile(
+    r"\b(?:solve for|find|what is|value of|work out|determine|for) (?P<letter>[b-hj-z])\b(?!\()", re.IGNORECASE
 )
 _AS_LETTER = re.compile(
-    rf"\b(?:using|with|use|take) (?:(?:that|the) {_NOUN}|it|that|this) as ([a-z])\b[,:;]?\s*(?:answer(?: this)?:?\s*)?",
+    rf"\b(?:using|with|use|take) (?:(?:that|the) {_NOUN}|it|that|this) as (?P<letter>[a-z])\b"
+    r"[,:;]?\s*(?:answer(?: this)?:?\s*)?",
     re.IGNORECASE,
 )
 
@@ -75,11 +86,17 @@ def only_shows_it(text: str) -> bool:
 
 def named_letter(text: str) -> tuple[str, str] | None:
     """The letter that a text gives the earlier answer, and the text without that: "Call it n. What is n + 1?"."""
-    for pattern in (_AS_LETTER, _NAMED):
+    for pattern in (_AS_LETTER, _NAMED, _LET):
         if found := pattern.search(text):
             rest = (text[: found.start()] + text[found.end() :]).strip(" .,:;\n")
-            return found[1], rest
+            return found["letter"], rest
     return None
+
+
+def solved_letter(text: str) -> str | None:
+    """The unknown that a text asks for, as "x" in "Find x: 3x + 4 = 19"; None where it asks for none."""
+    found = _UNKNOWN.search(text) if "=" in text else None
+    return found["letter"] if found else None
 
 
 def letter_replaced(text: str, letter: str, number: int) -> str:
