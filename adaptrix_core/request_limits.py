@@ -76,6 +76,7 @@ class RequestLimits:
     grammar_s: float = _most(1.0, "seconds of processor time to prepare a schema or a grammar", "grammar_too_costly")
     grammars_waiting: int = _most(16, "schemas of one tenant that wait to be prepared", "overloaded")
     texts_waiting: int = _most(256, "long texts of one tenant that wait to be tokenised", "overloaded")
+    labels_waiting: int = _most(16, "labels of one tenant for the router that wait to be counted", "overloaded")
     embeddings_waiting: int = _most(64, "inputs of one tenant that wait to be embedded", "overloaded")
 
     item_id_characters: int = _most(128, "characters of the id of a response or of an item")

@@ -16,7 +16,6 @@ passes         What each pass of the engine brings: throughput without it and wi
 plots          Plots of saved measurements: throughput over rows, and over the number of adapters
 quality        What a layout of the weights costs: perplexity and greedy agreement against the plain model
 roofline       What this machine allows: memory bandwidth, matrix rate, and how fast each layout could go at best
-routing        Calibrate the router, measure it on held-out prompts, or compare ways of scoring
 sharing        What sharing the trunk saves: forks, a new mix on a known prompt, and the twentieth turn of a
                conversation
 stall          How long running streams wait for their next token while a long prompt arrives
@@ -27,5 +26,6 @@ composition/   Composition: questions that need two adapters, and what adapters 
 harness/       What benchmarks share: systems under comparison, work, turns, intervals, reports
 memory/        Measures the memory of conversations: recall of facts told long ago, and conversations that change
                their topic
+routing/       The router measured: held-out prompts, its signals alone and together, many adapters, and feedback
 service/       Measurements of the service over HTTP and of its processes
 """

@@ -27,10 +27,14 @@ from adaptrix_core.routing.policy import Decision
 if TYPE_CHECKING:
     from adaptrix_core.adapters import Adapter
     from adaptrix_core.engine.loop import EngineLoop
+    from adaptrix_core.routing.feedback.adaptive import AdaptiveThresholds
     from adaptrix_core.routing.semantic import SemanticRouter
 
 HERE = "local"
 """Name of this process in the place of a server's replica ids."""
+
+OWNER = b"adaptrix-command-line"
+"""Whose labels for the router count here."""
 
 
 class LocalTarget:
@@ -44,6 +48,7 @@ class LocalTarget:
         self._manager = AdapterManager(adapters.dir, None, self._trust, base_match=adapters.base_match)
         self._loop: EngineLoop | None = None
         self._router: SemanticRouter | None = None
+        self._thresholds: AdaptiveThresholds | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -167,6 +172,20 @@ class LocalTarget:
         await self._started().call(lambda engine: engine.unload_adapter(name))
         return {"message": f"unloaded {name}"}
 
+    async def feedback(self, messages: Sequence[Message], right: str) -> dict[str, Any]:
+        """See `Target`: kept beside the adapters that are loaded at run time, for this command alone."""
+        decision = self._decide(messages)
+        if self._thresholds is None:
+            raise InvalidRequest("the router is switched off (setting router.enabled); switch it on")
+        taken = self._thresholds.label(OWNER, decision, None if right == BASE else right)
+        return {
+            "right": right,
+            "decided": taken.decided or BASE,
+            "labels": taken.labels,
+            "threshold": taken.calibrated,
+            "thresholds": dict(taken.thresholds),
+        }
+
     async def route(self, messages: Sequence[Message]) -> dict[str, Any]:
         """The router's decision; needs no base model."""
         decision = self._decide(messages)
@@ -212,12 +231,16 @@ class LocalTarget:
         router = self._routing()
         if router is None:
             return Decision({}, {}, 1.0, "base model: the router is switched off (setting router.enabled)")
-        return router.decide([dict(message) for message in messages])
+        accepts = self._thresholds.of(OWNER) if self._thresholds else {}
+        return router.decide([dict(message) for message in messages], accepts=accepts)
 
     def _routing(self) -> SemanticRouter | None:
         if self._router is None and self._settings.router.enabled:
             with self._output.waiting("loading the router"):
+                from adaptrix_core.routing.feedback.adaptive import AdaptiveThresholds
+
                 self._router = build_router(self._settings)
+                self._thresholds = AdaptiveThresholds(self._router, self._settings.adapters.state_dir)
         return self._router
 
     def _row(self, metadata: PackageMetadata) -> AdapterRow:

@@ -19,6 +19,7 @@ prompts       The hand-written prompts: the background class, the calibration se
 scorer        Scores how much more a text resembles one set of examples than another
 semantic      The semantic router: decides by what its signals say of a message and each adapter's card
 vote          The vote: the weighted sum of what the signals say of one message
+feedback/     Feedback: what people say of decisions moves each adapter's threshold, within bounds
 signals/      Signals: opinions on which adapter a message belongs to, as log-odds
 words/        What words say without any model: tokens, keyword rules, vectors of characters, the parts of a compound
               question

@@ -26,6 +26,8 @@ class Calibration(BaseModel):
 
     accept: float = -0.057
     """Margin from which an adapter answers."""
+    accepts: Mapping[str, float] = Field(default_factory=dict)
+    """By adapter name, the same for those that have another one."""
     stay: float = -0.688
     """Margin plus continuity from which the previous adapter of a conversation keeps answering."""
     lead: float = 0.814
@@ -41,6 +43,10 @@ class Calibration(BaseModel):
     """The signals that the numbers were chosen with, with their weights."""
     provenance: Mapping[str, JsonValue] = Field(default_factory=dict)
     """The prompts and cards that the numbers were chosen by, and the measurements."""
+
+    def accept_of(self, name: str) -> float:
+        """The margin from which this adapter answers."""
+        return self.accepts.get(name, self.accept)
 
     def probability(self, margin: float) -> float:
         """The probability that a message with this margin is in the adapter's scope."""
@@ -61,12 +67,12 @@ class Calibration(BaseModel):
 
 
 KEYWORDS_ALONE = Calibration(
-    accept=2.134,
-    stay=-0.128,
-    lead=2.135,
-    tie=0.0,
-    slope=1.081,
-    intercept=-0.388,
+    accept=0.224,
+    stay=-0.503,
+    lead=0.825,
+    tie=0.630,
+    slope=1.565,
+    intercept=1.315,
     embedder=None,
     signals={"keywords": 1.0},
 )

@@ -5,6 +5,7 @@ Knows numbers and names. Does not know texts or embeddings.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -30,6 +31,8 @@ class Decision:
     """The adapter that the previous turn was routed to."""
     votes: tuple[SignalVote, ...] = ()
     """What each signal said of the message, with its weight."""
+    margins: Mapping[str, float] = field(default_factory=dict)
+    """By adapter name, the weighted sum of what they said."""
 
     @property
     def adapter(self) -> str | None:
@@ -81,11 +84,11 @@ def settle(
     best = max(margins, key=lambda name: margins[name])
     if previous not in margins:
         previous = None
-    accepted = margins[best] >= calibration.accept
-    wins_from = calibration.accept
+    accepted = margins[best] >= calibration.accept_of(best)
+    wins_from = -math.inf
     if previous is not None:
         moved_to_other = accepted and margins[best] - margins[previous] >= calibration.lead
-        alone = margins[previous] >= calibration.accept
+        alone = margins[previous] >= calibration.accept_of(previous)
         if not moved_to_other and (alone or margins[previous] + evidence.continuity >= calibration.stay):
             if alone:
                 return _chosen(previous, scores, _scored(previous, scores, evidence, calibration), previous)
@@ -93,16 +96,20 @@ def settle(
                 previous, scores, f"stays with {previous}: the message goes on with the conversation", previous
             )
         if moved_to_other:
-            wins_from = max(wins_from, margins[previous] + calibration.lead)
+            wins_from = margins[previous] + calibration.lead
     if accepted:
-        equals = [name for name in margins if margins[name] >= max(wins_from, margins[best] - calibration.tie)]
+        equals = [
+            name
+            for name in margins
+            if margins[name] >= max(wins_from, margins[best] - calibration.tie, calibration.accept_of(name))
+        ]
         chosen = cheapest(equals, margins, residency)
         reason = _scored(chosen, scores, evidence, calibration)
         if chosen != best:
             reason += f"; a near-tie with {best} ({scores[best]:.2f}): {why(chosen, best, residency)}"
         return _chosen(chosen, scores, reason, previous)
     moved = f"the topic moved away from {previous}; " if previous is not None else ""
-    threshold = calibration.probability(calibration.accept)
+    threshold = calibration.probability(calibration.accept_of(best))
     reason = f"base model: {moved}best score {scores[best]:.2f} ({best}) is under the threshold {threshold:.2f}"
     return Decision({}, scores, 1.0 - scores[best], reason, previous)
 
@@ -110,7 +117,9 @@ def settle(
 def _scored(name: str, scores: Mapping[str, float], evidence: Evidence, calibration: Calibration) -> str:
     said = evidence.reasons.get(name)
     near = f", {said}" if said else ""
-    return f"{name}: score {scores[name]:.2f}, threshold {calibration.probability(calibration.accept):.2f}{near}"
+    return (
+        f"{name}: score {scores[name]:.2f}, threshold {calibration.probability(calibration.accept_of(name)):.2f}{near}"
+    )
 
 
 def _chosen(name: str, scores: Mapping[str, float], reason: str, previous: str | None) -> Decision:

@@ -78,6 +78,13 @@ def paraphrases() -> tuple[Paraphrase, ...]:
     )
 
 
+def rewordings() -> tuple[Labelled, ...]:
+    """24 problems for each shipped adapter in words unlike those of its examples and of the paraphrases, and 40 prompts
+    for the base model that touch the same subjects; held out.
+    """
+    return tuple(Labelled(row["prompt"], row["family"]) for row in _rows("rewordings"))
+
+
 def conversations(split: Split) -> tuple[Turn, ...]:
     """Second turns that follow up, and second turns that change the topic."""
     return tuple(

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["RouteCard", "SemanticRouter"]
 
+NO_OTHERS: Mapping[str, float] = {}
+"""Every adapter has the calibrated threshold."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -110,6 +113,7 @@ class SemanticRouter:
         messages: Sequence[Message],
         previous: str | None = None,
         residency: Mapping[str, Residency] = NOTHING_KNOWN,
+        accepts: Mapping[str, float] = NO_OTHERS,
     ) -> Decision:
         """Choose for the last user turn of ``messages`` (OpenAI chat messages).
 
@@ -118,7 +122,7 @@ class SemanticRouter:
         adapter's weights (`near_tie.LOAD_COST`). Raises InvalidRequest for anything but a list of text messages.
         """
         turns = user_turns(messages)
-        return self.decide_embedded(turns, self._embedded(turns), previous, residency)
+        return self.decide_embedded(turns, self._embedded(turns), previous, residency, accepts=accepts)
 
     def decide_embedded(
         self,
@@ -127,11 +131,12 @@ class SemanticRouter:
         previous: str | None = None,
         residency: Mapping[str, Residency] = NOTHING_KNOWN,
         trunk_mean: Vectors | None = None,
+        accepts: Mapping[str, float] = NO_OTHERS,
     ) -> Decision:
         """`decide` for a conversation's `user_turns` and their embeddings, ``(turns, dimension)``.
 
         rows: None where the embedder could not be asked; keywords decide then. trunk_mean: of the last turn
-        (`RoutedMessage.trunk_mean`).
+        (`RoutedMessage.trunk_mean`). accepts: thresholds by adapter that go before the calibrated one.
         """
         if not turns:
             return Decision({}, {}, 1.0, "base model: there is no user text to route", previous)
@@ -140,13 +145,16 @@ class SemanticRouter:
             way, vote = self._by_keywords, fitted.without_embedding
         else:
             way, vote = self._way, fitted.vote
+        calibration = way.calibration
+        if accepts and way is self._way:
+            calibration = calibration.model_copy(update={"accepts": accepts})
         near = way.continuity.embed(turns) if rows is None else rows
         last = len(turns) - 1
         for index in range(0 if previous is None else last, len(turns)):
             message = RoutedMessage(
                 turns[index], None if rows is None else rows[index], trunk_mean if index == last else None
             )
-            decision = _decided(message, way.continuity.of(near, index), vote, previous, way.calibration, residency)
+            decision = _decided(message, way.continuity.of(near, index), vote, previous, calibration, residency)
             previous = decision.adapter
         return decision
 
@@ -209,4 +217,5 @@ def _decided(
         return Decision({}, {}, 1.0, f"base model: {why}", previous, votes)
     votes = vote.explained(votes, best, message)
     reasons = {best: "; ".join(said.reason for said in votes if said.reason)}
-    return replace(settle(Evidence(margins, continuity, reasons), previous, calibration, residency), votes=votes)
+    decision = settle(Evidence(margins, continuity, reasons), previous, calibration, residency)
+    return replace(decision, votes=votes, margins=margins)

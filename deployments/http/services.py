@@ -15,6 +15,7 @@ from adaptrix_core.confidence.shelf import CalibrationShelf
 from adaptrix_core.config import Settings
 from adaptrix_core.digests import BundleDigest
 from adaptrix_core.observe.tracing import Tracing
+from adaptrix_core.routing.feedback.labels import LabelTaken
 from deployments.generation.pipeline import Pipeline
 from deployments.generation.ports import Router, Tokenizer
 from deployments.http.observe.metrics import Metrics
@@ -26,7 +27,13 @@ from deployments.shared.wire import Entry, LoadCall, Report, Revoked
 
 
 class Embedder(Router, Protocol):
-    """The router deployment: decides, and embeds texts with its embedding model."""
+    """The router deployment: decides, learns from labels, and embeds texts with its embedding model."""
+
+    async def feedback(self, messages: Sequence[dict[str, str]], right: str | None, salt: bytes = b"") -> LabelTaken:
+        """Note which adapter should answer these messages; None is the base model.
+
+        Raises InvalidRequest for an adapter that the router doesn't know, and Overloaded.
+        """
 
     async def embed(
         self, inputs: Sequence[str | tuple[int, ...]], dimensions: int | None, salt: bytes = b""

@@ -14,6 +14,7 @@ from adaptrix_core.adapters.trust.revocation import SignedList
 from adaptrix_core.config import Settings
 from adaptrix_core.digests import BundleDigest
 from adaptrix_core.observe.tracing import carrier
+from adaptrix_core.routing.feedback.labels import LabelTaken
 from deployments.generation.ports import Batches
 from deployments.ingress.scaled_to_zero import ScaledToZero
 from deployments.objects.batch import BatchAsked, BatchPage, BatchRecord
@@ -82,6 +83,11 @@ class HandleRouter:
         """The adapter that should answer these messages."""
         answer: RouteAnswer = await self._handle.route.remote(list(messages), salt, carrier(), explained)
         return answer
+
+    async def feedback(self, messages: Sequence[dict[str, str]], right: str | None, salt: bytes = b"") -> LabelTaken:
+        """Note which adapter should answer these messages."""
+        taken: LabelTaken = await self._handle.feedback.remote(list(messages), right, salt)
+        return taken
 
     async def embed(
         self, inputs: Sequence[str | tuple[int, ...]], dimensions: int | None, salt: bytes = b""

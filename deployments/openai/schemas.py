@@ -294,3 +294,10 @@ class RouteRequest(Body):
     def num_characters(self) -> int:
         """Characters of all messages."""
         return num_characters_of(self.messages)
+
+
+class FeedbackRequest(RouteRequest):
+    """``POST /v1/feedback``: who should answer these messages."""
+
+    right: Annotated[str, Field(min_length=1, max_length=MOST.model_characters)]
+    """An adapter's name, or ``base``."""

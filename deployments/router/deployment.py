@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from adaptrix_core.routing.calibration import Calibration
     from adaptrix_core.routing.catalogue import RouteCard
     from adaptrix_core.routing.embedder import TextEmbedder
+    from adaptrix_core.routing.feedback.labels import LabelTaken
     from adaptrix_core.routing.message import Vectors
     from adaptrix_core.routing.policy import Decision
 
@@ -53,6 +54,7 @@ class RouterReplica:
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]  # Serve awaits it
         # Seconds of imports (torch, sentence-transformers): only a router replica pays for them.
         from adaptrix_core.routing.embedder import embedder_of
+        from adaptrix_core.routing.feedback.adaptive import AdaptiveThresholds
         from adaptrix_core.routing.semantic import SemanticRouter
 
         keep_to_loopback()
@@ -61,6 +63,8 @@ class RouterReplica:
         self._router = await asyncio.to_thread(
             SemanticRouter, self._embedder, (), calibration_of(settings.router), settings.router.signals
         )
+        self._thresholds = await asyncio.to_thread(AdaptiveThresholds, self._router, settings.adapters.state_dir)
+        self._labelling = TenantQueue("labels", threads=2, at_once=1, max_waiting=MOST.labels_waiting)
         self._embedding = TenantQueue("inputs", threads=4, at_once=1, max_waiting=MOST.embeddings_waiting)
         self._entries: list[Entry] = []
         context = serve.get_replica_context()
@@ -84,14 +88,28 @@ class RouterReplica:
         explained: with what each signal said.
         """
         with current_span(self._tracing.tracer, "router.decide", self._tracing.parent(trace or {})) as span:
-            turns = user_turns(messages)
-            rows = await self._rows(turns, salt)
-            known = self._residency.warmest
-            # Before the store's first answer no adapter is preferred.
-            residency = {e.public_name: known.get(e.bundle_digest, "disk") for e in self._entries} if known else {}
-            answer = answer_of(self._router.decide_embedded(turns, rows, residency=residency), explained)
+            answer = answer_of(await self._decision(messages, salt), explained)
             span.set_attribute("adaptrix.route.score", answer.score)
             return answer
+
+    async def feedback(self, messages: list[dict[str, str]], right: str | None, salt: bytes = b"") -> LabelTaken:
+        """Note which adapter should answer (None: the base model); moves this tenant's thresholds alone.
+
+        Raises InvalidRequest, and Overloaded where too many of the tenant's labels wait.
+        """
+        decision = await self._decision(messages, salt)
+        return await self._labelling.run(salt, self._thresholds.label, salt, decision, right)
+
+    async def _decision(self, messages: list[dict[str, str]], salt: bytes) -> Decision:
+        turns = user_turns(messages)
+        rows = await self._rows(turns, salt)
+        known = self._residency.warmest
+        # Before the store's first answer no adapter is preferred.
+        residency = {e.public_name: known.get(e.bundle_digest, "disk") for e in self._entries} if known else {}
+        accepts = self._thresholds.known(salt)
+        if accepts is None:
+            accepts = await asyncio.to_thread(self._thresholds.of, salt)
+        return self._router.decide_embedded(turns, rows, residency=residency, accepts=accepts)
 
     async def embed(
         self, inputs: Sequence[str | tuple[int, ...]], dimensions: int | None, salt: bytes = b""

@@ -69,6 +69,20 @@ def test_auto_asks_the_router_as_route_explains_it(adaptrix: Adaptrix, local: tu
 
 
 @pytest.mark.slow
+def test_a_label_moves_the_threshold_of_later_commands(adaptrix: Adaptrix, local: tuple[object, ...]) -> None:
+    question = "Implement clamp(x, low, high)."
+    taken = json.loads(adaptrix("route", question, "--right", "code_generation", "--json", *local).stdout)
+    assert (taken["labels"], taken["right"]) == (1, "code_generation")
+    shown = adaptrix("route", question, "--right", "code_generation", *local)
+    assert "labels of yours that count: 2" in shown.stdout
+    refused = adaptrix("route", question, "--right", "code_generatio", *local)
+    assert refused.exit_code == 1
+    assert "did you mean 'code_generation'" in refused.stderr
+    explained = adaptrix("route", question, *local)
+    assert "signal embedding, weight 1: " in explained.stdout
+
+
+@pytest.mark.slow
 def test_where_the_base_answers_the_score_is_the_best_adapters(adaptrix: Adaptrix, local: tuple[object, ...]) -> None:
     question = "Recommend a quiet seaside town for a short holiday."
     decision = json.loads(adaptrix("route", question, "--json", *local).stdout)

@@ -52,7 +52,7 @@ def test_the_words_of_a_rule_speak_for_its_adapter_and_are_named() -> None:
     assert max(odds, key=lambda name: odds[name]) == "boats"
     assert signal.reason("boats", message).startswith("its keywords ")
     assert all(word in signal.reason("boats", message) for word in ("'jibe'", "'mainsail'", "'port tack'"))
-    assert signal.reason("code_generation", message) == ""
+    assert "jibe" not in signal.reason("code_generation", message)
 
 
 def test_the_settings_words_replace_those_of_the_metadata() -> None:

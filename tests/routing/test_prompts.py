@@ -18,6 +18,7 @@ SETS = {
     "out of scope, test": prompts.out_of_scope("test"),
     "in scope, calibration": [row.prompt for row in prompts.in_scope_calibration()],
     "paraphrases": [row.prompt for row in prompts.paraphrases()],
+    "rewordings": [row.prompt for row in prompts.rewordings()],
 }
 
 
@@ -42,6 +43,7 @@ def test_the_sets_are_as_big_as_promised() -> None:
     families = Counter(row.family for row in prompts.paraphrases())
     assert families == {card.name: 24 for card in suggested()}
     assert set(Counter((row.family, row.task) for row in prompts.paraphrases()).values()) == {8}
+    assert Counter(row.adapter for row in prompts.rewordings()) == {**families, None: 40}
 
 
 def test_no_paraphrase_is_another_one_with_other_names_and_numbers() -> None:

@@ -25,6 +25,9 @@ from adaptrix_core.digests import BundleDigest
 from adaptrix_core.observe.tracing import Tracing, start_tracing
 from adaptrix_core.routing.conversation import user_turns
 from adaptrix_core.routing.embedder import TextEmbedder
+from adaptrix_core.routing.feedback.adaptive import AdaptiveThresholds
+from adaptrix_core.routing.feedback.labels import LabelTaken
+from adaptrix_core.routing.policy import Decision
 from adaptrix_core.routing.semantic import SemanticRouter
 from deployments.batches.lowest_priority import LowestPriority
 from deployments.batches.own_api import OwnApi
@@ -145,17 +148,24 @@ class LocalRouter:
         self._embedder = embedder
         self._store = store
         self._router = SemanticRouter(embedder, signals=store.settings.router.signals)
+        self._thresholds = AdaptiveThresholds(self._router, store.settings.adapters.state_dir)
 
     async def route(
         self, messages: Sequence[dict[str, str]], salt: bytes = b"", explained: bool = False
     ) -> RouteAnswer:
+        return answer_of(await self._decision(messages, salt), explained)
+
+    async def feedback(self, messages: Sequence[dict[str, str]], right: str | None, salt: bytes = b"") -> LabelTaken:
+        return self._thresholds.label(salt, await self._decision(messages, salt), right)
+
+    async def _decision(self, messages: Sequence[dict[str, str]], salt: bytes) -> Decision:
         entries = self._store.catalogue.newest()
         self._router.update(cards_of(entries, self._store.settings.router.keywords))
         known = (await self._store.actor.residency()).warmest
         residency = {entry.public_name: known.get(entry.bundle_digest, "disk") for entry in entries}
         turns = user_turns(messages)
         rows = self._embedder.embed(turns, salt)
-        return answer_of(self._router.decide_embedded(turns, rows, None, residency), explained)
+        return self._router.decide_embedded(turns, rows, None, residency, accepts=self._thresholds.of(salt))
 
     async def embed(
         self, inputs: Sequence[str | tuple[int, ...]], dimensions: int | None, salt: bytes = b""

@@ -17,22 +17,29 @@ SHOWN = ("adapter", "score", "confidence", "reason", "previous")
 
 @click.command()
 @click.argument("text")
+@click.option("--right", metavar="NAME", help="Tell the router that this adapter (or base) should answer TEXT.")
 @target_options
 @output_options
 @click.pass_obj
-def route(session: Session, text: str) -> None:
+def route(session: Session, text: str, right: str | None) -> None:
     """Explain where TEXT would be routed: scores, threshold and reason.
 
     An adapter's score (0 to 1) says how probable it is that TEXT is in its scope. The route score of an answer is the
     score of the adapter that was chosen or, where the base model answers, the best adapter's, which was not enough.
     Each signal's vote is shown too: log-odds by adapter, and the weight that they count with.
+
+    With --right the thresholds of your own requests to auto move, within bounds.
     """
+    messages = [{"role": "user", "content": text}]
 
     async def work() -> dict[str, Any]:
         async with session.target() as target:
-            return await target.route([{"role": "user", "content": text}])
+            return await (target.route(messages) if right is None else target.feedback(messages, right))
 
     decision = asyncio.run(work())
+    if right is not None:
+        session.output.result(decision, lambda out: show_taken(out, decision))
+        return
 
     def show(out: Console) -> None:
         scores = decision.get("scores") or {}
@@ -50,3 +57,12 @@ def route(session: Session, text: str) -> None:
             out.print(f"signal {vote['signal']}, weight {vote['weight']:g}: {said}{why}", markup=False)
 
     session.output.result(decision, show)
+
+
+def show_taken(out: Console, taken: dict[str, Any]) -> None:
+    """What a label has changed."""
+    out.print(f"noted: {taken['right']} should answer; {taken['decided']} did", markup=False)
+    out.print(f"labels of yours that count: {taken['labels']}", markup=False)
+    for name, threshold in sorted(taken["thresholds"].items()):
+        now = f"{threshold:.3f} (calibrated: {taken['threshold']:.3f})"
+        out.print(f"{name} now answers from a score of {now}", markup=False)

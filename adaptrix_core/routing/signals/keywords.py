@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 _SHOWN = 5
 """Most keywords that a reason names."""
 
+SHORTEST = 16
+"""Tokens up to which the length of a text does not count."""
+
 INVERSE_PENALTY = 1.0
 """``C`` of the regressions from keyword strength to log-odds."""
 
@@ -45,8 +48,14 @@ class _Rules:
     """``(words, adapters)``: 1 where the word is of the adapter's rule."""
 
     def strengths(self, texts: Sequence[str]) -> Numbers:
-        """``(texts, adapters)``: log(1 + the summed TF-IDF weights of the rule's words in the text)."""
-        return np.asarray(np.log1p(self.vectors.transform(texts) @ self.owned), np.float64)
+        """``(texts, adapters)``: log(1 + the summed TF-IDF weights of the rule's words, over the root of the length).
+
+        The root, because a long text holds some words of any rule; by the length itself, long questions are lost.
+        """
+        lengths = np.array([max(len(tokens(text)), SHORTEST) for text in texts])[:, None]
+        return np.asarray(
+            np.log1p((self.vectors.transform(texts) @ self.owned) / np.sqrt(lengths / SHORTEST)), np.float64
+        )
 
 
 class FittedKeywords:

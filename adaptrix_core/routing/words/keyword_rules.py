@@ -23,10 +23,11 @@ LISTS_OF_SHIPPED: Mapping[str, str] = {
     "code_generation": "@code",
     "logical_reasoning": "@reasoning",
 }
-"""Our list for each shipped adapter, whose signed metadata has no keywords of its own."""
+"""Our list for each shipped adapter, for a card of it without examples."""
 
-DERIVED = 24
-"""Most words that are taken from an adapter's description and examples where it has no rule."""
+DERIVED = 100
+"""Most words that are taken from an adapter's description and examples where it has no rule. They tell the held-out
+prompts apart better than our lists do: docs/routing.md has the figures."""
 
 LONGEST_PHRASE = 4
 """Most tokens of a keyword."""
@@ -54,10 +55,10 @@ def expanded(rule: Sequence[str]) -> tuple[str, ...]:
 
 
 def rule_of(card: RouteCard) -> tuple[str, ...]:
-    """The rule that an adapter has: its own, or our list for a shipped one; empty for any other."""
+    """The rule that an adapter has: its own, or our list for a shipped one without examples; empty for any other."""
     if card.keywords:
         return expanded(card.keywords)
-    return expanded([LISTS_OF_SHIPPED[card.name]]) if card.name in LISTS_OF_SHIPPED else ()
+    return expanded([LISTS_OF_SHIPPED[card.name]]) if card.name in LISTS_OF_SHIPPED and not card.examples else ()
 
 
 def derived_rules(cards: Sequence[RouteCard], background: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -88,6 +88,21 @@ class Route(Document):
     votes: list[SignalVoteShown]
 
 
+class FeedbackTaken(Document):
+    """What a label for the router has changed, for the caller's tenant."""
+
+    object: Literal["adaptrix.feedback"]
+    right: str
+    decided: str
+    """Who answers the message by the thresholds before."""
+    labels: int
+    """Labels of the tenant that are kept."""
+    threshold: float
+    """The score from which adapters without labels answer."""
+    thresholds: dict[str, float]
+    """By adapter, that score where labels have moved it."""
+
+
 class SampledBy(Document):
     """A sampling default, and its source."""
 

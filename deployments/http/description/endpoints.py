@@ -31,6 +31,7 @@ BODIES: tuple[type[Body], ...] = (
     TokenCountRequest,
     schemas.EmbeddingRequest,
     schemas.RouteRequest,
+    schemas.FeedbackRequest,
     adapter_bodies.LoadRequest,
     adapter_bodies.UnloadRequest,
     schemas.RevocationRequest,
@@ -53,6 +54,7 @@ ANSWERS: tuple[type[Document], ...] = (
     message_answers.TokenCount,
     answers.EmbeddingList,
     answers.Route,
+    answers.FeedbackTaken,
     answers.ModelList,
     answers.AdapterList,
     answers.AdapterInFull,
@@ -160,6 +162,17 @@ ROUTE = described(
     example={"messages": [{"role": "user", "content": "Write a function that reverses a list."}]},
     gives=answers.Route,
     errors=TAKING,
+)
+FEEDBACK = described(
+    "Say who should have answered; moves the thresholds of your own requests to auto",
+    scope="generate",
+    takes=schemas.FeedbackRequest,
+    example={
+        "messages": [{"role": "user", "content": "Tot up the legs of two hens and a goat."}],
+        "right": "math_reasoning",
+    },
+    gives=answers.FeedbackTaken,
+    errors=(*TAKING, 429, 507),
 )
 _PAGE: list[dict[str, Any]] = [
     {"name": name, "in": "query", "description": meaning, "schema": schema}

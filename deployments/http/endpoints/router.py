@@ -1,4 +1,4 @@
-"""``/v1/route`` and ``/v1/embeddings``: direct access to the router."""
+"""``/v1/route``, ``/v1/feedback`` and ``/v1/embeddings``: direct access to the router."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from fastapi.responses import JSONResponse, Response
 
 from adaptrix_core.adapters.reference import AUTO, BASE
 from adaptrix_core.errors import InvalidRequest
-from deployments.http.description.endpoints import EMBEDDINGS, ROUTE
+from deployments.http.description.endpoints import EMBEDDINGS, FEEDBACK, ROUTE
 from deployments.http.endpoint import authorized, body_of
 from deployments.http.services import Services
 from deployments.openai.embedding_document import embedding_answer
-from deployments.openai.schemas import EmbeddingRequest, RouteRequest
+from deployments.openai.schemas import EmbeddingRequest, FeedbackRequest, RouteRequest
 from deployments.shared.catalogue import shortened
 from deployments.shared.errors import NotReady
 from deployments.shared.model_ids import public_id
@@ -51,6 +51,24 @@ def router_endpoints(app: FastAPI, services: Services) -> None:
                     }
                     for said in answer.votes
                 ],
+            }
+        )
+
+    @app.post("/v1/feedback", **FEEDBACK)
+    async def feedback(request: Request) -> Response:
+        principal = authorized(request, services, "generate")
+        body: FeedbackRequest = await body_of(request, services, FeedbackRequest)
+        right = None if body.right == BASE else body.right
+        messages = [message.plain() for message in body.messages]
+        taken = await router().feedback(messages, right, principal.salt)
+        return JSONResponse(
+            {
+                "object": "adaptrix.feedback",
+                "right": body.right,
+                "decided": taken.decided or BASE,
+                "labels": taken.labels,
+                "threshold": taken.calibrated,
+                "thresholds": dict(taken.thresholds),
             }
         )
 

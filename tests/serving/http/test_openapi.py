@@ -168,6 +168,8 @@ async def test_real_answers_are_as_described(local: Local, world: World) -> None
         ("POST", "/v1/embeddings", "/v1/embeddings", {"model": "auto", "input": "a"}),
         ("POST", "/v1/embeddings", "/v1/embeddings", {"model": "auto", "input": ["a"], "encoding_format": "base64"}),
         ("POST", "/v1/route", "/v1/route", {"messages": ASK}),
+        ("POST", "/v1/feedback", "/v1/feedback", {"messages": ASK, "right": "base"}),
+        ("POST", "/v1/feedback", "/v1/feedback", {"messages": ASK, "right": "nobody"}),
         ("POST", load, load, {"lora_name": "described", "lora_path": str(adapter)}),
         ("POST", load, load, {"lora_name": "described", "lora_path": "/etc"}),
         ("GET", "/v1/adapters", "/v1/adapters", {}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -13,6 +14,7 @@ from adaptrix_core.config import Settings
 from adaptrix_core.injection.mix import Term
 from adaptrix_core.observe.tracing import start_tracing
 from adaptrix_core.routing.embedder import TextEmbedder
+from adaptrix_core.routing.feedback.adaptive import AdaptiveThresholds
 from adaptrix_core.routing.semantic import SemanticRouter
 from deployments.router.deployment import RouterReplica
 from deployments.shared.catalogue import Catalogue
@@ -55,8 +57,9 @@ async def replica(embedder: TextEmbedder) -> RouterReplica:
     """A router replica without Ray: the same methods, the store's answers by hand."""
     made = RouterReplica.__new__(RouterReplica)
     made._embedder = embedder
-    made._keywords = {}
     made._router = await asyncio.to_thread(SemanticRouter, embedder)
+    made._keywords = {}
+    made._thresholds = AdaptiveThresholds(made._router, Path("nowhere"))
     made._tracing = start_tracing(Settings().observe, "router", "test")
     made._on_residency(ClusterResidency())
     await made._on_catalogue(Catalogue("1", TWINS))

@@ -1,0 +1,13 @@
+"""The router measured: held-out prompts, its signals alone and together, many adapters, and feedback.
+
+Files:
+
+comparison  The router's signals alone and together, each set calibrated by the same rule and measured on the same
+            prompts
+labels      Fifty labels, right and false: what they change on prompts that were not labelled
+methods     Ways of scoring how near a text is to an adapter's examples, compared: why the router's scorer is what it
+            is
+topic_set   150 topics of the shape of CLINC150 (Larson et al., EMNLP-IJCNLP 2019: 150 intents in 10 domains), by a
+            generator
+topics      The router with 150 adapters: how often it finds the right one, by signal and number of examples
+"""
