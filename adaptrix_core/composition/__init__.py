@@ -6,6 +6,7 @@ ballots        A vote on answers: the answer that most of them come to, whatever
 compose        Reads a request's composition into the rows that the engine computes, by the strategies that it names
 conditional    The strategy ``conditional``: another mix from the token on at which a condition holds
 conditions     Conditions under which a row changes its mix in the middle of its answer
+gating         Lays a gate on the adapters of a mix, to be made once they are loaded
 hierarchical   The strategy ``hierarchical``: each part on layers of its own, in one pass through the model
 model_strings  Compositions as the string of a ``model`` field, for clients that can send nothing else; and their
                labels

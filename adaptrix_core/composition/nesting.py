@@ -13,6 +13,7 @@ Kind = Literal["mix", "conditional", "logits", "vote", "sequential"]
 
 NESTING: Mapping[str, tuple[Kind, ...]] = {
     "parallel": ("mix",),
+    "parallel by gate": ("mix",),
     "parallel by logits": ("mix",),
     "parallel by vote": ("mix", "conditional"),
     "hierarchical": ("mix",),

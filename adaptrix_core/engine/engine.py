@@ -42,6 +42,7 @@ from adaptrix_core.engine.request_checks import check_request
 from adaptrix_core.engine.rows.outcome import Outcome
 from adaptrix_core.engine.rows.row import Row
 from adaptrix_core.errors import AdapterExists, ContextLengthExceeded, InvalidRequest, Overloaded
+from adaptrix_core.injection.arrow import with_gates
 from adaptrix_core.injection.mix import Mix, Term, check_mix, constant, weights_digests_of
 from adaptrix_core.places import shipped_adapters
 from adaptrix_core.sampling import OURS, SamplingDefaults, asked_for, first_opinions
@@ -127,7 +128,9 @@ class Engine(EngineCore):
 
     def resolve_mix(self, choice: AdapterChoice) -> Mix:
         """Names -> the mix of their current weights, loading what is not loaded. Raises AdapterNotFound."""
-        return tuple(term.called(adapter.weights_digest) for term, adapter in self._chosen(choice))
+        chosen = self._chosen(choice)
+        weights = {adapter.weights_digest: adapter.weights for _, adapter in chosen}
+        return with_gates(tuple(term.called(adapter.weights_digest) for term, adapter in chosen), weights.__getitem__)
 
     def sampling_defaults(self, *choices: AdapterChoice) -> SamplingDefaults:
         """The sampling values for a request with these choices (several: a fork), where its parameters leave them open.

@@ -6,14 +6,31 @@ most. A token's share goes to the adapters on whose directions its input is long
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from threading import Lock
+from typing import TYPE_CHECKING
 
 import torch
+from cachetools import LRUCache
 from torch import Tensor
 
+from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.errors import InvalidRequest
-from adaptrix_core.injection.gate import Gate, PointGate
+from adaptrix_core.injection.gate import Gate, Gated, PointGate
 from adaptrix_core.injection.lora import LoraWeights, PointWeights
+from adaptrix_core.injection.mix import Mix, Term, WantedGate
+
+if TYPE_CHECKING:
+    from adaptrix_core.base.families.parts import Point
+
+Directions = Mapping["Point", Tensor]
+"""An adapter's direction at each of its points, ``(d_in,)``."""
+
+_KNOWN_ADAPTERS = 256
+"""Adapters whose directions are kept: some 50 KB each for a base of 135 million parameters."""
+_known: LRUCache[WeightsDigest, Directions] = LRUCache(_KNOWN_ADAPTERS)
+_lock = Lock()
 
 
 def arrow_gate(adapters: Sequence[LoraWeights], top_k: int | None = None, temperature: float = 1.0) -> Gate:
@@ -23,9 +40,12 @@ def arrow_gate(adapters: Sequence[LoraWeights], top_k: int | None = None, temper
     """
     if len(adapters) < 2:
         raise InvalidRequest(f"a gate over {len(adapters)} adapter(s) decides nothing; name at least two", param="gate")
-    points = sorted({point for weights in adapters for point in weights.points})
+    if any(weights.invocation_tokens is not None for weights in adapters):
+        raise InvalidRequest("an activated LoRA has no place in a gate; name ordinary adapters", param="gate")
+    each = [_directions_of(weights) for weights in adapters]
+    points = sorted({point for own in each for point in own})
     return Gate(
-        {point: _point_gate([weights.points.get(point) for weights in adapters]) for point in points},
+        {point: _point_gate([own.get(point) for own in each]) for point in points},
         len(adapters),
         is_unsigned=True,
         top_k=top_k,
@@ -45,9 +65,41 @@ def top_input_direction(weights: PointWeights) -> Tensor:
     return direction if direction[direction.abs().argmax()] > 0 else -direction
 
 
-def _point_gate(there: Sequence[PointWeights | None]) -> PointGate:
-    size = next(weights.lora_a.shape[1] for weights in there if weights is not None)
-    directions = [torch.zeros(size) if weights is None else top_input_direction(weights) for weights in there]
+def with_gates(mix: Mix, weights_of: Callable[[WeightsDigest], LoraWeights]) -> Mix:
+    """``mix`` with every gate made that it wants. Takes some milliseconds for an adapter that is new here."""
+    wanted: dict[tuple[str, ...], dict[int, Term[WeightsDigest]]] = {}
+    for term in mix:
+        if isinstance(term.gated, WantedGate):
+            wanted.setdefault(term.gated.names, {})[term.gated.place] = term
+    gates = {names: _wanted_gate(places, weights_of) for names, places in wanted.items()}
+    return tuple(
+        replace(term, gated=Gated(gates[term.gated.names], term.gated.place))
+        if isinstance(term.gated, WantedGate)
+        else term
+        for term in mix
+    )
+
+
+def _wanted_gate(places: Mapping[int, Term[WeightsDigest]], weights_of: Callable[[WeightsDigest], LoraWeights]) -> Gate:
+    rule = places[0].gated
+    assert isinstance(rule, WantedGate)
+    adapters = [weights_of(places[place].adapter) for place in range(len(rule.names))]
+    return arrow_gate(adapters, rule.top_k, rule.temperature)
+
+
+def _directions_of(weights: LoraWeights) -> Directions:
+    with _lock:
+        known = _known.get(weights.weights_digest)
+    if known is None:
+        known = {point: top_input_direction(own) for point, own in weights.points.items()}
+        with _lock:
+            _known[weights.weights_digest] = known
+    return known
+
+
+def _point_gate(there: Sequence[Tensor | None]) -> PointGate:
+    size = next(len(direction) for direction in there if direction is not None)
+    directions = [torch.zeros(size) if direction is None else direction for direction in there]
     return PointGate(
-        torch.stack(directions).contiguous(), torch.zeros(len(there)), tuple(weights is not None for weights in there)
+        torch.stack(directions).contiguous(), torch.zeros(len(there)), tuple(own is not None for own in there)
     )

@@ -34,6 +34,18 @@ LAYER_THIRDS: tuple[LayerThird, ...] = ("early", "mid", "late")
 
 
 @dataclass(frozen=True)
+class WantedGate:
+    """A gate that is made of its terms' adapters once they are loaded (`injection/arrow.py`)."""
+
+    names: tuple[str, ...]
+    """The adapters that it weighs, in the order of their places; a mix may have several such gates."""
+    place: int
+    """Of the term in the gate."""
+    top_k: int | None = None
+    temperature: float = 1.0
+
+
+@dataclass(frozen=True)
 class Term(Generic[Named]):
     """One adapter inside a mix. The same at every stage of a request; only the adapter's identification changes."""
 
@@ -43,8 +55,8 @@ class Term(Generic[Named]):
     """Factor on the adapter's own scaling: one number, or one per layer of the base model."""
     layers: frozenset[int] | LayerThird | None = None
     """Layers the term acts on; None means all layers the adapter has. A third becomes numbers in the engine."""
-    gated: Gated | None = None
-    """The gate that weighs the term for each token, beside ``weight``; None without one."""
+    gated: Gated | WantedGate | None = None
+    """The gate that weighs the term for each token, beside ``weight``; None without one. In the engine it is made."""
 
     def weight_at(self, layer: int) -> float:
         """The factor at ``layer`` (0.0 where the term does not act). Needs layers as numbers, see `placed`."""
@@ -118,7 +130,7 @@ def gated_terms(mix: Iterable[Term[Named]]) -> dict[Gate, tuple[Term[Named], ...
     """The terms of each gate in a mix, by their places. Raises InvalidRequest unless each place is taken once."""
     groups: dict[Gate, dict[int, Term[Named]]] = {}
     for term in mix:
-        if term.gated is not None:
+        if term.gated is not None and not isinstance(term.gated, WantedGate):
             places = groups.setdefault(term.gated.gate, {})
             if term.gated.place in places:
                 raise InvalidRequest(f"two terms have place {term.gated.place} of one gate", param="gate")

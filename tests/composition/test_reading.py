@@ -59,6 +59,7 @@ def test_a_composition_comes_to_rows(composition: dict[str, Any], part: Any) -> 
 
 PLACES: dict[str, Any] = {
     "parallel": lambda part: {"parallel": ["a", part]},
+    "parallel by gate": lambda part: {"parallel": ["z", part], "combine": "gate"},
     "parallel by logits": lambda part: {"parallel": ["a", part], "combine": "logits"},
     "parallel by vote": lambda part: {"parallel": ["a", part], "combine": "vote"},
     "hierarchical": lambda part: {"hierarchical": [{"adapter": part, "layers": [0, 2]}]},
@@ -93,7 +94,16 @@ def test_the_documentation_shows_the_table() -> None:
 @pytest.mark.parametrize(
     ("composition", "message"),
     [
-        ({"parallel": ["a"], "combine": "sum"}, "combine is 'sum'; it must be one of delta, logits, vote"),
+        ({"parallel": ["a"], "combine": "sum"}, "combine is 'sum'; it must be one of delta, gate, logits, vote"),
+        ({"parallel": ["a"], "combine": "gate"}, "two or more different adapters"),
+        ({"parallel": ["a", "a"], "combine": "gate"}, "different adapters, none of them"),
+        ({"parallel": ["a", None], "combine": "gate"}, "two or more different adapters"),
+        ({"parallel": ["c", {"parallel": ["a", "b"], "combine": "gate"}], "combine": "gate"}, "under another gate"),
+        ({"parallel": ["a", "b"], "combine": "gate", "top_k": 3}, "top_k is 3; it must be a whole number from 1 to 2"),
+        ({"parallel": ["a", "b"], "combine": "gate", "top_k": True}, "top_k is True"),
+        ({"parallel": ["a", "b"], "combine": "gate", "temperature": 0}, "temperature is 0"),
+        ({"parallel": ["a", "b"], "combine": "gate", "temperature": float("nan")}, "temperature is nan"),
+        ({"parallel": ["a", "b"], "combine": "delta", "top_k": 1}, "parallel has no option 'top_k' here"),
         ({"parallel": ["a"], "samples": 2}, "parallel has no option 'samples' here"),
         ({"parallel": {"a": -1}, "combine": "vote"}, "the weight of 'a' is -1; it must be above 0"),
         ({"parallel": {"a": float("nan")}, "combine": "logits"}, "the weight of 'a' is nan"),

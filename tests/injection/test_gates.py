@@ -179,6 +179,16 @@ def test_schedules_and_neighbours_change_nothing(engine: Engine) -> None:
     assert all(map(torch.equal, again, without))  # nothing of a gate stays behind
 
 
+def test_a_composition_names_arrow(engine: Engine) -> None:
+    adapters = [engine.load_adapter(name).weights for name in ("red", "blue")]
+    by_hand = gate_mix([Term("red", 1.0), Term("blue", 0.5)], arrow_gate(adapters, top_k=1, temperature=0.3))
+    named = {"parallel": {"red": 1.0, "blue": 0.5}, "combine": "gate", "top_k": 1, "temperature": 0.3}
+    assert engine.resolve_mix(named) == engine.resolve_mix(by_hand)
+    params = SamplingParams(max_tokens=4, temperature=0.0, ignore_eos=True)
+    answers = [engine.generate(PROMPTS, choice, params) for choice in (named, by_hand)]
+    assert [a.token_ids for a in answers[0]] == [a.token_ids for a in answers[1]]
+
+
 def test_keys_and_values_are_kept_apart_by_gates(engine: Engine) -> None:
     first, second = (gate_mix(TERMS, gate_in(engine, seed)) for seed in (5, 6))
     params = SamplingParams(max_tokens=2, temperature=0.0, ignore_eos=True)

@@ -7,7 +7,7 @@ name, too many levels and too many parts are refused with the way to them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from adaptrix_core.adapters.package.limits import DEFAULT_LIMITS
@@ -73,7 +73,11 @@ def inside(outer: Term[Any], inner: Term[Named]) -> Term[Named]:
     layers = inner.layers if outer.layers is None else outer.layers
     if isinstance(outer.layers, frozenset) and isinstance(inner.layers, frozenset):
         layers = outer.layers & inner.layers
-    return Term(inner.adapter, _product(outer.weight, inner.weight), layers)
+    if outer.gated is not None:
+        raise InvalidRequest(
+            "a gate weighs adapters, and one of these is a composition; name its adapters", param="gate"
+        )
+    return replace(inner, weight=_product(outer.weight, inner.weight), layers=layers)
 
 
 class _Walk:
@@ -159,6 +163,11 @@ def _sum(terms: list[Term[SignedPart]], num_layers: int) -> Term[SignedPart]:
     first = terms[0]
     if len(terms) == 1:
         return first
+    if any(term.gated for term in terms):
+        raise AdapterRejected(
+            f"{first.adapter.within}: {first.adapter.identity} is under a gate and named once more; name it once",
+            code="bad_composition",
+        )
     if all(term.layers is None and not isinstance(term.weight, tuple) for term in terms):
         return Term(first.adapter, sum(term.strength for term in terms))
     return Term(first.adapter, tuple(sum(term.weight_at(layer) for term in terms) for layer in range(num_layers)))

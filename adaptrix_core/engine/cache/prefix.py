@@ -19,6 +19,7 @@ from operator import itemgetter
 from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.engine.cache.kv_cache import KVCache
 from adaptrix_core.engine.rows.row import Row
+from adaptrix_core.injection.gate import Gated
 from adaptrix_core.injection.mix import Mix, mix_runs, weights_digests_of
 
 _KNOWN_MIXES = 4096
@@ -176,7 +177,7 @@ class PrefixCache:
             acting = [struct.pack(">Id", layer, factor) for layer, factor in factors if factor != 0.0]
             if acting:
                 fields += [(b"digest", term.adapter.encode()), (b"factors", b"".join(acting))]
-                if term.gated is not None:
+                if isinstance(term.gated, Gated):
                     fields.append((b"gate", struct.pack(">I", term.gated.place) + term.gated.gate.gate_digest.encode()))
         return _fields(fields)
 

@@ -24,6 +24,8 @@ from adaptrix_core.adapters.residency.loader import DynamicLoader
 from adaptrix_core.adapters.trust.revocation_lease import RevocationLease
 from adaptrix_core.digests import BundleDigest, PackageDigest, WeightsDigest
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected, AdapterUnavailable, AdaptrixError, CacheFull
+from adaptrix_core.injection.arrow import with_gates
+from adaptrix_core.injection.lora import LoraWeights
 from adaptrix_core.injection.mix import Mix
 from adaptrix_core.sampling import SamplingDefaults, asked_for, explained
 from deployments.replica.packages.circuit_breakers import CircuitBreakers
@@ -151,6 +153,9 @@ class Holdings:
                         _about(error, bundle)
                         raise
                 terms = tuple(tuple(term.called(digests[term.adapter]) for term in mix) for mix in mixes)
+                if any(term.gated for mix in terms for term in mix):
+                    weights = {digest: self._held[bundle].weights for bundle, digest in digests.items()}
+                    terms = await asyncio.to_thread(_with_gates, terms, weights)
                 yield Pinned(terms, asked_for(map(self._wishes, mixes)), ended)
             finally:
                 for digest in digests.values():
@@ -334,6 +339,11 @@ class Holdings:
             await in_own_thread(shutil.rmtree, self._dir / bundle, True)
         finally:
             del self._held[bundle], self._draining[bundle]
+
+
+def _with_gates(mixes: tuple[Mix, ...], weights: Mapping[WeightsDigest, LoraWeights]) -> tuple[Mix, ...]:
+    """The mixes with the gates that they want; milliseconds for an adapter that had none before."""
+    return tuple(with_gates(mix, weights.__getitem__) for mix in mixes)
 
 
 def _is_gone(loader: DynamicLoader, weights_digest: WeightsDigest) -> bool:

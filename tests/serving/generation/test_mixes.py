@@ -57,6 +57,22 @@ async def test_one_layer_of_an_adapter_is_neither_all_of_it_nor_nothing(local: L
     assert one != pytest.approx(nothing, abs=1e-5)
 
 
+async def test_a_gate_gives_shares_that_no_weights_give(local: Local) -> None:
+    names = ["math_reasoning", "code_generation"]
+    gated = {"parallel": names, "combine": "gate", "temperature": 0.01}
+    first, again, one, both = [
+        await logprobs(local, **given)
+        for given in (
+            {"compose": gated},
+            {"compose": gated},
+            {"compose": {**gated, "top_k": 1}},
+            {"compose": {"parallel": {name: 0.5 for name in names}}},
+        )
+    ]
+    assert first == again
+    assert len({tuple(found) for found in (first, one, both)}) == 3
+
+
 async def test_layers_can_be_written_in_the_model_field(local: Local) -> None:
     written = await logprobs(local, "math_reasoning*0.5[1]")
     assert written == pytest.approx(await logprobs(local, mix=[term(weight=0.5, layers=[1])]), abs=1e-5)
