@@ -17,8 +17,8 @@ from adaptrix_core.errors import ContextLengthExceeded, InvalidRequest
 
 LATEST = 4
 """Exchanges before the question that are kept whatever they are about: the last one where the budget has room for it,
-the others within `KEEP_SHARE`. The router compares a message with its last three (`routing/continuity.py`): what it goes
-by, the adapter that it chooses can read."""
+the others within `KEEP_SHARE`. The router compares a message with its last three (`routing/continuity.py`): what it
+goes by, the adapter that it chooses can read."""
 
 KEEP_SHARE = 0.5
 """Share of the budget that is filled when exchanges are left out. With half of it, a conversation of equal turns is

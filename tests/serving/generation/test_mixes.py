@@ -66,7 +66,7 @@ async def test_a_gate_gives_shares_that_no_weights_give(local: Local) -> None:
             {"compose": gated},
             {"compose": gated},
             {"compose": {**gated, "top_k": 1}},
-            {"compose": {"parallel": {name: 0.5 for name in names}}},
+            {"compose": {"parallel": dict.fromkeys(names, 0.5)}},
         )
     ]
     assert first == again
