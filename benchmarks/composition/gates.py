@@ -27,7 +27,7 @@ from adaptrix_core.adapters import TrustPolicy, describe, write_package
 from adaptrix_core.adapters.peft.conversion import import_peft
 from adaptrix_core.base import BaseModel, BaseModelManager
 from adaptrix_core.engine import Engine, EngineOptions, SamplingParams
-from adaptrix_core.engine.engine import AdapterChoice
+from adaptrix_core.engine.choices import AdapterChoice
 from adaptrix_core.injection import LoraWeights, Term
 from adaptrix_core.injection.arrow import arrow_gate
 from adaptrix_core.injection.gate import Gate, gate_mix
