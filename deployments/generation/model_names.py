@@ -14,6 +14,7 @@ from adaptrix_core.adapters.reference import AUTO, BASE, mix_label, parse_mix
 from adaptrix_core.composition.compose import compose
 from adaptrix_core.composition.model_strings import composition_named, mixes_of
 from adaptrix_core.composition.parts import Group, Part, Steps
+from adaptrix_core.digests import PackageDigest
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.injection.mix import Term, check_mix, check_repeated
 from deployments.shared.catalogue import Catalogue, shortened
@@ -43,6 +44,11 @@ class NamedMix:
         if len(self.terms) > 1:
             return MIX
         return self.terms[0].adapter.public_name if self.terms else BASE
+
+    @property
+    def parts(self) -> dict[str, PackageDigest]:
+        """Package digest of each part of the compositions in the mix, by ``name@version``."""
+        return {identity: digest for term in self.terms for identity, digest in term.adapter.parts}
 
     @property
     def package_digests(self) -> str:

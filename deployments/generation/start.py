@@ -149,11 +149,12 @@ def _head(
 
 
 def _answered_by(resolved: ResolvedRequest) -> tuple[dict[str, Any], ...]:
-    """Who answers, in the order of forks or of prompts that were routed apart; empty where one answers all."""
+    """Who answers, in the order of forks or of prompts that were routed apart; empty where one adapter answers all."""
     if resolved.part is not None:
         return ()
     if not resolved.by_prompt:
-        return tuple(_answering(mix) for mix in resolved.mixes) if len(resolved.mixes) > 1 else ()
+        is_told = len(resolved.mixes) > 1 or any(mix.parts for mix in resolved.mixes)
+        return tuple(_answering(mix) for mix in resolved.mixes) if is_told else ()
     return tuple(
         _answering(one.mix) | ({} if one.route is None else {"route_score": round(one.route.score, 4)})
         for one in resolved.by_prompt
@@ -168,4 +169,4 @@ def _steps(resolved: ResolvedRequest) -> tuple[str, ...]:
 
 
 def _answering(mix: NamedMix) -> dict[str, Any]:
-    return {"adapter": mix.label, "digest": mix.package_digests}
+    return {"adapter": mix.label, "digest": mix.package_digests, **({"parts": mix.parts} if mix.parts else {})}

@@ -134,6 +134,7 @@ def adapter_entry(entry: Entry, reports: Sequence[Report]) -> dict[str, Any]:
         "signer": first.signer.name if first and first.signer else None,
         "warnings": list(first.warnings) if first else [],
         "sampling": _sampling(first.sampling if first else None),
+        "parts": [{"name": name, "package_digest": package_digest} for name, package_digest in entry.parts],
         "shipped": entry.shipped,
         "alias_of": stands_for,
         "withheld": withheld,

@@ -30,7 +30,7 @@ class AnswerHead:
     created: int
     model: str
     answered_by: tuple[Mapping[str, Any], ...] = ()
-    """The adapter that answered, for each fork, or for each prompt where prompts were routed apart; else empty."""
+    """Who answers, for each fork, or for each prompt where prompts were routed apart; empty where it is one adapter."""
     rows_per_fork: int = 1
     rows_per_prompt: int = 1
     fallback: str = ""

@@ -78,6 +78,7 @@ class EngineWorker:
             self.lease,
             self._forget_prefixes,
             self._engine.base.sampling,
+            self._engine.base.info.num_layers,
         )
 
     @property
@@ -232,7 +233,7 @@ def adapter_numbers(
     stats: Mapping[str, Any], held: Mapping[BundleDigest, Holding]
 ) -> dict[BundleDigest, AdapterNumbers]:
     """The engine's numbers by bundle; of bundles with equal weights, one has the counts of all."""
-    bundles = {holding.weights_digest: bundle for bundle, holding in held.items()}
+    bundles = {h.weights_digest: bundle for bundle, h in held.items() if h.weights_digest is not None}
     rows, counts = stats["adapter_rows"], stats["adapter_counts"]
     numbers = {}
     for digest, bundle in bundles.items():

@@ -21,7 +21,6 @@ from adaptrix_core.routing.vote import SignalVote
 BundleMix = tuple[Term[BundleDigest], ...]
 """A mix as the ingress resolved it; ``()`` is the base model alone."""
 
-
 Sampling = Mapping[str, tuple[float, str]]
 """Sampling defaults by name: (value, its source). Sources are named by `explained` in the core."""
 
@@ -217,6 +216,8 @@ class Entry:
     """The path that it was loaded from, as it was given; empty for one that is shipped or published."""
     signed_name: str = ""
     """The name in the signed metadata; empty for a PEFT directory, which has none."""
+    parts: tuple[tuple[str, PackageDigest], ...] = ()
+    """Of a composition: identity and package digest of each direct part; empty for an adapter."""
     withheld: Refusal | None = None
     """Why no request is served by this entry, whatever replicas hold: its name is another signer's."""
     is_refused: bool = False
@@ -265,9 +266,10 @@ class LoadCall:
 
 @dataclass(frozen=True)
 class Holding:
-    """An adapter that a replica fetched, verified and can serve."""
+    """An adapter or a composition that a replica fetched, verified and can serve."""
 
-    weights_digest: WeightsDigest
+    weights_digest: WeightsDigest | None
+    """None for a composition."""
     signer: Signer | None
     """None where nothing was verified."""
     residency: Residency

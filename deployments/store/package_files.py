@@ -10,11 +10,12 @@ from adaptrix_core.adapters.package.contents import snapshot_adapter
 from adaptrix_core.adapters.package.file_names import METADATA_FILE, PEFT_CONFIG_FILE
 from adaptrix_core.adapters.package.file_rules import FileRule
 from adaptrix_core.adapters.package.limits import DEFAULT_LIMITS
-from adaptrix_core.adapters.package.manifest import AnyMetadata, parse_package
+from adaptrix_core.adapters.package.manifest import AnyMetadata, CompositionMetadata, parse_package
 from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.adapters.reference import safe_name
 from adaptrix_core.adapters.sources.local import LocalDirectory
 from adaptrix_core.adapters.sources.protocol import AdapterDirectory
+from adaptrix_core.digests import PackageDigest
 from adaptrix_core.errors import AdapterRejected
 from deployments.shared.wire import Entry
 
@@ -50,9 +51,16 @@ def describe(snapshot: Snapshot, shown: str | None = None) -> Entry:
         description=metadata.description if metadata else "",
         examples=metadata.routing_examples if metadata else (),
         keywords=metadata.routing_keywords if metadata else (),
+        parts=_parts(metadata),
         loaded_at=int(time.time()),
         revision=secrets.token_hex(8),
     )
+
+
+def _parts(metadata: AnyMetadata | None) -> tuple[tuple[str, PackageDigest], ...]:
+    if not isinstance(metadata, CompositionMetadata):
+        return ()
+    return tuple((metadata.identity_of(called), part.package_digest) for called, part in metadata.parts.items())
 
 
 def _metadata(snapshot: Snapshot) -> AnyMetadata | None:

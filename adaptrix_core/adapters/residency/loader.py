@@ -19,6 +19,7 @@ from typing import Any
 import psutil
 
 from adaptrix_core.adapters.manager import AdapterManager
+from adaptrix_core.adapters.package.composition import Composition
 from adaptrix_core.adapters.package.format import Adapter
 from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.adapters.reference import without_latest
@@ -81,9 +82,12 @@ class DynamicLoader:
         self._preloader.used(str(source))  # only once it is known to exist: made-up names must not fill the counts
         return adapter
 
-    def verify(self, source: str | Path) -> Adapter:
-        """Read and verify as `load` does, and change nothing. Raises AdapterNotFound or AdapterRejected."""
-        return self._manager.load_adapter(source)
+    def verify(self, source: str | Path) -> Adapter | Composition:
+        """Read and verify an adapter as `load` does, or a composition, and change nothing.
+
+        Raises AdapterNotFound or AdapterRejected.
+        """
+        return self._manager.load_package(source)
 
     def pin(self, weights_digest: WeightsDigest) -> None:
         """Keep an adapter in host memory until as many `unpin` calls; reads it again if it was evicted meanwhile.

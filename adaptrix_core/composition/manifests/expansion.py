@@ -80,6 +80,23 @@ def inside(outer: Term[Any], inner: Term[Named]) -> Term[Named]:
     return replace(inner, weight=_product(outer.weight, inner.weight), layers=layers)
 
 
+def changed_part(part: SignedPart, found: PackageDigest) -> AdapterRejected:
+    """The error for a part whose name now stands for another package."""
+    return AdapterRejected(
+        f"{part.within}: its part {part.identity} is package {found} here, and {part.package_digest} was signed; bring "
+        "that package back, or make and sign a new version of the composition over the present one",
+        code="changed_part",
+    )
+
+
+def missing_part(part: SignedPart) -> AdapterRejected:
+    """The error for a part that is not there, under its name or any other."""
+    return AdapterRejected(
+        f"{part.within}: its part {part.identity}, package {part.package_digest}, is not here; publish it first",
+        code="missing_part",
+    )
+
+
 class _Walk:
     """One walk down a composition. num_layers: None where no base model says how many there are."""
 

@@ -16,8 +16,14 @@ from adaptrix_core.adapters.package.manifest import CompositionMetadata
 from adaptrix_core.adapters.reference import without_latest
 from adaptrix_core.adapters.residency.loader import DynamicLoader
 from adaptrix_core.adapters.sources.opening import is_location
-from adaptrix_core.composition.manifests.expansion import SignedPart, expanded, inside
-from adaptrix_core.errors import AdapterExists, AdapterNotFound, AdapterRejected
+from adaptrix_core.composition.manifests.expansion import (
+    SignedPart,
+    changed_part,
+    expanded,
+    inside,
+    missing_part,
+)
+from adaptrix_core.errors import AdapterExists, AdapterNotFound
 from adaptrix_core.injection.mix import Term
 
 
@@ -88,7 +94,7 @@ class LoadedCompositions:
         try:
             adapter = self._loader.load(part.identity)
         except AdapterNotFound as error:
-            raise _missing(part, error) from error
+            raise missing_part(part) from error
         _require_signed(part, adapter)
         return adapter
 
@@ -98,7 +104,7 @@ class LoadedCompositions:
             try:
                 package = self._manager.load_package(part.identity)
             except AdapterNotFound as error:
-                raise _missing(part, error) from error
+                raise missing_part(part) from error
             if not isinstance(package, Composition):
                 raise changed_part(part, package.package_digest)
             composition = package
@@ -110,19 +116,3 @@ def _require_signed(part: SignedPart, package: Adapter | Composition) -> None:
     weights_digest = None if isinstance(package, Composition) else package.weights_digest
     if (package.package_digest, weights_digest) != (part.package_digest, part.weights_digest):
         raise changed_part(part, package.package_digest)
-
-
-def changed_part(part: SignedPart, found: str) -> AdapterRejected:
-    """The error for a part whose name now stands for another package."""
-    return AdapterRejected(
-        f"{part.within}: its part {part.identity} is package {found} here, and {part.package_digest} was signed; bring "
-        "that package back, or make and sign a new version of the composition over the present one",
-        code="changed_part",
-    )
-
-
-def _missing(part: SignedPart, error: AdapterNotFound) -> AdapterRejected:
-    return AdapterRejected(
-        f"{part.within}: its part {part.identity} (package {part.package_digest}) is not here: {error.message}",
-        code="missing_part",
-    )

@@ -16,8 +16,7 @@ from adaptrix_core.adapters.package.contents import package_metadata_of
 from adaptrix_core.adapters.package.manifest import CompositionMetadata, PartMetadata
 from adaptrix_core.adapters.package.metadata import AdapterMetadata, BaseIdentity
 from adaptrix_core.composition.compose import compose_mix
-from adaptrix_core.composition.manifests.expansion import SignedPart, check_composition
-from adaptrix_core.composition.manifests.loaded import changed_part
+from adaptrix_core.composition.manifests.expansion import SignedPart, changed_part, check_composition
 from adaptrix_core.errors import AdapterRejected
 
 

@@ -141,8 +141,16 @@ class RefusedBy(Document):
     message: str
 
 
+class AdapterPart(Document):
+    """A part of a composition, as it was signed."""
+
+    name: str
+    """``name@version``."""
+    package_digest: str
+
+
 class AdapterCard(Document):
-    """An adapter, and where it is."""
+    """An adapter or a composition, and where it is."""
 
     object: Literal["adaptrix.adapter"]
     name: str
@@ -153,7 +161,9 @@ class AdapterCard(Document):
     bundle: str
     """Digest of the package and its signature."""
     weights_digest: str | None
-    """Digest of what is computed; null where no replica holds it."""
+    """Digest of what is computed; null where no replica holds it, and for a composition."""
+    parts: list[AdapterPart]
+    """Of a composition; empty for an adapter."""
     signer: str | None
     warnings: list[str]
     shipped: bool

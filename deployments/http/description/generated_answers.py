@@ -24,12 +24,14 @@ class UsageDocument(Document):
 
 
 class Answered(Document):
-    """Who gave a choice, where not one answers all (a fork, or prompts that were routed apart), and how sure the choice
-    is, where scores were asked for."""
+    """Who gave a choice, where not one adapter answers all (a fork, a composition, prompts that were routed apart), and
+    how sure the choice is, where scores were asked for."""
 
     adapter: str | None = None
     digest: str | None = None
     """Package digests of its adapters, joined by `+`; empty for the base model."""
+    parts: dict[str, str] | None = None
+    """Where a composition answers: package digest of each part, by ``name@version``."""
     route_score: float | None = None
     """Where the router chose for this prompt alone: the score."""
     scores: dict[str, float] | None = None

@@ -2,8 +2,12 @@
 
 Files:
 
+bundle_copies     The replica's own copies of bundles on its disk: verified when they come, and again whenever they
+                  are read
 circuit_breakers  Circuit breakers, one per bundle: a bundle that keeps failing is refused at once, and tried again
                   after a backoff
+compositions      The compositions that a replica holds: verified manifests, and what each comes to with the adapters
+                  beside them
 holdings          The bundles that a replica holds: fetched from the store, verified here, and handed to the engine's
                   loader
 offers            This replica's verdicts on the bundles of staged entries (offers)

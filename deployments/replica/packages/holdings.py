@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from adaptrix_core.adapters import Adapter
-from adaptrix_core.adapters.package.atomic import write_directory
+from adaptrix_core.adapters.package.composition import Composition
 from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.adapters.residency.loader import DynamicLoader
 from adaptrix_core.adapters.trust.revocation_lease import RevocationLease
@@ -26,9 +25,11 @@ from adaptrix_core.digests import BundleDigest, PackageDigest, WeightsDigest
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected, AdapterUnavailable, AdaptrixError, CacheFull
 from adaptrix_core.injection.arrow import with_gates
 from adaptrix_core.injection.lora import LoraWeights
-from adaptrix_core.injection.mix import Mix
+from adaptrix_core.injection.mix import Mix, Term
 from adaptrix_core.sampling import SamplingDefaults, asked_for, explained
+from deployments.replica.packages.bundle_copies import BundleCopies
 from deployments.replica.packages.circuit_breakers import CircuitBreakers
+from deployments.replica.packages.compositions import HeldCompositions
 from deployments.replica.packages.offers import Offers, signer_of
 from deployments.replica.packages.tasks import TRY_LIMIT_S, PackageTasks
 from deployments.replica.packages.users import PackageUsers
@@ -76,11 +77,12 @@ class Holdings:
         lease: RevocationLease,
         forget: Forget,
         base_sampling: SamplingDefaults,
+        num_layers: int,
         try_limit_s: float = TRY_LIMIT_S,
     ) -> None:
         self._loader = loader
         self._base_sampling = base_sampling
-        self._dir = scratch_dir
+        self._copies = BundleCopies(scratch_dir, loader)
         self._fetch = fetch
         self._lease = lease
         self._forget = forget
@@ -92,13 +94,14 @@ class Holdings:
         self._draining: dict[BundleDigest, asyncio.Task[None]] = {}
         self._breakers = CircuitBreakers()
         self._tasks = PackageTasks(self._bring, self._breakers, try_limit_s)
-        self._offers = Offers(self._verify_again)
-        self._loading: dict[BundleDigest, asyncio.Future[Adapter]] = {}
+        self._offers = Offers(self._copies.verify_again)
+        self._loading: dict[BundleDigest, asyncio.Future[Adapter | Composition]] = {}
         """Loads under way, also those whose try has already timed out."""
         self._wanted: dict[BundleDigest, list[Entry]] = {}
         """The catalogue's entries of each bundle that is to be held."""
         self._revisions: set[str] = set()
         """Revisions of all entries of the last synced catalogue."""
+        self._compositions = HeldCompositions(self._held, self, num_layers)
         self._packages: dict[BundleDigest, PackageDigest] = {}
         """The package in each bundle of the last synced catalogue."""
 
@@ -112,7 +115,7 @@ class Holdings:
         for entry in catalogue.entries:
             if not self._lease.is_revoked(entry.package_digest):
                 wanted.setdefault(entry.bundle_digest, []).append(entry)
-        for bundle in self._held.keys() - wanted.keys():
+        for bundle in {*self._held, *self._compositions} - wanted.keys():
             self._let_go(bundle)
         self._refused = {bundle: why for bundle, why in self._refused.items() if bundle in wanted}
         self._tried &= {entry.revision for entries in wanted.values() for entry in entries}
@@ -125,14 +128,16 @@ class Holdings:
         self._offers.sync(catalogue.entries)
         for entry in news:
             self._tasks.start_loading(entry)
-        self._offers.judge(self._is_at_hand)
+        self._offers.judge(self.is_at_hand)
         await self._tasks.tried([entry.bundle_digest for entry in news], PATIENCE_S)
 
     def let_go_revoked(self) -> None:
         """End every request that runs on a revoked bundle, and drop its files, weights, keys and values."""
-        for bundle, adapter in list(self._held.items()):
-            if self._lease.is_revoked(adapter.package_digest):
-                self._users.end(bundle, _about(_revoked(self._lease, adapter.package_digest), bundle))
+        held = {bundle: adapter.package_digest for bundle, adapter in self._held.items()}
+        held |= {bundle: self._compositions[bundle].package_digest for bundle in self._compositions}
+        for bundle, package in held.items():
+            if self._lease.is_revoked(package):
+                self._users.end(bundle, _about(_revoked(self._lease, package), bundle))
                 self._let_go(bundle)
 
     @asynccontextmanager
@@ -143,16 +148,19 @@ class Holdings:
         bundle in ``.bundle_digest``.
         """
         digests: dict[BundleDigest, WeightsDigest] = {}
-        bundles = dict.fromkeys(term.adapter for mix in mixes for term in mix)
-        with self._users.registered(bundles) as ended:
+        named = dict.fromkeys(term.adapter for mix in mixes for term in mix)
+        if named.keys() - self._held.keys():
+            await self._wait_for_compositions(named)
+        adapters, owners = self._compositions.down_to_adapters(mixes)
+        with self._users.registered({**named, **owners}) as ended:
             try:
-                for bundle in bundles:
+                for bundle in owners:
                     try:
                         digests[bundle] = await self._pin(bundle)
                     except AdaptrixError as error:
-                        _about(error, bundle)
+                        _about(error, owners[bundle])
                         raise
-                terms = tuple(tuple(term.called(digests[term.adapter]) for term in mix) for mix in mixes)
+                terms = tuple(tuple(term.called(digests[term.adapter]) for term in mix) for mix in adapters)
                 if any(term.gated for mix in terms for term in mix):
                     weights = {digest: self._held[bundle].weights for bundle, digest in digests.items()}
                     terms = await asyncio.to_thread(_with_gates, terms, weights)
@@ -186,6 +194,12 @@ class Holdings:
             for bundle, adapter in self._held.items()
         }
         refused = dict(self._refused)
+        for bundle in self._compositions:
+            why = self._compositions.objection(bundle)
+            if why is not None:
+                refused[bundle] = why
+            elif not self._compositions.is_waiting(bundle):
+                held[bundle] = self._compositions.holding(bundle, self._loader.residency, self._base_sampling)
         for bundle in self._breakers.open_circuits():
             refused[bundle] = self._unavailable(bundle)
         for bundle, package in self._packages.items():
@@ -195,44 +209,76 @@ class Holdings:
 
     def verdicts(self) -> Mapping[str, Verdict]:
         """The verdict on each staged entry, by revision; those that have none yet are left out."""
-        return self._offers.verdicts(self._objection)
+        return self._offers.verdicts(lambda entry: self._compositions.is_waiting(entry.bundle_digest), self._objection)
 
     def _objection(self, entry: Entry) -> Refusal | None:
         if self._lease.is_revoked(entry.package_digest):
             return Refusal("adapter_revoked", self._lease.reason(entry.package_digest))
-        return self._unavailable(entry.bundle_digest) if self._breakers.is_open(entry.bundle_digest) else None
+        if self._breakers.is_open(entry.bundle_digest):
+            return self._unavailable(entry.bundle_digest)
+        return self._compositions.objection(entry.bundle_digest)
 
     def _unavailable(self, bundle: BundleDigest) -> Refusal:
         return Refusal(self._breakers.cause(bundle), self._breakers.unavailable(bundle).message, is_final=False)
 
-    def _is_at_hand(self, bundle: BundleDigest) -> bool:
-        return bundle in self._held and bundle not in self._draining
+    def expected(self, package: PackageDigest) -> BundleDigest | None:
+        """See `Beside`: the bundle in which the catalogue has this package."""
+        return next((one for one in self._wanted if self._packages.get(one) == package), None)
+
+    def package_called(self, identity: str) -> PackageDigest | None:
+        """See `Beside`: the package that the catalogue has under ``name@version``."""
+        entries = (entry for known in self._wanted.values() for entry in known)
+        return next((e.package_digest for e in entries if e.identity == identity and not e.staged), None)
+
+    def require_unrevoked(self, package: PackageDigest | None) -> None:
+        """See `Beside`."""
+        self._lease.require_unrevoked(package)
+
+    def is_loading(self, bundle: BundleDigest) -> bool:
+        """See `Beside`."""
+        return bundle in self._tasks.bundles()
+
+    def is_at_hand(self, bundle: BundleDigest) -> bool:
+        """See `Beside`: whether requests may use a bundle that is held."""
+        return (bundle in self._held and bundle not in self._draining) or bundle in self._compositions
 
     def _wishes(self, mix: BundleMix) -> list[tuple[SamplingDefaults | None, float]]:
-        return [(self._held[term.adapter].metadata.sampling, term.strength) for term in mix]
+        return [wish for term in mix for wish in self._compositions.wishes(term)]
 
     def _is_news(self, entry: Entry) -> bool:
-        if self._is_at_hand(entry.bundle_digest):
+        if self.is_at_hand(entry.bundle_digest):
             return False
         if entry.bundle_digest in self._tasks.bundles():
             return entry.revision not in self._revisions
         return entry.revision not in self._tried
 
+    async def _wait_for_compositions(self, named: Iterable[BundleDigest]) -> None:
+        """Return once those of these bundles that are compositions can be computed. Raises as `pinned`."""
+        for bundle in named:
+            try:
+                await self._tasks.landed(bundle)
+                self.check_usable(bundle)
+                self._compositions.terms(Term(bundle))
+            except AdaptrixError as error:
+                _about(error, bundle)
+                raise
+
     async def _pin(self, bundle: BundleDigest) -> WeightsDigest:
         """Pin a held bundle's weights in host memory and return their digest; raises where it cannot be used."""
         await self._tasks.landed(bundle)
-        self._check_usable(bundle)
+        self.check_usable(bundle)
         digest = self._held[bundle].weights_digest
         if not self._loader.pin_at_once(digest):
             await self._pin_from_disk(bundle, digest)
         self._breakers.close(bundle)
         return digest
 
-    def _check_usable(self, bundle: BundleDigest) -> None:
-        self._lease.require_unrevoked(self._packages.get(bundle))
+    def check_usable(self, bundle: BundleDigest) -> None:
+        """See `Beside`."""
+        self.require_unrevoked(self._packages.get(bundle))
         if bundle in self._refused:
             raise AdapterRejected(self._refused[bundle].message, code=self._refused[bundle].code)
-        if not self._is_at_hand(bundle):
+        if not self.is_at_hand(bundle):
             raise AdapterNotFound(f"this replica does not hold bundle {bundle}; it was unloaded")
 
     async def _pin_from_disk(self, bundle: BundleDigest, digest: WeightsDigest) -> None:
@@ -271,18 +317,21 @@ class Holdings:
             self._offers.refused(entry.bundle_digest, refusal)
             return
         self._refused.pop(entry.bundle_digest, None)
-        self._held[entry.bundle_digest] = adapter
+        if isinstance(adapter, Composition):
+            self._compositions.add(entry.bundle_digest, adapter)
+        else:
+            self._held[entry.bundle_digest] = adapter
         self._offers.accepted(entry, adapter)
         logger.info("adapter %s held, bundle %s", entry.identity, entry.bundle_digest)
-        self._offers.judge(self._is_at_hand)
+        self._offers.judge(self.is_at_hand)
         self.let_go_revoked()  # it may have been revoked while it was on its way
 
-    async def _loaded(self, entry: Entry) -> Adapter:
+    async def _loaded(self, entry: Entry) -> Adapter | Composition:
         """Load the entry's bundle, or join the load under way: two threads must not write one directory."""
         loading = self._loading.get(entry.bundle_digest)
         if loading is None:
             snapshot = await self._fetch(entry.bundle_digest, entry.name)
-            loading = asyncio.ensure_future(in_own_thread(self._accept, entry, snapshot))
+            loading = asyncio.ensure_future(in_own_thread(self._copies.accept, entry, snapshot))
             self._loading[entry.bundle_digest] = loading
         try:
             return await asyncio.shield(loading)
@@ -297,35 +346,22 @@ class Holdings:
             loading.add_done_callback(lambda done: None if done.exception() else self._discard(bundle))
 
     def _discard(self, bundle: BundleDigest) -> None:
-        if bundle not in self._held and bundle not in self._wanted:
-            self._loader.unload(bundle)
-            shutil.rmtree(self._dir / bundle)
-
-    def _accept(self, entry: Entry, snapshot: Snapshot) -> Adapter:
-        """Verify and load the bytes that came; they are on disk first, since others may evict them at once."""
-        if (snapshot.bundle_digest, snapshot.package_digest) != (entry.bundle_digest, entry.package_digest):
-            raise AdapterRejected(
-                f"{entry.identity}: the store sent bundle {snapshot.bundle_digest} of package "
-                f"{snapshot.package_digest}, not {entry.bundle_digest} of {entry.package_digest}",
-                code="wrong_package",
-            )
-        # The directory has the adapter's name because messages are named after it.
-        directory = self._dir / entry.bundle_digest / entry.name
-        write_directory(directory, snapshot.files)
-        try:
-            return self._loader.load(directory, entry.bundle_digest, snapshot)
-        except BaseException:
-            shutil.rmtree(directory.parent)
-            raise
-
-    def _verify_again(self, entry: Entry) -> Adapter:
-        """Verify the replica's own copy again, by the keys of today."""
-        (directory,) = (self._dir / entry.bundle_digest).iterdir()
-        return self._loader.verify(directory)
+        if bundle not in self._held and bundle not in self._compositions and bundle not in self._wanted:
+            self._copies.discard(bundle)
 
     def _let_go(self, bundle: BundleDigest) -> None:
-        if bundle not in self._draining:
+        if bundle in self._compositions:  # its requests run on its parts, which stay
+            self._compositions.drop(bundle)
+            self._draining[bundle] = asyncio.create_task(self._delete(bundle))
+        elif bundle not in self._draining:
             self._draining[bundle] = asyncio.create_task(self._drain(bundle))
+
+    async def _delete(self, bundle: BundleDigest) -> None:
+        """Delete the files of a bundle."""
+        try:
+            await in_own_thread(self._copies.delete, bundle)
+        finally:
+            del self._draining[bundle]
 
     async def _drain(self, bundle: BundleDigest) -> None:
         """Refuse new requests, wait until the running ones have ended, then delete the files."""
@@ -336,7 +372,7 @@ class Holdings:
                 await asyncio.sleep(DRAIN_POLL_S)
             if self._lease.is_revoked(package) and digest not in self._loader.loaded_names().values():
                 await self._forget(digest)
-            await in_own_thread(shutil.rmtree, self._dir / bundle, True)
+            await in_own_thread(self._copies.delete, bundle)
         finally:
             del self._held[bundle], self._draining[bundle]
 

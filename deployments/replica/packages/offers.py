@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 
 from adaptrix_core.adapters import Adapter
+from adaptrix_core.adapters.package.composition import Composition
 from adaptrix_core.digests import BundleDigest
 from adaptrix_core.errors import AdaptrixError
 from deployments.shared.own_thread import in_own_thread
@@ -19,8 +20,8 @@ from deployments.shared.wire import Entry, Refusal, Signer, Verdict
 logger = logging.getLogger(__name__)
 
 
-def signer_of(adapter: Adapter) -> Signer | None:
-    """The signer of an adapter; None where nothing was verified."""
+def signer_of(adapter: Adapter | Composition) -> Signer | None:
+    """The signer of a package; None where nothing was verified."""
     if adapter.signer is None or adapter.signer_key is None:
         return None
     return Signer(adapter.signer_key, adapter.signer)
@@ -29,7 +30,7 @@ def signer_of(adapter: Adapter) -> Signer | None:
 class Offers:
     """The staged entries of the catalogue, and the verdicts on them so far."""
 
-    def __init__(self, verify: Callable[[Entry], Adapter]) -> None:
+    def __init__(self, verify: Callable[[Entry], Adapter | Composition]) -> None:
         """verify: reads and verifies an entry's bundle again, in any thread. Raises AdaptrixError or OSError."""
         self._verify = verify
         self._staged: dict[str, Entry] = {}
@@ -43,7 +44,7 @@ class Offers:
         for revision in self._judging.keys() - self._staged.keys():
             self._judging.pop(revision).cancel()
 
-    def accepted(self, entry: Entry, adapter: Adapter) -> None:
+    def accepted(self, entry: Entry, adapter: Adapter | Composition) -> None:
         """Note that this offer's bundle was just verified, and is good."""
         self._verdicts[entry.revision] = Verdict(None, signer_of(adapter))
 
@@ -59,10 +60,17 @@ class Offers:
             if revision not in self._verdicts and revision not in self._judging and is_held(entry.bundle_digest):
                 self._judging[revision] = asyncio.create_task(self._judge(entry))
 
-    def verdicts(self, refusal_of: Callable[[Entry], Refusal | None]) -> Mapping[str, Verdict]:
-        """Verdicts by revision. refusal_of: reasons against an entry that do not depend on its bundle's contents."""
+    def verdicts(
+        self, is_open: Callable[[Entry], bool], refusal_of: Callable[[Entry], Refusal | None]
+    ) -> Mapping[str, Verdict]:
+        """Verdicts by revision. is_open: whether an entry has to wait for others before anything is said of it.
+
+        refusal_of: reasons against an entry that do not depend on its bundle's contents.
+        """
         found = {}
         for revision, entry in self._staged.items():
+            if is_open(entry):
+                continue
             refusal = refusal_of(entry)
             verdict = self._verdicts.get(revision) if refusal is None else Verdict(refusal)
             if verdict is not None:

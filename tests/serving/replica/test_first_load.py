@@ -60,7 +60,8 @@ async def test_a_bundle_is_read_and_hashed_once_and_verified_again_after_an_evic
         for damage in (None, b"damaged"):
             worker._engine.loader.cleanup_unused_adapters()
             if damage is not None:
-                (worker.holdings._dir / entry.bundle_digest / entry.name / "layer_1.safetensors").write_bytes(damage)
+                copy = worker.holdings._copies._dir / entry.bundle_digest / entry.name
+                (copy / "layer_1.safetensors").write_bytes(damage)
                 with pytest.raises(AdapterUnavailable, match="cannot be read again"):
                     await worker.holdings._pin(entry.bundle_digest)
             else:

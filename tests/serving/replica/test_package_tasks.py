@@ -183,7 +183,7 @@ async def test_a_copy_that_cannot_be_read_any_more_is_fetched_again(
     await worker.holdings.sync(Catalogue("1", (entry,)))
     before = await answer(worker, entry.bundle_digest)
     worker._engine.loader.cleanup_unused_adapters()
-    for file in (worker.holdings._dir / entry.bundle_digest).rglob("*.safetensors"):
+    for file in (worker.holdings._copies._dir / entry.bundle_digest).rglob("*.safetensors"):
         file.write_bytes(b"damaged")
     for _ in range(FAILURES_TO_OPEN):
         with pytest.raises(AdapterUnavailable, match="cannot be read again"):
