@@ -48,6 +48,7 @@ REQUEST = {
     "request_hung": "two replicas have hung while they computed this request; it is not tried again",
     "previous_response_not_found": "`previous_response_id` names no response that is stored for this tenant",
     "item_not_found": "an `item_reference` names no item of a response that is stored for this tenant",
+    "not_calibrated": "`min_confidence` where nothing is calibrated for who answers, the base model and its layout",
     "adapter_exists": "a loaded adapter has that name already, with other contents",
     "unknown_extension": "no installed package has a part (router signal, composition strategy, …) of that name",
 }

@@ -53,6 +53,7 @@ class RequestLimits:
     plan_characters: int = _most(8192, "characters of a question of a plan")
     planned_characters: int = _most(4096, "characters of a question that is divided into steps", None)
     estimators: int = _most(8, "confidence estimators (`adaptrix.scores`)")
+    confidence_fallbacks: int = _most(4, "fallbacks of an answer that is not sure enough (`adaptrix.min_confidence`)")
 
     tools: int = _most(128, "tools")
     tool_name_characters: int = _most(128, "characters of a tool's name")

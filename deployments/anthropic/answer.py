@@ -28,8 +28,6 @@ class MessageAnswer:
         self._num_prompt = 0
         self._usage: dict[str, int] | None = None
         self._last: Piece | None = None
-        self._scored: list[Piece] = []
-        """The pieces that scores are made from; empty where none are asked for."""
 
     def opening(self) -> list[Event]:
         """Nothing: the first event tells the length of the prompt, which comes with the first pieces."""
@@ -42,8 +40,7 @@ class MessageAnswer:
             self._num_prompt = piece.prompt_tokens
             if piece.finish_reason is not None:
                 self._last = piece
-            if self._head.scores and piece.logprob is not None:
-                self._scored.append(piece)
+            self._head.look(piece)
         if not self._has_begun:
             self._has_begun = True
             events += [{"type": "message_start", "message": self.document()}, {"type": "ping"}]
@@ -72,7 +69,7 @@ class MessageAnswer:
 
     def document(self) -> dict[str, Any]:
         """The message so far."""
-        extra = self._head.extra(0, self._scored) if self._last is not None else {}
+        extra = self._head.extra(0, is_finished=True) if self._last is not None else {}
         answered = {**extra.get("adaptrix", {}), **({"fallback": self._head.fallback} if self._head.fallback else {})}
         so_far = {"input_tokens": self._num_prompt, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 0}
         return {

@@ -25,4 +25,6 @@ route_prompts       Asks the router who answers each prompt of a request to ``au
 row_ends            The ways in which a row ends, and which of them are errors of the whole request
 start               Starts a generation request: makes its calls, one for each prompt, and opens the stream that comes
                     back
+until_sure          Holds an answer back until one is sure enough: others are tried in turns, or the answer is that
+                    there is none
 """

@@ -106,7 +106,8 @@ async def resolve(
     tokenizer: tells the router the text of prompts that are token ids. for_tools: the adapter for ``auto`` where
     functions may be called (`route_prompts.py`).
     """
-    check_estimators(body.scores)
+    if body.judging is not None:
+        check_estimators(body.judging.scores)
     options = body.adaptrix
     fields = {"adapter_id": body.adapter_id, "lora_path": body.lora_path}
     model, asked_by = asked_model(body.model, fields, base_id)

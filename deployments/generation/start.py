@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from adaptrix_core.composition.model_strings import part_label
 from adaptrix_core.composition.parts import Steps
+from adaptrix_core.confidence.calibration import answerer_of
+from adaptrix_core.confidence.scoring import need_spread
+from adaptrix_core.confidence.shelf import CalibrationShelf
 from adaptrix_core.errors import AdaptrixError
 from adaptrix_core.observe.tracing import carrier
 from deployments.generation.composed_call import ComposedCall, composed
@@ -21,9 +24,13 @@ from deployments.generation.model_names import NamedMix
 from deployments.generation.pipeline import Pipeline, Stream
 from deployments.generation.resolve import ResolvedRequest, without_broken_adapter
 from deployments.openai.documents import AnswerHead, Kind
+from deployments.openai.row_judge import Judging, RowJudge
 from deployments.openai.schemas import ChatRequest, CompletionRequest
 from deployments.shared.principals import Principal
 from deployments.shared.wire import GenerateCall
+
+NONE_CALIBRATED = CalibrationShelf(())
+"""A shelf without any calibration."""
 
 
 @dataclass(frozen=True)
@@ -53,18 +60,22 @@ async def start_request(
     base_id: str,
     deadline: Deadline,
     response_id: str | None = None,
+    calibrations: CalibrationShelf = NONE_CALIBRATED,
 ) -> RunningRequest:
     """Send the request to replicas and wait until each prompt has its first piece, so that refusals become a status.
 
-    response_id: of the answer; None for one of the form that OpenAI gives the answers of such a body.
+    response_id: of the answer; None for one of the form that OpenAI gives the answers of such a body. calibrations: by
+    which answers have a confidence, where that is asked for.
 
     Raises any AdaptrixError. Where an adapter cannot be used and the request allows it, the base model takes its place.
     """
     kind: Kind = "chat" if isinstance(body, ChatRequest) else "text"
     response_id = response_id or f"{'chatcmpl' if kind == 'chat' else 'cmpl'}-{secrets.token_hex(16)}"
     seed = secrets.randbits(62) if body.seed is None else body.seed
+    spread = {"spread": True} if _needs_spread(body.judging, calibrations) else {}
     while True:
-        plain_calls = _calls(body, resolved, principal, response_id, seed, deadline)
+        sampling = {**body.sampling(), "seed": seed, **spread}
+        plain_calls = _calls(body, resolved, principal, response_id, sampling, deadline)
         calls = _composed(plain_calls, resolved, deadline)
         stream = pipeline.open(calls, deadline)
         try:
@@ -74,7 +85,7 @@ async def start_request(
         else:
             break
     rows_per_prompt = calls[0].num_rows
-    head = _head(body, kind, response_id, resolved, base_id)
+    head = _head(body, kind, response_id, resolved, base_id, calibrations)
     return RunningRequest(head, resolved, stream, rows_per_prompt * len(calls), rows_per_prompt)
 
 
@@ -83,12 +94,11 @@ def _calls(
     resolved: ResolvedRequest,
     principal: Principal,
     response_id: str,
-    seed: int,
+    sampling: Mapping[str, Any],
     deadline: Deadline,
 ) -> list[GenerateCall]:
     """The calls of a request, one for each prompt."""
     prompts, form = _prompts(body), body.output_form()
-    sampling = {**body.sampling(), "seed": seed}
     return [
         GenerateCall(
             request_id=f"{response_id}-{number}",
@@ -127,7 +137,12 @@ def _prompts(body: ChatRequest | CompletionRequest) -> Sequence[str | tuple[int,
 
 
 def _head(
-    body: ChatRequest | CompletionRequest, kind: Kind, response_id: str, resolved: ResolvedRequest, base_id: str
+    body: ChatRequest | CompletionRequest,
+    kind: Kind,
+    response_id: str,
+    resolved: ResolvedRequest,
+    base_id: str,
+    calibrations: CalibrationShelf,
 ) -> AnswerHead:
     return AnswerHead(
         kind,
@@ -139,7 +154,7 @@ def _head(
         rows_per_fork=body.n,
         rows_per_prompt=body.n * (1 if resolved.part is not None else len(resolved.mixes_of(0))),
         fallback=resolved.trouble,
-        scores=body.scores,
+        judge=None if body.judging is None else RowJudge(body.judging, _answerers(resolved), body.n, calibrations),
         shows_logprobs=body.shows_logprobs,
         shows_token_ids=body.return_token_ids,
         numbers_tokens=body.return_tokens_as_token_ids,
@@ -166,6 +181,23 @@ def _steps(resolved: ResolvedRequest) -> tuple[str, ...]:
     if not isinstance(resolved.part, Steps):
         return ()
     return tuple(part_label(group) for group in resolved.part.called(lambda entry: entry.public_name).groups)
+
+
+def _answerers(resolved: ResolvedRequest) -> tuple[str, ...]:
+    """Who answers, as calibrations name it, in the order of forks or of prompts that were routed apart.
+
+    None for an answer that is composed of others: a calibration is of one mix.
+    """
+    if resolved.part is not None:
+        return ()
+    mixes = [one.mix for one in resolved.by_prompt] or resolved.mixes
+    return tuple(answerer_of(term.called(term.adapter.package_digest) for term in mix.terms) for mix in mixes)
+
+
+def _needs_spread(asked: Judging | None, calibrations: CalibrationShelf) -> bool:
+    if asked is None:
+        return False
+    return asked.token_scores or need_spread(asked.scores) or (asked.confidence and calibrations.needs_spread())
 
 
 def _answering(mix: NamedMix) -> dict[str, Any]:

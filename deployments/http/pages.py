@@ -22,6 +22,7 @@ READABLE = (
     "x-adaptrix-adapter",
     "x-adaptrix-digest",
     "x-adaptrix-route-score",
+    "x-adaptrix-confidence",
     "x-adaptrix-fallback",
     "traceparent",
     "tracestate",

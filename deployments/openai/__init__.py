@@ -6,6 +6,8 @@ body                The base of all request bodies: null means the default, and 
                     dropped
 call_documents      Calls of functions in an answer: read from its pieces, and OpenAI's documents of them, in streams
                     and whole
+confidence_body     What a body asks of confidence: the least that an answer must have, and what is done with a less
+                    sure one
 documents           Builds OpenAI's response documents from pieces: chat or text completions, whole or as chunks of a
                     stream
 embedding_document  The answer of ``/v1/embeddings``: thousands of vectors are written in parts, so that no stream
@@ -19,6 +21,8 @@ neutral_fields      Fields that OpenAI's and vLLM's clients send and that do not
                     for nothing
 prompt_documents    What answers tell of the prompt: its text and log-probabilities before those of the answer
                     (``echo``), or apart
+row_judge           How sure each row of an answer is, gathered from its pieces: scores, confidence, and numbers token
+                    by token
 sampled_body        The fields by which clients say how tokens are chosen, and where an answer ends
 schemas             The bodies that the HTTP API accepts, and nothing else: an unknown or unsupported field is refused
                     by name

@@ -9,13 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from adaptrix_core.confidence.evidence import AnswerEvidence
-from adaptrix_core.confidence.scoring import answer_scores
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.request_limits import MOST
 from deployments.openai.call_documents import RowCalls
 from deployments.openai.logprob_documents import Offsets, by_number, chat_logprobs, joined, text_logprobs
 from deployments.openai.prompt_documents import echoed_logprobs, prompt_logprobs
+from deployments.openai.row_judge import RowJudge
 from deployments.shared.wire import Piece, PromptSeen
 
 Kind = Literal["chat", "text"]
@@ -35,8 +34,10 @@ class AnswerHead:
     rows_per_prompt: int = 1
     fallback: str = ""
     """Why the base model answers in place of the requested adapter; empty where it does not."""
-    scores: tuple[str, ...] = ()
-    """Estimators that score each finished choice."""
+    judge: RowJudge | None = None
+    """Says how sure each finished choice is, where that is asked for."""
+    outcome: Mapping[str, Any] = field(default_factory=dict)
+    """What a finished choice tells of the answers before it that were not sure enough (`generation/until_sure.py`)."""
     shows_logprobs: bool = True
     """Whether the client has asked for log-probabilities; estimators need them in any case."""
     shows_token_ids: bool = False
@@ -68,19 +69,21 @@ class AnswerHead:
         """The log-probabilities of the prompt before those of the answer, where they are told."""
         return echoed_logprobs(seen, offsets, self.numbers_tokens) if self.shows_logprobs else None
 
-    def extra(self, index: int, finished: Sequence[Piece] = (), steps: Sequence[str] = ()) -> dict[str, Any]:
-        """The ``adaptrix`` member of a choice: the adapter, where not one answers all, and scores of a finished row.
+    def look(self, piece: Piece) -> None:
+        """Note what a piece shows of how sure its row is; earlier steps of a sequence are not the answer."""
+        if self.judge is not None and not piece.is_inner:
+            self.judge.look(piece)
 
-        finished: all pieces of the row that have a log-probability, once it has ended. steps: the texts of the earlier
-        steps of a sequence. Raises ExtensionError.
+    def extra(self, index: int, is_finished: bool, steps: Sequence[str] = ()) -> dict[str, Any]:
+        """The ``adaptrix`` member of a choice: the adapter, where not one answers all, and how sure a finished row is.
+
+        steps: the texts of the earlier steps of a sequence. Raises ExtensionError.
         """
         answered: dict[str, Any] = {}
         if self.answered_by:
             answered |= self.answered_by[(index // self.rows_per_fork) % len(self.answered_by)]
-        if self.scores and finished:
-            chosen = [piece.logprob for piece in finished if piece.logprob is not None]
-            evidence = AnswerEvidence(tuple(one.token_id for one in chosen), tuple(one.logprob for one in chosen))
-            answered["scores"] = answer_scores(self.scores, evidence)
+        if self.judge is not None and is_finished:
+            answered |= {**self.judge.told(index), **self.outcome}
         if steps:
             answered["steps"] = [
                 {"adapter": self.step_label(number), "text": text} for number, text in enumerate(steps)
@@ -183,6 +186,7 @@ class WholeAnswer:
                 row.steps.setdefault(piece.step or 0, []).append(piece.text)
                 continue
             self._call_form.look(piece)
+            self._head.look(piece)
             row.text.append(piece.text)
             row.seen = row.seen or piece.prompt
             if piece.token_id is not None:
@@ -225,7 +229,7 @@ class WholeAnswer:
         text = "".join(row.text)
         ended = {"finish_reason": row.finish_reason, "stop_reason": row.stop_reason}
         steps = ["".join(texts) for texts in row.steps.values()]
-        shared = {"index": index, **ended, **self._head.extra(index, row.pieces, steps)}
+        shared = {"index": index, **ended, **self._head.extra(index, is_finished=True, steps=steps)}
         if self._head.shows_token_ids:
             shared["token_ids"] = row.token_ids
         shown = self._head.shown(row.pieces)
@@ -255,8 +259,6 @@ class ChunkedAnswer:
     def __init__(self, head: AnswerHead, num_rows: int) -> None:
         self._head = head
         self._offsets = [Offsets() for _ in range(num_rows)]
-        self._scored: list[list[Piece]] = [[] for _ in range(num_rows)]
-        """The pieces so far that the scores are made from; empty where none are asked for."""
         self._seen: dict[int, PromptSeen] = {}
         self._echoed: set[int] = set()
         self._begun: set[int] = set()
@@ -295,8 +297,7 @@ class ChunkedAnswer:
             if self._head.echo and seen is not None and piece.row not in self._echoed:
                 self._echoed.add(piece.row)
                 echoes.append(self._echo(piece.row, seen))
-            if self._head.scores and piece.logprob is not None:
-                self._scored[piece.row].append(piece)
+            self._head.look(piece)
             if self._shows(piece):
                 rows.setdefault(piece.row, []).append(piece)
         said = [document for index, said in rows.items() for document in self._documents_of(index, said)]
@@ -336,11 +337,21 @@ class ChunkedAnswer:
     def _of(self, index: int, said: Sequence[Piece]) -> dict[str, Any] | None:
         """The document of a row's next pieces; None where they say nothing that can be told yet."""
         last = said[-1]
-        finished = self._scored[index] if last.finish_reason else ()
         ended = {"stop_reason": last.stop_reason} if last.finish_reason else {}
-        shared = {"index": index, "finish_reason": last.finish_reason, **ended, **self._head.extra(index, finished)}
+        shared = {
+            "index": index,
+            "finish_reason": last.finish_reason,
+            **ended,
+            **self._head.extra(index, bool(last.finish_reason)),
+        }
         if last.step is not None:
             shared["adaptrix"] = {**shared.get("adaptrix", {}), "step": last.step}
+        shared = {
+            "index": index,
+            "finish_reason": last.finish_reason,
+            **ended,
+            **self._head.extra(index, bool(last.finish_reason)),
+        }
         if self._head.shows_token_ids:
             shared["token_ids"] = [piece.token_id for piece in said if piece.token_id is not None]
             shared |= _prompt_ids(said) if self._head.kind == "text" else {}

@@ -13,6 +13,7 @@ from adaptrix_core.base.chat_options import ORDINARY, ChatOptions
 from adaptrix_core.injection.mix import Term
 from adaptrix_core.request_limits import MOST
 from deployments.openai.body import Body
+from deployments.openai.confidence_body import MinConfidence
 from deployments.openai.field_types import (
     Base64,
     Count,
@@ -29,6 +30,7 @@ from deployments.openai.field_types import (
 )
 from deployments.openai.messages import Messages, num_characters_of
 from deployments.openai.neutral_fields import CHAT, COMPLETION, EMBEDDING, STREAM_OPTIONS
+from deployments.openai.row_judge import Judging
 from deployments.openai.sampled_body import SampledBody
 from deployments.openai.tool_body import ToolBody
 
@@ -83,6 +85,12 @@ class AdaptrixOptions(Body):
     """A composition of adapters, as ``{strategy: parts}``."""
     scores: Annotated[list[Name], Field(max_length=MOST.estimators, fail_fast=True)] | None = None
     """Confidence estimators that score each choice."""
+    confidence: bool = False
+    """Whether each choice tells its confidence: the calibrated probability that it is right, or null."""
+    token_scores: bool = False
+    """Whether each choice tells log-probability, entropy and margin of every token."""
+    min_confidence: MinConfidence | None = None
+    """The least confidence of an answer, and what is done with a less sure one."""
     fallback: Literal["base", "error"] | None = None
     """The response to an adapter that cannot be used; default: base for ``auto``, error for a named adapter."""
 
@@ -133,13 +141,17 @@ class _Generation(SampledBody):
         return self
 
     @property
-    def scores(self) -> tuple[str, ...]:
-        """Confidence estimators that score each choice."""
-        return tuple(self.adaptrix.scores or ()) if self.adaptrix is not None else ()
+    def judging(self) -> Judging | None:
+        """What is to be told of how sure each choice is; None for nothing."""
+        asked = self.adaptrix
+        if asked is None or not (asked.scores or asked.confidence or asked.token_scores or asked.min_confidence):
+            return None
+        confidence = asked.confidence or asked.min_confidence is not None
+        return Judging(tuple(asked.scores or ()), confidence, asked.token_scores)
 
     def needed_logprobs(self, shown: int | None) -> int | None:
         """Log-probabilities that the engine gives for each token: those that are shown, or those that scores need."""
-        return 0 if shown is None and self.scores else shown
+        return 0 if shown is None and self.judging else shown
 
 
 class ChatRequest(_Generation, ToolBody):

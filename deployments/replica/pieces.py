@@ -18,15 +18,19 @@ class PieceWriter:
         self._texts = texts
 
     def pieces_of(
-        self, events: Iterable[TokenEvent], prompt_token_ids: tuple[int, ...], call_form: str | None
+        self,
+        events: Iterable[TokenEvent],
+        prompt_token_ids: tuple[int, ...],
+        call_form: str | None,
+        computed_by: tuple[str, str] | None,
     ) -> list[Piece]:
         """One piece for each event, at least one.
 
-        The first one carries ``prompt_token_ids``, if any are given, and the call form with them.
+        The first one carries ``prompt_token_ids``, if any are given, and call form and base model with them.
         """
         first, *rest = [self._piece(event) for event in events]
         if prompt_token_ids:
-            first = first._replace(prompt_token_ids=prompt_token_ids, call_form=call_form)
+            first = first._replace(prompt_token_ids=prompt_token_ids, call_form=call_form, computed_by=computed_by)
         return [first, *rest]
 
     def prompt_seen(self, text: str, token_ids: tuple[int, ...], event: TokenEvent) -> PromptSeen:
@@ -60,6 +64,7 @@ class PieceWriter:
             prompt_tokens=event.num_prompt_tokens,
             times=None if event.timings is None else row_times(event.timings),
             stop_reason=event.stop_reason,
+            spread=event.spread,
             cached_tokens=0 if event.timings is None else min(event.timings.taken_over, default=0),
         )
 

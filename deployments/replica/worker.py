@@ -111,10 +111,11 @@ class EngineWorker:
                     pinned.ended.add_done_callback(partial(_told, mailbox))
                     async with self._loop.running(request, mailbox):
                         told = token_ids  # goes out with the first piece
+                        form, by = self._grammars.form_of(call), self._computed_by(call)
                         while not mailbox.is_finished:
                             events = await mailbox.take()
                             spans.rows_ended(events)
-                            pieces = self._pieces.pieces_of(events, told, self._grammars.form_of(call))
+                            pieces = self._pieces.pieces_of(events, told, form, by)
                             yield self._with_prompt(call, token_ids, events, pieces)
                             told = ()
 
@@ -133,6 +134,11 @@ class EngineWorker:
                 seen = self._pieces.prompt_seen(text, token_ids, event)
                 pieces[number] = pieces[number]._replace(prompt=seen)
         return pieces
+
+    def _computed_by(self, call: GenerateCall) -> tuple[str, str] | None:
+        """The base model's digest and layout, which calibrations of confidence go by."""
+        info = self._engine.base.info
+        return (info.digest, info.layout) if call.sampling.get("logprobs") is not None else None
 
     def _text_of(self, call: GenerateCall, token_ids: tuple[int, ...]) -> str:
         """The prompt's text: as it was sent, unless it was cut or sent as tokens."""

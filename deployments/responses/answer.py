@@ -39,8 +39,6 @@ class ResponseAnswer:
         self._finish_reason: str | None = None
         self._usage: dict[str, Any] | None = None
         self._completed_at: int | None = None
-        self._scored: list[Piece] = []
-        """The pieces that scores are made from; empty where none are asked for."""
 
     @property
     def has_ended(self) -> bool:
@@ -58,8 +56,7 @@ class ResponseAnswer:
         pieces = list(pieces)
         for piece in pieces:
             self._finish_reason = piece.finish_reason or self._finish_reason
-            if self._head.scores and piece.logprob is not None:
-                self._scored.append(piece)
+            self._head.look(piece)
         said = self._said.read(pieces)
         # Log-probabilities are those of text; tokens of calls have none to be told with.
         logprobs = [] if self._said.num_calls else _logprobs(self._head.shown(pieces))
@@ -104,7 +101,7 @@ class ResponseAnswer:
     def document(self) -> dict[str, Any]:
         """The response so far."""
         asked, text, chosen = self._asked, self._asked.text, self._asked.tool_choice
-        extra = {} if not self.has_ended else self._head.extra(0, self._scored)
+        extra = {} if not self.has_ended else self._head.extra(0, is_finished=True)
         answered = {**extra.get("adaptrix", {}), **({"fallback": self._head.fallback} if self._head.fallback else {})}
         reason = {"reason": "max_output_tokens"} if self._status == "incomplete" else None
         return {

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from adaptrix_core.adapters.reference import AdapterReference
 from adaptrix_core.adapters.residency.tiers import Residency
 from adaptrix_core.base.chat_options import ORDINARY, ChatOptions
+from adaptrix_core.confidence.evidence import Spread
 from adaptrix_core.digests import BundleDigest, PackageDigest, WeightsDigest
 from adaptrix_core.engine.rows.output_form import OutputForm
 from adaptrix_core.errors import AdaptrixError
@@ -184,8 +185,10 @@ class Piece(NamedTuple):
     other_tokens: int = 0
     """Tokens that were generated for the answer and that no piece tells of: those of votes that were lost."""
     call_form: str | None = None
-    """On a call's first piece only: how its text writes calls of functions, by name (`tools/call_form.py` in the core);
-    None where it may not."""
+    """On a call's first piece: how its text writes calls, by name (`tools/call_form.py`); None where it may not."""
+    spread: Spread | None = None
+    computed_by: tuple[str, str] | None = None
+    """On a call's first piece, where it asks for log-probabilities: the base model's digest, and its layout."""
 
 
 @dataclass(frozen=True)

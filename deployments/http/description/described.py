@@ -50,6 +50,7 @@ _ANSWER_HEADERS = {
     "x-adaptrix-adapter": "Who answers: `base`, a name or a mix; forks separated by commas.",
     "x-adaptrix-digest": "Package digest of each adapter, in the same order.",
     "x-adaptrix-route-score": "Where the router decided: the score.",
+    "x-adaptrix-confidence": "Where asked for, of a whole answer: the confidence of each choice, or `none`.",
     "x-adaptrix-fallback": "Why the base model answers in place of an adapter.",
 }
 

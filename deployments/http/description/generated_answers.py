@@ -23,6 +23,24 @@ class UsageDocument(Document):
     prompt_tokens_details: PromptTokensDetails
 
 
+class TokenScores(Document):
+    """Numbers of every token, in order."""
+
+    logprobs: list[float]
+    entropies: list[float]
+    """In nats."""
+    margins: list[float]
+    """Probability of the likeliest token minus that of the second."""
+
+
+class Attempt(Document):
+    """An answer that was not sure enough, and not given."""
+
+    adapter: str
+    confidence: float | None
+    completion_tokens: int
+
+
 class Answered(Document):
     """Who gave a choice, where not one adapter answers all (a fork, a composition, prompts that were routed apart), and
     how sure the choice is, where scores were asked for."""
@@ -36,6 +54,15 @@ class Answered(Document):
     """Where the router chose for this prompt alone: the score."""
     scores: dict[str, float] | None = None
     """By confidence estimator; in the last event of a streamed choice. Scores are no probabilities."""
+    confidence: float | None = None
+    """Where asked for: the calibrated probability that the choice is right; null where nothing is calibrated for it."""
+    token_scores: TokenScores | None = None
+    attempts: list[Attempt] | None = None
+    """With ``min_confidence``: the answers before this one that were not sure enough, in their order."""
+    instead_of_an_answer: Literal["abstain", "ask"] | None = None
+    """With ``min_confidence``: the text is the server's own, as no answer was sure enough."""
+    below_min_confidence: bool | None = None
+    """True where no answer was sure enough and this is the surest."""
 
 
 class Fallback(Document):

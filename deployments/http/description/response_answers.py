@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from deployments.http.description.answers import Document
-from deployments.http.description.generated_answers import LikelyToken
+from deployments.http.description.generated_answers import Attempt, LikelyToken, TokenScores
 
 ResponseStatus = Literal["in_progress", "completed", "incomplete", "failed", "cancelled"]
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
@@ -140,6 +140,11 @@ class RespondedBy(Document):
     """How sure the answer is, where scores were asked for, and why the base model gave it in an adapter's place."""
 
     scores: dict[str, float] | None = None
+    confidence: float | None = None
+    token_scores: TokenScores | None = None
+    attempts: list[Attempt] | None = None
+    instead_of_an_answer: Literal["abstain", "ask"] | None = None
+    below_min_confidence: bool | None = None
     fallback: str | None = None
 
 

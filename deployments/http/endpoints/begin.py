@@ -16,6 +16,8 @@ from adaptrix_core.errors import AdapterNotFound
 from deployments.generation.deadline import Deadline
 from deployments.generation.resolve import ResolvedRequest, resolve
 from deployments.generation.start import RunningRequest, start_request
+from deployments.generation.until_sure import asked_bound, until_sure
+from deployments.http.calibrations import calibrations_at_hand
 from deployments.http.endpoint import authorized
 from deployments.http.faults import invalid_body
 from deployments.http.guard import WATCH
@@ -52,26 +54,45 @@ async def begin(
             watch.identified(principal, body)
             principal.require_priority(body.priority)
             base_id = await services.store.base_id()
+            bound = asked_bound(body, base_id, services.store.catalogue)
+            shelf = await calibrations_at_hand(services) if body.judging else services.calibrations
             starting = partial(
                 start_request,
                 principal=principal,
                 pipeline=services.pipeline,
                 base_id=base_id,
                 deadline=deadline,
+                calibrations=shelf,
                 response_id=response_id,
             )
-            with watch.resolving():
-                resolved = await _resolved(body, base_id, services, principal)
-            try:
-                running = await starting(body, resolved)
-            except AdapterNotFound as gone:
-                with watch.resolving():
-                    now = await _resolved_again(body, base_id, services, principal)
-                if now.bundles == resolved.bundles:
-                    raise gone from None
-                running = await starting(body, now)  # another adapter has taken the place of the first one
+
+            async def start(asked: ChatRequest | CompletionRequest) -> RunningRequest:
+                return await _started(asked, base_id, services, principal, watch, starting)
+
+            running = await (start(body) if bound is None else until_sure(body, bound, start, deadline, base_id))
     watch.begun(running)
     return body, running
+
+
+async def _started(
+    body: ChatRequest | CompletionRequest,
+    base_id: str,
+    services: Services,
+    principal: Principal,
+    watch: RequestWatch,
+    starting: Callable[[ChatRequest | CompletionRequest, ResolvedRequest], Awaitable[RunningRequest]],
+) -> RunningRequest:
+    """The body resolved and begun; once more where an adapter has gone meanwhile and another has taken its place."""
+    with watch.resolving():
+        resolved = await _resolved(body, base_id, services, principal)
+    try:
+        return await starting(body, resolved)
+    except AdapterNotFound as gone:
+        with watch.resolving():
+            now = await _resolved_again(body, base_id, services, principal)
+        if now.bundles == resolved.bundles:
+            raise gone from None
+        return await starting(body, now)
 
 
 async def _resolved(

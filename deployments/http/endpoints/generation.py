@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -31,7 +32,8 @@ def generation_endpoints(app: FastAPI, services: Services) -> None:
         body, running = await begin(request, services, read)
         headers = running.resolved.headers()
         if not body.stream:
-            return JSONResponse(await _whole(running), headers=headers)
+            document = await _whole(running)
+            return JSONResponse(document, headers=headers | _confidence(document))
         answer = ChunkedAnswer(running.head, running.num_rows)
         options = body.stream_options or StreamOptions()
         events = server_sent_events(running.stream, answer, running.rows_per_prompt, options)
@@ -44,6 +46,15 @@ def generation_endpoints(app: FastAPI, services: Services) -> None:
     @app.post("/v1/completions", **COMPLETION)
     async def completions(request: Request) -> Response:
         return await generate(request, CompletionRequest)
+
+
+def _confidence(document: Mapping[str, Any]) -> dict[str, str]:
+    """The header that tells the confidence of each choice, where it was asked for."""
+    told = [choice.get("adaptrix", {}) for choice in document["choices"]]
+    if not any("confidence" in one for one in told):
+        return {}
+    known = ("none" if one.get("confidence") is None else f"{one['confidence']:.4f}" for one in told)
+    return {"x-adaptrix-confidence": ",".join(known)}
 
 
 async def _whole(running: RunningRequest) -> dict[str, Any]:

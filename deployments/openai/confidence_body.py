@@ -1,0 +1,47 @@
+"""What a body asks of confidence: the least that an answer must have, and what is done with a less sure one."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, Tag
+
+from adaptrix_core.request_limits import MOST
+from deployments.openai.body import Body
+from deployments.openai.field_types import Name, by_kind
+
+ABSTAIN, ASK, AGAIN = "abstain", "ask", "again"
+WITHOUT_AN_ANSWER = (ABSTAIN, ASK)
+"""Fallbacks that give words of the server's own in the place of an answer."""
+
+LeastConfidence = Annotated[float, Field(gt=0, lt=1)]
+
+
+class ConfidenceBound(Body):
+    """The least confidence of an answer, and what comes after a less sure one, in turns."""
+
+    at_least: LeastConfidence
+    fallback: Annotated[list[Name], Field(min_length=1, max_length=MOST.confidence_fallbacks, fail_fast=True)] = Field(
+        default_factory=lambda: [ABSTAIN]
+    )
+    """``again`` (a sampled answer), ``base``, the name of an adapter, ``abstain`` or ``ask``."""
+
+
+def _kind_of_bound(value: object) -> str | None:
+    if isinstance(value, bool):
+        return None
+    return (
+        "least" if isinstance(value, (int, float)) else "bound" if isinstance(value, (dict, ConfidenceBound)) else None
+    )
+
+
+MinConfidence = Annotated[
+    Annotated[LeastConfidence, Tag("least")] | Annotated[ConfidenceBound, Tag("bound")],
+    by_kind(_kind_of_bound, "should be a number between 0 and 1, or an object with at_least and fallback"),
+]
+"""A number is a bound whose fallback is to abstain."""
+
+
+def bound_of(value: float | ConfidenceBound | None) -> ConfidenceBound | None:
+    """The bound that is asked for, in full."""
+    return ConfidenceBound(at_least=value) if isinstance(value, float) else value
