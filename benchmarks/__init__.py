@@ -23,6 +23,7 @@ start          From a fresh process to the first token: seconds and memory, with
 swap           How long an adapter takes from host memory to the device, and from disk to host memory with its
                signature checked
 composition/   Composition: questions that need two adapters, and what adapters do to each other
+context/       How far adapters move the base model's context, and what anchoring them costs
 harness/       What benchmarks share: systems under comparison, work, turns, intervals, reports
 memory/        Measures the memory of conversations: recall of facts told long ago, and conversations that change
                their topic

@@ -26,7 +26,9 @@ from adaptrix_core.routing.policy import Decision
 
 if TYPE_CHECKING:
     from adaptrix_core.adapters import Adapter
+    from adaptrix_core.context.anchoring import AnchorBy
     from adaptrix_core.engine.loop import EngineLoop
+    from adaptrix_core.injection.mix import MixSchedule
     from adaptrix_core.routing.feedback.adaptive import AdaptiveThresholds
     from adaptrix_core.routing.semantic import SemanticRouter
 
@@ -60,7 +62,6 @@ class LocalTarget:
     async def chat(self, request: TargetRequest, on_text: OnText | None = None) -> Answer:
         """Answer one request in the engine's running batch; cancelling aborts it there."""
         from adaptrix_core.engine.request import GenerationRequest, SamplingParams
-        from adaptrix_core.injection.mix import constant
 
         loop = self._started()
         if request.model == AUTO:
@@ -68,11 +69,11 @@ class LocalTarget:
         started = time.perf_counter()  # loading, which happens once, does not count as an answer's time
         terms, score = self._who(request)
         packages = [await loop.load_adapter(term.adapter) for term in terms]
-        mix = await loop.resolve_mix(terms)
         prompt = loop.engine.encode([dict(message) for message in request.messages])
+        schedule = await self._schedule(loop, prompt, terms, request.anchor)
         sampling = {**request.sampling(), "stop": tuple(request.stop), "grammar": _grammar(request)}
         params = SamplingParams(**sampling).with_defaults(loop.engine.sampling_defaults(terms))
-        generation = GenerationRequest(f"local-{uuid.uuid4().hex}", prompt, params, schedules=(constant(mix),))
+        generation = GenerationRequest(f"local-{uuid.uuid4().hex}", prompt, params, schedules=(schedule,))
         pieces: list[str] = []
         num_tokens = 0
         first_token_s: float | None = None
@@ -217,6 +218,21 @@ class LocalTarget:
                 self._loop = EngineLoop(build_engine(self._settings))
                 self._loop.start()
         return self._loop
+
+    async def _schedule(
+        self, loop: EngineLoop, prompt: Sequence[int], terms: tuple[Term[str], ...], anchor: AnchorBy | None
+    ) -> MixSchedule:
+        """The mix for every token of a request, anchored where that is asked for."""
+        from adaptrix_core.injection.mix import constant
+
+        if anchor is None:
+            return constant(await loop.resolve_mix(terms))
+        from adaptrix_core.context.anchoring import anchored
+
+        found = await loop.call(anchored, prompt, terms, anchor, self._settings.context)
+        since = "nothing has drifted" if found.since is None else f"weights are reduced from {anchor} {found.since} on"
+        self._output.note(f"anchored: {since}")
+        return found.resolved(loop.engine)
 
     def _who(self, request: TargetRequest) -> tuple[tuple[Term[str], ...], float | None]:
         """The mix that answers, by name, and the route score where the router chose."""

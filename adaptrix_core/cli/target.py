@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 from adaptrix_core.digests import PackageDigest
 
@@ -39,6 +39,8 @@ class TargetRequest:
     ignore_eos: bool = False
     schema: Mapping[str, Any] | None = None
     """A JSON schema that the answer must satisfy."""
+    anchor: Literal["layer", "token"] | None = None
+    """Whether, and how, the mix is anchored on the prompt (`context/anchoring.py`). Local engines only."""
 
     def asking(self, text: str) -> TargetRequest:
         """The same request with a user's ``text`` after the messages."""

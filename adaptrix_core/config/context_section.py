@@ -25,3 +25,10 @@ class ContextSettings(Section):
         description="from 0 (two adapters change hidden states alike) to 1 (they undo each other), the conflict above "
         "which a mix is warned of",
     )
+    anchor_factor: float = Field(
+        0.5,
+        ge=0.0,
+        lt=1.0,
+        strict=False,
+        description="what anchoring multiplies a mix's weights by where it has drifted, 0 to less than 1",
+    )

@@ -4,6 +4,7 @@ Importing this package is cheap: the names below load torch on first use.
 
 Files:
 
+anchoring   Anchoring: where a mix has drifted from the base model on a prompt, it acts with less weight from there on
 comparison  Two runs of one prompt compared: how far states, attention and predictions under a mix are from the base
             model's
 report      What a comparison of a mix with the base model has found, and which of it is beyond the thresholds

@@ -6,6 +6,7 @@ Works with whatever layout the engine has loaded: modules in any precision, and 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 
 from torch import Tensor
@@ -78,7 +79,8 @@ class ContextValidator:
     ) -> tuple[StateConflict, ...]:
         if len(terms) < 2:
             return ()
-        alone = [(term.adapter, self._run(prompt, (term,), attention=False)) for term in terms]
+        ungated = [replace(term, gated=None) for term in terms]  # a gate has no say over one adapter
+        alone = [(term.adapter, self._run(prompt, (term,), attention=False)) for term in ungated]
         found = []
         for (one, first), (other, second) in combinations(alone, 2):
             values = state_conflict(base, first, second)[list(layers)].tolist()

@@ -286,3 +286,20 @@ def test_the_installed_command_answers_by_a_shipped_adapter_from_any_directory(t
     )
     assert done.returncode == 0, done.stderr
     assert "Answer: 37" in done.stdout
+
+
+def test_a_question_is_anchored_where_the_mix_drifts_and_a_server_is_not_asked_to(
+    adaptrix: Adaptrix, local: tuple[object, ...], world: World, tmp_path: Path
+) -> None:
+    plain = answer(adaptrix, local, "math_reasoning")
+    settings = {**world.settings(), "context": {"similarity": 1.0, "anchor_factor": 0.0}}
+    file = tmp_path / "anchored.yaml"
+    file.write_text(yaml.safe_dump(settings))
+    anchored = answer(adaptrix, ("--local", "--config", file), "math_reasoning", "--anchor", "token")
+    assert anchored["text"] != plain["text"]
+    asked = ("query", "What is 17 + 25?", "--model", "math_reasoning", "--max-tokens", 2, "--anchor", "token")
+    done = adaptrix(*asked, "--local", "--config", file)
+    assert "weights are reduced from token" in done.stderr
+    refused = adaptrix(*asked)
+    assert refused.exit_code == 2
+    assert "--anchor needs --local" in refused.output

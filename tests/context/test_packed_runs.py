@@ -12,6 +12,8 @@ from adaptrix_core.adapters import TrustPolicy, describe, write_package
 from adaptrix_core.base.model import BaseModel
 from adaptrix_core.context import ContextValidator
 from adaptrix_core.engine import Engine, EngineOptions
+from adaptrix_core.injection import Term
+from adaptrix_core.injection.gate import Gate, PointGate, gate_mix
 from adaptrix_core.native import why_not
 from tests.engine.conftest import idle_faults
 from tests.native.packed_models import VARIANTS, twins
@@ -64,6 +66,24 @@ def test_states_and_attention_are_those_of_the_unpacked_weights(choice: object, 
     assert (ours.states - theirs.states).abs().max() <= 1e-2 * theirs.states.abs().max()
     for one, other in zip(ours.attention, theirs.attention, strict=True):
         assert (one.weights(0, len(PROMPT)) - other.weights(0, len(PROMPT))).abs().max() <= 5e-2
+
+
+def test_the_attention_of_a_gated_mix_is_that_of_the_unpacked_weights(engines: tuple[Engine, Engine]) -> None:
+    packed, plain = engines
+    generator = torch.Generator().manual_seed(8)
+    points = {
+        point: PointGate(torch.randn(2, weights.lora_a.shape[1], generator=generator), torch.zeros(2), (True, True))
+        for point, weights in plain.loader.load("red").weights.points.items()
+    }
+    gate = gate_mix((Term("red"), Term("blue")), Gate(points, 2))
+    ungated = plain.inspect(PROMPT, {"red": 1.0, "blue": 1.0})
+    ours, theirs = (engine.inspect(PROMPT, gate) for engine in (packed, plain))
+    moved = []
+    for one, other, without in zip(ours.attention, theirs.attention, ungated.attention, strict=True):
+        weights, expected = (inputs.weights(0, len(PROMPT)) for inputs in (one, other))
+        assert (weights - expected).abs().max() <= 5e-2
+        moved.append(float((without.weights(0, len(PROMPT)) - expected).abs().max()))
+    assert max(moved) > 0.2, "the gate moves nothing, so this test shows nothing"
 
 
 def test_a_comparison_over_packed_weights_says_what_one_over_unpacked_ones_says(

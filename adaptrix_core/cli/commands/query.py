@@ -69,6 +69,12 @@ class _ContinueTakesAnId(click.Command):
     help="Answer in JSON that satisfies the JSON schema of this file.",
 )
 @click.option(
+    "--anchor",
+    type=click.Choice(["layer", "token"]),
+    help="With --local: reduce a mix's weights from the layer or token on where it drifts from the base model on the "
+    "question, which is computed twice more for that (settings: context).",
+)
+@click.option(
     "--continue",
     "-c",
     "continued",
@@ -115,6 +121,8 @@ def query(
         raise click.UsageError("give TEXT or --file, not both")
     if prompts is not None and continued is not None:
         raise click.UsageError("give --continue or --file, not both")
+    if sampling["anchor"] is not None and not session.local:
+        raise click.UsageError("--anchor needs --local; a server does not anchor, as its running batch would wait")
     if output is not None and prompts is None:
         raise click.UsageError("--output needs --file")
     if session.as_json and text is None and prompts is None:

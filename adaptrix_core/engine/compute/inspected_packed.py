@@ -89,6 +89,8 @@ def _adapted(
             if own is not None:
                 factor = torch.zeros(len(inputs), 1)
                 factor[start:end] = term.weight_at(layer) * own.scaling
+                if term.gated is not None and (at := term.gated.gate.points.get((layer, Q))) is not None:
+                    factor *= term.gated.gate.weights_at(at, inputs)[:, term.gated.place, None]
                 added = added + (inputs @ own.lora_a.float().T) @ own.lora_b.float().T * factor
     return added
 

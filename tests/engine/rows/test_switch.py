@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import pytest
-import torch
-from torch import Tensor
-from transformers import DynamicCache
 
 from adaptrix_core.adapters import TrustPolicy
 from adaptrix_core.base import BaseModel
@@ -18,12 +14,11 @@ from adaptrix_core.engine import Engine, EngineOptions, TokenEvent
 from adaptrix_core.errors import AdapterNotFound, RequestNotFound
 from tests.engine.conftest import MakeEngine, idle_faults
 from tests.engine.driving import drain, request, tokens_of
-from tests.engine.peft_cases import TOLERANCE, Case, build_case
+from tests.engine.peft_cases import Case, build_case
+from tests.engine.rows.switching import assert_computed_under, start, step
 from tests.tiny_models import random_base, random_prompts, random_weights
 
 History = Literal["keep", "recompute"]
-Plan = Mapping[int, str | None]
-"""Position -> the adapter that it and the later ones are computed under."""
 
 PROMPT = random_prompts([9], seed=8)[0]
 LONG_PROMPT = random_prompts([25], seed=9)[0]
@@ -61,42 +56,6 @@ def engine_for(case: Case, cut: int | None, tmp_path: Any) -> Iterator[Any]:
         assert not engine.has_work
         assert idle_faults(engine) == []
         engine.loader.close()
-
-
-def peft_logits(case: Case, tokens: Sequence[int], plan: Plan) -> Tensor:
-    """Logits of a PEFT generation that feeds ``tokens`` and calls `set_adapter` between them, its cache kept."""
-    cache, pieces = DynamicCache(config=case.plain.config), []
-    with torch.inference_mode():
-        for start, stop in pairwise([*sorted(plan), len(tokens)]):
-            model: Any = case.plain
-            if plan[start] is not None:
-                case.peft.set_adapter(plan[start])
-                model = case.peft
-            output = model(input_ids=torch.tensor([tokens[start:stop]]), past_key_values=cache, use_cache=True)
-            pieces.append(output.logits[0])
-    return torch.cat(pieces)
-
-
-def assert_computed_under(case: Case, plan: Plan, prompt: list[int], events: list[TokenEvent], since: int = 0) -> None:
-    """Every event's log-probabilities from position ``since`` on are those that PEFT has for the same tokens."""
-    tokens = [*prompt, *(event.token_id for event in events if event.token_id is not None)]
-    logits = peft_logits(case, tokens, plan)
-    expected, scale = logits.log_softmax(-1), float(logits.abs().max())
-    compared = [event for event in events if event.position >= since]
-    assert len(compared) >= 5
-    for event in compared:
-        ours = torch.tensor([value for _, value in event.top_logprobs])
-        theirs = expected[event.position - 1][[token for token, _ in event.top_logprobs]]
-        # Differences of two logits, hence twice the tolerance of one.
-        assert float((ours - theirs).abs().max()) < 2 * TOLERANCE * scale, f"position {event.position}"
-
-
-def start(engine: Engine, prompt: list[int], adapter: str | None, name: str = "switched", max_tokens: int = 14) -> None:
-    engine.add(request(name, prompt, engine.resolve_mix(adapter), max_tokens=max_tokens, logprobs=10))
-
-
-def step(engine: Engine, count: int) -> list[TokenEvent]:
-    return [event for _ in range(count) for event in engine.step()]
 
 
 @pytest.mark.parametrize(("before", "after"), [("everything", "rslora"), (None, "patterned"), ("everything", None)])
