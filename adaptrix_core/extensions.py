@@ -125,6 +125,8 @@ ROUTER_SIGNALS: ExtensionPoint[RouterSignalFactory] = ExtensionPoint(
     {
         "embedding": "adaptrix_core.routing.signals.embedding:EmbeddingSignal",
         "keywords": "adaptrix_core.routing.signals.keywords:KeywordSignal",
+        "tasks": "adaptrix_core.routing.signals.tasks:TaskSignal",
+        "classifier": "adaptrix_core.routing.signals.classifier:ClassifierSignal",
     },
     needs=("__call__",),
 )

@@ -199,6 +199,7 @@ class LocalTarget:
             "reason": decision.reason,
             "previous": decision.previous,
             "votes": [asdict(said) for said in decision.votes],
+            "touches": list(self._touched(messages)),
         }
 
     async def status(self) -> dict[str, Any]:
@@ -250,6 +251,11 @@ class LocalTarget:
         accepts = self._thresholds.of(OWNER) if self._thresholds else {}
         return router.decide([dict(message) for message in messages], accepts=accepts)
 
+    def _touched(self, messages: Sequence[Message]) -> tuple[str, ...]:
+        router = self._routing()
+        last = messages[-1].get("content")
+        return router.touched(last) if router is not None and isinstance(last, str) else ()
+
     def _routing(self) -> SemanticRouter | None:
         if self._router is None and self._settings.router.enabled:
             with self._output.waiting("loading the router"):
@@ -292,12 +298,13 @@ def build_router(settings: Settings) -> SemanticRouter:
     from adaptrix_core.routing.catalogue import cards_in, with_keywords
     from adaptrix_core.routing.embedder import embedder_of
     from adaptrix_core.routing.semantic import SemanticRouter
+    from adaptrix_core.routing.signals.evidence_file import read_evidence
 
     wanted = settings.router
     calibration = load_calibration(wanted.calibration_file) if wanted.calibration_file else Calibration()
     if wanted.threshold is not None:
         calibration = calibration.with_threshold(wanted.threshold)
-    cards = with_keywords(cards_in(settings.adapters.dir), wanted.keywords)
+    cards = read_evidence(wanted.evidence_file).on(with_keywords(cards_in(settings.adapters.dir), wanted.keywords))
     return SemanticRouter(embedder_of(wanted.embedder), cards, calibration, wanted.signals)
 
 

@@ -202,6 +202,9 @@ class RouterSettings(Section):
         None,
         description="JSON file of thresholds, by `python -m benchmarks.routing calibrate`; null: the built-in ones",
     )
+    evidence_file: SettingsPath | None = Field(
+        None, description="JSON file of labelled messages and measured tasks for the router; null: none"
+    )
     signals: Annotated[dict[str, Annotated[float, Field(ge=0, le=100)]], Field(min_length=1)] | None = Field(
         None,
         description="weights of the signals that vote on who answers, by name, each 0 to 100; null: those that the "

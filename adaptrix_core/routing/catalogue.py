@@ -18,6 +18,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class RouteTask:
+    """A task that an adapter was measured on, by some of its questions."""
+
+    name: str
+    questions: tuple[str, ...]
+    is_good: bool = True
+    """Whether the adapter answers it better than the base model."""
+
+
+@dataclass(frozen=True)
 class RouteCard:
     """An adapter's description and examples. Without any, it is never chosen by meaning."""
 
@@ -26,6 +36,11 @@ class RouteCard:
     examples: tuple[str, ...] = ()
     keywords: tuple[str, ...] = ()
     """Words and phrases that speak for it; ``@math``, ``@code`` and ``@reasoning`` stand for our lists."""
+    labelled_right: tuple[str, ...] = ()
+    """Messages that somebody has labelled as its own."""
+    labelled_wrong: tuple[str, ...] = ()
+    """Messages that somebody has labelled as others'."""
+    tasks: tuple[RouteTask, ...] = ()
 
     @property
     def texts(self) -> tuple[str, ...]:

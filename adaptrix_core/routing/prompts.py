@@ -15,6 +15,9 @@ from typing import Any, Literal
 
 Split = Literal["calibration", "test"]
 
+CALIBRATED_BY = ("background", "continuations", "conversations", "in_scope_calibration", "out_of_scope_calibration")
+"""The files that thresholds are chosen by."""
+
 
 @dataclass(frozen=True)
 class Labelled:
@@ -101,11 +104,8 @@ def suggested_cards() -> Mapping[str, Mapping[str, Any]]:
 
 
 def file_digests() -> dict[str, str]:
-    """SHA-256 of each prompt file, for the record."""
-    names = sorted(
-        entry.name for entry in files(__package__).joinpath("data").iterdir() if entry.name.endswith(".jsonl")
-    )
-    return {name: sha256(_read(name).encode()).hexdigest() for name in names}
+    """SHA-256 of each prompt file that thresholds are chosen by, for the record; measuring sets change none."""
+    return {f"{name}.jsonl": sha256(_read(f"{name}.jsonl").encode()).hexdigest() for name in CALIBRATED_BY}
 
 
 def _rows(name: str) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ from adaptrix_core.routing.conversation import Message, excerpt, user_turns
 from adaptrix_core.routing.message import RoutedMessage, Vectors
 from adaptrix_core.routing.policy import NOTHING_KNOWN, Decision, Evidence, settle
 from adaptrix_core.routing.vote import FittedVote, Vote
+from adaptrix_core.routing.words.clauses import clauses
 
 if TYPE_CHECKING:
     from adaptrix_core.routing.embedder import TextEmbedder
@@ -157,6 +158,15 @@ class SemanticRouter:
             decision = _decided(message, way.continuity.of(near, index), vote, previous, calibration, residency)
             previous = decision.adapter
         return decision
+
+    def touched(self, text: str) -> tuple[str, ...]:
+        """The adapters that the parts of a compound question are for, each by itself, in order; the base left out.
+
+        Neighbours for one adapter count once: "Add 3 and 4. Then write a function for it." touches two.
+        """
+        decided = [self.decide([{"role": "user", "content": part}]).adapter for part in clauses(excerpt(text))]
+        named = [adapter for adapter in decided if adapter is not None]
+        return tuple(name for place, name in enumerate(named) if place == 0 or named[place - 1] != name)
 
     def margins(self, texts: Sequence[str]) -> dict[str, Vectors]:
         """By adapter, the ``(len(texts),)`` margins of ``texts`` without context, for calibration."""

@@ -16,7 +16,7 @@ from adaptrix_core.routing.prompts import Labelled
 from adaptrix_core.routing.semantic import SemanticRouter
 from adaptrix_core.routing.signals.weights import FittedWeights, fit_weights
 
-COMPARED = ("embedding", "keywords")
+COMPARED = ("embedding", "keywords", "tasks", "classifier")
 """The signals that are compared."""
 
 

@@ -18,6 +18,10 @@ COMPARED: Mapping[str, Mapping[str, float]] = {
     "embedding": {"embedding": 1.0},
     "keywords": {"keywords": 1.0},
     "embedding + keywords": {"embedding": 0.5, "keywords": 0.5},
+    "tasks": {"tasks": 1.0},
+    "classifier": {"classifier": 1.0},
+    "embedding + tasks": {"embedding": 0.5, "tasks": 0.5},
+    "embedding + classifier": {"embedding": 0.5, "classifier": 0.5},
 }
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ray import serve
@@ -56,9 +57,11 @@ class RouterReplica:
         from adaptrix_core.routing.embedder import embedder_of
         from adaptrix_core.routing.feedback.adaptive import AdaptiveThresholds
         from adaptrix_core.routing.semantic import SemanticRouter
+        from adaptrix_core.routing.signals.evidence_file import read_evidence
 
         keep_to_loopback()
         self._keywords = settings.router.keywords
+        self._evidence = read_evidence(settings.router.evidence_file)
         self._embedder = await asyncio.to_thread(embedder_of, settings.router.embedder)
         self._router = await asyncio.to_thread(
             SemanticRouter, self._embedder, (), calibration_of(settings.router), settings.router.signals
@@ -89,6 +92,8 @@ class RouterReplica:
         """
         with current_span(self._tracing.tracer, "router.decide", self._tracing.parent(trace or {})) as span:
             answer = answer_of(await self._decision(messages, salt), explained)
+            if explained and (turns := user_turns(messages)):
+                answer = replace(answer, touches=await asyncio.to_thread(self._router.touched, turns[-1]))
             span.set_attribute("adaptrix.route.score", answer.score)
             return answer
 
@@ -149,7 +154,7 @@ class RouterReplica:
 
     async def _on_catalogue(self, catalogue: Catalogue) -> None:
         entries = catalogue.newest()
-        await asyncio.to_thread(self._router.update, cards_of(entries, self._keywords))
+        await asyncio.to_thread(self._router.update, self._evidence.on(cards_of(entries, self._keywords)))
         self._entries = entries
 
 

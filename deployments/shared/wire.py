@@ -372,3 +372,5 @@ class RouteAnswer:
     """Adapter that the earlier turns of this conversation were routed to."""
     votes: tuple[SignalVote, ...] = ()
     """What each signal said, where that was asked for."""
+    touches: tuple[str, ...] = ()
+    """Likewise: the adapters that the message's parts are for, in order."""

@@ -9,6 +9,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -153,7 +154,9 @@ class LocalRouter:
     async def route(
         self, messages: Sequence[dict[str, str]], salt: bytes = b"", explained: bool = False
     ) -> RouteAnswer:
-        return answer_of(await self._decision(messages, salt), explained)
+        answer = answer_of(await self._decision(messages, salt), explained)
+        turns = user_turns(messages)
+        return replace(answer, touches=self._router.touched(turns[-1])) if explained and turns else answer
 
     async def feedback(self, messages: Sequence[dict[str, str]], right: str | None, salt: bytes = b"") -> LabelTaken:
         return self._thresholds.label(salt, await self._decision(messages, salt), right)

@@ -50,6 +50,8 @@ def route(session: Session, text: str, right: str | None) -> None:
                 out.print(f"{key}: {shown}", markup=False)
         if ranked:
             out.print(table(("adapter", "score"), [(name, f"{score:.3f}") for name, score in ranked]))
+        if len(touches := decision.get("touches") or ()) > 1:
+            out.print(f"its parts are for: {', '.join(touches)}", markup=False)
         for vote in decision.get("votes") or ():
             odds = {name: f"{vote['log_odds'][name]:+.2f}" for name, _ in ranked if name in vote["log_odds"]}
             said = ", ".join(f"{name} {value}" for name, value in odds.items()) or "nothing"

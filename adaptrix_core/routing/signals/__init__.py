@@ -2,8 +2,14 @@
 
 Files:
 
-embedding  The embedding signal: how much more a message resembles an adapter's description and examples than other
-           texts
-keywords   The keyword signal: the words of an adapter's rule that a message holds, weighted by how rare they are
-weights    Fits the weights of the router's signals on labelled prompts; a signal that adds nothing gets 0
+classifier     The classifier signal: one regression per adapter, against the background, all other adapters, and
+               labelled messages
+embedding      The embedding signal: how much more a message resembles an adapter's description and examples than
+               other texts
+evidence_file  The file of evidence: messages that somebody has labelled, and tasks with what each adapter was
+               measured to do
+keywords       The keyword signal: the words of an adapter's rule that a message holds, weighted by how rare they are
+tasks          The task signal: which task a message is, by a small set of questions for each, and who is good at that
+               task
+weights        Fits the weights of the router's signals on labelled prompts; a signal that adds nothing gets 0
 """

@@ -86,6 +86,8 @@ class Route(Document):
     reason: str
     previous: str | None
     votes: list[SignalVoteShown]
+    touches: list[str]
+    """The adapters that the parts of the last message are for, each part by itself, in order."""
 
 
 class FeedbackTaken(Document):

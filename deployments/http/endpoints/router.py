@@ -51,6 +51,7 @@ def router_endpoints(app: FastAPI, services: Services) -> None:
                     }
                     for said in answer.votes
                 ],
+                "touches": list(answer.touches),
             }
         )
 

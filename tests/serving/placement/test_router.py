@@ -16,6 +16,7 @@ from adaptrix_core.observe.tracing import start_tracing
 from adaptrix_core.routing.embedder import TextEmbedder
 from adaptrix_core.routing.feedback.adaptive import AdaptiveThresholds
 from adaptrix_core.routing.semantic import SemanticRouter
+from adaptrix_core.routing.signals.evidence_file import RouterEvidence
 from deployments.router.deployment import RouterReplica
 from deployments.shared.catalogue import Catalogue
 from deployments.shared.residency import ClusterResidency
@@ -59,6 +60,7 @@ async def replica(embedder: TextEmbedder) -> RouterReplica:
     made._embedder = embedder
     made._router = await asyncio.to_thread(SemanticRouter, embedder)
     made._keywords = {}
+    made._evidence = RouterEvidence()
     made._thresholds = AdaptiveThresholds(made._router, Path("nowhere"))
     made._tracing = start_tracing(Settings().observe, "router", "test")
     made._on_residency(ClusterResidency())
