@@ -119,10 +119,7 @@ class Engine(EngineCore):
         return self.loader.load(path, alias=name)
 
     def unload_adapter(self, name: str) -> None:
-        """Forget an adapter: refused to new requests at once, freed when the last running one ends.
-
-        Of a composition only its name is forgotten; its parts are adapters like others.
-        """
+        """Forget an adapter: refused to new requests, freed when the last one ends. A composition's parts stay."""
         if not self.compositions.unload(name):
             self.loader.unload(name)
 
@@ -202,7 +199,7 @@ class Engine(EngineCore):
         if fork is not None:
             parts: list[Part[str]] = [fork_of(tuple(map(terms_of, fork)))] * len(prompts)
         else:
-            parts = [part_of(choice) for choice in choices]
+            parts = [self._part_of(choice) for choice in choices]
         if all(isinstance(part, Group) and part.combine != "vote" for part in parts):
             requests = [
                 self._request("generate", prompt, part, params)
@@ -212,6 +209,10 @@ class Engine(EngineCore):
             return self._run(requests)
         self._load_all(parts)
         return generate_composed(self._ask, prompts, parts, params or SamplingParams())
+
+    def _part_of(self, choice: AdapterChoice) -> Part[str]:
+        named = self.compositions.part(choice) if isinstance(choice, str) else None
+        return part_of(choice) if named is None else named
 
     def _load_all(self, parts: Sequence[Part[str]]) -> None:
         """Load every adapter of these, so that a later step's is known to be there before the first begins."""
@@ -237,7 +238,7 @@ class Engine(EngineCore):
         be read in turns. The last event of each row has a ``finish_reason``. Raises the error that a row failed with.
         The events of a sequence tell their step, and each step ends so; a vote is told once it is decided.
         """
-        part = part_of(adapter)
+        part = self._part_of(adapter)
         if isinstance(part, Group) and part.combine != "vote":
             return self._listen(prompt, part, params)
         self._load_all([part])

@@ -14,7 +14,7 @@ from adaptrix_core.adapters import AdapterManager, TrustPolicy, describe, genera
 from adaptrix_core.adapters.trust.revocation_directory import revocations_directory
 from adaptrix_core.base import BaseModel
 from adaptrix_core.composition.manifests.making import made
-from tests.tiny_models import random_base, random_weights
+from tests.tiny_models import byte_tokenizer, random_base, random_weights
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,16 @@ def new_key(tmp_path: Path) -> Callable[[str], Path]:
 @pytest.fixture
 def shelf(tmp_path: Path, llama: BaseModel) -> Shelf:
     """Adapters ``a``, ``b`` and ``c``."""
+    return _shelf(tmp_path, llama)
+
+
+@pytest.fixture
+def llama_shelf(tmp_path: Path) -> Shelf:
+    """The same for a base that reads text."""
+    return _shelf(tmp_path, random_base("llama", tokenizer=byte_tokenizer()))
+
+
+def _shelf(tmp_path: Path, llama: BaseModel) -> Shelf:
     private, public = tmp_path / "private" / "ours.key", tmp_path / "trusted" / "ours.pub"
     generate_key_pair(private, public)
     state = tmp_path / "state"

@@ -329,3 +329,38 @@ def test_a_version_that_is_there_is_kept_unless_overwritten(shelf: Shelf) -> Non
     with pytest.raises(AdapterExists):
         shelf.manager.save_composition(other, private_key=shelf.key)
     shelf.manager.save_composition(made(shelf.manager, "mix", HALVES), private_key=shelf.key)
+
+
+@pytest.mark.parametrize(
+    "composition",
+    [
+        {"sequential": ["a", "b"], "plan": ["first", "second {0}"]},
+        {"parallel": ["a", "b", None], "combine": "vote", "samples": 2},
+        {"hierarchical": [{"adapter": "a", "layers": "early"}, {"adapter": "b", "layers": [2, 4]}]},
+    ],
+)
+def test_any_strategy_is_computed_under_a_name_as_it_is_by_hand(llama_shelf: Shelf, composition: Any) -> None:
+    llama_shelf.composition("deep", composition)
+    engine, params = llama_shelf.engine(), SamplingParams(max_tokens=6, temperature=0.0, ignore_eos=True)
+    by_name, by_hand = engine.generate(["the quick brown fox"] * 2, ["deep", composition], params)
+    assert by_name.token_ids == by_hand.token_ids
+    streamed = [event.token_id for event in engine.stream("the quick brown fox", "deep", params)]
+    assert [token for token in streamed if token is not None][-6:] == list(by_hand.token_ids)
+    llama_shelf.adapter("a", seed=9)
+    assert refused_generation(llama_shelf, "deep").code == "changed_part"
+
+
+def refused_generation(shelf: Shelf, choice: Any) -> AdaptrixError:
+    with pytest.raises(AdaptrixError) as caught:
+        shelf.engine().generate(["the fox"], choice)
+    return caught.value
+
+
+def test_a_sequence_stands_in_no_mix_and_has_no_sampling_of_its_own(shelf: Shelf) -> None:
+    shelf.composition("steps", {"sequential": ["a", "b"]})
+    with pytest.raises(AdapterRejected, match=r"steps@1\.0\.0: a composition that is sequential") as caught:
+        shelf.composition("outer", {"parallel": {"steps": 0.5, "c": 0.5}})
+    assert caught.value.code == "bad_composition"
+    assert refused(shelf, {"steps": 0.5}).code == "bad_composition"
+    with pytest.raises(AdapterRejected, match="sampling defaults"):
+        shelf.composition("greedy", {"sequential": ["a", "b"]}, sampling=SamplingDefaults(temperature=0.0))

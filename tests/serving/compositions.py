@@ -14,12 +14,11 @@ HALVES = {"parallel": {"math_reasoning": 0.5, "code_generation": 0.5}}
 
 
 def write(
-    world: World, directory: Path, name: str, composition: dict[str, Any], signed: bool = True, **fields: Any
+    world: World, directory: Path, name: str, composition: dict[str, Any], place: Path | None = None, **fields: Any
 ) -> Path:
-    """Write a composition of the adapters in ``directory`` (the world's shipped ones, say) beside them."""
+    """Write a signed composition of the adapters in ``directory`` (the world's shipped ones, say): beside them, or
+    into the directory ``place``."""
     manager = AdapterManager(directory, None, TrustPolicy("require", world.keys))
-    target = directory / name
-    write_composition(
-        target, made(manager, name, composition, **fields), private_key=world.private_key if signed else None
-    )
+    target = place or directory / name
+    write_composition(target, made(manager, name, composition, **fields), private_key=world.private_key)
     return target

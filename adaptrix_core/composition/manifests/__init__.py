@@ -2,7 +2,7 @@
 
 Files:
 
-expansion  A composition's manifest as one mix of adapters, whatever is nested in it
+expansion  What a composition's manifest comes to in adapters, whatever is nested in it
 loaded     The compositions of one engine, by name: loaded, verified, and their parts held to what was signed
 making     Makes a composition's manifest from adapters of a catalogue
 """

@@ -1,4 +1,4 @@
-"""A composition's manifest as one mix of adapters, whatever is nested in it.
+"""What a composition's manifest comes to in adapters, whatever is nested in it.
 
 Pure: what a nested part's own manifest says is asked of whoever has it, and who also holds it to its digest. Cycles by
 name, too many levels and too many parts are refused with the way to them.
@@ -6,18 +6,21 @@ name, too many levels and too many parts are refused with the way to them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from adaptrix_core.adapters.package.limits import DEFAULT_LIMITS
 from adaptrix_core.adapters.package.manifest import CompositionMetadata
-from adaptrix_core.composition.compose import compose_mix
+from adaptrix_core.composition.compose import compose
+from adaptrix_core.composition.nesting import kind_of
+from adaptrix_core.composition.parts import Group, Part, RowPlan, Steps, Switch
 from adaptrix_core.digests import PackageDigest, WeightsDigest
 from adaptrix_core.errors import AdapterRejected, AdaptrixError, ExtensionError, InvalidRequest
 from adaptrix_core.injection.mix import Term, check_mix
 
 Named = TypeVar("Named")
+Mix = tuple[Term[Named], ...]
 
 
 @dataclass(frozen=True)
@@ -46,23 +49,23 @@ def parts_of(metadata: CompositionMetadata) -> dict[str, SignedPart]:
 
 
 def check_composition(metadata: CompositionMetadata, nested: Nested) -> None:
-    """Raise as `expanded`, as far as that can be known without the base model's number of layers."""
-    list(_Walk(nested, None).terms(metadata, ()))
+    """Raise as `composed`, as far as that can be known without the base model's number of layers."""
+    _Walk(nested, None).part(metadata)
+
+
+def composed(metadata: CompositionMetadata, nested: Nested, num_layers: int) -> Part[SignedPart]:
+    """What the composition comes to, in adapters (parts with weights), each of them once in a mix.
+
+    A part that is a composition itself has to come to one mix. Its weight multiplies those of its terms, its layers are
+    theirs too, and an adapter that is reached several times has the sum of its weights at every layer: the LoRA sum is
+    linear. Raises AdapterRejected: cyclic_composition, bad_composition, and what ``nested`` raises.
+    """
+    return _Walk(nested, num_layers).part(metadata)
 
 
 def expanded(metadata: CompositionMetadata, nested: Nested, num_layers: int) -> tuple[Term[SignedPart], ...]:
-    """The composition as terms of adapters (parts with weights), each adapter once.
-
-    The weight of a nested composition multiplies those of its terms, its layers are theirs too, and an adapter that is
-    reached several times has the sum of its weights at every layer: the LoRA sum is linear.
-    Raises AdapterRejected: cyclic_composition, bad_composition, and what ``nested`` raises.
-    """
-    terms = _merged(list(_Walk(nested, num_layers).terms(metadata, ())), num_layers)
-    try:
-        check_mix([term.called(term.adapter.identity) for term in terms], num_layers, is_request=True, param="it")
-    except InvalidRequest as error:
-        raise _bad(metadata.identity, error) from error
-    return terms
+    """As `composed`, of a composition that comes to one mix; others are refused (bad_composition)."""
+    return _mix_of(metadata.identity, composed(metadata, nested, num_layers))
 
 
 def inside(outer: Term[Any], inner: Term[Named]) -> Term[Named]:
@@ -105,12 +108,27 @@ class _Walk:
         self._num_layers = num_layers
         self._num_parts = 0
 
-    def terms(self, metadata: CompositionMetadata, path: tuple[str, ...]) -> Iterator[Term[SignedPart]]:
-        path = (*path, metadata.identity)
-        self._count(metadata, path)
+    def part(self, metadata: CompositionMetadata) -> Part[SignedPart]:
+        """What the outermost composition comes to."""
+        path = self._enter(metadata, ())
+        return _with_mixes(_named_part(metadata), lambda mix: self._whole_mix(metadata, mix, path))
+
+    def _whole_mix(self, metadata: CompositionMetadata, mix: Mix[str], path: tuple[str, ...]) -> Mix[SignedPart]:
+        """A mix of the outermost composition; the empty one is the base model's."""
+        if not mix:
+            return ()
+        terms = list(self._terms(metadata, mix, path))
+        if self._num_layers is None:
+            return tuple(terms)
+        whole = _merged(terms, self._num_layers)
+        _check(metadata, [term.called(term.adapter.identity) for term in whole], self._num_layers)
+        return whole
+
+    def _terms(self, metadata: CompositionMetadata, mix: Mix[str], path: tuple[str, ...]) -> Iterator[Term[SignedPart]]:
+        _check(metadata, mix, self._num_layers)
         parts = parts_of(metadata)
-        for term in _named_terms(metadata, self._num_layers):
-            part = parts[term.adapter]
+        for named in mix:
+            term, part = named if self._num_layers is None else named.placed(self._num_layers), parts[named.adapter]
             if part.identity in path:
                 raise AdapterRejected(
                     f"{path[0]} has itself as a part: {' -> '.join((*path, part.identity))}; make it of adapters or of "
@@ -119,28 +137,32 @@ class _Walk:
                 )
             if part.weights_digest is not None:
                 yield term.called(part)
-            else:
-                yield from (inside(term, inner) for inner in self.terms(self._nested(part), path))
+                continue
+            inner = self._nested(part)
+            further = self._enter(inner, path)
+            mix_inside = _mix_of(inner.identity, _named_part(inner))
+            yield from (inside(term, one) for one in self._terms(inner, mix_inside, further))
 
-    def _count(self, metadata: CompositionMetadata, path: tuple[str, ...]) -> None:
-        limits = DEFAULT_LIMITS
+    def _enter(self, metadata: CompositionMetadata, path: tuple[str, ...]) -> tuple[str, ...]:
+        """The path with one more composition. Raises AdapterRejected for too many levels or parts."""
+        path, limits = (*path, metadata.identity), DEFAULT_LIMITS
         self._num_parts += len(metadata.parts)
         if len(path) > limits.max_nesting or self._num_parts > limits.max_nested_parts:
             raise AdapterRejected(
                 f"{' -> '.join(path)} is {len(path)} compositions deep, with {self._num_parts} parts so far; allowed: "
-                f" {limits.max_nesting} and {limits.max_nested_parts}; name the adapters in one composition",
+                f"{limits.max_nesting} and {limits.max_nested_parts}; name the adapters in one composition",
                 code="bad_composition",
             )
+        return path
 
 
-def _named_terms(metadata: CompositionMetadata, num_layers: int | None) -> tuple[Term[str], ...]:
-    """The terms by the parts' names. Every part has one, and no other name has."""
+def _named_part(metadata: CompositionMetadata) -> Part[str]:
+    """The composition by the parts' names. Every part is used, and nothing else is."""
     try:
-        terms = compose_mix(metadata.composition, param="composition")
-        check_mix(terms, num_layers, is_request=True, param="composition")
+        part = compose(metadata.composition, param="composition")
     except (InvalidRequest, ExtensionError) as error:
         raise _bad(metadata.identity, error) from error
-    used = {term.adapter for term in terms}
+    used = {term.adapter for term in part.terms()}
     for names, what in (
         (used - metadata.parts.keys(), "names what is not among its parts"),
         (metadata.parts.keys() - used, "has parts that it does not use"),
@@ -151,7 +173,46 @@ def _named_terms(metadata: CompositionMetadata, num_layers: int | None) -> tuple
                 f"{metadata.identity}: the composition {what}: {listed}; make it anew with `adaptrix compose`",
                 code="bad_composition",
             )
-    return terms if num_layers is None else tuple(term.placed(num_layers) for term in terms)
+    if metadata.sampling is not None and not _is_mix(part):
+        raise AdapterRejected(
+            f"{metadata.identity}: sampling defaults are for a composition that is one mix, and this one is "
+            f"{kind_of(part)}; leave them to its parts",
+            code="bad_composition",
+        )
+    return part
+
+
+def _is_mix(part: Part[Any]) -> bool:
+    return isinstance(part, Group) and part.is_plain
+
+
+def _mix_of(identity: str, part: Part[Named]) -> Mix[Named]:
+    if isinstance(part, Group) and part.is_plain:
+        return part.mix
+    raise AdapterRejected(
+        f"{identity}: a composition that is {kind_of(part)} is not one mix, which is wanted here",
+        code="bad_composition",
+    )
+
+
+def _with_mixes(part: Part[str], change: Callable[[Mix[str]], Mix[SignedPart]]) -> Part[SignedPart]:
+    """The same composition with other mixes."""
+
+    def group(one: Group[str]) -> Group[SignedPart]:
+        rows = tuple(
+            RowPlan(change(row.mix), tuple(Switch(s.when, change(s.mix)) for s in row.switches), row.weight)
+            for row in one.rows
+        )
+        return Group(rows, one.combine, one.samples)
+
+    return Steps(tuple(map(group, part.groups)), part.plan) if isinstance(part, Steps) else group(part)
+
+
+def _check(metadata: CompositionMetadata, mix: Sequence[Term[str]], num_layers: int | None) -> None:
+    try:
+        check_mix(mix, num_layers, is_request=True, param="composition")
+    except InvalidRequest as error:
+        raise _bad(metadata.identity, error) from error
 
 
 def _product(one: float | tuple[float, ...], other: float | tuple[float, ...]) -> float | tuple[float, ...]:

@@ -19,10 +19,12 @@ from adaptrix_core.adapters.sources.opening import is_location
 from adaptrix_core.composition.manifests.expansion import (
     SignedPart,
     changed_part,
+    composed,
     expanded,
     inside,
     missing_part,
 )
+from adaptrix_core.composition.parts import Group, Part
 from adaptrix_core.errors import AdapterExists, AdapterNotFound
 from adaptrix_core.injection.mix import Term
 
@@ -52,7 +54,7 @@ class LoadedCompositions:
         if not isinstance(package, Composition):
             return None
         self._check_name(alias or name or package.name, package)
-        self.adapters_of(Term(package.identity), package)
+        self._signed(package)
         self._named[alias or name or package.name] = package
         return package
 
@@ -67,6 +69,24 @@ class LoadedCompositions:
             adapter = self._adapter(inner.adapter)
             found.append((inside(term.placed(layers), inner.called(inner.adapter.identity)), adapter))
         return found
+
+    def part(self, name: str) -> Part[str] | None:
+        """What a composition that is more than one mix comes to, by ``name@version`` of adapters, which are loaded.
+
+        None for a composition that is one mix, and for an adapter. Raises as `load`.
+        """
+        composition = self.load(name)
+        part = None if composition is None else self._signed(composition)
+        if part is None or (isinstance(part, Group) and part.is_plain):
+            return None
+        return part.called(lambda signed: signed.identity)
+
+    def _signed(self, composition: Composition) -> Part[SignedPart]:
+        """What a composition comes to, its adapters loaded and held to their digests."""
+        part = composed(composition.metadata, self._nested, self._manager.require_base().info.num_layers)
+        for term in part.terms():
+            self._adapter(term.adapter)
+        return part
 
     def unload(self, name: str) -> bool:
         """Forget a composition, whose parts stay loaded; False where no composition has this name."""

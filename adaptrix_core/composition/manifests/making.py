@@ -15,7 +15,7 @@ from adaptrix_core.adapters.manager import AdapterManager
 from adaptrix_core.adapters.package.contents import package_metadata_of
 from adaptrix_core.adapters.package.manifest import CompositionMetadata, PartMetadata
 from adaptrix_core.adapters.package.metadata import AdapterMetadata, BaseIdentity
-from adaptrix_core.composition.compose import compose_mix
+from adaptrix_core.composition.compose import compose
 from adaptrix_core.composition.manifests.expansion import SignedPart, changed_part, check_composition
 from adaptrix_core.errors import AdapterRejected
 
@@ -28,7 +28,7 @@ def made(manager: AdapterManager, name: str, composition: Mapping[str, Any], **f
     """
     parts: dict[str, PartMetadata] = {}
     bases: dict[str, BaseIdentity] = {}
-    for called in dict.fromkeys(term.adapter for term in compose_mix(composition, param="composition")):
+    for called in dict.fromkeys(term.adapter for term in compose(composition, param="composition").terms()):
         snapshot = manager.snapshot(called)
         manager.trust.check(snapshot)
         known = package_metadata_of(snapshot)
