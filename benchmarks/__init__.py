@@ -4,6 +4,8 @@ Files:
 
 compare        Output tokens per second: the engine, transformers, PEFT's mixed batch, llama.cpp and OpenVINO GenAI,
                in one run
+confidence     How well estimators of confidence tell right answers from wrong ones: all that are built in, and some
+               that cost more
 human_eval     HumanEval (Chen et al., arXiv:2107.03374) of the base model and of an adapter: pass@1, greedy
 layer_cost     What the HTTP service costs over the bare engine: throughput, first token, each token, and `auto`
 layers         Where to put the adapted layers: the same short training at several placements, compared by held-out

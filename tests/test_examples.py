@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(120
     [
         ("embed.py", "math_reasoning: '14 + 5 = 19\\n19 - 6 = 13\\nAnswer: 13'"),
         ("switch.py", "base | math_reasoning: 12 +|"),
+        ("confidence.py", "not sure enough ("),
         ("import_peft.py", "base: 'The capital of France is Paris.'"),
         ("train.py", "pirate: 'Arr!"),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -64,6 +64,12 @@ def _print(out: Console, document: Mapping[str, Any]) -> None:
         out.print(printable(f"  {example}"), markup=False)
 
 
+def _some(points: Sequence[tuple[str, ...]], most: int = 7) -> list[tuple[str, ...]]:
+    """At most so many of them, evenly, the last one among them."""
+    step = -(-len(points) // most)
+    return list(points[::-1][::step][::-1])
+
+
 def _print_calibration(out: Console, calibration: Mapping[str, Any]) -> None:
     """What a threshold on the confidence does, for one base model and layout."""
     from adaptrix_core.cli.output import printable, table
@@ -77,7 +83,7 @@ def _print_calibration(out: Console, calibration: Mapping[str, Any]) -> None:
     out.print(printable(told), markup=False)
     points = [(f"{p['threshold']:.2f}", f"{p['coverage']:.0%}", f"{p['accuracy']:.0%}") for p in calibration["curve"]]
     if points:
-        out.print(table(("min_confidence", "answers given", "of these right"), points[:: max(1, len(points) // 6)]))
+        out.print(table(("min_confidence", "answers given", "of these right"), _some(points)))
 
 
 def _facts(document: Mapping[str, Any], said: Mapping[str, Any]) -> Iterator[tuple[str, object]]:

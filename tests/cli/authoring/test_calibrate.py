@@ -1,0 +1,62 @@
+"""`adaptrix calibrate` says what is wrong before it loads a model; `show` tells what thresholds were measured to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from adaptrix_core.adapters.trust.keys import generate_key_pair
+from adaptrix_core.cli.main import cli
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> str:
+    generate_key_pair(tmp_path / "own.key", tmp_path / "own.pub")
+    return str(tmp_path / "own.key")
+
+
+def refused(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
+    """What the command says; it must not get as far as a model."""
+    monkeypatch.setattr("adaptrix_core.engine.build.build_engine", None)
+    done = CliRunner().invoke(cli, ["calibrate", *arguments])
+    assert done.exit_code in (1, 2), done.output
+    return done.output
+
+
+def test_a_missing_key_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert "no private key" in refused(monkeypatch, "math_reasoning", "--key", str(tmp_path / "none.key"))
+
+
+def test_a_scorer_needs_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "--scorer needs --data" in refused(monkeypatch, "math_reasoning", "--scorer", "exact")
+
+
+def test_an_unknown_estimator_is_refused_with_the_nearest(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    said = refused(monkeypatch, "math_reasoning", "--key", key, "--estimator", "logprob_sun")
+    assert "did you mean 'logprob_sum'" in said
+
+
+def test_an_unknown_adapter_is_refused(monkeypatch: pytest.MonkeyPatch, key: str, tmp_path: Path) -> None:
+    out = str(tmp_path / "out")
+    assert "math_reasoning" in refused(monkeypatch, "math_reasonin", "--key", key, "--out", out)
+
+
+def test_an_adapter_without_a_family_needs_data(monkeypatch: pytest.MonkeyPatch, key: str, tmp_path: Path) -> None:
+    said = refused(monkeypatch, "tool_use", "--key", key, "--out", str(tmp_path / "out"))
+    assert "give --data FILE" in said
+
+
+def test_a_directory_that_is_a_file_is_refused(monkeypatch: pytest.MonkeyPatch, key: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    said = refused(monkeypatch, "math_reasoning", "--key", key, "--out", str(tmp_path / "file" / "in"))
+    assert "is a file, not a directory" in said
+
+
+def test_show_tells_what_thresholds_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = CliRunner().invoke(cli, ["show", "math_reasoning", "--local"])
+    assert done.exit_code == 0, done.output
+    assert "AUROC 0." in done.output
+    assert "min_confidence" in done.output
+    assert "100%" in done.output
