@@ -136,10 +136,10 @@ COMPOSITION_STRATEGIES: ExtensionPoint[CompositionStrategy] = ExtensionPoint(
     "adaptrix.composition_strategies",
     "composition strategy",
     {
-        "parallel": "adaptrix_core.composition.parallel:PARALLEL",
-        "sequential": "adaptrix_core.composition.sequential:SEQUENTIAL",
-        "hierarchical": "adaptrix_core.composition.hierarchical:HIERARCHICAL",
-        "conditional": "adaptrix_core.composition.conditional:CONDITIONAL",
+        "parallel": "adaptrix_core.composition.strategies.parallel:PARALLEL",
+        "sequential": "adaptrix_core.composition.strategies.sequential:SEQUENTIAL",
+        "hierarchical": "adaptrix_core.composition.strategies.hierarchical:HIERARCHICAL",
+        "conditional": "adaptrix_core.composition.strategies.conditional:CONDITIONAL",
     },
     needs=("compose",),
 )

@@ -20,6 +20,11 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(120
         ("switch.py", "base | math_reasoning: 12 +|"),
         ("confidence.py", "not sure enough ("),
         ("import_peft.py", "base: 'The capital of France is Paris.'"),
+        ("sequence.py", "step 1: '12 + 5 = 17\\nAnswer: 17'"),
+        ("vote.py", "winner: Answer: 13"),
+        ("ensemble.py", "logits: '14 + 5 = 19\\n19 - 6 = 13\\nAnswer: 13'"),
+        ("layers.py", "with logic above: '14 + 5 = 19\\n19 - 6 = 13\\nAnswer: 13'"),
+        ("condition.py", "Answer: 37"),
         ("train.py", "pirate: 'Arr!"),
     ],
 )

@@ -5,6 +5,8 @@ Files:
 errors               The one place where an error becomes text and an exit code
 local                An engine in this process with the interface of a server; it starts when needed and ends with the
                      command
+local_composition    An answer of the local engine under a composition: its text comes when it is whole, with the
+                     steps before it
 main                 Entry point of the `adaptrix` command: the group, its commands, logging
 names                Names for shell completion: of a running server if one answers at once, else of the adapter
                      directory

@@ -15,8 +15,10 @@ from adaptrix_core.adapters.package.contents import package_metadata_of
 from adaptrix_core.adapters.package.metadata import PackageMetadata
 from adaptrix_core.adapters.reference import AUTO, BASE, AdapterReference, mix_label, parse_mix
 from adaptrix_core.adapters.trust.policy import TrustPolicy
+from adaptrix_core.cli.local_composition import answer_composed
 from adaptrix_core.cli.output import Output
 from adaptrix_core.cli.target import AdapterRow, Answer, Embeddings, Message, OnText, TargetRequest
+from adaptrix_core.composition.model_strings import composition_named
 from adaptrix_core.confidence.shelf import CalibrationShelf
 from adaptrix_core.config import Settings
 from adaptrix_core.digests import PackageDigest
@@ -64,6 +66,9 @@ class LocalTarget:
         from adaptrix_core.engine.request import GenerationRequest, SamplingParams
 
         loop = self._started()
+        composition = request.compose or composition_named(request.model)
+        if composition is not None:
+            return await answer_composed(loop, request, composition, _grammar(request), on_text)
         if request.model == AUTO:
             self._routing()
         started = time.perf_counter()  # loading, which happens once, does not count as an answer's time

@@ -47,16 +47,19 @@ class RemoteTarget:
             "stream_options": {"include_usage": True},
             **request.sampling(),
             **_response_format(request),
+            **({} if request.compose is None else {"adaptrix": {"compose": request.compose}}),
         }
         started = time.perf_counter()
         first_token_s: float | None = None
         pieces: list[str] = []
         finish_reason = "error"
         usage: Mapping[str, int] = {}
+        steps: dict[int, dict[str, str]] = {}
         async with self._stream("/v1/chat/completions", body) as response:
             async for chunk in _server_sent_events(response):
                 usage = chunk.get("usage") or usage
                 for choice in chunk["choices"]:
+                    _add_step(steps, choice.get("adaptrix", {}))
                     piece = choice["delta"].get("content") or ""
                     if piece:
                         first_token_s = first_token_s or time.perf_counter() - started
@@ -76,6 +79,7 @@ class RemoteTarget:
             num_completion_tokens=usage.get("completion_tokens", 0),
             first_token_s=first_token_s or duration_s,
             duration_s=duration_s,
+            steps=list(steps.values()),
         )
 
     async def adapters(self) -> list[AdapterRow]:
@@ -199,6 +203,13 @@ class RemoteTarget:
             f"no answer from {self._url}: {reason}; start a server with `adaptrix serve`, name another with --url, "
             "or use --local"
         )
+
+
+def _add_step(steps: dict[int, dict[str, str]], told: Mapping[str, Any]) -> None:
+    """Add what an event tells of an earlier step of a sequence."""
+    if "text" in told:
+        step = steps.setdefault(told["step"], {"adapter": told["adapter"], "text": ""})
+        step["text"] += told["text"]
 
 
 def _response_format(request: TargetRequest) -> dict[str, Any]:

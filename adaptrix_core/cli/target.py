@@ -41,6 +41,8 @@ class TargetRequest:
     """A JSON schema that the answer must satisfy."""
     anchor: Literal["layer", "token"] | None = None
     """Whether, and how, the mix is anchored on the prompt (`context/anchoring.py`). Local engines only."""
+    compose: Mapping[str, Any] | None = None
+    """A composition of adapters that answers; None: ``model`` says who does."""
 
     def asking(self, text: str) -> TargetRequest:
         """The same request with a user's ``text`` after the messages."""
@@ -79,6 +81,8 @@ class Answer:
     num_completion_tokens: int
     first_token_s: float
     duration_s: float
+    steps: Sequence[Mapping[str, str]] = ()
+    """The ``adapter`` and the ``text`` of each earlier step, where a sequence answers."""
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form that `--json` and batch files use."""
@@ -91,6 +95,7 @@ class Answer:
             "usage": {"prompt_tokens": self.num_prompt_tokens, "completion_tokens": self.num_completion_tokens},
             "first_token_s": round(self.first_token_s, 4),
             "duration_s": round(self.duration_s, 4),
+            **({"steps": [dict(step) for step in self.steps]} if self.steps else {}),
         }
 
     def footer(self) -> str:

@@ -4,21 +4,15 @@ Files:
 
 ballots        A vote on answers: the answer that most of them come to, whatever the working around it
 compose        Reads a request's composition into the rows that the engine computes, by the strategies that it names
-conditional    The strategy ``conditional``: another mix from the token on at which a condition holds
 conditions     Conditions under which a row changes its mix in the middle of its answer
 gating         Lays a gate on the adapters of a mix, to be made once they are loaded
-hierarchical   The strategy ``hierarchical``: each part on layers of its own, in one pass through the model
 model_strings  Compositions as the string of a ``model`` field, for clients that can send nothing else; and their
                labels
 nesting        What may stand inside of what: one table, which the strategies enforce and `docs/composition.md` shows
-parallel       The strategy ``parallel``: all parts at once, combined in the layers, at the logits, or by a vote on
-               answers
 parameters     Which parameters of a request a composition can honour; the others are refused by name
 parts          What a composition comes to: groups of rows for the engine, and sequences of such groups
 planner        Divides a question that asks for several things in a row into a plan, by rules of grammar
 questions      The questions of a sequence's steps: checked, and filled in with the answers of the steps before
-sequential     The strategy ``sequential``: parts that answer one after another, each with what those before it have
-               said
 stated_answer  The answer inside of a reply: what its last "Answer:" line states, which is how the shipped adapters
                end theirs
 weights        Reads the weights of parts, and lays a part's weight or layers on the terms of its mix
@@ -27,4 +21,5 @@ conflicts/     Conflicts between adapters that are mixed: by their weights, by w
 manifests/     Compositions as packages: what a manifest comes to, down to adapters, and its parts held to their
                digests
 planning/      How a question that asks for several things in a row becomes steps, and how answers are passed on
+strategies/    The strategies that come with Adaptrix: what a request says of parts, read into rows and steps
 """

@@ -6,6 +6,7 @@ changes at the same token wherever it is computed, and whoever continues it know
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -61,3 +62,32 @@ def _confidence_below(limit: Any, over: Any) -> ConfidenceBelow:
     if type(over) is not int or not 1 <= over <= MOST.condition_tokens:
         raise InvalidRequest(f"over is {over!r:.80}; it must be a number of tokens from 1 to {MOST.condition_tokens}")
     return ConfidenceBelow(float(limit), over)
+
+
+class AnswerSoFar:
+    """An answer as conditions see it, token by token."""
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._searched = 0
+        """Characters of the text that belong to an earlier mix."""
+        self._logprobs: list[float] = []
+        """Of the tokens since the last change."""
+
+    def add(self, text: str, logprob: float | None) -> None:
+        """Add a token. text: the whole answer's, this token included. logprob: natural, None where none is known."""
+        self._text = text
+        if logprob is not None:
+            self._logprobs.append(logprob)
+
+    def holds(self, condition: Condition) -> bool:
+        """Whether the condition holds now."""
+        if isinstance(condition, Marker):
+            return self._text.find(condition.text, self._searched) >= 0
+        last = self._logprobs[-condition.over :]
+        return len(last) == condition.over and math.fsum(last) < condition.over * math.log(condition.limit)
+
+    def changed(self) -> None:
+        """Note that the mix changes here: what was written before no longer counts."""
+        self._searched = len(self._text)
+        self._logprobs.clear()

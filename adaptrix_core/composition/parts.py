@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Generic, Literal, TypeVar
 
-from adaptrix_core.composition.conditions import Condition
+from adaptrix_core.composition.conditions import Condition, ConfidenceBelow
 from adaptrix_core.injection.mix import Term
 
 Named = TypeVar("Named")
@@ -82,6 +82,11 @@ class Group(Generic[Named]):
     def mix(self) -> tuple[Term[Named], ...]:
         """The mix of the first row as it begins: that of the group, where it is plain."""
         return self.rows[0].mix
+
+    @property
+    def needs_logprobs(self) -> bool:
+        """Whether a change of mix depends on log-probabilities."""
+        return any(isinstance(switch.when, ConfidenceBelow) for row in self.rows for switch in row.switches)
 
     def terms(self) -> Iterator[Term[Named]]:
         """Every term of every row."""

@@ -7,8 +7,6 @@ Files:
 build           An engine as the settings describe it
 choices         Who is to answer, as callers of the library say it: names, mixes and compositions, read into rows by
                 name
-composed        Answers of compositions that one row cannot give: steps one after another, and votes on several
-                answers
 core            The engine's core: tokens in, tokens out, many adapters in one running batch
 deferred        A choice that is put off to the cut: who answers is settled by what the trunk has made of the question
 engine          The engine's public face: a base model, adapters by name, text in and text out
@@ -26,6 +24,7 @@ tenant_queue    Runs work of caller-chosen cost in a few threads, a bounded numb
                 between them)
 cache/          Keys and values of computed tokens: paged blocks, and which of them others can take over
 compute/        One step computed: layers, attention and the ways to run them fast
+groups/         Groups: the rows that serve one request together, and rows that change their mix in mid-answer
 rows/           One sequence being generated: its state, its next token, its text, its grammar
 scheduling/     Scheduling: the rows of the next step, and admission of requests
 """

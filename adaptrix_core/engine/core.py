@@ -22,17 +22,15 @@ from adaptrix_core.engine.cache.kv_cache import KVCache
 from adaptrix_core.engine.cache.prefix import PrefixCache
 from adaptrix_core.engine.compute.backend import Backend
 from adaptrix_core.engine.compute.runner import Runner, nothing
+from adaptrix_core.engine.groups.making import RowMaker
 from adaptrix_core.engine.options import EngineOptions
 from adaptrix_core.engine.request import FinishReason, GenerationRequest, TokenEvent
-from adaptrix_core.engine.request_checks import check_request
+from adaptrix_core.engine.request_checks import check_group, check_request, needed_at_once
 from adaptrix_core.engine.rows.advance import fail, finish
 from adaptrix_core.engine.rows.constraint import Constraint, GrammarCompiler
-from adaptrix_core.engine.rows.detokenizer import TextStream
-from adaptrix_core.engine.rows.prompt_logprobs import scorer_of
-from adaptrix_core.engine.rows.replay import replay
 from adaptrix_core.engine.rows.row import Row
 from adaptrix_core.engine.rows.token_bytes import TokenBytes
-from adaptrix_core.engine.rows.token_mask import TokenMask, token_mask
+from adaptrix_core.engine.rows.token_mask import token_mask
 from adaptrix_core.engine.scheduling.deadlines import Deadlines
 from adaptrix_core.engine.scheduling.scheduler import Batch, Scheduler
 from adaptrix_core.engine.settling import Settling, settled_without_trunk
@@ -67,6 +65,7 @@ class EngineCore:
         )
         self._settling = Settling(self._cache, self.prefixes, self.scheduler, self._take_up, self._fail)
         self.runner = Runner(base, self._cache, backend.spans(self._cache))
+        self._maker = RowMaker(base, self._cache.empty_tables, self.max_row_tokens)
         self._grammars = GrammarCompiler(base.tokenizer, base.info.vocab_size) if base.tokenizer is not None else None
         self._rows: dict[str, list[Row]] = {}
         self._deadlines = Deadlines()
@@ -113,18 +112,16 @@ class EngineCore:
         if request.request_id in self._rows:
             raise InvalidRequest(f"request id {request.request_id!r} is in use; choose another", param="request_id")
         check_request(request, self.base.info, self.max_row_tokens)
+        if request.shares or request.switches:
+            check_group(request, self.base.tokenizer is not None, self._cache.capacity_tokens, self.options.max_rows)
         if request.deferred is not None and not self._settling.has_cut:
             request = settled_without_trunk(request, request.deferred)
         if constraint is None and request.params.grammar is not None:
             constraint = self.compile_grammar(request.params.grammar)
         mask = token_mask(request.params, self.base.eos_token_ids, self.base.tokenizer)
-        rows = [self._make_row(request, number, constraint, mask) for number in request.open_rows]
-        for row in rows if request.resume else ():
-            replay(row, request.resume[row.index].token_ids)
-        for row in rows[1:]:
-            row.leader = rows[0]
+        rows = self._maker.rows(request, constraint, mask)
         if request.is_suspect:
-            self.scheduler.quarantine.add(rows)
+            self.scheduler.quarantine.add([member for row in rows for member in row.together])
         return self._enqueue(request, rows)
 
     def step(self, meanwhile: Callable[[], None] = nothing) -> list[TokenEvent]:
@@ -181,7 +178,7 @@ class EngineCore:
         culprit = self.scheduler.planning
         begun = [row for row in self.scheduler.rows if row.started is not None] or self.scheduler.rows
         rows = begun if culprit is None else [culprit]
-        return self._settle([self._fail(row, error) for row in rows])
+        return self._settle([self._fail(row, error) for row in dict.fromkeys(row.voice for row in rows)])
 
     def abort(self, request_id: str) -> list[TokenEvent]:
         """End a request's unfinished rows now; an unknown or finished id is no error and returns no events."""
@@ -195,6 +192,8 @@ class EngineCore:
         the same tokens. Raises RequestNotFound.
         """
         rows = self._require(request_id)
+        if any(row.ensemble is not None for row in rows):
+            raise InvalidRequest(f"request {request_id!r} chooses tokens under several mixes; it keeps them")
         check_mix(mix, self.base.info.num_layers)
         self._repin(request_id, weights_digests_of(constant(mix)))
         past = (
@@ -245,6 +244,10 @@ class EngineCore:
         else:
             self.scheduler.release_adapters(row)
 
+    def _switch_by_itself(self, row: Row, number: int) -> None:
+        if row.switching is not None:
+            self._switch_from_here(row, row.switching.mix(number))
+
     def check_integrity(self) -> list[str]:
         """Faults in the accounting of blocks, slots and pins; an empty list is good. Meant for idle moments."""
         faults = self.scheduler.check_integrity()
@@ -267,7 +270,7 @@ class EngineCore:
         try:
             for request in prompts:
                 check_request(request, self.base.info, self.max_row_tokens)
-                row = self._make_row(request, 0)
+                row = self._maker.row(request, 0, 0)
                 row.chunk_limit, row.prompt_logits = chunk_limit, []
                 rows += self._enqueue(request, [row])
             while any(row.finish_reason is None for row in rows):
@@ -278,14 +281,15 @@ class EngineCore:
         return [torch.cat(row.prompt_logits or []) for row in rows]
 
     def _enqueue(self, request: GenerationRequest, rows: list[Row]) -> list[Row]:
-        needed = [weights_digests_of(schedule) for schedule in request.schedules]
+        needed = needed_at_once(request)
         self._repin(request.request_id, frozenset[WeightsDigest]().union(*needed))
         try:
             for digests in needed:
                 self.loader.check_fits(digests)
-            for row in rows:
-                row.schedule = self._activated(row.schedule, request)
-            self.scheduler.enqueue(rows)
+            members = [member for row in rows for member in row.together]
+            for member in members:
+                member.schedule = self._activated(member.schedule, request)
+            self.scheduler.enqueue(members)
         except Exception:
             self._unpin(request.request_id)
             raise
@@ -312,35 +316,6 @@ class EngineCore:
             )
         return self._grammars.compile(grammar)
 
-    def _make_row(
-        self,
-        request: GenerationRequest,
-        number: int,
-        constraint: Constraint | None = None,
-        mask: TokenMask | None = None,
-    ) -> Row:
-        params = request.params
-        room = self.max_row_tokens - len(request.prompt_token_ids)
-        return Row(
-            request=request,
-            index=number,
-            schedule=request.schedules[number // params.n],
-            max_tokens=room if params.max_tokens is None else params.max_tokens,
-            tables=self._cache.empty_tables(),
-            text=TextStream(
-                self.base.tokenizer,
-                params.stop,
-                min_tokens=params.min_tokens,
-                includes_stop=params.include_stop_str_in_output,
-                skips_special=params.skip_special_tokens,
-            ),
-            constraint=None if constraint is None else constraint.copy(),
-            mask=mask,
-            eos_token_ids=self.base.eos_token_ids,
-            prompt_logprobs=scorer_of(request, number),
-            deferred=request.deferred,
-        )
-
     def _activated(self, schedule: MixSchedule, request: GenerationRequest) -> MixSchedule:
         in_numbers = placed(schedule, self.base.info.num_layers)
         return activated(in_numbers, request.prompt_token_ids, self.loader.invocation_of)
@@ -351,13 +326,15 @@ class EngineCore:
 
     def _fail(self, row: Row, error: BaseException) -> TokenEvent:
         self.scheduler.remove(row)
-        return fail(row, error)
+        return fail(row.voice, error)
 
     def _settle(self, events: list[TokenEvent]) -> list[TokenEvent]:
         """Forget requests whose last row has ended, and unpin their adapters."""
         for event in events:
             self.num_tokens_generated += event.token_id is not None
             rows = self._rows.get(event.request_id, ())
+            if event.switched_to is not None:
+                self._switch_by_itself(next(row for row in rows if row.index == event.index), event.switched_to)
             if event.finish_reason is not None and all(row.finish_reason is not None for row in rows):
                 self._rows.pop(event.request_id, None)
                 self._unpin(event.request_id)

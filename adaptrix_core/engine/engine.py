@@ -25,16 +25,16 @@ from adaptrix_core.base import BaseModel, BaseModelManager
 from adaptrix_core.base.chat_options import ORDINARY, ChatOptions
 from adaptrix_core.base.manager import Optimize
 from adaptrix_core.composition.manifests.loaded import LoadedCompositions
-from adaptrix_core.composition.nesting import kind_of
 from adaptrix_core.composition.parts import Group, Part, fork_of
 from adaptrix_core.confidence.scoring import check_estimators
 from adaptrix_core.confidence.shelf import CalibrationShelf
 from adaptrix_core.engine.cache.cut import catalogue_cut
 from adaptrix_core.engine.choices import AdapterChoice, part_of, terms_of
-from adaptrix_core.engine.composed import generate_composed, stream_composed
 from adaptrix_core.engine.compute.backend import backend_of
 from adaptrix_core.engine.compute.inspected import INSPECTED_TOKENS, InspectedRun
 from adaptrix_core.engine.core import EngineCore, History, raise_failure
+from adaptrix_core.engine.groups.asking import rows_asked, with_needed_logprobs
+from adaptrix_core.engine.groups.composed import generate_composed, stream_composed
 from adaptrix_core.engine.judged import generate_judged
 from adaptrix_core.engine.options import EngineOptions
 from adaptrix_core.engine.request import Completion, GenerationRequest, SamplingParams, TokenEvent
@@ -264,14 +264,15 @@ class Engine(EngineCore):
         self, kind: str, prompt: Prompt, group: Group[str], params: SamplingParams | None
     ) -> GenerationRequest:
         """A request for ``prompt`` under the rows of ``group``."""
-        if group.combine == "logits" or any(row.switches for row in group.rows):
-            raise InvalidRequest(f"this engine cannot compute a composition that is {kind_of(group)}", param="adapters")
-        mixes = [row.mix for row in group.rows]
+        wanted = with_needed_logprobs(params or SamplingParams(), group)
+        rows = rows_asked(group, self.resolve_mix)
         return GenerationRequest(
             request_id=f"{kind}-{next(self._request_numbers)}",
             prompt_token_ids=self.encode(prompt),
-            params=(params or SamplingParams()).with_defaults(self._asked_for(mixes), self.base.sampling),
-            schedules=tuple(constant(self.resolve_mix(mix)) for mix in mixes),
+            params=wanted.with_defaults(self._asked_for(row.mix for row in group.rows), self.base.sampling),
+            schedules=rows.schedules,
+            switches=rows.switches,
+            shares=rows.shares,
         )
 
     def logits(
@@ -317,7 +318,7 @@ class Engine(EngineCore):
                 f"the prompt has {length} tokens; {INSPECTED_TOKENS} can be inspected: shorten it",
                 param="prompt",
             )
-        row = self._make_row(request, 0)
+        row = self._maker.row(request, 0, 0)
         with held(self.loader, weights_digests_of(schedule)):
             row.schedule = self._activated(schedule, request)
             return self._backend.inspect(row, attention)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
+from adaptrix_core.composition.parts import Switch
 from adaptrix_core.confidence.evidence import Spread
 from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.engine.deferred import Deferred
@@ -142,6 +143,8 @@ class RowProgress:
     """Generated so far."""
     is_finished: bool = False
     """Whether the row has had its final event; it is then not continued."""
+    logprobs: tuple[float, ...] = ()
+    """Natural-log probabilities of the tokens, where changes of its mix depend on them; else empty."""
 
 
 @dataclass(frozen=True)
@@ -170,6 +173,11 @@ class GenerationRequest:
     """Seconds after its arrival in the engine at which the request ends, whatever it has by then; None for never."""
     is_suspect: bool = False
     """Whether it may have hung another engine: its rows are then computed apart from others at first."""
+    switches: tuple[tuple[Switch[WeightsDigest], ...], ...] = ()
+    """One entry per schedule: the changes of mix that its rows make by themselves. Empty: none."""
+    shares: tuple[float, ...] = ()
+    """One entry per schedule where their rows choose each token together, by the mean of their log-probabilities that
+    these weigh; rows are then numbered by choice alone. Empty: each row chooses by itself."""
     deferred: Deferred | None = None
     """How it is settled who answers, once the trunk is computed; the schedule is then the base's. None: settled."""
 
@@ -184,9 +192,10 @@ class GenerationRequest:
             raise InvalidRequest("the request names no mix schedule; give at least one", param="schedules")
         for schedule in self.schedules:
             check_schedule(schedule)
-        num_rows = len(self.schedules) * self.params.n
-        if self.resume and len(self.resume) != num_rows:
-            raise InvalidRequest(f"resume has {len(self.resume)} entries; give one for each of the {num_rows} rows")
+        if self.resume and len(self.resume) != self.num_rows:
+            raise InvalidRequest(
+                f"resume has {len(self.resume)} entries; give one for each of the {self.num_rows} rows"
+            )
         if not self.open_rows:
             raise InvalidRequest("resume says that every row has ended; nothing is left to go on with")
         if self.deferred is not None:
@@ -201,10 +210,15 @@ class GenerationRequest:
         deferred.check(len(self.prompt_token_ids))
 
     @property
+    def num_rows(self) -> int:
+        """Rows that are told of."""
+        return self.params.n * (1 if self.shares else len(self.schedules))
+
+    @property
     def open_rows(self) -> list[int]:
         """Numbers of the rows that have not ended."""
         ended = {number for number, row in enumerate(self.resume) if row.is_finished}
-        return [number for number in range(len(self.schedules) * self.params.n) if number not in ended]
+        return [number for number in range(self.num_rows) if number not in ended]
 
 
 @dataclass(frozen=True)
@@ -264,6 +278,8 @@ class TokenEvent:
     """On the first event of the first row of each mix, where asked for: the prompt's tokens from the second on."""
     failure: BaseException | None = field(default=None, compare=False)
     """The exception behind ``error``: it has the code, and a caller in this process may raise it."""
+    switched_to: int | None = None
+    """Number of the change of mix that takes hold after this token (`GenerationRequest.switches`)."""
     step: int | None = None
     """Number of the step of a sequence, from 0 on, that it belongs to; None for answers in one step."""
 
@@ -291,6 +307,8 @@ class Completion:
     error: str | None = None
     scores: Mapping[str, float] = field(default_factory=dict)
     """By estimator, how sure the answer is; no probabilities (`adaptrix_core.confidence`)."""
+    schedule: MixSchedule = ()
+    """The mixes that its tokens were computed under, by position; the last one is ``mix``."""
     made_of: tuple[Completion, ...] = ()
     """What a composition's answer was made of: its steps in order, the last one included, or the answers that voted.
     Their tokens are all that were generated."""

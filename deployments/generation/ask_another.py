@@ -75,4 +75,4 @@ class AskAnother:
 
 def _kind(call: GenerateCall) -> Hashable:
     """The kind of a call: tenant, adapters, priority and number of choices; its length makes little difference."""
-    return call.salt, call.mixes, call.priority, call.sampling.get("n", 1)
+    return call.salt, call.all_mixes, call.priority, call.sampling.get("n", 1)

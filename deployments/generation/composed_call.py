@@ -43,6 +43,8 @@ class ComposedCall:
             self.call,
             request_id=f"{self.call.request_id}-s{number}",
             mixes=tuple(row.mix for row in group.rows),
+            switches=tuple(row.switches for row in group.rows) if any(row.switches for row in group.rows) else (),
+            shares=tuple(row.weight for row in group.rows) if group.combine == "logits" else (),
             timeout_s=self.deadline.remaining_s,
         )
         if isinstance(self.part, Steps):
@@ -50,11 +52,12 @@ class ComposedCall:
             call = replace(call, prompt=prompt if isinstance(prompt, str) else tuple(prompt))  # type: ignore[arg-type]
         if number < len(self.groups) - 1:
             call = replace(call, output_form=None)
+        sampling = dict(call.sampling)
         if group.combine == "vote":
-            shown = call.sampling.get("logprobs")
-            sampling = {**call.sampling, "n": group.samples, "logprobs": 0 if shown is None else shown}
-            call = replace(call, sampling=sampling)
-        return call
+            sampling["n"] = group.samples
+        if sampling.get("logprobs") is None and (group.combine == "vote" or group.needs_logprobs):
+            sampling["logprobs"] = 0
+        return replace(call, sampling=sampling)
 
 
 def composed(call: GenerateCall, part: Part[BundleDigest], deadline: Deadline) -> ComposedCall:

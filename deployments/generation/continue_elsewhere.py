@@ -39,12 +39,15 @@ PATIENCE_S = 60.0
 @dataclass
 class _Row:
     token_ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
     first_token: float | None = None
     is_finished: bool = False
 
-    def take(self, piece: Piece) -> None:
+    def take(self, piece: Piece, keeps_logprobs: bool) -> None:
         if piece.token_id is not None:
             self.token_ids.append(piece.token_id)
+            if keeps_logprobs and piece.logprob is not None:
+                self.logprobs.append(piece.logprob.logprob)
             self.first_token = self.first_token or time.perf_counter()
         self.is_finished = piece.finish_reason is not None
 
@@ -80,7 +83,7 @@ class ContinueElsewhere:
         )
         if not any(row.token_ids or row.is_finished for row in self._rows):
             return again
-        resume = tuple(RowSoFar(tuple(row.token_ids), row.is_finished) for row in self._rows)
+        resume = tuple(RowSoFar(tuple(row.token_ids), row.is_finished, tuple(row.logprobs)) for row in self._rows)
         return replace(again, prompt=self._prompt_token_ids or self._call.prompt, resume=resume)
 
     def take(self, pieces: Iterable[Piece]) -> list[Piece]:
@@ -89,7 +92,7 @@ class ContinueElsewhere:
         for piece in pieces:
             self._prompt_token_ids = self._prompt_token_ids or piece.prompt_token_ids
             if piece.finish_reason != "abort" or piece.error is not None:
-                self._rows[piece.row].take(piece)
+                self._rows[piece.row].take(piece, keeps_logprobs=bool(self._call.switches))
                 kept.append(self._timed(piece))
         return kept
 

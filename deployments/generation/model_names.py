@@ -13,7 +13,7 @@ from typing import Any, Literal
 from adaptrix_core.adapters.reference import AUTO, BASE, mix_label, parse_mix
 from adaptrix_core.composition.compose import compose
 from adaptrix_core.composition.model_strings import composition_named, mixes_of
-from adaptrix_core.composition.parts import Group, Part, Steps
+from adaptrix_core.composition.parts import Group, Part
 from adaptrix_core.digests import PackageDigest
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.injection.mix import Term, check_mix, check_repeated
@@ -146,9 +146,6 @@ def _composed(
     part = compose(composition, param)
     if isinstance(part, Group) and part.is_plain:
         return Choice(False, (_found(part.mix, base_id, catalogue, param),), fallback)
-    groups = part.groups if isinstance(part, Steps) else (part,)
-    if any(group.combine == "logits" or group.rows[0].switches for group in groups):
-        raise InvalidRequest("logits and conditions are not computed by this server; use delta or vote", param=param)
     mixes = tuple(_found(mix, base_id, catalogue, param) if mix else NamedMix() for mix in mixes_of(part))
     found = part.called(lambda name: _entry(name, base_id, catalogue, param))
     return Choice(False, mixes, fallback, found)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from adaptrix_core.adapters.reference import mix_label
 from adaptrix_core.composition.model_strings import part_label
 from adaptrix_core.composition.parts import Steps
 from adaptrix_core.confidence.calibration import answerer_of
@@ -151,6 +152,7 @@ def _head(
         model=resolved.label if any(mix.terms for mix in resolved.mixes) else base_id,
         answered_by=_answered_by(resolved),
         steps=_steps(resolved),
+        changes=_changes(resolved),
         rows_per_fork=body.n,
         rows_per_prompt=body.n * (1 if resolved.part is not None else len(resolved.mixes_of(0))),
         fallback=resolved.trouble,
@@ -198,6 +200,15 @@ def _needs_spread(asked: Judging | None, calibrations: CalibrationShelf) -> bool
     if asked is None:
         return False
     return asked.token_scores or need_spread(asked.scores) or (asked.confidence and calibrations.needs_spread())
+
+
+def _changes(resolved: ResolvedRequest) -> tuple[str, ...]:
+    """Who answers after each change of mix of the last step; empty where none may change."""
+    if resolved.part is None:
+        return ()
+    named = resolved.part.called(lambda entry: entry.public_name)
+    last = named.groups[-1] if isinstance(named, Steps) else named
+    return tuple(mix_label(switch.mix) for switch in last.rows[0].switches) if last.combine is None else ()
 
 
 def _answering(mix: NamedMix) -> dict[str, Any]:

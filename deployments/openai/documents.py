@@ -48,6 +48,8 @@ class AnswerHead:
     """Whether the text begins with the prompt's."""
     steps: tuple[str, ...] = ()
     """The parts of a sequence, in order, where one answers."""
+    changes: tuple[str, ...] = ()
+    """Who answers after each change of mix, by its number, where a condition may change it."""
     shows_prompt_logprobs: bool = False
     """Whether the log-probabilities of the prompt's tokens are told apart from the answer's."""
 
@@ -152,6 +154,8 @@ class _Row:
     token_ids: list[int] = field(default_factory=list)
     steps: dict[int, list[str]] = field(default_factory=dict)
     """The text of each earlier step of a sequence."""
+    changes: list[dict[str, Any]] = field(default_factory=list)
+    """Who took over in mid-answer, and after how many tokens."""
 
 
 class _CallForm:
@@ -191,6 +195,8 @@ class WholeAnswer:
             row.seen = row.seen or piece.prompt
             if piece.token_id is not None:
                 row.token_ids.append(piece.token_id)
+            if piece.switched_to is not None and self._head.changes:
+                row.changes.append({"after": len(row.token_ids), "adapter": self._head.changes[piece.switched_to]})
             if piece.prompt_token_ids:
                 self._prompts[self._head.prompt_of(piece.row)] = piece.prompt_token_ids
             if piece.logprob is not None:
@@ -230,6 +236,8 @@ class WholeAnswer:
         ended = {"finish_reason": row.finish_reason, "stop_reason": row.stop_reason}
         steps = ["".join(texts) for texts in row.steps.values()]
         shared = {"index": index, **ended, **self._head.extra(index, is_finished=True, steps=steps)}
+        if row.changes:
+            shared["adaptrix"] = {**shared.get("adaptrix", {}), "changes": row.changes}
         if self._head.shows_token_ids:
             shared["token_ids"] = row.token_ids
         shown = self._head.shown(row.pieces)
@@ -346,12 +354,9 @@ class ChunkedAnswer:
         }
         if last.step is not None:
             shared["adaptrix"] = {**shared.get("adaptrix", {}), "step": last.step}
-        shared = {
-            "index": index,
-            "finish_reason": last.finish_reason,
-            **ended,
-            **self._head.extra(index, bool(last.finish_reason)),
-        }
+        changed = [piece.switched_to for piece in said if piece.switched_to is not None]
+        if changed and self._head.changes:
+            shared["adaptrix"] = {**shared.get("adaptrix", {}), "changed_to": self._head.changes[changed[-1]]}
         if self._head.shows_token_ids:
             shared["token_ids"] = [piece.token_id for piece in said if piece.token_id is not None]
             shared |= _prompt_ids(said) if self._head.kind == "text" else {}

@@ -84,5 +84,5 @@ def wish_of(pending_request: PendingRequest) -> Wish:
     call = pending_request.args[0] if pending_request.args else None
     if not isinstance(call, GenerateCall):
         return Wish()
-    adapters = {term.adapter for mix in call.mixes for term in mix}
+    adapters = {term.adapter for mix in call.all_mixes for term in mix}
     return Wish(tuple(sorted(adapters)), prefix_names(call))

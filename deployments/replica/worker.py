@@ -19,6 +19,7 @@ import torch
 
 from adaptrix_core.adapters.trust.policy import TrustPolicy
 from adaptrix_core.adapters.trust.revocation_lease import RevocationLease
+from adaptrix_core.composition.parts import Switch
 from adaptrix_core.config import Settings
 from adaptrix_core.digests import BundleDigest, WeightsDigest
 from adaptrix_core.engine import Engine, EngineLoop, GenerationRequest, SamplingParams, TokenEvent
@@ -28,7 +29,7 @@ from adaptrix_core.engine.request import RowProgress
 from adaptrix_core.engine.rows.constraint import PARAM as GRAMMAR
 from adaptrix_core.engine.tenant_queue import TenantQueue
 from adaptrix_core.errors import AdaptrixError, EngineStopped
-from adaptrix_core.injection.mix import constant
+from adaptrix_core.injection.mix import Mix, constant
 from adaptrix_core.observe.tracing import Tracing
 from adaptrix_core.request_limits import MOST
 from adaptrix_core.sampling import explained
@@ -103,7 +104,7 @@ class EngineWorker:
             token_ids = await self._prompts.encode(call)
             encoding.end()
             pinning = spans.begin("adapter.pin")
-            async with self.holdings.pinned(call.mixes) as pinned:
+            async with self.holdings.pinned(call.all_mixes) as pinned:
                 pinning.end()
                 request = self._request(call, token_ids, params, pinned, time.monotonic() - arrived)
                 with self._pace.stream(call.is_streamed) as until_next_s:
@@ -214,12 +215,14 @@ class EngineWorker:
             call.request_id,
             token_ids,
             params.with_defaults(pinned.asked, self._engine.base.sampling),
-            tuple(map(constant, pinned.mixes)),
+            tuple(map(constant, pinned.mixes[: len(call.mixes)])),
             call.salt,
             call.priority,
-            tuple(RowProgress(row.token_ids, row.is_finished) for row in call.resume),
+            tuple(RowProgress(row.token_ids, row.is_finished, row.logprobs) for row in call.resume),
             None if call.timeout_s is None else max(1e-3, call.timeout_s - spent_s),
             call.is_suspect,
+            switches=_changes(call, pinned.mixes[len(call.mixes) :]),
+            shares=call.shares,
         )
 
     def _max_adapters(self, stats: Mapping[str, Any]) -> int:
@@ -227,6 +230,12 @@ class EngineWorker:
         memory, rows = stats["adapters"], self._engine.options.max_rows
         largest = max((adapter["device_bytes"] for adapter in memory["adapters"].values()), default=0)
         return min(rows, memory["device"]["budget_bytes"] // largest) if largest else rows
+
+
+def _changes(call: GenerateCall, mixes: Sequence[Mix]) -> tuple[tuple[Switch[WeightsDigest], ...], ...]:
+    """The changes of mix that a call asks for, each to the next one of these mixes."""
+    then = iter(mixes)
+    return tuple(tuple(Switch(switch.when, next(then)) for switch in switches) for switches in call.switches)
 
 
 def _told(mailbox: Mailbox, ended: asyncio.Future[None]) -> None:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from adaptrix_core.adapters.reference import AdapterReference
 from adaptrix_core.adapters.residency.tiers import Residency
 from adaptrix_core.base.chat_options import ORDINARY, ChatOptions
+from adaptrix_core.composition.parts import Switch
 from adaptrix_core.confidence.evidence import Spread
 from adaptrix_core.digests import BundleDigest, PackageDigest, WeightsDigest
 from adaptrix_core.engine.rows.output_form import OutputForm
@@ -32,6 +33,8 @@ class RowSoFar:
 
     token_ids: tuple[int, ...] = ()
     is_finished: bool = False
+    logprobs: tuple[float, ...] = ()
+    """Of these tokens, where changes of mix depend on them; else empty."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,10 @@ class GenerateCall:
     """One mix per fork; one entry means no fork."""
     sampling: Mapping[str, Any]
     """Keyword arguments of ``SamplingParams``; the seed is already chosen."""
+    switches: tuple[tuple[Switch[BundleDigest], ...], ...] = field(default=(), kw_only=True)
+    """For each mix, the changes of it in mid-answer; empty for none."""
+    shares: tuple[float, ...] = field(default=(), kw_only=True)
+    """For each mix, its share where one token is chosen for all of them; empty where each chooses its own."""
     salt: bytes
     """Salt of the tenant's cache keys."""
     chat: ChatOptions = ORDINARY
@@ -93,7 +100,12 @@ class GenerateCall:
     @property
     def num_rows(self) -> int:
         """Answers to the prompt: ``n`` for each mix."""
-        return len(self.mixes) * self.rows_per_mix
+        return self.rows_per_mix * (1 if self.shares else len(self.mixes))
+
+    @property
+    def all_mixes(self) -> tuple[BundleMix, ...]:
+        """The mixes that rows begin under, then those that they may change to."""
+        return (*self.mixes, *(switch.mix for switches in self.switches for switch in switches))
 
 
 @dataclass(frozen=True)
@@ -178,6 +190,8 @@ class Piece(NamedTuple):
     """On the first piece of the first row of each mix, where the answer tells of the prompt."""
     cached_tokens: int = 0
     """On a row's last piece: tokens of the prompt that needed no computing in any layer."""
+    switched_to: int | None = None
+    """Number of the change of mix that takes hold after this token."""
     step: int | None = None
     """Number of the step of a sequence, from 0 on, that it belongs to."""
     is_inner: bool = False

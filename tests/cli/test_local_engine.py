@@ -55,6 +55,18 @@ def test_an_answer_is_streamed_as_text_and_who_answered_goes_to_stderr(
     assert "[math_reasoning ·" in done.stderr
 
 
+def test_a_composition_answers_and_its_steps_are_told(adaptrix: Adaptrix, local: tuple[object, ...]) -> None:
+    first = answer(adaptrix, local, "math_reasoning")
+    steps = {"sequential": ["math_reasoning", "code_generation"], "plan": ["What is 17 + 25?", "Write {0}."]}
+    composed = answer(adaptrix, local, "auto", "--compose", json.dumps(steps))
+    assert composed["steps"] == [{"adapter": "math_reasoning", "text": first["text"]}]
+    assert composed["adapter"] == "sequential(math_reasoning,code_generation)"
+    voted = answer(adaptrix, local, "vote(math_reasoning,code_generation*2)")
+    assert voted["text"] == answer(adaptrix, local, "code_generation")["text"]
+    refused = adaptrix("query", "hi", "--compose", "[1]", *local)
+    assert (refused.exit_code, "is not an object" in refused.output) == (2, True)
+
+
 @pytest.mark.slow
 def test_auto_asks_the_router_as_route_explains_it(adaptrix: Adaptrix, local: tuple[object, ...]) -> None:
     routed = adaptrix("route", "What is 17 + 25?", "--json", *local)

@@ -48,6 +48,12 @@ class _ContinueTakesAnId(click.Command):
     shell_complete=complete_models,
     help="auto, base, an adapter, or a mix such as a*0.7+b*0.3.",
 )
+@click.option(
+    "--compose",
+    "composition",
+    metavar="JSON",
+    help='A composition that answers, such as \'{"parallel": {"a": 1, "b": 1}, "combine": "vote"}\'.',
+)
 @click.option("--system", help="System message before the conversation.")
 @click.option(
     "--max-tokens", type=click.IntRange(min=1), default=MAX_TOKENS, show_default=True, help="Most tokens of an answer."
@@ -103,6 +109,7 @@ def query(
     session: Session,
     /,
     text: str | None,
+    composition: str | None,
     system: str | None,
     schema_file: Path | None,
     continued: str | None,
@@ -132,6 +139,7 @@ def query(
     from adaptrix_core.cli.target import TargetRequest
 
     schema = None if schema_file is None else read_schema(schema_file)
+    sampling["compose"] = None if composition is None else read_composition(composition)
     template = TargetRequest(messages=(), schema=schema, **sampling)
     if prompts is not None:
         from adaptrix_core.cli.commands.batch import run_batch
@@ -158,6 +166,17 @@ def read_schema(path: Path) -> dict[str, Any]:
         kind = type(schema).__name__
         raise click.BadParameter(f"{path} holds a {kind}; a JSON schema is an object", param_hint="--schema")
     return schema
+
+
+def read_composition(text: str) -> dict[str, Any]:
+    """The composition that an option gives. Raises BadParameter for anything that is no JSON object."""
+    try:
+        composition = json.loads(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text[:60]!r} is not JSON: {error}", param_hint="--compose") from None
+    if not isinstance(composition, dict):
+        raise click.BadParameter(f"{text[:60]!r} is not an object: {{strategy: parts}}", param_hint="--compose")
+    return composition
 
 
 def _opened(
@@ -207,6 +226,8 @@ def _ask_once(session: Session, dialogue: Dialogue, log: LogKeeper, text: str) -
     request = dialogue.asking(text)
     answer = asyncio.run(work(request))
     session.output.result(answer.as_dict(), lambda out: out.print())
+    for number, step in enumerate(answer.steps):
+        session.output.note(f"step {number} ({step['adapter']}): {step['text'].strip()}")
     session.output.note(answer.footer())
     if request.schema is not None and answer.finish_reason == "length":
         session.output.warn("the answer was cut off, so it is no whole JSON document; raise --max-tokens")

@@ -15,6 +15,7 @@ from torch import Tensor
 from adaptrix_core.base.model import BaseModel
 from adaptrix_core.engine.cache.kv_cache import KVCache
 from adaptrix_core.engine.compute.spans import Spans
+from adaptrix_core.engine.groups.sampling import sample_together
 from adaptrix_core.engine.rows.sampler import Sampled, Unsampled, sample
 from adaptrix_core.engine.scheduling.scheduler import Batch, Chunk
 
@@ -48,7 +49,9 @@ class Runner:
             # In most steps every token is a row's last one.
             states = hidden if len(wanted) == len(hidden) else hidden[[ends[i] for i in wanted]]
             logits = self._base.head(states)
-            for i, result in zip(wanted, sample(logits, [batch.chunks[i].row for i in wanted]), strict=True):
+            rows = [batch.chunks[i].row for i in wanted]
+            choose = sample if all(row.ensemble is None for row in rows) else sample_together
+            for i, result in zip(wanted, choose(logits, rows), strict=True):
                 sampled[i] = result
         self._score_prompts(batch, hidden)
         return sampled

@@ -31,6 +31,9 @@ def advance(row: Row, sampled: Sampled | Unsampled | None) -> TokenEvent | None:
         row.stop_reason = named if ends else row.text.stopped_by
     elif row.constraint is not None:
         row.constraint.begin_mask()
+    switched_to = None
+    if row.switching is not None and row.finish_reason is None:
+        switched_to = row.switching.after_token(row.text.decoded, sampled.logprob)
     if row.finish_reason == "error" and row.constraint is not None:
         failure = row.constraint.failure
     return TokenEvent(
@@ -45,6 +48,7 @@ def advance(row: Row, sampled: Sampled | Unsampled | None) -> TokenEvent | None:
         prompt_logprobs=_told_once(row),
         finish_reason=row.finish_reason,
         stop_reason=row.stop_reason,
+        switched_to=switched_to,
         error=None if failure is None else failure.message,
         failure=failure,
         num_prompt_tokens=row.num_prompt,

@@ -37,6 +37,15 @@ class TextStream:
         self.stopped_by: str | None = None
         """The stop string that was found."""
 
+    def again(self) -> TextStream:
+        """A new stream of the same kind, without any token and without stop strings."""
+        return TextStream(self._tokenizer, skips_special=self._skips_special)
+
+    @property
+    def decoded(self) -> str:
+        """The text so far, held back or not."""
+        return self._decoded
+
     def push(self, token_id: int) -> str:
         """Add one token; returns the text that may be shown now. Sets ``stopped_by`` when a stop string is complete."""
         if self._tokenizer is None:

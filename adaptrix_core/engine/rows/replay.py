@@ -6,23 +6,42 @@ preempted here. Everything else that depends on the past (text held back, gramma
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from itertools import zip_longest
 
+from adaptrix_core.engine.request import RowProgress
 from adaptrix_core.engine.rows.row import Row
 from adaptrix_core.errors import InvalidRequest
+from adaptrix_core.injection.mix import switched
 
 
-def replay(row: Row, token_ids: Sequence[int]) -> None:
-    """Append ``token_ids``, the output so far, to a new row. Raises InvalidRequest where it would have ended."""
-    for token_id in token_ids:
+def replay(row: Row, progress: RowProgress) -> None:
+    """Append the output so far to a new row, and to those of its ensemble.
+
+    Raises InvalidRequest where the row would have ended.
+    """
+    for token_id in progress.token_ids:
         row.text.push(token_id)
         if row.constraint is not None:
             row.constraint.accept(token_id)
-    row.tokens.extend(token_ids)
-    row.output_counts.update(token_ids)
+    _replay_switches(row, progress)
+    for member in row.together:
+        member.tokens.extend(progress.token_ids)
+        member.output_counts.update(progress.token_ids)
     ended = _why_ended(row)
     if ended is not None:
         raise InvalidRequest(f"resume says that row {row.index} goes on, but {ended}", param="resume")
+
+
+def _replay_switches(row: Row, progress: RowProgress) -> None:
+    """Change the row's mix where it did; a token is the first that is computed under the mix after it."""
+    if row.switching is None:
+        return
+    text = row.text.again()
+    for number, (token_id, logprob) in enumerate(zip_longest(progress.token_ids, progress.logprobs)):
+        text.push(token_id)
+        change = row.switching.after_token(text.decoded, logprob)
+        if change is not None:
+            row.schedule = switched(row.schedule, row.num_prompt + number, row.switching.mix(change))
 
 
 def _why_ended(row: Row) -> str | None:

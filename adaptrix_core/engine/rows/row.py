@@ -13,6 +13,8 @@ from torch import Tensor
 from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.engine.cache.kv_cache import BlockTables
 from adaptrix_core.engine.deferred import Deferred
+from adaptrix_core.engine.groups.ensemble import Ensemble
+from adaptrix_core.engine.groups.switching import Switching
 from adaptrix_core.engine.request import FinishReason, GenerationRequest, Timings
 from adaptrix_core.engine.rows.constraint import Constraint
 from adaptrix_core.engine.rows.detokenizer import TextStream
@@ -68,6 +70,10 @@ class Row:
     """Set while the row may be what breaks steps (`engine/scheduling/quarantine.py`)."""
     deferred: Deferred | None = None
     """How its mix will be settled, while that is open: until then only the trunk is computed. None: it is settled."""
+    switching: Switching | None = None
+    """The changes of mix that it makes by itself; None for a row that makes none."""
+    ensemble: Ensemble[Row] | None = None
+    """The rows with which it chooses every token; None for a row that chooses alone."""
     enters_branch: bool = False
     """Whether its mix was settled at the cut, and what the trunk has computed goes on in the branch."""
 
@@ -102,6 +108,23 @@ class Row:
     def waits_for_mix(self) -> bool:
         """Whether its trunk is computed and its mix is not settled, so that nothing more can be."""
         return self.deferred is not None and self.num_computed == len(self.tokens)
+
+    @property
+    def together(self) -> tuple[Row, ...]:
+        """The rows that join, wait and end together: its ensemble, or the row alone."""
+        return (self,) if self.ensemble is None else self.ensemble.members
+
+    @property
+    def voice(self) -> Row:
+        """The row whose events tell of it."""
+        return self if self.ensemble is None else self.ensemble.voice
+
+    @property
+    def waits_for_others(self) -> bool:
+        """Whether the next step computes nothing of it: its mix is not told, or others of its ensemble come first."""
+        if self.ensemble is None:
+            return self.waits_for_mix
+        return self.num_uncomputed == 0 or not (self.is_ready or self.num_computed)
 
     @property
     def is_ready(self) -> bool:

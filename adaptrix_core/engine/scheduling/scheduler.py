@@ -168,10 +168,15 @@ class Scheduler:
     def commit(self, batch: Batch, sampled: Sequence[Sampled | Unsampled | None]) -> list[TokenEvent]:
         """Record a step's outcome; rows that ended leave and free what they held. A fault of one row ends it alone."""
         events = []
+        together: list[tuple[Row, Sampled | Unsampled]] = []
         self.quarantine.passed(batch.chunks)
         for chunk, result in zip(batch.chunks, sampled, strict=True):
             try:
                 event = self._settle(chunk, result)
+                if chunk.row.ensemble is not None:
+                    if result is not None:
+                        together.append((chunk.row.voice, result))
+                    continue
             except Exception as error:  # of this row's text or grammar; the other rows are not concerned
                 event = fail(chunk.row, error)
             if event is not None:
@@ -179,7 +184,24 @@ class Scheduler:
             if chunk.row.finish_reason is not None:
                 self.backlog.ended(chunk.row)
                 self.remove(chunk.row)
-        return events
+        return [*events, *(self._advance_together(voice, result) for voice, result in together)]
+
+    def _advance_together(self, voice: Row, result: Sampled | Unsampled) -> TokenEvent:
+        """Record the token that the rows of an ensemble have chosen; they end together."""
+        assert voice.ensemble is not None
+        voice.ensemble.forget()
+        try:
+            event = advance(voice, result)
+            assert event is not None
+        except Exception as error:  # of this answer's text or grammar
+            event = fail(voice, error)
+        if event.token_id is not None:
+            for member in voice.ensemble.members[1:]:
+                member.append(event.token_id)
+        if voice.finish_reason is not None:
+            self.backlog.ended(voice)
+            self.remove(voice)
+        return event
 
     def _settle(self, chunk: Chunk, result: Sampled | Unsampled | None) -> TokenEvent | None:
         row, end = chunk.row, chunk.start + chunk.count
@@ -189,7 +211,7 @@ class Scheduler:
         row.computed = [max(computed, end) for computed in row.computed]
         if not isinstance(result, Unsampled):  # blocks that led to no token are not for other rows to take over
             self._prefixes.name_new(row)
-        return advance(row, result)
+        return advance(row, result) if row.ensemble is None else None
 
     def _settle_trunk(self, row: Row, end: int) -> None:
         row.computed[:-1] = [end for _ in row.computed[:-1]]
@@ -198,18 +220,22 @@ class Scheduler:
             self.at_cut.append(row)
 
     def remove(self, row: Row) -> None:
-        """Take a row out of its queue and free what it holds (idempotent)."""
-        self._free(row)
-        if row in self._running:
-            self._running.remove(row)
-        elif row in self._waiting:
-            self._waiting.remove(row)
+        """Take a row, with its ensemble, out of its queue and free what it holds (idempotent)."""
+        for member in row.together:
+            self._free(member)
+            if member in self._running:
+                self._running.remove(member)
+            elif member in self._waiting:
+                self._waiting.remove(member)
 
     def reset(self, row: Row) -> None:
-        """Make a row compute all its tokens again: free what it holds and let it wait in its old place."""
+        """Make a row, with its ensemble, compute all its tokens again: free what it holds, let it wait in its place."""
         self.remove(row)
-        row.restart()
-        self._waiting.add(row)
+        if row.ensemble is not None:
+            row.ensemble.forget()
+        for member in row.together:
+            member.restart()
+            self._waiting.add(member)
 
     def release_adapters(self, row: Row) -> None:
         """Release a row's device slots; before its next step it acquires those that it then needs."""
@@ -230,7 +256,7 @@ class Scheduler:
         Beside decoding rows, a token with much context counts for more than one. Returns whether rows wait because
         blocks or slots are short.
         """
-        running = [row for row in self._running if not row.is_decoding and not row.waits_for_mix]
+        running = [row for row in self._running if not (row.is_decoding or row.waits_for_others)]
         without_slots: list[Row] = []
         admitting, is_short, mixed = True, False, bool(chunks)
         while True:
@@ -274,11 +300,14 @@ class Scheduler:
         if not self._hold(row):
             self._preempt(row)
             return 0
+        if row.ensemble is not None and not any(row.tables):  # its ensemble joined before its prompt was computed
+            self._prefixes.attach(row)
+            self._prefixes.count_hits(row)
         count = min(row.num_uncomputed, room, row.chunk_limit or room)
         while not self._cache.extend(row.tables, row.num_computed + count):
             victim = self._least_urgent()
             self._preempt(victim)
-            if victim is row:
+            if victim in row.together:
                 return 0
         if not row.enters_branch or row.num_output:  # else these tokens were charged when the trunk computed them
             self._waiting.charge(row, count)
@@ -293,17 +322,19 @@ class Scheduler:
 
     def _admit(self, row: Row) -> bool:
         """Let a row that holds its slots join, with blocks for all tokens it has; less urgent rows give way."""
-        while len(self._running) >= self._max_rows or not self._attach(row):
-            victim = self._least_urgent()
+        while len(self._running) + len(row.together) > self._max_rows or not self._attach(row):
+            victim = self._least_urgent() if self._running else row
             if victim.priority <= row.priority:
-                self.release_adapters(row)
+                for member in row.together:
+                    self.release_adapters(member)
                 return False
             self._preempt(victim)
-        self._waiting.remove(row)
-        self._running.append(row)
+        for member in row.together:
+            self._waiting.remove(member)
+            self._running.append(member)
+            if member.started is None:
+                member.started = time.perf_counter()
         self._prefixes.count_hits(row)
-        if row.started is None:
-            row.started = time.perf_counter()
         return True
 
     def _attach(self, row: Row) -> bool:
@@ -316,8 +347,17 @@ class Scheduler:
         return False
 
     def _hold(self, row: Row) -> bool:
-        """Make the adapters of the row's coming tokens resident, if there is room now."""
+        """Make the adapters of the coming tokens resident, all of an ensemble's or none, if there is room now."""
         self.planning = row
+        if row.ensemble is None:
+            return self._hold_alone(row)
+        if all(self._hold_alone(member) for member in row.together):
+            return True
+        for member in row.together:
+            self.release_adapters(member)
+        return False
+
+    def _hold_alone(self, row: Row) -> bool:
         if row.held_slots is None:
             needed = row.needed_adapters
             began = time.perf_counter()

@@ -65,7 +65,7 @@ def wait_s(engine: Engine, row: Row) -> float | None:
 def probe(engine: Engine, **fields: object) -> Row:
     """A row that is not queued."""
     request = GenerationRequest("probe", PROMPT, SamplingParams(max_tokens=6), **fields)  # type: ignore[arg-type]
-    return engine._make_row(request, 0)
+    return engine._maker.row(request, 0, 0)
 
 
 def test_nothing_is_expected_before_anything_was_measured(roomy: MakeEngine) -> None:
@@ -209,11 +209,11 @@ def test_a_long_queue_of_one_tenant_does_not_make_another_tenant_wait_for_all_of
 def test_answers_are_expected_to_be_as_long_as_earlier_ones_of_a_similar_limit(roomy: MakeEngine) -> None:
     engine = roomy()
     backlog = engine.scheduler.backlog
-    unknown = engine._make_row(GenerationRequest("x", PROMPT, SamplingParams(max_tokens=900)), 0)
+    unknown = engine._maker.row(GenerationRequest("x", PROMPT, SamplingParams(max_tokens=900)), 0, 0)
     assert backlog.tokens_left(unknown) == len(PROMPT) + FIRST_GUESS
     unknown.tokens += [2] * 30
     backlog.ended(unknown)
-    again = engine._make_row(GenerationRequest("y", PROMPT, SamplingParams(max_tokens=1000)), 0)
+    again = engine._maker.row(GenerationRequest("y", PROMPT, SamplingParams(max_tokens=1000)), 0, 0)
     assert backlog.tokens_left(again) == len(PROMPT) + 30
 
 
@@ -222,7 +222,7 @@ def test_what_is_expected_of_an_answer_moves_slowly_to_what_answers_have_been_la
     backlog = engine.scheduler.backlog
 
     def end_after(tokens: int) -> float:
-        row = engine._make_row(GenerationRequest("x", PROMPT, SamplingParams(max_tokens=900)), 0)
+        row = engine._maker.row(GenerationRequest("x", PROMPT, SamplingParams(max_tokens=900)), 0, 0)
         expected = backlog.tokens_left(row)
         row.tokens += [2] * tokens
         backlog.ended(row)
@@ -238,7 +238,7 @@ def test_what_is_expected_of_an_answer_moves_slowly_to_what_answers_have_been_la
 
 def test_of_an_answer_that_is_longer_than_expected_only_what_is_uncomputed_is_left(roomy: MakeEngine) -> None:
     engine = roomy()
-    row = engine._make_row(GenerationRequest("x", PROMPT, SamplingParams(max_tokens=900)), 0)
+    row = engine._maker.row(GenerationRequest("x", PROMPT, SamplingParams(max_tokens=900)), 0, 0)
     row.tokens += [2] * (FIRST_GUESS + 5)
     assert engine.scheduler.backlog.tokens_left(row) == row.num_uncomputed
 
@@ -301,7 +301,7 @@ def test_a_deadline_that_is_just_met_is_accepted(roomy: MakeEngine, monkeypatch:
     measured(engine, 8.0)
     params = SamplingParams(max_tokens=8, ignore_eos=True)
     # 41 tokens until its place is free, 12 of its own.
-    row = engine._make_row(GenerationRequest("request", PROMPT, params, timeout_s=(41 + 12) / 8), 0)
+    row = engine._maker.row(GenerationRequest("request", PROMPT, params, timeout_s=(41 + 12) / 8), 0, 0)
     row.arrived = 1024.0
     monkeypatch.setattr(time, "perf_counter", lambda: 1024.0 + 2**-10)
     with pytest.raises(Overloaded):

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 import pytest
 
 from adaptrix_core.composition.ballots import Ballot, winner_of
+from adaptrix_core.composition.compose import compose
 from adaptrix_core.composition.stated_answer import answer_of
+from deployments.generation.composed_call import composed
+from deployments.generation.deadline import Deadline
+from deployments.generation.pipeline import Pipeline
+from deployments.shared.errors import ReplicaLost
+from deployments.shared.wire import GenerateCall, Piece
 from tests.serving.conftest import BASE_ID, Local
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -154,3 +162,96 @@ async def test_a_schema_holds_for_the_last_step_alone(local: Local) -> None:
     chosen = (await ask(local, adaptrix={"compose": STEPS}, structured_outputs={"choice": ["yes", "no"]})).json()
     assert chosen["choices"][0]["message"]["content"] in ("yes", "no")
     assert chosen["choices"][0]["adaptrix"]["steps"] == free
+
+
+LOGITS = {"parallel": {"math_reasoning": 3, "code_generation": 1}, "combine": "logits"}
+
+
+async def test_an_ensemble_answers_with_n_logprobs_and_one_prompt(local: Local) -> None:
+    composed = await ask(local, adaptrix={"compose": LOGITS}, n=2, logprobs=True, top_logprobs=2)
+    document = composed.json()
+    assert document["model"] == "logits(math_reasoning*3,code_generation)"
+    assert [len(choice["logprobs"]["content"]) for choice in document["choices"]] == [6, 6]
+    one = (await ask(local)).json()["usage"]
+    assert document["usage"]["prompt_tokens"] == one["prompt_tokens"]
+    assert document["usage"]["completion_tokens"] == 12
+    named = (await ask(local, model="logits(math_reasoning*3,code_generation)", n=2)).json()
+    texts = [choice["message"]["content"] for choice in document["choices"]]
+    assert [choice["message"]["content"] for choice in named["choices"]] == texts
+    events = events_of(await ask(local, adaptrix={"compose": LOGITS}, n=2, stream=True))
+    choices = [choice for event in events for choice in event["choices"]]
+    for index in (0, 1):
+        spoken = "".join(one["delta"].get("content", "") for one in choices if one["index"] == index)
+        assert spoken == texts[index]
+    alone = (await ask(local, model="math_reasoning", n=2, logprobs=True)).json()
+    assert texts != [choice["message"]["content"] for choice in alone["choices"]] or (
+        alone["choices"][0]["logprobs"] != document["choices"][0]["logprobs"]
+    )
+
+
+async def test_a_condition_changes_the_adapter_in_mid_answer_and_says_so(local: Local) -> None:
+    rule = {"if": {"confidence_below": 1.0, "over": 2}, "then": "code_generation"}
+    composition = {"conditional": [rule], "else": "math_reasoning"}
+    document = (await ask(local, adaptrix={"compose": composition})).json()
+    (choice,) = document["choices"]
+    assert choice["adaptrix"]["changes"] == [{"after": 2, "adapter": "code_generation"}]
+    assert (document["model"], choice["logprobs"]) == ("conditional(math_reasoning,code_generation)", None)
+    events = events_of(await ask(local, adaptrix={"compose": composition}, stream=True))
+    choices = [one for event in events for one in event["choices"]]
+    assert "".join(one["delta"].get("content", "") for one in choices) == choice["message"]["content"]
+    assert [one["adaptrix"]["changed_to"] for one in choices if "adaptrix" in one] == ["code_generation"]
+
+
+class Losing:
+    """The worker as a replica that is lost after every second message, until a call was continued three times."""
+
+    def __init__(self, local: Local) -> None:
+        self._worker = local.store.worker
+        self.calls: list[GenerateCall] = []
+
+    async def generate(self, call: GenerateCall) -> AsyncGenerator[list[Piece]]:
+        self.calls.append(call)
+        given = 0
+        async with aclosing(self._worker.generate(call)) as stream:
+            async for pieces in stream:
+                for piece in pieces:
+                    yield [piece]
+                    given += 1
+                    if given == 2 and piece.finish_reason is None and not call.request_id.endswith(".2"):
+                        raise ReplicaLost("gone")
+
+
+@pytest.mark.parametrize("kind", ["logits", "conditional", "steps"])
+async def test_a_lost_replica_is_gone_on_from_without_a_seam(local: Local, kind: str) -> None:
+    rule = {"if": {"confidence_below": 1.0, "over": 3}, "then": "code_generation"}
+    composition: dict[str, Any] = {
+        "logits": LOGITS,
+        "conditional": {"conditional": [rule], "else": "math_reasoning"},
+        "steps": STEPS,
+    }[kind]
+    wanted = (await ask(local, adaptrix={"compose": composition})).json()["choices"][0]
+    entries = {name: local.store.catalogue.find(name) for name in ("math_reasoning", "code_generation")}
+    part = compose(composition).called(lambda name: entries[name].bundle_digest)  # type: ignore[union-attr]
+    sampling = {"n": 1, "logprobs": None, **COMMON}
+    call = GenerateCall("lost", tuple(messages("Which?")), ((),), sampling, salt=b"lost")
+    replicas = Losing(local)
+    stream = Pipeline(replicas, lambda: None).open([composed(call, part, Deadline(None))], Deadline(None))
+    found = [piece async for pieces in stream for piece in pieces]
+    assert "".join(piece.text for piece in found if not piece.is_inner) == wanted["message"]["content"]
+    assert len([piece for piece in found if piece.finish_reason]) == 1
+    assert len(replicas.calls) == (6 if kind == "steps" else 3)
+    changes = [piece.switched_to for piece in found if piece.switched_to is not None]
+    assert changes == ([0] if kind == "conditional" else [])
+
+
+async def test_leaving_ends_the_step_that_runs_and_no_other_begins(local: Local) -> None:
+    entries = {name: local.store.catalogue.find(name) for name in ("math_reasoning", "code_generation")}
+    part = compose(STEPS).called(lambda name: entries[name].bundle_digest)  # type: ignore[union-attr]
+    sampling = {"n": 1, "logprobs": None, **COMMON, "max_tokens": 40}
+    call = GenerateCall("left", tuple(messages("Which?")), ((),), sampling, salt=b"")
+    replicas = Losing(local)
+    stream = Pipeline(replicas, lambda: None).open([composed(call, part, Deadline(None))], Deadline(None))
+    await anext(stream)
+    await stream.aclose()
+    assert [pieces async for pieces in stream] == []
+    assert len(replicas.calls) == 1
