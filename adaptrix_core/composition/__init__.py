@@ -11,7 +11,6 @@ model_strings  Compositions as the string of a ``model`` field, for clients that
 nesting        What may stand inside of what: one table, which the strategies enforce and `docs/composition.md` shows
 parameters     Which parameters of a request a composition can honour; the others are refused by name
 parts          What a composition comes to: groups of rows for the engine, and sequences of such groups
-planner        Divides a question that asks for several things in a row into a plan, by rules of grammar
 questions      The questions of a sequence's steps: checked, and filled in with the answers of the steps before
 stated_answer  The answer inside of a reply: what its last "Answer:" line states, which is how the shipped adapters
                end theirs

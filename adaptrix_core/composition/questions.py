@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
 from adaptrix_core.composition.parts import Named, StepPlan, Steps
-from adaptrix_core.composition.planner import plan_of
+from adaptrix_core.composition.planning.planner import plan_of
 from adaptrix_core.composition.stated_answer import answer_of
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.request_limits import MOST

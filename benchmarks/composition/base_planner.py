@@ -16,8 +16,8 @@ from pathlib import Path
 
 import llguidance
 
-from adaptrix_core.composition.planner import plan_of
 from adaptrix_core.composition.planning.plan import Plan
+from adaptrix_core.composition.planning.planner import plan_of
 from adaptrix_core.engine import Engine, SamplingParams
 from adaptrix_core.training.tasks.families import FAMILIES
 from benchmarks.composition import two_step_wordings as wordings

@@ -17,7 +17,7 @@ from importlib.resources import files
 import reasoning_gym
 from reasoning_gym.factory import DATASETS
 
-from adaptrix_core.composition.planner import plan_of
+from adaptrix_core.composition.planning.planner import plan_of
 from adaptrix_core.routing import prompts
 from adaptrix_core.training.evaluation.scoring import wilson
 from adaptrix_core.training.tasks.families import FAMILIES

@@ -20,8 +20,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from adaptrix_core.composition.planner import plan_of
 from adaptrix_core.composition.planning.plan import Plan
+from adaptrix_core.composition.planning.planner import plan_of
 from adaptrix_core.composition.questions import filled
 from adaptrix_core.engine import Engine, SamplingParams
 from adaptrix_core.places import shipped_adapters

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from adaptrix_core.adapters.reference import AUTO
 from adaptrix_core.composition.model_strings import part_label
 from adaptrix_core.composition.parameters import check_parameters
-from adaptrix_core.composition.parts import Part
+from adaptrix_core.composition.parts import Part, Steps, plain
 from adaptrix_core.confidence.scoring import check_estimators
 from adaptrix_core.errors import (
     AdapterNotFound,
@@ -20,10 +21,11 @@ from adaptrix_core.errors import (
     AdapterUnavailable,
     AdaptrixError,
     CacheFull,
+    InvalidRequest,
 )
 from deployments.generation.model_names import NamedMix, asked_model, choose
 from deployments.generation.ports import Router, Tokenizer
-from deployments.generation.route_prompts import PromptRouting, RoutedPrompt
+from deployments.generation.route_prompts import PlannedSteps, PromptRouting, RoutedPrompt
 from deployments.openai.schemas import ChatRequest, CompletionRequest
 from deployments.shared.catalogue import Catalogue
 from deployments.shared.model_ids import COMPOSITION, FORK
@@ -126,10 +128,19 @@ async def resolve(
             error.param = asked_by
         raise
     if not choice.auto:
+        if options is not None and options.plan is not None:
+            raise InvalidRequest(
+                f"adaptrix.plan divides questions to {AUTO!r}, and this request names who answers; "
+                f"set model to {AUTO!r}, "
+                'or send adaptrix.compose: {"sequential": […], "plan": "auto"}',
+                param="adaptrix.plan",
+            )
         if choice.part is not None:
             check_parameters(choice.part, body.asked())
         return ResolvedRequest(choice.mixes, choice.fallback, part=choice.part)
     routing = PromptRouting(router, tokenizer, catalogue, principal, choice.fallback, for_tools)
+    if options is not None and options.plan is not None and (steps := await routing.steps_of(body)) is not None:
+        return _of_steps(steps, body, choice.fallback)
     routed = await routing.all_of(body)
     return _of_prompts(routed, choice.fallback)
 
@@ -157,6 +168,17 @@ def _of_prompts(routed: Sequence[RoutedPrompt], fallback: Literal["base", "error
     if len(routed) == 1:
         return ResolvedRequest((routed[0].mix,), fallback, routed[0].route, troubles)
     return ResolvedRequest(_once_each(routed), fallback, None, troubles, tuple(routed))
+
+
+def _of_steps(
+    steps: PlannedSteps, body: ChatRequest | CompletionRequest, fallback: Literal["base", "error"]
+) -> ResolvedRequest:
+    """A sequence of the steps; raises InvalidRequest for what a sequence cannot honour."""
+    groups = tuple(plain(one.mix.terms) for one in steps.routed)
+    part = Steps(groups, steps.questions)
+    check_parameters(part, body.asked())
+    troubles = tuple(dict.fromkeys(one.trouble for one in steps.routed if one.trouble))
+    return ResolvedRequest(_once_each(steps.routed), fallback, None, troubles, part=part)
 
 
 def _once_each(routed: Sequence[RoutedPrompt]) -> tuple[NamedMix, ...]:

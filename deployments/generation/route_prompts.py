@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from adaptrix_core.composition.planning.plan import with_example_answers
+from adaptrix_core.composition.planning.planner import plan_of
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.injection.mix import Term
 from deployments.generation.model_names import NamedMix
@@ -37,6 +39,15 @@ class RoutedPrompt:
     """Why the base model answers in place of what the router chose, or would have chosen; empty where it does not."""
 
 
+@dataclass(frozen=True)
+class PlannedSteps:
+    """The questions that a question was divided into, and who answers each."""
+
+    questions: tuple[str, ...]
+    """Later ones with places for the answers of earlier ones."""
+    routed: tuple[RoutedPrompt, ...]
+
+
 class PromptRouting:
     """The way of prompts to the router, over one catalogue and for one caller."""
 
@@ -59,6 +70,18 @@ class PromptRouting:
         self._salt = principal.salt
         self._fallback = fallback
         self._for_tools = for_tools
+
+    async def steps_of(self, body: ChatRequest | CompletionRequest) -> PlannedSteps | None:
+        """The steps that the planner divides the question of ``body`` into, and who answers each.
+
+        None where it asks for one thing, is not a single text, or may call functions. Raises as `all_of` does.
+        """
+        question = _question(body)
+        plan = plan_of(question) if question is not None else None
+        if plan is None:
+            return None
+        routed = await asyncio.gather(*(self._routed(with_example_answers(step)) for step in plan.steps))
+        return PlannedSteps(plan.steps, tuple(routed))
 
     async def all_of(self, body: ChatRequest | CompletionRequest) -> tuple[RoutedPrompt, ...]:
         """Who answers each prompt of ``body``, in order; messages are one. Raises InvalidRequest, AdapterNotFound."""
@@ -111,3 +134,15 @@ class PromptRouting:
                 error.param = "prompt"  # as the request calls it
             raise error from raised
         return [{"role": "user", "content": text}]
+
+
+def _question(body: ChatRequest | CompletionRequest) -> str | None:
+    """The text of the last message, or of the only prompt; None for anything else."""
+    if isinstance(body, CompletionRequest):
+        prompts = body.prompts()
+        return prompts[0] if len(prompts) == 1 and isinstance(prompts[0], str) else None
+    last = body.messages[-1]
+    if last.role != "user" or body.toolset() is not None:
+        return None
+    text: str = last.plain()["content"]
+    return text

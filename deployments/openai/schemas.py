@@ -83,6 +83,9 @@ class AdaptrixOptions(Body):
     """One choice (times n) per entry; null is the base model."""
     compose: Annotated[dict[str, Any], Field(min_length=1)] | None = None
     """A composition of adapters, as ``{strategy: parts}``."""
+    plan: Literal["auto"] | None = None
+    """For ``model: auto``: whether a question that asks for several things in a row is divided into steps, each
+    answered by whom the router finds for it."""
     scores: Annotated[list[Name], Field(max_length=MOST.estimators, fail_fast=True)] | None = None
     """Confidence estimators that score each choice."""
     confidence: bool = False

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adaptrix_core.composition.planner import plan_of
+from adaptrix_core.composition.planning.planner import plan_of
 from adaptrix_core.request_limits import MOST
 from adaptrix_core.routing import prompts
 from adaptrix_core.training.tasks.families import FAMILIES

@@ -1,6 +1,6 @@
 """A plan: the questions of its steps, in order, with places for the answers of earlier steps.
 
-Knows how a place is written. Does not know how questions are divided (`planner.py`), nor who answers them.
+Knows how a place is written. Does not know how questions are divided (`planning/planner.py`), nor who answers them.
 """
 
 from __future__ import annotations
@@ -25,6 +25,11 @@ class Plan:
 def place(number: int) -> str:
     """What stands in a step for the answer of step ``number`` (from 0)."""
     return f"{{{number}}}"
+
+
+def with_example_answers(step: str) -> str:
+    """A step that can be read before the answers are known, as by a router: each place holds a small number."""
+    return _PLACE.sub("7", step)
 
 
 def has_place(text: str) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from adaptrix_core.composition.ballots import Ballot, winner_of
-from adaptrix_core.composition.planner import plan_of
+from adaptrix_core.composition.planning.planner import plan_of
 from adaptrix_core.engine import Engine, SamplingParams
 from adaptrix_core.errors import AdapterNotFound, InvalidRequest
 from tests.engine.peft_cases import TOLERANCE, Case, build_case, logits_of, relative_error
