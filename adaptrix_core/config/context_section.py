@@ -11,14 +11,14 @@ class ContextSettings(Section):
     """Thresholds of `adaptrix inspect`; docs/context.md says what they mean."""
 
     similarity: float = Field(
-        0.8,
+        0.7,
         ge=0.0,
         le=1.0,
         strict=False,
         description="cosine to the base model's hidden states below which a layer counts as drifted, 0 to 1",
     )
     conflict: float = Field(
-        0.7,
+        0.5,
         ge=0.0,
         le=1.0,
         strict=False,

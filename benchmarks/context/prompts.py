@@ -29,7 +29,7 @@ def parser(description: str | None, count: int) -> argparse.ArgumentParser:
 def engine_of(given: argparse.Namespace) -> Engine:
     """The base model in the layout that was asked for, over the adapters."""
     base = load_base(given.precision)
-    return make_engine(base, given.adapters, EngineOptions(cut=catalogue_cut(given.adapters, base)))
+    return make_engine(base, given.adapters, EngineOptions(cut=catalogue_cut(given.adapters, base), max_wait_s=None))
 
 
 def asked(text: str) -> Messages:
