@@ -98,7 +98,7 @@ class CalibrationShelf:
             for found in sorted(place.directory.glob(f"[!.]*/{CALIBRATION_FILE}"))
         ]
         keys = [key for place in self.places for directory in place.keys for key in sorted(directory.glob("*.pub"))]
-        stamps = [(path, path.stat().st_mtime_ns) for path in (*(found for found, _ in directories), *keys)]
+        stamps = [(path, _stamp(path)) for path in (*(found for found, _ in directories), *keys)]
         if stamps != self._stamps:
             self._stamps, self._found = stamps, self._read([(path.parent, place) for path, place in directories])
 
@@ -135,6 +135,14 @@ class CalibrationShelf:
             told = read.calibration
             found[told.base_digest, told.layout, told.answerer] = read
         return found
+
+
+def _stamp(path: Path) -> int | None:
+    """What changes with a file; None where it has just gone, or leads nowhere."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def _keys(place: CalibrationPlace) -> list[TrustedKey]:

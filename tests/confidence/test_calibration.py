@@ -173,6 +173,15 @@ def test_a_key_that_is_trusted_no_more_vouches_for_nothing(tmp_path: Path, keys:
     assert shelved.find("c" * 64, "int4", RED) is None
 
 
+def test_a_key_that_leads_nowhere_costs_the_calibration_and_not_the_request(tmp_path: Path, keys: Path) -> None:
+    directory = write_calibration(calibration(), tmp_path / "calibrations", tmp_path / "own.key")
+    (keys / "gone.pub").symlink_to(tmp_path / "nowhere.pub")
+    shelved = shelf(tmp_path, keys)
+    shelved.refresh()
+    assert shelved.find("c" * 64, "int4", RED) is None
+    assert "gone.pub" in shelved.refused[directory.name]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
