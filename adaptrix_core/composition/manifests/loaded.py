@@ -30,7 +30,7 @@ from adaptrix_core.injection.mix import Term
 
 
 class LoadedCompositions:
-    """The compositions beside the adapters of a `DynamicLoader`. Used by one thread at a time, as the engine is."""
+    """The compositions beside the adapters of a `DynamicLoader`. Any thread may call any method, as there."""
 
     def __init__(self, manager: AdapterManager, loader: DynamicLoader) -> None:
         self._manager = manager
@@ -90,19 +90,18 @@ class LoadedCompositions:
 
     def unload(self, name: str) -> bool:
         """Forget a composition, whose parts stay loaded; False where no composition has this name."""
-        key = next((key for key, known in self._named.items() if without_latest(name) in (key, known.identity)), None)
-        if key is not None:
-            del self._named[key]
-        return key is not None
+        key = next(
+            (key for key, known in tuple(self._named.items()) if without_latest(name) in (key, known.identity)), None
+        )
+        return key is not None and self._named.pop(key, None) is not None
 
     def is_taken(self, name: str) -> bool:
         """Whether a composition is loaded under exactly this name."""
         return name in self._named
 
     def _find(self, name: str) -> Composition | None:
-        if name in self._named:
-            return self._named[name]
-        return next((known for known in self._named.values() if known.identity == name), None)
+        found = self._named.get(name)
+        return found or next((known for known in tuple(self._named.values()) if known.identity == name), None)
 
     def _check_name(self, name: str, package: Composition) -> None:
         known = self._named.get(name)
