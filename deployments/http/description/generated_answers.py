@@ -14,13 +14,22 @@ class PromptTokensDetails(Document):
     """Tokens that needed no computing, as their keys and values were in the cache; known once a choice has ended."""
 
 
+class CompletionTokensDetails(Document):
+    """Of the tokens that were generated."""
+
+    reasoning_tokens: int
+    """Those that are no part of the answer: of earlier steps of a sequence, and of votes that were lost."""
+
+
 class UsageDocument(Document):
-    """Tokens; prompts count once each."""
+    """Tokens; prompts count once each, and once for each step of a sequence."""
 
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
     prompt_tokens_details: PromptTokensDetails
+    completion_tokens_details: CompletionTokensDetails | None = None
+    """Where a sequence or a vote answers."""
 
 
 class TokenScores(Document):
@@ -41,6 +50,21 @@ class Attempt(Document):
     completion_tokens: int
 
 
+class EarlierStep(Document):
+    """A step of a sequence before the last one."""
+
+    adapter: str
+    text: str
+
+
+class MixChange(Document):
+    """A change of who answers, in mid-answer."""
+
+    after: int
+    """Tokens of the answer before it."""
+    adapter: str
+
+
 class Answered(Document):
     """Who gave a choice, where not one adapter answers all (a fork, a composition, prompts that were routed apart), and
     how sure the choice is, where scores were asked for."""
@@ -50,6 +74,16 @@ class Answered(Document):
     """Package digests of its adapters, joined by `+`; empty for the base model."""
     parts: dict[str, str] | None = None
     """Where a composition answers: package digest of each part, by ``name@version``."""
+    steps: list[EarlierStep] | None = None
+    """Where a sequence answers: its steps before the last one, in order."""
+    step: int | None = None
+    """In a stream: the step that the event is of, from 0."""
+    text: str | None = None
+    """In a stream: new text of an earlier step, which is no part of the answer."""
+    changes: list[MixChange] | None = None
+    """Where conditions changed who answers: by whom it went on."""
+    changed_to: str | None = None
+    """In a stream: who answers from here on."""
     route_score: float | None = None
     """Where the router chose for this prompt alone: the score."""
     scores: dict[str, float] | None = None
