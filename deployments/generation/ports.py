@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from typing import Protocol
 
-from deployments.shared.token_calls import DetokenizeCall, TokenizeCall, Tokenized
+from deployments.shared.token_calls import CountCall, Counted, DetokenizeCall, TokenizeCall, Tokenized
 from deployments.shared.wire import GenerateCall, Piece, RouteAnswer
 
 Batches = AsyncGenerator[list[Piece]]
@@ -43,6 +43,9 @@ class Tokenizer(Protocol):
 
     async def detokenize(self, call: DetokenizeCall) -> str:
         """The text of token ids. Raises InvalidRequest for an id that the vocabulary lacks, Overloaded, NotReady."""
+
+    async def count(self, call: CountCall) -> Counted:
+        """The sizes of a conversation's parts. Raises InvalidRequest, Overloaded, NotReady."""
 
 
 class Router(Protocol):

@@ -24,7 +24,7 @@ from deployments.shared.catalogue import Catalogue
 from deployments.shared.errors import RAY_ERRORS, NotReady, as_core_error
 from deployments.shared.living_replicas import living
 from deployments.shared.model_ids import public_id
-from deployments.shared.token_calls import DetokenizeCall, TokenizeCall, Tokenized
+from deployments.shared.token_calls import CountCall, Counted, DetokenizeCall, TokenizeCall, Tokenized
 from deployments.shared.wire import Entry, GenerateCall, LoadCall, Report, Revoked, RouteAnswer
 from deployments.store.catalogue_follower import StoreFollower
 
@@ -64,6 +64,11 @@ class HandleTokenizer:
         """The tokens of a prompt."""
         tokenized: Tokenized = await self._handle.tokenize.remote(call)
         return tokenized
+
+    async def count(self, call: CountCall) -> Counted:
+        """The sizes of a conversation's parts."""
+        counted: Counted = await self._handle.count.remote(call)
+        return counted
 
     async def detokenize(self, call: DetokenizeCall) -> str:
         """The text of token ids."""

@@ -34,7 +34,7 @@ from deployments.shared.catalogue import Catalogue
 from deployments.shared.errors import as_core_error
 from deployments.shared.gc_tuning import spare_what_is_loaded
 from deployments.shared.loopback import keep_to_loopback
-from deployments.shared.token_calls import DetokenizeCall, TokenizeCall, Tokenized
+from deployments.shared.token_calls import CountCall, Counted, DetokenizeCall, TokenizeCall, Tokenized
 from deployments.shared.wire import GenerateCall, Piece
 from deployments.store.catalogue_follower import StoreFollower
 from deployments.store.disk import packages_directory
@@ -101,6 +101,10 @@ class ModelReplica:
     async def tokenize(self, call: TokenizeCall) -> Tokenized:
         """The tokens of a prompt."""
         return await self._worker.tokens.tokenize(call)
+
+    async def count(self, call: CountCall) -> Counted:
+        """The sizes of a conversation's parts."""
+        return await self._worker.tokens.count(call)
 
     async def detokenize(self, call: DetokenizeCall) -> str:
         """The text of token ids."""

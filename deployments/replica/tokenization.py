@@ -5,11 +5,13 @@ As a prompt is read, but a text may be as long as a request's: people count toke
 
 from __future__ import annotations
 
+from adaptrix_core.context.memory.exchanges import in_exchanges
+from adaptrix_core.context.memory.sizes import prompt_sizes
 from adaptrix_core.engine import Engine
 from adaptrix_core.engine.tenant_queue import TenantQueue
 from adaptrix_core.errors import InvalidRequest
 from deployments.replica.prompt_encoding import QUICK_CHARACTERS, num_characters
-from deployments.shared.token_calls import DetokenizeCall, TokenizeCall, Tokenized
+from deployments.shared.token_calls import CountCall, Counted, DetokenizeCall, TokenizeCall, Tokenized
 
 QUICK_TOKENS = 1000
 """Most tokens whose text is made in the event loop, in some tenths of a millisecond."""
@@ -34,6 +36,16 @@ class Tokenization:
         if len(call.token_ids) <= QUICK_TOKENS:
             return self._text(call)
         return await self._long_texts.run(call.salt, self._text, call)
+
+    async def count(self, call: CountCall) -> Counted:
+        """The sizes of a conversation's parts. Raises as `tokenize`."""
+        if num_characters(call.messages) + call.chat.num_characters <= QUICK_CHARACTERS:
+            return self._counted(call)
+        return await self._long_texts.run(call.salt, self._counted, call)
+
+    def _counted(self, call: CountCall) -> Counted:
+        sizes = prompt_sizes(self._engine.base, in_exchanges(call.messages), call.chat)
+        return Counted(sizes, self._engine.max_row_tokens)
 
     def _tokenized(self, call: TokenizeCall) -> Tokenized:
         base = self._engine.base

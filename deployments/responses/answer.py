@@ -25,8 +25,10 @@ from deployments.shared.wire import Piece
 class ResponseAnswer:
     """One response."""
 
-    def __init__(self, head: AnswerHead, asked: ResponsesRequest) -> None:
+    def __init__(self, head: AnswerHead, asked: ResponsesRequest, memory: Mapping[str, Any] | None = None) -> None:
+        """memory: what the prompt holds of the conversation, where it does not hold all."""
         self._head = head
+        self._memory = {} if memory is None else {"memory": dict(memory)}
         self._asked = asked
         self._said = AnswerEvents()
         self._output = OutputItems(head.response_id)
@@ -102,7 +104,8 @@ class ResponseAnswer:
         """The response so far."""
         asked, text, chosen = self._asked, self._asked.text, self._asked.tool_choice
         extra = {} if not self.has_ended else self._head.extra(0, is_finished=True)
-        answered = {**extra.get("adaptrix", {}), **({"fallback": self._head.fallback} if self._head.fallback else {})}
+        fallback = {"fallback": self._head.fallback} if self._head.fallback else {}
+        answered = {**extra.get("adaptrix", {}), **fallback, **self._memory}
         reason = {"reason": "max_output_tokens"} if self._status == "incomplete" else None
         return {
             "id": self._head.response_id,

@@ -46,6 +46,8 @@ class StoredResponse:
     """As it was answered."""
     input: Sequence[ItemDocument]
     """Every item of the conversation before its answer, each with an id."""
+    left_out: Sequence[str] = ()
+    """Ids of the questions whose turns its prompt left out (`generation/remembering.py`)."""
 
     @property
     def conversation(self) -> list[ItemDocument]:
@@ -61,6 +63,8 @@ class Earlier:
     """Of the conversation so far."""
     known: Mapping[str, ItemDocument]
     """Every item that the request may refer to, by id."""
+    left_out: Sequence[str] = ()
+    """Ids of the questions whose turns the prompt before left out."""
 
     def conversation(self, body: ResponsesRequest, response_id: str) -> list[ItemDocument]:
         """All items that the request is to answer, those of earlier turns first, each with an id."""
@@ -92,11 +96,13 @@ class StoredResponses:
         except ObjectNotFound:
             raise _not_found(response_id) from None
         record = from_json(found.document)
-        return StoredResponse(record["response"], record["input"])
+        return StoredResponse(record["response"], record["input"], record.get("left_out", ()))
 
     async def put(self, stored: StoredResponse) -> None:
         """Keep a response; the tenant's oldest give way where its quota is full. Raises QuotaFull, StorageFailed."""
-        record = {"response": stored.document, "input": list(stored.input)}
+        record: dict[str, Any] = {"response": stored.document, "input": list(stored.input)}
+        if stored.left_out:
+            record["left_out"] = list(stored.left_out)
         written = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
         await self._objects.put_object(self._key(stored.document["id"]), written, self._ttl_s, gives_way=True)
 
@@ -112,15 +118,22 @@ class StoredResponses:
 
         Raises InvalidRequest where an earlier response is not there (any more), or belongs to another tenant.
         """
-        earlier = await self._earlier(body.previous_response_id) if body.previous_response_id else []
+        previous = await self._previous(body.previous_response_id) if body.previous_response_id else None
+        earlier = [] if previous is None else previous.conversation
+        return await self.referring(body, earlier, () if previous is None else previous.left_out)
+
+    async def referring(
+        self, body: ResponsesRequest, earlier: Sequence[ItemDocument], left_out: Sequence[str]
+    ) -> Earlier:
+        """These items before a request, with those that it refers to. Raises InvalidRequest where one isn't there."""
         known = {item["id"]: item for item in earlier}
         items = body.input if isinstance(body.input, list) else []
         await self._look_up([item.id for item in items if isinstance(item, ReferenceItem)], known)
-        return Earlier(earlier, known)
+        return Earlier(earlier, known, left_out)
 
-    async def _earlier(self, response_id: str) -> list[ItemDocument]:
+    async def _previous(self, response_id: str) -> StoredResponse:
         try:
-            return (await self.get(response_id)).conversation
+            return await self.get(response_id)
         except ObjectNotFound:
             raise InvalidRequest(
                 f"previous response with id {response_id!r} not found: it was not stored, has expired, was deleted, or "

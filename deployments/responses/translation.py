@@ -55,8 +55,6 @@ def as_chat(body: ResponsesRequest, conversation: Sequence[ItemDocument]) -> Cha
         fields["response_format"] = body.text.format.response_format()
     if body.shows_logprobs:
         fields |= {"logprobs": True, "top_logprobs": body.top_logprobs}
-    if body.truncation == "auto":
-        fields["truncate_prompt_tokens"] = -1
     if body.tools is not None:
         fields["tools"] = [tool.tool() for tool in functions_of(body.tools)]
     fields |= {"tool_choice": chat_choice(body.tool_choice), "parallel_tool_calls": body.parallel_tool_calls}

@@ -19,7 +19,7 @@ request_id       The id that a caller may give a request, cleaned for logs and t
 residency        Residency in the whole cluster: the adapters that each replica has in memory, on its device or in
                  host memory
 single_flight    Single-flight: several callers that want the same thing at the same time share one piece of work
-token_calls      The records by which the ingress asks a replica for tokens without an answer: text into tokens, and
-                 back
+token_calls      The records by which the ingress asks a replica for tokens without an answer: text into tokens, back,
+                 and counts
 wire             The records that ingress, replicas and store exchange
 """

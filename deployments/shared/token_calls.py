@@ -1,11 +1,13 @@
-"""The records by which the ingress asks a replica for tokens without an answer: text into tokens, and back."""
+"""The records by which the ingress asks a replica for tokens without an answer: text into tokens, back, and counts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from adaptrix_core.base.chat_options import ORDINARY, ChatOptions
+from adaptrix_core.context.memory.selection import PromptSizes
 
 
 @dataclass(frozen=True)
@@ -41,3 +43,24 @@ class DetokenizeCall:
     salt: bytes
     skip_special: bool = False
     """Whether special tokens are left out."""
+
+
+@dataclass(frozen=True)
+class CountCall:
+    """A conversation whose parts are to be counted."""
+
+    messages: tuple[Mapping[str, Any], ...]
+    """Chat messages, at least one of them by a user."""
+    salt: bytes
+    """The tenant's; its long texts wait for one another."""
+    chat: ChatOptions = ORDINARY
+    """How chat messages become text."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The answer."""
+
+    sizes: PromptSizes
+    context_length: int
+    """Most tokens of prompt and answer together."""

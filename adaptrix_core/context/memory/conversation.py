@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from adaptrix_core.context.memory.exchanges import Exchanges, in_exchanges
 from adaptrix_core.context.memory.relevance import Relevance, RelevanceByMeaning, RelevanceByWords
-from adaptrix_core.context.memory.selection import Selection, is_settled, select
+from adaptrix_core.context.memory.selection import Selection, is_settled, prompt_room, select
 from adaptrix_core.context.memory.sizes import prompt_sizes
 from adaptrix_core.engine.choices import AdapterChoice
 from adaptrix_core.engine.engine import Engine
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 AUTO = "auto"
 """The adapter that stands for the router's choice."""
-
-ANSWER_SHARE = 8
-"""Part of the context, one in so many tokens, that is kept for the answer where nothing says how long it may be."""
 
 FORM = 1
 """Number of the form that `Conversation.export` writes."""
@@ -201,11 +198,6 @@ class Conversation:
 def _relevance_of(router: SemanticRouter | None) -> Relevance:
     embedder = None if router is None else router.embedder
     return RelevanceByWords() if embedder is None else RelevanceByMeaning(embedder.embed)
-
-
-def prompt_room(context: int, answer: int | None) -> int:
-    """Most tokens of a prompt in a context of so many tokens. answer: most tokens of the answer, if that is known."""
-    return max(1, context - (max(1, context // ANSWER_SHARE) if answer is None else max(1, answer)))
 
 
 def _require_texts(turn: PastTurn) -> None:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 EXCERPT_CHARACTERS = 960
 """Characters of a text that are compared: about as much as the packaged embedder reads."""
 
+MOST_CHARACTERS = 1 << 16
+"""Characters that are compared by words in all, which takes about a tenth of a second."""
+
 
 class Relevance(Protocol):
     """One way to tell how relevant exchanges are."""
@@ -59,6 +62,10 @@ class RelevanceByWords:
     recall_from = 0.2
     """Chosen by `python -m benchmarks.memory bars`."""
 
+    def __init__(self, most_characters: int = MOST_CHARACTERS) -> None:
+        """most_characters: of all texts together that are compared; of longer ones the beginnings are."""
+        self._most_characters = most_characters
+
     def of(self, question: str, earlier: Sequence[Exchange]) -> list[float]:
         """See `Relevance`; 0 everywhere where the question has no words."""
         # Half a second to import, which only long conversations need.
@@ -66,7 +73,8 @@ class RelevanceByWords:
 
         if not earlier:
             return []
-        texts = [exchange.text[: 2 * EXCERPT_CHARACTERS] for exchange in earlier]
+        length = min(2 * EXCERPT_CHARACTERS, max(1, self._most_characters // len(earlier)))
+        texts = [exchange.text[:length] for exchange in earlier]
         vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True)
         try:
             rows = vectorizer.fit_transform([question[:EXCERPT_CHARACTERS], *texts])

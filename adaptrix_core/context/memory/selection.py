@@ -29,6 +29,20 @@ MOST_RECALLED = 2
 from its place on, which is computed anew."""
 
 
+ANSWER_SHARE = 8
+"""Part of the context, one in so many tokens, that is kept for the answer where nothing says how long it may be."""
+
+
+@dataclass(frozen=True)
+class PromptSizes:
+    """Tokens of a conversation's parts; they add up to the whole prompt, or to a few tokens more."""
+
+    opening: int
+    """Of all that stands in every prompt: opening, functions, and the beginning of the answer."""
+    exchanges: tuple[int, ...]
+    """Of each exchange, in order."""
+
+
 @dataclass(frozen=True)
 class Selection:
     """The exchanges of one prompt, by number, each list in order."""
@@ -80,6 +94,11 @@ def select(
             return _selection([*standing, *wanted, question], sizes, opening, before, is_pruned=False)
     kept = _pruned(sizes, budget, required, relevance, recall_from, latest, keep_share)
     return _selection([*kept, question], sizes, opening, before, is_pruned=not set(standing) <= set(kept))
+
+
+def prompt_room(context: int, answer: int | None) -> int:
+    """Most tokens of a prompt in a context of so many tokens. answer: most tokens of the answer, if that is known."""
+    return max(1, context - (max(1, context // ANSWER_SHARE) if answer is None else max(1, answer)))
 
 
 def is_settled(sizes: Sequence[int], budget: int, opening: int = 0, left_out: Collection[int] = ()) -> bool:

@@ -6,21 +6,10 @@ text's own tokens are counted by the tokenizer, and what the template adds by th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from adaptrix_core.base.chat_options import ORDINARY, ChatOptions
 from adaptrix_core.base.model import BaseModel
 from adaptrix_core.context.memory.exchanges import Exchanges, text_of
-
-
-@dataclass(frozen=True)
-class PromptSizes:
-    """Tokens of a conversation's parts; they add up to the whole prompt, or to a few tokens more."""
-
-    opening: int
-    """Of all that stands in every prompt: opening, functions, and the beginning of the answer."""
-    exchanges: tuple[int, ...]
-    """Of each exchange, in order."""
+from adaptrix_core.context.memory.selection import PromptSizes
 
 
 def prompt_sizes(base: BaseModel, conversation: Exchanges, chat: ChatOptions = ORDINARY) -> PromptSizes:

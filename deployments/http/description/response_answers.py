@@ -136,8 +136,22 @@ class IncompleteDetails(Document):
     reason: Literal["max_output_tokens"]
 
 
+class MemoryDocument(Document):
+    """What the prompt holds of a conversation that is too long for the context."""
+
+    left_out: list[str]
+    """Ids of the questions whose turns it does not hold."""
+    recalled: list[str]
+    """Of those that it holds, the ones that the prompt before did not."""
+    relevance: Literal["embedding", "words"] | None
+    """What turns were compared by; null: the latest were kept."""
+    question_is_cut: Literal[True] | None = None
+    """The question alone was too long, and has lost its beginning."""
+
+
 class RespondedBy(Document):
-    """How sure the answer is, where scores were asked for, and why the base model gave it in an adapter's place."""
+    """How sure the answer is, where scores were asked for, why the base model gave it in an adapter's place, and what
+    its prompt left out."""
 
     scores: dict[str, float] | None = None
     confidence: float | None = None
@@ -146,6 +160,7 @@ class RespondedBy(Document):
     instead_of_an_answer: Literal["abstain", "ask"] | None = None
     below_min_confidence: bool | None = None
     fallback: str | None = None
+    memory: MemoryDocument | None = None
 
 
 class ResponseDocument(Document):

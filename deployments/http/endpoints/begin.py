@@ -35,8 +35,11 @@ async def begin(
     services: Services,
     read: Callable[[Principal], Awaitable[Body]],
     response_id: str | None = None,
+    shorten: Callable[[ChatRequest, Principal], Awaitable[ChatRequest]] | None = None,
 ) -> tuple[Body, RunningRequest]:
     """Begin to answer what ``read`` gives for the caller. response_id: of the answer; one is made where it is None.
+
+    shorten: what a replica is sent of a chat; asked once it is known who answers, as the router reads it whole.
 
     Raises any AdaptrixError: whatever refuses the request does so before its first byte.
     """
@@ -56,7 +59,7 @@ async def begin(
             base_id = await services.store.base_id()
             bound = asked_bound(body, base_id, services.store.catalogue)
             shelf = await calibrations_at_hand(services) if body.judging else services.calibrations
-            starting = partial(
+            begins = partial(
                 start_request,
                 principal=principal,
                 pipeline=services.pipeline,
@@ -65,6 +68,11 @@ async def begin(
                 calibrations=shelf,
                 response_id=response_id,
             )
+
+            async def starting(asked: ChatRequest | CompletionRequest, resolved: ResolvedRequest) -> RunningRequest:
+                if shorten is not None and isinstance(asked, ChatRequest):
+                    asked = await shorten(asked, principal)
+                return await begins(asked, resolved)
 
             async def start(asked: ChatRequest | CompletionRequest) -> RunningRequest:
                 return await _started(asked, base_id, services, principal, watch, starting)

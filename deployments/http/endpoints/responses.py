@@ -10,8 +10,10 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
+from adaptrix_core.context.memory.exchanges import ASKING
 from adaptrix_core.errors import AdaptrixError, InvalidRequest
 from adaptrix_core.request_limits import MOST
+from deployments.generation.remembering import NOTHING_LEFT_OUT, Remembering
 from deployments.http.bodies import require_characters, translated
 from deployments.http.description.endpoints import RESPONSE, RESPONSE_DELETED, RESPONSE_ITEMS, RESPONSES
 from deployments.http.endpoint import authorized, body_of
@@ -37,12 +39,14 @@ ITEMS_OF_A_PAGE = 20
 def responses_endpoints(app: FastAPI, services: Services) -> None:
     """Add the endpoints to ``app``."""
 
+    remembering = Remembering(services.tokenizer, services.router)
+
     def stored_for(principal: Principal) -> StoredResponses:
         return StoredResponses(services.objects, principal.tenant, services.settings.objects.response_ttl_s)
 
     @app.post("/v1/responses", **RESPONSES)
     async def create(request: Request) -> Response:
-        asked = _Asked(f"resp_{secrets.token_hex(16)}")
+        asked = _Asked(f"resp_{secrets.token_hex(16)}", remembering)
 
         async def read(principal: Principal) -> ChatRequest:
             asked.stored = stored_for(principal)
@@ -52,9 +56,9 @@ def responses_endpoints(app: FastAPI, services: Services) -> None:
             require_characters(chat, services.settings.security.max_text_characters)
             return chat
 
-        _, running = await begin(request, services, read, asked.response_id)
+        _, running = await begin(request, services, read, asked.response_id, asked.shortened)
         headers = running.resolved.headers()
-        answer = ResponseAnswer(running.head, asked.body)
+        answer = ResponseAnswer(running.head, asked.body, asked.memory.told)
         if asked.body.stream:
             events = typed_events(running.stream, answer, DONE, lambda: asked.keep(answer))
             return EventStream(events, running.stream, headers, lambda: asked.keep_left(answer))
@@ -82,8 +86,11 @@ def responses_endpoints(app: FastAPI, services: Services) -> None:
 class _Asked:
     """A request for a response, with what is needed to keep its answer."""
 
-    def __init__(self, response_id: str) -> None:
+    def __init__(self, response_id: str, remembering: Remembering) -> None:
         self.response_id = response_id
+        self.memory = NOTHING_LEFT_OUT
+        self._remembering = remembering
+        self._left_out: Sequence[str] = ()
         self.body: ResponsesRequest
         self.items: list[ItemDocument]
         self.stored: StoredResponses
@@ -92,7 +99,16 @@ class _Asked:
     def translated(self, earlier: Earlier) -> ChatRequest:
         """The chat request that answers the whole conversation. Raises InvalidRequest."""
         self.items = earlier.conversation(self.body, self.response_id)
+        self._left_out = earlier.left_out
         return as_chat(self.body, self.items)
+
+    async def shortened(self, chat: ChatRequest, principal: Principal) -> ChatRequest:
+        """The chat with the turns that the context has room for, where the request leaves that to the server."""
+        if self.body.truncation != "auto":
+            return chat
+        questions = [item["id"] for item in self.items if item.get("role") == ASKING]
+        fitted, self.memory = await self._remembering.fit(chat, principal, questions, self._left_out)
+        return fitted
 
     async def keep(self, answer: ResponseAnswer) -> None:
         """Keep an answer that has ended, if that is asked for. Where it cannot be kept, it says so in ``store``."""
@@ -100,7 +116,7 @@ class _Asked:
         if not self.body.store:
             return
         try:
-            await self.stored.put(StoredResponse(answer.document(), self.items))
+            await self.stored.put(StoredResponse(answer.document(), self.items, self.memory.left_out))
         except AdaptrixError as error:
             logger.warning("the response %s could not be stored: %s", self.response_id, error.message)
             answer.not_stored()

@@ -10,8 +10,9 @@ import pytest
 
 from adaptrix_core.adapters import TrustPolicy
 from adaptrix_core.base.chat_options import ORDINARY
-from adaptrix_core.context.memory.conversation import AUTO, Bounds, Conversation, prompt_room
+from adaptrix_core.context.memory.conversation import AUTO, Bounds, Conversation
 from adaptrix_core.context.memory.exchanges import in_exchanges
+from adaptrix_core.context.memory.selection import prompt_room
 from adaptrix_core.context.memory.sizes import prompt_sizes
 from adaptrix_core.engine import Engine, EngineOptions, SamplingParams
 from adaptrix_core.errors import ContextLengthExceeded, InvalidRequest

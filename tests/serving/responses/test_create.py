@@ -157,9 +157,11 @@ async def test_reasoning_of_other_models_is_dropped(local: Local) -> None:
     assert text_of(await said(local, input=[thought, ask, sealed])) == text_of(await said(local, input=[ask]))
 
 
-async def test_truncation_keeps_the_end_of_a_prompt_that_is_too_long(local: Local) -> None:
-    long = [{"role": "user", "content": "one two three four five " * 1000}, {"role": "user", "content": ASK}]
-    answer = await local.http.post(PATH, json=body(input=long))
+async def test_truncation_leaves_out_what_there_is_no_room_for(local: Local) -> None:
+    long = "one two three four five " * 1000
+    items = [{"role": "user", "content": long}, {"role": "user", "content": ASK}]
+    answer = await local.http.post(PATH, json=body(input=items))
     assert answer.status_code == 400
     assert answer.json()["error"]["code"] == "context_length_exceeded"
+    assert text_of(await said(local, input=items, truncation="auto")) == text_of(await said(local))
     assert (await said(local, input=long, truncation="auto"))["usage"]["input_tokens"] > 3000
