@@ -47,12 +47,14 @@ REQUEST = {
     "grammar_failed": "a JSON schema, regular expression or grammar that became too costly during an answer",
     "request_hung": "two replicas have hung while they computed this request; it is not tried again",
     "previous_response_not_found": "`previous_response_id` names no response that is stored for this tenant",
+    "unknown_conversation": "`conversation` names none that is kept for this tenant",
     "item_not_found": "an `item_reference` names no item of a response that is stored for this tenant",
     "not_calibrated": "`min_confidence` where nothing is calibrated for who answers, the base model and its layout",
     "adapter_exists": "a loaded adapter has that name already, with other contents",
     "unknown_extension": "no installed package has a part (router signal, composition strategy, …) of that name",
 }
 CONFLICT = {
+    "object_changed": "other requests change the object all the time; send the request again",
     "file_in_use": "a batch that is not over reads the file; cancel it, or wait for its end",
     "adapter_busy": "another request is loading, publishing or unloading under the same name; try again after it",
     "conflict": "what was sent contradicts what is in force",

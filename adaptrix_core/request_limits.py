@@ -82,7 +82,9 @@ class RequestLimits:
 
     item_id_characters: int = _most(128, "characters of the id of a response or of an item")
     referenced_responses: int = _most(64, "responses whose items one request refers to by id")
-    listed_items: int = _most(100, "items of one page of a response's input")
+    listed_items: int = _most(100, "items of one page of a response's input, or of a conversation")
+    added_items: int = _most(20, "items that are added to a conversation at a time")
+    conversation_items: int = _most(4096, "items of a conversation")
     includes: int = _most(16, "entries of `include`")
     metadata_pairs: int = _most(16, "entries of `metadata`")
     metadata_key_characters: int = _most(64, "characters of a key in `metadata`")

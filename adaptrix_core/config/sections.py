@@ -102,6 +102,13 @@ class ObjectSettings(Section):
     response_ttl_s: float = Field(
         2_592_000.0, gt=0, le=31_536_000.0, strict=False, description="seconds for which a response is stored, 30 days"
     )
+    conversation_ttl_s: float = Field(
+        2_592_000.0,
+        gt=0,
+        le=315_360_000.0,
+        strict=False,
+        description="seconds for which a conversation is kept after its last change, 30 days",
+    )
 
 
 class BatchSettings(Section):

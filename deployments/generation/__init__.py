@@ -19,8 +19,6 @@ model_names         Reads the ``model`` and ``adaptrix`` fields of a request int
 pipeline            The path of a token through the ingress: its steps in order, and its one end
 ports               The ports of generation to other processes: model replicas, their tokenizer, router, and the
                     streams that come back
-remembering         The memory of a conversation that is too long for the context: which of its turns the replica is
-                    sent
 resolve             Resolves who answers a request: once, in the ingress, so that any replica can serve it
 route_prompts       Asks the router who answers each prompt of a request to ``auto``; where it cannot say, the base
                     model may answer

@@ -19,6 +19,7 @@ from deployments.anthropic.errors import error_of, is_anthropics
 from deployments.http.description.document import describing_endpoints
 from deployments.http.endpoints.adapters import adapter_endpoints
 from deployments.http.endpoints.batches import batch_endpoints
+from deployments.http.endpoints.conversations import conversation_endpoints
 from deployments.http.endpoints.files import file_endpoints
 from deployments.http.endpoints.generation import generation_endpoints
 from deployments.http.endpoints.loading import loading_endpoints
@@ -41,6 +42,7 @@ logger = logging.getLogger(__name__)
 ENDPOINTS = (
     generation_endpoints,
     responses_endpoints,
+    conversation_endpoints,
     message_endpoints,
     token_endpoints,
     router_endpoints,

@@ -97,6 +97,11 @@ class Objects(Protocol):
     async def get_object(self, key: ObjectKey) -> StoredObject:
         """The object."""
 
+    async def replace_object(
+        self, key: ObjectKey, document: bytes, seen: str, ttl_s: float | None = None
+    ) -> StoredObject:
+        """Keep a document in the place of the one whose digest is ``seen``."""
+
     async def delete_object(self, key: ObjectKey) -> None:
         """Delete the object."""
 

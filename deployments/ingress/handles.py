@@ -215,6 +215,13 @@ class HandleObjects:
         stored: StoredObject = await self._ask("get_object", key)
         return stored
 
+    async def replace_object(
+        self, key: ObjectKey, document: bytes, seen: str, ttl_s: float | None = None
+    ) -> StoredObject:
+        """Keep a document in the place of the one whose digest is ``seen``."""
+        stored: StoredObject = await self._ask("replace_object", key, document, seen, ttl_s)
+        return stored
+
     async def delete_object(self, key: ObjectKey) -> None:
         """Delete the object."""
         await self._ask("delete_object", key)

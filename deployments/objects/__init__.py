@@ -13,6 +13,6 @@ database        The SQLite file of the store of objects: opened by one process a
 keeper          The one thread that works on the files of the store of objects, and the parts that it works with
 records         The records of the store of tenants' objects, in the form in which they cross processes
 table           The objects of tenants in the database: kept and found by owner, held to quotas, expired
-tenant_objects  The store of objects that belong to tenants: stored responses, files, batches
+tenant_objects  The store of objects that belong to tenants: responses, conversations, files, batches
 uploads         Uploads on their way: contents that arrive in parts, counted against the limits while they do
 """

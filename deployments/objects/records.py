@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Literal
 
-Kind = Literal["batch", "file", "response"]
+Kind = Literal["batch", "conversation", "file", "response"]
 """What an object is; ids of two kinds are apart."""
 
 
@@ -30,6 +31,11 @@ class StoredObject:
     """Seconds since the epoch; None: it stays until it is deleted."""
     content_bytes: int
     """Size of its contents, which are read in parts; 0 where it has none."""
+
+    @property
+    def document_digest(self) -> str:
+        """SHA-256 of the document: what a change of it is based on."""
+        return sha256(self.document).hexdigest()
 
 
 @dataclass(frozen=True)

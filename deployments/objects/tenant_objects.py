@@ -1,4 +1,4 @@
-"""The store of objects that belong to tenants: stored responses, files, batches. This is its face to other rooms.
+"""The store of objects that belong to tenants: responses, conversations, files, batches. The face to other rooms.
 
 An object is a small document, and may have contents beside it, which are written and read in parts. It is found by
 tenant, kind and id together: what belongs to another tenant is answered like what does not exist. `put` replaces in
@@ -32,6 +32,15 @@ class TenantObjects:
         """The object. Raises ObjectNotFound."""
         return await self._keeper.do(lambda parts: parts.table.get(key))
 
+    async def replace_object(
+        self, key: ObjectKey, document: bytes, seen: str, ttl_s: float | None = None
+    ) -> StoredObject:
+        """Keep a document in the place of the one whose digest is ``seen``, as one step.
+
+        Raises ObjectNotFound, Conflict where another one stands there by now, and what `put_object` raises.
+        """
+        return await self._keeper.do(lambda parts: _replace(parts, key, document, seen, ttl_s))
+
     async def delete_object(self, key: ObjectKey) -> None:
         """Delete the object. Raises ObjectNotFound, and Conflict for a file that a batch reads."""
         await self._keeper.do(lambda parts: _delete(parts, key))
@@ -63,6 +72,15 @@ class TenantObjects:
     async def read_contents(self, key: ObjectKey, offset: int, length: int) -> bytes:
         """At most `READ_BYTES` of an object's contents, empty behind their end. Raises ObjectNotFound."""
         return await self._keeper.do(lambda parts: parts.table.read(key, offset, length))
+
+
+def _replace(parts: Parts, key: ObjectKey, document: bytes, seen: str, ttl_s: float | None) -> StoredObject:
+    if parts.table.get(key).document_digest != seen:
+        raise Conflict(
+            f"the {key.kind} {key.object_id[:80]!r} was changed by other requests meanwhile; send the request again",
+            code="object_changed",
+        )
+    return parts.table.put(key, document, ttl_s=ttl_s)
 
 
 def _delete(parts: Parts, key: ObjectKey) -> None:

@@ -185,7 +185,6 @@ RESPONSES = Neutral(
     {
         "background": (False,),
         "background_options": (),
-        "conversation": (),
         "prompt": (),
         "context_management": (),
         "moderation": (),

@@ -114,6 +114,7 @@ class ResponseAnswer:
             "completed_at": self._completed_at,
             "status": self._status,
             "background": False,
+            **({"conversation": {"id": asked.conversation_id}} if asked.conversation_id else {}),
             "error": self._error,
             "incomplete_details": reason,
             "instructions": asked.instructions,

@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Self
 
 from annotated_types import Interval
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, Tag, model_validator
 
 from adaptrix_core.request_limits import MOST, SAMPLING_RANGES
 from deployments.openai.body import Body
-from deployments.openai.field_types import Count, LogitBias, Stop, no_larger, within
+from deployments.openai.field_types import Count, LogitBias, Stop, by_kind, no_larger, within
 from deployments.openai.formed_body import StructuredOutputs
 from deployments.openai.neutral_fields import RESPONSES, STREAM_OPTIONS
 from deployments.openai.schemas import AdaptrixOptions
@@ -90,6 +90,24 @@ class ResponsesStreamOptions(Body):
     neutral = STREAM_OPTIONS
 
 
+class ConversationReference(Body):
+    """A conversation by its id."""
+
+    id: ResponseId
+
+
+def _text_or_reference(value: object) -> str | None:
+    if isinstance(value, str):
+        return "str"
+    return "[reference]" if isinstance(value, dict | ConversationReference) else None
+
+
+ConversationNamed = Annotated[
+    Annotated[ResponseId, Tag("str")] | Annotated[ConversationReference, Tag("[reference]")],
+    by_kind(_text_or_reference, "should be an id, or an object with one"),
+]
+
+
 class ResponsesRequest(Body):
     """``POST /v1/responses``."""
 
@@ -100,6 +118,8 @@ class ResponsesRequest(Body):
     """The system's message, of this turn alone."""
     previous_response_id: ResponseId | None = None
     """A stored response that this one goes on from."""
+    conversation: ConversationNamed | None = None
+    """A conversation that this one goes on with, and is added to; not together with ``previous_response_id``."""
     store: bool = True
     """Whether the response is kept, so that it can be gone on from and read again."""
     stream: bool = False
@@ -147,6 +167,18 @@ class ResponsesRequest(Body):
         if self.adaptrix is not None and self.adaptrix.fork is not None:
             raise ValueError("adaptrix.fork makes several answers, and a response is one; send several requests")
         return self
+
+    @model_validator(mode="after")
+    def _one_past(self) -> Self:
+        if self.conversation is not None and self.previous_response_id is not None:
+            raise ValueError("conversation and previous_response_id both say what came before; send one of them")
+        return self
+
+    @property
+    def conversation_id(self) -> str | None:
+        """The id of the conversation."""
+        named = self.conversation
+        return named.id if isinstance(named, ConversationReference) else named
 
     @property
     def shows_logprobs(self) -> bool:

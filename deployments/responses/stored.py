@@ -34,6 +34,11 @@ class ObjectStore(Protocol):
     async def get_object(self, key: ObjectKey) -> StoredObject:
         """The object."""
 
+    async def replace_object(
+        self, key: ObjectKey, document: bytes, seen: str, ttl_s: float | None = None
+    ) -> StoredObject:
+        """Keep a document in the place of the one whose digest is ``seen``."""
+
     async def delete_object(self, key: ObjectKey) -> None:
         """Delete the object."""
 
@@ -47,7 +52,7 @@ class StoredResponse:
     input: Sequence[ItemDocument]
     """Every item of the conversation before its answer, each with an id."""
     left_out: Sequence[str] = ()
-    """Ids of the questions whose turns its prompt left out (`generation/remembering.py`)."""
+    """Ids of the questions whose turns its prompt left out (`responses/remembering.py`)."""
 
     @property
     def conversation(self) -> list[ItemDocument]:

@@ -8,6 +8,7 @@ from adaptrix_core.request_limits import MOST
 from deployments.anthropic.request import MessagesRequest, TokenCountRequest
 from deployments.http.description import (
     answers,
+    conversation_answers,
     generated_answers,
     loading_answers,
     message_answers,
@@ -21,12 +22,16 @@ from deployments.openai import schemas
 from deployments.openai.batches.request import BatchRequest
 from deployments.openai.body import Body
 from deployments.openai.vllm import adapter_bodies, token_bodies
+from deployments.responses.conversation_bodies import ConversationItems, ConversationRequest, ConversationUpdate
 from deployments.responses.request import ResponsesRequest
 
 BODIES: tuple[type[Body], ...] = (
     schemas.ChatRequest,
     schemas.CompletionRequest,
     ResponsesRequest,
+    ConversationRequest,
+    ConversationUpdate,
+    ConversationItems,
     MessagesRequest,
     TokenCountRequest,
     schemas.EmbeddingRequest,
@@ -48,6 +53,9 @@ ANSWERS: tuple[type[Document], ...] = (
     response_answers.ResponseEvent,
     response_answers.ResponseDeleted,
     response_answers.InputItemList,
+    conversation_answers.ConversationDocument,
+    conversation_answers.ConversationDeleted,
+    conversation_answers.ConversationItemDocument,
     message_answers.AnthropicError,
     message_answers.MessageDocument,
     message_answers.MessageEvent,

@@ -163,6 +163,12 @@ class RespondedBy(Document):
     memory: MemoryDocument | None = None
 
 
+class ConversationNamedDocument(Document):
+    """The conversation that a response is in."""
+
+    id: str
+
+
 class ResponseDocument(Document):
     """The answer of ``POST /v1/responses``."""
 
@@ -172,6 +178,7 @@ class ResponseDocument(Document):
     completed_at: int | None
     status: ResponseStatus
     background: Literal[False]
+    conversation: ConversationNamedDocument | None = None
     error: ResponseErrorDocument | None
     incomplete_details: IncompleteDetails | None
     instructions: str | None

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from adaptrix_core.errors import InvalidRequest
+from adaptrix_core.request_limits import MOST
+
+ITEMS_OF_A_PAGE = 20
+"""Items in one list where the request does not say how many."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,18 @@ def page_asked(
     if order not in ("asc", "desc"):
         raise InvalidRequest(f"order is {order[:40]!r}; it must be 'asc' or 'desc'", param="order")
     return PageAsked(parameters.get("after"), int(sent), order == "desc")
+
+
+def page_of_items(items: Sequence[dict[str, Any]], parameters: Mapping[str, str]) -> dict[str, Any]:
+    """The page that a request asks for, of items in their order. Raises InvalidRequest."""
+    page = page_asked(parameters, MOST.listed_items, ("include",), ITEMS_OF_A_PAGE)
+    ordered = list(reversed(items)) if page.newest_first else list(items)
+    if page.after is not None:
+        place = next((place for place, item in enumerate(ordered, 1) if item["id"] == page.after), None)
+        if place is None:
+            raise InvalidRequest(f"after: there is no item {page.after[:80]!r} in this list", param="after")
+        ordered = ordered[place:]
+    return page_document(ordered[: page.limit], len(ordered) > page.limit)
 
 
 def page_document(documents: Sequence[dict[str, Any]], has_more: bool) -> dict[str, Any]:

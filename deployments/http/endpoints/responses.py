@@ -4,36 +4,32 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Sequence
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from adaptrix_core.context.memory.exchanges import ASKING
 from adaptrix_core.errors import AdaptrixError, InvalidRequest
-from adaptrix_core.request_limits import MOST
-from deployments.generation.remembering import NOTHING_LEFT_OUT, Remembering
 from deployments.http.bodies import require_characters, translated
 from deployments.http.description.endpoints import RESPONSE, RESPONSE_DELETED, RESPONSE_ITEMS, RESPONSES
 from deployments.http.endpoint import authorized, body_of
 from deployments.http.endpoints.begin import begin
-from deployments.http.endpoints.paging import page_asked, page_document
+from deployments.http.endpoints.conversations import conversations_of
+from deployments.http.endpoints.paging import page_of_items
 from deployments.http.services import Services
 from deployments.http.sse import DONE, EventStream
 from deployments.http.typed_answers import typed_events, whole_answer
 from deployments.openai.schemas import ChatRequest
 from deployments.responses.answer import ResponseAnswer
+from deployments.responses.conversations import StoredConversations, require_room
 from deployments.responses.items import ItemDocument
+from deployments.responses.remembering import NOTHING_LEFT_OUT, Remembering
 from deployments.responses.request import ResponsesRequest
 from deployments.responses.stored import Earlier, StoredResponse, StoredResponses
 from deployments.responses.translation import as_chat
 from deployments.shared.principals import Principal
 
 logger = logging.getLogger(__name__)
-
-ITEMS_OF_A_PAGE = 20
-"""Items in one list where the request does not say how many."""
 
 
 def responses_endpoints(app: FastAPI, services: Services) -> None:
@@ -51,7 +47,8 @@ def responses_endpoints(app: FastAPI, services: Services) -> None:
         async def read(principal: Principal) -> ChatRequest:
             asked.stored = stored_for(principal)
             asked.body = await body_of(request, services, ResponsesRequest)
-            earlier = await asked.stored.before(asked.body)
+            asked.conversations = conversations_of(services, principal.tenant)
+            earlier = await asked.before()
             chat = await translated(request, lambda: asked.translated(earlier))
             require_characters(chat, services.settings.security.max_text_characters)
             return chat
@@ -80,7 +77,7 @@ def responses_endpoints(app: FastAPI, services: Services) -> None:
     @app.get("/v1/responses/{response_id}/input_items", **RESPONSE_ITEMS)
     async def input_items(request: Request, response_id: str) -> Response:
         stored = await stored_for(authorized(request, services, "generate")).get(response_id)
-        return JSONResponse(_page(stored.input, request))
+        return JSONResponse(page_of_items(stored.input, request.query_params))
 
 
 class _Asked:
@@ -90,16 +87,26 @@ class _Asked:
         self.response_id = response_id
         self.memory = NOTHING_LEFT_OUT
         self._remembering = remembering
-        self._left_out: Sequence[str] = ()
+        self._earlier = Earlier((), {})
         self.body: ResponsesRequest
         self.items: list[ItemDocument]
         self.stored: StoredResponses
+        self.conversations: StoredConversations
         self._is_settled = False
+
+    async def before(self) -> Earlier:
+        """What the request goes on from and refers to. Raises InvalidRequest."""
+        if self.body.conversation_id is None:
+            return await self.stored.before(self.body)
+        record = await self.conversations.gone_on_from(self.body.conversation_id)
+        return await self.stored.referring(self.body, record.items, record.left_out)
 
     def translated(self, earlier: Earlier) -> ChatRequest:
         """The chat request that answers the whole conversation. Raises InvalidRequest."""
         self.items = earlier.conversation(self.body, self.response_id)
-        self._left_out = earlier.left_out
+        self._earlier = earlier
+        if self.body.conversation_id is not None:
+            require_room(earlier.items, self.items[len(earlier.items) :])
         return as_chat(self.body, self.items)
 
     async def shortened(self, chat: ChatRequest, principal: Principal) -> ChatRequest:
@@ -107,19 +114,27 @@ class _Asked:
         if self.body.truncation != "auto":
             return chat
         questions = [item["id"] for item in self.items if item.get("role") == ASKING]
-        fitted, self.memory = await self._remembering.fit(chat, principal, questions, self._left_out)
+        fitted, self.memory = await self._remembering.fit(chat, principal, questions, self._earlier.left_out)
         return fitted
 
     async def keep(self, answer: ResponseAnswer) -> None:
         """Keep an answer that has ended, if that is asked for. Where it cannot be kept, it says so in ``store``."""
         self._is_settled = True
-        if not self.body.store:
-            return
         try:
-            await self.stored.put(StoredResponse(answer.document(), self.items, self.memory.left_out))
+            await self._add_to_conversation(answer)
+            if self.body.store:
+                await self.stored.put(StoredResponse(answer.document(), self.items, self.memory.left_out))
         except AdaptrixError as error:
             logger.warning("the response %s could not be stored: %s", self.response_id, error.message)
             answer.not_stored()
+
+    async def _add_to_conversation(self, answer: ResponseAnswer) -> None:
+        """Add what was asked and answered to the conversation, if the request is in one."""
+        if self.body.conversation_id is None:
+            return
+        added = [*self.items[len(self._earlier.items) :], *answer.document()["output"]]
+        left_out = self.memory.left_out
+        await self.conversations.change(self.body.conversation_id, lambda one: one.with_items(added, left_out))
 
     async def keep_left(self, answer: ResponseAnswer) -> None:
         """Keep what there is of an answer whose client has left before its end."""
@@ -134,15 +149,3 @@ def _no_stream(request: Request) -> None:
         raise InvalidRequest(
             "stream: a stored response is sent whole; leave it out", code="unsupported_field", param="stream"
         )
-
-
-def _page(items: Sequence[ItemDocument], request: Request) -> dict[str, Any]:
-    """The items that the query asks for. Raises InvalidRequest."""
-    page = page_asked(request.query_params, MOST.listed_items, ("include",), ITEMS_OF_A_PAGE)
-    ordered = list(reversed(items)) if page.newest_first else list(items)
-    if page.after is not None:
-        place = next((place for place, item in enumerate(ordered, 1) if item["id"] == page.after), None)
-        if place is None:
-            raise InvalidRequest(f"after: this response has no input item {page.after[:80]!r}", param="after")
-        ordered = ordered[place:]
-    return page_document(ordered[: page.limit], len(ordered) > page.limit)

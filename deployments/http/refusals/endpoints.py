@@ -24,7 +24,6 @@ ABSENT: Mapping[str, str] = {
     "/v1/chatkit": _NO_AGENTS,
     "/v1/containers": _NO_AGENTS,
     "/v1/content_provenance_checks": "there is no model that does it",
-    "/v1/conversations": "conversations are kept by clients; send the messages",
     "/v1/decisions": "there is no model that does it",
     "/v1/evals": "an evaluation asks the server from outside; `adaptrix evaluate` does",
     "/v1/fine_tuning": "adapters are trained apart (`adaptrix train`), and published here",

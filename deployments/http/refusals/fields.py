@@ -78,7 +78,6 @@ REASONS: Mapping[str, str] = {
     "background_options": "an answer ends with its connection; use /v1/batches for what nobody waits for",
     "container": "the server runs no programs",
     "context_management": "use truncation: auto, which leaves the least relevant turns out",
-    "conversation": "conversations are kept by previous_response_id",
     "defer_loading": "all functions are told to the model at once",
     "enable_response_messages": "answers are told as items only",
     "image": _ONLY_TEXT,

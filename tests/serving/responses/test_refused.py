@@ -33,7 +33,7 @@ def part(**fields: Any) -> dict[str, Any]:
     ("fields", "param", "told"),
     [
         ({"background": True}, "background", "not supported"),
-        ({"conversation": "conv_1"}, "conversation", "not supported"),
+        ({"conversation": "conv_1"}, "conversation", "not found"),
         ({"prompt": {"id": "pmpt_1"}}, "prompt", "not supported"),
         ({"context_management": [{"type": "compaction"}]}, "context_management", "not supported"),
         ({"tools": [{"type": "web_search"}]}, None, "tools"),

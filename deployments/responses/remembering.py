@@ -22,7 +22,6 @@ from adaptrix_core.context.memory.relevance import (
 )
 from adaptrix_core.context.memory.selection import Selection, is_settled, prompt_room, select
 from adaptrix_core.errors import ContextLengthExceeded
-from deployments.generation.ports import Tokenizer
 from deployments.openai.schemas import ChatRequest
 from deployments.shared.errors import as_core_error
 from deployments.shared.principals import Principal
@@ -36,6 +35,13 @@ FRAME_BYTES = 64
 """Bytes that a chat template adds around a message, at most, for the guess whether a conversation surely fits."""
 SPARE_TOKENS = 8
 """Tokens left free in a prompt whose parts were counted one by one."""
+
+
+class CountsTokens(Protocol):
+    """The part of the base model's tokenizer that is used here (`generation/ports.py`)."""
+
+    async def count(self, call: CountCall) -> Counted:
+        """The sizes of a conversation's parts."""
 
 
 class EmbedsTexts(Protocol):
@@ -84,7 +90,7 @@ class _Compared:
 class Remembering:
     """Makes long conversations fit. One for each process."""
 
-    def __init__(self, tokenizer: Tokenizer, embedding: EmbedsTexts | None) -> None:
+    def __init__(self, tokenizer: CountsTokens, embedding: EmbedsTexts | None) -> None:
         """embedding: None where there is no embedder."""
         self._tokenizer = tokenizer
         self._embedding = embedding
