@@ -22,6 +22,7 @@ from adaptrix_core.engine.compute.native import NativeSpans
 from adaptrix_core.engine.rows.row import Row
 from adaptrix_core.engine.scheduling.scheduler import Chunk
 from adaptrix_core.injection.backends.native import NativeInjector
+from adaptrix_core.injection.gate import Gated
 from adaptrix_core.injection.lora import LoraWeights
 from adaptrix_core.native import library
 
@@ -89,7 +90,7 @@ def _adapted(
             if own is not None:
                 factor = torch.zeros(len(inputs), 1)
                 factor[start:end] = term.weight_at(layer) * own.scaling
-                if term.gated is not None and (at := term.gated.gate.points.get((layer, Q))) is not None:
+                if isinstance(term.gated, Gated) and (at := term.gated.gate.points.get((layer, Q))) is not None:
                     factor *= term.gated.gate.weights_at(at, inputs)[:, term.gated.place, None]
                 added = added + (inputs @ own.lora_a.float().T) @ own.lora_b.float().T * factor
     return added
