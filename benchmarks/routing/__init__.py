@@ -2,8 +2,11 @@
 
 Files:
 
+answers     Answers, not names: right answers of the routed system, on what an adapter was taught and on its topic
+            beyond that
 comparison  The router's signals alone and together, each set calibrated by the same rule and measured on the same
             prompts
+index       What the plain matrix of the embedding signal costs a decision, by the number of adapters
 labels      Fifty labels, right and false: what they change on prompts that were not labelled
 methods     Ways of scoring how near a text is to an adapter's examples, compared: why the router's scorer is what it
             is

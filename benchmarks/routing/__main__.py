@@ -6,6 +6,8 @@
     python -m benchmarks.routing signals   --adapters adapters     the signals alone and together
     python -m benchmarks.routing topics                            150 adapters
     python -m benchmarks.routing feedback  --adapters adapters     50 labels, and 50 false ones
+    python -m benchmarks.routing answers   --adapters adapters     right answers of the routed system (minutes)
+    python -m benchmarks.routing index                             a decision over many adapters by a plain matrix
     python -m benchmarks.routing methods   --adapters adapters     why the scorer is what it is
 
 Each ends with one line of JSON. ``--embedder none`` is the router without an embedding model.
@@ -28,7 +30,9 @@ from adaptrix_core.routing.catalogue import RouteCard, cards_in, suggested
 from adaptrix_core.routing.embedder import PACKAGED, TextEmbedder
 from adaptrix_core.routing.evaluation import measure
 from adaptrix_core.routing.semantic import SemanticRouter
+from benchmarks.routing.answers import run_answers
 from benchmarks.routing.comparison import run_signals, run_weights
+from benchmarks.routing.index import run_index
 from benchmarks.routing.labels import run_feedback
 from benchmarks.routing.methods import run_methods
 from benchmarks.routing.topics import run_topics
@@ -40,7 +44,8 @@ def main() -> None:
     """Run the subcommand."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "action", choices=("weights", "calibrate", "measure", "signals", "topics", "feedback", "methods")
+        "action",
+        choices=("weights", "calibrate", "measure", "signals", "topics", "feedback", "answers", "index", "methods"),
     )
     parser.add_argument("--adapters", type=Path, default=shipped_adapters(), help="directory of adapters")
     parser.add_argument("--embedder", default=PACKAGED, help="the packaged one, a directory, a hub id, or none")
@@ -53,6 +58,8 @@ def main() -> None:
 
 def run(given: argparse.Namespace, embedder: TextEmbedder | None) -> Mapping[str, object]:
     """The result of the subcommand."""
+    if given.action == "index":
+        return run_index()
     cards = cards_in(given.adapters)
     if not cards:
         print(f"no adapters in {given.adapters}: taking the cards written for the shipped ones")
@@ -71,6 +78,8 @@ def run(given: argparse.Namespace, embedder: TextEmbedder | None) -> Mapping[str
         return run_topics(embedder)
     if given.action == "feedback":
         return run_feedback(cards, embedder)
+    if given.action == "answers":
+        return run_answers(cards, embedder)
     return run_weights(cards, embedder) if given.action == "weights" else run_signals(cards, embedder)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -163,7 +164,8 @@ def test_an_unloaded_adapter_is_out_at_once(router: SemanticRouter) -> None:
     assert "math_reasoning" not in decision.scores
 
 
-def test_only_new_and_changed_cards_are_embedded(embedder: TextEmbedder) -> None:
+def test_only_new_and_changed_cards_are_embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADAPTRIX_CACHE", str(tmp_path))  # vectors on disk would be known
     counting = TextEmbedder(cache_entries=0)
     router = SemanticRouter(counting, suggested())
     spent = counting.misses

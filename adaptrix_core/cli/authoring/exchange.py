@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from adaptrix_core.injection.lora import LoraWeights
 
 DEFAULT_BASE = "smollm2-135m"
+EXAMPLES_OF_DATA = 16
+"""Questions of ``--training-data`` that become routing examples."""
 base_option = click.option(
     "--base", "base_model", help="Base model of the adapter [default: the settings', smollm2-135m]."
 )
@@ -45,6 +47,11 @@ adapters_option = click.option(
 @click.option("--version", default="1.0.0", show_default=True, help="Version of the adapter.")
 @click.option("--description", default="", help="What it is for; the router reads this.")
 @click.option("--route-example", "examples", multiple=True, help="A prompt it is for; may be given several times.")
+@click.option(
+    "--training-data",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="JSONL file of its training data: where no --route-example is given, 16 questions of it go into the metadata.",
+)
 @click.option("--license", "license_name", default="unspecified", show_default=True, help="SPDX id of its licence.")
 @click.option("--sign", is_flag=True, help="Sign it with your key.")
 @click.option("--key", type=click.Path(dir_okay=False, path_type=Path), help="Private key for --sign.")
@@ -65,6 +72,7 @@ def import_adapter(
     version: str,
     description: str,
     examples: tuple[str, ...],
+    training_data: Path | None,
     license_name: str,
     sign: bool,
     key: Path | None,
@@ -89,6 +97,8 @@ def import_adapter(
         from adaptrix_core.adapters.peft.conversion import base_warnings, check_peft, import_peft
 
         check_peft(snapshot)
+    if training_data is not None and not examples:
+        examples = _examples_of(training_data)
     base = load_base(session, base_model)
     warnings = base_warnings(snapshot, base)
     metadata, weights = import_peft(
@@ -120,6 +130,13 @@ def _moved(
     injector.register_all()
     with session.output.waiting("measuring what moving the layers costs"):
         return moved, measure_cost(weights, moved, base, injector, prompts)
+
+
+def _examples_of(training_data: Path) -> tuple[str, ...]:
+    from adaptrix_core.training.examples.jsonl import read_jsonl
+    from adaptrix_core.training.examples.route_examples import route_examples
+
+    return route_examples(read_jsonl(training_data), EXAMPLES_OF_DATA)
 
 
 def _report(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -12,6 +12,7 @@ from adaptrix_core.errors import ConfigError
 if TYPE_CHECKING:
     from adaptrix_core.base import BaseModel
     from adaptrix_core.training.config import TrainConfig
+    from adaptrix_core.training.examples.conversation import LearntConversation
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,12 @@ class Publication:
         # A run that has ended may be the published one itself: only its weights can tell.
         if there is not None and not self.overwrite and read_history(run_dir) is None:
             raise taken(there, self.target)
+
+    def made_examples(self, conversations: Sequence[LearntConversation], number: int) -> tuple[str, ...]:
+        """Routing examples from what it is trained on; none where it has some."""
+        from adaptrix_core.training.examples.route_examples import route_examples
+
+        return () if self.routing_examples else route_examples(conversations, number)
 
     def write(self, run_dir: Path, base: BaseModel, config: TrainConfig) -> None:
         """Write the adapter directory. Raises AdapterExists where that version is there with other weights."""

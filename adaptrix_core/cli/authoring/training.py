@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from adaptrix_core.training.result import TrainResult
 
 DEFAULT_BASE = "smollm2-135m"
+EXAMPLES_OF_DATA = 16
+"""Questions of the training data that become routing examples where none are given."""
 PUBLISH_OPTIONS = ("version", "description", "examples_of_use", "license_name", "overwrite", "sign", "key")
 """Options of `Publication.of`; all others are fields of the training's configuration."""
 OF_PUBLISH = "--version, --description, --route-example, --license, --overwrite and --sign need --publish"
@@ -84,7 +86,15 @@ OF_PUBLISH = "--version, --description, --route-example, --license, --overwrite 
     "--route-example",
     "examples_of_use",
     multiple=True,
-    help="With --publish: a prompt it is for; repeatable [task family: its own].",
+    help="With --publish: a prompt it is for; repeatable [task family: its own; else from the data].",
+)
+@click.option(
+    "--examples-of-data",
+    type=click.IntRange(0, 256),
+    default=EXAMPLES_OF_DATA,
+    show_default=True,
+    help="With --publish, where no prompts are given: so many questions that it was trained on go into its metadata, "
+    "for the router and for all to read; 0 for none.",
 )
 @click.option("--license", "license_name", help="With --publish: SPDX id of the adapter's licence [unspecified].")
 @click.option("--overwrite", is_flag=True, help="With --publish: replace this version if it is there.")
@@ -100,6 +110,7 @@ def train(
     base_model: str | None,
     modules: str | None,
     publish: Path | None,
+    examples_of_data: int,
     **options: Any,
 ) -> None:
     """Train adapter NAME on chosen layers of a frozen base model.
@@ -125,17 +136,18 @@ def train(
     publication = None if publish is None else Publication.of(name, config.data, publish, **of_publish)
     if publication is not None:
         publication.check(config.output_dir)
-    result = _trained(session, config, lineage, publication)
+    result = _trained(session, config, lineage, publication, examples_of_data)
     session.output.result(_summary(result, publication), partial(_show, name, result, publication))
 
 
 def _trained(
-    session: Session, config: TrainConfig, lineage: str | None, publication: Publication | None
+    session: Session, config: TrainConfig, lineage: str | None, publication: Publication | None, examples_of_data: int
 ) -> TrainResult:
     """Train, or go on, and write the adapter directory where one is wanted."""
     console = session.output.progress_console()
     with session.output.waiting("starting"):
         from adaptrix_core.base import BaseModelManager
+        from adaptrix_core.training.examples.data import GivenData
         from adaptrix_core.training.run import read_data
         from adaptrix_core.training.run import train as run_training
     data = read_data(config, console)
@@ -147,6 +159,12 @@ def _trained(
     with _one_interrupt_stops() as should_stop:
         result = run_training(config, base, console, data=data, should_stop=should_stop)
     if publication is not None:
+        trained_on = data.sides(base, config)[0] if isinstance(data, GivenData) else ()
+        if examples := publication.made_examples(trained_on, examples_of_data):
+            session.output.note(
+                f"{len(examples)} questions of the training data become routing examples, for all to read"
+            )
+            publication = replace(publication, routing_examples=examples)
         with session.output.waiting(f"publishing {config.name}"):
             publication.write(result.directory, base, config)
     return result

@@ -8,6 +8,7 @@ embedding      The embedding signal: how much more a message resembles an adapte
                other texts
 evidence_file  The file of evidence: messages that somebody has labelled, and tasks with what each adapter was
                measured to do
+kept_vectors   Vectors of the catalogue's texts on disk, so that a router starts without embedding them again
 keywords       The keyword signal: the words of an adapter's rule that a message holds, weighted by how rare they are
 tasks          The task signal: which task a message is, by a small set of questions for each, and who is good at that
                task

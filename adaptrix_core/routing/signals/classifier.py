@@ -8,6 +8,7 @@ of all that it was fitted on. Knows cards and embeddings.
 from __future__ import annotations
 
 import logging
+import os
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -56,7 +57,7 @@ class FittedClassifier:
     def save(self, file: Path) -> None:
         """Write the file that `load_classifier` reads, in one step."""
         file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(".partial")
+        partial = file.with_suffix(f".{os.getpid()}.partial")  # several processes may write at once
         with partial.open("wb") as out:
             np.savez(out, names=np.array(self.names), weights=self.weights, intercepts=self.intercepts)
         partial.replace(file)

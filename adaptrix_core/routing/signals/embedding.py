@@ -15,6 +15,7 @@ from adaptrix_core.routing.catalogue import RouteCard
 from adaptrix_core.routing.embedder import TextEmbedder
 from adaptrix_core.routing.message import RoutedMessage, Vectors
 from adaptrix_core.routing.scorer import LinearScorer, fit_scorer
+from adaptrix_core.routing.signals.kept_vectors import KeptVectors
 
 _SHOWN_CHARS = 60
 
@@ -59,17 +60,20 @@ class EmbeddingSignal:
     """Fits a scorer for each card, against the background of ordinary messages."""
 
     def __init__(self, embedder: TextEmbedder) -> None:
-        self._embedder = embedder
-        self._background = embedder.embed(prompts.background())
+        self._dimension = embedder.dimension
+        self._vectors = KeptVectors(embedder)
+        self._background = self._vectors.embed(prompts.background())
         self._fitted = FittedEmbeddings((), embedder.dimension)
 
     def fit(self, cards: Sequence[RouteCard]) -> FittedEmbeddings:
         """See `RouterSignal`. Only new and changed cards are embedded; those without any text are left out."""
         known = self._fitted.cards
         fitted = [known.get(card) or self._fit(card) for card in cards if card.texts]
-        self._fitted = FittedEmbeddings(fitted, self._embedder.dimension)
+        self._fitted = FittedEmbeddings(fitted, self._dimension)
+        if fitted:  # a router begins with an empty catalogue: what is kept serves the one that follows
+            self._vectors.keep([*prompts.background(), *(text for entry in fitted for text in entry.card.texts)])
         return self._fitted
 
     def _fit(self, card: RouteCard) -> _FittedCard:
-        vectors = self._embedder.embed(card.texts)
+        vectors = self._vectors.embed(card.texts)
         return _FittedCard(card, vectors, fit_scorer(vectors, self._background))

@@ -1,8 +1,8 @@
 """The task signal: which task a message is, by a small set of questions for each, and who is good at that task.
 
 After LORAUTER (arXiv:2601.21795): tasks are told apart by their questions, adapters are chosen by what they were
-measured to do. A task that an adapter does no better than the base model speaks for the base. An adapter without
-measured tasks gets tasks made of its examples. Knows cards and embeddings.
+measured to do. A task that an adapter does no better than the base model speaks for the base. An adapter's own examples
+make tasks that it is good at. Knows cards and embeddings.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class TaskSignal:
         tasks: dict[str, tuple[str, ...]] = {}
         good: dict[str, set[str]] = {}
         for card in told:
-            for task in card.tasks or self._made(card):
+            for task in (*card.tasks, *self._made(card)):
                 tasks.setdefault(task.name, task.questions)
                 if task.is_good:
                     good.setdefault(task.name, set()).add(card.name)
@@ -85,6 +85,8 @@ class TaskSignal:
         from sklearn.cluster import KMeans
 
         texts = card.texts
+        if not texts:
+            return []
         number = max(1, len(texts) // EXAMPLES_A_TASK)
         found = KMeans(number, n_init=3, random_state=0).fit_predict(self._embedder.embed(texts))
         return [

@@ -62,6 +62,16 @@ def test_a_round_trip_keeps_every_number(place: Path) -> None:
     assert settings["lora_alpha"] / settings["r"] == pytest.approx(5 / 3)
 
 
+def test_routing_examples_come_from_the_training_data_where_none_are_given(place: Path, tmp_path: Path) -> None:
+    pairs = [json.dumps({"prompt": f"How loud is {n}?", "completion": "very"}) for n in range(3)]
+    (tmp_path / "data.jsonl").write_text("\n".join(pairs))
+    data = ("--training-data", tmp_path / "data.jsonl", "--config", place / "settings.yaml", "--adapters", tmp_path)
+    for name, more, expected in (("made", (), 3), ("given", ("--route-example", "Shout!"), 1)):
+        done = run("import", place / "shouting", "--name", name, *data, *more)
+        assert done.exit_code == 0, done.output
+        assert len(json.loads((tmp_path / name / "metadata.json").read_text())["routing_examples"]) == expected
+
+
 def test_a_second_version_is_where_the_report_says(place: Path) -> None:
     """The first version of a name is stored under the name, a further one under name@version."""
     options = ("--config", place / "settings.yaml", "--name", "twice")

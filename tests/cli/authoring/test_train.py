@@ -18,7 +18,7 @@ from click.testing import Result
 
 from adaptrix_core.adapters import generate_key_pair
 from adaptrix_core.base import BaseModelManager
-from adaptrix_core.cli.authoring.training import train
+from adaptrix_core.cli.authoring.training import EXAMPLES_OF_DATA, train
 from adaptrix_core.errors import BaseModelError
 from adaptrix_core.places import shipped_adapters
 from adaptrix_core.training.config import TrainConfig
@@ -170,6 +170,9 @@ def test_a_finished_run_is_published_without_training_it_again(
 
     metadata = json.loads((directory / "metadata.json").read_text())
     assert metadata["license"] == "MIT"
+    held_out = (tmp_path / "run" / "held_out.jsonl").read_text()
+    assert len(set(metadata["routing_examples"])) == EXAMPLES_OF_DATA
+    assert not any(json.dumps(text) in held_out for text in metadata["routing_examples"])
     assert metadata["alpha"] == 4.0
     assert metadata["training"]["data"]["name"] == "pairs.jsonl"
     for text in strings_in(metadata):
@@ -178,8 +181,9 @@ def test_a_finished_run_is_published_without_training_it_again(
     for file in directory.iterdir():
         assert str(tmp_path.parent).encode() not in file.read_bytes(), file.name
 
-    again = adaptrix(*command, *publishing)
+    again = adaptrix(*command, *publishing, "--examples-of-data", 0)
     assert again.exit_code == 0, again.output  # the same weights: nothing is lost
+    assert json.loads((directory / "metadata.json").read_text())["routing_examples"] == []
     imported = adaptrix("import", tmp_path / "run", "--base", place / "base", "--adapters", tmp_path / "in", "--json")
     assert imported.exit_code == 0, imported.output
     assert json.loads(imported.stdout)["warnings"] == []
