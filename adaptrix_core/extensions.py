@@ -52,7 +52,8 @@ class RouterSignalFactory(Protocol):
     """Makes a signal for one router; a class whose constructor takes the embedder will do.
 
     A factory whose attribute ``needs_embedder`` is False works without one too; any other is left out of a router that
-    has none.
+    has none. One whose attribute ``needs_trunk`` is True gets a function from texts to their means in the base model's
+    trunk instead, and is left out where there is none.
     """
 
     def __call__(self, embedder: TextEmbedder) -> RouterSignal:
@@ -124,6 +125,7 @@ ROUTER_SIGNALS: ExtensionPoint[RouterSignalFactory] = ExtensionPoint(
     "router signal",
     {
         "embedding": "adaptrix_core.routing.signals.embedding:EmbeddingSignal",
+        "trunk": "adaptrix_core.routing.signals.trunk:TrunkSignal",
         "keywords": "adaptrix_core.routing.signals.keywords:KeywordSignal",
         "tasks": "adaptrix_core.routing.signals.tasks:TaskSignal",
         "classifier": "adaptrix_core.routing.signals.classifier:ClassifierSignal",

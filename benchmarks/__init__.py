@@ -31,4 +31,6 @@ memory/        Measures the memory of conversations: recall of facts told long a
                their topic
 routing/       The router measured: held-out prompts, its signals alone and together, many adapters, and feedback
 service/       Measurements of the service over HTTP and of its processes
+trunk/         Routing from the trunk beside the embedder: how often it is right, from how few examples, and what it
+               costs
 """

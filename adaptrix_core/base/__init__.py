@@ -4,18 +4,21 @@ Importing this package is cheap: the names below load torch and transformers on 
 
 Files:
 
-chat_options  How chat messages become a prompt, beside the messages themselves
-end_tokens    The tokens that end an answer: end of text, of a turn and of a message, wherever a model declares them
-layouts       Packed weight matrices: 4-bit and 8-bit layouts that the native kernels multiply with
-manager       `BaseModelManager`: loads a base model by its name
-model         The frozen base model: its description, and running a span of its layers
-packed        A whole model's weights in packed form, and their file
-packed_model  A base model over packed weights: its facts as a `BaseModel`, its embedding and its head
-running       The layer that this thread is running, and its input, for code inside a layer that cannot get it as an
-              argument
-source        Sources of a base model's files: an installed package, a `.gguf` file, a local directory or the hub
-families/     Model families: one file for each, with everything that is known of it
-gguf/         `.gguf` files read whole: configuration, tensors and tokenizer in transformers' terms
+chat_options     How chat messages become a prompt, beside the messages themselves
+end_tokens       The tokens that end an answer: end of text, of a turn and of a message, wherever a model declares
+                 them
+layouts          Packed weight matrices: 4-bit and 8-bit layouts that the native kernels multiply with
+manager          `BaseModelManager`: loads a base model by its name
+model            The frozen base model: its description, and running a span of its layers
+packed           A whole model's weights in packed form, and their file
+packed_model     A base model over packed weights: its facts as a `BaseModel`, its embedding and its head
+question_tokens  Where the user's turns stand in a prompt: the token ranges of what was asked, without the template
+                 around it
+running          The layer that this thread is running, and its input, for code inside a layer that cannot get it as
+                 an argument
+source           Sources of a base model's files: an installed package, a `.gguf` file, a local directory or the hub
+families/        Model families: one file for each, with everything that is known of it
+gguf/            `.gguf` files read whole: configuration, tensors and tokenizer in transformers' terms
 """
 
 from __future__ import annotations

@@ -121,18 +121,24 @@ class BaseModel:
 
         special: whether to add the special tokens of raw text too; most templates write them out themselves.
         """
+        text = self.chat_text(messages, options)
+        return list(self.require_tokenizer().encode(text, add_special_tokens=special))
+
+    def chat_text(self, messages: Sequence[Mapping[str, Any]], options: ChatOptions = ORDINARY) -> str:
+        """Chat messages as the model's template writes them. Raises InvalidRequest for messages that it refuses."""
         tokenizer = self.require_tokenizer()
         try:
-            text = tokenizer.apply_chat_template(
-                **template_input(messages, options.toolset, self.calls),
-                add_generation_prompt=options.add_generation_prompt,
-                continue_final_message=options.continue_final_message,
-                tokenize=False,
-                **options.chat_template_kwargs,
+            return str(
+                tokenizer.apply_chat_template(
+                    **template_input(messages, options.toolset, self.calls),
+                    add_generation_prompt=options.add_generation_prompt,
+                    continue_final_message=options.continue_final_message,
+                    tokenize=False,
+                    **options.chat_template_kwargs,
+                )
             )
         except Exception as error:  # templates raise many kinds of jinja2 errors, for unknown roles too
             raise InvalidRequest(f"the chat template refused the messages: {error}", param="messages") from error
-        return list(tokenizer.encode(str(text), add_special_tokens=special))
 
     @property
     def calls(self) -> TemplateCalls:

@@ -217,6 +217,11 @@ class RouterSettings(Section):
         description="weights of the signals that vote on who answers, by name, each 0 to 100; null: those that the "
         "thresholds were chosen with",
     )
+    trunk: bool = Field(
+        False,
+        description="true or false: whether the base model's own reading of a question, taken where its trunk ends, "
+        "has a vote on who answers",
+    )
     keywords: dict[str, Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(max_length=256)]] = (
         Field(
             default_factory=dict,

@@ -22,6 +22,7 @@ from adaptrix_core.engine.cache.kv_cache import KVCache
 from adaptrix_core.engine.cache.prefix import PrefixCache
 from adaptrix_core.engine.compute.backend import Backend
 from adaptrix_core.engine.compute.runner import Runner, nothing
+from adaptrix_core.engine.deferred import Settled
 from adaptrix_core.engine.groups.making import RowMaker
 from adaptrix_core.engine.options import EngineOptions
 from adaptrix_core.engine.request import FinishReason, GenerationRequest, TokenEvent
@@ -216,7 +217,7 @@ class EngineCore:
 
         Raises RequestNotFound, and the errors of `add`, after which it still waits.
         """
-        self._settling.settle(self._require(request_id), mix)
+        self._settling.settle(self._require(request_id), Settled(mix))
 
     def _take_up(self, request: GenerationRequest, mix: Mix) -> MixSchedule:
         """Pin a mix that was settled at the cut; returns it as the request's schedule."""

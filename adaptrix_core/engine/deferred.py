@@ -8,7 +8,7 @@ token ranges and mixes; does not know what the policy goes by.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,20 @@ from numpy.typing import NDArray
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.injection.mix import Mix
 
+if TYPE_CHECKING:
+    from adaptrix_core.engine.request import SamplingParams
+
 Means = NDArray[np.float32]
 """Means of the states at the cut over the tokens of each question, ``(questions, hidden)``."""
+
+
+@dataclass(frozen=True)
+class Settled:
+    """Who answers."""
+
+    mix: Mix
+    params: SamplingParams | None = None
+    """The request's parameters with the defaults of these adapters; None: as they are."""
 
 
 class SettlingPolicy(Protocol):
@@ -25,9 +37,9 @@ class SettlingPolicy(Protocol):
     than once where the row was preempted before its answer began, with the same means up to rounding.
     """
 
-    def __call__(self, means: Means | None, /) -> Mix | None:
-        """The mix that answers, its adapters loaded. None: not known yet, `EngineCore.settle_mix` will tell; until then
-        the row waits, and keeps what it has computed.
+    def __call__(self, means: Means | None, /) -> Settled | None:
+        """Who answers, the adapters loaded. None: not known yet, `EngineCore.settle_mix` will tell; until then the row
+        waits, and keeps what it has computed.
 
         means: None where there is nothing to go by: no question, no cut, or states that are not finite. An error that
         is raised ends the request.

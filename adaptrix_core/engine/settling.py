@@ -12,7 +12,7 @@ from dataclasses import replace
 from adaptrix_core.engine.cache.kv_cache import KVCache
 from adaptrix_core.engine.cache.prefix import PrefixCache
 from adaptrix_core.engine.cache.question_means import question_means
-from adaptrix_core.engine.deferred import Deferred
+from adaptrix_core.engine.deferred import Deferred, Settled
 from adaptrix_core.engine.request import GenerationRequest, TokenEvent
 from adaptrix_core.engine.rows.row import Row
 from adaptrix_core.engine.scheduling.scheduler import Scheduler
@@ -64,22 +64,23 @@ class Settling:
             request_id = row.request.request_id
             rows = [other for other in requests[request_id] if other.finish_reason is None]
             try:
-                mix = row.deferred.policy(question_means(self._cache, row.tables[0], row.deferred.questions))
-                if mix is None:
+                settled = row.deferred.policy(question_means(self._cache, row.tables[0], row.deferred.questions))
+                if settled is None:
                     self._left_open.add(request_id)
                 else:
-                    self.settle(rows, mix)
+                    self.settle(rows, settled)
             except Exception as error:  # of this request's policy or adapters; the others are not concerned
                 events += [self._fail(other, error) for other in rows]
         return events
 
-    def settle(self, rows: Iterable[Row], mix: Mix) -> None:
-        """Compute the unsettled ones of a request's rows under ``mix`` from here on. Raises as `EngineCore.add`."""
+    def settle(self, rows: Iterable[Row], settled: Settled) -> None:
+        """Compute the unsettled ones of a request's rows as ``settled`` from here on. Raises as `EngineCore.add`."""
         for row in rows:
             if row.deferred is None:
                 continue
-            schedule = self._take_up(row.request, mix)
+            schedule = self._take_up(row.request, settled.mix)
             row.deferred = None
+            row.request = replace(row.request, deferred=None, params=settled.params or row.request.params)
             row.change_schedule(schedule, kept_blocks=0)
             if not any(row.tables):
                 continue  # it waits in the queue, and holds nothing
@@ -93,10 +94,10 @@ class Settling:
 
 def settled_without_trunk(request: GenerationRequest, deferred: Deferred) -> GenerationRequest:
     """The request as its policy settles it where there is no cut. Raises InvalidRequest where that leaves it open."""
-    mix = deferred.policy(None)
-    if mix is None:
+    settled = deferred.policy(None)
+    if settled is None:
         raise InvalidRequest(
             "this engine has no cut, so its trunk tells nothing of a question; settle who answers before, or set a cut",
             param="deferred",
         )
-    return replace(request, schedules=(constant(mix),), deferred=None)
+    return replace(request, schedules=(constant(settled.mix),), deferred=None, params=settled.params or request.params)

@@ -21,6 +21,7 @@ semantic      The semantic router: decides by what its signals say of a message 
 vote          The vote: the weighted sum of what the signals say of one message
 feedback/     Feedback: what people say of decisions moves each adapter's threshold, within bounds
 signals/      Signals: opinions on which adapter a message belongs to, as log-odds
+trunk/        The trunk's opinion: texts read through the base model's trunk, and choices that are settled at the cut
 words/        What words say without any model: tokens, keyword rules, vectors of characters, the parts of a compound
               question
 """

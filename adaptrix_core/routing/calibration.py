@@ -79,6 +79,31 @@ KEYWORDS_ALONE = Calibration(
 """For a router that has no embedder, or whose embedder has failed."""
 
 
+TRUNK_ALONE = Calibration(
+    accept=-0.63,
+    stay=-1.747,
+    lead=1.388,
+    tie=0.646,
+    slope=2.047,
+    intercept=0.4,
+    embedder=None,
+    signals={"trunk": 1.0},
+)
+"""For a router without an embedder whose base model reads the messages itself (`signals/trunk.py`). These numbers and
+the next ones come from ``python -m benchmarks.trunk calibrate``."""
+
+WITH_TRUNK = Calibration(
+    accept=-0.831,
+    stay=-3.109,
+    lead=2.601,
+    tie=0.775,
+    slope=1.719,
+    intercept=0.679,
+    signals={"embedding": 1.0, "trunk": 1.0},
+)
+"""For the embedder's opinion and the base model's own together."""
+
+
 def load_calibration(path: Path) -> Calibration:
     """Read a file written by `Calibration.save`. Raises ConfigError where it cannot be read or is not one."""
     try:

@@ -88,6 +88,11 @@ def rewordings() -> tuple[Labelled, ...]:
     return tuple(Labelled(row["prompt"], row["family"]) for row in _rows("rewordings"))
 
 
+def kept() -> tuple[Labelled, ...]:
+    """45 questions for the three shipped adapters and 15 for the base, written last: nothing was chosen by them."""
+    return tuple(Labelled(row["prompt"], row["family"]) for row in json.loads(_read("kept_questions.json")))
+
+
 def conversations(split: Split) -> tuple[Turn, ...]:
     """Second turns that follow up, and second turns that change the topic."""
     return tuple(

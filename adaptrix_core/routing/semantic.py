@@ -22,11 +22,13 @@ from adaptrix_core.routing.continuity import Continuity, continuity_by_character
 from adaptrix_core.routing.conversation import Message, excerpt, user_turns
 from adaptrix_core.routing.message import RoutedMessage, Vectors
 from adaptrix_core.routing.policy import NOTHING_KNOWN, Decision, Evidence, settle
+from adaptrix_core.routing.trunk.settlement import OpenChoice, TurnSoFar
 from adaptrix_core.routing.vote import FittedVote, Vote
 from adaptrix_core.routing.words.clauses import clauses
 
 if TYPE_CHECKING:
     from adaptrix_core.routing.embedder import TextEmbedder
+    from adaptrix_core.routing.signals.trunk import TrunkReader
 
 __all__ = ["RouteCard", "SemanticRouter"]
 
@@ -64,15 +66,18 @@ class SemanticRouter:
         catalogue: Iterable[RouteCard] = (),
         calibration: Calibration | None = None,
         signals: Mapping[str, float] | None = None,
+        trunk: TrunkReader | None = None,
     ) -> None:
         """embedder: None for a router that decides by the signals which need none, by keywords alone if those are none.
 
         calibration: None for the built-in one. signals: weights by name, of `extensions.ROUTER_SIGNALS`; None for those
-        of the calibration. Raises ExtensionError where one cannot be used.
+        of the calibration. trunk: reads texts through the base model's trunk, for the signal of that name; None leaves
+        that to those who decide with `trunk_means`. Raises ExtensionError where one cannot be used.
         """
         self.embedder = embedder
+        self._trunk = trunk
         given = calibration or Calibration()
-        vote = Vote(given.signals if signals is None else signals, embedder)
+        vote = Vote(given.signals if signals is None else signals, embedder, trunk)
         self._change = threading.Lock()
         if embedder is None and not vote.weights:
             self._way = self._by_keywords
@@ -123,7 +128,8 @@ class SemanticRouter:
         adapter's weights (`near_tie.LOAD_COST`). Raises InvalidRequest for anything but a list of text messages.
         """
         turns = user_turns(messages)
-        return self.decide_embedded(turns, self._embedded(turns), previous, residency, accepts=accepts)
+        means = None if self._trunk is None or not turns else self._trunk(turns)
+        return self.decide_embedded(turns, self._embedded(turns), previous, residency, means, accepts)
 
     def decide_embedded(
         self,
@@ -131,12 +137,12 @@ class SemanticRouter:
         rows: Vectors | None,
         previous: str | None = None,
         residency: Mapping[str, Residency] = NOTHING_KNOWN,
-        trunk_mean: Vectors | None = None,
+        trunk_means: Vectors | None = None,
         accepts: Mapping[str, float] = NO_OTHERS,
     ) -> Decision:
         """`decide` for a conversation's `user_turns` and their embeddings, ``(turns, dimension)``.
 
-        rows: None where the embedder could not be asked; keywords decide then. trunk_mean: of the last turn
+        rows: None where the embedder could not be asked; keywords decide then. trunk_means: of each turn
         (`RoutedMessage.trunk_mean`). accepts: thresholds by adapter that go before the calibrated one.
         """
         if not turns:
@@ -153,7 +159,9 @@ class SemanticRouter:
         last = len(turns) - 1
         for index in range(0 if previous is None else last, len(turns)):
             message = RoutedMessage(
-                turns[index], None if rows is None else rows[index], trunk_mean if index == last else None
+                turns[index],
+                None if rows is None else rows[index],
+                None if trunk_means is None else trunk_means[index],
             )
             decision = _decided(message, way.continuity.of(near, index), vote, previous, calibration, residency)
             previous = decision.adapter
@@ -168,6 +176,27 @@ class SemanticRouter:
         named = [adapter for adapter in decided if adapter is not None]
         return tuple(name for place, name in enumerate(named) if place == 0 or named[place - 1] != name)
 
+    def left_open(
+        self,
+        turns: Sequence[str],
+        rows: Vectors | None,
+        calibration: Calibration,
+        residency: Mapping[str, Residency] = NOTHING_KNOWN,
+    ) -> OpenChoice:
+        """The same conversation's decision for those to settle who have its means in the trunk.
+
+        rows: the turns' embeddings; without them the trunk decides alone. calibration: for these signals and the trunk
+        together.
+        """
+        fitted = self._fitted
+        way = self._way if rows is not None else self._by_keywords
+        near = way.continuity.embed(turns) if rows is None else rows
+        so_far = []
+        for index, text in enumerate(turns):
+            margins = {} if rows is None else fitted.vote.margins(RoutedMessage(text, rows[index]))
+            so_far.append(TurnSoFar(margins, way.continuity.of(near, index)))
+        return OpenChoice(tuple(so_far), fitted.vote.names, calibration, dict(residency))
+
     def margins(self, texts: Sequence[str]) -> dict[str, Vectors]:
         """By adapter, the ``(len(texts),)`` margins of ``texts`` without context, for calibration."""
         vote = self._fitted.vote
@@ -178,7 +207,11 @@ class SemanticRouter:
         """``texts`` as the signals see them, each without context."""
         cut = [excerpt(text) for text in texts]
         rows = self._embedded(cut)
-        return [RoutedMessage(text, None if rows is None else rows[index]) for index, text in enumerate(cut)]
+        means = None if self._trunk is None else self._trunk(cut)
+        return [
+            RoutedMessage(text, None if rows is None else rows[index], None if means is None else means[index])
+            for index, text in enumerate(cut)
+        ]
 
     def continuity(self, text: str, earlier: Sequence[str]) -> float:
         """`policy.Evidence.continuity` of ``text`` after ``earlier`` texts."""

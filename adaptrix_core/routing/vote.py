@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from adaptrix_core.routing.catalogue import RouteCard
     from adaptrix_core.routing.embedder import TextEmbedder
     from adaptrix_core.routing.message import RoutedMessage
+    from adaptrix_core.routing.signals.trunk import TrunkReader
 
 logger = logging.getLogger(__name__)
 
@@ -40,14 +41,21 @@ class SignalVote:
 class Vote:
     """The signals of one router, with their weights."""
 
-    def __init__(self, weights: Mapping[str, float], embedder: TextEmbedder | None) -> None:
-        """weights: by the signal's name. Without an embedder the signals that need one are left out, with a warning.
+    def __init__(
+        self, weights: Mapping[str, float], embedder: TextEmbedder | None, trunk: TrunkReader | None = None
+    ) -> None:
+        """weights: by the signal's name. trunk: reads texts through the base model's trunk. Signals that need what is
+        not there are left out, with a warning.
 
         Raises UnknownExtension, or ExtensionError where a signal cannot be made.
         """
         self._signals: dict[str, RouterSignal] = {}
         for name in weights:
             make = ROUTER_SIGNALS.get(name)
+            if getattr(make, "needs_trunk", False):
+                if trunk is not None:
+                    self._signals[name] = make(trunk)  # type: ignore[arg-type]
+                continue
             if embedder is None and getattr(make, "needs_embedder", True):
                 logger.warning("the router has no embedder: it decides without the signal %r", name)
                 continue

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from adaptrix_core.errors import AdaptrixError, EngineHung, EngineStopped, InvalidRequest, Overloaded
+from adaptrix_core.routing.trunk.deferral import SettledChoice
 from deployments.shared.errors import ReplicaLost
 from deployments.shared.wire import GenerateCall, Piece, RowSoFar, RowTimes
 
@@ -61,6 +62,7 @@ class ContinueElsewhere:
         self._on_loss = on_loss
         self._rows = [_Row() for _ in range(call.num_rows)]
         self._prompt_token_ids: tuple[int, ...] = ()
+        self._settled: SettledChoice | None = None
         self._began = time.perf_counter()
         self._lost_at = 0.0
         self._losses = 0
@@ -83,6 +85,9 @@ class ContinueElsewhere:
         )
         if not any(row.token_ids or row.is_finished for row in self._rows):
             return again
+        if self._call.deferred is not None:  # the answer has begun, so what was settled for it holds
+            mix = self._call.mixes[0] if self._settled is None else self._settled.mix
+            again = replace(again, mixes=(mix,), deferred=None)
         resume = tuple(RowSoFar(tuple(row.token_ids), row.is_finished, tuple(row.logprobs)) for row in self._rows)
         return replace(again, prompt=self._prompt_token_ids or self._call.prompt, resume=resume)
 
@@ -91,6 +96,7 @@ class ContinueElsewhere:
         kept = []
         for piece in pieces:
             self._prompt_token_ids = self._prompt_token_ids or piece.prompt_token_ids
+            self._settled = self._settled or piece.settled
             if piece.finish_reason != "abort" or piece.error is not None:
                 self._rows[piece.row].take(piece, keeps_logprobs=bool(self._call.switches))
                 kept.append(self._timed(piece))

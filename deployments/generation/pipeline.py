@@ -24,6 +24,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from adaptrix_core.errors import AdaptrixError
+from adaptrix_core.routing.trunk.deferral import SettledChoice
 from deployments.generation.ask_another import MOST_KINDS
 from deployments.generation.call_stream import NO_ANSWER, CallStream
 from deployments.generation.composed_call import ComposedCall
@@ -100,6 +101,11 @@ class Stream:
             await self.aclose()
             raise
         self._first = first
+
+    def settled(self, rows_per_prompt: int) -> dict[int, SettledChoice]:
+        """What replicas have settled of who answers, by the number of the prompt; known once the stream has begun."""
+        first = self._first or []
+        return {piece.row // rows_per_prompt: piece.settled for piece in first if piece.settled is not None}
 
     def watched_by(self, watch: Watch) -> None:
         """Let ``watch`` count the pieces that are read from now on."""

@@ -6,7 +6,7 @@ Knows names, routing answers and the fall-back to the base model. Does not know 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -23,6 +23,7 @@ from adaptrix_core.errors import (
     CacheFull,
     InvalidRequest,
 )
+from adaptrix_core.routing.trunk.deferral import Deferral, SettledChoice
 from deployments.generation.model_names import NamedMix, asked_model, choose
 from deployments.generation.ports import Router, Tokenizer
 from deployments.generation.route_prompts import PlannedSteps, PromptRouting, RoutedPrompt
@@ -52,6 +53,8 @@ class ResolvedRequest:
     """Who answers each prompt, where several were routed, each by itself; else empty."""
     part: Part[Entry] | None = None
     """The composition that answers, where it is more than one mix."""
+    left_open: tuple[RoutedPrompt, ...] = ()
+    """The prompts, where a replica settles at the cut who answers; else empty. ``mixes`` holds until then."""
 
     @property
     def bundles(self) -> tuple[BundleMix, ...]:
@@ -61,6 +64,17 @@ class ResolvedRequest:
     def mixes_of(self, prompt: int) -> tuple[NamedMix, ...]:
         """The mixes that answer the prompt of this number, one for each fork."""
         return (self.by_prompt[prompt].mix,) if self.by_prompt else self.mixes
+
+    def deferral_of(self, prompt: int) -> Deferral | None:
+        """What a replica needs to settle who answers the prompt of this number; None where that is settled."""
+        return self.left_open[prompt].deferral if self.left_open else None
+
+    def settled(self, choices: Mapping[int, SettledChoice]) -> ResolvedRequest:
+        """The same with what replicas have settled, by the prompt's number."""
+        if not self.left_open:
+            return self
+        routed = [one.settled(choices.get(number)) for number, one in enumerate(self.left_open)]
+        return replace(_of_prompts(routed, self.fallback), troubles=self.troubles)
 
     @property
     def label(self) -> str:
@@ -149,6 +163,8 @@ def without_broken_adapter(resolved: ResolvedRequest, error: AdaptrixError) -> R
     """The same request with the base model in place of the adapter at fault; raises ``error`` if that isn't allowed."""
     if resolved.fallback != "base" or not isinstance(error, ADAPTER_TROUBLE):
         raise error
+    if resolved.left_open:
+        return _with_broken_candidate(resolved, error)
     broken = [mix for mix in resolved.mixes if mix.terms and _is_at_fault(mix, error)]
     if not broken:
         raise error
@@ -163,11 +179,23 @@ def without_broken_adapter(resolved: ResolvedRequest, error: AdaptrixError) -> R
     return replace(resolved, mixes=mixes, troubles=troubles)
 
 
+def _with_broken_candidate(resolved: ResolvedRequest, error: AdaptrixError) -> ResolvedRequest:
+    """The same request, in which an adapter that a replica has chosen and cannot use gives way to the base model."""
+    without = [one.without(error.bundle_digest) for one in resolved.left_open]
+    at_fault = {name for one in without for name in one.broken} - {n for one in resolved.left_open for n in one.broken}
+    if not at_fault:
+        raise error
+    logger.warning("the base model answers in place of %s: %s", sorted(at_fault), error.message)
+    troubles = (*resolved.troubles, f"{', '.join(sorted(at_fault))}: {error.code}: {error.message}")
+    return replace(_of_prompts(without, resolved.fallback), troubles=troubles)
+
+
 def _of_prompts(routed: Sequence[RoutedPrompt], fallback: Literal["base", "error"]) -> ResolvedRequest:
     troubles = tuple(dict.fromkeys(one.trouble for one in routed if one.trouble))
+    left_open = tuple(routed) if any(one.deferral is not None for one in routed) else ()
     if len(routed) == 1:
-        return ResolvedRequest((routed[0].mix,), fallback, routed[0].route, troubles)
-    return ResolvedRequest(_once_each(routed), fallback, None, troubles, tuple(routed))
+        return ResolvedRequest((routed[0].mix,), fallback, routed[0].route, troubles, left_open=left_open)
+    return ResolvedRequest(_once_each(routed), fallback, None, troubles, tuple(routed), left_open=left_open)
 
 
 def _of_steps(

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from adaptrix_core.composition.planning.plan import with_example_answers
 from adaptrix_core.composition.planning.planner import plan_of
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.injection.mix import Term
+from adaptrix_core.routing.trunk.deferral import Deferral, SettledChoice
 from deployments.generation.model_names import NamedMix
 from deployments.generation.ports import Router, Tokenizer
 from deployments.openai.schemas import ChatRequest, CompletionRequest
@@ -27,6 +28,9 @@ from deployments.shared.wire import RouteAnswer
 
 logger = logging.getLogger(__name__)
 
+MOST_CANDIDATES = 8
+"""Most adapters that a replica chooses from at the cut: all of them are kept in host memory until it has chosen."""
+
 
 @dataclass(frozen=True)
 class RoutedPrompt:
@@ -37,6 +41,32 @@ class RoutedPrompt:
     """What the router said; None where it said nothing."""
     trouble: str = ""
     """Why the base model answers in place of what the router chose, or would have chosen; empty where it does not."""
+    candidates: Mapping[str, NamedMix] = field(default_factory=dict)
+    """By name, those that a replica may choose at the cut; ``mix`` is what the router says. Empty: ``mix`` is final."""
+    broken: frozenset[str] = frozenset()
+    """Candidates that cannot be used: the base model answers in place of them."""
+
+    @property
+    def deferral(self) -> Deferral | None:
+        """What the replica needs to settle it; None where ``mix`` is final."""
+        if self.route is None or self.route.left_open is None or not self.candidates:
+            return None
+        bundles = {name: mix.bundles for name, mix in self.candidates.items()}
+        return Deferral(self.route.left_open, bundles, self.broken)
+
+    def settled(self, choice: SettledChoice | None) -> RoutedPrompt:
+        """The same with what a replica has settled; None: what the router said holds."""
+        if choice is None:
+            return replace(self, candidates={})
+        chosen = choice.decision.adapter if choice.mix else None
+        route = RouteAnswer.of(choice.decision)
+        return replace(self, mix=NamedMix() if chosen is None else self.candidates[chosen], route=route, candidates={})
+
+    def without(self, bundle: str | None) -> RoutedPrompt:
+        """The same where an adapter cannot be used: the base model answers in its place, whoever chooses it."""
+        broken = {name for name, mix in self.candidates.items() if any(t.adapter == bundle for t in mix.bundles)}
+        at_fault = any(term.adapter == bundle for term in self.mix.bundles)
+        return replace(self, mix=NamedMix() if at_fault else self.mix, broken=self.broken | broken)
 
 
 @dataclass(frozen=True)
@@ -89,7 +119,9 @@ class PromptRouting:
             if body.toolset() is not None and (mix := self._mix_for_tools()) is not None:
                 return (RoutedPrompt(mix),)
             return (await self._routed([message.plain() for message in body.messages]),)
-        return tuple(await asyncio.gather(*map(self._routed, body.prompts())))
+        routed = await asyncio.gather(*map(self._routed, body.prompts()))
+        # The answer's head names everybody who answers, and several prompts would not have begun by then.
+        return tuple(routed if len(routed) == 1 else [one.settled(None) for one in routed])
 
     def _mix_for_tools(self) -> NamedMix | None:
         """The adapter that knows how to call functions: no meaning of a text tells that it is needed."""
@@ -117,7 +149,19 @@ class PromptRouting:
         if missing:
             return RoutedPrompt(NamedMix(), answer, f"{missing[0]}: no longer in the catalogue")
         mix = NamedMix(tuple(term.called(entry) for term, entry in found.items() if entry is not None))
-        return RoutedPrompt(mix, answer)
+        return RoutedPrompt(mix, answer, candidates=self._candidates(answer, mix))
+
+    def _candidates(self, answer: RouteAnswer, mix: NamedMix) -> Mapping[str, NamedMix]:
+        """The adapters that a replica may choose: the likeliest so far, or all, and what the router chose."""
+        if answer.left_open is None:
+            return {}
+        said = answer.left_open.turns[-1].margins
+        names = sorted(answer.left_open.names, key=lambda name: said.get(name, 0.0), reverse=True)
+        if not said and len(names) > MOST_CANDIDATES:
+            return {}
+        chosen = {term.adapter.public_name: mix for term in mix.terms}
+        entries = {name: self._catalogue.find(name) for name in names[:MOST_CANDIDATES]}
+        return chosen | {n: NamedMix((Term(e),)) for n, e in entries.items() if e is not None and e.is_good}
 
     async def _messages(self, prompt: Sequence[dict[str, str]] | str | tuple[int, ...]) -> Sequence[dict[str, str]]:
         """The messages for the router, which reads text."""

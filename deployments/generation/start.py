@@ -86,6 +86,7 @@ async def start_request(
         else:
             break
     rows_per_prompt = calls[0].num_rows
+    resolved = resolved.settled(stream.settled(rows_per_prompt))
     head = _head(body, kind, response_id, resolved, base_id, calibrations)
     return RunningRequest(head, resolved, stream, rows_per_prompt * len(calls), rows_per_prompt)
 
@@ -116,6 +117,7 @@ def _calls(
             is_streamed=body.stream,
             is_alone=len(prompts) == 1,
             trace=carrier(),
+            deferred=resolved.deferral_of(number),
         )
         for number, prompt in enumerate(prompts)
     ]

@@ -2,6 +2,8 @@
 
 Files:
 
+at_the_cut           Settles who answers a deferred call: the router's opinion so far, and what the trunk makes of the
+                     question
 call_grammars        The sampling arguments of a call: the form of its text, and its calls of functions, as a grammar
 cpu_threads          The number of CPU threads that a replica computes with
 deployment           The replica deployment: one `EngineWorker`, kept in step with the store, reporting about once a

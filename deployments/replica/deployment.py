@@ -145,6 +145,7 @@ class ModelReplica:
     async def _on_catalogue(self, catalogue: Catalogue) -> None:
         await self._revocations.refresh()  # first: it decides which packages of the catalogue are fetched
         await self._worker.holdings.sync(catalogue)
+        self._worker.at_the_cut.follow(catalogue)
         self._synced = catalogue.version
         await self._report()
 

@@ -32,7 +32,8 @@ from adaptrix_core.errors import AdaptrixError, EngineStopped
 from adaptrix_core.injection.mix import Mix, constant
 from adaptrix_core.observe.tracing import Tracing
 from adaptrix_core.request_limits import MOST
-from adaptrix_core.sampling import explained
+from adaptrix_core.sampling import SamplingDefaults, explained
+from deployments.replica.at_the_cut import AtTheCut
 from deployments.replica.call_grammars import CallGrammars
 from deployments.replica.packages.holdings import Fetch, Holdings, Pinned
 from deployments.replica.pieces import PieceWriter
@@ -81,6 +82,7 @@ class EngineWorker:
             self._engine.base.sampling,
             self._engine.base.info.num_layers,
         )
+        self.at_the_cut = AtTheCut(self._loop, settings.router.trunk)
 
     @property
     def tokenizer(self) -> Any:
@@ -104,9 +106,13 @@ class EngineWorker:
             token_ids = await self._prompts.encode(call)
             encoding.end()
             pinning = spans.begin("adapter.pin")
-            async with self.holdings.pinned(call.all_mixes) as pinned:
+            settling = None if call.deferred is None else await self.at_the_cut.settlement(call, token_ids)
+            held = self.holdings.pinned(call.all_mixes) if settling is None else settling.pinned(self.holdings)
+            async with held as pinned:
                 pinning.end()
                 request = self._request(call, token_ids, params, pinned, time.monotonic() - arrived)
+                if settling is not None:
+                    request = settling.deferred(request, partial(self._with_defaults, params))
                 with self._pace.stream(call.is_streamed) as until_next_s:
                     mailbox = Mailbox(until_next_s)
                     pinned.ended.add_done_callback(partial(_told, mailbox))
@@ -117,6 +123,9 @@ class EngineWorker:
                             events = await mailbox.take()
                             spans.rows_ended(events)
                             pieces = self._pieces.pieces_of(events, told, form, by)
+                            if settling is not None and told:
+                                pieces[0] = pieces[0]._replace(settled=settling.choice)
+                                (await settling.let_go_others()).add_done_callback(partial(_told, mailbox))
                             yield self._with_prompt(call, token_ids, events, pieces)
                             told = ()
 
@@ -214,7 +223,7 @@ class EngineWorker:
         return GenerationRequest(
             call.request_id,
             token_ids,
-            params.with_defaults(pinned.asked, self._engine.base.sampling),
+            self._with_defaults(params, pinned.asked),
             tuple(map(constant, pinned.mixes[: len(call.mixes)])),
             call.salt,
             call.priority,
@@ -224,6 +233,9 @@ class EngineWorker:
             switches=_changes(call, pinned.mixes[len(call.mixes) :]),
             shares=call.shares,
         )
+
+    def _with_defaults(self, params: SamplingParams, asked: SamplingDefaults | None) -> SamplingParams:
+        return params.with_defaults(asked, self._engine.base.sampling)
 
     def _max_adapters(self, stats: Mapping[str, Any]) -> int:
         """Adapters, as large as the largest one on the device, that fit there at once; at most one per row."""

@@ -12,16 +12,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ray import serve
 
+from adaptrix_core.adapters.residency.tiers import Residency
 from adaptrix_core.config import Settings
 from adaptrix_core.config.sections import RouterSettings
 from adaptrix_core.engine.tenant_queue import TenantQueue
 from adaptrix_core.errors import InvalidRequest
-from adaptrix_core.injection.mix import Term
 from adaptrix_core.observe.logs import start_logging
 from adaptrix_core.observe.tracing import current_span, start_tracing
 from adaptrix_core.request_limits import MOST
@@ -42,11 +42,25 @@ if TYPE_CHECKING:
     from adaptrix_core.routing.feedback.labels import LabelTaken
     from adaptrix_core.routing.message import Vectors
     from adaptrix_core.routing.policy import Decision
+    from adaptrix_core.routing.semantic import SemanticRouter
+    from adaptrix_core.routing.trunk.settlement import OpenChoice
 
 logger = logging.getLogger(__name__)
 
 BATCH = 32
 """Most requests whose texts are embedded in one batch."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a decision is made by."""
+
+    turns: Sequence[str]
+    rows: Vectors | None
+    """The turns' embeddings; None where there is no embedder, or it fails."""
+    residency: Mapping[str, Residency]
+    accepts: Mapping[str, float]
+    """The tenant's thresholds by adapter, where they are other than the calibrated one."""
 
 
 class RouterReplica:
@@ -60,6 +74,7 @@ class RouterReplica:
         from adaptrix_core.routing.signals.evidence_file import read_evidence
 
         keep_to_loopback()
+        self._settings = settings.router
         self._keywords = settings.router.keywords
         self._evidence = read_evidence(settings.router.evidence_file)
         self._embedder = await asyncio.to_thread(embedder_of, settings.router.embedder)
@@ -91,9 +106,10 @@ class RouterReplica:
         explained: with what each signal said.
         """
         with current_span(self._tracing.tracer, "router.decide", self._tracing.parent(trace or {})) as span:
-            answer = answer_of(await self._decision(messages, salt), explained)
-            if explained and (turns := user_turns(messages)):
-                answer = replace(answer, touches=await asyncio.to_thread(self._router.touched, turns[-1]))
+            heard = await self._heard(messages, salt)
+            answer = RouteAnswer.of(self._decided(heard), explained, left_open(self._router, self._settings, heard))
+            if explained and heard.turns:
+                answer = replace(answer, touches=await asyncio.to_thread(self._router.touched, heard.turns[-1]))
             span.set_attribute("adaptrix.route.score", answer.score)
             return answer
 
@@ -102,10 +118,13 @@ class RouterReplica:
 
         Raises InvalidRequest, and Overloaded where too many of the tenant's labels wait.
         """
-        decision = await self._decision(messages, salt)
+        decision = self._decided(await self._heard(messages, salt))
         return await self._labelling.run(salt, self._thresholds.label, salt, decision, right)
 
-    async def _decision(self, messages: list[dict[str, str]], salt: bytes) -> Decision:
+    def _decided(self, heard: Heard) -> Decision:
+        return self._router.decide_embedded(heard.turns, heard.rows, residency=heard.residency, accepts=heard.accepts)
+
+    async def _heard(self, messages: list[dict[str, str]], salt: bytes) -> Heard:
         turns = user_turns(messages)
         rows = await self._rows(turns, salt)
         known = self._residency.warmest
@@ -114,7 +133,7 @@ class RouterReplica:
         accepts = self._thresholds.known(salt)
         if accepts is None:
             accepts = await asyncio.to_thread(self._thresholds.of, salt)
-        return self._router.decide_embedded(turns, rows, residency=residency, accepts=accepts)
+        return Heard(turns, rows, residency, accepts)
 
     async def embed(
         self, inputs: Sequence[str | tuple[int, ...]], dimensions: int | None, salt: bytes = b""
@@ -182,17 +201,18 @@ def cards_of(entries: Iterable[Entry], keywords: Mapping[str, Sequence[str]]) ->
     return with_keywords(cards, keywords)
 
 
-def answer_of(decision: Decision, explained: bool = False) -> RouteAnswer:
-    """The decision in plain data, for other processes. explained: with what each signal said."""
-    return RouteAnswer(
-        mix=tuple(Term(name, weight) for name, weight in decision.mix_names.items()),
-        scores=dict(decision.scores),
-        score=decision.score,
-        confidence=decision.confidence,
-        reason=decision.reason,
-        previous=decision.previous,
-        votes=decision.votes if explained else (),
-    )
+def left_open(router: SemanticRouter, settings: RouterSettings, heard: Heard) -> OpenChoice | None:
+    """What ``router`` leaves to the replicas, where the trunk has a vote; None where it decides for good."""
+    from adaptrix_core.routing.calibration import TRUNK_ALONE, WITH_TRUNK
+
+    if not settings.trunk or not heard.turns:
+        return None
+    chosen = TRUNK_ALONE if heard.rows is None else WITH_TRUNK
+    calibration = chosen if settings.threshold is None else chosen.with_threshold(settings.threshold)
+    # Thresholds by feedback are told as the router's own margins: what moves is how far they are from the usual one.
+    moved = {name: calibration.accept + a - router.calibration.accept for name, a in heard.accepts.items()}
+    calibration = calibration.model_copy(update={"accepts": moved})
+    return router.left_open(heard.turns, heard.rows, calibration, heard.residency)
 
 
 def calibration_of(settings: RouterSettings) -> Calibration:

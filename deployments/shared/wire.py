@@ -18,7 +18,8 @@ from adaptrix_core.digests import BundleDigest, PackageDigest, WeightsDigest
 from adaptrix_core.engine.rows.output_form import OutputForm
 from adaptrix_core.errors import AdaptrixError
 from adaptrix_core.injection.mix import Term
-from adaptrix_core.routing.vote import SignalVote
+from adaptrix_core.routing.trunk.deferral import Deferral, SettledChoice
+from adaptrix_core.routing.trunk.route_answer import RouteAnswer as RouteAnswer
 
 BundleMix = tuple[Term[BundleDigest], ...]
 """A mix as the ingress resolved it; ``()`` is the base model alone."""
@@ -45,7 +46,7 @@ class GenerateCall:
     prompt: str | tuple[int, ...] | tuple[Mapping[str, Any], ...]
     """Raw text, token ids, or chat messages ``{"role", "content"}``, some with calls of functions."""
     mixes: tuple[BundleMix, ...]
-    """One mix per fork; one entry means no fork."""
+    """One mix per fork; one entry means no fork. Of a deferred call the one that answers if nothing else is settled."""
     sampling: Mapping[str, Any]
     """Keyword arguments of ``SamplingParams``; the seed is already chosen."""
     switches: tuple[tuple[Switch[BundleDigest], ...], ...] = field(default=(), kw_only=True)
@@ -79,6 +80,8 @@ class GenerateCall:
     (`generation/continue_elsewhere.py`)."""
     is_suspect: bool = False
     """Whether the call itself may have ended the replicas that it has lost."""
+    deferred: Deferral | None = None
+    """How the replica settles who answers; None: ``mixes`` says so."""
 
     @property
     def grammar_field(self) -> str | None:
@@ -198,6 +201,8 @@ class Piece(NamedTuple):
     """Whether it is of a step before the last one, so that its text is no part of the answer."""
     other_tokens: int = 0
     """Tokens that were generated for the answer and that no piece tells of: those of votes that were lost."""
+    settled: SettledChoice | None = None
+    """On a deferred call's first piece only: who answers, where the replica has settled that."""
     call_form: str | None = None
     """On a call's first piece: how its text writes calls, by name (`tools/call_form.py`); None where it may not."""
     spread: Spread | None = None
@@ -369,22 +374,3 @@ class Revoked:
     """Replicas that have it."""
     waiting: tuple[str, ...]
     """Live replicas that have not confirmed it yet; each refuses all adapters once its lease ends."""
-
-
-@dataclass(frozen=True)
-class RouteAnswer:
-    """The router's decision, in the form of headers and of /v1/route."""
-
-    mix: tuple[Term[str], ...]
-    """By adapter name; ``()`` is the base model."""
-    scores: Mapping[str, float]
-    score: float
-    """Score of the chosen adapter; where the base was chosen, the best score, which was too low."""
-    confidence: float
-    reason: str
-    previous: str | None = None
-    """Adapter that the earlier turns of this conversation were routed to."""
-    votes: tuple[SignalVote, ...] = ()
-    """What each signal said, where that was asked for."""
-    touches: tuple[str, ...] = ()
-    """Likewise: the adapters that the message's parts are for, in order."""

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from adaptrix_core.engine import Engine, GenerationRequest, SamplingParams, TokenEvent
-from adaptrix_core.engine.deferred import Deferred, Means
+from adaptrix_core.engine.deferred import Deferred, Means, Settled
 from adaptrix_core.errors import AdaptrixError, InvalidRequest, RequestNotFound
 from adaptrix_core.injection.mix import Mix, Term
 from tests.engine.driving import drain, request, tokens_of
@@ -37,7 +37,7 @@ def above_cut(make_engine: MakeEngine, variant: str = "llama", **options: Any) -
 def deferred(
     request_id: str,
     prompt: Sequence[int],
-    policy: Callable[[Means | None], Mix | None],
+    policy: Callable[[Means | None], Settled | None],
     questions: tuple[tuple[int, int], ...] = (QUESTION,),
     **params: Any,
 ) -> GenerationRequest:
@@ -45,8 +45,8 @@ def deferred(
     return replace(plain, deferred=Deferred(questions, policy))
 
 
-def always(mix: Mix) -> Callable[[Means | None], Mix]:
-    return lambda means: mix
+def always(mix: Mix) -> Callable[[Means | None], Settled]:
+    return lambda means: Settled(mix)
 
 
 def assert_near(one: Means | None, other: Means | None) -> None:
@@ -59,9 +59,9 @@ def seen(engine: Engine, prompt: Sequence[int] = PROMPT, request_id: str = "seen
     """The means that a policy gets for this prompt."""
     got: list[Means | None] = []
 
-    def policy(means: Means | None) -> Mix:
+    def policy(means: Means | None) -> Settled:
         got.append(means)
-        return ()
+        return Settled(())
 
     engine.add(deferred(request_id, prompt, policy, max_tokens=1, **given))
     drain(engine)
@@ -192,9 +192,9 @@ def test_a_waiting_row_gives_way_and_is_asked_again(make_engine: MakeEngine) -> 
     engine = above_cut(make_engine, kv_cache_tokens=32)
     got: list[Means | None] = []
 
-    def policy(means: Means | None) -> Mix | None:
+    def policy(means: Means | None) -> Settled | None:
         got.append(means)
-        return None if len(got) == 1 else engine.resolve_mix("blue")
+        return None if len(got) == 1 else Settled(engine.resolve_mix("blue"))
 
     engine.add(replace(deferred("waiting", PROMPT, policy), priority=1))
     engine.step()
@@ -233,9 +233,9 @@ def test_all_choices_have_one_trunk_and_one_mix(make_engine: MakeEngine) -> None
     got: list[Means | None] = []
     red = engine.resolve_mix("red")
 
-    def policy(means: Means | None) -> Mix:
+    def policy(means: Means | None) -> Settled:
         got.append(means)
-        return red
+        return Settled(red)
 
     rows = engine.add(deferred("deferred", PROMPT, policy, n=3, seed=4, temperature=1.0, max_tokens=1))
     drain(engine)
@@ -272,7 +272,7 @@ def test_beside_a_decoding_row_a_short_prompt_needs_one_step_more_and_no_more(ma
 def test_a_policy_that_fails_ends_its_own_request_alone(make_engine: MakeEngine) -> None:
     engine = above_cut(make_engine)
 
-    def broken(means: Means | None) -> Mix:
+    def broken(means: Means | None) -> Settled:
         raise KeyError("nobody")
 
     unloaded: Mix = (Term("0" * 64),)  # type: ignore[arg-type]
@@ -327,3 +327,14 @@ def test_a_mix_of_ones_own_cannot_be_deferred() -> None:
     named = request("named", PROMPT, (Term("0" * 64),))  # type: ignore[arg-type]
     with pytest.raises(InvalidRequest, match="deferred"):
         replace(named, deferred=Deferred((QUESTION,), always(())))
+
+
+def test_sampling_parameters_are_settled_with_the_mix(make_engine: MakeEngine) -> None:
+    engine = above_cut(make_engine)
+    red, params = engine.resolve_mix("red"), SamplingParams(max_tokens=8, temperature=1.0, seed=3, ignore_eos=True)
+    engine.add(deferred("deferred", PROMPT, lambda means: Settled(red, params), seed=3))
+    settled = tokens_of(drain(engine))["deferred", 0]
+    engine.add(request("named", PROMPT, red, temperature=1.0, seed=3))
+    named = tokens_of(drain(engine))["named", 0]
+    assert settled == named
+    assert settled != tokens_of_named(engine, "red")

@@ -16,7 +16,7 @@ import torch
 from adaptrix_core.adapters import TrustPolicy, describe, write_package
 from adaptrix_core.base.model import BaseModel
 from adaptrix_core.engine import Engine, EngineOptions, GenerationRequest, SamplingParams
-from adaptrix_core.engine.deferred import Deferred
+from adaptrix_core.engine.deferred import Deferred, Settled
 from adaptrix_core.injection.lora import LoraWeights, PointWeights
 from adaptrix_core.injection.mix import constant
 from tests.native.packed_models import VARIANTS, twins
@@ -150,7 +150,7 @@ def test_a_mix_settled_at_the_cut_is_computed_exactly_as_one_that_was_named(
     engine = make_engine(twins("llama")[0], cut=2, prefix_cache=False)
     mix, prompt = engine.resolve_mix(who), tuple(PROMPTS[2])
     named = GenerationRequest("named", prompt, SCORED, (constant(mix),))
-    deferred = GenerationRequest("deferred", prompt, SCORED, deferred=Deferred(((3, 20),), lambda means: mix))
+    deferred = GenerationRequest("deferred", prompt, SCORED, deferred=Deferred(((3, 20),), lambda means: Settled(mix)))
     told = {}
     for request in (named, deferred):
         (row,) = engine.add(request)

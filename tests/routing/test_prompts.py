@@ -19,6 +19,7 @@ SETS = {
     "in scope, calibration": [row.prompt for row in prompts.in_scope_calibration()],
     "paraphrases": [row.prompt for row in prompts.paraphrases()],
     "rewordings": [row.prompt for row in prompts.rewordings()],
+    "kept": [row.prompt for row in prompts.kept()],
 }
 
 
@@ -40,6 +41,7 @@ def test_calibration_and_test_conversations_share_no_second_turn() -> None:
 def test_the_sets_are_as_big_as_promised() -> None:
     assert len(prompts.out_of_scope("test")) == 200
     assert len(prompts.out_of_scope("calibration")) >= 100
+    assert Counter(row.adapter for row in prompts.kept()) == {None: 15, **{card.name: 15 for card in suggested()}}
     families = Counter(row.family for row in prompts.paraphrases())
     assert families == {card.name: 24 for card in suggested()}
     assert set(Counter((row.family, row.task) for row in prompts.paraphrases()).values()) == {8}

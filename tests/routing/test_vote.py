@@ -98,7 +98,7 @@ def test_where_no_signal_can_judge_the_base_answers(monkeypatch: pytest.MonkeyPa
     assert "no signal could judge" in decision.reason
 
 
-def test_a_signal_sees_what_the_trunk_made_of_the_last_message(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_signal_sees_what_the_trunk_made_of_every_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[str, bool]] = []
 
     class Watches(Says):
@@ -108,8 +108,9 @@ def test_a_signal_sees_what_the_trunk_made_of_the_last_message(monkeypatch: pyte
 
     monkeypatch.setattr(ROUTER_SIGNALS, "_loaded", {"trunk": Watches({"cats": -1.0})})
     router = SemanticRouter(None, CARDS, signals={"trunk": 1.0})
-    router.decide_embedded(["first", "last"], None, trunk_mean=np.zeros(4, np.float32))
-    assert seen == [("first", False), ("last", True)]
+    router.decide_embedded(["first", "last"], None, trunk_means=np.zeros((2, 4), np.float32))
+    router.decide_embedded(["alone"], None)
+    assert seen == [("first", True), ("last", True), ("alone", False)]
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ from deployments.objects.keeper import Keeper
 from deployments.objects.tenant_objects import TenantObjects
 from deployments.replica.revocation_follower import RevocationFollower
 from deployments.replica.worker import EngineWorker
-from deployments.router.deployment import answer_of, cards_of, embedded
+from deployments.router.deployment import Heard, cards_of, embedded, left_open
 from deployments.shared.catalogue import Catalogue
 from deployments.shared.principals import KeyRing
 from deployments.shared.wire import Entry, LoadCall, Report, Revoked, RouteAnswer
@@ -125,6 +125,7 @@ class LocalStore:
     async def _sync(self) -> None:
         await self.revocations.refresh()
         await self.worker.holdings.sync(self.catalogue)
+        self.worker.at_the_cut.follow(self.catalogue)
         await self.actor.report(await self.worker.report("replica-1", self.catalogue.version))
 
     async def _follow(self) -> None:
@@ -145,7 +146,7 @@ class LocalStore:
 class LocalRouter:
     """The semantic router, called directly."""
 
-    def __init__(self, store: LocalStore, embedder: TextEmbedder) -> None:
+    def __init__(self, store: LocalStore, embedder: TextEmbedder | None) -> None:
         self._embedder = embedder
         self._store = store
         self._router = SemanticRouter(embedder, signals=store.settings.router.signals)
@@ -154,21 +155,27 @@ class LocalRouter:
     async def route(
         self, messages: Sequence[dict[str, str]], salt: bytes = b"", explained: bool = False
     ) -> RouteAnswer:
-        answer = answer_of(await self._decision(messages, salt), explained)
-        turns = user_turns(messages)
-        return replace(answer, touches=self._router.touched(turns[-1])) if explained and turns else answer
+        heard = await self._heard(messages, salt)
+        open_for_replicas = left_open(self._router, self._store.settings.router, heard)
+        answer = RouteAnswer.of(self._decided(heard), explained, open_for_replicas)
+        if not explained or not heard.turns:
+            return answer
+        return replace(answer, touches=self._router.touched(heard.turns[-1]))
 
     async def feedback(self, messages: Sequence[dict[str, str]], right: str | None, salt: bytes = b"") -> LabelTaken:
-        return self._thresholds.label(salt, await self._decision(messages, salt), right)
+        return self._thresholds.label(salt, self._decided(await self._heard(messages, salt)), right)
 
-    async def _decision(self, messages: Sequence[dict[str, str]], salt: bytes) -> Decision:
+    def _decided(self, heard: Heard) -> Decision:
+        return self._router.decide_embedded(heard.turns, heard.rows, None, heard.residency, accepts=heard.accepts)
+
+    async def _heard(self, messages: Sequence[dict[str, str]], salt: bytes) -> Heard:
         entries = self._store.catalogue.newest()
         self._router.update(cards_of(entries, self._store.settings.router.keywords))
         known = (await self._store.actor.residency()).warmest
         residency = {entry.public_name: known.get(entry.bundle_digest, "disk") for entry in entries}
         turns = user_turns(messages)
-        rows = self._embedder.embed(turns, salt)
-        return self._router.decide_embedded(turns, rows, None, residency, accepts=self._thresholds.of(salt))
+        rows = None if self._embedder is None else self._embedder.embed(turns, salt)
+        return Heard(turns, rows, residency, self._thresholds.of(salt))
 
     async def embed(
         self, inputs: Sequence[str | tuple[int, ...]], dimensions: int | None, salt: bytes = b""
@@ -200,7 +207,7 @@ async def application(
             keys=KeyRing.read(keys),
             pipeline=Pipeline(replicas, metrics.continuations.inc),
             tokenizer=store.worker.tokens,
-            router=LocalRouter(store, embedder) if embedder is not None else None,
+            router=LocalRouter(store, embedder) if embedder is not None or settings.router.trunk else None,
             store=store,
             objects=store.objects,
             batches=store.batches,

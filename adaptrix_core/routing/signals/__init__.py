@@ -12,5 +12,6 @@ kept_vectors   Vectors of the catalogue's texts on disk, so that a router starts
 keywords       The keyword signal: the words of an adapter's rule that a message holds, weighted by how rare they are
 tasks          The task signal: which task a message is, by a small set of questions for each, and who is good at that
                task
+trunk          The trunk signal: what the base model itself has made of a question, where its trunk ends
 weights        Fits the weights of the router's signals on labelled prompts; a signal that adds nothing gets 0
 """

@@ -11,6 +11,7 @@ import pytest
 from ray import serve
 
 from adaptrix_core.config import Settings
+from adaptrix_core.config.sections import RouterSettings
 from adaptrix_core.injection.mix import Term
 from adaptrix_core.observe.tracing import start_tracing
 from adaptrix_core.routing.embedder import TextEmbedder
@@ -58,6 +59,7 @@ async def replica(embedder: TextEmbedder) -> RouterReplica:
     """A router replica without Ray: the same methods, the store's answers by hand."""
     made = RouterReplica.__new__(RouterReplica)
     made._embedder = embedder
+    made._settings = RouterSettings()
     made._router = await asyncio.to_thread(SemanticRouter, embedder)
     made._keywords = {}
     made._evidence = RouterEvidence()
