@@ -23,6 +23,7 @@ from typing import Any
 from rich.console import Console
 
 from adaptrix_core.adapters import TrustPolicy, describe, write_package
+from adaptrix_core.composition.conflicts.behaviour import Effect
 from adaptrix_core.composition.conflicts.merging import Method, merged
 from adaptrix_core.composition.conflicts.weight_conflict import weight_conflict
 from adaptrix_core.engine import Engine, SamplingParams
@@ -44,10 +45,12 @@ def main() -> None:
     given = parser.parse_args()
     bench = _Bench(given.problems, given.kept)
     rows = [bench.mix(pair, weights) for pair in combinations(FAMILIES, 2) for weights in WEIGHTS]
-    scores = ("loss_rise", "tokens_lost", "cosine", "sign_conflict", "input_overlap", "output_overlap")
+    scores = ("answers_lost", "loss_rise", "tokens_lost", "cosine", "sign_conflict", "input_overlap", "output_overlap")
     _print(rows, scores)
     drops = [row["drop"] for row in rows]
     found = {score: _correlation([row[score] for row in rows], drops) for score in scores}
+    each = [(rise, drop) for row in rows for rise, drop in zip(row["rises"], row["drops"], strict=True)]
+    found["loss rise of each adapter"] = _correlation([rise for rise, _ in each], [drop for _, drop in each])
     for score, (value, error) in found.items():
         print(f"Spearman of {score} with the drop, {len(rows)} mixes: {value:+.2f} ± {error:.2f}")
     merges = [bench.merge(pair, method, density) for pair in combinations(FAMILIES, 2) for method, density in MERGED]
@@ -79,15 +82,18 @@ class _Bench:
         compared = weight_conflict(*(self._adapters[name].weights for name in pair)).to_json()
         lost = [1 - effect["tokens_kept"] for effect in effects["effects"].values()]
         drop = sum(a - b for a, b in zip(alone, mixed, strict=True)) / 2
-        self._console.print(f"{mix}: loss rise {effects['score']:.3f}, drop {drop:.2f}", highlight=False)
+        self._console.print(f"{mix}: score {effects['score']:.3f}, drop {drop:.2f}", highlight=False)
         return {
             "mix": "+".join(f"{name}*{weight:g}" for name, weight in mix.items()),
-            "loss_rise": effects["score"],
+            "answers_lost": sum(Effect(**effect).answers_lost for effect in effects["effects"].values()) / 2,
+            "loss_rise": sum(effect["loss_rise"] for effect in effects["effects"].values()) / 2,
             "tokens_lost": sum(lost) / 2,
             **{name: value for name, value in compared.items() if name != "points"},
             "alone": alone,
             "mixed": mixed,
             "drop": drop,
+            "rises": [effect["loss_rise"] for effect in effects["effects"].values()],
+            "drops": [a - b for a, b in zip(alone, mixed, strict=True)],
         }
 
     def merge(self, pair: tuple[str, str], method: Method, density: float) -> dict[str, Any]:

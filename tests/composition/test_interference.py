@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,9 @@ def test_the_rise_is_the_difference_of_log_probabilities_of_the_adapters_own_ans
         assert (effect.prompts, effect.tokens) == (len(prompts), len(rises))
         assert effect.loss_rise == pytest.approx(sum(rises) / len(rises), abs=1e-4)
         assert effect.tokens_kept == pytest.approx(sum(kept) / len(kept))
-    assert found.score == pytest.approx(sum(e.loss_rise for e in found.effects.values()) / 2)
+    lost = [1 - math.exp(-max(0.0, e.loss_rise) * e.tokens / e.prompts) for e in found.effects.values()]
+    assert found.score == pytest.approx(sum(lost) / 2)
+    assert 0 < found.score < 1
 
 
 def test_an_adapter_alone_keeps_all_its_answers(engine: Engine) -> None:

@@ -97,4 +97,4 @@ def _print(out: Console, document: Mapping[str, Any]) -> None:
         for name, effect in document["answers"]["effects"].items()
     ]  # fmt: skip
     out.print(table(("answers of", "tokens", "less likely by (nats/token)", "tokens kept"), measured))
-    out.print(f"conflict of the mix: {document['answers']['score']:.3f} nats per token", markup=False)
+    out.print(f"conflict of the mix: {document['answers']['score']:.2f} (0 none, 1 all answers lost)", markup=False)

@@ -1,13 +1,15 @@
 """What a mix does to the answers of its adapters: the records, how they are keyed and kept, and one score for a mix.
 
-The score is the mean, over the adapters of the mix, of what their own answers have become less likely, in nats per
-token (`Effect.loss_rise`). Who computes these is `training/evaluation/interference.py`.
+The score is the mean, over the adapters of the mix, of how much of the probability of their own answers the mix takes
+away (`Effect.answers_lost`). The rise of the loss itself has no upper end, so its mean over adapters says little. Who
+computes these is `training/evaluation/interference.py`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -34,6 +36,11 @@ class Effect:
     tokens_kept: float
     """Share of those tokens that are the likeliest under the mix, too: 0 to 1."""
 
+    @property
+    def answers_lost(self) -> float:
+        """Share of its probability that an answer of mean length loses: ``1 - exp(-loss_rise * tokens / prompts)``."""
+        return 1 - math.exp(-max(0.0, self.loss_rise) * self.tokens / self.prompts)
+
 
 @dataclass(frozen=True)
 class Interference:
@@ -44,8 +51,8 @@ class Interference:
 
     @property
     def score(self) -> float:
-        """Mean rise of the loss over the adapters, in nats per token; 0 for a mix that changes no answer of theirs."""
-        return sum(effect.loss_rise for effect in self.effects.values()) / len(self.effects)
+        """Mean of `Effect.answers_lost` over the adapters, 0 to 1; 0 for a mix that makes no answer of theirs rarer."""
+        return sum(effect.answers_lost for effect in self.effects.values()) / len(self.effects)
 
     def to_json(self) -> dict[str, object]:
         """Score, and effects by adapter, as plain numbers."""

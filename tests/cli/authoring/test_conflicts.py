@@ -35,7 +35,7 @@ def test_a_mix_is_judged_by_weights_and_by_answers(adaptrix: Adaptrix, settings_
     assert -1 <= pair["cosine"] <= 1
     assert found["answers"]["effects"].keys() == set(PAIR)
     shown = adaptrix("conflicts", *PAIR, "--weights", "0.7,0.3", "--config", settings_file)
-    assert f"conflict of the mix: {found['answers']['score']:.3f} nats per token" in shown.stdout
+    assert f"conflict of the mix: {found['answers']['score']:.2f} (0 none, 1 all answers lost)" in shown.stdout
 
 
 def test_merged_adapters_are_packages_like_others(adaptrix: Adaptrix, tmp_path: Path) -> None:
