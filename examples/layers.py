@@ -5,6 +5,8 @@ python examples/layers.py
 
 from __future__ import annotations
 
+from typing import Any
+
 from adaptrix_core import Engine, SamplingParams
 
 
@@ -14,7 +16,7 @@ def main() -> None:
     params = SamplingParams(max_tokens=64, temperature=0.0)
     question = [{"role": "user", "content": "What is 14 + 5 - 6?"}]
     late = {"adapter": "logical_reasoning", "layers": "late"}
-    compositions = {
+    compositions: dict[str, dict[str, Any]] = {
         "all layers": {"parallel": ["math_reasoning"]},
         "up to layer 14": {"hierarchical": [{"adapter": "math_reasoning", "layers": [0, 15]}]},
         "with logic above": {"hierarchical": [{"adapter": "math_reasoning", "layers": [0, 19]}, late]},
