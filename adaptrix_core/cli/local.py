@@ -17,7 +17,7 @@ from adaptrix_core.adapters.reference import AUTO, BASE, AdapterReference, mix_l
 from adaptrix_core.adapters.trust.policy import TrustPolicy
 from adaptrix_core.cli.local_composition import answer_composed
 from adaptrix_core.cli.output import Output
-from adaptrix_core.cli.target import AdapterRow, Answer, Embeddings, Message, OnText, TargetRequest
+from adaptrix_core.cli.target import AdapterRow, Answer, Embeddings, Message, OnText, Room, TargetRequest
 from adaptrix_core.composition.model_strings import composition_named
 from adaptrix_core.confidence.shelf import CalibrationShelf
 from adaptrix_core.config import Settings
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from adaptrix_core.context.anchoring import AnchorBy
     from adaptrix_core.engine.loop import EngineLoop
     from adaptrix_core.injection.mix import MixSchedule
+    from adaptrix_core.routing.embedder import TextEmbedder
     from adaptrix_core.routing.feedback.adaptive import AdaptiveThresholds
     from adaptrix_core.routing.semantic import SemanticRouter
 
@@ -52,6 +53,7 @@ class LocalTarget:
         self._manager = AdapterManager(adapters.dir, None, self._trust, base_match=adapters.base_match)
         self._loop: EngineLoop | None = None
         self._router: SemanticRouter | None = None
+        self._embedder: TextEmbedder | None = None
         self._thresholds: AdaptiveThresholds | None = None
 
     async def __aenter__(self) -> Self:
@@ -148,6 +150,13 @@ class LocalTarget:
             for term in parse_mix(model, base_id):
                 self._manager.check_exists(term.adapter)
 
+    async def measure(self, messages: Sequence[Message]) -> Room:
+        """See `Target`."""
+        engine = self._started().engine
+        tokens = len(engine.encode([dict(message) for message in messages]))
+        characters = sum(len(message["content"]) for message in messages)
+        return Room(tokens=tokens, characters=characters, context=engine.max_row_tokens)
+
     async def embed(self, texts: Sequence[str]) -> Embeddings:
         """See `Target`: by the router's embedder, which needs no base model."""
         from adaptrix_core.routing.embedder import TextEmbedder
@@ -155,9 +164,10 @@ class LocalTarget:
         source = self._settings.router.embedder
         if source is None:
             raise InvalidRequest("there is no embedding model (setting router.embedder); name one")
-        with self._output.waiting("loading the embedder"):
-            embedder = TextEmbedder(source)
-        return Embeddings(model=source, vectors=embedder.embed(list(texts)).tolist())
+        if self._embedder is None:
+            with self._output.waiting("loading the embedder"):
+                self._embedder = TextEmbedder(source)
+        return Embeddings(model=source, vectors=self._embedder.embed(list(texts)).tolist())
 
     async def load_adapter(self, path: str, name: str | None, allow_downgrade: bool = False) -> dict[str, Any]:
         """Load into the engine, with every check of a server; no name has an earlier meaning here."""

@@ -14,7 +14,7 @@ import httpx
 
 from adaptrix_core.adapters.package.file_names import REVOCATIONS_FILE, SIGNATURE_FILE
 from adaptrix_core.adapters.reference import AUTO, BASE, parse_mix
-from adaptrix_core.cli.target import AdapterRow, Answer, Embeddings, Message, OnText, TargetRequest
+from adaptrix_core.cli.target import AdapterRow, Answer, Embeddings, Message, OnText, Room, TargetRequest
 from adaptrix_core.errors import AdaptrixError, ServerUnavailable
 
 CONNECT_TIMEOUT_S = 5.0
@@ -107,6 +107,13 @@ class RemoteTarget:
         base_id = next(card["id"] for card in cards if card["parent"] is None)
         for term in parse_mix(model, base_id):
             await self._json("GET", f"/v1/models/{quote(term.adapter, safe='')}")
+
+    async def measure(self, messages: Sequence[Message]) -> Room:
+        """``POST /tokenize``."""
+        sent = [dict(message) for message in messages]
+        told = await self._json("POST", "/tokenize", {"model": AUTO, "messages": sent})
+        characters = sum(len(message["content"]) for message in messages)
+        return Room(tokens=told["count"], characters=characters, context=told["max_model_len"])
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
         """``POST /v1/embeddings``."""

@@ -146,6 +146,23 @@ class Embeddings:
     vectors: Sequence[Sequence[float]]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    """How long messages are, and how long they may be."""
+
+    tokens: int
+    """Of the prompt."""
+    characters: int
+    """Of all messages."""
+    context: int
+    """Most tokens of prompt and answer together."""
+
+    @property
+    def tokens_per_character(self) -> float:
+        """What a character of such messages takes of the context."""
+        return self.tokens / max(1, self.characters)
+
+
 class Target(Protocol):
     """A server or a local engine. All methods raise AdaptrixError."""
 
@@ -170,6 +187,10 @@ class Target(Protocol):
 
     async def check_model(self, model: str) -> None:
         """Raise AdaptrixError, with the nearest names, unless ``model`` (a mix, too) can be asked."""
+        ...
+
+    async def measure(self, messages: Sequence[Message]) -> Room:
+        """How many tokens these messages have as a prompt, and what the context holds."""
         ...
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:

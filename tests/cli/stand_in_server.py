@@ -33,6 +33,8 @@ class StandIn:
     bodies: list[dict[str, Any]] = field(default_factory=list)
     """The chat requests, in order."""
     paths: list[str] = field(default_factory=list)
+    context: int | None = None
+    """Most characters of a prompt, each of which counts as a token; longer ones are refused."""
     refuse: dict[str, Any] | None = None
     """An error in place of every answer."""
 
@@ -59,6 +61,10 @@ def stand_in() -> Iterator[StandIn]:
         server.shutdown()
         server.server_close()
         thread.join(WAIT_S)
+
+
+def _characters(body: dict[str, Any]) -> int:
+    return sum(len(message["content"]) for message in body["messages"])
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -88,6 +94,13 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/v1/embeddings":
             data = [{"embedding": [float(len(text)), 0.5]} for text in body["input"]]
             self._json(200, {"model": "lengths", "data": data})
+            return
+        if self.path == "/tokenize":
+            self._json(200, {"count": _characters(body), "max_model_len": self.state.context})
+            return
+        if self.state.context is not None and _characters(body) > self.state.context:
+            error = {"message": "the prompt is too long", "code": "context_length_exceeded", "param": "messages"}
+            self._json(400, {"error": error})
             return
         self.state.bodies.append(body)
         if self.state.refuse is not None:

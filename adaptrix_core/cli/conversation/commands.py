@@ -124,6 +124,21 @@ def _save(talk: Talk, name: str) -> None:
     talk.output.note(f"saved {len(talk.dialogue.turns)} answers in {path}")
 
 
+def _export(talk: Talk, name: str) -> None:
+    from adaptrix_core.cli.conversation.exported import write_export
+
+    path = _path(name)
+    _on_disk(path, lambda: write_export(talk.dialogue, talk.memory.left_out, path))
+    talk.output.note(f"wrote {len(talk.dialogue.turns)} answers to {path}, with who gave them and when")
+
+
+def _forget(talk: Talk, number: str) -> None:
+    if not (number.isascii() and number.isdigit() and len(number) < 10):
+        raise InvalidRequest(f"/forget takes the number of an answer, not {number!r}; the first one is 1")
+    turn = talk.forget(int(number))
+    talk.output.note(f"forgotten: {_line(turn.question)}")
+
+
 def _load(talk: Talk, name: str) -> None:
     from adaptrix_core.cli.conversation.transcript import read_transcript
 
@@ -171,6 +186,8 @@ COMMANDS = (
     Command("/history", "", "show the conversation so far", _history),
     Command("/save", "FILE", "write the conversation to FILE (JSON)", _save, PATH),
     Command("/load", "FILE", "go on with the conversation in FILE", _load, PATH),
+    Command("/export", "FILE", "write all that is remembered to FILE, for the Python library", _export, PATH),
+    Command("/forget", "N", "forget answer N and its question; the first one is 1", _forget),
     Command("/reset", "", "forget the conversation", _reset),
     Command("/help", "", "this text", _help),
     Command("/quit", "", "leave", _quit),

@@ -52,6 +52,15 @@ class LogKeeper:
         if (number := self._number) is not None:
             self._try(lambda book: book.withdraw_last(number))
 
+    def rewrite(self, dialogue: Dialogue) -> None:
+        """Log the conversation anew, where it was logged: an earlier turn is gone from it."""
+        if (number := self._number) is None:
+            return
+        self._try(lambda book: book.delete(number))
+        self._number = None
+        if dialogue.turns:
+            self.add(dialogue)
+
     def begin_anew(self) -> None:
         """Log the next turns as another conversation."""
         self._number = None

@@ -6,7 +6,7 @@ A failed answer or command is reported and leaves the conversation unchanged.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from adaptrix_core.cli.conversation.commands import COMMANDS, run_command
@@ -15,10 +15,11 @@ from adaptrix_core.cli.conversation.line_source import LineSource, line_source
 from adaptrix_core.cli.conversation.log_keeper import LogKeeper
 from adaptrix_core.cli.conversation.quiet_terminal import quiet_terminal, typed_ahead
 from adaptrix_core.cli.conversation.sampling import NAMES
+from adaptrix_core.cli.conversation.talk_memory import TalkMemory
 from adaptrix_core.cli.logs.turn import LoggedTurn
 from adaptrix_core.cli.session import Session
-from adaptrix_core.cli.target import AdapterRow, Answer, Target, TargetRequest
-from adaptrix_core.errors import AdaptrixError, InvalidRequest
+from adaptrix_core.cli.target import AdapterRow, Answer, Message, Room, Target, TargetRequest
+from adaptrix_core.errors import AdaptrixError, ContextLengthExceeded, InvalidRequest
 
 if TYPE_CHECKING:
     from adaptrix_core.cli.conversation.completion import Suggest
@@ -60,6 +61,7 @@ class Talk:
         self._log = log
         self._runner = runner
         self._source = source or line_source(runner, session.output, log, self._suggestions())
+        self.memory = TalkMemory(self._measured, self._embedded)
         self._typed_ahead = ""
         self._unanswered: str | None = None
         self._leaving = False
@@ -105,10 +107,22 @@ class Talk:
             if after.answer == before.answer and after.finish_reason != STOPPED:
                 self.output.note("the same answer: nothing was left to chance; /set temperature 0.8 varies answers")
 
+    def forget(self, number: int) -> LoggedTurn:
+        """Take a turn, numbered from 1, out of the conversation and its log. Raises InvalidRequest."""
+        if not 1 <= number <= len(self.dialogue.turns):
+            raise InvalidRequest(
+                f"there is no answer {number}; the conversation has {len(self.dialogue.turns)}, from 1"
+            )
+        turn = self.dialogue.turns.pop(number - 1)
+        self.memory.forget(number - 1)
+        self._log.rewrite(self.dialogue)
+        return turn
+
     def undo(self) -> LoggedTurn:
         """Take the last turn back. Raises InvalidRequest where there is none."""
         turn = self._last_turn()
         self.dialogue.turns.pop()
+        self.memory.forget(len(self.dialogue.turns))
         self._unanswered = None
         self._log.withdraw_last()
         return turn
@@ -117,6 +131,7 @@ class Talk:
         """Switch to another conversation, with ``turns`` as its past."""
         self.dialogue.system = system
         self.dialogue.turns = list(turns)
+        self.memory.begin_anew()
         self._unanswered = None
         self._log.begin_anew()
 
@@ -131,6 +146,12 @@ class Talk:
     def adapters(self) -> list[AdapterRow]:
         """Every adapter that the target knows."""
         return self._runner.run(self._target.adapters())
+
+    def _measured(self, messages: Sequence[Message]) -> Room:
+        return self._runner.run(self._target.measure(messages))
+
+    def _embedded(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        return self._runner.run(self._target.embed(texts)).vectors
 
     def _act_on(self, entry: str | None) -> None:
         """Run a command or ask a question; None: the end of the input."""
@@ -148,10 +169,10 @@ class Talk:
 
     def _answered(self, question: str) -> LoggedTurn | None:
         """Ask and show the answer; None where there was none. Of an answer that Ctrl-C ends, the shown part counts."""
-        request = self.dialogue.asking(question)
         pieces: list[str] = []
         try:
-            answer = self._streamed(request, pieces)
+            request = self.memory.asking(self.dialogue, question)
+            answer = self._streamed_if_it_fits(request, question, pieces)
         except KeyboardInterrupt:
             if not pieces:
                 self.output.note("stopped before the answer began; /again asks once more")
@@ -160,7 +181,21 @@ class Talk:
             self.output.note("stopped; the answer counts as far as it came, /undo takes it back")
         else:
             self.output.note(answer.footer())
-        return LoggedTurn.of(question, request.model, answer)
+        return LoggedTurn.of(question, self.dialogue.template.model, answer)
+
+    def _streamed_if_it_fits(self, request: TargetRequest, question: str, pieces: list[str]) -> Answer:
+        """The answer; of a conversation that is too long, some turns are left out first."""
+        try:
+            return self._streamed(request, pieces)
+        except AdaptrixError as error:
+            if error.code != ContextLengthExceeded.code or pieces or not self.dialogue.turns:
+                raise
+        request = self.memory.shortened(self.dialogue.asking(question))
+        self.output.note(
+            f"the conversation is longer than the context: {len(self.memory.left_out)} of {len(self.dialogue.turns)} "
+            "answers are left out for now, those that matter least to the question"
+        )
+        return self._streamed(request, pieces)
 
     def _keep(self, turn: LoggedTurn) -> None:
         self._unanswered = None
