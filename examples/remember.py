@@ -1,0 +1,31 @@
+"""A conversation that lasts: it is kept by the server, outlasts the model's context, and finds what was told long ago.
+
+make serve            # in another terminal
+python examples/remember.py
+"""
+
+from __future__ import annotations
+
+import os
+
+from openai import OpenAI
+
+QUESTIONS = ("My dog is called Biscuit.", "What is 12 + 30 - 5?", "What is my dog called?")
+
+
+def main() -> None:
+    """Print each answer, and what its prompt left out."""
+    url = os.environ.get("ADAPTRIX_URL", "http://127.0.0.1:8000")
+    client = OpenAI(base_url=f"{url}/v1", api_key=os.environ.get("ADAPTRIX_API_KEY", "none"))
+    talk = client.conversations.create(metadata={"topic": "pets"})
+    for question in QUESTIONS:
+        response = client.responses.create(
+            model="auto", input=question, conversation=talk.id, truncation="auto", max_output_tokens=64
+        )
+        told = (response.to_dict().get("adaptrix") or {}).get("memory")
+        print(f"> {question}\n{response.output_text}\n[{response.model}; left out: {told}]")
+    client.conversations.delete(talk.id)
+
+
+if __name__ == "__main__":
+    main()
