@@ -7,6 +7,7 @@ python examples/remember.py
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from openai import OpenAI
 
@@ -22,8 +23,8 @@ def main() -> None:
         response = client.responses.create(
             model="auto", input=question, conversation=talk.id, truncation="auto", max_output_tokens=64
         )
-        told = (response.to_dict().get("adaptrix") or {}).get("memory")
-        print(f"> {question}\n{response.output_text}\n[{response.model}; left out: {told}]")
+        told: Any = response.to_dict().get("adaptrix") or {}
+        print(f"> {question}\n{response.output_text}\n[{response.model}; left out: {told.get('memory')}]")
     client.conversations.delete(talk.id)
 
 

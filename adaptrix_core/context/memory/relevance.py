@@ -40,7 +40,7 @@ class RelevanceByMeaning:
 
     name = "embedding"
     recall_from = 0.35
-    """Chosen by `python -m benchmarks.memory bars`."""
+    """Chosen on conversations of `benchmarks.memory`; `python -m benchmarks.memory bars` has what others would find."""
 
     def __init__(self, embed: Callable[[Sequence[str]], Vectors]) -> None:
         """embed: texts to unit vectors ``(texts, dimension)``, as `TextEmbedder.embed` does; known texts cost nothing
@@ -60,7 +60,7 @@ class RelevanceByWords:
 
     name = "words"
     recall_from = 0.2
-    """Chosen by `python -m benchmarks.memory bars`."""
+    """Chosen on conversations of `benchmarks.memory`; `python -m benchmarks.memory bars` has what others would find."""
 
     def __init__(self, most_characters: int = MOST_CHARACTERS) -> None:
         """most_characters: of all texts together that are compared; of longer ones the beginnings are."""
