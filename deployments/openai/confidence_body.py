@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, Tag
+from pydantic import AfterValidator, Field, Tag
 
 from adaptrix_core.request_limits import MOST
 from deployments.openai.body import Body
@@ -14,7 +14,14 @@ ABSTAIN, ASK, AGAIN = "abstain", "ask", "again"
 WITHOUT_AN_ANSWER = (ABSTAIN, ASK)
 """Fallbacks that give words of the server's own in the place of an answer."""
 
-LeastConfidence = Annotated[float, Field(gt=0, lt=1)]
+
+def _below_one(value: float) -> float:
+    if not value < 1:
+        raise ValueError("should be less than 1: no answer is certain to be right")
+    return value
+
+
+LeastConfidence = Annotated[float, Field(gt=0), AfterValidator(_below_one)]
 
 
 class ConfidenceBound(Body):

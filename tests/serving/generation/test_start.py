@@ -12,7 +12,6 @@ import pytest
 
 from adaptrix_core.engine.rows.output_form import OutputForm
 from adaptrix_core.errors import AdapterRejected, AdaptrixError, RequestTimeout
-from adaptrix_core.extensions import CONFIDENCE_ESTIMATORS
 from adaptrix_core.injection.mix import Term
 from deployments.generation.deadline import Deadline
 from deployments.generation.model_names import NamedMix
@@ -120,13 +119,13 @@ async def test_the_head_says_what_and_when_and_who(body: Any, kind: str, prefix:
     assert time.time() - 5 < head.created <= time.time()
     assert type(head.created) is int
     assert (head.model, head.answered_by, head.rows_per_fork, head.fallback) == ("math*0.5", (), 1, "")
-    assert (head.scores, head.shows_logprobs) == ((), False)
+    assert (head.judge, head.shows_logprobs) == (None, False)
 
 
 async def test_the_head_says_which_scores_are_asked_for_and_whether_log_probabilities_are_shown() -> None:
-    (estimator,) = CONFIDENCE_ESTIMATORS.names()
-    running = await started(Noting(), chat(logprobs=True, adaptrix={"scores": [estimator]}), MATH)
-    assert (running.head.scores, running.head.shows_logprobs) == ((estimator,), True)
+    running = await started(Noting(), chat(logprobs=True, adaptrix={"scores": ["logprob_sum"]}), MATH)
+    assert running.head.judge is not None
+    assert running.head.shows_logprobs
 
 
 async def test_the_base_model_answers_under_its_own_id_and_forks_under_all_their_names() -> None:

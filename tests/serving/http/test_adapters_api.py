@@ -147,8 +147,9 @@ async def test_the_listing_says_who_signed_and_where_it_is(local: Local) -> None
 async def test_one_adapter_is_shown_with_what_it_says_about_itself(local: Local) -> None:
     shown = (await local.http.get("/v1/adapters/math_reasoning@1.0.0")).json()
     (listed,) = [a for a in (await local.http.get("/v1/adapters")).json()["data"] if a["name"] == "math_reasoning"]
-    about = {key: shown.pop(key) for key in ("metadata", "num_points", "size_bytes")}
+    about = {key: shown.pop(key) for key in ("metadata", "num_points", "size_bytes", "calibrations")}
     assert shown == listed
+    assert about["calibrations"] == []
     directory = local.world.shipped / "math_reasoning"
     written = json.loads((directory / "metadata.json").read_text())
     assert about["num_points"] == len(written.pop("points"))

@@ -23,6 +23,8 @@ STAMPS = {
     "deployments/store/package_files.py": 1,  # when an adapter was loaded, for people
     "deployments/generation/start.py": 1,  # `created` of OpenAI's answers
     "deployments/responses/answer.py": 1,  # `completed_at` of a response
+    "deployments/responses/conversations.py": 1,  # `created_at` of a conversation
+    "adaptrix_core/context/memory/conversation.py": 2,  # when a turn was said, and its age
     "deployments/batches/job.py": 1,  # what is left of a batch's day, which goes on while the server is down
     "deployments/http/observe/replica_metrics.py": 1,  # vllm:lora_requests_info, whose value is a time
     "adaptrix_core/engine/rows/row.py": 1,  # when a row arrived, for traces

@@ -126,6 +126,6 @@ def test_it_works_where_torch_cannot_be_imported() -> None:
         "print(router.decide([{'role': 'user', 'content': 'What is 12 plus 30 minus 5?'}]).adapter)\n"
     )
     run = [sys.executable, "-c", script]
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     done = subprocess.run(run, capture_output=True, text=True, timeout=300, cwd=root, check=False)
     assert done.stdout.strip() == "math_reasoning", done.stderr
