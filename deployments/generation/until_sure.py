@@ -51,12 +51,17 @@ class _Attempt:
         judge = self.running.head.judge
         return judge is not None and judge.is_calibrated(0)
 
+    @property
+    def num_tokens(self) -> int:
+        """Tokens that were generated for it."""
+        return sum((piece.token_id is not None) + piece.other_tokens for piece in self.pieces)
+
     def told(self) -> dict[str, Any]:
         """What is told of it where another one takes its place."""
         return {
             "adapter": self.running.resolved.label,
             "confidence": None if self.confidence is None else round(self.confidence, 4),
-            "completion_tokens": sum(piece.token_id is not None for piece in self.pieces),
+            "completion_tokens": self.num_tokens,
         }
 
 
@@ -155,17 +160,24 @@ def _given(attempts: Sequence[_Attempt], bound: ConfidenceBound, deadline: Deadl
     if not _is_sure(attempts, bound):
         chosen = max(attempts, key=lambda attempt: -1.0 if attempt.confidence is None else attempt.confidence)
         below = {"below_min_confidence": True}
-    others = [attempt.told() for attempt in attempts if attempt is not chosen]
-    return _replayed(chosen, chosen.pieces, ({"attempts": others} if others else {}) | below, deadline)
+    others = [attempt for attempt in attempts if attempt is not chosen]
+    told = {"attempts": [attempt.told() for attempt in others]} if others else {}
+    return _replayed(chosen, _counting(chosen.pieces, others), told | below, deadline)
+
+
+def _counting(pieces: Sequence[Piece], others: Sequence[_Attempt]) -> Sequence[Piece]:
+    """The pieces of an answer, whose usage counts the tokens of the others too: they were computed for it."""
+    more = sum(attempt.num_tokens for attempt in others)
+    return (*pieces[:-1], pieces[-1]._replace(other_tokens=pieces[-1].other_tokens + more))
 
 
 def _in_words(attempts: Sequence[_Attempt], fallback: str, deadline: Deadline) -> RunningRequest:
     """Words of our own in the place of an answer, with the usage of the last attempt's prompt."""
     last = attempts[-1]
     end = last.pieces[-1]._replace(text=SAID[fallback], token_id=None, finish_reason="stop", stop_reason=None)
-    words = end._replace(logprob=None, top=(), spread=None)
+    words = end._replace(logprob=None, top=(), spread=None, other_tokens=0)
     outcome = {"attempts": [attempt.told() for attempt in attempts], "instead_of_an_answer": fallback}
-    return _replayed(last, (words,), outcome, deadline)
+    return _replayed(last, _counting((words,), attempts), outcome, deadline)
 
 
 def _replayed(

@@ -167,7 +167,10 @@ async def test_a_sure_answer_is_given_as_it_is(http: httpx.AsyncClient) -> None:
 async def test_an_unsure_answer_gives_way_to_honest_words_that_are_marked(
     http: httpx.AsyncClient, fallback: str, words: str
 ) -> None:
-    choice = (await held(http, [fallback]))["choices"][0]
+    document = await held(http, [fallback])
+    choice = document["choices"][0]
+    assert document["usage"]["completion_tokens"] == 6
+    assert document["usage"]["completion_tokens_details"] == {"reasoning_tokens": 6}
     assert words in choice["message"]["content"]
     told = choice["adaptrix"]
     assert told["instead_of_an_answer"] == fallback
@@ -196,9 +199,14 @@ async def test_the_base_model_for_which_nothing_is_calibrated_answers_in_any_cas
 
 
 async def test_where_no_attempt_is_sure_enough_the_surest_is_given_and_marked(http: httpx.AsyncClient) -> None:
-    told = (await held(http, ["again", "again"]))["choices"][0]["adaptrix"]
+    document = await held(http, ["again", "again"])
+    told, usage = document["choices"][0]["adaptrix"], document["usage"]
     assert told["below_min_confidence"] is True
     assert len(told["attempts"]) == 2
+    assert usage["completion_tokens_details"]["reasoning_tokens"] == sum(
+        attempt["completion_tokens"] for attempt in told["attempts"]
+    )
+    assert usage["completion_tokens"] > usage["completion_tokens_details"]["reasoning_tokens"]
 
 
 async def test_a_stream_begins_once_the_answer_is_sure(http: httpx.AsyncClient) -> None:
