@@ -7,7 +7,10 @@ copy from an unsigned one.
 
 from __future__ import annotations
 
-from typing import NewType
+from typing import TYPE_CHECKING, NewType
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 WeightsDigest = NewType("WeightsDigest", str)
 """Digest over an adapter's sorted points, tensors, scalings and invocation tokens: equal for equal weights, whatever
@@ -23,3 +26,8 @@ BundleDigest = NewType("BundleDigest", str)
 GateDigest = NewType("GateDigest", str)
 """Digest over a gate's directions, offsets and rule (`injection/gate.py`): part of every key of what was computed under
 it."""
+
+
+def add_field(total: _Hash, tag: bytes, payload: bytes) -> None:
+    """Hash one field, typed and length-prefixed, so that no two lists of fields look alike."""
+    total.update(len(tag).to_bytes(8, "big") + tag + len(payload).to_bytes(8, "big") + payload)

@@ -29,7 +29,9 @@ Directions = Mapping["Point", Tensor]
 
 _KNOWN_ADAPTERS = 256
 """Adapters whose directions are kept: some 50 KB each for a base of 135 million parameters."""
+_KNOWN_GATES = 64
 _known: LRUCache[WeightsDigest, Directions] = LRUCache(_KNOWN_ADAPTERS)
+_gates: LRUCache[tuple[tuple[WeightsDigest, ...], int | None, float], Gate] = LRUCache(_KNOWN_GATES)
 _lock = Lock()
 
 
@@ -66,7 +68,10 @@ def top_input_direction(weights: PointWeights) -> Tensor:
 
 
 def with_gates(mix: Mix, weights_of: Callable[[WeightsDigest], LoraWeights]) -> Mix:
-    """``mix`` with every gate made that it wants. Takes some milliseconds for an adapter that is new here."""
+    """``mix`` with every gate made that it wants, its digest too, so that none of it is left to the engine's thread.
+
+    Takes some milliseconds for adapters that are new here; later requests with the same gate share it.
+    """
     wanted: dict[tuple[str, ...], dict[int, Term[WeightsDigest]]] = {}
     for term in mix:
         if isinstance(term.gated, WantedGate):
@@ -83,8 +88,16 @@ def with_gates(mix: Mix, weights_of: Callable[[WeightsDigest], LoraWeights]) -> 
 def _wanted_gate(places: Mapping[int, Term[WeightsDigest]], weights_of: Callable[[WeightsDigest], LoraWeights]) -> Gate:
     rule = places[0].gated
     assert isinstance(rule, WantedGate)
-    adapters = [weights_of(places[place].adapter) for place in range(len(rule.names))]
-    return arrow_gate(adapters, rule.top_k, rule.temperature)
+    digests = tuple(places[place].adapter for place in range(len(rule.names)))
+    key = digests, rule.top_k, rule.temperature
+    with _lock:
+        gate = _gates.get(key)
+    if gate is None:
+        gate = arrow_gate([weights_of(digest) for digest in digests], rule.top_k, rule.temperature)
+        hash(gate)
+        with _lock:
+            _gates[key] = gate
+    return gate
 
 
 def _directions_of(weights: LoraWeights) -> Directions:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 from torch import Tensor
 
-from adaptrix_core.digests import GateDigest
+from adaptrix_core.digests import GateDigest, add_field
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.injection.mix import Term, gated_terms
 from adaptrix_core.request_limits import MOST
@@ -80,11 +80,11 @@ class Gate:
         """SHA-256 over everything that the weights depend on, each field typed and length-prefixed."""
         total = hashlib.sha256(b"adaptrix-gate-v1")
         for (layer, module), at in sorted(self.points.items()):
-            _update(total, f"{layer}.{module}".encode(), struct.pack(f">{self.num_terms}?", *at.acting))
+            add_field(total, f"{layer}.{module}".encode(), struct.pack(f">{self.num_terms}?", *at.acting))
             for tensor in (at.directions, at.offsets):
-                _update(total, f"{tuple(tensor.shape)}".encode(), tensor.float().contiguous().numpy().tobytes())
+                add_field(total, f"{tuple(tensor.shape)}".encode(), tensor.float().contiguous().numpy().tobytes())
         rule = struct.pack(">I?id", self.num_terms, self.is_unsigned, self.top_k or 0, self.temperature)
-        _update(total, b"rule", rule)
+        add_field(total, b"rule", rule)
         return GateDigest(total.hexdigest())
 
     def __eq__(self, other: object) -> bool:
@@ -126,7 +126,3 @@ def gate_mix(terms: Iterable[Term[Named]], gate: Gate) -> tuple[Term[Named], ...
     gated = tuple(Term(term.adapter, term.weight, term.layers, Gated(gate, place)) for place, term in enumerate(terms))
     gated_terms(gated)
     return gated
-
-
-def _update(total: hashlib._Hash, tag: bytes, payload: bytes) -> None:
-    total.update(len(tag).to_bytes(8, "big") + tag + len(payload).to_bytes(8, "big") + payload)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from adaptrix_core.digests import WeightsDigest
+from adaptrix_core.digests import WeightsDigest, add_field
 
 if TYPE_CHECKING:
     from adaptrix_core.base.families.parts import Point
@@ -62,13 +62,13 @@ class LoraWeights:
         """SHA-256 over sorted points, tensors, scalings and invocation tokens, each typed and length-prefixed."""
         total = hashlib.sha256(b"adaptrix-lora-v1")
         for (layer, module), weights in sorted(self.points.items()):
-            _update(total, b"point", f"{layer}.{module}".encode())
+            add_field(total, b"point", f"{layer}.{module}".encode())
             for tag, tensor in ((b"lora_a", weights.lora_a), (b"lora_b", weights.lora_b)):
-                _update(total, tag + b":header", f"{tensor.dtype}{tuple(tensor.shape)}".encode())
-                _update(total, tag, tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-            _update(total, b"scaling", struct.pack(">d", weights.scaling))
+                add_field(total, tag + b":header", f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+                add_field(total, tag, tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+            add_field(total, b"scaling", struct.pack(">d", weights.scaling))
         if self.invocation_tokens is not None:
-            _update(total, b"invocation", struct.pack(f">{len(self.invocation_tokens)}q", *self.invocation_tokens))
+            add_field(total, b"invocation", struct.pack(f">{len(self.invocation_tokens)}q", *self.invocation_tokens))
         return WeightsDigest(total.hexdigest())
 
     @property
@@ -116,7 +116,3 @@ def apply_terms(
             output.add_(delta)
         else:
             output.index_add_(0, term.rows, delta)
-
-
-def _update(total: hashlib._Hash, tag: bytes, payload: bytes) -> None:
-    total.update(len(tag).to_bytes(8, "big") + tag + len(payload).to_bytes(8, "big") + payload)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from adaptrix_core.base import BaseModel
-from adaptrix_core.base.families.parts import Part, Point
+from adaptrix_core.base.families.parts import Part
 from adaptrix_core.errors import AdaptrixError, InvalidRequest
 from adaptrix_core.injection.gate import Gate, PointGate
 from adaptrix_core.injection.lora import LoraWeights, PointWeights
@@ -157,14 +157,3 @@ class _TrainedGate(nn.Module):
 def _update(inputs: Tensor, weights: PointWeights) -> Tensor:
     update: Tensor = inputs @ weights.lora_a.float().T @ weights.lora_b.float().T
     return update * weights.scaling
-
-
-def untrained_gate(adapters: Sequence[LoraWeights], seed: int) -> Gate:
-    """A gate with random directions: what a trained one has to be better than."""
-    generator = torch.Generator().manual_seed(seed)
-    gate = _TrainedGate(adapters).trained()
-    points: dict[Point, PointGate] = {
-        point: PointGate(torch.randn(at.directions.shape, generator=generator) * 0.1, at.offsets, at.acting)
-        for point, at in gate.points.items()
-    }
-    return Gate(points, gate.num_terms)

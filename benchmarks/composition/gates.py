@@ -20,6 +20,7 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
+import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -30,12 +31,12 @@ from adaptrix_core.engine import Engine, EngineOptions, SamplingParams
 from adaptrix_core.engine.choices import AdapterChoice
 from adaptrix_core.injection import LoraWeights, Term
 from adaptrix_core.injection.arrow import arrow_gate
-from adaptrix_core.injection.gate import Gate, gate_mix
+from adaptrix_core.injection.gate import Gate, PointGate, gate_mix
 from adaptrix_core.training.config import TrainConfig
 from adaptrix_core.training.examples.conversation import LearntConversation
 from adaptrix_core.training.examples.encoding import encode_examples
 from adaptrix_core.training.examples.packing import Example
-from adaptrix_core.training.gate_training import GateTraining, train_gate, untrained_gate
+from adaptrix_core.training.gate_training import GateTraining, train_gate
 from adaptrix_core.training.tasks.math import running_totals
 from adaptrix_core.training.tasks.problem import stated_number, with_answer
 from adaptrix_core.training.trainer import train_examples
@@ -128,11 +129,21 @@ def _conditions(adapters: Mapping[str, LoraWeights], gate: Gate, seed: int) -> d
         "1 + 1": {"plus": 1.0, "minus": 1.0},
         "arrow, 1 of 2": gate_mix(terms, arrow_gate(pair, top_k=1)),
         "arrow": gate_mix(terms, arrow_gate(pair)),
-        "random gate": gate_mix(terms, untrained_gate(pair, seed)),
+        "random gate": gate_mix(terms, _random_gate(pair, seed)),
         "learned gate": gate_mix(terms, gate),
         "both": "both",
         "both and mixed": "both-and-mixed",
     }
+
+
+def _random_gate(adapters: Sequence[LoraWeights], seed: int) -> Gate:
+    """What a trained gate has to be better than."""
+    generator = torch.Generator().manual_seed(seed)
+    points = {
+        point: PointGate(torch.randn(at.directions.shape, generator=generator) * 0.1, at.offsets, at.acting)
+        for point, at in arrow_gate(adapters).points.items()
+    }
+    return Gate(points, len(adapters))
 
 
 def _trained(base: BaseModel, examples: Sequence[Sum], directory: Path, rank: int, seed: int) -> LoraWeights:

@@ -19,7 +19,7 @@ from adaptrix_core.engine import Engine, EngineOptions, SamplingParams
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.injection import LoraWeights, PointWeights, Term
 from adaptrix_core.injection.arrow import arrow_gate, top_input_direction
-from adaptrix_core.injection.gate import Gate, PointGate, gate_mix
+from adaptrix_core.injection.gate import Gate, Gated, PointGate, gate_mix
 from adaptrix_core.native.structs import MOST_GATE_TERMS
 from adaptrix_core.request_limits import MOST
 from tests.native.packed_models import VARIANTS, twins
@@ -184,6 +184,10 @@ def test_a_composition_names_arrow(engine: Engine) -> None:
     by_hand = gate_mix([Term("red", 1.0), Term("blue", 0.5)], arrow_gate(adapters, top_k=1, temperature=0.3))
     named = {"parallel": {"red": 1.0, "blue": 0.5}, "combine": "gate", "top_k": 1, "temperature": 0.3}
     assert engine.resolve_mix(named) == engine.resolve_mix(by_hand)
+    first, again = (engine.resolve_mix(named)[0].gated for _ in range(2))
+    assert isinstance(first, Gated)
+    assert isinstance(again, Gated)
+    assert first.gate is again.gate  # made once for all requests
     params = SamplingParams(max_tokens=4, temperature=0.0, ignore_eos=True)
     answers = [engine.generate(PROMPTS, choice, params) for choice in (named, by_hand)]
     assert [a.token_ids for a in answers[0]] == [a.token_ids for a in answers[1]]

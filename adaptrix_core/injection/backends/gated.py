@@ -49,7 +49,8 @@ class GatedSteps:
     def begin(self, mixes: Sequence[Mix]) -> list[Mix]:
         """Take the gated terms of a step, whose token ``i`` is under ``mixes[i]``; gives the mixes without them."""
         self._groups = []
-        gated = {mix: groups for mix in set(mixes) if (groups := gated_terms(mix))}
+        each = {id(mix): mix for mix in mixes}.values()  # a row's tokens share one object; hashing each would cost
+        gated = {mix: groups for mix in each if (groups := gated_terms(mix))}
         if not gated:
             return list(mixes)
         rows: dict[tuple[Gate, tuple[Term[WeightsDigest], ...]], list[int]] = {}
