@@ -5,8 +5,9 @@
 One adapter has learnt sums of plus signs only, the other of minus signs only; the questions have both in one sum, so
 which adapter is needed changes from token to token. Compared on the same questions: the base, each adapter (the better
 one is what routing could reach), static mixes, Arrow, a gate with random directions, a gate trained on a few hundred
-mixed sums, one adapter trained on both halves, and one that has seen the gate's mixed sums as well. Trainings are kept
-in ``--runs`` and taken up again. The interval is one standard error over questions; the last line is JSON.
+mixed sums, one adapter trained on both halves, and with ``--joint-on-mixed`` one that has seen the gate's mixed sums as
+well. Trainings are kept in ``--runs`` and taken up again. The interval is one standard error over questions; the last
+line is JSON.
 """
 
 from __future__ import annotations
@@ -88,6 +89,7 @@ def main() -> None:
     parser.add_argument("--gate-examples", type=int, default=200, help="mixed sums that the gate is trained on")
     parser.add_argument("--questions", type=int, default=200)
     parser.add_argument("--rank", type=int, default=16)
+    parser.add_argument("--joint-on-mixed", action="store_true", help="also train one adapter on halves and mixed sums")
     given = parser.parse_args()
     results = [_measured(seed, given) for seed in given.seeds]
     _print(results, given.questions)
@@ -100,7 +102,8 @@ def _measured(seed: int, given: argparse.Namespace) -> dict[str, float]:
     halves = {kind: sums(kind, given.examples, seed) for kind in HALVES}
     mixed = sums("mixed", given.gate_examples, seed)
     learnt = {**halves, "both": halves["plus"] + halves["minus"]}
-    learnt["both and mixed"] = learnt["both"] + mixed
+    if given.joint_on_mixed:
+        learnt["both and mixed"] = learnt["both"] + mixed
     adapters = {
         name: _trained(base, examples, given.runs / f"{seed}-{name.replace(' ', '-')}", given.rank, seed + number)
         for number, (name, examples) in enumerate(learnt.items())
@@ -131,8 +134,7 @@ def _conditions(adapters: Mapping[str, LoraWeights], gate: Gate, seed: int) -> d
         "arrow": gate_mix(terms, arrow_gate(pair)),
         "random gate": gate_mix(terms, _random_gate(pair, seed)),
         "learned gate": gate_mix(terms, gate),
-        "both": "both",
-        "both and mixed": "both-and-mixed",
+        **{name: name.replace(" ", "-") for name in adapters if name not in HALVES},
     }
 
 
@@ -149,6 +151,7 @@ def _random_gate(adapters: Sequence[LoraWeights], seed: int) -> Gate:
 def _trained(base: BaseModel, examples: Sequence[Sum], directory: Path, rank: int, seed: int) -> LoraWeights:
     config = TrainConfig(
         name=directory.name,
+        data=f"sums, {directory.name}",
         output_dir=directory,
         examples=len(examples),
         held_out=0.0,
