@@ -78,7 +78,8 @@ class CompositionStrategy(Protocol):
 class ConfidenceEstimator(Protocol):
     """Says how sure an answer is, by what its computation shows.
 
-    One that looks at `AnswerEvidence.spreads` has a true attribute ``needs_spread``; they are computed for it alone.
+    One that looks at `AnswerEvidence.spreads` has a true attribute ``needs_spread``, one that looks at ``attention``
+    ``needs_attention``; they are computed for it alone.
     """
 
     def score(self, answer: AnswerEvidence) -> float:
@@ -158,6 +159,8 @@ CONFIDENCE_ESTIMATORS: ExtensionPoint[ConfidenceEstimator] = ExtensionPoint(
         "entropy_mean": "adaptrix_core.confidence.spreads:ENTROPY_MEAN",
         "entropy_max": "adaptrix_core.confidence.spreads:ENTROPY_MAX",
         "margin_min": "adaptrix_core.confidence.spreads:MARGIN_MIN",
+        "rauq": "adaptrix_core.confidence.attention:RAUQ",
+        "attention_entropy": "adaptrix_core.confidence.attention:ATTENTION_ENTROPY",
         "code_parses": "adaptrix_core.confidence.code_form:CODE_PARSES",
     },
     needs=("score",),

@@ -4,8 +4,6 @@ Files:
 
 compare        Output tokens per second: the engine, transformers, PEFT's mixed batch, llama.cpp and OpenVINO GenAI,
                in one run
-confidence     How well estimators of confidence tell right answers from wrong ones: all that are built in, and some
-               that cost more
 human_eval     HumanEval (Chen et al., arXiv:2107.03374) of the base model and of an adapter: pass@1, greedy
 layer_cost     What the HTTP service costs over the bare engine: throughput, first token, each token, and `auto`
 layers         Where to put the adapted layers: the same short training at several placements, compared by held-out
@@ -25,6 +23,8 @@ start          From a fresh process to the first token: seconds and memory, with
 swap           How long an adapter takes from host memory to the device, and from disk to host memory with its
                signature checked
 composition/   Composition: questions that need two adapters, and what adapters do to each other
+confidence/    How well estimators of confidence tell right answers from wrong ones: all that are built in, and some
+               that cost more
 context/       How far adapters move the base model's context, and what anchoring them costs
 harness/       What benchmarks share: systems under comparison, work, turns, intervals, reports
 memory/        Measures the memory of conversations: recall of facts told long ago, and conversations that change

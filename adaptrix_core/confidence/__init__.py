@@ -2,6 +2,8 @@
 
 Files:
 
+attention    Estimators from attention: RAUQ, by what tokens attend to their predecessors, and the entropy of
+             attention
 calibration  A calibration: from an estimator's score to the probability that an answer is right, and what it was
              measured to do
 code_form    The estimator ``code_parses``: whether an answer's code is code

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Spread(NamedTuple):
@@ -13,6 +17,23 @@ class Spread(NamedTuple):
     """In nats: 0 where one token has all of the probability."""
     margin: float
     """Probability of the likeliest token minus that of the second, 0 to 1."""
+
+
+class TokenAttention(NamedTuple):
+    """How the token before a generated one attended, in the layers of `middle_layers`: ``(layers, heads)`` each.
+
+    NaN in layers that were not computed for the token, as others had its keys and values.
+    """
+
+    to_previous: NDArray[np.float32]
+    """Weight on the token before it, 0 to 1."""
+    entropy: NDArray[np.float32]
+    """Entropy of its weights on all tokens that it saw, in nats."""
+
+
+def middle_layers(num_layers: int) -> range:
+    """The layers whose attention is told: the middle third, as in RAUQ by its authors (lm-polygraph)."""
+    return range(num_layers // 3, min(-(-2 * num_layers // 3) + 1, num_layers))
 
 
 @dataclass(frozen=True)
@@ -26,3 +47,6 @@ class AnswerEvidence:
     spreads: tuple[Spread, ...] = ()
     """The spread at each of these tokens; empty where no estimator asked for them (`needs_spread`)."""
     text: str = ""
+    attention: tuple[TokenAttention, ...] = ()
+    """From which attention each of these tokens was chosen; empty where no estimator asked for it
+    (`needs_attention`)."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from adaptrix_core.confidence.evidence import AnswerEvidence
 from adaptrix_core.errors import ExtensionError
@@ -23,9 +24,26 @@ def check_estimators(names: Iterable[str], param: str = "adaptrix.scores") -> No
             raise
 
 
-def need_spread(names: Iterable[str]) -> bool:
-    """Whether one of these estimators looks at the spread of each token's distribution. Raises ExtensionError."""
-    return any(getattr(CONFIDENCE_ESTIMATORS.get(name), "needs_spread", False) for name in names)
+class EvidenceNeeded(NamedTuple):
+    """What has to be computed beside an answer for its estimators, where anybody asks for it."""
+
+    spread: bool = False
+    """The spread of each token's distribution."""
+    attention: bool = False
+    """The attention that each token was chosen from."""
+
+    def either(self, other: EvidenceNeeded) -> EvidenceNeeded:
+        """What one of two needs."""
+        return EvidenceNeeded(self.spread or other.spread, self.attention or other.attention)
+
+
+def evidence_needed(names: Iterable[str]) -> EvidenceNeeded:
+    """What these estimators look at beside tokens and their probabilities. Raises ExtensionError."""
+    estimators = [CONFIDENCE_ESTIMATORS.get(name) for name in names]
+    return EvidenceNeeded(
+        any(getattr(estimator, "needs_spread", False) for estimator in estimators),
+        any(getattr(estimator, "needs_attention", False) for estimator in estimators),
+    )
 
 
 def answer_scores(names: Iterable[str], answer: AnswerEvidence) -> dict[str, float]:

@@ -16,7 +16,7 @@ from typing import Any
 from adaptrix_core.adapters.trust.keys import TrustedKey, read_trusted_keys
 from adaptrix_core.adapters.trust.policy import TrustPolicy
 from adaptrix_core.confidence.calibration import ConfidenceCalibration
-from adaptrix_core.confidence.scoring import need_spread
+from adaptrix_core.confidence.scoring import EvidenceNeeded, evidence_needed
 from adaptrix_core.confidence.signed import CALIBRATION_FILE, CALIBRATIONS, SignedCalibration, read_calibration
 from adaptrix_core.config import Settings
 from adaptrix_core.errors import AdaptrixError
@@ -107,9 +107,9 @@ class CalibrationShelf:
         found = self._found.get((base_digest, layout, answerer))
         return None if found is None else found.calibration
 
-    def needs_spread(self) -> bool:
-        """Whether one of these calibrations is of an estimator that looks at each token's spread."""
-        return need_spread({found.calibration.estimator for found in self._found.values()})
+    def evidence_needed(self) -> EvidenceNeeded:
+        """What the estimators of these calibrations look at beside tokens and their probabilities."""
+        return evidence_needed({found.calibration.estimator for found in self._found.values()})
 
     def described(self, answerer: str) -> list[dict[str, Any]]:
         """What was measured of one who answers, for every base and layout, as JSON values."""

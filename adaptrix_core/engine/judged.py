@@ -11,7 +11,7 @@ from adaptrix_core.base import BaseModel
 from adaptrix_core.confidence.calibration import ConfidenceCalibration, answerer_of
 from adaptrix_core.confidence.evidence import AnswerEvidence
 from adaptrix_core.confidence.judging import confidence_of
-from adaptrix_core.confidence.scoring import answer_scores, need_spread
+from adaptrix_core.confidence.scoring import EvidenceNeeded, answer_scores, evidence_needed
 from adaptrix_core.confidence.shelf import CalibrationShelf
 from adaptrix_core.digests import PackageDigest, WeightsDigest
 from adaptrix_core.engine.request import Completion, SamplingParams
@@ -37,11 +37,11 @@ def generate_judged(
 
     An answer that was composed of others has no confidence: a calibration is of one mix. Raises ExtensionError.
     """
-    spread = params.spread or need_spread(scores)
+    needed = EvidenceNeeded(params.spread, params.attention).either(evidence_needed(scores))
     if confidence:
         engine.calibrations.refresh()
-        spread = spread or engine.calibrations.needs_spread()
-    completions = generate(replace(params, logprobs=params.logprobs or 0, spread=spread))
+        needed = needed.either(engine.calibrations.evidence_needed())
+    completions = generate(replace(params, logprobs=params.logprobs or 0, **needed._asdict()))
     found: dict[Mix, ConfidenceCalibration | None] = {}
     if confidence:
         info, mixes = engine.base.info, {one.mix for one in completions if not one.made_of}
@@ -69,7 +69,11 @@ def _packages(loader: DynamicLoader, mixes: Iterable[Mix]) -> dict[WeightsDigest
 
 def _judged(completion: Completion, scores: Sequence[str], calibration: ConfidenceCalibration | None) -> Completion:
     evidence = AnswerEvidence(
-        completion.token_ids, completion.logprobs or (), completion.spreads or (), completion.text
+        completion.token_ids,
+        completion.logprobs or (),
+        completion.spreads or (),
+        completion.text,
+        completion.attentions or (),
     )
     return replace(
         completion,
@@ -82,4 +86,8 @@ def _told_as_asked(completion: Completion, params: SamplingParams) -> Completion
     """Without the numbers that were computed for estimators alone."""
     if params.logprobs is None:
         completion = replace(completion, logprobs=None, top_logprobs=None)
-    return completion if params.spread else replace(completion, spreads=None)
+    return replace(
+        completion,
+        spreads=completion.spreads if params.spread else None,
+        attentions=completion.attentions if params.attention else None,
+    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from adaptrix_core.composition.parts import Switch
-from adaptrix_core.confidence.evidence import Spread
+from adaptrix_core.confidence.evidence import Spread, TokenAttention
 from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.engine.deferred import Deferred
 from adaptrix_core.errors import InvalidRequest
@@ -59,6 +59,8 @@ class SamplingParams:
     """As ``logprobs``, for the prompt's own tokens; all of the prompt is then computed, whatever the cache holds."""
     spread: bool = False
     """Whether the spread of each token's distribution is reported: its entropy, and the margin over the second."""
+    attention: bool = False
+    """Whether it is reported from which attention each token was chosen (`TokenAttention`)."""
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     repetition_penalty: float = UNSET
@@ -267,6 +269,7 @@ class TokenEvent:
     logprob: float | None = None
     top_logprobs: tuple[tuple[int, float], ...] = ()
     spread: Spread | None = None
+    attention: TokenAttention | None = field(default=None, compare=False)
     finish_reason: FinishReason | None = None
     stop_reason: str | int | None = None
     """The stop string, or the token of ``stop_token_ids``, that ended the row."""
@@ -299,6 +302,7 @@ class Completion:
     logprobs: tuple[float, ...] | None = None
     top_logprobs: tuple[tuple[tuple[int, float], ...], ...] | None = None
     spreads: tuple[Spread, ...] | None = None
+    attentions: tuple[TokenAttention, ...] | None = field(default=None, compare=False)
     timings: Timings = Timings()
     prompt_logprobs: tuple[ScoredToken, ...] | None = None
     """See `TokenEvent`; None for the further choices of a prompt."""

@@ -15,7 +15,7 @@ from adaptrix_core.adapters.reference import mix_label
 from adaptrix_core.composition.model_strings import part_label
 from adaptrix_core.composition.parts import Steps
 from adaptrix_core.confidence.calibration import answerer_of
-from adaptrix_core.confidence.scoring import need_spread
+from adaptrix_core.confidence.scoring import EvidenceNeeded, evidence_needed
 from adaptrix_core.confidence.shelf import CalibrationShelf
 from adaptrix_core.errors import AdaptrixError
 from adaptrix_core.observe.tracing import carrier
@@ -73,9 +73,9 @@ async def start_request(
     kind: Kind = "chat" if isinstance(body, ChatRequest) else "text"
     response_id = response_id or f"{'chatcmpl' if kind == 'chat' else 'cmpl'}-{secrets.token_hex(16)}"
     seed = secrets.randbits(62) if body.seed is None else body.seed
-    spread = {"spread": True} if _needs_spread(body.judging, calibrations) else {}
+    needed = {name: True for name, is_needed in _needed(body.judging, calibrations)._asdict().items() if is_needed}
     while True:
-        sampling = {**body.sampling(), "seed": seed, **spread}
+        sampling = {**body.sampling(), "seed": seed, **needed}
         plain_calls = _calls(body, resolved, principal, response_id, sampling, deadline)
         calls = _composed(plain_calls, resolved, deadline)
         stream = pipeline.open(calls, deadline)
@@ -198,10 +198,12 @@ def _answerers(resolved: ResolvedRequest) -> tuple[str, ...]:
     return tuple(answerer_of(term.called(term.adapter.package_digest) for term in mix.terms) for mix in mixes)
 
 
-def _needs_spread(asked: Judging | None, calibrations: CalibrationShelf) -> bool:
+def _needed(asked: Judging | None, calibrations: CalibrationShelf) -> EvidenceNeeded:
+    """What replicas have to compute beside the answer."""
     if asked is None:
-        return False
-    return asked.token_scores or need_spread(asked.scores) or (asked.confidence and calibrations.needs_spread())
+        return EvidenceNeeded()
+    needed = EvidenceNeeded(spread=asked.token_scores).either(evidence_needed(asked.scores))
+    return needed.either(calibrations.evidence_needed()) if asked.confidence else needed
 
 
 def _changes(resolved: ResolvedRequest) -> tuple[str, ...]:

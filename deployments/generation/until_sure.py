@@ -175,7 +175,7 @@ def _in_words(attempts: Sequence[_Attempt], fallback: str, deadline: Deadline) -
     """Words of our own in the place of an answer, with the usage of the last attempt's prompt."""
     last = attempts[-1]
     end = last.pieces[-1]._replace(text=SAID[fallback], token_id=None, finish_reason="stop", stop_reason=None)
-    words = end._replace(logprob=None, top=(), spread=None, other_tokens=0)
+    words = end._replace(logprob=None, top=(), spread=None, attention=None, other_tokens=0)
     outcome = {"attempts": [attempt.told() for attempt in attempts], "instead_of_an_answer": fallback}
     return _replayed(last, _counting((words,), attempts), outcome, deadline)
 

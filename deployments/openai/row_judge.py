@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adaptrix_core.confidence.calibration import ConfidenceCalibration
-from adaptrix_core.confidence.evidence import AnswerEvidence, Spread
+from adaptrix_core.confidence.evidence import AnswerEvidence, Spread, TokenAttention
 from adaptrix_core.confidence.judging import confidence_of
 from adaptrix_core.confidence.scoring import answer_scores
 from adaptrix_core.confidence.shelf import CalibrationShelf
@@ -34,11 +34,15 @@ class _RowSeen:
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     spreads: list[Spread] = field(default_factory=list)
+    attention: list[TokenAttention] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     finish_reason: str | None = None
 
     def evidence(self) -> AnswerEvidence:
-        return AnswerEvidence(tuple(self.token_ids), tuple(self.logprobs), tuple(self.spreads), "".join(self.texts))
+        text = "".join(self.texts)
+        return AnswerEvidence(
+            tuple(self.token_ids), tuple(self.logprobs), tuple(self.spreads), text, tuple(self.attention)
+        )
 
 
 class RowJudge:
@@ -64,6 +68,8 @@ class RowJudge:
             row.logprobs.append(piece.logprob.logprob)
             if piece.spread is not None:
                 row.spreads.append(piece.spread)
+            if piece.attention is not None:
+                row.attention.append(piece.attention)
 
     def anew(self) -> RowJudge:
         """A judge of the same request that has seen nothing yet."""

@@ -65,6 +65,7 @@ class PieceWriter:
             times=None if event.timings is None else row_times(event.timings),
             stop_reason=event.stop_reason,
             spread=event.spread,
+            attention=event.attention,
             switched_to=event.switched_to,
             cached_tokens=0 if event.timings is None else min(event.timings.taken_over, default=0),
         )

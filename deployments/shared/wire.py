@@ -13,7 +13,7 @@ from adaptrix_core.adapters.reference import AdapterReference
 from adaptrix_core.adapters.residency.tiers import Residency
 from adaptrix_core.base.chat_options import ORDINARY, ChatOptions
 from adaptrix_core.composition.parts import Switch
-from adaptrix_core.confidence.evidence import Spread
+from adaptrix_core.confidence.evidence import Spread, TokenAttention
 from adaptrix_core.digests import BundleDigest, PackageDigest, WeightsDigest
 from adaptrix_core.engine.rows.output_form import OutputForm
 from adaptrix_core.errors import AdaptrixError
@@ -206,6 +206,7 @@ class Piece(NamedTuple):
     call_form: str | None = None
     """On a call's first piece: how its text writes calls, by name (`tools/call_form.py`); None where it may not."""
     spread: Spread | None = None
+    attention: TokenAttention | None = None
     computed_by: tuple[str, str] | None = None
     """On a call's first piece, where it asks for log-probabilities: the base model's digest, and its layout."""
 

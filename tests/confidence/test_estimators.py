@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from adaptrix_core.confidence.evidence import AnswerEvidence, Spread
-from adaptrix_core.confidence.scoring import answer_scores, need_spread
+from adaptrix_core.confidence.evidence import AnswerEvidence, Spread, TokenAttention
+from adaptrix_core.confidence.scoring import answer_scores, evidence_needed
 from adaptrix_core.extensions import CONFIDENCE_ESTIMATORS
 
 SPREADS = (Spread(0.2, 0.9), Spread(1.1, 0.05), Spread(0.0, 1.0), Spread(0.5, 0.4))
-ANSWER = AnswerEvidence((4, 5, 6, 7), (-0.1, -2.0, 0.0, -0.5), SPREADS, "```python\ndef f(x):\n    return x\n```")
+LOGPROBS = (-0.1, -2.0, 0.0, -0.5)
+LAYERS = (((0.9, 0.1), (0.2, 0.3)), ((0.5, 0.2), (0.1, 0.8)), ((0.7, 0.0), (0.3, 0.4)), ((0.1, 0.9), (0.0, 0.6)))
+"""By token, two layers of two heads: the weight on the token before the one that attends, which is the one before."""
+ATTENTION = tuple(
+    TokenAttention(np.array(layers, np.float32), np.full((2, 2), at, np.float32)) for at, layers in enumerate(LAYERS)
+)
+ANSWER = AnswerEvidence((4, 5, 6, 7), LOGPROBS, SPREADS, "```python\ndef f(x):\n    return x\n```", ATTENTION)
 
 
 @pytest.mark.parametrize(
@@ -24,11 +32,30 @@ ANSWER = AnswerEvidence((4, 5, 6, 7), (-0.1, -2.0, 0.0, -0.5), SPREADS, "```pyth
         ("entropy_mean", -0.45),
         ("entropy_max", -1.1),
         ("margin_min", 0.05),
+        ("attention_entropy", -2.0),  # of the three tokens that have attended: 1, 2 and 3
         ("code_parses", 1.0),
     ],
 )
 def test_an_estimator_is_its_formula(name: str, wanted: float) -> None:
     assert answer_scores([name], ANSWER)[name] == pytest.approx(wanted)
+
+
+def test_rauq_is_its_formula_in_the_layer_where_confidence_is_lowest() -> None:
+    """Heads: mean weights of the second and third token are (0.4, 0.45) and (0.15, 0.5), so the second head in both."""
+    first, second, third = (math.exp(value) for value in LOGPROBS[:3])
+    means = []
+    for weights in ((0.0, 0.9), (0.4, 0.6)):
+        confidences = [first]
+        for probability, weight in zip((second, third), weights, strict=True):
+            confidences.append(0.2 * probability + 0.8 * weight * confidences[-1])
+        means.append(sum(math.log(value) for value in confidences) / 3)
+    assert answer_scores(["rauq"], ANSWER)["rauq"] == pytest.approx(min(means))
+
+
+def test_rauq_begins_anew_where_a_layer_was_not_computed() -> None:
+    unknown = TokenAttention(np.full((2, 2), np.nan, np.float32), np.full((2, 2), np.nan, np.float32))
+    score = answer_scores(["rauq"], replace(ANSWER, attention=(unknown,) * 4))["rauq"]
+    assert score == pytest.approx(sum(LOGPROBS[:3]) / 3)
 
 
 def test_an_answer_without_tokens_has_no_score_by_any_estimator() -> None:
@@ -41,10 +68,11 @@ def test_an_answer_of_one_token_is_scored_by_every_estimator() -> None:
     assert set(answer_scores(names, one)) == set(names)
 
 
-def test_spreads_are_asked_for_by_those_that_look_at_them_alone() -> None:
-    asking = {name for name in CONFIDENCE_ESTIMATORS.names() if need_spread([name])}
-    assert asking == {"entropy_mean", "entropy_max", "margin_min"}
-    assert not need_spread([])
+def test_spreads_and_attention_are_asked_for_by_those_that_look_at_them_alone() -> None:
+    needed = {name: evidence_needed([name]) for name in CONFIDENCE_ESTIMATORS.names()}
+    assert {name for name, one in needed.items() if one.spread} == {"entropy_mean", "entropy_max", "margin_min"}
+    assert {name for name, one in needed.items() if one.attention} == {"rauq", "attention_entropy"}
+    assert not any(evidence_needed([]))
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,7 +81,7 @@ def calibrate(
 
         engine = build_engine(session.settings)
     adapter = engine.load_adapter(name)  # before any answer: one that does not fit is refused now
-    collected = _collected(session, engine, name, asked, max_tokens, answers)
+    collected = _collected(session, engine, name, asked, max_tokens, answers, estimator)
     from adaptrix_core.confidence.signed import write_calibration
     from adaptrix_core.training.calibration.calibrate import Answerer, calibrated
 
@@ -138,7 +138,13 @@ def _questions(name: str, data: Path | None, scorer: str, held_out: int, hard: i
 
 
 def _collected(
-    session: Session, engine: Engine, name: str, asked: QuestionSet, max_tokens: int, path: Path | None
+    session: Session,
+    engine: Engine,
+    name: str,
+    asked: QuestionSet,
+    max_tokens: int,
+    path: Path | None,
+    estimator: str,
 ) -> list[MarkedAnswer]:
     """The marked answers, with progress."""
     from adaptrix_core.cache_dir import cache_root
@@ -146,14 +152,17 @@ def _collected(
 
     path = path or cache_root() / "calibration" / f"{name}-{engine.base.layout}.jsonl"
     console = session.output.progress_console()
+
+    def asking(tell: Callable[[str], None]) -> list[MarkedAnswer]:
+        def told(done: int, total: int) -> None:
+            tell(f"{done} of {total} answers")
+
+        return collect(engine, name, asked, max_tokens, path, told, [estimator])
+
     if not console.is_terminal:
-        return collect(
-            engine, name, asked, max_tokens, path, lambda done, total: session.output.note(f"{done} of {total} answers")
-        )
+        return asking(session.output.note)
     with console.status("") as status:
-        return collect(
-            engine, name, asked, max_tokens, path, lambda done, total: status.update(f"{done} of {total} answers")
-        )
+        return asking(status.update)
 
 
 def _print(out: Console, made: ConfidenceCalibration, directory: Path) -> None:

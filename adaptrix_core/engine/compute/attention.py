@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from transformers import AttentionInterface
 
 from adaptrix_core.base.running import running
 from adaptrix_core.engine.cache.kv_cache import BlockTables, KVCache
+from adaptrix_core.engine.compute.newest_attention import NOT_ASKED, NewestAttention
 from adaptrix_core.engine.compute.paged_library import FlashInferAttention, pages_of
 
 ATTENTION_NAME = "adaptrix_paged"
@@ -32,6 +34,8 @@ class Segment:
     start: int
     """Position in the row of the segment's first token."""
     length: int
+    asked: int = NOT_ASKED
+    """The place in the step's `NewestAttention` for its last token."""
 
     @property
     def context(self) -> int:
@@ -56,6 +60,17 @@ class _Part:
     """Valid entries of each row of ``slots``, ``(rows, 1)``."""
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """A token of which somebody asks how it attends."""
+
+    token: int
+    """Its index in the packed batch."""
+    place: int
+    slots: Tensor
+    """Cache slots of all tokens up to it, ``(context,)``."""
+
+
 class SpanAttention:
     """Geometry of one step in one layer span: slots of the new keys, and the keys that each token sees."""
 
@@ -66,27 +81,38 @@ class SpanAttention:
         new_slots: Tensor,
         parts: Sequence[_Part],
         library: Callable[..., Tensor] | None = None,
+        newest: NewestAttention | None = None,
+        asked: Sequence[_Asked] = (),
     ) -> None:
-        """new_slots: of every token of the packed batch, ``(tokens,)``. library: attends instead of torch's own."""
+        """new_slots: of every token of the packed batch, ``(tokens,)``. library: attends instead of torch's own.
+        newest: gets how the tokens of ``asked`` attend.
+        """
         self._cache = cache
         self._span = span
         self._new_slots = new_slots
         self._parts = parts
         self._library = library
+        self._newest = newest
+        self._asked = asked
         self._masks: dict[tuple[int, int | None], Tensor] = {}
 
     @classmethod
     def of_segments(
-        cls, cache: KVCache, span: int, segments: Sequence[Segment], library: FlashInferAttention | None = None
+        cls,
+        cache: KVCache,
+        span: int,
+        segments: Sequence[Segment],
+        library: FlashInferAttention | None = None,
+        newest: NewestAttention | None = None,
     ) -> SpanAttention:
         """The geometry of the packed batch of ``segments``, in order."""
         slots = [cache.slots(segment.tables[span], segment.context) for segment in segments]
         new_slots = torch.cat([s[segment.start :] for s, segment in zip(slots, segments, strict=True)])
         if library is None:
-            return cls(cache, span, new_slots, _split(segments, slots))
+            return cls(cache, span, new_slots, _split(segments, slots), None, newest, _asked(segments, slots))
         tables, contexts = [s.tables[span] for s in segments], [s.context for s in segments]
         pages = pages_of(tables, contexts, [s.length for s in segments], cache.block_size)
-        return cls(cache, span, new_slots, (), partial(library.attend, pages))
+        return cls(cache, span, new_slots, (), partial(library.attend, pages), newest, _asked(segments, slots))
 
     @classmethod
     def of_last_tokens(cls, cache: KVCache, span: int, tables: Tensor, positions: Tensor) -> SpanAttention:
@@ -122,6 +148,9 @@ class SpanAttention:
         keys, values = self._cache.keys[layer], self._cache.values[layer]
         keys.index_copy_(0, self._new_slots, key)
         values.index_copy_(0, self._new_slots, value)
+        if self._newest is not None:
+            for asked in self._asked:
+                self._newest.note(layer, asked.place, query[asked.token], keys[asked.slots], scaling, window, cap)
         if self._library is not None:
             return self._library(query, keys, values, scaling, window, cap)
         output = torch.empty_like(query)
@@ -152,6 +181,16 @@ def states_entering(cache: KVCache, span: int, segments: Sequence[Segment]) -> T
     """The kept states of all tokens of ``segments`` that enter a span above the first, ``(1, tokens, hidden)``."""
     slots = [cache.slots(segment.tables[span - 1], segment.context)[segment.start :] for segment in segments]
     return cache.states[span - 1][torch.cat(slots)][None]
+
+
+def _asked(segments: Sequence[Segment], slots: Sequence[Tensor]) -> list[_Asked]:
+    """The last tokens of the segments of rows that ask."""
+    ends = accumulate(segment.length for segment in segments)
+    return [
+        _Asked(end - 1, segment.asked, row_slots)
+        for end, segment, row_slots in zip(ends, segments, slots, strict=True)
+        if segment.asked != NOT_ASKED
+    ]
 
 
 def _split(segments: Sequence[Segment], slots: Sequence[Tensor]) -> list[_Part]:

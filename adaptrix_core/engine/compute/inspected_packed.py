@@ -38,7 +38,7 @@ def inspect_packed(base: PackedModel, injector: NativeInjector, row: Row, attent
     cache = KVCache(base, [range(layer, layer + 1) for layer in range(depth)], -(-length // BLOCK_SIZE), BLOCK_SIZE)
     row.tables = cache.empty_tables()
     cache.extend(row.tables, length)
-    last = NativeSpans(base, cache, injector).run([Chunk(row, 0, length)], range(depth), lambda: None)[0]
+    last = NativeSpans(base, cache, injector).run([Chunk(row, 0, length)], range(depth), lambda: None, None)[0]
     slots = [cache.slots(table, length) for table in row.tables]
     states = torch.stack([*(kept[at] for kept, at in zip(cache.states, slots, strict=False)), last])
     recorded = []

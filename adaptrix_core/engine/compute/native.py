@@ -17,6 +17,7 @@ from torch import Tensor
 
 from adaptrix_core.base.packed_model import PackedModel, matrix_struct
 from adaptrix_core.engine.cache.kv_cache import KVCache
+from adaptrix_core.engine.compute.newest_attention import NewestAttention
 from adaptrix_core.engine.scheduling.scheduler import Chunk
 from adaptrix_core.injection.backends.native import NativeInjector
 from adaptrix_core.injection.backends.native_runs import MixRun
@@ -45,7 +46,13 @@ class NativeSpans:
         if hasattr(self, "_stack"):
             self._library.adaptrix_stack_free(self._stack)
 
-    def run(self, chunks: Sequence[Chunk], spans: Sequence[int], meanwhile: Callable[[], None]) -> Tensor:
+    def run(
+        self,
+        chunks: Sequence[Chunk],
+        spans: Sequence[int],
+        meanwhile: Callable[[], None],
+        attention: NewestAttention | None,
+    ) -> Tensor:
         """See `Spans.run`."""
         counts = [chunk.count for chunk in chunks]
         positions = np.concatenate([np.arange(c.start, c.start + c.count, dtype=np.int32) for c in chunks])
@@ -77,6 +84,11 @@ class NativeSpans:
             gates=plan.gates.ctypes.data,
             gate_starts=plan.gate_starts.ctypes.data,
         )
+        if attention is not None:
+            asked = attention.places(chunks)
+            step.attention_rows, step.attention = asked.ctypes.data, attention.values.ctypes.data
+            step.first_told, step.last_told = attention.layers.start, attention.layers.stop
+            step.rows_told = attention.values.shape[1]
         meanwhile()
         self._library.adaptrix_stack_run(self._stack, ctypes.byref(step))
         return hidden

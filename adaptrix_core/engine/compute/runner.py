@@ -7,6 +7,7 @@ state between steps but counters. Engine thread only.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import groupby
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from adaptrix_core.base.model import BaseModel
 from adaptrix_core.engine.cache.kv_cache import KVCache
+from adaptrix_core.engine.compute.newest_attention import NewestAttention
 from adaptrix_core.engine.compute.spans import Spans
 from adaptrix_core.engine.groups.sampling import sample_together
 from adaptrix_core.engine.rows.sampler import Sampled, Unsampled, sample
@@ -41,7 +43,9 @@ class Runner:
         Safe to repeat after an error: computing the same chunks again overwrites everything that was written.
         meanwhile: called once, when the layers are to be computed.
         """
-        hidden = self._forward(batch, meanwhile)  # of the chunks that are not in the trunk, if there are any
+        info = self._base.info
+        attention = NewestAttention.of(batch, info.num_layers, info.num_heads)
+        hidden = self._forward(batch, meanwhile, attention)  # of the chunks that are not in the trunk, if there are any
         sampled: list[Sampled | Unsampled | None] = [None] * len(batch.chunks)
         ends = _last_positions(batch)
         wanted = [i for i, chunk in enumerate(batch.chunks) if chunk.reaches_end and chunk.row.max_tokens > 0]
@@ -53,14 +57,16 @@ class Runner:
             choose = sample if all(row.ensemble is None for row in rows) else sample_together
             for i, result in zip(wanted, choose(logits, rows), strict=True):
                 sampled[i] = result
+                if attention is not None and isinstance(result, Sampled):
+                    sampled[i] = replace(result, attention=attention.told(batch.chunks[i].row))
         self._score_prompts(batch, hidden)
         return sampled
 
-    def _forward(self, batch: Batch, meanwhile: Callable[[], None]) -> Tensor:
+    def _forward(self, batch: Batch, meanwhile: Callable[[], None], attention: NewestAttention | None) -> Tensor:
         """States leaving the last layer, ``(tokens, hidden)``."""
         hidden = torch.empty(0)
         for chunks, spans in _passes(batch, len(self._cache.spans)):
-            hidden = self.spans.run(chunks, spans, meanwhile)
+            hidden = self.spans.run(chunks, spans, meanwhile, attention)
             meanwhile = nothing
             for number in spans:
                 self.layer_tokens[number] += len(self._cache.spans[number]) * hidden.shape[1]

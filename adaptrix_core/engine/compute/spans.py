@@ -17,6 +17,7 @@ from adaptrix_core.engine.cache.kv_cache import KVCache
 from adaptrix_core.engine.compute.attention import ATTENTION_NAME, Segment, SpanAttention, states_entering
 from adaptrix_core.engine.compute.compiled import CompiledLayers
 from adaptrix_core.engine.compute.graphed import GraphedDecode
+from adaptrix_core.engine.compute.newest_attention import NOT_ASKED, NewestAttention
 from adaptrix_core.engine.compute.paged_library import paged_library
 from adaptrix_core.engine.scheduling.scheduler import Chunk
 from adaptrix_core.injection.injector import LayerInjector
@@ -25,10 +26,17 @@ from adaptrix_core.injection.injector import LayerInjector
 class Spans(Protocol):
     """Runs consecutive spans on the same tokens."""
 
-    def run(self, chunks: Sequence[Chunk], spans: Sequence[int], meanwhile: Callable[[], None]) -> Tensor:
+    def run(
+        self,
+        chunks: Sequence[Chunk],
+        spans: Sequence[int],
+        meanwhile: Callable[[], None],
+        attention: NewestAttention | None,
+    ) -> Tensor:
         """The states that leave the last of ``spans``, ``(1, tokens, hidden)``; keys, values and states are kept.
 
-        meanwhile: called once, when everything is prepared and the layers are about to be computed.
+        meanwhile: called once, when everything is prepared and the layers are about to be computed. attention: to be
+        filled in for the rows that it is of; None for no row.
         """
 
 
@@ -50,11 +58,17 @@ class ModuleSpans:
         """Compute steps of one token per row in fixed shapes from now on; see `GraphedDecode`."""
         self.graphed = GraphedDecode(self._base, self._cache, self._injector, self._run_spans, max_rows, capture)
 
-    def run(self, chunks: Sequence[Chunk], spans: Sequence[int], meanwhile: Callable[[], None]) -> Tensor:
-        """See `Spans.run`."""
+    def run(
+        self,
+        chunks: Sequence[Chunk],
+        spans: Sequence[int],
+        meanwhile: Callable[[], None],
+        attention: NewestAttention | None,
+    ) -> Tensor:
+        """See `Spans.run`. A step with a row that asks for attention is not computed as a CUDA graph."""
         meanwhile()
-        hidden = self._run_graphed(chunks, spans)
-        return self._run_packed(chunks, spans) if hidden is None else hidden
+        hidden = self._run_graphed(chunks, spans) if attention is None else None
+        return self._run_packed(chunks, spans, attention) if hidden is None else hidden
 
     def _run_graphed(self, chunks: Sequence[Chunk], spans: Sequence[int]) -> Tensor | None:
         if self.graphed is None or len(spans) < len(self._cache.spans) or any(chunk.count > 1 for chunk in chunks):
@@ -63,11 +77,12 @@ class ModuleSpans:
             return None  # a graph captured now would keep the uncompiled layers
         return self.graphed.run(chunks)
 
-    def _run_packed(self, chunks: Sequence[Chunk], spans: Sequence[int]) -> Tensor:
+    def _run_packed(self, chunks: Sequence[Chunk], spans: Sequence[int], attention: NewestAttention | None) -> Tensor:
         device = self._base.device
         places = [(c.row, p) for c in chunks for p in range(c.start, c.start + c.count)]
         positions = torch.tensor([[place for _, place in places]], device=device)
-        segments = [Segment(c.row.tables, c.start, c.count) for c in chunks]
+        asked = [NOT_ASKED if attention is None else attention.place(c) for c in chunks]
+        segments = [Segment(c.row.tables, c.start, c.count, place) for c, place in zip(chunks, asked, strict=True)]
         with self._injector.step([row.mix_at(place) for row, place in places]):
             if spans[0] == 0:
                 token_ids = torch.tensor([[row.tokens[place] for row, place in places]], device=device)
@@ -76,7 +91,7 @@ class ModuleSpans:
                 hidden = states_entering(self._cache, spans[0], segments)
 
             def attention_of(span: int) -> SpanAttention:
-                return SpanAttention.of_segments(self._cache, span, segments, self.library)
+                return SpanAttention.of_segments(self._cache, span, segments, self.library, attention)
 
             return self._run_spans(hidden, positions, spans, attention_of)
 

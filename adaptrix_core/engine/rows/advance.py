@@ -45,6 +45,7 @@ def advance(row: Row, sampled: Sampled | Unsampled | None) -> TokenEvent | None:
         logprob=sampled.logprob,
         top_logprobs=sampled.top_logprobs,
         spread=sampled.spread,
+        attention=sampled.attention,
         prompt_logprobs=_told_once(row),
         finish_reason=row.finish_reason,
         stop_reason=row.stop_reason,

@@ -27,7 +27,8 @@ class Outcome:
         row, last = self._row, self._events[-1]
         assert last.finish_reason is not None
         tokens = [event for event in self._events if event.token_id is not None]
-        with_logprobs = row.request.params.logprobs is not None
+        params = row.request.params
+        with_logprobs = params.logprobs is not None
         mix = row.mix
         return Completion(
             request_id=row.request.request_id,
@@ -40,7 +41,8 @@ class Outcome:
             num_prompt_tokens=row.num_prompt,
             logprobs=tuple(e.logprob for e in tokens if e.logprob is not None) if with_logprobs else None,
             top_logprobs=tuple(e.top_logprobs for e in tokens) if with_logprobs else None,
-            spreads=tuple(e.spread for e in tokens if e.spread is not None) if row.request.params.spread else None,
+            spreads=tuple(e.spread for e in tokens if e.spread is not None) if params.spread else None,
+            attentions=tuple(e.attention for e in tokens if e.attention is not None) if params.attention else None,
             timings=last.timings or Timings(),
             prompt_logprobs=self._events[0].prompt_logprobs,
             stop_reason=last.stop_reason,

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from adaptrix_core.confidence.evidence import Spread
+from adaptrix_core.confidence.evidence import Spread, TokenAttention
 from adaptrix_core.engine.request import SamplingParams
 from adaptrix_core.engine.rows.row import Row
 from adaptrix_core.errors import AdapterRejected, AdaptrixError
@@ -41,12 +41,14 @@ class Unsampled:
 
 @dataclass(frozen=True)
 class Sampled:
-    """The next token of a row, with log-probabilities and spread from the untouched logits where asked for."""
+    """The next token of a row, with log-probabilities and spread from the untouched logits, and attention, where asked
+    for."""
 
     token_id: int
     logprob: float | None = None
     top_logprobs: tuple[tuple[int, float], ...] = ()
     spread: Spread | None = None
+    attention: TokenAttention | None = None
 
 
 def sample(logits: Tensor, rows: Sequence[Row]) -> list[Sampled | Unsampled]:

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 
 #include "vector.h"
 
@@ -39,21 +40,34 @@ inline void score_run(const float* q, const half* keys, int64_t slot_stride, int
     }
 }
 
-// Turns scores into weights in place; returns their sum. Entries up to the next multiple of 8 are set to weight 0.
-inline float soften(float* scores, int count) {
+// Turns scores into weights in place, the largest of them 1; returns their sum. Entries up to the next multiple of 8 are
+// set to weight 0. With MOMENT, *moment is the sum of each weight times its logarithm.
+template <bool MOMENT = false>
+inline float soften(float* scores, int count, float* moment = nullptr) {
     const int padded = (count + 7) / 8 * 8;
     for (int i = count; i < padded; ++i) scores[i] = -1e30f;
     __m256 top = load8(scores);
     for (int i = 8; i < padded; i += 8) top = _mm256_max_ps(top, load8(scores + i));
     const __m256 largest = _mm256_set1_ps(max8(top));
-    __m256 total = _mm256_setzero_ps();
+    __m256 total = _mm256_setzero_ps(), weighted = _mm256_setzero_ps();
     for (int i = 0; i < padded; i += 8) {
-        const __m256 weight = exp8(_mm256_sub_ps(load8(scores + i), largest));
+        const __m256 logarithm = _mm256_sub_ps(load8(scores + i), largest), weight = exp8(logarithm);
         store8(scores + i, weight);
         total = _mm256_add_ps(total, weight);
+        if (MOMENT) weighted = _mm256_fmadd_ps(weight, _mm256_max_ps(logarithm, _mm256_set1_ps(-87.0f)), weighted);
     }
     for (int i = count; i < padded; ++i) scores[i] = 0.0f;
+    if (MOMENT) *moment = sum8(weighted);
     return sum8(total);
+}
+
+// As soften; told[0] is the share of the second position from the end, told[1] the entropy of the shares in nats.
+inline float soften_and_tell(float* scores, int count, float* told) {
+    float moment;
+    const float total = soften<true>(scores, count, &moment);
+    told[0] = count > 1 ? scores[count - 2] / total : 0.0f;
+    told[1] = std::log(total) - moment / total;
+    return total;
 }
 
 // out[h][d] += sum_p weights[h][p] * v_p[d] for positions [first, last) and WIDTH * 8 dimensions at a time.
@@ -82,11 +96,13 @@ inline void gather(const float* weights, int64_t weight_stride, const half* valu
     }
 }
 
-// One token's query and output, (heads, head_dim) each, and the positions that it sees.
+// One token's query and output, (heads, head_dim) each, the positions that it sees, and where it is told how it attends,
+// (heads, 2): the weight on the token before it, and the entropy. Null for most.
 struct Query {
     const float* query;
     float* out;
     int first, last;
+    float* told;
 };
 
 constexpr int kTileTokens = 8;  // consecutive tokens of a row that pass over its keys and values together
@@ -121,8 +137,12 @@ inline void attend(const Query* queries, int count, int head, const half* keys, 
     }
     float inverse[kTileTokens][HEADS];
     for (int t = 0; t < count; ++t)
-        for (int h = 0; h < HEADS; ++h)
-            inverse[t][h] = 1.0f / soften(scratch + (t * HEADS + h) * stride, queries[t].last - queries[t].first);
+        for (int h = 0; h < HEADS; ++h) {
+            float* scores = scratch + (t * HEADS + h) * stride;
+            const int seen = queries[t].last - queries[t].first;
+            inverse[t][h] = 1.0f / (queries[t].told ? soften_and_tell(scores, seen, queries[t].told + 2 * (head + h))
+                                                    : soften(scores, seen));
+        }
     for (int chunk = first / kChunk * kChunk; chunk < last; chunk += kChunk) {
         for (int t = 0; t < count; ++t) {
             const int begin = std::max(chunk, queries[t].first), end = std::min(chunk + kChunk, queries[t].last);

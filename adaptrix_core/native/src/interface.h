@@ -96,6 +96,10 @@ typedef struct {
     const int32_t* term_starts;  // (num_layers + 1,)
     const Gate* gates;           // sorted by layer
     const int32_t* gate_starts;  // (num_layers + 1,)
+    const int32_t* attention_rows;  // (tokens,): row of `attention`, or -1; null where no attention is to be told
+    int32_t first_told, last_told;  // layers whose attention is told: [first, last)
+    int32_t rows_told;
+    float* attention;  // (layers, rows, heads, 2): a token's weight on the token before it, and its entropy in nats
 } Step;
 
 // A LayerNorm.

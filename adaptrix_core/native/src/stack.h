@@ -238,7 +238,8 @@ class Stack {
                 const int last = step.positions[t] + 1;
                 queries[t - tile.first] = {qkv_.data() + int64_t(t) * qkv_width() + head * group * d,
                                            attended_.data() + int64_t(t) * out_width() + head * group * d,
-                                           layer.window ? std::max(0, last - int(layer.window)) : 0, last};
+                                           layer.window ? std::max(0, last - int(layer.window)) : 0, last,
+                                           told_of(step, l, t, head * group)};
             }
             attend_group(queries, tile.last - tile.first, layer.keys + head * d, layer.values + head * d,
                          row_of(step, l, tile.first), int64_t(kv) * d, group, d, model_.scale, me.scratch,
@@ -247,6 +248,14 @@ class Stack {
                 quantise(a, t - me.lot.tokens.first, attended_.data() + int64_t(t) * out_width(), layer.o.layout,
                          head * groups, (head + 1) * groups);
         }
+    }
+
+    // Where a token is told how heads from `head` on attend in layer l; null where nobody wants to know.
+    float* told_of(const Step& step, int l, int token, int head) const {
+        if (!step.attention_rows || l < step.first_told || l >= step.last_told) return nullptr;
+        const int row = step.attention_rows[token];
+        if (row < 0) return nullptr;
+        return step.attention + ((int64_t(l - step.first_told) * step.rows_told + row) * model_.heads + head) * 2;
     }
 
     void add_mixed(const Step& step, Range tokens) {

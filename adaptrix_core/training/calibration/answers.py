@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from adaptrix_core.confidence.evidence import AnswerEvidence, Spread
+from adaptrix_core.confidence.scoring import evidence_needed
 from adaptrix_core.engine import Engine, SamplingParams
 from adaptrix_core.engine.choices import AdapterChoice
 from adaptrix_core.engine.judged import answerer_in
@@ -37,6 +38,8 @@ class MarkedAnswer:
     token_ids: tuple[int, ...]
     logprobs: tuple[float, ...]
     spreads: tuple[Spread, ...]
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """By estimators that look at attention: too many numbers to keep."""
 
     @property
     def evidence(self) -> AnswerEvidence:
@@ -51,22 +54,27 @@ def collect(
     max_tokens: int,
     path: Path | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
+    estimators: Sequence[str] = (),
 ) -> list[MarkedAnswer]:
     """Greedy answers to all questions under ``choice``, in their order; what the file at ``path`` has is taken from it.
 
-    on_progress: (answers so far, all). Raises DataError for a file that holds something else, and the engine's errors.
+    on_progress: (answers so far, all). estimators: whose scores are to be known later. An answer in the file that lacks
+    the score of one that looks at attention is asked for again. Raises DataError for a file that holds something else,
+    and the engine's errors.
     """
     who = answerer_in(engine, engine.resolve_mix(choice))
     under = json.dumps([engine.base.info.digest, engine.base.layout, who, max_tokens])
     keys = [_key(question, under) for question in asked.questions]
-    known = {} if path is None or not path.exists() else _read(path)
+    by_attention = [name for name in estimators if evidence_needed([name]).attention]
+    found = {} if path is None or not path.exists() else _read(path)
+    known = {key: one for key, one in found.items() if not one.logprobs or one.scores.keys() >= {*by_attention}}
     unknown = [number for number, key in enumerate(keys) if key not in known]
     on_progress(len(keys) - len(unknown), len(keys))
     params = SamplingParams(max_tokens=max_tokens, temperature=0.0, logprobs=0, spread=True)
     for start in range(0, len(unknown), BATCH):
         numbers = unknown[start : start + BATCH]
         prompts = [asked.questions[number].messages for number in numbers]
-        completions = engine.generate(prompts, choice, params)
+        completions = engine.generate(prompts, choice, params, scores=by_attention)
         marks = asked.mark(numbers, [completion.text for completion in completions])
         made = [
             _answer(keys[number], asked.questions[number], completion, right)
@@ -95,6 +103,7 @@ def _answer(key: str, question: CalibrationQuestion, completion: Completion, rig
         completion.token_ids,
         tuple(round(value, _DIGITS) for value in completion.logprobs or ()),
         tuple(Spread(round(s.entropy, _DIGITS), round(s.margin, _DIGITS)) for s in completion.spreads or ()),
+        {name: round(score, _DIGITS) for name, score in completion.scores.items()},
     )
 
 

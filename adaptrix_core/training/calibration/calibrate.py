@@ -86,9 +86,18 @@ def calibrated(
 
 
 def scored(answers: Sequence[MarkedAnswer], estimator: str) -> tuple[Floats, Marks]:
-    """The scores of answers with tokens by one estimator, and whether each is right. Raises ExtensionError."""
-    scores = [answer_scores([estimator], answer.evidence)[estimator] for answer in answers]
+    """The scores of answers with tokens by one estimator, and whether each is right. Raises ExtensionError.
+
+    An estimator that looks at attention must have been among those of `collect`.
+    """
+    scores = [_score(answer, estimator) for answer in answers]
     return np.array(scores), np.array([answer.right for answer in answers], dtype=bool)
+
+
+def _score(answer: MarkedAnswer, estimator: str) -> float:
+    if estimator in answer.scores:
+        return answer.scores[estimator]
+    return answer_scores([estimator], answer.evidence)[estimator]
 
 
 def probability_figures(probabilities: Floats, right: Marks) -> dict[str, Any]:

@@ -243,13 +243,13 @@ async def test_events_come_out_while_the_next_step_is_computed_and_first_and_las
     mailbox = Mailbox()
     compute, there = engine.runner.spans.run, []
 
-    def computing(chunks: Any, spans: Any, meanwhile: Callable[[], None]) -> Any:
+    def computing(chunks: Any, spans: Any, meanwhile: Callable[[], None], attention: Any) -> Any:
         def observed() -> None:
             before = len(loop._undelivered)
             meanwhile()
             there.append((before, len(loop._undelivered)))
 
-        return compute(chunks, spans, observed)
+        return compute(chunks, spans, observed, attention)
 
     engine.runner.spans.run = computing  # type: ignore[method-assign]
     loop._add(engine, request("r", PROMPTS[0], max_tokens=4), mailbox)

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from adaptrix_core.adapters import TrustPolicy
-from adaptrix_core.engine import Engine, EngineOptions
+from adaptrix_core.engine import Engine, EngineOptions, SamplingParams
 from adaptrix_core.errors import ConfigError, DataError, UnknownExtension
 from adaptrix_core.training.calibration.answers import MarkedAnswer, collect
-from adaptrix_core.training.calibration.calibrate import Answerer, calibrated
+from adaptrix_core.training.calibration.calibrate import Answerer, calibrated, scored
 from adaptrix_core.training.calibration.questions import CalibrationQuestion, QuestionSet, family_questions
 from tests.tiny_models import byte_tokenizer, random_base
 
@@ -61,6 +61,22 @@ def test_answers_of_another_length_are_asked_anew(engine: Engine, tmp_path: Path
     collect(engine, None, questions(5, marked), 3, tmp_path / "answers.jsonl")
     collect(engine, None, questions(5, marked), 4, tmp_path / "answers.jsonl")
     assert len(marked) == 10
+
+
+def test_answers_are_asked_anew_for_an_estimator_that_looks_at_attention_and_once(
+    engine: Engine, tmp_path: Path
+) -> None:
+    marked: list[int] = []
+    path = tmp_path / "answers.jsonl"
+    collect(engine, None, questions(5, marked), 4, path)
+    answers = collect(engine, None, questions(5, marked), 4, path, estimators=["rauq", "logprob_sum"])
+    assert len(marked) == 10
+    again = collect(engine, None, questions(5, marked), 4, path, estimators=["rauq"])
+    assert len(marked) == 10
+    params = SamplingParams(max_tokens=4, temperature=0.0)
+    (asked,) = engine.generate([[{"role": "user", "content": "q0"}]], None, params, scores=["rauq"])
+    assert scored(again, "rauq")[0][0] == pytest.approx(asked.scores["rauq"], abs=1e-3)
+    assert scored(again, "rauq")[0].tolist() == scored(answers, "rauq")[0].tolist()
 
 
 def test_a_file_of_something_else_is_named_with_its_line(engine: Engine, tmp_path: Path) -> None:

@@ -1,0 +1,11 @@
+"""How well estimators of confidence tell right answers from wrong ones: all that are built in, and some that cost more.
+
+Files:
+
+cost     What it costs to ask for the evidence of confidence: milliseconds added to a step, by rows and by what is
+         asked for
+dearer   Estimators that need further computing, and policies of holding back, on the same answers as the default
+figures  The figures of one estimator: how it orders answers, by family and kind, and what its probabilities are worth
+further  What needs further computing about an answer: samples, its probability under others, whether its code runs
+table    Figures of estimators as a table for people
+"""
