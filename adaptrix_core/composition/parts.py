@@ -88,11 +88,15 @@ class Group(Generic[Named]):
         """Whether a change of mix depends on log-probabilities."""
         return any(isinstance(switch.when, ConfidenceBelow) for row in self.rows for switch in row.switches)
 
+    @property
+    def all_mixes(self) -> tuple[tuple[Term[Named], ...], ...]:
+        """The mixes that rows begin under, then those that they may change to."""
+        return (*(row.mix for row in self.rows), *(switch.mix for row in self.rows for switch in row.switches))
+
     def terms(self) -> Iterator[Term[Named]]:
         """Every term of every row."""
-        for row in self.rows:
-            for mix in row.mixes:
-                yield from mix
+        for mix in self.all_mixes:
+            yield from mix
 
     def called(self, identify: Callable[[Named], Other]) -> Group[Other]:
         """The same with other identifications of the adapters."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from adaptrix_core.composition.manifests.signed_step import SignedStep
 from adaptrix_core.composition.parts import Group, Part, Steps
 from adaptrix_core.composition.questions import planned, step_prompt
 from adaptrix_core.digests import BundleDigest
@@ -21,6 +22,8 @@ class ComposedCall:
     part: Part[BundleDigest]
     """Its plan is never ``auto``: see `composed`."""
     deadline: Deadline
+    signed: SignedStep | None = None
+    """The first step of a composition with a name; None for one that the request itself says."""
 
     @property
     def num_rows(self) -> int:
@@ -46,6 +49,7 @@ class ComposedCall:
             switches=tuple(row.switches for row in group.rows) if any(row.switches for row in group.rows) else (),
             shares=tuple(row.weight for row in group.rows) if group.combine == "logits" else (),
             timeout_s=self.deadline.remaining_s,
+            signed=None if self.signed is None else replace(self.signed, number=number),
         )
         if isinstance(self.part, Steps):
             prompt = step_prompt(self.call.prompt, self.part.plan, texts)
@@ -60,6 +64,8 @@ class ComposedCall:
         return replace(call, sampling=sampling)
 
 
-def composed(call: GenerateCall, part: Part[BundleDigest], deadline: Deadline) -> ComposedCall:
+def composed(
+    call: GenerateCall, part: Part[BundleDigest], deadline: Deadline, signed: SignedStep | None = None
+) -> ComposedCall:
     """``call`` under a composition. Raises InvalidRequest where its plan cannot be made for the prompt."""
-    return ComposedCall(call, planned(part, call.prompt) if isinstance(part, Steps) else part, deadline)
+    return ComposedCall(call, planned(part, call.prompt) if isinstance(part, Steps) else part, deadline, signed)

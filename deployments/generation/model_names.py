@@ -12,14 +12,35 @@ from typing import Any, Literal
 
 from adaptrix_core.adapters.reference import AUTO, BASE, mix_label, parse_mix
 from adaptrix_core.composition.compose import compose
+from adaptrix_core.composition.manifests.signed_step import SignedStep, part_by_name
 from adaptrix_core.composition.model_strings import composition_named, mixes_of
+from adaptrix_core.composition.nesting import kind_of
 from adaptrix_core.composition.parts import Group, Part
-from adaptrix_core.digests import PackageDigest
+from adaptrix_core.digests import BundleDigest, PackageDigest
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.injection.mix import Term, check_mix, check_repeated
 from deployments.shared.catalogue import Catalogue, shortened
 from deployments.shared.model_ids import MIX
 from deployments.shared.wire import BundleMix, Entry
+
+
+@dataclass(frozen=True)
+class Within:
+    """A part of a composition with a name. Which package it is, replicas know: the manifest that they hold says so."""
+
+    public_name: str
+    """As the composition calls it."""
+    bundle_digest: BundleDigest
+    """The composition's."""
+
+
+@dataclass(frozen=True)
+class SignedComposition:
+    """A composition with a name that is more than one mix: rows, or steps of rows."""
+
+    part: Part[Within]
+    step: SignedStep
+    """The first one, for calls."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +65,21 @@ class NamedMix:
         if len(self.terms) > 1:
             return MIX
         return self.terms[0].adapter.public_name if self.terms else BASE
+
+    @property
+    def signed(self) -> SignedComposition | None:
+        """What it comes to where it is a composition that is more than one mix; None for any other.
+
+        Such a one is alone in its mix, see `choose`. Raises InvalidRequest, ExtensionError where no strategy here
+        understands it.
+        """
+        if len(self.terms) != 1 or not (entry := self.terms[0].adapter).composition:
+            return None
+        part = part_by_name(entry.composition)
+        if kind_of(part) == "mix":
+            return None
+        within = part.called(lambda called: Within(called, entry.bundle_digest))
+        return SignedComposition(within, SignedStep(entry.bundle_digest, entry.composition))
 
     @property
     def parts(self) -> dict[str, PackageDigest]:
@@ -159,6 +195,8 @@ def _fork_mix(name: str | None, base_id: str, catalogue: Catalogue) -> NamedMix:
         raise InvalidRequest(
             "adaptrix.fork cannot contain 'auto'; name adapters, or null for the base", param="adaptrix.fork"
         )
+    for term in parsed.terms:
+        _require_one_mix(term.adapter, "adaptrix.fork")
     return parsed
 
 
@@ -190,4 +228,17 @@ def _found(mix: Sequence[Term[str]], base_id: str, catalogue: Catalogue, param: 
     check_mix(mix, is_request=True, param=param)
     terms = tuple(term.called(_entry(term.adapter, base_id, catalogue, param)) for term in mix)
     check_repeated([term.called(term.adapter.package_digest) for term in terms], param)  # under different names too
+    for term in terms:
+        _require_one_mix(term.adapter, param)
     return NamedMix(terms)
+
+
+def _require_one_mix(entry: Entry, param: str) -> None:
+    """Raise InvalidRequest for a composition of several rows or steps: it is a whole answer, and no part of another."""
+    signed = NamedMix((Term(entry),)).signed
+    if signed is not None:
+        raise InvalidRequest(
+            f"{entry.public_name!r} is a composition that is {kind_of(signed.part)}, not one mix, so it stands in no "
+            f"mix, fork or other composition; set model to {entry.public_name!r} alone",
+            param=param,
+        )

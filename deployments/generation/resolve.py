@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from adaptrix_core.adapters.reference import AUTO
 from adaptrix_core.composition.model_strings import part_label
@@ -24,7 +24,7 @@ from adaptrix_core.errors import (
     InvalidRequest,
 )
 from adaptrix_core.routing.trunk.deferral import Deferral, SettledChoice
-from deployments.generation.model_names import NamedMix, asked_model, choose
+from deployments.generation.model_names import NamedMix, SignedComposition, Within, asked_model, choose
 from deployments.generation.ports import Router, Tokenizer
 from deployments.generation.route_prompts import PlannedSteps, PromptRouting, RoutedPrompt
 from deployments.openai.schemas import ChatRequest, CompletionRequest
@@ -52,7 +52,7 @@ class ResolvedRequest:
     by_prompt: tuple[RoutedPrompt, ...] = ()
     """Who answers each prompt, where several were routed, each by itself; else empty."""
     part: Part[Entry] | None = None
-    """The composition that answers, where it is more than one mix."""
+    """The composition without a name that answers, where it is more than one mix."""
     left_open: tuple[RoutedPrompt, ...] = ()
     """The prompts, where a replica settles at the cut who answers; else empty. ``mixes`` holds until then."""
 
@@ -64,6 +64,16 @@ class ResolvedRequest:
     def mixes_of(self, prompt: int) -> tuple[NamedMix, ...]:
         """The mixes that answer the prompt of this number, one for each fork."""
         return (self.by_prompt[prompt].mix,) if self.by_prompt else self.mixes
+
+    def signed_of(self, prompt: int) -> SignedComposition | None:
+        """What the composition with a name that answers a prompt comes to, where it is more than one mix."""
+        mixes = self.mixes_of(prompt)
+        return mixes[0].signed if len(mixes) == 1 and self.part is None else None
+
+    def part_of(self, prompt: int) -> Part[Entry] | Part[Within] | None:
+        """The composition that answers the prompt of this number, where it is more than one mix."""
+        signed = self.signed_of(prompt)
+        return self.part if signed is None else signed.part
 
     def deferral_of(self, prompt: int) -> Deferral | None:
         """What a replica needs to settle who answers the prompt of this number; None where that is settled."""
@@ -149,13 +159,14 @@ async def resolve(
                 'or send adaptrix.compose: {"sequential": […], "plan": "auto"}',
                 param="adaptrix.plan",
             )
-        if choice.part is not None:
-            check_parameters(choice.part, body.asked())
-        return ResolvedRequest(choice.mixes, choice.fallback, part=choice.part)
+        resolved = ResolvedRequest(choice.mixes, choice.fallback, part=choice.part)
+        if (part := resolved.part_of(0)) is not None:
+            check_parameters(part, body.asked())
+        return resolved
     routing = PromptRouting(router, tokenizer, catalogue, principal, choice.fallback, for_tools)
     if options is not None and options.plan is not None and (steps := await routing.steps_of(body)) is not None:
         return _of_steps(steps, body, choice.fallback)
-    routed = await routing.all_of(body)
+    routed = [_honouring(one, body.asked(), choice.fallback) for one in await routing.all_of(body)]
     return _of_prompts(routed, choice.fallback)
 
 
@@ -188,6 +199,23 @@ def _with_broken_candidate(resolved: ResolvedRequest, error: AdaptrixError) -> R
     logger.warning("the base model answers in place of %s: %s", sorted(at_fault), error.message)
     troubles = (*resolved.troubles, f"{', '.join(sorted(at_fault))}: {error.code}: {error.message}")
     return replace(_of_prompts(without, resolved.fallback), troubles=troubles)
+
+
+def _honouring(routed: RoutedPrompt, asked: Mapping[str, Any], fallback: Literal["base", "error"]) -> RoutedPrompt:
+    """The same, the base model in place of a composition that cannot honour what is asked for: nobody has named it.
+
+    Raises InvalidRequest where that isn't allowed.
+    """
+    signed = routed.mix.signed
+    if signed is None:
+        return routed
+    try:
+        check_parameters(signed.part, asked)
+    except InvalidRequest as error:
+        if fallback != "base":
+            raise
+        return replace(routed, mix=NamedMix(), trouble=f"{routed.mix.label}: {error.code}: {error.message}")
+    return routed
 
 
 def _of_prompts(routed: Sequence[RoutedPrompt], fallback: Literal["base", "error"]) -> ResolvedRequest:

@@ -13,7 +13,7 @@ from typing import Any
 
 from adaptrix_core.adapters.reference import mix_label
 from adaptrix_core.composition.model_strings import part_label
-from adaptrix_core.composition.parts import Steps
+from adaptrix_core.composition.parts import Part, Steps
 from adaptrix_core.confidence.calibration import answerer_of
 from adaptrix_core.confidence.scoring import EvidenceNeeded, evidence_needed
 from adaptrix_core.confidence.shelf import CalibrationShelf
@@ -21,14 +21,14 @@ from adaptrix_core.errors import AdaptrixError
 from adaptrix_core.observe.tracing import carrier
 from deployments.generation.composed_call import ComposedCall, composed
 from deployments.generation.deadline import Deadline
-from deployments.generation.model_names import NamedMix
+from deployments.generation.model_names import NamedMix, Within
 from deployments.generation.pipeline import Pipeline, Stream
 from deployments.generation.resolve import ResolvedRequest, without_broken_adapter
 from deployments.openai.documents import AnswerHead, Kind
 from deployments.openai.row_judge import Judging, RowJudge
 from deployments.openai.schemas import ChatRequest, CompletionRequest
 from deployments.shared.principals import Principal
-from deployments.shared.wire import GenerateCall
+from deployments.shared.wire import Entry, GenerateCall
 
 NONE_CALIBRATED = CalibrationShelf(())
 """A shelf without any calibration."""
@@ -126,11 +126,19 @@ def _calls(
 def _composed(
     calls: Sequence[GenerateCall], resolved: ResolvedRequest, deadline: Deadline
 ) -> Sequence[GenerateCall | ComposedCall]:
-    """The calls as the composition answers them, where there is one. Raises InvalidRequest for a plan that fails."""
-    if resolved.part is None:
-        return calls
-    part = resolved.part.called(lambda entry: entry.bundle_digest)
-    return [composed(call, part, deadline) for call in calls]
+    """The calls as compositions answer them, where they do. Raises InvalidRequest for a plan that fails."""
+    return [_composed_call(call, resolved, number, deadline) for number, call in enumerate(calls)]
+
+
+def _composed_call(
+    call: GenerateCall, resolved: ResolvedRequest, number: int, deadline: Deadline
+) -> GenerateCall | ComposedCall:
+    part = resolved.part_of(number)
+    if part is None:
+        return call
+    signed = resolved.signed_of(number)
+    by_bundle = part.called(lambda adapter: adapter.bundle_digest)
+    return composed(call, by_bundle, deadline, None if signed is None else signed.step)
 
 
 def _prompts(body: ChatRequest | CompletionRequest) -> Sequence[str | tuple[int, ...] | tuple[dict[str, Any], ...]]:
@@ -147,14 +155,15 @@ def _head(
     base_id: str,
     calibrations: CalibrationShelf,
 ) -> AnswerHead:
+    parts = [resolved.part_of(number) for number in range(len(resolved.by_prompt) or 1)]
     return AnswerHead(
         kind,
         response_id,
         int(time.time()),
         model=resolved.label if any(mix.terms for mix in resolved.mixes) else base_id,
         answered_by=_answered_by(resolved),
-        steps=_steps(resolved),
-        changes=_changes(resolved),
+        steps=tuple(map(_steps, parts)),
+        changes=tuple(map(_changes, parts)),
         rows_per_fork=body.n,
         rows_per_prompt=body.n * (1 if resolved.part is not None else len(resolved.mixes_of(0))),
         fallback=resolved.trouble,
@@ -180,11 +189,11 @@ def _answered_by(resolved: ResolvedRequest) -> tuple[dict[str, Any], ...]:
     )
 
 
-def _steps(resolved: ResolvedRequest) -> tuple[str, ...]:
+def _steps(part: Part[Entry] | Part[Within] | None) -> tuple[str, ...]:
     """Labels of the parts of a sequence, in order; empty for other answers."""
-    if not isinstance(resolved.part, Steps):
+    if not isinstance(part, Steps):
         return ()
-    return tuple(part_label(group) for group in resolved.part.called(lambda entry: entry.public_name).groups)
+    return tuple(part_label(group) for group in part.called(lambda adapter: adapter.public_name).groups)
 
 
 def _answerers(resolved: ResolvedRequest) -> tuple[str, ...]:
@@ -206,11 +215,11 @@ def _needed(asked: Judging | None, calibrations: CalibrationShelf) -> EvidenceNe
     return needed.either(calibrations.evidence_needed()) if asked.confidence else needed
 
 
-def _changes(resolved: ResolvedRequest) -> tuple[str, ...]:
+def _changes(part: Part[Entry] | Part[Within] | None) -> tuple[str, ...]:
     """Who answers after each change of mix of the last step; empty where none may change."""
-    if resolved.part is None:
+    if part is None:
         return ()
-    named = resolved.part.called(lambda entry: entry.public_name)
+    named = part.called(lambda adapter: adapter.public_name)
     last = named.groups[-1] if isinstance(named, Steps) else named
     return tuple(mix_label(switch.mix) for switch in last.rows[0].switches) if last.combine is None else ()
 

@@ -46,10 +46,10 @@ class AnswerHead:
     """Whether tokens are written as ``token_id:123`` beside log-probabilities."""
     echo: bool = False
     """Whether the text begins with the prompt's."""
-    steps: tuple[str, ...] = ()
-    """The parts of a sequence, in order, where one answers."""
-    changes: tuple[str, ...] = ()
-    """Who answers after each change of mix, by its number, where a condition may change it."""
+    steps: tuple[tuple[str, ...], ...] = ((),)
+    """The parts of a sequence, in order, where one answers: for each prompt, or once where one answers all."""
+    changes: tuple[tuple[str, ...], ...] = ((),)
+    """Likewise, who answers after each change of mix, by its number, where a condition may change it."""
     shows_prompt_logprobs: bool = False
     """Whether the log-probabilities of the prompt's tokens are told apart from the answer's."""
 
@@ -88,13 +88,19 @@ class AnswerHead:
             answered |= {**self.judge.told(index), **self.outcome}
         if steps:
             answered["steps"] = [
-                {"adapter": self.step_label(number), "text": text} for number, text in enumerate(steps)
+                {"adapter": self.step_label(index, number), "text": text} for number, text in enumerate(steps)
             ]
         return {"adaptrix": answered} if answered else {}
 
-    def step_label(self, number: int) -> str:
-        """Who answers a step of a sequence; a planner's further questions go to the last part."""
-        return self.steps[min(number, len(self.steps) - 1)]
+    def step_label(self, index: int, number: int) -> str:
+        """Who answers a step of a row's sequence; a planner's further questions go to the last part."""
+        steps = self.steps[self.prompt_of(index) % len(self.steps)]
+        return steps[min(number, len(steps) - 1)]
+
+    def changed_to(self, index: int, pieces: Iterable[Piece]) -> list[str]:
+        """Who takes over the answer of a row in these pieces of it, in order."""
+        changes = self.changes[self.prompt_of(index) % len(self.changes)]
+        return [changes[piece.switched_to] for piece in pieces if piece.switched_to is not None and changes]
 
     def document(self, name: str, choices: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """A response document called ``name``."""
@@ -195,8 +201,9 @@ class WholeAnswer:
             row.seen = row.seen or piece.prompt
             if piece.token_id is not None:
                 row.token_ids.append(piece.token_id)
-            if piece.switched_to is not None and self._head.changes:
-                row.changes.append({"after": len(row.token_ids), "adapter": self._head.changes[piece.switched_to]})
+            if piece.switched_to is not None:
+                taken_over = self._head.changed_to(piece.row, [piece])
+                row.changes += [{"after": len(row.token_ids), "adapter": adapter} for adapter in taken_over]
             if piece.prompt_token_ids:
                 self._prompts[self._head.prompt_of(piece.row)] = piece.prompt_token_ids
             if piece.logprob is not None:
@@ -320,7 +327,7 @@ class ChunkedAnswer:
         if not piece.text:
             return []
         number = piece.step or 0
-        told = {"step": number, "adapter": self._head.step_label(number), "text": piece.text}
+        told = {"step": number, "adapter": self._head.step_label(piece.row, number), "text": piece.text}
         said: dict[str, Any] = {"delta": {}} if self._head.kind == "chat" else {"text": ""}
         return [self._chunk({"index": piece.row, "finish_reason": None, **said, "logprobs": None, "adaptrix": told})]
 
@@ -354,9 +361,8 @@ class ChunkedAnswer:
         }
         if last.step is not None:
             shared["adaptrix"] = {**shared.get("adaptrix", {}), "step": last.step}
-        changed = [piece.switched_to for piece in said if piece.switched_to is not None]
-        if changed and self._head.changes:
-            shared["adaptrix"] = {**shared.get("adaptrix", {}), "changed_to": self._head.changes[changed[-1]]}
+        if changed := self._head.changed_to(index, said):
+            shared["adaptrix"] = {**shared.get("adaptrix", {}), "changed_to": changed[-1]}
         if self._head.shows_token_ids:
             shared["token_ids"] = [piece.token_id for piece in said if piece.token_id is not None]
             shared |= _prompt_ids(said) if self._head.kind == "text" else {}

@@ -107,7 +107,11 @@ class EngineWorker:
             encoding.end()
             pinning = spans.begin("adapter.pin")
             settling = None if call.deferred is None else await self.at_the_cut.settlement(call, token_ids)
-            held = self.holdings.pinned(call.all_mixes) if settling is None else settling.pinned(self.holdings)
+            held = (
+                self.holdings.pinned(call.all_mixes, call.signed)
+                if settling is None
+                else settling.pinned(self.holdings)
+            )
             async with held as pinned:
                 pinning.end()
                 request = self._request(call, token_ids, params, pinned, time.monotonic() - arrived)

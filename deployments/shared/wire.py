@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from adaptrix_core.adapters.reference import AdapterReference
 from adaptrix_core.adapters.residency.tiers import Residency
 from adaptrix_core.base.chat_options import ORDINARY, ChatOptions
+from adaptrix_core.composition.manifests.signed_step import SignedStep
 from adaptrix_core.composition.parts import Switch
 from adaptrix_core.confidence.evidence import Spread, TokenAttention
 from adaptrix_core.digests import BundleDigest, PackageDigest, WeightsDigest
@@ -53,6 +54,9 @@ class GenerateCall:
     """For each mix, the changes of it in mid-answer; empty for none."""
     shares: tuple[float, ...] = field(default=(), kw_only=True)
     """For each mix, its share where one token is chosen for all of them; empty where each chooses its own."""
+    signed: SignedStep | None = field(default=None, kw_only=True)
+    """The step of a composition with a name that this is. Its manifest says under which adapters it is computed; in the
+    mixes here, the composition stands for them."""
     salt: bytes
     """Salt of the tenant's cache keys."""
     chat: ChatOptions = ORDINARY
@@ -241,6 +245,8 @@ class Entry:
     """The name in the signed metadata; empty for a PEFT directory, which has none."""
     parts: tuple[tuple[str, PackageDigest], ...] = ()
     """Of a composition: identity and package digest of each direct part; empty for an adapter."""
+    composition: str = ""
+    """Of a composition: what it says of its parts, as JSON (`canonical`); empty for an adapter."""
     withheld: Refusal | None = None
     """Why no request is served by this entry, whatever replicas hold: its name is another signer's."""
     is_refused: bool = False

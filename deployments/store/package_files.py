@@ -15,6 +15,7 @@ from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.adapters.reference import safe_name
 from adaptrix_core.adapters.sources.local import LocalDirectory
 from adaptrix_core.adapters.sources.protocol import AdapterDirectory
+from adaptrix_core.composition.manifests.signed_step import canonical
 from adaptrix_core.digests import PackageDigest
 from adaptrix_core.errors import AdapterRejected
 from deployments.shared.wire import Entry
@@ -52,6 +53,7 @@ def describe(snapshot: Snapshot, shown: str | None = None) -> Entry:
         examples=metadata.routing_examples if metadata else (),
         keywords=metadata.routing_keywords if metadata else (),
         parts=_parts(metadata),
+        composition=canonical(metadata.composition) if isinstance(metadata, CompositionMetadata) else "",
         loaded_at=int(time.time()),
         revision=secrets.token_hex(8),
     )

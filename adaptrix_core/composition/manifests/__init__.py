@@ -2,7 +2,9 @@
 
 Files:
 
-expansion  What a composition's manifest comes to in adapters, whatever is nested in it
-loaded     The compositions of one engine, by name: loaded, verified, and their parts held to what was signed
-making     Makes a composition's manifest from adapters of a catalogue
+expansion    What a composition's manifest comes to in adapters, whatever is nested in it
+loaded       The compositions of one engine, by name: loaded, verified, and their parts held to what was signed
+making       Makes a composition's manifest from adapters of a catalogue
+signed_step  One step of a composition with a name, as whoever asks for it knows it, and the form in which manifests
+             are compared
 """

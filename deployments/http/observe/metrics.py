@@ -17,7 +17,7 @@ from adaptrix_core.observe.top_labels import TopLabels
 from deployments.http.observe.batch_metrics import BatchLines
 from deployments.http.observe.replica_metrics import AdapterCounters, ReplicaNumbers, VllmGauges
 from deployments.shared.catalogue import Catalogue
-from deployments.shared.model_ids import FORK, MIX
+from deployments.shared.model_ids import COMPOSITION, FORK, MIX
 from deployments.shared.wire import Report, RowTimes
 
 __all__ = ["CONTENT_TYPE", "Metrics"]
@@ -121,10 +121,10 @@ class Metrics:
         return generate_latest(self._registry) + generate_latest(replicas)
 
     def _use(self, kind: str) -> str:
-        return kind if kind in (BASE, MIX, FORK) else self._labels.use(kind)
+        return kind if kind in (BASE, MIX, FORK, COMPOSITION) else self._labels.use(kind)
 
     def _label(self, kind: str) -> str:
-        return kind if kind in (BASE, MIX, FORK) else self._labels.label_of(kind)
+        return kind if kind in (BASE, MIX, FORK, COMPOSITION) else self._labels.label_of(kind)
 
     def _counter(self, name: str, documentation: str, *more: str) -> Counter:
         counter = Counter(name, documentation, ["adapter", *more], registry=self._registry)

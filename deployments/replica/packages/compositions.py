@@ -14,9 +14,19 @@ from adaptrix_core.adapters import Adapter
 from adaptrix_core.adapters.package.composition import Composition
 from adaptrix_core.adapters.package.manifest import CompositionMetadata
 from adaptrix_core.adapters.residency.tiers import Residency
-from adaptrix_core.composition.manifests.expansion import SignedPart, changed_part, expanded, inside, missing_part
+from adaptrix_core.composition.manifests.expansion import (
+    SignedPart,
+    changed_part,
+    composed,
+    expanded,
+    inside,
+    missing_part,
+)
+from adaptrix_core.composition.manifests.signed_step import SignedStep, canonical
+from adaptrix_core.composition.nesting import kind_of
+from adaptrix_core.composition.parts import Part
 from adaptrix_core.digests import BundleDigest, PackageDigest
-from adaptrix_core.errors import AdapterUnavailable, AdaptrixError
+from adaptrix_core.errors import AdapterRejected, AdapterUnavailable, AdaptrixError
 from adaptrix_core.injection.mix import Term
 from adaptrix_core.routing.near_tie import LOAD_COST
 from adaptrix_core.sampling import SamplingDefaults, asked_for, explained
@@ -79,7 +89,7 @@ class HeldCompositions:
         del self._held[bundle]
 
     def terms(self, term: Term[BundleDigest]) -> BundleMix:
-        """The terms of adapters that ``term`` stands for: itself, unless it names a composition.
+        """The terms of adapters that ``term`` stands for: itself, unless it names a composition, which is one mix then.
 
         An adapter that is still being loaded may be among them. Raises AdapterRejected (missing_part, changed_part, and
         as `expanded`), AdapterUnavailable where a nested composition is still being loaded.
@@ -91,18 +101,59 @@ class HeldCompositions:
         placed = term.placed(self._num_layers)
         return tuple(inside(placed, inner.called(self._adapter(inner.adapter))) for inner in terms)
 
+    def part(self, bundle: BundleDigest) -> Part[BundleDigest]:
+        """What a held composition comes to, in bundles of adapters, some perhaps still being loaded.
+
+        Raises as `terms`, but for its being more than one mix.
+        """
+        return composed(self._held[bundle].metadata, self._nested, self._num_layers).called(self._adapter)
+
     def down_to_adapters(
-        self, mixes: Sequence[BundleMix]
+        self, mixes: Sequence[BundleMix], signed: SignedStep | None
     ) -> tuple[Sequence[BundleMix], dict[BundleDigest, BundleDigest]]:
         """The mixes with what the compositions in them come to, and by adapter, the bundle by which they name it: its
-        own, or that of a composition. Raises as `terms`.
+        own, or that of a composition.
+
+        signed: the step of a composition whose mixes they are. Raises as `terms` and `step_mixes`.
         """
+        if signed is not None:
+            found = self.step_mixes(signed)
+            return found, {term.adapter: signed.bundle for mix in found for term in mix}
         owners = {term.adapter: term.adapter for mix in mixes for term in mix}
         if not owners.keys() & self._held.keys():
             return mixes, owners
         pairs = [[(term.adapter, one) for term in mix for one in self.terms(term)] for mix in mixes]
         owners = {one.adapter: owner for mix in pairs for owner, one in mix}
         return tuple(tuple(one for _, one in mix) for mix in pairs), owners
+
+    def step_mixes(self, signed: SignedStep) -> tuple[BundleMix, ...]:
+        """The mixes of a composition's step, in the order of `GenerateCall.all_mixes`, from its own manifest.
+
+        Raises AdapterNotFound, AdapterRejected where the manifest says something else than the call, and as `part`.
+        """
+        self._beside.check_usable(signed.bundle)
+        composition = self._held[signed.bundle]
+        if canonical(composition.metadata.composition) != signed.composition:
+            raise AdapterRejected(
+                f"{composition.identity}: the catalogue tells of another composition than was signed; publish it again",
+                code="bad_composition",
+            )
+        return signed.of(self.part(signed.bundle)).all_mixes
+
+    def made_of(self, bundles: Iterable[BundleDigest]) -> set[BundleDigest]:
+        """Everything that the compositions among these are made of, at any depth: adapters, and other compositions.
+
+        Raises as `part`.
+        """
+        found: set[BundleDigest] = set()
+        open_ones = [bundle for bundle in bundles if bundle in self._held]
+        while open_ones:
+            bundle = open_ones.pop()
+            packages = {part.package_digest for part in self._held[bundle].metadata.parts.values()}
+            inner = {other for other, one in self._held.items() if one.package_digest in packages} - found
+            found |= inner | {term.adapter for term in self.part(bundle).terms()}
+            open_ones += inner
+        return found
 
     def objection(self, bundle: BundleDigest) -> Refusal | None:
         """Why a composition cannot be computed here: a part is missing, is another one, or is refused itself.
@@ -112,7 +163,7 @@ class HeldCompositions:
         if bundle not in self._held:
             return None
         try:
-            for term in self.terms(Term(bundle)):
+            for term in self.part(bundle).terms():
                 if not self._beside.is_loading(term.adapter):
                     self._beside.check_usable(term.adapter)
         except AdapterUnavailable:
@@ -126,7 +177,7 @@ class HeldCompositions:
         if bundle not in self._held or self.objection(bundle) is not None:
             return False
         try:
-            return any(not self._beside.is_at_hand(term.adapter) for term in self.terms(Term(bundle)))
+            return any(not self._beside.is_at_hand(term.adapter) for term in self.part(bundle).terms())
         except AdapterUnavailable:
             return True
 
@@ -135,17 +186,24 @@ class HeldCompositions:
     ) -> Holding:
         """The report on a composition all of whose parts are at hand. It is as far away as the furthest of them.
 
-        residency: of an adapter. base_sampling: of the base model.
+        residency: of an adapter. base_sampling: of the base model. A composition of several rows or steps has no
+        sampling defaults but its own: each of its parts has others.
         """
-        composition, terms = self._held[bundle], self.terms(Term(bundle))
-        places = [residency(term.adapter) for term in terms]
+        composition, part = self._held[bundle], self.part(bundle)
+        places = [residency(term.adapter) for term in part.terms()]
+        has_sampling = kind_of(part) == "mix" or composition.metadata.sampling is not None
+        wishes = self.wishes(Term(bundle)) if has_sampling else ()
         return Holding(
             None,
             signer_of(composition),
             max(places, key=LOAD_COST.__getitem__),
             composition.warnings,
-            explained(asked_for([self.wishes(Term(bundle))]), base_sampling),
+            explained(asked_for([wishes]), base_sampling) if has_sampling else {},
         )
+
+    def wishes_of(self, mix: BundleMix) -> list[Wish]:
+        """The sampling defaults behind the terms of a mix."""
+        return [wish for term in mix for wish in self.wishes(term)]
 
     def wishes(self, term: Term[BundleDigest]) -> Iterable[Wish]:
         """The sampling defaults behind a term: a composition's own, where it has any, else those of its parts."""

@@ -21,6 +21,7 @@ from adaptrix_core.adapters.package.composition import Composition
 from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.adapters.residency.loader import DynamicLoader
 from adaptrix_core.adapters.trust.revocation_lease import RevocationLease
+from adaptrix_core.composition.manifests.signed_step import SignedStep
 from adaptrix_core.digests import BundleDigest, PackageDigest, WeightsDigest
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected, AdapterUnavailable, AdaptrixError, CacheFull
 from adaptrix_core.injection.arrow import with_gates
@@ -141,18 +142,19 @@ class Holdings:
                 self._let_go(bundle)
 
     @asynccontextmanager
-    async def pinned(self, mixes: Sequence[BundleMix]) -> AsyncIterator[Pinned]:
+    async def pinned(self, mixes: Sequence[BundleMix], signed: SignedStep | None = None) -> AsyncIterator[Pinned]:
         """The mixes to compute under, their adapters kept in host memory for as long as the context lasts.
 
-        Raises AdapterRejected (refused here, and why), AdapterNotFound, AdapterUnavailable or CacheFull, with the
-        bundle in ``.bundle_digest``.
+        signed: the step of a composition whose mixes they are. Raises AdapterRejected (refused here, and why),
+        AdapterNotFound, AdapterUnavailable or CacheFull, with the bundle in ``.bundle_digest``.
         """
         digests: dict[BundleDigest, WeightsDigest] = {}
-        named = dict.fromkeys(term.adapter for mix in mixes for term in mix)
+        named = dict.fromkeys([signed.bundle] if signed else [term.adapter for mix in mixes for term in mix])
         if named.keys() - self._held.keys():
-            await self._wait_for_compositions(named)
-        adapters, owners = self._compositions.down_to_adapters(mixes)
-        with self._users.registered({**named, **owners}) as ended:
+            await self._wait_for_compositions(named, signed)
+        adapters, owners = self._compositions.down_to_adapters(mixes, signed)
+        own = self._compositions[signed.bundle].metadata.sampling if signed else None
+        with self._users.registered({*named, *owners, *self._compositions.made_of(named)}) as ended:
             try:
                 for bundle in owners:
                     try:
@@ -164,7 +166,8 @@ class Holdings:
                 if any(term.gated for mix in terms for term in mix):
                     weights = {digest: self._held[bundle].weights for bundle, digest in digests.items()}
                     terms = await asyncio.to_thread(_with_gates, terms, weights)
-                yield Pinned(terms, asked_for(map(self._wishes, mixes)), ended)
+                wished = map(self._compositions.wishes_of, adapters if signed else mixes)
+                yield Pinned(terms, own or asked_for(wished), ended)
             finally:
                 for digest in digests.values():
                     self._loader.unpin(digest)
@@ -242,9 +245,6 @@ class Holdings:
         """See `Beside`: whether requests may use a bundle that is held."""
         return (bundle in self._held and bundle not in self._draining) or bundle in self._compositions
 
-    def _wishes(self, mix: BundleMix) -> list[tuple[SamplingDefaults | None, float]]:
-        return [wish for term in mix for wish in self._compositions.wishes(term)]
-
     def _is_news(self, entry: Entry) -> bool:
         if self.is_at_hand(entry.bundle_digest):
             return False
@@ -252,13 +252,13 @@ class Holdings:
             return entry.revision not in self._revisions
         return entry.revision not in self._tried
 
-    async def _wait_for_compositions(self, named: Iterable[BundleDigest]) -> None:
+    async def _wait_for_compositions(self, named: Iterable[BundleDigest], signed: SignedStep | None) -> None:
         """Return once those of these bundles that are compositions can be computed. Raises as `pinned`."""
         for bundle in named:
             try:
                 await self._tasks.landed(bundle)
                 self.check_usable(bundle)
-                self._compositions.terms(Term(bundle))
+                self._compositions.down_to_adapters([(Term(bundle),)], signed)
             except AdaptrixError as error:
                 _about(error, bundle)
                 raise
