@@ -2,12 +2,13 @@
 
 Files:
 
-answers        Recall in answers: what the base model says when it is asked for a fact that it was told sixty turns
-               ago
+answers        Recall in answers: what is answered to the question for a fact that was told sixty turns ago
 bars           How clear is what a question asks for? The choice of the relevance from which a turn comes back
 conversations  Generated conversations with a fact, sixty turns of other topics, and a question for the fact
 recall         Recall of facts: each conversation held turn by turn under a budget of tokens, and then asked for its
                fact
+summaries      Summaries of what prompts leave out, as `Conversation` has them written: one each time that more is
+               left out
 topics         Conversations of three topics, and back: who answers each turn, and whether its prompt holds what it
                needs
 """

@@ -1,39 +1,98 @@
-"""Recall in answers: what the base model says when it is asked for a fact that it was told sixty turns ago."""
+"""Recall in answers: what is answered to the question for a fact that was told sixty turns ago.
+
+By the base model, and by whom the router chooses from the whole conversation. The summaries of what prompts leave out
+are measured beside it: whether the fact is in them, and whether they help.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from adaptrix_core import Engine, SamplingParams
+from adaptrix_core.context.memory.exchanges import ChatMessage
 from adaptrix_core.context.memory.relevance import Relevance
-from benchmarks.memory.conversations import conversations
-from benchmarks.memory.recall import base_tokenizer, held, share
+from adaptrix_core.context.memory.summary import NO_SUMMARY, Summary, messages_with
+from adaptrix_core.routing.semantic import SemanticRouter
+from benchmarks.memory.conversations import FactConversation
+from benchmarks.memory.recall import Held, Tokenize, base_tokenizer, held, share
+from benchmarks.memory.summaries import summarised
 
-SYSTEM = "You are a helpful assistant. The user told you facts about themselves; use them."
+SYSTEM = {
+    "role": "system",
+    "content": "You are a helpful assistant. The user told you facts about themselves; use them.",
+}
 ANSWER_TOKENS = 24
 AT_ONCE = 8
 """Prompts of one batch."""
 
 
-def run_answers(memories: Mapping[str, Relevance | None], count: int, budget: int, between: int) -> dict[str, object]:
-    """The share of right answers under each memory, with the base model and greedy decoding."""
-    engine = Engine.from_pretrained("smollm2-135m")
-    tokenize = base_tokenizer()
-    params = SamplingParams(max_tokens=ANSWER_TOKENS, temperature=0.0)
-    told = list(conversations(count, between))
-    print(f"{count} conversations, {between} turns between, budget {budget} tokens; ± is one standard error")
+@dataclass(frozen=True)
+class _Asked:
+    """A conversation with one wording of its question, under one memory."""
+
+    conversation: FactConversation
+    held: Held
+    summary: Summary = NO_SUMMARY
+
+    @property
+    def prompt(self) -> list[ChatMessage]:
+        """The messages that are answered."""
+        return [SYSTEM, *messages_with(self.summary, self.held.whole, self.held.last.kept)]
+
+
+def run_answers(
+    memories: Mapping[str, Relevance | None],
+    told: Sequence[FactConversation],
+    budget: int,
+    summary_tokens: int | None,
+    router: SemanticRouter,
+) -> dict[str, object]:
+    """The share of right answers under each memory, greedy. summary_tokens: of summaries; None for none."""
+    engine, tokenize = Engine.from_pretrained("smollm2-135m"), base_tokenizer()
+    for card in router.catalogue:
+        engine.load_adapter(card.name)
     result: dict[str, object] = {}
     for name, relevance in memories.items():
-        right: list[bool] = []
-        for start in range(0, count, AT_ONCE):
-            some = told[start : start + AT_ONCE]
-            prompts = []
-            for one in some:
-                last = held(one, one.asked, budget, relevance, tokenize)
-                prompts.append([{"role": "system", "content": SYSTEM}, *last.prompt.messages(last.last.kept)])
-            answers = engine.generate(prompts, None, params)
-            right += [one.value.casefold() in answer.text.casefold() for one, answer in zip(some, answers, strict=True)]
-        rate, error = share(right)
-        print(f"{name:16} {rate:6.1%} ±{error:5.1%} right", flush=True)
-        result[name] = (rate, error)
-    return {"count": count, "budget": budget, "between": between, "rows": result}
+        for wording in ("asked", "reworded"):
+            asked = _held(told, wording, budget, relevance, tokenize, engine, summary_tokens)
+            base = _right(engine, asked, [None] * len(asked))
+            chosen = [router.decide(one.held.whole.messages(range(len(one.held.whole.turns)))).adapter for one in asked]
+            routed = _right(engine, asked, chosen)
+            row = {"right": sum(base), "routed right": sum(routed), "to adapters": sum(a is not None for a in chosen)}
+            if summary_tokens is not None:
+                row["in the summary"] = sum(one.conversation.is_told_in(one.summary.text) for one in asked)
+            rate, error = share(base)
+            print(f"{name:16} {wording:9} {rate:6.1%} ±{error:5.1%} right   {row}", flush=True)
+            result[f"{name}, {wording}"] = row
+    return {"rows": result}
+
+
+def _held(
+    told: Sequence[FactConversation],
+    wording: str,
+    budget: int,
+    relevance: Relevance | None,
+    tokenize: Tokenize,
+    engine: Engine,
+    summary_tokens: int | None,
+) -> list[_Asked]:
+    asked = [
+        _Asked(one, held(one, getattr(one, wording), budget - (summary_tokens or 0), relevance, tokenize))
+        for one in told
+    ]
+    if summary_tokens is None:
+        return asked
+    summaries = summarised(engine, [one.held for one in asked], summary_tokens)
+    return [_Asked(one.conversation, one.held, summary) for one, summary in zip(asked, summaries, strict=True)]
+
+
+def _right(engine: Engine, asked: Sequence[_Asked], adapters: Sequence[str | None]) -> list[bool]:
+    """Whether each answer tells the fact."""
+    params = SamplingParams(max_tokens=ANSWER_TOKENS, temperature=0.0)
+    right: list[bool] = []
+    for start in range(0, len(asked), AT_ONCE):
+        some = asked[start : start + AT_ONCE]
+        answers = engine.generate([one.prompt for one in some], list(adapters[start : start + AT_ONCE]), params)
+        right += [one.conversation.is_told_in(answer.text) for one, answer in zip(some, answers, strict=True)]
+    return right

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from adaptrix_core.context.memory.exchanges import Exchanges, in_exchanges
 from adaptrix_core.routing import prompts
 
 FACTS = Path(__file__).with_name("facts.jsonl")
@@ -17,6 +18,8 @@ TURNS_BETWEEN = 60
 """Turns between the fact and the question for it."""
 TURNS_BEFORE = 3
 """Turns before the fact."""
+SEED = 13
+"""Seed of the conversations that results are told of; the bars of the memory were chosen on others."""
 OTHER_FACTS = 6
 """Turns between them that tell other facts, which a question might be taken to ask for."""
 
@@ -50,13 +53,24 @@ class FactConversation:
     value: str
     """What a right answer contains."""
 
+    def asked_in_the_end(self, question: str) -> Exchanges:
+        """The whole conversation with one of the questions at its end."""
+        said = [(role, text) for pair in self.pairs for role, text in zip(("user", "assistant"), pair, strict=True)]
+        return in_exchanges([{"role": role, "content": text} for role, text in [*said, ("user", question)]])
 
-def conversations(count: int, turns_between: int = TURNS_BETWEEN, seed: int = 7) -> Iterator[FactConversation]:
-    """``count`` of them, the same ones for the same seed."""
+    def is_told_in(self, text: str) -> bool:
+        """Whether a text contains the fact."""
+        return self.value.casefold() in text.casefold()
+
+
+def conversations(
+    count: int, turns_between: int = TURNS_BETWEEN, seed: int = SEED, start: int = 0
+) -> Iterator[FactConversation]:
+    """``count`` of them from the number ``start`` on, the same ones for the same seed."""
     kinds = [json.loads(line) for line in FACTS.read_text().splitlines()]
     others = [*prompts.out_of_scope("test"), *prompts.out_of_scope("calibration"), *prompts.background()]
     problems = [(problem.prompt, problem.answer) for problem in prompts.paraphrases() if problem.function is None]
-    for number in range(count):
+    for number in range(start, start + count):
         rng = random.Random(f"{seed}-{number}")
         facts = rng.sample(kinds, 1 + OTHER_FACTS)
         between: list[tuple[str, str]] = [_told(rng, kind)[:2] for kind in facts[1:]]

@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from adaptrix_core.context.memory.exchanges import Exchanges, in_exchanges
+from adaptrix_core.context.memory.exchanges import Exchanges
 from adaptrix_core.context.memory.relevance import Relevance
 from adaptrix_core.context.memory.selection import Selection, select
-from benchmarks.memory.conversations import TURNS_BEFORE, FactConversation, conversations
+from benchmarks.memory.conversations import FactConversation
 
 Tokenize = Callable[[str], list[int]]
 
@@ -30,7 +30,9 @@ class Held:
     """One conversation under one memory."""
 
     last: Selection
-    prompt: Exchanges
+    whole: Exchanges
+    left_out: list[tuple[int, ...]]
+    """By each prompt, in order."""
     num_pruned: int
     """Prompts from which turns were left out that the one before had."""
     num_recalled: int
@@ -49,17 +51,12 @@ def held(
     conversation: FactConversation, question: str, budget: int, relevance: Relevance | None, tokenize: Tokenize
 ) -> Held:
     """Hold a conversation. relevance: None for plain truncation, which leaves the oldest out as soon as it must."""
-    messages = [
-        {"role": role, "content": text}
-        for pair in conversation.pairs
-        for role, text in zip(("user", "assistant"), pair, strict=True)
-    ]
-    whole = in_exchanges([*messages, {"role": "user", "content": question}])
+    whole = conversation.asked_in_the_end(question)
     tokens = [[token for m in turn.messages for token in _framed(tokenize, m["content"])] for turn in whole.turns]
     asked = [_framed(tokenize, turn.question) for turn in whole.turns]
     known: list[int] = []
     left_out: Sequence[int] = ()
-    told = Held(Selection((), (), (), False, 0), whole, 0, 0, 0, 0)
+    told = Held(Selection((), (), (), False, 0), whole, [], 0, 0, 0, 0)
     for turn in range(len(whole.turns)):
         sizes = [*(len(one) for one in tokens[:turn]), len(asked[turn])]
         chosen = _chosen(whole, turn, sizes, budget, relevance, left_out)
@@ -69,6 +66,7 @@ def held(
         told.num_pruned += chosen.is_pruned
         told.num_recalled += bool(chosen.recalled) and turn < len(whole.turns) - 1
         told.last, left_out = chosen, chosen.left_out
+        told.left_out.append(chosen.left_out)
         known = prompt + tokens[turn][len(asked[turn]) :]
     return told
 
@@ -100,12 +98,12 @@ def share(hits: Sequence[bool]) -> tuple[float, float]:
     return rate, math.sqrt(rate * (1 - rate) / len(hits))
 
 
-def run_recall(memories: Mapping[str, Relevance | None], count: int, budget: int, between: int) -> dict[str, object]:
-    """Hold ``count`` conversations under each memory, once for each wording of the question, and print the table."""
+def run_recall(
+    memories: Mapping[str, Relevance | None], told: Sequence[FactConversation], budget: int
+) -> dict[str, object]:
+    """Hold the conversations under each memory, once for each wording of the question, and print the table."""
     tokenize = base_tokenizer()
-    told = list(conversations(count, between))
-    num_turns = between + TURNS_BEFORE + 2
-    print(f"{count} conversations, {between} turns between, budget {budget} tokens; ± is one standard error")
+    num_turns = len(told[0].pairs) + 1
     result: dict[str, object] = {}
     for name, relevance in memories.items():
         asked = [held(one, one.asked, budget, relevance, tokenize) for one in told]
@@ -114,10 +112,11 @@ def run_recall(memories: Mapping[str, Relevance | None], count: int, budget: int
         print(
             f"{name:16} asked for {row['asked'][0]:6.1%} ±{row['asked'][1]:5.1%}   in other words "
             f"{row['reworded'][0]:6.1%} ±{row['reworded'][1]:5.1%}   prompts pruned {row['pruned']:5.1f}, "
-            f"changed by recall {row['recalled']:5.1f} of {num_turns}, known tokens {row['known']:6.1%}"
+            f"changed by recall {row['recalled']:5.1f} of {num_turns}, known tokens {row['known']:6.1%}",
+            flush=True,
         )
         result[name] = row
-    return {"count": count, "budget": budget, "between": between, "rows": result}
+    return {"rows": result}
 
 
 def _row(asked: Sequence[Held], reworded: Sequence[Held], told: Sequence[FactConversation]) -> dict[str, Any]:

@@ -13,13 +13,9 @@ from itertools import cycle
 from pathlib import Path
 
 from adaptrix_core.context.memory.exchanges import Exchanges, in_exchanges
-from adaptrix_core.context.memory.relevance import Relevance, RelevanceByMeaning
+from adaptrix_core.context.memory.relevance import Relevance
 from adaptrix_core.context.memory.selection import select
-from adaptrix_core.places import shipped_adapters
 from adaptrix_core.routing import prompts
-from adaptrix_core.routing.calibration import load_calibration
-from adaptrix_core.routing.catalogue import cards_in
-from adaptrix_core.routing.embedder import TextEmbedder
 from adaptrix_core.routing.semantic import SemanticRouter
 from benchmarks.memory.conversations import REMARKS
 from benchmarks.memory.recall import share
@@ -99,13 +95,8 @@ def _kept(
     return chosen.left_out, chosen.kept
 
 
-def run_topics() -> dict[str, object]:
+def run_topics(router: SemanticRouter, by_meaning: Relevance) -> dict[str, object]:
     """Print the share of turns that are right, with few and with many everyday questions in between."""
-    embedder = TextEmbedder(cache_entries=65536)
-    router = SemanticRouter(
-        embedder, cards_in(shipped_adapters()), load_calibration(shipped_adapters() / "routing.json")
-    )
-    by_meaning = RelevanceByMeaning(embedder.embed)
     memories: tuple[tuple[str, Relevance | None, int], ...] = (
         ("embedding", by_meaning, 0),
         ("embedding", by_meaning, 20),

@@ -3,8 +3,7 @@
 Follows the store's catalogue and the adapters' residency. The catalogue's texts are unverified, so they can make it
 choose badly, but never load anything. It keeps no state of a conversation: `SemanticRouter` finds the previous
 adapter again by deciding over the earlier user turns that the client sends, so routers that know the same give the same
-answer. Embeddings of recent texts are cached, apart for each tenant; texts that arrive while others are being
-embedded are embedded together.
+answer. Embeddings of recent texts are cached, apart for each tenant.
 """
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ from adaptrix_core.observe.logs import start_logging
 from adaptrix_core.observe.tracing import current_span, start_tracing
 from adaptrix_core.request_limits import MOST
 from adaptrix_core.routing.conversation import user_turns
+from deployments.router.embedding_turns import EmbeddingTurns
 from deployments.shared.catalogue import Catalogue
 from deployments.shared.errors import NotReady
 from deployments.shared.loopback import keep_to_loopback
@@ -46,9 +46,6 @@ if TYPE_CHECKING:
     from adaptrix_core.routing.trunk.settlement import OpenChoice
 
 logger = logging.getLogger(__name__)
-
-BATCH = 32
-"""Most requests whose texts are embedded in one batch."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +75,7 @@ class RouterReplica:
         self._keywords = settings.router.keywords
         self._evidence = read_evidence(settings.router.evidence_file)
         self._embedder = await asyncio.to_thread(embedder_of, settings.router.embedder)
+        self._turns = None if self._embedder is None else EmbeddingTurns(self._embedder.embed_groups)
         self._router = await asyncio.to_thread(
             SemanticRouter, self._embedder, (), calibration_of(settings.router), settings.router.signals
         )
@@ -150,23 +148,17 @@ class RouterReplica:
 
     async def _rows(self, turns: list[str], salt: bytes) -> Vectors | None:
         """The embeddings of ``turns``; None without an embedder, and where it fails: words decide then."""
-        if self._embedder is None:
+        if self._embedder is None or self._turns is None:
             return None
         known = self._embedder.known(turns, salt)
         if known is not None:
             return known
         try:
-            rows: Vectors = await self._embed_together((turns, salt))
+            rows = await self._turns.rows(turns, salt)
         except (RuntimeError, OSError, MemoryError) as error:
             logger.warning("the embedder has failed, so keywords decide: %s: %s", type(error).__name__, error)
             return None
         return rows
-
-    # No wait: a request that finds the model idle starts at once; those that come meanwhile form the next batch.
-    @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=0.0)  # type: ignore[untyped-decorator]
-    async def _embed_together(self, asked: list[tuple[list[str], bytes]]) -> list[Vectors]:
-        assert self._embedder is not None  # `_rows` asks only then
-        return await asyncio.to_thread(self._embedder.embed_groups, asked)
 
     def _on_residency(self, known: ClusterResidency) -> None:
         self._residency = known

@@ -10,6 +10,7 @@ from adaptrix_core.routing.calibration import load_calibration
 from adaptrix_core.routing.catalogue import cards_in
 from adaptrix_core.routing.embedder import TextEmbedder
 from adaptrix_core.routing.semantic import SemanticRouter
+from benchmarks.memory.bars import chosen
 from benchmarks.memory.conversations import OTHER_FACTS, conversations
 from benchmarks.memory.recall import held
 from benchmarks.memory.topics import scripts, taken
@@ -60,3 +61,8 @@ def test_a_generated_conversation_tells_its_fact_once_and_others_beside_it() -> 
     assert next(place for place, (said, _) in enumerate(one.pairs) if one.value in said) == one.fact
     assert sum(answer.startswith("Thank you for telling me") for _, answer in one.pairs) == 1 + OTHER_FACTS
     assert list(conversations(1)) == [one]
+
+
+def test_a_bar_is_the_lowest_that_false_alarms_allow() -> None:
+    assert chosen({0.1: 0.9, 0.2: 0.34, 0.3: 0.33, 0.4: 0.1}) == 0.3
+    assert chosen({0.1: 0.9, 0.2: 0.8}) == 0.2

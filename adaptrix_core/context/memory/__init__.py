@@ -8,4 +8,6 @@ relevance     How relevant earlier exchanges are to a question: by meaning with 
               one
 selection     Which exchanges of a conversation go into the next prompt: the rule of the memory
 sizes         How many tokens each exchange of a conversation takes in a prompt
+summary       A summary of the turns that prompts leave out: written by the model, passed on, and kept within a budget
+              of tokens
 """

@@ -40,7 +40,8 @@ class RelevanceByMeaning:
 
     name = "embedding"
     recall_from = 0.35
-    """Chosen on conversations of `benchmarks.memory`; `python -m benchmarks.memory bars` has what others would find."""
+    """The lowest at which at most a third of the questions that ask for nothing earlier bring a turn back
+    (`python -m benchmarks.memory bars`)."""
 
     def __init__(self, embed: Callable[[Sequence[str]], Vectors]) -> None:
         """embed: texts to unit vectors ``(texts, dimension)``, as `TextEmbedder.embed` does; known texts cost nothing
@@ -59,8 +60,9 @@ class RelevanceByWords:
     """The cosine of TF-IDF vectors over parts of words: rare ones in common count most. Needs no model."""
 
     name = "words"
-    recall_from = 0.2
-    """Chosen on conversations of `benchmarks.memory`; `python -m benchmarks.memory bars` has what others would find."""
+    recall_from = 0.15
+    """The lowest at which at most a third of the questions that ask for nothing earlier bring a turn back
+    (`python -m benchmarks.memory bars`)."""
 
     def __init__(self, most_characters: int = MOST_CHARACTERS) -> None:
         """most_characters: of all texts together that are compared; of longer ones the beginnings are."""

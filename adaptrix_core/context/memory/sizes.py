@@ -6,9 +6,11 @@ text's own tokens are counted by the tokenizer, and what the template adds by th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from adaptrix_core.base.chat_options import ORDINARY, ChatOptions
 from adaptrix_core.base.model import BaseModel
-from adaptrix_core.context.memory.exchanges import Exchanges, text_of
+from adaptrix_core.context.memory.exchanges import ChatMessage, Exchanges, text_of
 from adaptrix_core.context.memory.selection import PromptSizes
 
 
@@ -28,3 +30,8 @@ def prompt_sizes(base: BaseModel, conversation: Exchanges, chat: ChatOptions = O
     each = max(0, -(-added // num_messages))
     earlier = [size + each * len(turn.messages) for size, turn in zip(own, conversation.turns, strict=True)][:question]
     return PromptSizes(max(0, shortest - own[question]), (*earlier, own[question]))
+
+
+def chat_size(base: BaseModel, messages: Sequence[ChatMessage]) -> int:
+    """Tokens of a prompt of these messages. Raises InvalidRequest where the template refuses them."""
+    return len(base.encode_chat(messages, ORDINARY))

@@ -1,0 +1,71 @@
+"""A part of a composition that a request writes out is revoked in mid-answer: the answer ends, and says why."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from adaptrix_core.adapters.trust.revocation import RevocationList
+from adaptrix_core.digests import PackageDigest
+from tests.serving.conftest import BASE_ID, eventually
+from tests.serving.inprocess import running
+from tests.serving.store.test_composition_trust import Server, ask, error_of
+from tests.serving.store.test_revocation import package_of, revoke
+from tests.serving.tiny import World
+
+LONG = {"max_tokens": 600, "ignore_eos": True}
+REVOKED = "code_generation"
+"""The part that is revoked; in a sequence it has not begun yet, and under the condition its turn never comes."""
+COMPOSITIONS: dict[str, Any] = {
+    "gate": {"parallel": {"math_reasoning": 1.0, REVOKED: 1.0}, "combine": "gate"},
+    "logits": {"parallel": {"math_reasoning": 1.0, REVOKED: 1.0}, "combine": "logits"},
+    "vote": {"parallel": {"math_reasoning": 1.0, REVOKED: 1.0}, "combine": "vote"},
+    "sequence": {"sequential": ["math_reasoning", REVOKED], "plan": ["What is 2 + 3?", "Write {0} as code."]},
+    "condition": {"conditional": [{"if": {"marker": "\x07\x07\x07"}, "then": REVOKED}], "else": "math_reasoning"},
+}
+
+
+@pytest_asyncio.fixture
+async def server(world: World, tmp_path: Path) -> AsyncIterator[Server]:
+    args = world.settings(adapters={"state_dir": str(tmp_path / "state")}, router={"enabled": False})
+    async with running(args) as started:
+        yield started
+
+
+def told(line: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(line.removeprefix("data: "))
+    return document
+
+
+@pytest.mark.parametrize("kind", COMPOSITIONS)
+async def test_the_answer_ends_with_the_reason_and_its_neighbours_go_on(
+    server: Server, world: World, kind: str
+) -> None:
+    http, store = server
+    fields: dict[str, Any] = {"adaptrix": {"compose": COMPOSITIONS[kind]}, **LONG}
+    alone = {"max_tokens": 100, "ignore_eos": True, "seed": 1, "temperature": 1}
+    undisturbed = (await ask(http, "logical_reasoning", **alone)).json()["choices"]
+    whole = asyncio.create_task(ask(http, BASE_ID, **fields))
+    stream = asyncio.create_task(ask(http, BASE_ID, stream=True, **fields))
+    other = asyncio.create_task(ask(http, "logical_reasoning", **alone))
+
+    async def all_run() -> bool:
+        return (await store.worker.report("r", "")).stats["rows_running"] >= 3
+
+    await eventually(all_run)
+    revoked = RevocationList(1, {PackageDigest(package_of(store, REVOKED)): "they collude"})
+    assert (await revoke(http, world, revoked)).status_code == 200
+    ended, streamed = await whole, await stream
+    assert error_of(ended) == (422, "adapter_revoked"), ended.text[:300]
+    assert "they collude" in ended.json()["error"]["message"]
+    last = [line for line in streamed.text.splitlines() if line.startswith("data: {")][-1]
+    assert told(last)["error"]["code"] == "adapter_revoked"
+    assert (await other).json()["choices"] == undisturbed
+    assert error_of(await ask(http, BASE_ID, **fields)) == (422, "adapter_revoked")
+    assert store.worker._engine.check_integrity() == []
