@@ -39,7 +39,8 @@ INGRESS_MAX_ONGOING = 4096
 BACKGROUND_MAX_ONGOING = 4096
 BACKGROUND_DRAIN_S = 5.0
 """Longest time, in seconds, that the keeper of objects finishes what it was asked before it lets go of its files."""
-ROUTER_MAX_ONGOING = 256
+ROUTER_MAX_ONGOING = INGRESS_MAX_ONGOING
+"""Everything that waits for the router waits inside it, where tenants take turns: before a replica they would not."""
 
 
 def build(args: dict[str, Any]) -> Application:

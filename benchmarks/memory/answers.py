@@ -15,7 +15,7 @@ from adaptrix_core.context.memory.relevance import Relevance
 from adaptrix_core.context.memory.summary import NO_SUMMARY, Summary, messages_with
 from adaptrix_core.routing.semantic import SemanticRouter
 from benchmarks.memory.conversations import FactConversation
-from benchmarks.memory.recall import Held, Tokenize, base_tokenizer, held, share
+from benchmarks.memory.recall import Held, base_tokenizer, held, share
 from benchmarks.memory.summaries import summarised
 
 SYSTEM = {
@@ -54,37 +54,31 @@ def run_answers(
         engine.load_adapter(card.name)
     result: dict[str, object] = {}
     for name, relevance in memories.items():
-        for wording in ("asked", "reworded"):
-            asked = _held(told, wording, budget, relevance, tokenize, engine, summary_tokens)
+        room = budget - (summary_tokens or 0)
+        each = [held(one, (one.asked, one.reworded), room, relevance, tokenize) for one in told]
+        for wording, of_wording in zip(("asked", "reworded"), zip(*each, strict=True), strict=True):
+            asked = _asked(told, of_wording, engine, summary_tokens)
             base = _right(engine, asked, [None] * len(asked))
             chosen = [router.decide(one.held.whole.messages(range(len(one.held.whole.turns)))).adapter for one in asked]
-            routed = _right(engine, asked, chosen)
-            row = {"right": sum(base), "routed right": sum(routed), "to adapters": sum(a is not None for a in chosen)}
-            if summary_tokens is not None:
-                row["in the summary"] = sum(one.conversation.is_told_in(one.summary.text) for one in asked)
+            routed = base if not any(chosen) else _right(engine, asked, chosen)
+            row = {
+                "in the prompt": sum(one.held.has(one.conversation.fact) for one in asked),
+                "in the summary": sum(one.conversation.is_told_in(one.summary.text) for one in asked),
+                "right": sum(base),
+                "routed right": sum(routed),
+                "to adapters": sum(adapter is not None for adapter in chosen),
+            }
             rate, error = share(base)
             print(f"{name:16} {wording:9} {rate:6.1%} ±{error:5.1%} right   {row}", flush=True)
             result[f"{name}, {wording}"] = row
     return {"rows": result}
 
 
-def _held(
-    told: Sequence[FactConversation],
-    wording: str,
-    budget: int,
-    relevance: Relevance | None,
-    tokenize: Tokenize,
-    engine: Engine,
-    summary_tokens: int | None,
+def _asked(
+    told: Sequence[FactConversation], each: Sequence[Held], engine: Engine, summary_tokens: int | None
 ) -> list[_Asked]:
-    asked = [
-        _Asked(one, held(one, getattr(one, wording), budget - (summary_tokens or 0), relevance, tokenize))
-        for one in told
-    ]
-    if summary_tokens is None:
-        return asked
-    summaries = summarised(engine, [one.held for one in asked], summary_tokens)
-    return [_Asked(one.conversation, one.held, summary) for one, summary in zip(asked, summaries, strict=True)]
+    summaries = [NO_SUMMARY] * len(each) if summary_tokens is None else summarised(engine, each, summary_tokens)
+    return [_Asked(*one) for one in zip(told, each, summaries, strict=True)]
 
 
 def _right(engine: Engine, asked: Sequence[_Asked], adapters: Sequence[str | None]) -> list[bool]:

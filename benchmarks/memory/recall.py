@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from adaptrix_core.context.memory.exchanges import Exchanges
@@ -23,23 +23,26 @@ BLOCK = 16
 """Tokens of a block of the cache: the engine's default."""
 FRAME = 6
 """Tokens that a chat template writes around a message."""
+NOTHING = Selection((), (), (), False, 0)
 
 
 @dataclass
 class Held:
     """One conversation under one memory."""
 
-    last: Selection
     whole: Exchanges
-    left_out: list[tuple[int, ...]]
+    last: Selection = NOTHING
+    left_out: list[tuple[int, ...]] = field(default_factory=list)
     """By each prompt, in order."""
-    num_pruned: int
+    known: Sequence[int] = ()
+    """Tokens of the last prompt and its answer."""
+    num_pruned: int = 0
     """Prompts from which turns were left out that the one before had."""
-    num_recalled: int
+    num_recalled: int = 0
     """Prompts into which a turn came back, the last one not counted."""
-    num_tokens: int
+    num_tokens: int = 0
     """Of all prompts."""
-    num_known: int
+    num_known: int = 0
     """Of those, tokens in whole blocks that the prompt before began with."""
 
     def has(self, turn: int) -> bool:
@@ -48,27 +51,40 @@ class Held:
 
 
 def held(
-    conversation: FactConversation, question: str, budget: int, relevance: Relevance | None, tokenize: Tokenize
-) -> Held:
-    """Hold a conversation. relevance: None for plain truncation, which leaves the oldest out as soon as it must."""
-    whole = conversation.asked_in_the_end(question)
-    tokens = [[token for m in turn.messages for token in _framed(tokenize, m["content"])] for turn in whole.turns]
-    asked = [_framed(tokenize, turn.question) for turn in whole.turns]
-    known: list[int] = []
-    left_out: Sequence[int] = ()
-    told = Held(Selection((), (), (), False, 0), whole, [], 0, 0, 0, 0)
-    for turn in range(len(whole.turns)):
-        sizes = [*(len(one) for one in tokens[:turn]), len(asked[turn])]
-        chosen = _chosen(whole, turn, sizes, budget, relevance, left_out)
-        prompt = [token for number in chosen.kept[:-1] for token in tokens[number]] + asked[turn]
-        told.num_tokens += len(prompt)
-        told.num_known += _common(known, prompt)
-        told.num_pruned += chosen.is_pruned
-        told.num_recalled += bool(chosen.recalled) and turn < len(whole.turns) - 1
-        told.last, left_out = chosen, chosen.left_out
-        told.left_out.append(chosen.left_out)
-        known = prompt + tokens[turn][len(asked[turn]) :]
-    return told
+    conversation: FactConversation,
+    questions: Sequence[str],
+    budget: int,
+    relevance: Relevance | None,
+    tokenize: Tokenize,
+) -> list[Held]:
+    """Hold a conversation, once for each question at its end.
+
+    relevance: None for plain truncation, which leaves the oldest out as soon as it must.
+    """
+    last = len(conversation.pairs)
+    told = Held(conversation.asked_in_the_end(questions[0]))
+    for turn in range(last):
+        _take(told, turn, budget, relevance, tokenize)
+    each = [replace(told, whole=conversation.asked_in_the_end(asked), left_out=[*told.left_out]) for asked in questions]
+    for one in each:
+        _take(one, last, budget, relevance, tokenize)
+    return each
+
+
+def _take(told: Held, turn: int, budget: int, relevance: Relevance | None, tokenize: Tokenize) -> None:
+    """Make the prompt of one more turn."""
+    asked = list(_framed(tokenize, told.whole.turns[turn].question))
+    tokens = [[token for m in one.messages for token in _framed(tokenize, m["content"])] for one in told.whole.turns]
+    sizes = [*(len(one) for one in tokens[:turn]), len(asked)]
+    chosen = _chosen(told.whole, turn, sizes, budget, relevance, told.last.left_out)
+    prompt = [token for number in chosen.kept[:-1] for token in tokens[number]] + asked
+    told.num_tokens += len(prompt)
+    told.num_known += _common(told.known, prompt)
+    told.num_pruned += chosen.is_pruned
+    told.num_recalled += bool(chosen.recalled) and turn < len(told.whole.turns) - 1
+    told.last = chosen
+    told.left_out.append(chosen.left_out)
+    told.known = prompt + tokens[turn][len(asked) :]
 
 
 def _chosen(
@@ -82,7 +98,8 @@ def _chosen(
     return select(sizes, budget, relevance=scores, recall_from=relevance.recall_from, left_out=left_out)
 
 
-def _framed(tokenize: Tokenize, text: str) -> list[int]:
+@functools.lru_cache(4096)
+def _framed(tokenize: Tokenize, text: str) -> Sequence[int]:
     return [-1] * (FRAME // 2) + tokenize(text) + [-2] * (FRAME - FRAME // 2)
 
 
@@ -106,8 +123,8 @@ def run_recall(
     num_turns = len(told[0].pairs) + 1
     result: dict[str, object] = {}
     for name, relevance in memories.items():
-        asked = [held(one, one.asked, budget, relevance, tokenize) for one in told]
-        reworded = [held(one, one.reworded, budget, relevance, tokenize) for one in told]
+        each = [held(one, (one.asked, one.reworded), budget, relevance, tokenize) for one in told]
+        asked, reworded = [one for one, _ in each], [one for _, one in each]
         row = _row(asked, reworded, told)
         print(
             f"{name:16} asked for {row['asked'][0]:6.1%} ±{row['asked'][1]:5.1%}   in other words "

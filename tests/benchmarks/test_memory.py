@@ -46,8 +46,8 @@ def test_each_script_goes_to_three_topics_and_back() -> None:
 
 def test_a_fact_told_long_ago_is_found_by_its_words_and_lost_by_truncation() -> None:
     told = list(conversations(4, turns_between=40))
-    by_words = [held(one, one.asked, 3000, RelevanceByWords(), characters) for one in told]
-    cut = [held(one, one.asked, 3000, None, characters) for one in told]
+    by_words = [held(one, [one.asked], 3000, RelevanceByWords(), characters)[0] for one in told]
+    cut = [held(one, [one.asked], 3000, None, characters)[0] for one in told]
     assert sum(one.has(conversation.fact) for one, conversation in zip(by_words, told, strict=True)) >= 3
     assert not any(one.has(conversation.fact) for one, conversation in zip(cut, told, strict=True))
     assert sum(one.num_pruned for one in by_words) < sum(one.num_pruned for one in cut) / 2
