@@ -58,6 +58,7 @@ CONFLICT = {
     "file_in_use": "a batch that is not over reads the file; cancel it, or wait for its end",
     "adapter_busy": "another request is loading, publishing or unloading under the same name; try again after it",
     "conflict": "what was sent contradicts what is in force",
+    "mix_conflict": "a mix whose adapters lose more of their answers in it than `composition.conflict_limit` allows",
     "version_conflict": "that version of the adapter was published with other contents",
     "name_owned": "the name is another signer's; an operator can transfer it",
     "name_taken": "the name is that of another package; choose one that is free",
@@ -109,6 +110,7 @@ PACKAGE = {
     "unsupported_peft_feature": "a PEFT feature that is not supported, so that answers would be wrong",
     "bad_key": "a key file that cannot be used",
     "bad_calibration": "a calibration of confidence that is malformed",
+    "bad_measurement": "a measurement of conflict that is malformed",
 }
 BASE_MODEL = {
     "bad_base": "the base model's files cannot be used",

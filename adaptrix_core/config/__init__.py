@@ -2,13 +2,16 @@
 
 Files:
 
-confidence_section  The section ``confidence`` of the settings
-context_section     The section ``context`` of the settings: from when on a mix counts as having left the base model's
-                    context
-loading             Loads settings and reports all faults of a configuration at once
-section             What sections of the settings are made of: their base class, and the types of paths and sizes
-sections            The sections of the settings: every key with its default, its limits and its description for users
-serve_file          The file that describes a deployment, in Ray Serve's own schema: read strictly, without Ray
+composition_section  The section ``composition`` of the settings: what is done where adapters of a mix spoil each
+                     other's answers
+confidence_section   The section ``confidence`` of the settings
+context_section      The section ``context`` of the settings: from when on a mix counts as having left the base
+                     model's context
+loading              Loads settings and reports all faults of a configuration at once
+section              What sections of the settings are made of: their base class, and the types of paths and sizes
+sections             The sections of the settings: every key with its default, its limits and its description for
+                     users
+serve_file           The file that describes a deployment, in Ray Serve's own schema: read strictly, without Ray
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 from pydantic_core import ErrorDetails
 
+from adaptrix_core.config.composition_section import CompositionSettings
 from adaptrix_core.config.confidence_section import ConfidenceSettings
 from adaptrix_core.config.context_section import ContextSettings
 from adaptrix_core.config.section import Section
@@ -45,6 +46,7 @@ class Settings(Section):
     batches: BatchSettings = Field(default_factory=BatchSettings)
     engine: EngineSettings = Field(default_factory=EngineSettings)
     router: RouterSettings = Field(default_factory=RouterSettings)
+    composition: CompositionSettings = Field(default_factory=CompositionSettings)
     context: ContextSettings = Field(default_factory=ContextSettings)
     confidence: ConfidenceSettings = Field(default_factory=ConfidenceSettings)
     replicas: ReplicaSettings = Field(default_factory=ReplicaSettings)
@@ -60,6 +62,7 @@ _SECTIONS: dict[str, type[Section]] = {
     "batches": BatchSettings,
     "engine": EngineSettings,
     "router": RouterSettings,
+    "composition": CompositionSettings,
     "context": ContextSettings,
     "confidence": ConfidenceSettings,
     "replicas": ReplicaSettings,

@@ -18,6 +18,7 @@ mailbox         Events of one request on their way from the engine's thread to t
 options         The sizes of an engine, and which of its passes are on
 request         The engine's input and output: plain records, no behaviour beyond checking themselves
 request_checks  Checks of a request against the engine that is to compute it: its mixes, token ids and length
+settled_mixes   The mixes of a choice after those that were measured to spoil their adapters' answers are settled
 settling        Settles, between two steps, who answers the rows whose trunk is computed (scheduler state: they wait
                 for their mix)
 tenant_queue    Runs work of caller-chosen cost in a few threads, a bounded number at once for one tenant (a bulkhead

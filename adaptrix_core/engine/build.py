@@ -7,6 +7,7 @@ from pathlib import Path
 
 from adaptrix_core.adapters import TrustPolicy
 from adaptrix_core.base import BaseModelManager
+from adaptrix_core.composition.conflicts.guard import ConflictGuard
 from adaptrix_core.config import Settings
 from adaptrix_core.engine.cache.cut import catalogue_cut
 from adaptrix_core.engine.engine import Engine
@@ -28,7 +29,7 @@ def build_engine(settings: Settings, adapters_dir: Path | None = None, trust: Tr
     options = EngineOptions(
         **shared, cut=catalogue_cut(adapters.dir, base) if wanted.cut is None else wanted.cut or None
     )
-    return Engine(
+    engine = Engine(
         base,
         adapters_dir or adapters.dir,
         trust or TrustPolicy.of(adapters),
@@ -37,3 +38,5 @@ def build_engine(settings: Settings, adapters_dir: Path | None = None, trust: Tr
         host_budget_bytes=wanted.host_cache_bytes,
         device_budget_bytes=wanted.device_budget_bytes,
     )
+    engine.conflicts = ConflictGuard.of(settings)
+    return engine

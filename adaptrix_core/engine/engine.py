@@ -24,6 +24,7 @@ from adaptrix_core.adapters.trust.policy import Policy
 from adaptrix_core.base import BaseModel, BaseModelManager
 from adaptrix_core.base.chat_options import ORDINARY, ChatOptions
 from adaptrix_core.base.manager import Optimize
+from adaptrix_core.composition.conflicts.guard import ConflictGuard
 from adaptrix_core.composition.manifests.loaded import LoadedCompositions
 from adaptrix_core.composition.parts import Group, Part, fork_of
 from adaptrix_core.confidence.scoring import check_estimators
@@ -41,6 +42,7 @@ from adaptrix_core.engine.request import Completion, GenerationRequest, Sampling
 from adaptrix_core.engine.request_checks import check_request
 from adaptrix_core.engine.rows.outcome import Outcome
 from adaptrix_core.engine.rows.row import Row
+from adaptrix_core.engine.settled_mixes import with_mixes_settled
 from adaptrix_core.errors import AdapterExists, ContextLengthExceeded, InvalidRequest, Overloaded
 from adaptrix_core.injection.arrow import with_gates
 from adaptrix_core.injection.mix import Mix, Term, check_mix, constant, weights_digests_of
@@ -77,6 +79,7 @@ class Engine(EngineCore):
         super().__init__(base, backend, DynamicLoader(manager, backend.injector, **loader_options), options)
         self.manager = manager
         self.calibrations = CalibrationShelf.trusted_by(trust or TrustPolicy())
+        self.conflicts = ConflictGuard.trusted_by(trust or TrustPolicy())
         self.compositions = LoadedCompositions(manager, self.loader)
         self._request_numbers = itertools.count()
         self._inboxes: dict[str, deque[TokenEvent]] = {}
@@ -197,16 +200,13 @@ class Engine(EngineCore):
             return generate_judged(self, asked, params or SamplingParams(), scores, confidence)
         choices = self._choices(adapters, len(prompts))
         if fork is not None:
-            parts: list[Part[str]] = [fork_of(tuple(map(terms_of, fork)))] * len(prompts)
+            parts: Sequence[Part[str]] = [fork_of(tuple(map(terms_of, fork)))] * len(prompts)
         else:
             parts = [self._part_of(choice) for choice in choices]
+        parts = with_mixes_settled(parts, self.conflicts, self._chosen)
         if all(isinstance(part, Group) and part.combine != "vote" for part in parts):
-            requests = [
-                self._request("generate", prompt, part, params)
-                for prompt, part in zip(prompts, parts, strict=True)
-                if isinstance(part, Group)
-            ]
-            return self._run(requests)
+            groups = [part for part in parts if isinstance(part, Group)]
+            return self._run([self._request("generate", *asked, params) for asked in zip(prompts, groups, strict=True)])
         self._load_all(parts)
         return generate_composed(self._ask, prompts, parts, params or SamplingParams())
 
@@ -238,7 +238,7 @@ class Engine(EngineCore):
         be read in turns. The last event of each row has a ``finish_reason``. Raises the error that a row failed with.
         The events of a sequence tell their step, and each step ends so; a vote is told once it is decided.
         """
-        part = self._part_of(adapter)
+        (part,) = with_mixes_settled([self._part_of(adapter)], self.conflicts, self._chosen)
         if isinstance(part, Group) and part.combine != "vote":
             return self._listen(prompt, part, params)
         self._load_all([part])
@@ -330,6 +330,7 @@ class Engine(EngineCore):
     def stats(self) -> dict[str, Any]:
         """Counts and sizes: rows, blocks, adapters, steps, tokens, compiler."""
         used = self._cache.num_blocks - self._cache.num_free_blocks
+        by_span = zip(self._cache.spans, self.runner.layer_tokens, self.prefixes.hit_tokens, strict=True)
         return {
             "base": asdict(self.base.info),
             "cut": self.options.cut,
@@ -340,9 +341,7 @@ class Engine(EngineCore):
             "kv_blocks": {"used": used, "total": self._cache.num_blocks, "block_size": self._cache.block_size},
             "layer_tokens": [
                 {"layers": [span.start, span.stop - 1], "computed": computed, "taken_over": len(span) * hits}
-                for span, computed, hits in zip(
-                    self._cache.spans, self.runner.layer_tokens, self.prefixes.hit_tokens, strict=True
-                )
+                for span, computed, hits in by_span
             ],
             "steps": self.num_steps,
             "compute_s": self.compute_s,

@@ -5,7 +5,9 @@
 For each pair of shipped adapters and each pair of weights: scores of the weights, the rise of loss on the adapters' own
 answers to their routing examples (neither saw the problems), and the drop of right answers on each adapter's held-out
 problems, mean of both. Then Spearman's rank correlation of each score with the drop, with a bootstrap's standard error
-over the mixes, and accuracies under merged adapters (TIES, DARE, sum). Ends with one line of JSON.
+over the mixes: of the first set of weights, on which the score was chosen, and of the wide one, which was measured with
+the score already fixed. Then accuracies after weights were reduced by attention, and under merged adapters (TIES, DARE,
+sum). Ends with one line of JSON. It can be stopped at any time and goes on where it was.
 """
 
 from __future__ import annotations
@@ -25,15 +27,24 @@ from rich.console import Console
 from adaptrix_core.adapters import TrustPolicy, describe, write_package
 from adaptrix_core.composition.conflicts.behaviour import Effect
 from adaptrix_core.composition.conflicts.merging import Method, merged
-from adaptrix_core.composition.conflicts.weight_conflict import weight_conflict
+from adaptrix_core.composition.conflicts.weight_conflict import displacement, weight_conflict
 from adaptrix_core.engine import Engine, SamplingParams
 from adaptrix_core.training.evaluation.interference import InterferenceMeter, loaded_adapters
 from adaptrix_core.training.tasks.families import FAMILIES
 
-WEIGHTS = ((0.5, 0.5), (0.7, 0.3), (0.3, 0.7), (0.85, 0.15), (0.15, 0.85), (1.0, 1.0))
+FIRST = ((0.5, 0.5), (0.7, 0.3), (0.3, 0.7), (0.85, 0.15), (0.15, 0.85), (1.0, 1.0))
+"""Weights of the mixes on which `Interference.score` was chosen among other forms."""
+WIDE = ((1.0, 0.1), (0.5, 0.5), (1.0, 0.5), (0.1, 1.0), (1.0, 0.25), (0.7, 0.3), (0.25, 1.0))
+"""Weights over the range that people use, measured after the score was chosen."""
+SETS = {"wide": WIDE, "first": FIRST}
+PAIRS = tuple(combinations(FAMILIES, 2))
+SCORES = (
+    "answers_lost", "loss_rise", "tokens_lost", "displacement", "cosine", "sign_conflict", "input_overlap",
+    "output_overlap",
+)  # fmt: skip
 MERGED: tuple[tuple[Method, float], ...] = (("linear", 1.0), ("ties", 0.2), ("dare_linear", 0.5), ("dare_ties", 0.5))
 MAX_TOKENS = 96
-BATCH = 16
+BATCH = 24
 DRAWS = 2000
 
 
@@ -44,20 +55,21 @@ def main() -> None:
     parser.add_argument("--kept", type=Path, default=Path("runs/conflicts.jsonl"), help="measurements made before")
     given = parser.parse_args()
     bench = _Bench(given.problems, given.kept)
-    rows = [bench.mix(pair, weights) for pair in combinations(FAMILIES, 2) for weights in WEIGHTS]
-    scores = ("answers_lost", "loss_rise", "tokens_lost", "cosine", "sign_conflict", "input_overlap", "output_overlap")
-    _print(rows, scores)
-    drops = [row["drop"] for row in rows]
-    found = {score: _correlation([row[score] for row in rows], drops) for score in scores}
-    each = [(rise, drop) for row in rows for rise, drop in zip(row["rises"], row["drops"], strict=True)]
-    found["loss rise of each adapter"] = _correlation([rise for rise, _ in each], [drop for _, drop in each])
-    for score, (value, error) in found.items():
-        print(f"Spearman of {score} with the drop, {len(rows)} mixes: {value:+.2f} ± {error:.2f}")
-    merges = [bench.merge(pair, method, density) for pair in combinations(FAMILIES, 2) for method, density in MERGED]
+    for weights in dict.fromkeys((*WIDE, *FIRST)):
+        for pair in PAIRS:
+            bench.effects(dict(zip(pair, weights, strict=True)))  # first, as adapters' own answers are made once
+    sets = {label: [bench.mix(pair, w) for w in weights for pair in PAIRS] for label, weights in SETS.items()}
+    found = {}
+    for label, rows in sets.items():
+        _print(label, rows)
+        found[label] = _correlations(rows)
+        for score, (value, error) in found[label].items():
+            print(f"Spearman of {score} with the drop, {len(rows)} mixes ({label}): {value:+.2f} ± {error:.2f}")
+    merges = [bench.merge(pair, method, density) for pair in PAIRS for method, density in MERGED]
     for row in merges:
         print(f"{row['pair']:40} {row['method']:12} {row['accuracies']}")
-    document = {"benchmark": "composition conflicts", "problems": given.problems, "mixes": rows, "merged": merges}
-    print(json.dumps({**document, "spearman": {name: [round(x, 3) for x in pair] for name, pair in found.items()}}))
+    document = {"benchmark": "composition conflicts", "problems": given.problems, "mixes": sets, "merged": merges}
+    print(json.dumps({**document, "spearman": found}))
 
 
 class _Bench:
@@ -76,10 +88,13 @@ class _Bench:
     def mix(self, pair: tuple[str, str], weights: tuple[float, float]) -> dict[str, Any]:
         """Scores of a mix, and the accuracy that its two adapters lose in it."""
         mix = dict(zip(pair, weights, strict=True))
-        effects = self._once(f"effects {mix}", lambda: self._meter.measure(mix).to_json())
+        effects = self.effects(mix)
         alone = [self._accuracy(name, name, {name: 1.0}) for name in pair]
         mixed = [self._accuracy(name, str(mix), mix) for name in pair]
-        compared = weight_conflict(*(self._adapters[name].weights for name in pair)).to_json()
+        both = [self._adapters[name].weights for name in pair]
+        compared = self._once(f"weights {pair}", lambda: weight_conflict(*both).to_json())
+        shares = list(zip(both, weights, strict=True))
+        displaced = self._once(f"displacement {mix}", lambda: [displacement(own, shares) for own in both])
         lost = [1 - effect["tokens_kept"] for effect in effects["effects"].values()]
         drop = sum(a - b for a, b in zip(alone, mixed, strict=True)) / 2
         self._console.print(f"{mix}: score {effects['score']:.3f}, drop {drop:.2f}", highlight=False)
@@ -88,13 +103,19 @@ class _Bench:
             "answers_lost": sum(Effect(**effect).answers_lost for effect in effects["effects"].values()) / 2,
             "loss_rise": sum(effect["loss_rise"] for effect in effects["effects"].values()) / 2,
             "tokens_lost": sum(lost) / 2,
+            "displacement": sum(min(1.0, value) for value in displaced) / 2,
             **{name: value for name, value in compared.items() if name != "points"},
             "alone": alone,
             "mixed": mixed,
             "drop": drop,
             "rises": [effect["loss_rise"] for effect in effects["effects"].values()],
+            "displaced": displaced,
             "drops": [a - b for a, b in zip(alone, mixed, strict=True)],
         }
+
+    def effects(self, mix: Mapping[str, float]) -> Any:
+        """What a mix does to the answers of its adapters (`Interference`), as plain numbers."""
+        return self._once(f"effects {mix}", lambda: self._meter.measure(mix).to_json())
 
     def merge(self, pair: tuple[str, str], method: Method, density: float) -> dict[str, Any]:
         """Accuracies of both adapters' problems under the adapter that they are merged into, half of each."""
@@ -139,12 +160,23 @@ class _Bench:
         return self._known[key]
 
 
-def _print(rows: Sequence[Mapping[str, Any]], scores: Sequence[str]) -> None:
-    print(f"{'mix':52}" + "".join(f"{score:>15}" for score in scores) + f"{'alone':>14}{'mixed':>14}{'drop':>7}")
+def _print(label: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    print(
+        f"{label + ' set':52}" + "".join(f"{score:>15}" for score in SCORES) + f"{'alone':>14}{'mixed':>14}{'drop':>7}"
+    )
     for row in rows:
         pairs = ["/".join(f"{100 * share:.0f}" for share in row[which]) for which in ("alone", "mixed")]
-        cells = "".join(f"{row[score]:15.3f}" for score in scores)
+        cells = "".join(f"{row[score]:15.3f}" for score in SCORES)
         print(f"{row['mix']:52}{cells}{pairs[0]:>14}{pairs[1]:>14}{row['drop']:7.2f}")
+
+
+def _correlations(rows: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, float]]:
+    """Of each score of a mix with what its adapters lose, and of scores of one adapter with what that one loses."""
+    found = {score: _correlation([row[score] for row in rows], [row["drop"] for row in rows]) for score in SCORES}
+    drops = [drop for row in rows for drop in row["drops"]]
+    for which, called in (("rises", "loss rise of each adapter"), ("displaced", "displacement of each adapter")):
+        found[called] = _correlation([value for row in rows for value in row[which]], drops)
+    return found
 
 
 def _correlation(scores: Sequence[float], drops: Sequence[float]) -> tuple[float, float]:

@@ -70,7 +70,7 @@ class MessageAnswer:
     def document(self) -> dict[str, Any]:
         """The message so far."""
         extra = self._head.extra(0, is_finished=True) if self._last is not None else {}
-        answered = {**extra.get("adaptrix", {}), **({"fallback": self._head.fallback} if self._head.fallback else {})}
+        answered = {**extra.get("adaptrix", {}), **self._head.about}
         so_far = {"input_tokens": self._num_prompt, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 0}
         return {
             "id": self._head.response_id,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from adaptrix_core.adapters.reference import AUTO
+from adaptrix_core.composition.conflicts.guard import ConflictGuard, OverLimitMix
 from adaptrix_core.composition.model_strings import part_label
 from adaptrix_core.composition.parameters import check_parameters
 from adaptrix_core.composition.parts import Part, Steps, plain
@@ -53,6 +54,8 @@ class ResolvedRequest:
     """Who answers each prompt, where several were routed, each by itself; else empty."""
     part: Part[Entry] | None = None
     """The composition without a name that answers, where it is more than one mix."""
+    warnings: tuple[str, ...] = ()
+    """What the caller is told of its mixes (`with_conflicts_settled`)."""
     left_open: tuple[RoutedPrompt, ...] = ()
     """The prompts, where a replica settles at the cut who answers; else empty. ``mixes`` holds until then."""
 
@@ -110,7 +113,15 @@ class ResolvedRequest:
             headers["x-adaptrix-route-score"] = f"{self.route.score:.4f}"
         if self.troubles:
             headers["x-adaptrix-fallback"] = self.trouble.encode("ascii", "replace").decode()
+        if self.warnings:
+            headers["x-adaptrix-warning"] = "; ".join(self.warnings).encode("ascii", "replace").decode()[:512]
         return headers
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What the answer says of itself: why the base model gives it, and what is known of its mixes."""
+        told = {"fallback": self.trouble, "warnings": list(self.warnings)}
+        return {name: value for name, value in told.items() if value}
 
     @property
     def trouble(self) -> str:
@@ -168,6 +179,29 @@ async def resolve(
         return _of_steps(steps, body, choice.fallback)
     routed = [_honouring(one, body.asked(), choice.fallback) for one in await routing.all_of(body)]
     return _of_prompts(routed, choice.fallback)
+
+
+def with_conflicts_settled(resolved: ResolvedRequest, guard: ConflictGuard) -> ResolvedRequest:
+    """The same request with the weights and the warnings that its mixes get, as far as they were measured before.
+
+    Weights inside of a composition of several rows or steps are left as they are, and warned of. Raises Conflict
+    (mix_conflict) where the settings refuse a mix.
+    """
+    is_one_mix = resolved.part is None
+    judged = [
+        guard.judge([term.called(term.adapter.package_digest) for term in mix.terms], mix.label, is_one_mix)
+        for mix in resolved.mixes
+    ]
+    mixes = tuple(_reduced(mix, one) for mix, one in zip(resolved.mixes, judged, strict=True))
+    warnings = tuple(dict.fromkeys(one.warning for one in judged if one is not None))
+    return replace(resolved, mixes=mixes, warnings=warnings)
+
+
+def _reduced(mix: NamedMix, judged: OverLimitMix | None) -> NamedMix:
+    if judged is None or judged.weights is None:
+        return mix
+    terms = tuple(replace(term, weight=w) for term, w in zip(mix.terms, judged.weights, strict=True))
+    return replace(mix, terms=terms)
 
 
 def without_broken_adapter(resolved: ResolvedRequest, error: AdaptrixError) -> ResolvedRequest:

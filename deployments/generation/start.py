@@ -166,7 +166,7 @@ def _head(
         changes=tuple(map(_changes, parts)),
         rows_per_fork=body.n,
         rows_per_prompt=body.n * (1 if resolved.part is not None else len(resolved.mixes_of(0))),
-        fallback=resolved.trouble,
+        about=resolved.about,
         judge=None if body.judging is None else RowJudge(body.judging, _answerers(resolved), body.n, calibrations),
         shows_logprobs=body.shows_logprobs,
         shows_token_ids=body.return_token_ids,

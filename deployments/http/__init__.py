@@ -5,8 +5,8 @@ Files:
 adapter_admin  Loads, publishes and unloads adapters at run time: the places they may come from, and the errors for
                users
 app            The HTTP API: OpenAI's endpoints, vLLM's adapter endpoints, and ours
+at_hand        The calibrations and measured mixes that this process has read, looked for again beside the event loop
 bodies         Request bodies: bytes into a checked document, or an error that names the fault and its place
-calibrations   The calibrations that this process has read, looked for again beside the event loop
 endpoint       Shared by endpoints: authorisation, and reading of bodies and of the store's overview
 errors         The one place where errors become HTTP: status, headers and OpenAI's ``{"error": {…}}`` document, or
                Anthropic's on its paths

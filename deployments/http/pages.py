@@ -24,6 +24,7 @@ READABLE = (
     "x-adaptrix-route-score",
     "x-adaptrix-confidence",
     "x-adaptrix-fallback",
+    "x-adaptrix-warning",
     "traceparent",
     "tracestate",
     "retry-after",

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from adaptrix_core.adapters.trust.revocation import SignedList
+from adaptrix_core.composition.conflicts.guard import ConflictGuard
 from adaptrix_core.confidence.shelf import CalibrationShelf
 from adaptrix_core.config import Settings
 from adaptrix_core.digests import BundleDigest
@@ -164,6 +165,8 @@ class Services:
     metrics: Metrics
     tracing: Tracing
     calibrations: CalibrationShelf = field(init=False)
+    conflicts: ConflictGuard = field(init=False)
 
     def __post_init__(self) -> None:
         self.calibrations = CalibrationShelf.of(self.settings)
+        self.conflicts = ConflictGuard.of(self.settings)

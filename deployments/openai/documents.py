@@ -32,8 +32,8 @@ class AnswerHead:
     """Who answers, for each fork, or for each prompt where prompts were routed apart; empty where it is one adapter."""
     rows_per_fork: int = 1
     rows_per_prompt: int = 1
-    fallback: str = ""
-    """Why the base model answers in place of the requested adapter; empty where it does not."""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """What the ``adaptrix`` member of whole documents says; empty where there is nothing to say."""
     judge: RowJudge | None = None
     """Says how sure each finished choice is, where that is asked for."""
     outcome: Mapping[str, Any] = field(default_factory=dict)
@@ -110,7 +110,7 @@ class AnswerHead:
             "created": self.created,
             "model": self.model,
             "choices": list(choices),
-            **({"adaptrix": {"fallback": self.fallback}} if self.fallback else {}),
+            **({"adaptrix": dict(self.about)} if self.about else {}),
         }
 
 

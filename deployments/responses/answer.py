@@ -104,8 +104,7 @@ class ResponseAnswer:
         """The response so far."""
         asked, text, chosen = self._asked, self._asked.text, self._asked.tool_choice
         extra = {} if not self.has_ended else self._head.extra(0, is_finished=True)
-        fallback = {"fallback": self._head.fallback} if self._head.fallback else {}
-        answered = {**extra.get("adaptrix", {}), **fallback, **self._memory}
+        answered = {**extra.get("adaptrix", {}), **self._head.about, **self._memory}
         reason = {"reason": "max_output_tokens"} if self._status == "incomplete" else None
         return {
             "id": self._head.response_id,

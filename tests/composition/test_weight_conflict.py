@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from adaptrix_core.composition.conflicts.weight_conflict import DIRECTIONS, LARGEST, weight_conflict
+from adaptrix_core.composition.conflicts.weight_conflict import DIRECTIONS, LARGEST, displacement, weight_conflict
 from adaptrix_core.injection.lora import LoraWeights, PointWeights
 
 POINT = (1, "self_attn.q_proj")
@@ -71,3 +71,14 @@ def test_an_update_of_nothing_conflicts_with_nothing() -> None:
     assert weight_conflict(nothing, adapter(7)).to_json() == {
         "points": 1, "cosine": 0.0, "sign_conflict": 0.0, "input_overlap": 0.0, "output_overlap": 0.0,
     }  # fmt: skip
+
+
+def test_displacement_is_the_distance_of_the_mixed_updates() -> None:
+    one, other = adapter(1), adapter(2, rank=20, points=(SECOND,))
+    mix = [(one, 0.7), (other, 0.3)]
+    own = [whole(one.points[point]) for point in (POINT, SECOND)]
+    moved = [0.3 * own[0], 0.3 * own[1] - 0.3 * whole(other.points[SECOND])]
+    squares, length = (sum(float(update.square().sum()) for update in updates) for updates in (moved, own))
+    assert displacement(one, mix) == pytest.approx((squares / length) ** 0.5, rel=1e-4)
+    assert displacement(one, [(one, 1.0)]) == pytest.approx(0.0, abs=1e-4)
+    assert displacement(one, [(one, 0.25)]) == pytest.approx(0.75, rel=1e-4)

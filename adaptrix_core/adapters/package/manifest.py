@@ -39,6 +39,28 @@ class PartMetadata(BaseModel):
     """Of an adapter's weights; None where the part is a composition itself, whose parts its package digest covers."""
 
 
+class ConflictMetadata(BaseModel):
+    """What its mix does to its adapters' own answers, as measured before it was signed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    score: float = Field(ge=0, le=1)
+    """Mean over the adapters of ``lost``."""
+    lost: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(max_length=DEFAULT_LIMITS.max_nested_parts)
+    """By ``name@version`` of the adapters: share of its probability that an answer of the adapter's loses."""
+    prompts: int = Field(ge=1)
+    """Routing examples that were asked, of all adapters together."""
+    max_tokens: int = Field(ge=1)
+    """Most tokens of an answer."""
+    base_digest: str = Field(min_length=1, max_length=512)
+    layout: str = Field(min_length=1, max_length=64)
+    """Precision and form that the base model was computed in."""
+    limit: float = Field(ge=0, le=1)
+    """The limit that held when it was made."""
+    before: dict[str, float] | None = Field(default=None, max_length=DEFAULT_LIMITS.max_parts)
+    """Where weights were reduced because the mix was over the limit: the weights before."""
+
+
 class CompositionMetadata(PackageMetadata):
     """The whole of a composition's metadata.json."""
 
@@ -46,6 +68,8 @@ class CompositionMetadata(PackageMetadata):
     """As in ``adaptrix.compose``: ``{"parallel": {"a": 0.5, "b": 0.5}}``. Names are those of ``parts``."""
     parts: dict[str, PartMetadata] = Field(min_length=1, max_length=DEFAULT_LIMITS.max_parts)
     """By the name, or ``name@version``, that ``composition`` calls the part by."""
+    conflicts: ConflictMetadata | None = None
+    """None where it was not measured, as for compositions whose adapters each answer by themselves."""
 
     def identity_of(self, part: str) -> str:
         """Public identity, ``name@version``, of the part that is called ``part`` in ``composition``."""

@@ -2,13 +2,18 @@
 
 Files:
 
-calibration  `calibrate`: how far an adapter's answers can be trusted, measured and kept as a signed calibration
-composing    `compose`: make a composition of adapters, a package of its own
-conflicts    `conflicts`: whether adapters get along in a mix, by their weights and by what becomes of their answers
-evaluation   `evaluate`: how good adapters are, on held-out problems of their tasks or on somebody's own examples
-exchange     `import` and `export`: PEFT directories in and out
-layers       Lists of layers on the command line: ``10,14,18`` or, as fractions of the depth, ``0.33,0.47,0.6``
-merge        `merge`: one adapter made from several, by TIES, by DARE or as a sum
-publication  The adapter directory that a training is to write: checked before the training, written after it
-training     `train`: an adapter from examples
+calibration         `calibrate`: how far an adapter's answers can be trusted, measured and kept as a signed
+                    calibration
+composed_conflicts  What `compose` does about conflicts before a composition is signed: measured, then as the settings
+                    say
+composing           `compose`: make a composition of adapters, a package of its own
+conflicts           `conflicts`: whether adapters get along in a mix, by their weights and by what becomes of their
+                    answers
+evaluation          `evaluate`: how good adapters are, on held-out problems of their tasks or on somebody's own
+                    examples
+exchange            `import` and `export`: PEFT directories in and out
+layers              Lists of layers on the command line: ``10,14,18`` or, as fractions of the depth, ``0.33,0.47,0.6``
+merge               `merge`: one adapter made from several, by TIES, by DARE or as a sum
+publication         The adapter directory that a training is to write: checked before the training, written after it
+training            `train`: an adapter from examples
 """

@@ -36,6 +36,7 @@ from adaptrix_core.errors import InvalidRequest
 @click.option("--license", "license_name", default="unspecified", show_default=True, help="SPDX id of its licence.")
 @click.option("--sign", is_flag=True, help="Sign it with your key.")
 @click.option("--key", type=click.Path(dir_okay=False, path_type=Path), help="Private key for --sign.")
+@click.option("--unmeasured", is_flag=True, help="Do not measure what the mix does to its adapters' answers.")
 @click.option("--overwrite", is_flag=True, help="Replace this version if it is there and composes otherwise.")
 @adapters_option
 @output_options
@@ -51,6 +52,7 @@ def compose_adapters(
     license_name: str,
     sign: bool,
     key: Path | None,
+    unmeasured: bool,
     overwrite: bool,
     adapters: Path,
 ) -> None:
@@ -58,6 +60,10 @@ def compose_adapters(
 
     Its parts are the packages that the names mean now, by digest: no other ones are ever computed under NAME. Parts may
     be compositions. `adaptrix publish` sends it to a running server, which must have the parts.
+
+    Adapters that act at once spoil each other's answers. How much is measured first, on their routing examples, and
+    told on the composition's card; over `composition.conflict_limit` it is done as `composition.over_limit` says: warn,
+    refuse, or resolve, by smaller weights or by one merged adapter in the composition's place. Takes minutes.
     """
     if key is not None and not sign:
         raise click.UsageError("--key needs --sign")
@@ -65,21 +71,36 @@ def compose_adapters(
         raise click.UsageError("say how its parts work together: --parallel a=0.5,b=0.5, or --file FILE")
     from adaptrix_core.adapters import AdapterManager
     from adaptrix_core.adapters.trust.keys import default_private_key
+    from adaptrix_core.cli.authoring.composed_conflicts import MergedInstead, settled
     from adaptrix_core.composition.manifests.making import made
 
     private = (key or default_private_key()) if sign else None
-    fields = {"version": version, "description": description, "license": license_name}
+    fields: dict[str, Any] = {"version": version, "description": description, "license": license_name}
     require_publishable({"name": name, **fields}, Path(adapters) / name, private)
+    fields["routing_examples"] = examples
     composition = {"parallel": _weights(parallel)} if parallel is not None else _read(document)
     manager = AdapterManager(adapters, None, trust_policy(session))
-    metadata = made(manager, name, composition, routing_examples=examples, **fields)
-    directory = manager.save_composition(metadata, private_key=private, overwrite=overwrite)
+    metadata = made(manager, name, composition, **fields)
+    ready = metadata if unmeasured else settled(session, manager, metadata, fields)
+    if isinstance(ready, MergedInstead):
+        saved = manager.save_adapter(ready.metadata, ready.weights, private_key=private, overwrite=overwrite)
+        directory = manager.path_of(saved.identity)
+    else:
+        directory = manager.save_composition(ready, private_key=private, overwrite=overwrite)
     parts = {metadata.identity_of(called): part.package_digest for called, part in metadata.parts.items()}
-    said = [f"composed {metadata.identity} in {directory}: {', '.join(parts)}"]
+    how = "merged into" if isinstance(ready, MergedInstead) else "composed"
+    said = [f"{how} {metadata.identity} in {directory}: {', '.join(parts)}"]
     if private is None:
         said.append(f"not signed: `adaptrix sign {directory}` before a server that requires it")
     session.output.result(
-        {"identity": metadata.identity, "directory": str(directory), "parts": parts, "signed": private is not None},
+        {
+            "identity": metadata.identity,
+            "directory": str(directory),
+            "parts": parts,
+            "signed": private is not None,
+            "merged": isinstance(ready, MergedInstead),
+            "conflicts": None if isinstance(ready, MergedInstead) else ready.model_dump(mode="json")["conflicts"],
+        },
         lambda out: out.print("\n".join(said), markup=False),
     )
 

@@ -33,19 +33,38 @@ WEIGHT_SCORES = ("cosine", "sign_conflict", "input_overlap", "output_overlap")
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Directory of adapters [default: the settings'].",
 )
+@click.option("--sign", is_flag=True, help="Keep the measurement, signed, for servers and engines to go by.")
+@click.option("--key", type=click.Path(dir_okay=False, path_type=Path), help="Private key for --sign.")
 @output_options
 @click.pass_obj
 def conflicts(
-    session: Session, names: tuple[str, ...], weights: str | None, no_answers: bool, adapters: Path | None
+    session: Session,
+    names: tuple[str, ...],
+    weights: str | None,
+    no_answers: bool,
+    adapters: Path | None,
+    sign: bool,
+    key: Path | None,
 ) -> None:
     """Say whether the adapters NAMES get along in a mix.
 
-    Each pair's weights: cosine of the updates, share of large entries with different signs, overlap of main directions.
+    Each pair's weights: cosine of the updates, share of large entries with different signs, overlap of main directions;
+    each adapter's: how far the mix's update is from its own, in lengths of that.
     Then what the mix does to the answers that each adapter gives alone, on its own routing examples: by how much they
     become less likely (nats per token), and the share of their tokens that stay the likeliest. How well each foretells
     the accuracy that a mix loses stands in docs/composition.md. What was measured is kept by digests, so a mix is
-    measured once. Runs an engine of its own.
+    measured once. With --sign the measurement is written to `composition.conflicts_dir`, where servers and engines find
+    it, together with the weights that resolving would leave. Runs an engine of its own.
     """
+    if key is not None and not sign:
+        raise click.UsageError("--key needs --sign")
+    if sign and no_answers:
+        raise click.UsageError("--sign keeps what becomes of answers; leave out --no-answers")
+    from adaptrix_core.adapters.trust.keys import check_private_key, default_private_key
+
+    private = (key or default_private_key()) if sign else None
+    if private is not None:
+        check_private_key(private)
     mix = shares_of(names, weights)
     settings = session.settings
     if adapters is not None:
@@ -54,14 +73,17 @@ def conflicts(
         )
     from adaptrix_core.engine.build import build_engine
     from adaptrix_core.training.evaluation.interference import loaded_adapters
+    from adaptrix_core.training.evaluation.mix_measurement import unguarded
 
     with session.output.waiting("starting an engine"):
-        engine = build_engine(settings)
+        engine = build_engine(unguarded(settings))
     loaded = loaded_adapters(engine, names)
-    document: dict[str, Any] = {"mix": mix, "pairs": _pairs(loaded)}
+    document: dict[str, Any] = {"mix": mix, "pairs": _pairs(loaded), "displacement": _displacement(loaded, mix)}
     if not no_answers:
         with session.output.waiting("measuring what the mix does to answers"):
             document["answers"] = _answers(engine, loaded, mix)
+    if private is not None:
+        document |= _signed(session, engine, mix, private)
     session.output.result(document, lambda out: _print(out, document))
 
 
@@ -74,11 +96,31 @@ def _pairs(loaded: Mapping[str, Adapter]) -> list[dict[str, Any]]:
     ]
 
 
+def _displacement(loaded: Mapping[str, Adapter], mix: Mapping[str, float]) -> dict[str, float]:
+    from adaptrix_core.composition.conflicts.weight_conflict import displacement
+
+    terms = [(adapter.weights, mix[name]) for name, adapter in loaded.items()]
+    return {name: displacement(adapter.weights, terms) for name, adapter in loaded.items()}
+
+
 def _answers(engine: Engine, loaded: Mapping[str, Adapter], mix: Mapping[str, float]) -> dict[str, Any]:
     from adaptrix_core.training.evaluation.interference import InterferenceMeter
 
     prompts = {name: adapter.metadata.routing_examples for name, adapter in loaded.items()}
     return InterferenceMeter(engine, prompts).measure(mix).to_json()
+
+
+def _signed(session: Session, engine: Engine, mix: Mapping[str, float], private: Path) -> dict[str, Any]:
+    """The measurement, kept where the settings say; its directory, and the weights that resolving leaves."""
+    from adaptrix_core.composition.conflicts.shelf import user_measurements
+    from adaptrix_core.composition.conflicts.signed_mix import write_measurement
+    from adaptrix_core.training.evaluation.mix_measurement import measured_mix
+
+    with session.output.waiting("measuring whose attention is disturbed"):
+        measured = measured_mix(engine, mix)
+    place = session.settings.composition.conflicts_dir or user_measurements()
+    reduced = {part.identity: part.reduced for part in measured.parts}
+    return {"kept": str(write_measurement(measured, place, private)), "reduced": reduced}
 
 
 def _print(out: Console, document: Mapping[str, Any]) -> None:
@@ -89,6 +131,10 @@ def _print(out: Console, document: Mapping[str, Any]) -> None:
         for pair in document["pairs"]
     ]
     out.print(table(("weights of", "common points", *(score.replace("_", " ") for score in WEIGHT_SCORES)), rows))
+    moved = [
+        (f"{name} * {document['mix'][name]:g}", f"{value:.2f}") for name, value in document["displacement"].items()
+    ]
+    out.print(table(("weights of", "displaced in the mix by (own lengths)"), moved))
     if "answers" not in document:
         return
     measured = [
@@ -98,3 +144,6 @@ def _print(out: Console, document: Mapping[str, Any]) -> None:
     ]  # fmt: skip
     out.print(table(("answers of", "tokens", "less likely by (nats/token)", "tokens kept"), measured))
     out.print(f"conflict of the mix: {document['answers']['score']:.2f} (0 none, 1 all answers lost)", markup=False)
+    if "kept" in document:
+        reduced = ", ".join(f"{identity} {weight:.3g}" for identity, weight in document["reduced"].items())
+        out.print(f"weights after resolving: {reduced}\nsigned in {document['kept']}", markup=False)

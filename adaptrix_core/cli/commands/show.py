@@ -94,6 +94,8 @@ def _facts(document: Mapping[str, Any], said: Mapping[str, Any]) -> Iterator[tup
         parts = said["parts"].items()
         yield "parts", ", ".join(f"{called.partition('@')[0]}@{part['version']}" for called, part in parts)
         yield "composed", json.dumps(said["composition"])
+        if said.get("conflicts"):
+            yield "conflict", _conflict(said["conflicts"])
     elif "base" in said:
         yield "layers", ", ".join(map(str, said["target_layers"]))
         yield "modules", ", ".join(said["target_modules"])
@@ -117,6 +119,16 @@ def _facts(document: Mapping[str, Any], said: Mapping[str, Any]) -> Iterator[tup
         yield "refused by", f"{replica}: {refusal['message']}  [{refusal['code']}]"
     if document.get("residency"):
         yield "residency", ", ".join(f"{replica}: {place}" for replica, place in document["residency"].items())
+
+
+def _conflict(measured: Mapping[str, Any]) -> str:
+    """What its mix does to its adapters' own answers."""
+    lost = ", ".join(f"{name} {share:.2f}" for name, share in measured["lost"].items())
+    before = ", ".join(f"{name} {weight:g}" for name, weight in (measured["before"] or {}).items())
+    return (
+        f"{measured['score']:.2f} of its adapters' answers lost ({lost}); {measured['prompts']} prompts, "
+        f"{measured['layout']}, limit {measured['limit']:g}" + (f"; weights before: {before}" if before else "")
+    )
 
 
 def _trained_on(training: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,8 +18,9 @@ from pathlib import Path
 from adaptrix_core.adapters.package.atomic import write_file
 from adaptrix_core.cache_dir import cache_root
 from adaptrix_core.digests import WeightsDigest
+from adaptrix_core.injection.mix import Term
 
-FORMAT = 1
+FORMAT = 2
 """Version of what is measured; a record of another one is measured again."""
 
 
@@ -60,17 +61,26 @@ class Interference:
 
 
 def key_of(
-    base_digest: str,
-    mix: Mapping[str, tuple[WeightsDigest, float]],
+    base: tuple[str, str],
+    mix: Iterable[Term[str]],
+    weights_digests: Mapping[str, WeightsDigest],
     prompts: Mapping[str, Sequence[str]],
     max_tokens: int,
 ) -> str:
     """The key of a measurement: everything that it depends on, whatever the adapters are called.
 
-    mix: weights digest and weight by adapter name.
+    base: the base model's digest, and its layout. mix: by adapter name, layers as numbers. weights_digests, prompts: by
+    adapter name.
     """
-    terms = sorted([digest, weight, list(prompts[name])] for name, (digest, weight) in mix.items())
-    return hashlib.sha256(json.dumps([FORMAT, base_digest, terms, max_tokens]).encode()).hexdigest()
+    terms = sorted(
+        [weights_digests[term.adapter], list(term.weights), _listed(term), list(prompts[term.adapter])] for term in mix
+    )
+    return hashlib.sha256(json.dumps([FORMAT, *base, terms, max_tokens]).encode()).hexdigest()
+
+
+def _listed(term: Term[str]) -> list[int] | None:
+    assert not isinstance(term.layers, str)
+    return None if term.layers is None else sorted(term.layers)
 
 
 def remembered(key: str, names: Mapping[WeightsDigest, str], place: Path | None = None) -> Interference | None:

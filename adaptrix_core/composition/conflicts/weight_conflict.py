@@ -7,7 +7,7 @@ nearly orthogonal, a mix breaks both (docs/composition.md). What answers suffer 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import torch
@@ -60,6 +60,23 @@ def weight_conflict(one: LoraWeights, other: LoraWeights) -> WeightConflict:
         sum(inside for inside, _ in overlaps) / len(pairs),
         sum(outside for _, outside in overlaps) / len(pairs),
     )
+
+
+def displacement(own: LoraWeights, mix: Sequence[tuple[LoraWeights, float]]) -> float:
+    """How far the update of a mix is from that of one of its adapters alone, in lengths of the latter.
+
+    ``|sum(weight_i * U_i) - U| / |U|`` over all points, by Frobenius' norm: 0 where the mix is the adapter alone. It
+    knows the mix's weights, as the scores of a pair do not. 0 for an adapter that changes nothing.
+    """
+    terms = [*mix, (own, -1.0)]
+    length = _product(own, own)
+    squares = sum(weight * other * _product(one, another) for one, weight in terms for another, other in terms)
+    return math.sqrt(max(0.0, squares) / length) if length else 0.0
+
+
+def _product(one: LoraWeights, other: LoraWeights) -> float:
+    """Inner product of two adapters' updates, each as one vector over all points."""
+    return sum(_inner(a, b) for a, b in _common(one, other))
 
 
 def _common(one: LoraWeights, other: LoraWeights) -> Iterator[tuple[PointWeights, PointWeights]]:

@@ -44,11 +44,12 @@ def made(manager: AdapterManager, name: str, composition: Mapping[str, Any], **f
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'fields'}: {e['msg']}" for e in error.errors()[:8])
         raise AdapterRejected(f"{name}: cannot make a composition: {faults}", code="bad_metadata") from error
-    check_composition(metadata, lambda part: _nested(manager, part))
+    check_composition(metadata, lambda part: nested_in(manager, part))
     return metadata
 
 
-def _nested(manager: AdapterManager, part: SignedPart) -> CompositionMetadata:
+def nested_in(manager: AdapterManager, part: SignedPart) -> CompositionMetadata:
+    """The manifest of a part that is a composition. Raises AdapterRejected (changed_part) for another package."""
     snapshot = manager.snapshot(part.identity)
     known = package_metadata_of(snapshot)
     if not isinstance(known, CompositionMetadata) or snapshot.package_digest != part.package_digest:

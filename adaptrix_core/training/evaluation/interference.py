@@ -7,12 +7,13 @@ That needs no right answers, so it can be done for any adapter that has routing 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from adaptrix_core.adapters import Adapter
 from adaptrix_core.adapters.package.composition import Composition
 from adaptrix_core.composition.conflicts.behaviour import Effect, Interference, key_of, remember, remembered
 from adaptrix_core.engine import Engine, SamplingParams
+from adaptrix_core.engine.choices import AdapterChoice, terms_of
 from adaptrix_core.errors import InvalidRequest
 
 MOST_PROMPTS = 24
@@ -21,6 +22,9 @@ MAX_TOKENS = 48
 """Most tokens of an answer."""
 _AT_ONCE = 8
 """Answers that are scored together."""
+
+Progress = Callable[[str], object]
+"""Told what is being measured now."""
 
 
 def loaded_adapters(engine: Engine, names: Sequence[str]) -> dict[str, Adapter]:
@@ -41,7 +45,12 @@ class InterferenceMeter:
     """
 
     def __init__(
-        self, engine: Engine, prompts: Mapping[str, Sequence[str]], max_tokens: int = MAX_TOKENS, use_cache: bool = True
+        self,
+        engine: Engine,
+        prompts: Mapping[str, Sequence[str]],
+        max_tokens: int = MAX_TOKENS,
+        use_cache: bool = True,
+        progress: Progress = lambda _: None,
     ) -> None:
         """prompts: by adapter name, what it is for. max_tokens: most tokens of an answer.
 
@@ -53,39 +62,50 @@ class InterferenceMeter:
                     f"adapter {name!r} has no routing examples, so what a mix does to its answers cannot be measured; "
                     "import it with --route-example, or compare weights alone"
                 )
-        self._engine, self._max_tokens, self._use_cache = engine, max_tokens, use_cache
-        self._prompts = {name: tuple(own[:MOST_PROMPTS]) for name, own in prompts.items()}
+        self._engine, self.max_tokens, self._use_cache = engine, max_tokens, use_cache
+        self._progress = progress
+        self.prompts = {name: tuple(own[:MOST_PROMPTS]) for name, own in prompts.items()}
         self._answers: dict[str, list[tuple[tuple[int, ...], int]]] = {}
         """By adapter, the tokens of each prompt with its own answer, and how many of them are the answer."""
         self._alone: dict[str, list[float]] = {}
         """By adapter, the log-probability of each token of its answers under itself."""
 
-    def measure(self, mix: Mapping[str, float]) -> Interference:
-        """What the mix, weights by adapter name, does to the answers of each of its adapters."""
-        digests = {name: adapter.weights_digest for name, adapter in loaded_adapters(self._engine, tuple(mix)).items()}
-        key = key_of(
-            self._engine.base.info.digest, {n: (digests[n], w) for n, w in mix.items()}, self._prompts, self._max_tokens
-        )
+    def measure(self, choice: AdapterChoice) -> Interference:
+        """What a mix of adapters does to the answers of each of them. Raises InvalidRequest for one with a gate."""
+        mix = [term.placed(self._engine.base.info.num_layers) for term in terms_of(choice)]
+        if any(term.gated is not None for term in mix):
+            raise InvalidRequest(
+                "a gate weighs each token by itself; only mixes without one are measured", param="gate"
+            )
+        adapters = loaded_adapters(self._engine, [term.adapter for term in mix])
+        digests = {name: adapter.weights_digest for name, adapter in adapters.items()}
+        base = self._engine.base
+        key = key_of((base.info.digest, base.layout), mix, digests, self.prompts, self.max_tokens)
         names = {digest: name for name, digest in digests.items()}
         if self._use_cache and (found := remembered(key, names)) is not None:
             return found
-        found = Interference({name: self._effect(name, mix) for name in mix})
+        found = Interference({term.adapter: self._effect(term.adapter, tuple(mix)) for term in mix})
         if self._use_cache:
             remember(key, found, digests)
         return found
 
-    def _effect(self, name: str, mix: Mapping[str, float]) -> Effect:
+    def effects_under(self, engine: Engine, choice: AdapterChoice) -> Interference:
+        """What a choice of another engine over the same base does to the answers of all adapters; it isn't kept."""
+        return Interference({name: self._effect(name, choice, engine) for name in self.prompts})
+
+    def _effect(self, name: str, mix: AdapterChoice, engine: Engine | None = None) -> Effect:
+        self._progress(name)
         if name not in self._answers:
             self._answers[name] = self._own_answers(name)
-            self._alone[name] = [logprob for logprob, _ in self._scored(self._answers[name], {name: 1.0})]
-        mixed = self._scored(self._answers[name], mix)
+            self._alone[name] = [logprob for logprob, _ in self._scored(self._answers[name], name, self._engine)]
+        mixed = self._scored(self._answers[name], mix, engine or self._engine)
         rises = [alone - logprob for alone, (logprob, _) in zip(self._alone[name], mixed, strict=True)]
         kept = sum(rank == 1 for _, rank in mixed) / len(mixed)
         return Effect(len(self._answers[name]), len(mixed), sum(rises) / len(rises), kept)
 
     def _own_answers(self, name: str) -> list[tuple[tuple[int, ...], int]]:
-        prompts = [self._engine.encode([{"role": "user", "content": text}]) for text in self._prompts[name]]
-        params = SamplingParams(max_tokens=self._max_tokens, temperature=0.0)
+        prompts = [self._engine.encode([{"role": "user", "content": text}]) for text in self.prompts[name]]
+        params = SamplingParams(max_tokens=self.max_tokens, temperature=0.0)
         said = self._engine.generate(prompts, name, params)
         return [
             (prompt + completion.token_ids, len(completion.token_ids))
@@ -93,14 +113,14 @@ class InterferenceMeter:
         ]
 
     def _scored(
-        self, answers: Sequence[tuple[tuple[int, ...], int]], mix: Mapping[str, float]
+        self, answers: Sequence[tuple[tuple[int, ...], int]], mix: AdapterChoice, engine: Engine
     ) -> list[tuple[float, int]]:
         """Log-probability and rank of each answer's tokens under a mix, all answers in a row."""
         scored: list[tuple[float, int]] = []
         params = SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0)
         for start in range(0, len(answers), _AT_ONCE):
             batch = answers[start : start + _AT_ONCE]
-            completions = self._engine.generate([tokens for tokens, _ in batch], dict(mix), params)
+            completions = engine.generate([tokens for tokens, _ in batch], mix, params)
             for (_, length), completion in zip(batch, completions, strict=True):
                 tokens = (completion.prompt_logprobs or ())[-length:] if length else ()
                 scored += [(token.logprob, token.rank) for token in tokens]

@@ -52,6 +52,7 @@ _ANSWER_HEADERS = {
     "x-adaptrix-route-score": "Where the router decided: the score.",
     "x-adaptrix-confidence": "Where asked for, of a whole answer: the confidence of each choice, or `none`.",
     "x-adaptrix-fallback": "Why the base model answers in place of an adapter.",
+    "x-adaptrix-warning": "What is known of a mix that spoils its adapters' answers.",
 }
 
 

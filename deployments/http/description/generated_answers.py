@@ -99,10 +99,13 @@ class Answered(Document):
     """True where no answer was sure enough and this is the surest."""
 
 
-class Fallback(Document):
-    """Why the base model answers in place of what was asked for."""
+class AboutAnswer(Document):
+    """What is to be known of the whole answer."""
 
-    fallback: str
+    fallback: str | None = None
+    """Why the base model answers in place of what was asked for."""
+    warnings: list[str] | None = None
+    """What is known of a mix that spoils its adapters' answers, each beginning with a code and a colon."""
 
 
 class LikelyToken(Document):
@@ -208,7 +211,7 @@ class ChatCompletion(Document):
     usage: UsageDocument
     prompt_logprobs: PromptLogprobs | None = None
     prompt_token_ids: list[int] | None = None
-    adaptrix: Fallback | None = None
+    adaptrix: AboutAnswer | None = None
 
 
 class FunctionPart(Document):
@@ -261,7 +264,7 @@ class ChatCompletionChunk(Document):
     model: str
     choices: list[ChunkChoice]
     usage: UsageDocument | None = None
-    adaptrix: Fallback | None = None
+    adaptrix: AboutAnswer | None = None
 
 
 class TextChoice(Document):
@@ -289,4 +292,4 @@ class TextCompletion(Document):
     choices: list[TextChoice]
     usage: UsageDocument | None = None
     """Of a stream, in the last event before ``[DONE]`` where it was asked for."""
-    adaptrix: Fallback | None = None
+    adaptrix: AboutAnswer | None = None

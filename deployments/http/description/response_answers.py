@@ -160,6 +160,7 @@ class RespondedBy(Document):
     instead_of_an_answer: Literal["abstain", "ask"] | None = None
     below_min_confidence: bool | None = None
     fallback: str | None = None
+    warnings: list[str] | None = None
     memory: MemoryDocument | None = None
 
 

@@ -6,8 +6,8 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from deployments.http import adapter_admin
+from deployments.http.at_hand import calibrations_at_hand
 from deployments.http.bodies import read_body
-from deployments.http.calibrations import calibrations_at_hand
 from deployments.http.description.adapter_endpoints import (
     ADAPTER,
     ADAPTERS,

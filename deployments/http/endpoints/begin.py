@@ -14,10 +14,10 @@ from pydantic import ValidationError
 
 from adaptrix_core.errors import AdapterNotFound
 from deployments.generation.deadline import Deadline
-from deployments.generation.resolve import ResolvedRequest, resolve
+from deployments.generation.resolve import ResolvedRequest, resolve, with_conflicts_settled
 from deployments.generation.start import RunningRequest, start_request
 from deployments.generation.until_sure import asked_bound, until_sure
-from deployments.http.calibrations import calibrations_at_hand
+from deployments.http.at_hand import calibrations_at_hand, conflicts_at_hand
 from deployments.http.endpoint import authorized
 from deployments.http.faults import invalid_body
 from deployments.http.guard import WATCH
@@ -128,4 +128,7 @@ async def _by_catalogue(
     principal: Principal,
 ) -> ResolvedRequest:
     for_tools = services.settings.router.for_tools
-    return await resolve(body, base_id, catalogue, services.router, services.tokenizer, principal, for_tools)
+    resolved = await resolve(body, base_id, catalogue, services.router, services.tokenizer, principal, for_tools)
+    if any(len(mix.terms) > 1 for mix in resolved.mixes):
+        return with_conflicts_settled(resolved, await conflicts_at_hand(services))
+    return resolved

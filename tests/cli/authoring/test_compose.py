@@ -27,6 +27,11 @@ def config(place: World) -> tuple[object, ...]:
     return ("--config", path)
 
 
+@pytest.fixture(autouse=True)
+def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ADAPTRIX_CACHE", str(tmp_path / "cache"))
+
+
 def composed(adaptrix: Adaptrix, place: World, config: tuple[object, ...], name: str, *options: object) -> Result:
     return adaptrix("compose", name, *options, "--sign", "--key", place.private_key, "--json", *config)
 

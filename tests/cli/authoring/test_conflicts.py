@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
@@ -11,8 +12,13 @@ import pytest
 import yaml
 from click.testing import Result
 
+from adaptrix_core.adapters.trust.keys import read_trusted_keys
 from adaptrix_core.cli.authoring.merge import METHOD_NAMES
 from adaptrix_core.composition.conflicts.merging import Method
+from adaptrix_core.composition.conflicts.signed_mix import read_measurement
+from adaptrix_core.config import load_settings
+from adaptrix_core.engine.build import build_engine
+from adaptrix_core.errors import Conflict
 from tests.serving.tiny import make_world
 
 Adaptrix = Callable[..., Result]
@@ -33,9 +39,41 @@ def test_a_mix_is_judged_by_weights_and_by_answers(adaptrix: Adaptrix, settings_
     assert pair["adapters"] == list(PAIR)
     assert pair["points"] > 0
     assert -1 <= pair["cosine"] <= 1
-    assert found["answers"]["effects"].keys() == set(PAIR)
+    assert found["answers"]["effects"].keys() == found["displacement"].keys() == set(PAIR)
+    assert found["displacement"]["math_reasoning"] < found["displacement"]["code_generation"]
     shown = adaptrix("conflicts", *PAIR, "--weights", "0.7,0.3", "--config", settings_file)
     assert f"conflict of the mix: {found['answers']['score']:.2f} (0 none, 1 all answers lost)" in shown.stdout
+
+
+def test_a_signed_measurement_is_what_engines_go_by(adaptrix: Adaptrix, tmp_path: Path) -> None:
+    world = make_world(tmp_path)
+    settings = world.settings(
+        router={"enabled": False},
+        composition={"conflicts_dir": str(tmp_path / "conflicts"), "conflict_limit": 0.0, "over_limit": "refuse"},
+    )
+    settings_file = tmp_path / "settings.yaml"
+    settings_file.write_text(yaml.safe_dump(settings))
+    done = adaptrix("conflicts", *PAIR, "--sign", "--key", world.private_key, "--json", "--config", settings_file)
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert Path(found["kept"]).parent == tmp_path / "conflicts"
+    measured = read_measurement(Path(found["kept"]), list(read_trusted_keys(world.keys)))
+    assert {part.identity: part.reduced for part in measured.parts} == found["reduced"]
+    assert measured.score == pytest.approx(found["answers"]["score"])
+    engine = build_engine(load_settings(settings))
+    with pytest.raises(Conflict, match="math_reasoning") as refused:
+        engine.generate(["hi"], dict.fromkeys(PAIR, 0.5))
+    assert refused.value.code == "mix_conflict"
+    shutil.rmtree(tmp_path / "cache")
+    again = adaptrix("conflicts", *PAIR, "--sign", "--key", world.private_key, "--json", "--config", settings_file)
+    assert again.exit_code == 0, again.output  # what is refused can still be measured
+
+
+def test_signing_needs_a_key_and_answers(adaptrix: Adaptrix, tmp_path: Path) -> None:
+    for options, complaint in ((("--key", tmp_path / "no.key"), "needs --sign"), (("--sign", "--no-answers"), "leave")):
+        done = adaptrix("conflicts", *PAIR, *options)
+        assert done.exit_code == 2
+        assert complaint in done.stderr
 
 
 def test_merged_adapters_are_packages_like_others(adaptrix: Adaptrix, tmp_path: Path) -> None:

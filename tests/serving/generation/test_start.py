@@ -118,7 +118,7 @@ async def test_the_head_says_what_and_when_and_who(body: Any, kind: str, prefix:
     assert re.fullmatch(prefix + "-[0-9a-f]{32}", head.response_id)
     assert time.time() - 5 < head.created <= time.time()
     assert type(head.created) is int
-    assert (head.model, head.answered_by, head.rows_per_fork, head.fallback) == ("math*0.5", (), 1, "")
+    assert (head.model, head.answered_by, head.rows_per_fork, head.about) == ("math*0.5", (), 1, {})
     assert (head.judge, head.shows_logprobs) == (None, False)
 
 
@@ -151,7 +151,7 @@ async def test_where_an_adapter_fails_the_same_request_goes_out_again_without_it
     first, again = replicas.calls
     assert again == replace(first, mixes=((), first.mixes[1]))
     assert running.resolved.mixes == (NamedMix(), LOGIC)
-    assert running.head.fallback == "math*0.5: adapter_rejected: revoked"
+    assert running.head.about == {"fallback": "math*0.5: adapter_rejected: revoked"}
     with pytest.raises(AdapterRejected):
         await started(replicas, chat(), MATH, fallback="error")
 
