@@ -5,9 +5,9 @@
 For each pair of shipped adapters and each pair of weights: scores of the weights, the rise of loss on the adapters' own
 answers to their routing examples (neither saw the problems), and the drop of right answers on each adapter's held-out
 problems, mean of both. Then Spearman's rank correlation of each score with the drop, with a bootstrap's standard error
-over the mixes: of the first set of weights, on which the score was chosen, and of the wide one, which was measured with
-the score already fixed. Then accuracies after weights were reduced by attention, and under merged adapters (TIES, DARE,
-sum). Ends with one line of JSON. It can be stopped at any time and goes on where it was.
+over the mixes: of the first set of weights, on which the score was chosen, and of the wide one, for which it is fixed.
+Then accuracies under merged adapters (TIES, DARE, sum). Ends with one line of JSON. It can be stopped at any time and
+goes on where it was.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from adaptrix_core.training.tasks.families import FAMILIES
 FIRST = ((0.5, 0.5), (0.7, 0.3), (0.3, 0.7), (0.85, 0.15), (0.15, 0.85), (1.0, 1.0))
 """Weights of the mixes on which `Interference.score` was chosen among other forms."""
 WIDE = ((1.0, 0.1), (0.5, 0.5), (1.0, 0.5), (0.1, 1.0), (1.0, 0.25), (0.7, 0.3), (0.25, 1.0))
-"""Weights over the range that people use, measured after the score was chosen."""
+"""Weights over the range that people use, for which the score is fixed before they are measured."""
 SETS = {"wide": WIDE, "first": FIRST}
 PAIRS = tuple(combinations(FAMILIES, 2))
 SCORES = (

@@ -3,7 +3,7 @@
 The main adapter is the one with the largest weight. On its own prompts, each other adapter's disturbance is the share
 of attention that it moves when it joins the main one, relative to the share that the main one moves in the base model
 (total variation distance, `context/comparison.py`). The other's weight is multiplied by one minus that, and is zero
-where it moves as much as the main one does by itself. Whether answers gain by it is measured in docs/composition.md.
+where it moves as much as the main one does by itself. Answers were not measured to gain by it.
 """
 
 from __future__ import annotations
