@@ -8,6 +8,7 @@ calibration  A calibration: from an estimator's score to the probability that an
              measured to do
 code_form    The estimator ``code_parses``: whether an answer's code is code
 evidence     What the computation of an answer shows of how sure it is
+feedback     What people say of answers moves how sure an answer must be for them: by adapter, and within bounds
 judging      How sure a finished answer is: its scores, and its confidence where a calibration holds for it
 logprobs     Estimators from the log-probabilities of an answer's tokens: their sum, mean and lowest, and the
              perplexity

@@ -8,12 +8,13 @@ late. What is told then is one answer, and of those before it who gave them and 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
 from adaptrix_core.adapters.reference import BASE
+from adaptrix_core.confidence.feedback import threshold_for
 from adaptrix_core.errors import InvalidRequest
 from deployments.generation.deadline import Deadline
 from deployments.generation.pipeline import Stream
@@ -44,6 +45,13 @@ class _Attempt:
     running: RunningRequest
     pieces: tuple[Piece, ...]
     confidence: float | None
+    least: float
+    """The confidence from which it is sure enough."""
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether it may be given; where nothing is calibrated for who gave it, it may."""
+        return not self.is_calibrated if self.confidence is None else self.confidence >= self.least
 
     @property
     def is_calibrated(self) -> bool:
@@ -92,14 +100,20 @@ def asked_bound(body: Body, base_id: str, catalogue: Catalogue) -> ConfidenceBou
 
 
 async def until_sure(
-    body: Body, bound: ConfidenceBound, start: Start, deadline: Deadline, base_id: str
+    body: Body,
+    bound: ConfidenceBound,
+    start: Start,
+    deadline: Deadline,
+    base_id: str,
+    moved: Mapping[str, float],
 ) -> RunningRequest:
     """The first answer that is sure enough, as a request whose stream has all of it.
 
-    start: begins to answer a body. A fallback for which nothing is calibrated answers in any case. Raises
+    start: begins to answer a body. moved: by who answers, how far the tenant's labels have moved what it asks for
+    (`confidence/feedback.py`). A fallback for which nothing is calibrated answers in any case. Raises
     InvalidRequest (not_calibrated) where the first answer's confidence cannot be known, and any error of an attempt.
     """
-    attempts = [await _attempt(await start(body))]
+    attempts = [await _attempt(await start(body), bound, moved)]
     first = attempts[0]
     if not first.is_calibrated:
         raise InvalidRequest(
@@ -109,19 +123,12 @@ async def until_sure(
             param=PARAM,
         )
     for name in bound.fallback:
-        if _is_sure(attempts, bound):
+        if attempts[-1].is_sure:
             break
         if name in WITHOUT_AN_ANSWER:
             return _in_words(attempts, name, deadline)
-        attempts.append(await _attempt(await start(_other(body, name, base_id))))
-    return _given(attempts, bound, deadline)
-
-
-def _is_sure(attempts: Sequence[_Attempt], bound: ConfidenceBound) -> bool:
-    last = attempts[-1]
-    if last.confidence is not None:
-        return last.confidence >= bound.at_least
-    return not last.is_calibrated
+        attempts.append(await _attempt(await start(_other(body, name, base_id)), bound, moved))
+    return _given(attempts, deadline)
 
 
 def _other(body: Body, fallback: str, base_id: str) -> Body:
@@ -141,7 +148,7 @@ def _other(body: Body, fallback: str, base_id: str) -> Body:
     )
 
 
-async def _attempt(running: RunningRequest) -> _Attempt:
+async def _attempt(running: RunningRequest, bound: ConfidenceBound, moved: Mapping[str, float]) -> _Attempt:
     """The whole answer, read to its end."""
     pieces: list[Piece] = []
     async with aclosing(running.stream) as stream:
@@ -151,13 +158,15 @@ async def _attempt(running: RunningRequest) -> _Attempt:
     judge = running.head.judge
     for piece in pieces:
         running.head.look(piece)
-    return _Attempt(running, tuple(pieces), None if judge is None else judge.confidence(0))
+    answerer = None if judge is None else judge.answerer(0)
+    least = bound.at_least if answerer is None else threshold_for(bound.at_least, moved, answerer)
+    return _Attempt(running, tuple(pieces), None if judge is None else judge.confidence(0), least)
 
 
-def _given(attempts: Sequence[_Attempt], bound: ConfidenceBound, deadline: Deadline) -> RunningRequest:
+def _given(attempts: Sequence[_Attempt], deadline: Deadline) -> RunningRequest:
     """The last answer where it is sure, else the surest of all, marked as not sure enough."""
     chosen, below = attempts[-1], {}
-    if not _is_sure(attempts, bound):
+    if not chosen.is_sure:
         chosen = max(attempts, key=lambda attempt: -1.0 if attempt.confidence is None else attempt.confidence)
         below = {"below_min_confidence": True}
     others = [attempt for attempt in attempts if attempt is not chosen]

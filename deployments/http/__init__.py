@@ -5,7 +5,8 @@ Files:
 adapter_admin  Loads, publishes and unloads adapters at run time: the places they may come from, and the errors for
                users
 app            The HTTP API: OpenAI's endpoints, vLLM's adapter endpoints, and ours
-at_hand        The calibrations and measured mixes that this process has read, looked for again beside the event loop
+at_hand        What this process has at hand for a request: calibrations and measured mixes, looked for again beside
+               the event loop, and how far feedback moves what a tenant asks of confidence
 bodies         Request bodies: bytes into a checked document, or an error that names the fault and its place
 endpoint       Shared by endpoints: authorisation, and reading of bodies and of the store's overview
 errors         The one place where errors become HTTP: status, headers and OpenAI's ``{"error": {…}}`` document, or

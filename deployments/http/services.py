@@ -12,10 +12,12 @@ from typing import Any, Protocol
 
 from adaptrix_core.adapters.trust.revocation import SignedList
 from adaptrix_core.composition.conflicts.guard import ConflictGuard
+from adaptrix_core.confidence.feedback import AnswerLabel
 from adaptrix_core.confidence.shelf import CalibrationShelf
 from adaptrix_core.config import Settings
 from adaptrix_core.digests import BundleDigest
 from adaptrix_core.observe.tracing import Tracing
+from adaptrix_core.routing.feedback.answers import AnswerLabelTaken
 from adaptrix_core.routing.feedback.labels import LabelTaken
 from deployments.generation.pipeline import Pipeline
 from deployments.generation.ports import Router, Tokenizer
@@ -35,6 +37,12 @@ class Embedder(Router, Protocol):
 
         Raises InvalidRequest for an adapter that the router doesn't know, and Overloaded.
         """
+
+    async def label_answer(self, label: AnswerLabel, salt: bytes = b"") -> AnswerLabelTaken:
+        """Note whether an answer was right. Raises Overloaded."""
+
+    async def confidence_moved(self, salt: bytes = b"") -> Mapping[str, float]:
+        """By who answers, how far the tenant's thresholds of confidence are moved (`confidence/feedback.py`)."""
 
     async def embed(
         self, inputs: Sequence[str | tuple[int, ...]], dimensions: int | None, salt: bytes = b""

@@ -11,9 +11,11 @@ from ray.exceptions import RayError
 from ray.serve.handle import DeploymentHandle
 
 from adaptrix_core.adapters.trust.revocation import SignedList
+from adaptrix_core.confidence.feedback import AnswerLabel
 from adaptrix_core.config import Settings
 from adaptrix_core.digests import BundleDigest
 from adaptrix_core.observe.tracing import carrier
+from adaptrix_core.routing.feedback.answers import AnswerLabelTaken
 from adaptrix_core.routing.feedback.labels import LabelTaken
 from deployments.generation.ports import Batches
 from deployments.ingress.scaled_to_zero import ScaledToZero
@@ -93,6 +95,16 @@ class HandleRouter:
         """Note which adapter should answer these messages."""
         taken: LabelTaken = await self._handle.feedback.remote(list(messages), right, salt)
         return taken
+
+    async def label_answer(self, label: AnswerLabel, salt: bytes = b"") -> AnswerLabelTaken:
+        """Note whether an answer was right."""
+        taken: AnswerLabelTaken = await self._handle.label_answer.remote(label, salt)
+        return taken
+
+    async def confidence_moved(self, salt: bytes = b"") -> Mapping[str, float]:
+        """By who answers, how far the tenant's thresholds of confidence are moved."""
+        moved: Mapping[str, float] = await self._handle.confidence_moved.remote(salt)
+        return moved
 
     async def embed(
         self, inputs: Sequence[str | tuple[int, ...]], dimensions: int | None, salt: bytes = b""

@@ -24,6 +24,22 @@ def _below_one(value: float) -> float:
 LeastConfidence = Annotated[float, Field(gt=0), AfterValidator(_below_one)]
 
 
+def _a_probability(value: float) -> float:
+    if not 0 <= value <= 1:
+        raise ValueError("should be between 0 and 1, as the answer told it")
+    return value
+
+
+class AnswerFeedbackRequest(Body):
+    """``POST /v1/feedback/answers``: whether an answer was right."""
+
+    adapter: Annotated[str, Field(min_length=1, max_length=MOST.model_characters)]
+    """Who gave it: an adapter's name, or ``base``."""
+    confidence: Annotated[float, AfterValidator(_a_probability)]
+    """What the answer told of how sure it is."""
+    right: bool
+
+
 class ConfidenceBound(Body):
     """The least confidence of an answer, and what comes after a less sure one, in turns."""
 

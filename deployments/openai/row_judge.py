@@ -84,10 +84,14 @@ class RowJudge:
         row = self._rows[index]
         return confidence_of(row.evidence(), row.finish_reason, self._calibration(index))
 
+    def answerer(self, index: int) -> str | None:
+        """Who answers in a row, as calibrations name it; None for an answer that is composed of others."""
+        return self._answerers[(index // self._rows_per_answerer) % len(self._answerers)] if self._answerers else None
+
     def _calibration(self, index: int) -> ConfidenceCalibration | None:
-        if self._computed_by is None or not self._answerers:
+        answerer = self.answerer(index)
+        if self._computed_by is None or answerer is None:
             return None
-        answerer = self._answerers[(index // self._rows_per_answerer) % len(self._answerers)]
         return self._shelf.find(*self._computed_by, answerer)
 
     def told(self, index: int) -> dict[str, Any]:

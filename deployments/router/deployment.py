@@ -36,9 +36,11 @@ from deployments.store.handle import namespace_of
 from deployments.store.residency_follower import ResidencyFollower
 
 if TYPE_CHECKING:
+    from adaptrix_core.confidence.feedback import AnswerLabel
     from adaptrix_core.routing.calibration import Calibration
     from adaptrix_core.routing.catalogue import RouteCard
     from adaptrix_core.routing.embedder import TextEmbedder
+    from adaptrix_core.routing.feedback.answers import AnswerLabelTaken
     from adaptrix_core.routing.feedback.labels import LabelTaken
     from adaptrix_core.routing.message import Vectors
     from adaptrix_core.routing.policy import Decision
@@ -67,6 +69,7 @@ class RouterReplica:
         # Seconds of imports (torch, sentence-transformers): only a router replica pays for them.
         from adaptrix_core.routing.embedder import embedder_of
         from adaptrix_core.routing.feedback.adaptive import AdaptiveThresholds
+        from adaptrix_core.routing.feedback.answers import AnswerThresholds
         from adaptrix_core.routing.semantic import SemanticRouter
         from adaptrix_core.routing.signals.evidence_file import read_evidence
 
@@ -80,6 +83,7 @@ class RouterReplica:
             SemanticRouter, self._embedder, (), calibration_of(settings.router), settings.router.signals
         )
         self._thresholds = await asyncio.to_thread(AdaptiveThresholds, self._router, settings.adapters.state_dir)
+        self._answers = await asyncio.to_thread(AnswerThresholds, settings.adapters.state_dir)
         self._labelling = TenantQueue("labels", threads=2, at_once=1, max_waiting=MOST.labels_waiting)
         self._embedding = TenantQueue("inputs", threads=4, at_once=1, max_waiting=MOST.embeddings_waiting)
         self._entries: list[Entry] = []
@@ -118,6 +122,17 @@ class RouterReplica:
         """
         decision = self._decided(await self._heard(messages, salt))
         return await self._labelling.run(salt, self._thresholds.label, salt, decision, right)
+
+    async def label_answer(self, label: AnswerLabel, salt: bytes = b"") -> AnswerLabelTaken:
+        """Note whether an answer was right; moves this tenant's thresholds of confidence alone.
+
+        Raises Overloaded where too many of the tenant's labels wait.
+        """
+        return await self._labelling.run(salt, self._answers.label, salt, label)
+
+    async def confidence_moved(self, salt: bytes = b"") -> Mapping[str, float]:
+        """By who answers, how far this tenant's thresholds of confidence are moved, in log-odds."""
+        return await asyncio.to_thread(self._answers.of, salt)
 
     def _decided(self, heard: Heard) -> Decision:
         return self._router.decide_embedded(heard.turns, heard.rows, residency=heard.residency, accepts=heard.accepts)

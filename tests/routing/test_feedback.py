@@ -159,7 +159,7 @@ def test_a_message_without_text_is_no_label(shipped: SemanticRouter, thresholds:
 
 
 def test_a_flood_of_labels_is_bounded_and_pushes_out_only_the_senders_own(tmp_path: Path) -> None:
-    book = LabelBook(tmp_path)
+    book = LabelBook(tmp_path, RouteLabel.of_row)
     book.add(b"quiet", RouteLabel("cats", "cats", 1.0))
     for number in range(LABELS_KEPT + 40):
         book.add(b"loud", RouteLabel("dogs", "dogs", float(number)))
@@ -169,21 +169,21 @@ def test_a_flood_of_labels_is_bounded_and_pushes_out_only_the_senders_own(tmp_pa
 
 def test_the_owners_are_bounded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("adaptrix_core.routing.feedback.label_book.OWNERS_KEPT", 3)
-    book = LabelBook(tmp_path)
+    book = LabelBook(tmp_path, RouteLabel.of_row)
     for owner in (b"a", b"b", b"c", b"a", b"d"):
         book.add(owner, RouteLabel(None, "cats", 0.0))
     assert [bool(book.of(owner)) for owner in (b"a", b"b", b"c", b"d")] == [True, False, True, True]
-    assert len(list((tmp_path / "routing" / "labels").iterdir())) == 3 < OWNERS_KEPT
+    assert len(list(tmp_path.iterdir())) == 3 < OWNERS_KEPT
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", '[["a", "b", "much", "c"]]', '[[1, "b", 0.5, "c"]]', "[" * 5000])
 def test_a_file_that_cannot_be_read_counts_as_none(
     tmp_path: Path, content: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    book = LabelBook(tmp_path)
+    book = LabelBook(tmp_path, RouteLabel.of_row)
     book.add(b"me", RouteLabel(None, "cats", 0.5))
-    (file,) = (tmp_path / "routing" / "labels").iterdir()
+    (file,) = tmp_path.iterdir()
     file.write_text(content)
     os.utime(file)
-    assert LabelBook(tmp_path).of(b"me") == ()
+    assert LabelBook(tmp_path, RouteLabel.of_row).of(b"me") == ()
     assert "cannot be read" in caplog.text

@@ -21,12 +21,14 @@ from starlette.types import ASGIApp
 from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.adapters.trust.revocation import SignedList
 from adaptrix_core.adapters.trust.revocation_directory import read_shared_list
+from adaptrix_core.confidence.feedback import AnswerLabel
 from adaptrix_core.config import Settings, load_settings
 from adaptrix_core.digests import BundleDigest
 from adaptrix_core.observe.tracing import Tracing, start_tracing
 from adaptrix_core.routing.conversation import user_turns
 from adaptrix_core.routing.embedder import TextEmbedder
 from adaptrix_core.routing.feedback.adaptive import AdaptiveThresholds
+from adaptrix_core.routing.feedback.answers import AnswerLabelTaken, AnswerThresholds
 from adaptrix_core.routing.feedback.labels import LabelTaken
 from adaptrix_core.routing.policy import Decision
 from adaptrix_core.routing.semantic import SemanticRouter
@@ -151,6 +153,7 @@ class LocalRouter:
         self._store = store
         self._router = SemanticRouter(embedder, signals=store.settings.router.signals)
         self._thresholds = AdaptiveThresholds(self._router, store.settings.adapters.state_dir)
+        self._answers = AnswerThresholds(store.settings.adapters.state_dir)
 
     async def route(
         self, messages: Sequence[dict[str, str]], salt: bytes = b"", explained: bool = False
@@ -164,6 +167,12 @@ class LocalRouter:
 
     async def feedback(self, messages: Sequence[dict[str, str]], right: str | None, salt: bytes = b"") -> LabelTaken:
         return self._thresholds.label(salt, self._decided(await self._heard(messages, salt)), right)
+
+    async def label_answer(self, label: AnswerLabel, salt: bytes = b"") -> AnswerLabelTaken:
+        return self._answers.label(salt, label)
+
+    async def confidence_moved(self, salt: bytes = b"") -> Mapping[str, float]:
+        return self._answers.of(salt)
 
     def _decided(self, heard: Heard) -> Decision:
         return self._router.decide_embedded(heard.turns, heard.rows, None, heard.residency, accepts=heard.accepts)

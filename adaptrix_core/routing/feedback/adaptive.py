@@ -25,7 +25,7 @@ class AdaptiveThresholds:
 
     def __init__(self, router: SemanticRouter, state_dir: Path) -> None:
         self._router = router
-        self._book = LabelBook(state_dir)
+        self._book = LabelBook(state_dir / "routing" / "labels", RouteLabel.of_row)
         self._outside: tuple[tuple[RouteCard, ...], OutOfScope] | None = None
         self._known: dict[bytes, tuple[tuple[RouteCard, ...], Mapping[str, float]]] = {}
 

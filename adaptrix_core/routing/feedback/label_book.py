@@ -1,6 +1,7 @@
 """The labels of every owner on disk, bounded: the latest ones of each, and the owners that labelled last.
 
-    <state_dir>/routing/labels/<digest of the owner>.json
+    <state_dir>/routing/labels/<digest of the owner>.json     of decisions
+    <state_dir>/routing/answers/<digest of the owner>.json    of answers
 
 Knows files and bounds. One process writes them.
 """
@@ -9,13 +10,12 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path
-
-from adaptrix_core.routing.feedback.labels import RouteLabel
+from typing import Any, Generic, Protocol, TypeVar
 
 logger = logging.getLogger(__name__)
 
@@ -26,23 +26,36 @@ OWNERS_KEPT = 1024
 _MOST_BYTES = 256 * 1024
 
 
-class LabelBook:
+class Label(Protocol):
+    """One label."""
+
+    def as_row(self) -> list[Any]:
+        """As JSON."""
+
+
+L = TypeVar("L", bound=Label)
+
+
+class LabelBook(Generic[L]):
     """Labels by owner, the same after a restart. Safe to share between threads."""
 
-    def __init__(self, state_dir: Path) -> None:
-        """Reads what is there; a file that cannot be read counts as none, with a warning."""
-        self._directory = state_dir / "routing" / "labels"
+    def __init__(self, directory: Path, of_row: Callable[[list[Any]], L]) -> None:
+        """Reads what is there; a file that cannot be read counts as none, with a warning.
+
+        of_row: a label from its `as_row`; ValueError or TypeError where that is none.
+        """
+        self._directory = directory
         self._lock = threading.Lock()
         files = sorted(self._directory.glob("*.json"), key=lambda path: path.stat().st_mtime)
-        self._labels: OrderedDict[str, tuple[RouteLabel, ...]] = OrderedDict(
-            (path.stem, _read(path)) for path in files[-OWNERS_KEPT:]
+        self._labels: OrderedDict[str, tuple[L, ...]] = OrderedDict(
+            (path.stem, _read(path, of_row)) for path in files[-OWNERS_KEPT:]
         )
 
-    def of(self, owner: bytes) -> tuple[RouteLabel, ...]:
+    def of(self, owner: bytes) -> tuple[L, ...]:
         """The labels of this owner, the oldest first."""
         return self._labels.get(_name(owner), ())
 
-    def add(self, owner: bytes, label: RouteLabel) -> tuple[RouteLabel, ...]:
+    def add(self, owner: bytes, label: L) -> tuple[L, ...]:
         """Keep one more; all that count now. Raises OSError where the disk cannot be written to."""
         name = _name(owner)
         with self._lock:
@@ -55,10 +68,10 @@ class LabelBook:
                 (self._directory / f"{gone}.json").unlink(missing_ok=True)
         return labels
 
-    def _write(self, name: str, labels: tuple[RouteLabel, ...]) -> None:
+    def _write(self, name: str, labels: tuple[L, ...]) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
         partial = self._directory / f"{name}.partial"
-        partial.write_text(json.dumps([[one.right, one.best, one.margin, one.basis] for one in labels]))
+        partial.write_text(json.dumps([label.as_row() for label in labels]))
         partial.replace(self._directory / f"{name}.json")
 
 
@@ -66,21 +79,12 @@ def _name(owner: bytes) -> str:
     return blake2b(owner, digest_size=16).hexdigest()
 
 
-def _read(path: Path) -> tuple[RouteLabel, ...]:
+def _read(path: Path, of_row: Callable[[list[Any]], L]) -> tuple[L, ...]:
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise ValueError(f"it has more than {_MOST_BYTES} bytes")
-        labels = [
-            RouteLabel(right, best, float(margin), basis) for right, best, margin, basis in json.loads(path.read_text())
-        ]
-        if not all(_is_sound(label) for label in labels):
-            raise ValueError("it holds something that is no label")
+        labels = [of_row(row) for row in json.loads(path.read_text())]
     except (OSError, ValueError, TypeError, RecursionError) as error:
         logger.warning("labels of the router are left out, as %s cannot be read: %s", path, error)
         return ()
     return tuple(labels[-LABELS_KEPT:])
-
-
-def _is_sound(label: RouteLabel) -> bool:
-    names = isinstance(label.best, str) and isinstance(label.basis, str)
-    return names and (label.right is None or isinstance(label.right, str)) and math.isfinite(label.margin)

@@ -5,8 +5,10 @@ A label has no text: it holds the numbers that thresholds are chosen by, and not
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,19 @@ class RouteLabel:
     basis: str = ""
     """What the margin depends on, as a digest: signals, thresholds, the best adapter's card. A label of another basis
     says nothing."""
+
+    def as_row(self) -> list[Any]:
+        """As JSON."""
+        return [self.right, self.best, self.margin, self.basis]
+
+    @classmethod
+    def of_row(cls, row: Sequence[Any]) -> Self:
+        """From `as_row`. Raises ValueError or TypeError for anything else."""
+        right, best, margin, basis = row
+        names = isinstance(best, str) and isinstance(basis, str) and (right is None or isinstance(right, str))
+        if not names or not math.isfinite(float(margin)):
+            raise ValueError(f"{row!r:.80} is no label of a decision")
+        return cls(right, best, float(margin), basis)
 
 
 @dataclass(frozen=True)

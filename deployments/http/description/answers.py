@@ -105,6 +105,17 @@ class FeedbackTaken(Document):
     """By adapter, that score where labels have moved it."""
 
 
+class AnswerFeedbackTaken(Document):
+    """What a label of an answer has changed, for the caller's tenant."""
+
+    object: Literal["adaptrix.answer_feedback"]
+    adapter: str
+    labels: int
+    """Labels of answers of the tenant that are kept."""
+    moved_log_odds: float
+    """How far the adapter's thresholds are moved now; above 0: its answers have to be surer."""
+
+
 class SampledBy(Document):
     """A sampling default, and its source."""
 

@@ -21,6 +21,7 @@ from deployments.http.description.described import GENERATING, KEPT, READING, TA
 from deployments.openai import schemas
 from deployments.openai.batches.request import BatchRequest
 from deployments.openai.body import Body
+from deployments.openai.confidence_body import AnswerFeedbackRequest
 from deployments.openai.vllm import adapter_bodies, token_bodies
 from deployments.responses.conversation_bodies import ConversationItems, ConversationRequest, ConversationUpdate
 from deployments.responses.request import ResponsesRequest
@@ -37,6 +38,7 @@ BODIES: tuple[type[Body], ...] = (
     schemas.EmbeddingRequest,
     schemas.RouteRequest,
     schemas.FeedbackRequest,
+    AnswerFeedbackRequest,
     adapter_bodies.LoadRequest,
     adapter_bodies.UnloadRequest,
     schemas.RevocationRequest,
@@ -63,6 +65,7 @@ ANSWERS: tuple[type[Document], ...] = (
     answers.EmbeddingList,
     answers.Route,
     answers.FeedbackTaken,
+    answers.AnswerFeedbackTaken,
     answers.ModelList,
     answers.AdapterList,
     answers.AdapterInFull,
@@ -181,6 +184,14 @@ FEEDBACK = described(
     },
     gives=answers.FeedbackTaken,
     errors=(*TAKING, 429, 507),
+)
+ANSWER_FEEDBACK = described(
+    "Say whether an answer was right; moves how sure its adapter must be for your own min_confidence",
+    scope="generate",
+    takes=AnswerFeedbackRequest,
+    example={"adapter": "math_reasoning", "confidence": 0.82, "right": False},
+    gives=answers.AnswerFeedbackTaken,
+    errors=(*TAKING, 404, 429, 507),
 )
 _PAGE: list[dict[str, Any]] = [
     {"name": name, "in": "query", "description": meaning, "schema": schema}

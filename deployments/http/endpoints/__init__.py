@@ -18,7 +18,7 @@ paging         Lists of objects in pages, as OpenAI has them: ``after``, ``limit
 responses      ``/v1/responses``: OpenAI's Responses API, over the same generation as chat, and the responses that are
                stored
 revocations    ``/v1/revocations``: the signed list in force, and the next one
-router         ``/v1/route``, ``/v1/feedback`` and ``/v1/embeddings``: direct access to the router
+router         ``/v1/route``, ``/v1/feedback…`` and ``/v1/embeddings``: direct access to the router
 status         ``/health``, ``/ping``, ``/version`` and ``/metrics``: for load balancers and monitoring
 tokens         ``/tokenize`` and ``/detokenize``: prompts told in tokens, and tokens told as text
 """

@@ -17,7 +17,7 @@ from deployments.generation.deadline import Deadline
 from deployments.generation.resolve import ResolvedRequest, resolve, with_conflicts_settled
 from deployments.generation.start import RunningRequest, start_request
 from deployments.generation.until_sure import asked_bound, until_sure
-from deployments.http.at_hand import calibrations_at_hand, conflicts_at_hand
+from deployments.http.at_hand import calibrations_at_hand, conflicts_at_hand, thresholds_moved
 from deployments.http.endpoint import authorized
 from deployments.http.faults import invalid_body
 from deployments.http.guard import WATCH
@@ -77,7 +77,11 @@ async def begin(
             async def start(asked: ChatRequest | CompletionRequest) -> RunningRequest:
                 return await _started(asked, base_id, services, principal, watch, starting)
 
-            running = await (start(body) if bound is None else until_sure(body, bound, start, deadline, base_id))
+            if bound is None:
+                running = await start(body)
+            else:
+                moved = await thresholds_moved(services, principal.salt)
+                running = await until_sure(body, bound, start, deadline, base_id, moved)
     watch.begun(running)
     return body, running
 

@@ -1,4 +1,4 @@
-"""``/v1/route``, ``/v1/feedback`` and ``/v1/embeddings``: direct access to the router."""
+"""``/v1/route``, ``/v1/feedback…`` and ``/v1/embeddings``: direct access to the router."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from adaptrix_core.adapters.reference import AUTO, BASE
+from adaptrix_core.confidence.calibration import BASE_ANSWERS
+from adaptrix_core.confidence.feedback import AnswerLabel
 from adaptrix_core.errors import InvalidRequest
-from deployments.http.description.endpoints import EMBEDDINGS, FEEDBACK, ROUTE
+from deployments.http.description.endpoints import ANSWER_FEEDBACK, EMBEDDINGS, FEEDBACK, ROUTE
 from deployments.http.endpoint import authorized, body_of
 from deployments.http.services import Services
+from deployments.openai.confidence_body import AnswerFeedbackRequest
 from deployments.openai.embedding_document import embedding_answer
 from deployments.openai.schemas import EmbeddingRequest, FeedbackRequest, RouteRequest
 from deployments.shared.catalogue import shortened
@@ -70,6 +73,25 @@ def router_endpoints(app: FastAPI, services: Services) -> None:
                 "labels": taken.labels,
                 "threshold": taken.calibrated,
                 "thresholds": dict(taken.thresholds),
+            }
+        )
+
+    @app.post("/v1/feedback/answers", **ANSWER_FEEDBACK)
+    async def answer_feedback(request: Request) -> Response:
+        principal = authorized(request, services, "generate")
+        body: AnswerFeedbackRequest = await body_of(request, services, AnswerFeedbackRequest)
+        catalogue = services.store.catalogue
+        entry = None if body.adapter == BASE else catalogue.find(body.adapter)
+        if entry is None and body.adapter != BASE:
+            raise catalogue.not_found(body.adapter, (BASE,), "adapter")
+        answerer = BASE_ANSWERS if entry is None else entry.package_digest
+        taken = await router().label_answer(AnswerLabel(answerer, body.confidence, body.right), principal.salt)
+        return JSONResponse(
+            {
+                "object": "adaptrix.answer_feedback",
+                "adapter": body.adapter,
+                "labels": taken.labels,
+                "moved_log_odds": round(taken.moved, 4),
             }
         )
 

@@ -145,7 +145,7 @@ def answer_schema(document: dict[str, Any], method: str, path: str, answer: http
 async def test_real_answers_are_as_described(local: Local, world: World) -> None:
     document = await described(local)
     adapter = world.write_adapter(world.uploads, "described", 81)
-    load = "/v1/load_lora_adapter"
+    load, answered = "/v1/load_lora_adapter", "/v1/feedback/answers"
     plain = {"model": BASE_ID, "max_tokens": 3, "n": 2}
     fork = {"fork": ["math_reasoning", None]}
     must_call = {"model": BASE_ID, "tool_choice": "required"}
@@ -170,6 +170,8 @@ async def test_real_answers_are_as_described(local: Local, world: World) -> None
         ("POST", "/v1/route", "/v1/route", {"messages": ASK}),
         ("POST", "/v1/feedback", "/v1/feedback", {"messages": ASK, "right": "base"}),
         ("POST", "/v1/feedback", "/v1/feedback", {"messages": ASK, "right": "nobody"}),
+        ("POST", answered, answered, {"adapter": "math_reasoning", "confidence": 0.5, "right": True}),
+        ("POST", answered, answered, {"adapter": "nobody", "confidence": 0.5, "right": True}),
         ("POST", load, load, {"lora_name": "described", "lora_path": str(adapter)}),
         ("POST", load, load, {"lora_name": "described", "lora_path": "/etc"}),
         ("GET", "/v1/adapters", "/v1/adapters", {}),

@@ -16,6 +16,7 @@ import pytest_asyncio
 
 from adaptrix_core.confidence.calibration import ConfidenceCalibration
 from adaptrix_core.confidence.signed import write_calibration
+from adaptrix_core.routing.embedder import TextEmbedder
 from tests.serving.inprocess import running
 from tests.serving.tiny import World, load_base
 
@@ -29,14 +30,14 @@ ASK: dict[str, Any] = {"messages": MESSAGES, "max_tokens": 12, "temperature": 0}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def http(world: World) -> AsyncIterator[httpx.AsyncClient]:
+async def http(world: World, embedder: TextEmbedder) -> AsyncIterator[httpx.AsyncClient]:
     place = world.root / "calibrations"
     info = load_base(world.base_dir).info
     args = world.settings(
         adapters={"state_dir": str(world.root / "state-confidence"), "poll_s": 0.1},
         confidence={"calibrations_dir": str(place)},
     )
-    async with running(args) as (client, store):
+    async with running(args, embedder) as (client, store):
         computed = store.worker._engine.base.info
         for name, intercept in INTERCEPTS.items():
             entry = store.catalogue.find(name)
@@ -245,3 +246,40 @@ async def test_an_unknown_fallback_is_refused_with_the_nearest_name_before_anyth
     bound = {"at_least": 0.5, "fallback": ["math_reasonin"]}
     error = (await ask(http, status=404, adaptrix={"min_confidence": bound})).json()["error"]
     assert "math_reasoning" in error["message"]
+
+
+async def test_labels_of_answers_raise_what_an_answer_must_have_and_no_more_than_the_bound(
+    http: httpx.AsyncClient,
+) -> None:
+    """An answer of 0.88 is sure enough for 0.85, until its tenant has said often enough that such answers are wrong;
+    0.7 is raised to 0.913 at most, and 0.2 to 0.53, so that the answer is still given."""
+    end = await ending(http, SURE)
+    (told,) = (await ask(http, adaptrix={"confidence": True}, **end)).json()["choices"]
+    confidence = told["adaptrix"]["confidence"]
+    strict, lax = ({"min_confidence": least} for least in (confidence - 0.02, 0.2))
+    assert "attempts" not in (await ask(http, adaptrix=strict, **end)).json()["choices"][0]["adaptrix"]
+    for _ in range(20):
+        label = {"adapter": SURE, "confidence": confidence, "right": False}
+        taken = await http.post("/v1/feedback/answers", json=label)
+        assert taken.status_code == 200, taken.text
+    assert taken.json()["labels"] == 20
+    assert 0.5 < taken.json()["moved_log_odds"] <= 1.5
+    held_back = (await ask(http, adaptrix=strict, **end)).json()["choices"][0]["adaptrix"]
+    assert held_back["instead_of_an_answer"] == "abstain"
+    assert "attempts" not in (await ask(http, adaptrix=lax, **end)).json()["choices"][0]["adaptrix"]
+
+
+@pytest.mark.parametrize(
+    ("label", "status", "param"),
+    [
+        ({"adapter": "nobody", "confidence": 0.5, "right": True}, 404, "adapter"),
+        ({"adapter": SURE, "confidence": 1.5, "right": True}, 400, "confidence"),
+        ({"adapter": SURE, "confidence": 0.5}, 400, "right"),
+        ({"adapter": "", "confidence": 0.5, "right": True}, 400, "adapter"),
+    ],
+)
+async def test_what_is_no_label_of_an_answer_is_refused_by_name(
+    http: httpx.AsyncClient, label: dict[str, Any], status: int, param: str
+) -> None:
+    answer = await http.post("/v1/feedback/answers", json=label)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (status, param), answer.text
