@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("action", choices=("bars", "recall", "answers", "topics"))
     parser.add_argument("--count", type=int, default=120, help="conversations")
     parser.add_argument("--start", type=int, default=0, help="number of the first conversation")
+    parser.add_argument("--seed", type=int, help="of the conversations; by default bars has one of its own")
     parser.add_argument("--budget", type=int, default=1024, help="most tokens of a prompt")
     parser.add_argument("--between", type=int, default=TURNS_BETWEEN, help="turns between the fact and the question")
     parser.add_argument("--memories", nargs="+", choices=MEMORIES, default=MEMORIES)
@@ -41,7 +42,8 @@ def main() -> None:
     given = parser.parse_args()
     embedder = TextEmbedder(cache_entries=65536)
     memories = {name: memory for name, memory in memories_by(embedder).items() if name in given.memories}
-    seed = bars.SEED if given.action == "bars" else SEED
+    default = bars.SEED if given.action == "bars" else SEED
+    seed = default if given.seed is None else given.seed
     result: dict[str, Any] = {"count": given.count, "start": given.start, "seed": seed, "between": given.between}
     told = list(conversations(given.count, given.between, seed, given.start))
     print(f"{given.count} conversations of seed {seed}, {given.between} turns between, budget {given.budget} tokens")

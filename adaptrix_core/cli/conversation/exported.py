@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from adaptrix_core.adapters.reference import BASE
 from adaptrix_core.cli.conversation.dialogue import Dialogue
 from adaptrix_core.errors import InvalidRequest
 
@@ -23,7 +24,7 @@ def write_export(dialogue: Dialogue, left_out: Sequence[int], path: Path) -> Non
         {
             "question": turn.question,
             "answer": turn.answer,
-            "answered_by": turn.adapter,
+            "answered_by": "" if turn.adapter == BASE else turn.adapter,
             "asked_at": datetime.fromisoformat(turn.asked_at).timestamp(),
         }
         for turn in dialogue.turns

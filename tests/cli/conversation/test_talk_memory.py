@@ -10,6 +10,10 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from adaptrix_core.cli.conversation.dialogue import Dialogue
+from adaptrix_core.cli.conversation.exported import write_export
+from adaptrix_core.cli.logs.turn import LoggedTurn
+from adaptrix_core.cli.target import TargetRequest
 from tests.cli.stand_in_server import StandIn, stand_in
 
 Adaptrix = Callable[..., Result]
@@ -95,3 +99,10 @@ def test_what_is_exported_is_what_the_library_goes_on_with(
     assert document["left_out"]
     assert set(document["turns"][0]) == {"question", "answer", "answered_by", "asked_at"}
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_the_base_model_is_exported_as_the_library_names_it(tmp_path: Path) -> None:
+    turns = [LoggedTurn(question="hi", answer="hello", model="auto", adapter=by) for by in ("base", "math_reasoning")]
+    write_export(Dialogue(TargetRequest(messages=[], model="auto"), turns=turns), [], tmp_path / "export.json")
+    document = json.loads((tmp_path / "export.json").read_text())
+    assert [turn["answered_by"] for turn in document["turns"]] == ["", "math_reasoning"]

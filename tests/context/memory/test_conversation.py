@@ -120,9 +120,14 @@ def test_what_is_exported_is_gone_on_with(engine: Engine, long: dict[str, Any], 
         {"form": 1, "turns": [{"question": 1, "answer": ""}], "left_out": []},
         {"form": 1, "turns": [{"question": "", "answer": "", "else": 1}], "left_out": []},
         {"form": 1, "turns": [], "left_out": ["a"]},
+        {"form": 1, "turns": [], "left_out": [], "system": 5},
+        {"form": 1, "turns": [{"question": "", "answer": "", "asked_at": "today"}], "left_out": []},
+        {"form": 1, "turns": [], "left_out": [], "summary": "short"},
+        {"form": 1, "turns": [], "left_out": [], "summary": {"text": 7, "turns": []}},
+        [],
     ],
 )
-def test_what_is_no_export_is_refused_and_changes_nothing(engine: Engine, wrong: dict[str, object]) -> None:
+def test_what_is_no_export_is_refused_and_changes_nothing(engine: Engine, wrong: Any) -> None:
     conversation = talked(engine, 1)
     before = conversation.export()
     with pytest.raises(InvalidRequest):
