@@ -69,9 +69,12 @@ class ResolvedRequest:
         return (self.by_prompt[prompt].mix,) if self.by_prompt else self.mixes
 
     def signed_of(self, prompt: int) -> SignedComposition | None:
-        """What the composition with a name that answers a prompt comes to, where it is more than one mix."""
+        """What the composition with a name that answers a prompt comes to, where it is more than one mix.
+
+        None while it is left open who answers: a replica refuses the call if it is this one, see `settled_on`.
+        """
         mixes = self.mixes_of(prompt)
-        return mixes[0].signed if len(mixes) == 1 and self.part is None else None
+        return mixes[0].signed if len(mixes) == 1 and self.part is None and not self.left_open else None
 
     def part_of(self, prompt: int) -> Part[Entry] | Part[Within] | None:
         """The composition that answers the prompt of this number, where it is more than one mix."""
@@ -205,7 +208,13 @@ def _reduced(mix: NamedMix, judged: OverLimitMix | None) -> NamedMix:
 
 
 def without_broken_adapter(resolved: ResolvedRequest, error: AdaptrixError) -> ResolvedRequest:
-    """The same request with the base model in place of the adapter at fault; raises ``error`` if that isn't allowed."""
+    """The same request with the base model in place of the adapter at fault; raises ``error`` if that isn't allowed.
+
+    A composition that a replica has chosen at the cut, and cannot compute in the call it was asked for, is no fault.
+    """
+    chosen = [now for one in resolved.left_open if (now := one.settled_on(error.bundle_digest)) is not None]
+    if chosen and error.code == "bad_composition":
+        return replace(_of_prompts(chosen, resolved.fallback), troubles=resolved.troubles)
     if resolved.fallback != "base" or not isinstance(error, ADAPTER_TROUBLE):
         raise error
     if resolved.left_open:
@@ -240,16 +249,25 @@ def _honouring(routed: RoutedPrompt, asked: Mapping[str, Any], fallback: Literal
 
     Raises InvalidRequest where that isn't allowed.
     """
-    signed = routed.mix.signed
-    if signed is None:
+    composed = {n for n, mix in routed.candidates.items() if mix.signed is not None and _refusal(mix, asked) is None}
+    routed = replace(routed, composed=frozenset(composed))
+    error = _refusal(routed.mix, asked)
+    if error is None:
         return routed
+    if fallback != "base":
+        raise error
+    return replace(routed, mix=NamedMix(), trouble=f"{routed.mix.label}: {error.code}: {error.message}")
+
+
+def _refusal(mix: NamedMix, asked: Mapping[str, Any]) -> InvalidRequest | None:
+    """Why a composition cannot honour what is asked for; None where it can, and for any other mix."""
+    if (signed := mix.signed) is None:
+        return None
     try:
         check_parameters(signed.part, asked)
     except InvalidRequest as error:
-        if fallback != "base":
-            raise
-        return replace(routed, mix=NamedMix(), trouble=f"{routed.mix.label}: {error.code}: {error.message}")
-    return routed
+        return error
+    return None
 
 
 def _of_prompts(routed: Sequence[RoutedPrompt], fallback: Literal["base", "error"]) -> ResolvedRequest:

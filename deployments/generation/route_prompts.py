@@ -45,6 +45,9 @@ class RoutedPrompt:
     """By name, those that a replica may choose at the cut; ``mix`` is what the router says. Empty: ``mix`` is final."""
     broken: frozenset[str] = frozenset()
     """Candidates that cannot be used: the base model answers in place of them."""
+    composed: frozenset[str] = frozenset()
+    """Candidates that are compositions of several rows or steps and can honour the request: a replica that chooses one
+    refuses the call, as one call cannot answer so, and then the composition answers (`settled_on`)."""
 
     @property
     def deferral(self) -> Deferral | None:
@@ -61,6 +64,13 @@ class RoutedPrompt:
         chosen = choice.decision.adapter if choice.mix else None
         route = RouteAnswer.of(choice.decision)
         return replace(self, mix=NamedMix() if chosen is None else self.candidates[chosen], route=route, candidates={})
+
+    def settled_on(self, bundle: str | None) -> RoutedPrompt | None:
+        """The same with the composition in this bundle, where a replica has chosen it; None for any other bundle."""
+        for name in self.composed:
+            if any(term.adapter == bundle for term in self.candidates[name].bundles):
+                return replace(self, mix=self.candidates[name], route=None, candidates={})
+        return None
 
     def without(self, bundle: str | None) -> RoutedPrompt:
         """The same where an adapter cannot be used: the base model answers in its place, whoever chooses it."""

@@ -51,7 +51,7 @@ def validate_snapshot(
 ) -> ValidationReport:
     """Run every check of a load, each on its own where possible. No adapter can make this raise.
 
-    A composition's parts are not looked for: they need not be where it is.
+    A composition's parts are not looked for: `composition/manifests/checking.py` does that.
     """
     faults: list[tuple[str, str]] = []
     trusted = _attempt(lambda: trust.check(snapshot), faults) or TrustReport(signer=None)

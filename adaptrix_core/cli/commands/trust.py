@@ -6,6 +6,7 @@ import getpass
 import os
 import re
 import shlex
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,12 +17,14 @@ from rich.console import Console
 
 from adaptrix_core.cli.options import output_options
 from adaptrix_core.cli.session import Session
-from adaptrix_core.errors import AdapterNotFound, InvalidRequest
+from adaptrix_core.errors import AdapterNotFound, AdapterRejected, InvalidRequest
 
 if TYPE_CHECKING:
+    from adaptrix_core.adapters.manager import AdapterManager
     from adaptrix_core.adapters.package.validation import ValidationReport
     from adaptrix_core.adapters.trust.keys import TrustedKey
     from adaptrix_core.adapters.trust.policy import TrustPolicy
+    from adaptrix_core.composition.manifests.checking import PartReport
 
 Directory = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -99,10 +102,15 @@ def trusting_places(session: Session) -> dict[str, Path]:
 @click.argument("directory", type=Directory)
 @click.option("--trusted-keys", type=Directory, help="Directory of public keys (*.pub) whose signatures are accepted.")
 @click.option("--base", "base_model", help="Also check layers and shapes against this base model (loads it).")
+@click.option("--adapters", type=Directory, help="Where the parts of a composition are (default: beside DIRECTORY).")
 @output_options
 @click.pass_obj
-def verify(session: Session, directory: Path, trusted_keys: Path | None, base_model: str | None) -> None:
+def verify(
+    session: Session, directory: Path, trusted_keys: Path | None, base_model: str | None, adapters: Path | None
+) -> None:
     """Check the adapter in DIRECTORY as a load would: files, signature, revocation, metadata, tensors.
+
+    Of a composition every part is checked likewise, parts of parts too, and its digest compared with the signed one.
 
     Prints every fault, not only the first, and exits 1 if there is one. Trusted keys are those of --trusted-keys, of
     --config, or of the user, whichever comes first; without the first two, the project's key counts for the adapters
@@ -117,17 +125,43 @@ def verify(session: Session, directory: Path, trusted_keys: Path | None, base_mo
 
         with session.output.waiting(f"loading {base_model}"):
             base = BaseModelManager(base_model, device="cpu").load_model()
-    report = AdapterManager(directory.parent, base, trust).validate_adapter(directory)
+    manager = AdapterManager(adapters or directory.parent, base, trust)
+    report = manager.validate_adapter(directory)
+    faults, parts = _composition_checked(manager, directory)
+    report = replace(report, faults=(*report.faults, *faults))
+    is_good = report.ok and not any(part.faults for part in parts)
     document = {
         **asdict(report),
-        "faults": [{"code": code, "message": message} for code, message in report.faults],
-        "ok": report.ok,
+        "faults": _documents(report.faults),
+        "parts": [{**asdict(part), "faults": _documents(part.faults)} for part in parts],
+        "ok": is_good,
         "policy": trust.policy,
         "trusted_keys_dir": str(trust.trusted_keys_dir),
     }
-    session.output.result(document, lambda out: _show(out, report, trust))
-    if not report.ok:
+    session.output.result(document, lambda out: _show(out, report, parts, trust))
+    if not is_good:
         raise click.exceptions.Exit(1)
+
+
+def _composition_checked(
+    manager: AdapterManager, directory: Path
+) -> tuple[Sequence[tuple[str, str]], Sequence[PartReport]]:
+    """Further faults of a composition, and its parts; nothing for an adapter, and for a package that is malformed."""
+    from adaptrix_core.adapters.package.contents import package_metadata_of
+    from adaptrix_core.adapters.package.manifest import CompositionMetadata
+    from adaptrix_core.composition.manifests.checking import composition_faults, part_reports
+
+    try:
+        metadata = package_metadata_of(manager.snapshot(directory))
+    except AdapterRejected:  # which the report tells
+        return (), ()
+    if not isinstance(metadata, CompositionMetadata):
+        return (), ()
+    return composition_faults(manager, metadata), part_reports(manager, metadata)
+
+
+def _documents(faults: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"code": code, "message": message} for code, message in faults]
 
 
 @click.group()
@@ -210,7 +244,8 @@ def trust_policy(session: Session, trusted_keys: Path | None = None) -> TrustPol
     return configured if trusted_keys is None else replace(configured, trusted_keys_dir=trusted_keys)
 
 
-def _show(out: Console, report: ValidationReport, trust: TrustPolicy) -> None:
+def _show(out: Console, report: ValidationReport, parts: Sequence[PartReport], trust: TrustPolicy) -> None:
+    is_good = report.ok and not any(part.faults for part in parts)
     lines = [
         f"adapter         {report.identity}",
         f"package digest  {report.package_digest or 'unreadable'}",
@@ -220,6 +255,13 @@ def _show(out: Console, report: ValidationReport, trust: TrustPolicy) -> None:
         f"checked against {report.checked_against_base or 'no base model (--base does)'}",
         *(f"warning         {warning}" for warning in report.warnings),
         *(f"fault           {message}  [{code}]" for code, message in report.faults),
-        "verdict         " + ("would load" if report.ok else "would be refused"),
+        *(line for part in parts for line in _part_lines(part)),
+        "verdict         " + ("would load" if is_good else "would be refused"),
     ]
     out.print("\n".join(lines), markup=False)
+
+
+def _part_lines(part: PartReport) -> list[str]:
+    signer = part.signer or "nobody that is trusted"
+    told = f"part            {part.identity} of {part.within}, package {part.package_digest}, signed by {signer}"
+    return [told, *(f"  fault         {message}  [{code}]" for code, message in part.faults)]

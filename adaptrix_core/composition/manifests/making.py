@@ -16,7 +16,8 @@ from adaptrix_core.adapters.package.contents import package_metadata_of
 from adaptrix_core.adapters.package.manifest import CompositionMetadata, PartMetadata
 from adaptrix_core.adapters.package.metadata import AdapterMetadata, BaseIdentity
 from adaptrix_core.composition.compose import compose
-from adaptrix_core.composition.manifests.expansion import SignedPart, changed_part, check_composition
+from adaptrix_core.composition.manifests.checking import nested_manifest
+from adaptrix_core.composition.manifests.expansion import check_composition
 from adaptrix_core.errors import AdapterRejected
 
 
@@ -44,17 +45,8 @@ def made(manager: AdapterManager, name: str, composition: Mapping[str, Any], **f
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'fields'}: {e['msg']}" for e in error.errors()[:8])
         raise AdapterRejected(f"{name}: cannot make a composition: {faults}", code="bad_metadata") from error
-    check_composition(metadata, lambda part: nested_in(manager, part))
+    check_composition(metadata, lambda part: nested_manifest(manager, part))
     return metadata
-
-
-def nested_in(manager: AdapterManager, part: SignedPart) -> CompositionMetadata:
-    """The manifest of a part that is a composition. Raises AdapterRejected (changed_part) for another package."""
-    snapshot = manager.snapshot(part.identity)
-    known = package_metadata_of(snapshot)
-    if not isinstance(known, CompositionMetadata) or snapshot.package_digest != part.package_digest:
-        raise changed_part(part, snapshot.package_digest)
-    return known
 
 
 def _require_one_base(bases: Mapping[str, BaseIdentity]) -> None:

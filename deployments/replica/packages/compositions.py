@@ -187,18 +187,17 @@ class HeldCompositions:
         """The report on a composition all of whose parts are at hand. It is as far away as the furthest of them.
 
         residency: of an adapter. base_sampling: of the base model. A composition of several rows or steps has no
-        sampling defaults but its own: each of its parts has others.
+        sampling defaults: each of its parts has its own.
         """
         composition, part = self._held[bundle], self.part(bundle)
         places = [residency(term.adapter) for term in part.terms()]
-        has_sampling = kind_of(part) == "mix" or composition.metadata.sampling is not None
-        wishes = self.wishes(Term(bundle)) if has_sampling else ()
+        is_mix = kind_of(part) == "mix"
         return Holding(
             None,
             signer_of(composition),
             max(places, key=LOAD_COST.__getitem__),
             composition.warnings,
-            explained(asked_for([wishes]), base_sampling) if has_sampling else {},
+            explained(asked_for([self.wishes(Term(bundle))]), base_sampling) if is_mix else {},
         )
 
     def wishes_of(self, mix: BundleMix) -> list[Wish]:

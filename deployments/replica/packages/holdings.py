@@ -153,7 +153,6 @@ class Holdings:
         if named.keys() - self._held.keys():
             await self._wait_for_compositions(named, signed)
         adapters, owners = self._compositions.down_to_adapters(mixes, signed)
-        own = self._compositions[signed.bundle].metadata.sampling if signed else None
         with self._users.registered({*named, *owners, *self._compositions.made_of(named)}) as ended:
             try:
                 for bundle in owners:
@@ -167,7 +166,7 @@ class Holdings:
                     weights = {digest: self._held[bundle].weights for bundle, digest in digests.items()}
                     terms = await asyncio.to_thread(_with_gates, terms, weights)
                 wished = map(self._compositions.wishes_of, adapters if signed else mixes)
-                yield Pinned(terms, own or asked_for(wished), ended)
+                yield Pinned(terms, asked_for(wished), ended)
             finally:
                 for digest in digests.values():
                     self._loader.unpin(digest)

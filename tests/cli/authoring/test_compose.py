@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -88,6 +89,40 @@ def test_what_cannot_be_composed_is_refused_and_nothing_is_written(
     assert done.exit_code == code, done.output
     assert complaint in done.stderr
     assert not (place.shipped / "wrong").exists()
+
+
+def test_verify_tells_which_part_of_a_composition_fails(
+    adaptrix: Adaptrix, place: World, config: tuple[object, ...], tmp_path: Path
+) -> None:
+    document = tmp_path / "steps.json"
+    document.write_text(json.dumps({"sequential": ["math_reasoning", "halves"]}))
+    halves = "code_generation=0.5,logical_reasoning=0.5"
+    assert composed(adaptrix, place, config, "halves", "--parallel", halves).exit_code == 0
+    made = json.loads(composed(adaptrix, place, config, "steps", "--file", document).stdout)
+
+    def verified(code: int) -> dict[str, list[str]]:
+        done = adaptrix("verify", made["directory"], "--json", *config)
+        assert done.exit_code == code, done.output
+        parts = json.loads(done.stdout)["parts"]
+        assert {part["identity"]: part["package_digest"] for part in parts}.items() >= made["parts"].items()
+        return {part["identity"]: [fault["code"] for fault in part["faults"]] for part in parts}
+
+    names = [f"{name}@1.0.0" for name in ("math_reasoning", "halves", "code_generation", "logical_reasoning")]
+    assert verified(0) == {name: [] for name in names}
+    elsewhere = tmp_path / "elsewhere"
+    shutil.move(place.shipped / "code_generation", elsewhere)
+    try:
+        assert verified(1) == {**{name: [] for name in names}, "code_generation@1.0.0": ["missing_part"]}
+        place.write_adapter(place.shipped, "code_generation", seed=99)
+        assert verified(1)["code_generation@1.0.0"] == ["changed_part"]
+        (place.shipped / "code_generation" / "signature.json").unlink()
+        assert verified(1)["code_generation@1.0.0"] == ["changed_part", "signature_missing"]
+        said = adaptrix("verify", made["directory"], *config).stdout
+        assert "code_generation@1.0.0 of halves@1.0.0" in said
+        assert "would be refused" in said
+    finally:
+        shutil.rmtree(place.shipped / "code_generation")
+        shutil.move(elsewhere, place.shipped / "code_generation")
 
 
 def test_unsigned_says_what_comes_next(adaptrix: Adaptrix, config: tuple[object, ...]) -> None:
