@@ -64,6 +64,18 @@ def bind(settings: Settings, url: str | None = None) -> Application:
         "health_check_timeout_s": HEALTH_CHECK_TIMEOUT_S,
     }
     scaling = autoscaling_config(replicas)
+    router = (
+        serve.deployment(RouterReplica)
+        .options(
+            max_ongoing_requests=ROUTER_MAX_ONGOING,
+            ray_actor_options={"num_cpus": ROUTER_CPUS},
+            max_surge_percent=SURGE_PERCENT,
+            **health,
+        )
+        .bind(settings)
+        if settings.router.enabled
+        else None
+    )
     model = (
         serve.deployment(ModelReplica)
         .options(
@@ -79,7 +91,7 @@ def bind(settings: Settings, url: str | None = None) -> Application:
             health_check_period_s=MODEL_HEALTH_CHECK_PERIOD_S,
             health_check_timeout_s=MODEL_HEALTH_CHECK_TIMEOUT_S,
         )
-        .bind(settings)
+        .bind(settings, router if settings.router.trunk else None)
     )
     ingress = serve.deployment(Ingress).options(
         max_ongoing_requests=INGRESS_MAX_ONGOING,
@@ -95,17 +107,5 @@ def bind(settings: Settings, url: str | None = None) -> Application:
         graceful_shutdown_timeout_s=BACKGROUND_DRAIN_S,
         max_surge_percent=0,
         **health,
-    )
-    router = (
-        serve.deployment(RouterReplica)
-        .options(
-            max_ongoing_requests=ROUTER_MAX_ONGOING,
-            ray_actor_options={"num_cpus": ROUTER_CPUS},
-            max_surge_percent=SURGE_PERCENT,
-            **health,
-        )
-        .bind(settings)
-        if settings.router.enabled
-        else None
     )
     return ingress.bind(settings, model, background.bind(settings, model, router), router, url)

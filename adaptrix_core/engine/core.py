@@ -22,7 +22,6 @@ from adaptrix_core.engine.cache.kv_cache import KVCache
 from adaptrix_core.engine.cache.prefix import PrefixCache
 from adaptrix_core.engine.compute.backend import Backend
 from adaptrix_core.engine.compute.runner import Runner, nothing
-from adaptrix_core.engine.deferred import Settled
 from adaptrix_core.engine.groups.making import RowMaker
 from adaptrix_core.engine.options import EngineOptions
 from adaptrix_core.engine.request import FinishReason, GenerationRequest, TokenEvent
@@ -212,12 +211,14 @@ class EngineCore:
             else:
                 self._switch_from_here(row, mix)
 
-    def settle_mix(self, request_id: str, mix: Mix) -> None:
-        """Tell who answers a request whose policy has left that open; one that is settled already stays as it is.
+    def ask_again(self, request_id: str) -> list[TokenEvent]:
+        """Ask the policy of a request that waits for its mix once more; returns the events of rows that end by it.
 
-        Raises RequestNotFound, and the errors of `add`, after which it still waits.
+        Nothing happens to a request that is settled, has ended, or has not come to the cut yet.
         """
-        self._settling.settle(self._require(request_id), Settled(mix))
+        waiting = [row for row in self._unfinished(request_id) if row.waits_for_mix]
+        self.scheduler.at_cut += waiting[:1]
+        return self._settle(self._settling.settle_at_cut(self._rows))
 
     def _take_up(self, request: GenerationRequest, mix: Mix) -> MixSchedule:
         """Pin a mix that was settled at the cut; returns it as the request's schedule."""

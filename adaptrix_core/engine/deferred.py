@@ -38,8 +38,8 @@ class SettlingPolicy(Protocol):
     """
 
     def __call__(self, means: Means | None, /) -> Settled | None:
-        """Who answers, the adapters loaded. None: not known yet, `EngineCore.settle_mix` will tell; until then the row
-        waits, and keeps what it has computed.
+        """Who answers, the adapters loaded. None: not known yet; the row then waits, and keeps what it has computed,
+        until `EngineCore.ask_again`.
 
         means: None where there is nothing to go by: no question, no cut, or states that are not finite. An error that
         is raised ends the request.

@@ -159,6 +159,11 @@ class EngineLoop:
         with suppress(EngineStopped):
             self._submit(self._abort, (request_id,))
 
+    def ask_again(self, request_id: str) -> None:
+        """`EngineCore.ask_again`, soon."""
+        with suppress(EngineStopped):
+            self._submit(self._ask_again, (request_id,))
+
     def _submit(self, function: Callable[..., T], args: tuple[Any, ...]) -> Future[T]:
         future: Future[T] = Future()
         with self._lock:
@@ -184,6 +189,9 @@ class EngineLoop:
 
     def _abort(self, engine: Engine, request_id: str) -> None:
         self._deliver(engine.abort(request_id))
+
+    def _ask_again(self, engine: Engine, request_id: str) -> None:
+        self._deliver(engine.ask_again(request_id))
 
     def _abandon(self, engine: Engine, request_id: str, mailbox: Mailbox) -> None:
         """Abort a request whose reader has left, unless it was never added and the id is another reader's."""

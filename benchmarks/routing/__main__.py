@@ -22,6 +22,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from adaptrix_core.engine import Engine
 from adaptrix_core.places import shipped_adapters
 from adaptrix_core.routing import prompts
 from adaptrix_core.routing.calibrate import calibrate, with_provenance
@@ -30,6 +31,7 @@ from adaptrix_core.routing.catalogue import RouteCard, cards_in, suggested
 from adaptrix_core.routing.embedder import PACKAGED, TextEmbedder
 from adaptrix_core.routing.evaluation import measure
 from adaptrix_core.routing.semantic import SemanticRouter
+from adaptrix_core.routing.trunk.reading import reader_of
 from benchmarks.routing.answers import run_answers
 from benchmarks.routing.comparison import run_signals, run_weights
 from benchmarks.routing.index import run_index
@@ -75,7 +77,7 @@ def run(given: argparse.Namespace, embedder: TextEmbedder | None) -> Mapping[str
     if given.action == "methods":
         return run_methods(cards, embedder)
     if given.action == "topics":
-        return run_topics(embedder)
+        return run_topics(embedder, reader_of(Engine.from_pretrained()))
     if given.action == "feedback":
         return run_feedback(cards, embedder)
     if given.action == "answers":

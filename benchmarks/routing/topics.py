@@ -11,6 +11,7 @@ from adaptrix_core.routing import prompts
 from adaptrix_core.routing.catalogue import RouteCard
 from adaptrix_core.routing.embedder import TextEmbedder
 from adaptrix_core.routing.semantic import SemanticRouter
+from adaptrix_core.routing.signals.trunk import TrunkReader
 from benchmarks.routing.topic_set import Topic, topics
 
 NUMBERS_OF_EXAMPLES = (1, 2, 5, 12)
@@ -22,6 +23,9 @@ COMPARED: Mapping[str, Mapping[str, float]] = {
     "classifier": {"classifier": 1.0},
     "embedding + tasks": {"embedding": 0.5, "tasks": 0.5},
     "embedding + classifier": {"embedding": 0.5, "classifier": 0.5},
+    "trunk": {"trunk": 1.0},
+    "embedding + trunk": {"embedding": 0.5, "trunk": 0.5},
+    "embedding + 0.25 trunk": {"embedding": 1.0, "trunk": 0.25},
 }
 
 
@@ -30,8 +34,8 @@ def cards_of(asked: tuple[Topic, ...], examples: int) -> tuple[RouteCard, ...]:
     return tuple(RouteCard(topic.name, "", topic.examples[:examples]) for topic in asked)
 
 
-def run_topics(embedder: TextEmbedder) -> dict[str, object]:
-    """Top-1, top-3 and AUROC against the out-of-scope test prompts."""
+def run_topics(embedder: TextEmbedder, read: TrunkReader) -> dict[str, object]:
+    """Top-1, top-3 and AUROC against the out-of-scope test prompts. read: through the base model's trunk."""
     from sklearn.metrics import roc_auc_score
 
     asked = topics()
@@ -45,7 +49,7 @@ def run_topics(embedder: TextEmbedder) -> dict[str, object]:
     print(f"{'signals':24} examples  top-1 (SE)      top-3  AUROC  seconds to fit")
     for called, weights in COMPARED.items():
         for examples in NUMBERS_OF_EXAMPLES:
-            router = SemanticRouter(embedder, (), signals=weights)
+            router = SemanticRouter(embedder, (), signals=weights, trunk=read)
             embedder.embed([text for card in cards_of(asked, examples) for text in card.texts])
             started = time.perf_counter()
             router.update(cards_of(asked, examples))

@@ -20,8 +20,8 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp
 
-from deployments.ingress.handles import PLAIN
 from deployments.shared.gc_tuning import spare_what_is_loaded
+from deployments.shared.wire import PLAIN
 
 MESSAGE = "x" * 300
 """About as long as the event that a few tokens make."""

@@ -3,6 +3,7 @@
     python -m benchmarks.trunk calibrate     thresholds of the trunk alone, and of embedder and trunk together
     python -m benchmarks.trunk measure       held-out prompts, the kept set, few examples, follow-ups
     python -m benchmarks.trunk cost          settling, and the first token of a deferred request, in turns
+    python -m benchmarks.trunk first_token   the first token of `auto` over HTTP beside that of a named adapter
 
 Each ends with one line of JSON.
 """
@@ -17,16 +18,20 @@ from adaptrix_core.places import shipped_adapters
 from adaptrix_core.routing.catalogue import cards_in
 from adaptrix_core.routing.embedder import TextEmbedder
 from adaptrix_core.routing.trunk.reading import reader_of
-from benchmarks.trunk import accuracy, cost
+from benchmarks.trunk import accuracy, cost, first_token
 
 
 def main() -> None:
     """Run the subcommand."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=("calibrate", "measure", "cost"))
+    parser.add_argument("action", choices=("calibrate", "measure", "cost", "first_token"))
     parser.add_argument("--base", default="smollm2-135m", help="the base model")
     parser.add_argument("--turns", type=int, default=40, help="cost: requests of each kind")
+    parser.add_argument("--pairs", type=int, default=150, help="first_token: pairs of requests to each system")
     given = parser.parse_args()
+    if given.action == "first_token":
+        print(json.dumps({"benchmark": "trunk first_token", **first_token.measured(given.pairs)}))
+        return
     engine = Engine.from_pretrained(given.base)
     cards = tuple(card for card in cards_in(shipped_adapters()) if card.examples)
     read = reader_of(engine)

@@ -61,8 +61,9 @@ class ResolvedRequest:
 
     @property
     def bundles(self) -> tuple[BundleMix, ...]:
-        """The mixes by bundle digests."""
-        return tuple(mix.bundles for mix in self.mixes)
+        """The mixes by bundle digests, with those that a replica may settle on."""
+        candidates = [mix for one in self.left_open for mix in one.candidates.values()]
+        return tuple(mix.bundles for mix in (*self.mixes, *candidates))
 
     def mixes_of(self, prompt: int) -> tuple[NamedMix, ...]:
         """The mixes that answer the prompt of this number, one for each fork."""
@@ -90,7 +91,8 @@ class ResolvedRequest:
         if not self.left_open:
             return self
         routed = [one.settled(choices.get(number)) for number, one in enumerate(self.left_open)]
-        return replace(_of_prompts(routed, self.fallback), troubles=self.troubles)
+        resolved = _of_prompts(routed, self.fallback)
+        return replace(resolved, troubles=tuple(dict.fromkeys((*self.troubles, *resolved.troubles))))
 
     @property
     def label(self) -> str:
@@ -140,11 +142,12 @@ async def resolve(
     tokenizer: Tokenizer,
     principal: Principal,
     for_tools: str | None = None,
+    replicas_ask: bool = False,
 ) -> ResolvedRequest:
     """Who answers ``body``. Raises InvalidRequest or AdapterNotFound.
 
     tokenizer: tells the router the text of prompts that are token ids. for_tools: the adapter for ``auto`` where
-    functions may be called (`route_prompts.py`).
+    functions may be called. replicas_ask: whether replicas ask the router, where they can (`route_prompts.py`).
     """
     if body.judging is not None:
         check_estimators(body.judging.scores)
@@ -177,7 +180,7 @@ async def resolve(
         if (part := resolved.part_of(0)) is not None:
             check_parameters(part, body.asked())
         return resolved
-    routing = PromptRouting(router, tokenizer, catalogue, principal, choice.fallback, for_tools)
+    routing = PromptRouting(router, tokenizer, catalogue, principal, choice.fallback, for_tools, replicas_ask)
     if options is not None and options.plan is not None and (steps := await routing.steps_of(body)) is not None:
         return _of_steps(steps, body, choice.fallback)
     routed = [_honouring(one, body.asked(), choice.fallback) for one in await routing.all_of(body)]

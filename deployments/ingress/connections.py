@@ -11,9 +11,10 @@ from adaptrix_core.observe.tracing import start_tracing
 from deployments.generation.pipeline import Pipeline
 from deployments.http.observe.metrics import Metrics
 from deployments.http.services import Batches, Objects, Services
-from deployments.ingress.handles import HandleReplicas, HandleRouter, HandleStore, HandleTokenizer
+from deployments.ingress.handles import HandleReplicas, HandleStore, HandleTokenizer
 from deployments.ingress.scaled_to_zero import ScaledToZero
 from deployments.placement import known_replicas
+from deployments.router.handle import HandleRouter
 from deployments.shared.loopback import keep_to_loopback
 from deployments.shared.principals import KeyRing
 from deployments.store.catalogue_follower import StoreFollower

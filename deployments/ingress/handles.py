@@ -1,22 +1,18 @@
-"""Implements the ports of generation and HTTP by Ray's handles: replicas, their tokenizer, router and stores."""
+"""Implements the ports of generation and HTTP by Ray's handles: replicas, their tokenizer, and stores."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from ray.exceptions import RayError
 from ray.serve.handle import DeploymentHandle
 
 from adaptrix_core.adapters.trust.revocation import SignedList
-from adaptrix_core.confidence.feedback import AnswerLabel
 from adaptrix_core.config import Settings
 from adaptrix_core.digests import BundleDigest
-from adaptrix_core.observe.tracing import carrier
-from adaptrix_core.routing.feedback.answers import AnswerLabelTaken
-from adaptrix_core.routing.feedback.labels import LabelTaken
 from deployments.generation.ports import Batches
 from deployments.ingress.scaled_to_zero import ScaledToZero
 from deployments.objects.batch import BatchAsked, BatchPage, BatchRecord
@@ -27,15 +23,13 @@ from deployments.shared.errors import RAY_ERRORS, NotReady, as_core_error
 from deployments.shared.living_replicas import living
 from deployments.shared.model_ids import public_id
 from deployments.shared.token_calls import CountCall, Counted, DetokenizeCall, TokenizeCall, Tokenized
-from deployments.shared.wire import Entry, GenerateCall, LoadCall, Report, Revoked, RouteAnswer
+from deployments.shared.wire import PLAIN, Entry, GenerateCall, LoadCall, Report, Revoked
 from deployments.store.catalogue_follower import StoreFollower
 
 REPORT_WAIT_S = 60.0
 REPORT_POLL_S = 0.1
 KEEPER_WAIT_S = 60.0
 """Longest wait, in seconds, for the keeper of objects, which may just be restarting."""
-PLAIN = "pickle"
-"""Serializer of calls and pieces. Ray's default, cloudpickle, which also handles closures, takes twice the time."""
 
 
 class HandleReplicas:
@@ -76,45 +70,6 @@ class HandleTokenizer:
         """The text of token ids."""
         text: str = await self._handle.detokenize.remote(call)
         return text
-
-
-class HandleRouter:
-    """The router, through its deployment handle."""
-
-    def __init__(self, handle: DeploymentHandle) -> None:
-        self._handle: Any = handle.options(request_serialization=PLAIN, response_serialization=PLAIN)
-
-    async def route(
-        self, messages: Sequence[dict[str, str]], salt: bytes = b"", explained: bool = False
-    ) -> RouteAnswer:
-        """The adapter that should answer these messages."""
-        answer: RouteAnswer = await self._handle.route.remote(list(messages), salt, carrier(), explained)
-        return answer
-
-    async def feedback(self, messages: Sequence[dict[str, str]], right: str | None, salt: bytes = b"") -> LabelTaken:
-        """Note which adapter should answer these messages."""
-        taken: LabelTaken = await self._handle.feedback.remote(list(messages), right, salt)
-        return taken
-
-    async def label_answer(self, label: AnswerLabel, salt: bytes = b"") -> AnswerLabelTaken:
-        """Note whether an answer was right."""
-        taken: AnswerLabelTaken = await self._handle.label_answer.remote(label, salt)
-        return taken
-
-    async def confidence_moved(self, salt: bytes = b"") -> Mapping[str, float]:
-        """By who answers, how far the tenant's thresholds of confidence are moved."""
-        moved: Mapping[str, float] = await self._handle.confidence_moved.remote(salt)
-        return moved
-
-    async def embed(
-        self, inputs: Sequence[str | tuple[int, ...]], dimensions: int | None, salt: bytes = b""
-    ) -> tuple[list[list[float]], int]:
-        """One vector for each text, or for each list of token ids, and how many tokens were read.
-
-        Raises InvalidRequest for other ``dimensions`` and for token ids that the model cannot read.
-        """
-        embedded: tuple[list[list[float]], int] = await self._handle.embed.remote(list(inputs), dimensions, salt)
-        return embedded
 
 
 class HandleStore:

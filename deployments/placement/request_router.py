@@ -85,4 +85,6 @@ def wish_of(pending_request: PendingRequest) -> Wish:
     if not isinstance(call, GenerateCall):
         return Wish()
     adapters = {term.adapter for mix in call.all_mixes for term in mix}
-    return Wish(tuple(sorted(adapters)), prefix_names(call))
+    open_to = () if call.deferred is None else call.deferred.candidates.values()
+    candidates = {term.adapter for mix in open_to for term in mix} - adapters
+    return Wish(tuple(sorted(adapters)), prefix_names(call), tuple(sorted(candidates)))

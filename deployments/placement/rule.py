@@ -53,6 +53,8 @@ class Wish:
     adapters: tuple[BundleDigest, ...] = ()
     prefixes: tuple[int, ...] = ()
     """Names of its prompt's beginnings, longest first (`prompt_prefixes.py`)."""
+    candidates: tuple[BundleDigest, ...] = ()
+    """Further adapters, of which it may turn out to need one."""
 
 
 def busy_from(loads: Collection[int], spill: float = SPILL, bound: float = BOUND) -> float:
@@ -107,7 +109,7 @@ class Placement(Generic[R]):
         held = seen.residency
         away = [
             adapter
-            for adapter in wish.adapters
+            for adapter in (*wish.adapters, *wish.candidates)
             if held.get(adapter) != "device" and not self._bridged(adapter, replica)
         ]
         return len(away), sum(adapter not in held for adapter in away)

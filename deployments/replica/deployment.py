@@ -17,6 +17,7 @@ from functools import partial
 import ray
 from ray import serve
 from ray.exceptions import RayError, RayTaskError
+from ray.serve.handle import DeploymentHandle
 
 from adaptrix_core.adapters.trust.revocation import SignedList
 from adaptrix_core.adapters.trust.revocation_directory import read_shared_list
@@ -30,6 +31,7 @@ from deployments.replica.cpu_threads import num_threads
 from deployments.replica.packages.source import PackageSource
 from deployments.replica.revocation_follower import RevocationFollower
 from deployments.replica.watchdog import Watchdog
+from deployments.router.handle import HandleRouter
 from deployments.shared.catalogue import Catalogue
 from deployments.shared.errors import as_core_error
 from deployments.shared.gc_tuning import spare_what_is_loaded
@@ -57,7 +59,10 @@ engine's thread needs it for short moments, many times per step."""
 class ModelReplica:
     """One replica of the model."""
 
-    async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]  # Serve awaits it
+    async def __init__(  # type: ignore[misc]  # Serve awaits it
+        self, settings: Settings, router: DeploymentHandle | None = None
+    ) -> None:
+        """router: asked who answers, where the base model's own reading has a vote on that."""
         from deployments.replica.worker import EngineWorker
 
         keep_to_loopback()
@@ -74,6 +79,8 @@ class ModelReplica:
         threads = num_threads(settings.replicas, _node_cpus())
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         self._worker = await asyncio.to_thread(EngineWorker, settings, source.fetch, tracing, threads)
+        if router is not None:
+            self._worker.at_the_cut.asks(HandleRouter(router))
         self._revocations = RevocationFollower(
             self._worker.lease,
             self._ask_revocations,

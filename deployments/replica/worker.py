@@ -82,7 +82,7 @@ class EngineWorker:
             self._engine.base.sampling,
             self._engine.base.info.num_layers,
         )
-        self.at_the_cut = AtTheCut(self._loop, settings.router.trunk)
+        self.at_the_cut = AtTheCut(self._loop, settings.router)
 
     @property
     def tokenizer(self) -> Any:
@@ -116,7 +116,7 @@ class EngineWorker:
                 pinning.end()
                 request = self._request(call, token_ids, params, pinned, time.monotonic() - arrived)
                 if settling is not None:
-                    request = settling.deferred(request, partial(self._with_defaults, params))
+                    request = await settling.deferred(request, partial(self._with_defaults, params), self._loop)
                 with self._pace.stream(call.is_streamed) as until_next_s:
                     mailbox = Mailbox(until_next_s)
                     pinned.ended.add_done_callback(partial(_told, mailbox))

@@ -22,6 +22,10 @@ from adaptrix_core.injection.mix import Term
 from adaptrix_core.routing.trunk.deferral import Deferral, SettledChoice
 from adaptrix_core.routing.trunk.route_answer import RouteAnswer as RouteAnswer
 
+PLAIN = "pickle"
+"""Serializer of these records, by Ray Serve's name for it. Its default, cloudpickle, which also handles closures, takes
+twice the time."""
+
 BundleMix = tuple[Term[BundleDigest], ...]
 """A mix as the ingress resolved it; ``()`` is the base model alone."""
 

@@ -12,7 +12,7 @@ import torch
 
 from adaptrix_core.engine import Engine, GenerationRequest, SamplingParams, TokenEvent
 from adaptrix_core.engine.deferred import Deferred, Means, Settled
-from adaptrix_core.errors import AdaptrixError, InvalidRequest, RequestNotFound
+from adaptrix_core.errors import AdapterUnavailable, AdaptrixError, InvalidRequest
 from adaptrix_core.injection.mix import Mix, Term
 from tests.engine.driving import drain, request, tokens_of
 from tests.tiny_models import CONFIGS, random_base, random_module, random_prompts, random_weights
@@ -137,18 +137,38 @@ def test_a_known_branch_is_taken_over_too(make_engine: MakeEngine) -> None:
     assert other[0].taken_over == [20, 0]  # what one adapter has computed in the branch is not another's
 
 
-def test_it_waits_for_its_mix_and_is_told(make_engine: MakeEngine) -> None:
+def test_it_waits_for_its_mix_until_its_policy_is_asked_again(make_engine: MakeEngine) -> None:
     engine = above_cut(make_engine)
-    engine.add(deferred("waiting", PROMPT, lambda means: None))
+    known: list[Settled] = []
+    engine.add(deferred("waiting", PROMPT, lambda means: known[0] if known else None))
+    engine.ask_again("waiting")  # it is not at the cut yet
     assert engine.step() == []
+    assert engine.ask_again("waiting") == []
     assert not engine.has_work
     assert engine.stats()["rows_waiting_adapter"] == 1
-    engine.settle_mix("waiting", engine.resolve_mix("blue"))
+    known.append(Settled(engine.resolve_mix("blue")))
+    assert engine.ask_again("waiting") == []
     assert engine.has_work
     told = tokens_of(drain(engine))["waiting", 0]
     assert told == tokens_of_named(engine, "blue")
-    with pytest.raises(RequestNotFound):
-        engine.settle_mix("waiting", ())
+    assert engine.ask_again("waiting") == []
+
+
+def test_a_policy_that_fails_when_it_is_asked_again_ends_its_request(make_engine: MakeEngine) -> None:
+    engine = above_cut(make_engine)
+    asked = 0
+
+    def policy(means: Means | None) -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 2:
+            raise AdapterUnavailable("it is gone")
+
+    engine.add(deferred("waiting", PROMPT, policy))
+    engine.step()
+    [event] = engine.ask_again("waiting")
+    assert isinstance(event.failure, AdapterUnavailable)
+    assert engine.stats()["kv_blocks"]["used"] == 0
 
 
 def tokens_of_named(engine: Engine, name: str | None) -> list[int]:
@@ -206,13 +226,15 @@ def test_a_waiting_row_gives_way_and_is_asked_again(make_engine: MakeEngine) -> 
     assert tokens_of(events)["waiting", 0] == tokens_of_named(engine, "blue")
 
 
-def test_it_may_be_told_while_it_is_out_of_the_batch(make_engine: MakeEngine) -> None:
+def test_it_may_be_known_while_it_is_out_of_the_batch(make_engine: MakeEngine) -> None:
     engine = above_cut(make_engine, kv_cache_tokens=32)
-    engine.add(replace(deferred("waiting", PROMPT, lambda means: None), priority=1))
+    known: list[Settled] = []
+    engine.add(replace(deferred("waiting", PROMPT, lambda means: known[0] if known else None), priority=1))
     engine.step()
     engine.add(request("urgent", OTHER, priority=0))
     engine.step()
-    engine.settle_mix("waiting", engine.resolve_mix("red"))
+    known.append(Settled(engine.resolve_mix("red")))
+    assert engine.ask_again("waiting") == []
     assert tokens_of(drain(engine))["waiting", 0] == tokens_of_named(engine, "red")
 
 

@@ -210,13 +210,16 @@ async def application(
         tracing = start_tracing(settings.observe, "all", "test")
         store = LocalStore(settings, tracing)
         await store.start()
+        router = LocalRouter(store, embedder) if embedder is not None or settings.router.trunk else None
+        if router is not None:
+            store.worker.at_the_cut.asks(router)
         metrics, replicas = Metrics(settings.observe.metrics_adapters), replicas_of(store)
         services = Services(
             settings=settings,
             keys=KeyRing.read(keys),
             pipeline=Pipeline(replicas, metrics.continuations.inc),
             tokenizer=store.worker.tokens,
-            router=LocalRouter(store, embedder) if embedder is not None or settings.router.trunk else None,
+            router=router,
             store=store,
             objects=store.objects,
             batches=store.batches,

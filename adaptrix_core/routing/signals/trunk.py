@@ -70,6 +70,11 @@ class FittedTrunk:
         self._intercepts = np.array([scorer.intercept for scorer in scorers], np.float32)
 
     @property
+    def hidden(self) -> int:
+        """Length of the means that it reads."""
+        return len(self.standard.mean)
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The adapters that have a probe."""
         return tuple(self._names)

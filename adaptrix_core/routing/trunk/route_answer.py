@@ -31,6 +31,11 @@ class RouteAnswer:
     left_open: OpenChoice | None = None
     """Where the replica has a say too, in the trunk: what it needs for that."""
 
+    @property
+    def adapter(self) -> str | None:
+        """The adapter that was chosen; None is the base model."""
+        return next((term.adapter for term in self.mix), None)
+
     @classmethod
     def of(cls, decision: Decision, explained: bool = False, left_open: OpenChoice | None = None) -> RouteAnswer:
         """A decision. explained: with what each signal said."""

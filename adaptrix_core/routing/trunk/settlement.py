@@ -50,10 +50,10 @@ class OpenChoice:
 def settled(choice: OpenChoice, trunk: FittedTrunk, means: Vectors | None) -> Decision | None:
     """The decision, with the trunk's vote. means: of each turn, ``(turns, hidden)``.
 
-    None where the trunk cannot have its say: it has no means, or not of every turn, or no probe of some adapter yet.
-    What was decided without it holds then.
+    None where the trunk cannot have its say: it has no means, or not of every turn, or of another base model, or no
+    probe of some adapter yet. What was decided without it holds then.
     """
-    if means is None or len(means) != len(choice.turns) or not set(choice.names) <= set(trunk.names):
+    if means is None or means.shape != (len(choice.turns), trunk.hidden) or not set(choice.names) <= set(trunk.names):
         return None
     weight, decision, previous = choice.calibration.signals.get(TRUNK, 0.0), None, None
     for turn, mean in zip(choice.turns, means, strict=True):
@@ -63,6 +63,6 @@ def settled(choice: OpenChoice, trunk: FittedTrunk, means: Vectors | None) -> De
         best = max(margins, key=lambda name: margins[name], default=None)
         reasons = {} if best is None else {best: trunk.reason(best, message)}
         decision = settle(Evidence(margins, turn.continuity, reasons), previous, choice.calibration, choice.residency)
-        decision = replace(decision, votes=(SignalVote(TRUNK, weight, said),))
+        decision = replace(decision, votes=(SignalVote(TRUNK, weight, said, "; ".join(reasons.values())),))
         previous = decision.adapter
     return decision

@@ -131,8 +131,10 @@ async def _by_catalogue(
     services: Services,
     principal: Principal,
 ) -> ResolvedRequest:
-    for_tools = services.settings.router.for_tools
-    resolved = await resolve(body, base_id, catalogue, services.router, services.tokenizer, principal, for_tools)
+    router = services.settings.router
+    resolved = await resolve(
+        body, base_id, catalogue, services.router, services.tokenizer, principal, router.for_tools, router.trunk
+    )
     if any(len(mix.terms) > 1 for mix in resolved.mixes):
         return with_conflicts_settled(resolved, await conflicts_at_hand(services))
     return resolved

@@ -11,12 +11,14 @@ from adaptrix_core.adapters.reference import AUTO, BASE
 from adaptrix_core.confidence.calibration import BASE_ANSWERS
 from adaptrix_core.confidence.feedback import AnswerLabel
 from adaptrix_core.errors import InvalidRequest
+from deployments.generation.route_prompts import PromptRouting
 from deployments.http.description.endpoints import ANSWER_FEEDBACK, EMBEDDINGS, FEEDBACK, ROUTE
 from deployments.http.endpoint import authorized, body_of
 from deployments.http.services import Services
 from deployments.openai.confidence_body import AnswerFeedbackRequest
 from deployments.openai.embedding_document import embedding_answer
 from deployments.openai.schemas import EmbeddingRequest, FeedbackRequest, RouteRequest
+from deployments.router.explanation import explained_route
 from deployments.shared.catalogue import shortened
 from deployments.shared.errors import NotReady
 from deployments.shared.model_ids import public_id
@@ -34,7 +36,16 @@ def router_endpoints(app: FastAPI, services: Services) -> None:
     async def route(request: Request) -> Response:
         principal = authorized(request, services, "generate")
         body: RouteRequest = await body_of(request, services, RouteRequest)
-        answer = await router().route([message.plain() for message in body.messages], principal.salt, explained=True)
+        routing = PromptRouting(
+            router(),
+            services.tokenizer,
+            services.store.catalogue,
+            principal,
+            "error",
+            replicas_ask=services.settings.router.trunk,
+        )
+        messages = [message.plain() for message in body.messages]
+        answer = await explained_route(messages, routing, router(), services.pipeline, principal)
         return JSONResponse(
             {
                 "object": "adaptrix.route",

@@ -233,6 +233,10 @@ def test_without_every_mean_or_every_probe_nothing_is_settled(fitted: FittedTrun
     assert settled(choice({}), TrunkSignal(made_up).fit(CARDS[:1]), made_up(["red three"])) is None
 
 
+def test_the_means_of_another_base_model_settle_nothing(fitted: FittedTrunk) -> None:
+    assert settled(choice({}), fitted, np.pad(made_up(["red three"]), ((0, 0), (0, 1)))) is None
+
+
 def test_a_router_with_a_reader_decides_by_the_trunk() -> None:
     router = SemanticRouter(None, CARDS, TRUNK_ALONE, trunk=made_up)
     assert router.signals == {"trunk": 1.0}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -194,13 +194,18 @@ async def test_a_conversation_keeps_its_adapter(both: Parts) -> None:
     assert answer.headers["x-adaptrix-adapter"] == first
 
 
-async def test_an_adapter_that_was_chosen_and_cannot_be_used_gives_way_to_the_base(
-    both: Parts, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    http, store, _ = both
+@pytest.fixture
+def bad_copy(both: Parts) -> Iterator[None]:
+    """The replica refuses one adapter."""
+    _, store, _ = both
     (bad,) = (e.bundle_digest for e in store.catalogue.newest() if e.name == "math_reasoning")
-    refusal = Refusal("adapter_rejected", "this replica's copy is broken")
-    monkeypatch.setitem(store.worker.holdings._refused, bad, refusal)
+    store.worker.holdings._refused[bad] = Refusal("adapter_rejected", "this replica's copy is broken")
+    yield
+    store.worker.holdings._refused.pop(bad, None)  # syncing may have made another dictionary
+
+
+async def test_an_adapter_that_was_chosen_and_cannot_be_used_gives_way_to_the_base(both: Parts, bad_copy: None) -> None:
+    http, store, _ = both
     answer = await chat(http, "auto", "What is 12 + 30?")
     assert answer.headers["x-adaptrix-adapter"] == "base"
     assert "math_reasoning: adapter_rejected" in answer.headers["x-adaptrix-fallback"]

@@ -1,0 +1,187 @@
+"""One deferred call's way to its mix: what the router says, and what the trunk makes of the question.
+
+Where the router was not asked before, it is asked here while the engine computes the trunk, so that its time is not on
+the way to the first token. A row that comes to the cut before the router's answer waits there, at most
+`ROUTER_WAIT_S`; the trunk then decides alone. Event loop and engine thread meet here, under a lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+
+from adaptrix_core.base.question_tokens import TokenRange
+from adaptrix_core.engine import EngineLoop, GenerationRequest, SamplingParams
+from adaptrix_core.engine.deferred import Deferred, Means, Settled
+from adaptrix_core.errors import AdapterNotFound, AdaptrixError
+from adaptrix_core.injection.mix import constant
+from adaptrix_core.routing.signals.trunk import FittedTrunk
+from adaptrix_core.routing.trunk.deferral import Deferral, SettledChoice
+from adaptrix_core.routing.trunk.route_answer import RouteAnswer
+from adaptrix_core.routing.trunk.settlement import TRUNK, settled
+from adaptrix_core.routing.trunk.without_router import choice_without_router
+from adaptrix_core.routing.vote import SignalVote
+from adaptrix_core.sampling import SamplingDefaults
+from deployments.replica.packages.holdings import Holdings, Pinned
+from deployments.shared.errors import NotReady, as_core_error
+from deployments.shared.wire import BundleMix
+
+logger = logging.getLogger(__name__)
+
+ROUTER_WAIT_S = 1.0
+"""Longest time, in seconds, that a row which the trunk can judge waits for the router: it holds cache blocks."""
+BASE: BundleMix = ()
+"""The base model alone."""
+
+
+class Settlement:
+    """What is known of one call so far, and what is settled by it."""
+
+    def __init__(
+        self,
+        deferral: Deferral,
+        ranges: tuple[TokenRange, ...],
+        trunk: FittedTrunk | None,
+        ask: Callable[[], Awaitable[RouteAnswer]],
+        threshold: float | None,
+        silence: str,
+    ) -> None:
+        """ranges: where the turns stand in the prompt; empty where the trunk cannot have its say. ask: the router.
+
+        threshold: the setting ``router.threshold``. silence: half a sentence on why the trunk says nothing, if so.
+        """
+        self._deferral = deferral
+        self._ranges = ranges
+        self._trunk = trunk
+        self._ask = ask
+        self._threshold = threshold
+        self._silence = silence
+        self._lock = threading.Lock()
+        self._said = deferral.said
+        self._failure: AdaptrixError | None = None
+        """Why the router has said nothing."""
+        self._waits = False
+        """Whether the row has come to the cut before the router's answer."""
+        self._asking: asyncio.Task[None] | None = None
+        self._pinned: dict[BundleMix, tuple[Pinned, AsyncExitStack]] = {}
+        self._failed: dict[BundleMix, AdaptrixError] = {}
+        self.choice: SettledChoice | None = None
+        """Set by the time of the call's first event."""
+
+    @asynccontextmanager
+    async def pinned(self, holdings: Holdings) -> AsyncIterator[Pinned]:
+        """Keep the candidates in host memory for as long as the context lasts, or until `let_go_others`.
+
+        One that cannot be used is an error only if it is chosen. Yields what the trunk needs: nothing.
+        """
+        async with AsyncExitStack() as all_of_them:
+            for mix in dict.fromkeys((BASE, *self._deferral.candidates.values())):
+                stack = await all_of_them.enter_async_context(AsyncExitStack())
+                try:
+                    self._pinned[mix] = await stack.enter_async_context(holdings.pinned([mix])), stack
+                except AdaptrixError as error:
+                    self._failed[mix] = error
+            try:
+                yield self._pinned[BASE][0]
+            finally:
+                if self._asking is not None:
+                    self._asking.cancel()
+
+    async def let_go_others(self) -> asyncio.Future[None]:
+        """Keep only the adapters that were chosen; gets an error as soon as one of them is revoked."""
+        chosen = BASE if self.choice is None else self.choice.mix
+        for mix, (_, stack) in self._pinned.items():
+            if mix not in (chosen, BASE):
+                await stack.aclose()
+        return self._pinned[chosen if chosen in self._pinned else BASE][0].ended
+
+    async def deferred(
+        self,
+        request: GenerationRequest,
+        params_with: Callable[[SamplingDefaults | None], SamplingParams],
+        loop: EngineLoop,
+    ) -> GenerationRequest:
+        """The request with its mix left open, or settled where the trunk cannot have its say; the router is asked.
+
+        params_with: its parameters with an adapter's sampling defaults. Raises what the router raises, where neither
+        can say and the base model may not answer, and the errors of `Holdings.pinned`.
+        """
+
+        def policy(means: Means | None) -> Settled | None:
+            with self._lock:
+                self._waits = self._said is None
+                if self._said is None:
+                    return None
+            mix = self._settle(self._said, means)
+            if mix in self._failed:
+                raise self._failed[mix]
+            pinned, _ = self._pinned[mix]
+            return Settled(pinned.mixes[0], params_with(pinned.asked))
+
+        if self._ranges:
+            if self._said is None:
+                self._asking = asyncio.create_task(self._hear(request.request_id, loop))
+            return replace(request, deferred=Deferred(self._ranges, policy))
+        if self._said is None:
+            self._said = await self._asked(None)
+        now = policy(None)
+        assert now is not None  # the router has been heard
+        return replace(request, schedules=(constant(now.mix),), params=now.params or request.params)
+
+    async def _hear(self, request_id: str, loop: EngineLoop) -> None:
+        said = await self._asked(ROUTER_WAIT_S)
+        with self._lock:
+            self._said = said
+        if self._waits:
+            loop.ask_again(request_id)
+
+    async def _asked(self, wait_s: float | None) -> RouteAnswer:
+        """What the router says, or what is left open without it. Raises nothing."""
+        try:
+            async with asyncio.timeout(wait_s):
+                return await self._ask()
+        except TimeoutError:
+            self._failure = NotReady(f"the router has not answered within {wait_s} s")
+        except Exception as raised:
+            self._failure = as_core_error(raised)
+        logger.warning("the router says nothing on a call: %s", self._failure.message)
+        probes = () if self._trunk is None else self._trunk.names
+        names = [name for name in self._deferral.candidates if name in probes]
+        turns = self._deferral.turns
+        left_open = await asyncio.to_thread(choice_without_router, turns, names, self._threshold) if names else None
+        return RouteAnswer((), {}, 0.0, 0.0, "base model: the router could not be asked", left_open=left_open)
+
+    def _settle(self, said: RouteAnswer, means: Means | None) -> BundleMix:
+        """The mix that answers; `choice` tells of it."""
+        answer, trouble = self._with_trunk(said, means), ""
+        if answer is None:
+            answer = said
+            if self._failure is not None and not self._deferral.falls_back:
+                raise self._failure
+            if self._failure is not None:
+                trouble = f"router: {self._failure.code}: {self._failure.message}"
+            if self._deferral.is_explained:
+                answer = replace(said, votes=(*said.votes, SignalVote(TRUNK, 0.0, {}, self._silence)))
+        name, mix = answer.adapter, BASE
+        if name is not None and name not in self._deferral.candidates:
+            if not self._deferral.falls_back:
+                raise AdapterNotFound(f"the router has chosen {name!r}, which the catalogue does not have")
+            trouble = f"{name}: not in the catalogue"
+        elif name is not None and name not in self._deferral.broken:
+            mix = self._deferral.candidates[name]
+        self.choice = SettledChoice(mix, answer, trouble)
+        return mix
+
+    def _with_trunk(self, said: RouteAnswer, means: Means | None) -> RouteAnswer | None:
+        """The answer to which the trunk has contributed; None where it has no say."""
+        if said.left_open is None or self._trunk is None:
+            return None
+        decision = settled(said.left_open, self._trunk, means)
+        if decision is None:
+            return None
+        answer = RouteAnswer.of(decision, self._deferral.is_explained)
+        return replace(answer, votes=(*said.votes, *answer.votes), touches=said.touches)

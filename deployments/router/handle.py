@@ -1,0 +1,53 @@
+"""The router, through its deployment handle: for the ingress, and for replicas that ask while they compute."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ray.serve.handle import DeploymentHandle
+
+from adaptrix_core.confidence.feedback import AnswerLabel
+from adaptrix_core.observe.tracing import carrier
+from adaptrix_core.routing.feedback.answers import AnswerLabelTaken
+from adaptrix_core.routing.feedback.labels import LabelTaken
+from deployments.shared.wire import PLAIN, RouteAnswer
+
+
+class HandleRouter:
+    """The router, through its deployment handle."""
+
+    def __init__(self, handle: DeploymentHandle) -> None:
+        self._handle: Any = handle.options(request_serialization=PLAIN, response_serialization=PLAIN)
+
+    async def route(
+        self, messages: Sequence[dict[str, str]], salt: bytes = b"", explained: bool = False
+    ) -> RouteAnswer:
+        """The adapter that should answer these messages."""
+        answer: RouteAnswer = await self._handle.route.remote(list(messages), salt, carrier(), explained)
+        return answer
+
+    async def feedback(self, messages: Sequence[dict[str, str]], right: str | None, salt: bytes = b"") -> LabelTaken:
+        """Note which adapter should answer these messages."""
+        taken: LabelTaken = await self._handle.feedback.remote(list(messages), right, salt)
+        return taken
+
+    async def label_answer(self, label: AnswerLabel, salt: bytes = b"") -> AnswerLabelTaken:
+        """Note whether an answer was right."""
+        taken: AnswerLabelTaken = await self._handle.label_answer.remote(label, salt)
+        return taken
+
+    async def confidence_moved(self, salt: bytes = b"") -> Mapping[str, float]:
+        """By who answers, how far the tenant's thresholds of confidence are moved."""
+        moved: Mapping[str, float] = await self._handle.confidence_moved.remote(salt)
+        return moved
+
+    async def embed(
+        self, inputs: Sequence[str | tuple[int, ...]], dimensions: int | None, salt: bytes = b""
+    ) -> tuple[list[list[float]], int]:
+        """One vector for each text, or for each list of token ids, and how many tokens were read.
+
+        Raises InvalidRequest for other ``dimensions`` and for token ids that the model cannot read.
+        """
+        embedded: tuple[list[list[float]], int] = await self._handle.embed.remote(list(inputs), dimensions, salt)
+        return embedded
