@@ -10,6 +10,7 @@ dividing           How often the planner divides questions that ask for one thin
                    ask for two
 gates              A gate where it can win: two adapters of one output format, trained on disjoint halves of a task,
                    tested on both
+nested_problems    Questions inside of which another one is nested: "Add 5 to the number of legs that 3 dogs have."
 planned            Two-step questions: a plan, the adapters one after another, against every way of answering in one
                    go
 two_step_problems  Two-step problems over the shipped families, with exact answers: the second step needs the answer

@@ -4,7 +4,8 @@
 
 Single questions: the router's prompts of all sets, every task's held-out problems, HumanEval's prompts, one question of
 each of reasoning-gym's generators that many times (`--each`), and prompts in other languages. Two steps: the generated
-problems, in the wordings that the rules were written against and in those kept aside. Ends with one line of JSON.
+problems, and questions inside of which another is nested, in the wordings that the rules were written against and in
+those kept aside. Ends with one line of JSON.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from adaptrix_core.routing import prompts
 from adaptrix_core.training.evaluation.scoring import wilson
 from adaptrix_core.training.tasks.families import FAMILIES
 from benchmarks.composition import two_step_wordings as wordings
+from benchmarks.composition.nested_problems import nested_questions
 from benchmarks.composition.two_step_problems import two_step_problems
 from benchmarks.human_eval import prompt as human_eval_prompt
 
@@ -47,15 +49,19 @@ def main() -> None:
     _line("all single questions", wrong, len(everything), "divided")
     found = {}
     for half in (wordings.worked_on, wordings.kept_aside):
-        problems = two_step_problems(given.problems, 1, half)
-        plans = [plan_of(problem.question) for problem in problems]
-        right = sum(plan is not None and len(plan.steps) == 2 for plan in plans)
-        found[half.__name__] = [right, len(problems)]
-        _line(f"two steps, wordings {half.__name__}", right, len(problems), "divided into two")
-        if given.show:
-            for problem, plan in zip(problems, plans, strict=True):
-                if plan is None or len(plan.steps) != 2:
-                    print(f"    {problem.question!r}\n        -> {plan}")
+        asked = {
+            "two steps": [problem.question for problem in two_step_problems(given.problems, 1, half)],
+            "nested": nested_questions(given.problems, 1, half),
+        }
+        for kind, questions in asked.items():
+            plans = [plan_of(question) for question in questions]
+            right = sum(plan is not None and len(plan.steps) == 2 for plan in plans)
+            found[f"{kind}, {half.__name__}"] = [right, len(questions)]
+            _line(f"{kind}, wordings {half.__name__}", right, len(questions), "divided into two")
+            if given.show:
+                for question, plan in zip(questions, plans, strict=True):
+                    if plan is None or len(plan.steps) != 2:
+                        print(f"    {question!r}\n        -> {plan}")
     document = {"benchmark": "composition dividing", "single": counts, "two_steps": found}
     print(json.dumps({**document, "wrongly_divided": [wrong, len(everything)]}))
 

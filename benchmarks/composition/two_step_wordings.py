@@ -1,7 +1,9 @@
 """Ways in which people ask for two things in a row, the second about the answer to the first.
 
-All were written before the planner's rules, by the author of the rules. `WORKED_ON` are those that the rules were tried
-against while they were written, `KEPT_ASIDE` every second one, which was looked at only when the rules were done.
+All are the rules' author's own; those in a row were written before the planner's rules, the nested ones with the rules
+for them in mind. `worked_on` are those that the rules were tried against while they were written, `kept_aside` every
+second one, which was looked at only when the rules were done. After that, two faults that those in a row had shown were
+mended, so their other half is no longer unseen; that of the nested ones is.
 
 ``{q}`` is a question that stands alone ("How many legs do 3 dogs have?"), ``{what}`` the same as an object ("41 + 7",
 "the legs of 3 dogs"), ``{k}`` a number, ``{next}`` what a second question asks when "{n}" in it is the first answer.
@@ -59,6 +61,35 @@ ASK_WITH_THE_ANSWER = (
     "{q} Now, {that_many_lower}",
     "First, {q} Second, {that_many_lower}",
 )
+
+NESTED_IN_A_SUM = (
+    "{before}Add {k} to {count}.",
+    "{before}What is {k} more than {count}?",
+    "{before}What do you get when you add {k} to {count}?",
+    "{before}Take {count} and add {k} to it.",
+    "{before}Increase {count} by {k}.",
+    "{before}What is {count} plus {k}?",
+    "{before}Work out {k} more than {count}.",
+    "{before}Please tell me what {count} plus {k} is.",
+    "{before}What would I get if I added {k} to {count}?",
+    "{before}To {count}, add {k}.",
+)
+"""``{count}`` is a phrase for a number, "the number of legs that 3 dogs have"; ``{before}`` the facts that it is
+about."""
+NESTED_IN_FACTS = (
+    "{name} has {b} brothers and as many sisters as {animals} have legs. How many sisters does {name}'s brother have?",
+    "A girl named {name} has as many sisters as {animals} have legs and {b} brothers. How many sisters does her "
+    "brother have?",
+    "{name} has {b} brothers, and as many sisters as there are legs on {animals}. How many sisters does her brother "
+    "have?",
+    "Suppose {name} has {b} brothers and just as many sisters as {animals} have legs. How many sisters does her "
+    "brother have?",
+    "{name} has exactly as many sisters as {animals} have legs. She has {b} brothers. How many sisters does one of "
+    "her brothers have?",
+    "{name} has {b} brothers and the number of her sisters is the number of legs that {animals} have. How many "
+    "sisters does {name}'s brother have?",
+)
+"""``{animals}`` are some of one kind, "3 dogs"."""
 
 
 def worked_on(wordings: tuple[str, ...]) -> tuple[str, ...]:

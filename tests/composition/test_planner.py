@@ -50,6 +50,28 @@ COMPOUND = {
     "Let n be 7 + 5. How many legs do n cats have?": ("Work out 7 + 5.", "How many legs do {0} cats have?"),
     "Find x: 3x + 4 = 19. How many legs do x cats have?": ("Find x: 3x + 4 = 19.", "How many legs do {0} cats have?"),
     "Work out 7 + 5, take the result and add 3.": ("Work out 7 + 5.", "What is {0} + 3?"),
+    f"Please tell me: {LEGS} And then add 7 to the answer.": (f"Please tell me: {LEGS}", "What is {0} + 7?"),
+    "First, work out x: 4x = 12 Second, how many legs do that many cats have?": (
+        "Work out x: 4x = 12.", "How many legs do {0} cats have?",
+    ),
+    "What is 3 + 4 = Call the answer n. How many legs do n cats have?": (
+        "What is 3 + 4 =", "How many legs do {0} cats have?",
+    ),
+    "Add 5 to the number of legs that 3 dogs have.": (LEGS, "What is {0} + 5?"),
+    "Add 5 to how many legs 3 dogs have.": (LEGS, "What is {0} + 5?"),
+    "What do you get when you take 5 away from the number of legs on 3 dogs?": (LEGS, "What is {0} - 5?"),
+    "Lea has 3 brothers and 2 sisters. What is 7 more than the number of brothers that Lea's sister has?": (
+        "Lea has 3 brothers and 2 sisters. How many brothers does Lea's sister have?", "What is {0} + 7?",
+    ),
+    "Work out 7 more than the number of female friends that Ann has.": (
+        "How many female friends does Ann have?", "What is {0} + 7?",
+    ),
+    "Lea has 3 brothers and as many sisters as 3 dogs have legs. How many sisters does Lea's brother have?": (
+        LEGS, "Lea has 3 brothers and {0} sisters. How many sisters does Lea's brother have?",
+    ),
+    "Lea has just as many sisters as there are legs on 3 dogs. How many sisters does her brother have?": (
+        LEGS, "Lea has {0} sisters. How many sisters does her brother have?",
+    ),
 }  # fmt: skip
 
 SINGLE = (
@@ -71,6 +93,14 @@ SINGLE = (
     "If n is even, what is n + 3?",
     "Find x and y: x + y = 7. The value of x is 3.",
     "What does {0} mean in Python? Then add 5 to the result.",
+    "What is 5 more than the number of days in a week?",
+    "What is the number of legs that 3 dogs have?",
+    "What is 3 times the number of legs that 3 dogs have?",
+    "Tell me how many legs 3 dogs have.",
+    "Lea has 3 brothers and as many sisters as brothers. How many sisters does her brother have?",
+    "Tom has as many sisters as Ann has brothers. How many sisters does Tom have?",
+    "Tom has twice as many pears as 3 trees have apples. How many pears does Tom have?",
+    "There are as many chairs as 3 dogs have legs.",
     "```\nWork out 3 + 4. Then add 5 to the result.\n```",
 )
 
@@ -104,6 +134,8 @@ def test_too_long_a_question_and_too_many_steps_are_left_alone() -> None:
     assert plan_of(f"{LEGS} Then add 5 to the result." + " " * 9 + "x" * MOST.planned_characters) is None
     assert plan_of(LEGS + " Then add 5 to the result." * MOST.composition_steps) is None
     assert plan_of(LEGS + " Then add 5 to the result." * (MOST.composition_steps - 1)) is not None
+    assert plan_of("It is sunny. " * 9 + f"{LEGS} Then add 5 to the result.") is not None
+    assert plan_of("It is sunny. " * 99 + f"{LEGS} Then add 5 to the result.") is None, "time grows with the square"
 
 
 _PIECES = (

@@ -28,15 +28,17 @@ _IT = (
     r"|(?:what|whatever)(?: number)? you (?:got|get|found|have found|find)|\{\d\})(?!\w)(?!\s+(?:many|of)\b)"
 )
 _SPEAKS_OF_IT = re.compile(rf"\b{_IT}|\{{\d\}}", re.IGNORECASE)
-_SAYING = r"(?:what is|what's|what|give me|tell me what|tell me|give me what|state)"
+_SAYING = (
+    r"(?:what is|what's|what|give me|tell me what|tell me|give me what|state|work out|compute|calculate|find|determine)"
+)
 _OPERATIONS = (
-    (re.compile(rf"(?:add|put) {_NUMBER}(?: (?:to|onto) {_IT})?", re.IGNORECASE), "{it} + {number}"),
+    (re.compile(rf"(?:add|added|put) {_NUMBER}(?: (?:to|onto) {_IT})?", re.IGNORECASE), "{it} + {number}"),
     (re.compile(rf"(?:add) (?:to {_IT}) {_NUMBER}", re.IGNORECASE), "{it} + {number}"),
     (re.compile(rf"add {_IT} to {_NUMBER}", re.IGNORECASE), "{it} + {number}"),
     (re.compile(rf"(?:increase|raise) {_IT} by {_NUMBER}", re.IGNORECASE), "{it} + {number}"),
     (
         re.compile(
-            rf"(?:subtract|take away|take off|take|deduct|remove) {_NUMBER}(?: away| off)?(?: from {_IT})?",
+            rf"(?:subtract|subtracted|take away|take off|take|deduct|remove) {_NUMBER}(?: away| off)?(?: from {_IT})?",
             re.IGNORECASE,
         ),
         "{it} - {number}",

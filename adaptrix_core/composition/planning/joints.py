@@ -31,8 +31,12 @@ class Fragment:
     """The words between, which are put back where the question does not divide here."""
 
 
+_EQUATION_BEFORE = "|".join(rf"(?<==\s{sign}{digits})" for sign in ("", "-") for digits in (r"\d", r"\d\d", r"\d\d\d"))
 _BETWEEN = re.compile(
-    r"(?<=[.?!])\s+|\s*\n\s*|\s+(?=(?:Then|Now|Next|Afterwards|After that|Finally)\b[,:]? )"  # a mark was left out
+    r"(?<=[.?!])\s+|\s*\n\s*"
+    # Where a mark was left out: before such words, and where an equation or a sum runs into a sentence.
+    r"|\s+(?=(?:Then|Now|Next|Afterwards|After that|Finally)\b[,:]? )"
+    rf"|(?:(?<==)|{_EQUATION_BEFORE})\s+(?=[A-Z][a-z]*\b)|(?<=\d)\s+(?=(?:Write|Call|How|What)\b)"
 )
 _CONNECTIVE = re.compile(
     r"(?:and then|then|after that|after this|afterwards|next|secondly|second|third|thirdly|finally|lastly|now|"
@@ -91,7 +95,7 @@ def _inside(sentence: str, joint: Joint, joined_by: str) -> list[Fragment]:
     pieces: list[Fragment] = []
     position = 0
     for border in _INSIDE.finditer(sentence):
-        if border.start() == 0:
+        if not plainly(sentence[position : border.start()]).strip():  # "And then": nothing stands before it
             continue
         pieces.append(Fragment(sentence[position : border.start()], joint, joined_by))
         position, joint, joined_by = border.end(), Joint.INSIDE, border[0]

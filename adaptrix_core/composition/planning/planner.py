@@ -43,11 +43,16 @@ _ANNOUNCED = re.compile(
 )
 _ONLY_THE_ANSWER = re.compile(r"(?:what is|what's|tell me|give me|state|say|find) \{\d+\}[ .?!]*", re.IGNORECASE)
 
+MOST_LOOKED_AT = 8192
+"""Most pieces times characters of a question that is divided: each piece is read together with all that follow it, so
+without a limit a question of a thousand sentences would take seconds. This much takes one or two hundredths of one."""
+
 
 def plan_of(question: str) -> Plan | None:
     """The steps of a question that asks for several things in a row; None for one that is to be asked as it is.
 
-    A question has at most ``MOST.composition_steps`` steps and ``MOST.planned_characters`` characters; others are None.
+    A question has at most ``MOST.composition_steps`` steps and ``MOST.planned_characters`` characters, fewer where it
+    has many pieces (`MOST_LOOKED_AT`); others are None.
     """
     question = question.strip()
     if not question or len(question) > MOST.planned_characters or "```" in question or has_place(question):
@@ -77,6 +82,8 @@ def _steps(question: str) -> list[str] | None:
     """The steps that the joints of a question leave, from the first joint on at which it divides."""
     ordered = without_first(question)
     pieces = parts(ordered or question)
+    if len(pieces) * len(question) > MOST_LOOKED_AT:
+        return None
     borders = _borders(pieces, in_order=ordered is not None)
     if not borders:
         return None
@@ -112,7 +119,8 @@ def _divides(before: str, pieces: Sequence[Fragment], index: int, number: int, i
     if joint is Joint.INSIDE and _SUBORDINATE.search(plainly(before)) and not (in_order or refers_back(after)):
         return False
     brief = in_order or joint is not Joint.INSIDE
-    if any(_later_step(text, number, brief, before) for text in (after, _joined(_until_next(pieces, index)))):
+    ends = dict.fromkeys((after, _joined(_until_next(pieces, index))))
+    if any(_later_step(text, number, brief, before) for text in ends):
         return True
     return in_order and joint is not Joint.SENTENCE and asks(after) and _stands_alone(without_connective(after))
 

@@ -1,10 +1,11 @@
-"""Questions whose order of words hides the order of their steps: "Once you have found A, do B"."""
+"""Questions whose order of words hides the order of their steps: "Once you have found A, do B", or one inside one."""
 
 from __future__ import annotations
 
 import re
 
 from adaptrix_core.composition.planning.asking import plainly
+from adaptrix_core.composition.planning.nested import unnested
 
 _VERBS = {
     "worked out": "work out", "found out": "find out", "found": "find", "computed": "compute", "solved": "solve",
@@ -49,6 +50,8 @@ def rewritten(text: str) -> str:
     """A question whose order of words hides its steps, in the order of its steps: "Once you have found A, do B" is
     "First find A. Then do B"; others as they are."""
     text = text.strip()
+    if ordered := unnested(text):
+        return ordered
     plain = plainly(text)
     if found := _ONCE.fullmatch(plain):
         verb = _VERBS[found["done"].lower()] if found["done"] else _GERUNDS[found["doing"].lower()]
