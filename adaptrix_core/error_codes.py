@@ -88,6 +88,7 @@ PACKAGE = {
     "bad_metadata": "metadata.json is malformed",
     "is_composition": "a composition where only an adapter with weights of its own will do",
     "bad_composition": "a composition that cannot be computed: its strategy refuses it, or it does not fit its parts",
+    "bad_gate": "a learned gate that is not for the adapters of its composition, or weighs beyond all bounds",
     "cyclic_composition": "a composition that has itself as a part; the message shows the way round",
     "missing_part": "a part of a composition is not there, or cannot be used; the message says which",
     "changed_part": "what has the name of a composition's part is not what was signed; the message has both digests",

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from adaptrix_core.adapters.package.format import Adapter
     from adaptrix_core.adapters.package.validation import ValidationReport
     from adaptrix_core.base import BaseModel
+    from adaptrix_core.injection.learned_gate import LearnedGate
     from adaptrix_core.injection.lora import LoraWeights
 
 log = logging.getLogger(__name__)
@@ -181,9 +182,14 @@ class AdapterManager:
         return write_package(directory, metadata, weights, private_key=private_key)
 
     def save_composition(
-        self, metadata: CompositionMetadata, *, private_key: Path | None = None, overwrite: bool = False
+        self,
+        metadata: CompositionMetadata,
+        gate: LearnedGate | None = None,
+        *,
+        private_key: Path | None = None,
+        overwrite: bool = False,
     ) -> Path:
-        """Write a composition under the root, signed if a key is given; returns its directory.
+        """Write a composition under the root, with its learned gate, signed if a key is given; returns its directory.
 
         Raises AdapterExists where this version is there and composes otherwise, unless ``overwrite``, and Conflict
         (name_owned) where the name is another signer's.
@@ -191,7 +197,7 @@ class AdapterManager:
         directory = self._directory_for(metadata, overwrite, None)
         if private_key is not None:
             self.check_signer(metadata.name, metadata.version, private_key)
-        write_composition(directory, metadata, private_key=private_key)
+        write_composition(directory, metadata, gate, private_key=private_key)
         return directory
 
     def install(self, snapshot: Snapshot, *, overwrite: bool = False) -> AnyMetadata:
@@ -267,7 +273,7 @@ class AdapterManager:
         check_files(snapshot, self._limits)
         base = self.require_base()
         if is_composition(snapshot):
-            return read_composition(snapshot, base.info, trust=self.trust, base_match=self._base_match)
+            return read_composition(snapshot, base.info, base.points, trust=self.trust, base_match=self._base_match)
         return read_package(
             snapshot, base.info, base.points, trust=self.trust, limits=self._limits, base_match=self._base_match
         )
@@ -380,7 +386,8 @@ def _adapter(package: Adapter | Composition) -> Adapter:
 def _computes_the_same(existing: AnyMetadata, new: AnyMetadata, weights_digest: WeightsDigest | None) -> bool:
     """weights_digest: of the new one's weights; None for a composition."""
     if isinstance(existing, CompositionMetadata) and isinstance(new, CompositionMetadata):
-        return (existing.composition, existing.parts) == (new.composition, new.parts)
+        gates = [metadata.gate and metadata.gate.gate_digest for metadata in (existing, new)]
+        return (existing.composition, existing.parts, gates[0]) == (new.composition, new.parts, gates[1])
     return isinstance(existing, AdapterMetadata) and existing.weights_digest == weights_digest
 
 

@@ -12,6 +12,7 @@ from adaptrix_core.cli.authoring.composing import compose_adapters
 from adaptrix_core.cli.authoring.conflicts import conflicts
 from adaptrix_core.cli.authoring.evaluation import evaluate
 from adaptrix_core.cli.authoring.exchange import export_adapter, import_adapter
+from adaptrix_core.cli.authoring.gates import train_gate
 from adaptrix_core.cli.authoring.merge import merge
 from adaptrix_core.cli.authoring.training import train
 from adaptrix_core.cli.commands.adapters import active, list_adapters, load, unload
@@ -66,6 +67,7 @@ for command in (
     import_adapter,
     export_adapter,
     compose_adapters,
+    train_gate,
     sign,
     verify,
     trust,

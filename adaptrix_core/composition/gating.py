@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from adaptrix_core.errors import InvalidRequest
-from adaptrix_core.injection.mix import Term, WantedGate
+from adaptrix_core.injection.mix import LEAST_TEMPERATURE, Term, WantedGate
 
 Terms = tuple[Term[str], ...]
 
@@ -24,8 +24,8 @@ def gated(mix: Terms, options: Mapping[str, Any]) -> Terms:
     if top_k is not None and (type(top_k) is not int or not 1 <= top_k <= len(names)):
         raise InvalidRequest(f"top_k is {top_k!r:.60}; it must be a whole number from 1 to {len(names)}, the adapters")
     is_number = isinstance(temperature, (int, float)) and not isinstance(temperature, bool)
-    if not is_number or not 0 < temperature < math.inf:
-        raise InvalidRequest(f"temperature is {temperature!r:.60}; it must be a number above 0")
+    if not is_number or not LEAST_TEMPERATURE <= temperature < math.inf:
+        raise InvalidRequest(f"temperature is {temperature!r:.60}; it must be a number, at least {LEAST_TEMPERATURE:g}")
     return tuple(
         replace(term, gated=WantedGate(names, place, top_k, float(temperature))) for place, term in enumerate(mix)
     )

@@ -44,8 +44,8 @@ from adaptrix_core.engine.rows.outcome import Outcome
 from adaptrix_core.engine.rows.row import Row
 from adaptrix_core.engine.settled_mixes import with_mixes_settled
 from adaptrix_core.errors import AdapterExists, ContextLengthExceeded, InvalidRequest, Overloaded
-from adaptrix_core.injection.arrow import with_gates
 from adaptrix_core.injection.mix import Mix, Term, check_mix, constant, weights_digests_of
+from adaptrix_core.injection.wanted_gates import with_gates
 from adaptrix_core.places import shipped_adapters
 from adaptrix_core.sampling import OURS, SamplingDefaults, asked_for, first_opinions
 

@@ -6,8 +6,7 @@ most. A token's share goes to the adapters on whose directions its input is long
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -17,9 +16,8 @@ from torch import Tensor
 
 from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.errors import InvalidRequest
-from adaptrix_core.injection.gate import Gate, Gated, PointGate
+from adaptrix_core.injection.gate import Gate, PointGate
 from adaptrix_core.injection.lora import LoraWeights, PointWeights
-from adaptrix_core.injection.mix import Mix, Term, WantedGate
 
 if TYPE_CHECKING:
     from adaptrix_core.base.families.parts import Point
@@ -29,9 +27,7 @@ Directions = Mapping["Point", Tensor]
 
 _KNOWN_ADAPTERS = 256
 """Adapters whose directions are kept: some 50 KB each for a base of 135 million parameters."""
-_KNOWN_GATES = 64
 _known: LRUCache[WeightsDigest, Directions] = LRUCache(_KNOWN_ADAPTERS)
-_gates: LRUCache[tuple[tuple[WeightsDigest, ...], int | None, float], Gate] = LRUCache(_KNOWN_GATES)
 _lock = Lock()
 
 
@@ -65,39 +61,6 @@ def top_input_direction(weights: PointWeights) -> Tensor:
     _, _, rows = torch.linalg.svd(weights.lora_b.float().cpu() @ r.T, full_matrices=False)
     direction: Tensor = q @ rows[0]
     return direction if direction[direction.abs().argmax()] > 0 else -direction
-
-
-def with_gates(mix: Mix, weights_of: Callable[[WeightsDigest], LoraWeights]) -> Mix:
-    """``mix`` with every gate made that it wants, its digest too, so that none of it is left to the engine's thread.
-
-    Takes some milliseconds for adapters that are new here; later requests with the same gate share it.
-    """
-    wanted: dict[tuple[str, ...], dict[int, Term[WeightsDigest]]] = {}
-    for term in mix:
-        if isinstance(term.gated, WantedGate):
-            wanted.setdefault(term.gated.names, {})[term.gated.place] = term
-    gates = {names: _wanted_gate(places, weights_of) for names, places in wanted.items()}
-    return tuple(
-        replace(term, gated=Gated(gates[term.gated.names], term.gated.place))
-        if isinstance(term.gated, WantedGate)
-        else term
-        for term in mix
-    )
-
-
-def _wanted_gate(places: Mapping[int, Term[WeightsDigest]], weights_of: Callable[[WeightsDigest], LoraWeights]) -> Gate:
-    rule = places[0].gated
-    assert isinstance(rule, WantedGate)
-    digests = tuple(places[place].adapter for place in range(len(rule.names)))
-    key = digests, rule.top_k, rule.temperature
-    with _lock:
-        gate = _gates.get(key)
-    if gate is None:
-        gate = arrow_gate([weights_of(digest) for digest in digests], rule.top_k, rule.temperature)
-        hash(gate)
-        with _lock:
-            _gates[key] = gate
-    return gate
 
 
 def _directions_of(weights: LoraWeights) -> Directions:

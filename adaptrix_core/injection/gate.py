@@ -21,7 +21,7 @@ from torch import Tensor
 
 from adaptrix_core.digests import GateDigest, add_field
 from adaptrix_core.errors import InvalidRequest
-from adaptrix_core.injection.mix import Term, gated_terms
+from adaptrix_core.injection.mix import LEAST_TEMPERATURE, Term, gated_terms
 from adaptrix_core.request_limits import MOST
 
 if TYPE_CHECKING:
@@ -61,8 +61,10 @@ class Gate:
             )
         if self.top_k is not None and not 1 <= self.top_k <= self.num_terms:
             raise InvalidRequest(f"the gate's top_k is {self.top_k}; it weighs {self.num_terms} adapters", param="gate")
-        if not 0.0 < self.temperature < float("inf"):
-            raise InvalidRequest(f"the gate's temperature is {self.temperature}; it must be above 0", param="gate")
+        if not LEAST_TEMPERATURE <= self.temperature < float("inf"):
+            raise InvalidRequest(
+                f"the gate's temperature is {self.temperature}; it must be at least {LEAST_TEMPERATURE:g}", param="gate"
+            )
         for (layer, module), at in self.points.items():
             if len(at.directions) != self.num_terms or at.offsets.shape != (self.num_terms,):
                 raise InvalidRequest(
@@ -103,14 +105,11 @@ class Gate:
             scores = scores.abs()
         acting = torch.tensor(at.acting, device=inputs.device)
         scores = scores.masked_fill(~acting, float("-inf"))
-        if not 1 <= self.num_terms <= MOST.mix_terms:
-            raise InvalidRequest(
-                f"the gate weighs {self.num_terms} adapters; allowed: 1 to {MOST.mix_terms}", param="gate"
-            )
         if self.top_k is not None and self.top_k < self.num_terms:
             order = scores.argsort(dim=-1, descending=True, stable=True)
             scores = scores.scatter(-1, order[:, self.top_k :], float("-inf"))
-        return torch.softmax(scores / self.temperature, dim=-1) + at.offsets * acting
+        below_largest = scores - scores.amax(-1, keepdim=True)  # so that no temperature makes the largest infinite
+        return torch.softmax(below_largest / self.temperature, dim=-1) + at.offsets * acting
 
 
 @dataclass(frozen=True)

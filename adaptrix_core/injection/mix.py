@@ -21,6 +21,7 @@ from adaptrix_core.request_limits import MOST
 
 if TYPE_CHECKING:
     from adaptrix_core.injection.gate import Gate, Gated
+    from adaptrix_core.injection.learned_gate import LearnedGate
 
 Named = TypeVar("Named")
 """Identification of an adapter: a name, a catalogue entry, a bundle or a weights digest, by the stage of the
@@ -33,9 +34,13 @@ LayerThird = Literal["early", "mid", "late"]
 LAYER_THIRDS: tuple[LayerThird, ...] = ("early", "mid", "late")
 
 
+LEAST_TEMPERATURE = 1e-6
+"""Lowest temperature of a gate: far below it float32 knows only 0. The largest score has all of the share by then."""
+
+
 @dataclass(frozen=True)
 class WantedGate:
-    """A gate that is made of its terms' adapters once they are loaded (`injection/arrow.py`)."""
+    """A gate that is laid on its terms' adapters once they are loaded (`injection/wanted_gates.py`)."""
 
     names: tuple[str, ...]
     """The adapters that it weighs, in the order of their places; a mix may have several such gates."""
@@ -43,6 +48,8 @@ class WantedGate:
     """Of the term in the gate."""
     top_k: int | None = None
     temperature: float = 1.0
+    learned: LearnedGate | None = None
+    """The learned gate that it is; None for Arrow's, which is made of the adapters."""
 
 
 @dataclass(frozen=True)

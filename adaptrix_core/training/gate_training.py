@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from adaptrix_core.base import BaseModel
-from adaptrix_core.base.families.parts import Part
+from adaptrix_core.base.families.parts import Point
 from adaptrix_core.errors import AdaptrixError, InvalidRequest
 from adaptrix_core.injection.gate import Gate, PointGate
-from adaptrix_core.injection.lora import LoraWeights, PointWeights
+from adaptrix_core.injection.lora import LoraWeights
+from adaptrix_core.training.attached import attached, lora_update
 from adaptrix_core.training.examples.packing import Example, batches, common_prefix, micro_batches, pack
 from adaptrix_core.training.trainer import answer_loss
 from adaptrix_core.training.trunk import TrunkCache
@@ -63,7 +62,7 @@ def train_gate(
     prefix = common_prefix(examples)
     optimizer = torch.optim.AdamW(gate.parameters(), lr=settings.learning_rate, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.steps)
-    with gate.attached(base):
+    with attached(base, gate.points, gate.update):
         for step, batch in zip(range(1, settings.steps + 1), _batches(examples, settings), strict=False):
             answer_tokens, loss = sum(example.answer_length for example in batch), 0.0
             for part in micro_batches(batch, prefix, settings.pack_tokens):
@@ -105,20 +104,16 @@ class _TrainedGate(nn.Module):
             self._directions.append(nn.Parameter(torch.zeros(len(adapters), d_in)))
             self._offsets.append(nn.Parameter(torch.zeros(len(adapters))))
 
-    @contextmanager
-    def attached(self, base: BaseModel) -> Iterator[None]:
-        """While the context lasts, the model's modules add the gated updates, with gradients for the gate."""
-        handles = []
-        layers = base.family.layers(base.module)
-        for number, (layer, module) in enumerate(self.points):
-            spec = base.points[layer, module]
-            hook = self._hook(number, spec.part)
-            handles.append(layers[layer].get_submodule(spec.module_path).register_forward_hook(hook))
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
+    def update(self, point: Point, inputs: Tensor) -> Tensor:
+        """The gated sum of the adapters' updates at a point, with gradients for the gate. See `attached.Update`."""
+        number = self.points.index(point)
+        shares = self._shares(number, inputs)
+        updates = [
+            lora_update(inputs, weights) * shares[:, place, None]
+            for place, weights in enumerate(self._there[point])
+            if weights is not None
+        ]
+        return torch.stack(updates).sum(0)
 
     def trained(self) -> Gate:
         """The gate as it is now."""
@@ -132,28 +127,8 @@ class _TrainedGate(nn.Module):
         }
         return Gate(made, len(self._there[self.points[0]]))
 
-    def _hook(self, number: int, part: Part) -> Callable[[nn.Module, tuple[Any, ...], Tensor], Tensor]:
-        there = self._there[self.points[number]]
-
-        def add_gated(_module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
-            inputs = args[0].reshape(-1, args[0].shape[-1])
-            shares = self._shares(number, inputs)
-            changed = output.reshape(-1, output.shape[-1]).clone()
-            own = part.view(changed)
-            for place, weights in enumerate(there):
-                if weights is not None:
-                    own += (_update(inputs, weights) * shares[:, place, None]).view(own.shape)
-            return changed.view(output.shape)
-
-        return add_gated
-
     def _shares(self, number: int, inputs: Tensor) -> Tensor:
         acting = torch.tensor([own is not None for own in self._there[self.points[number]]])
         scores = (inputs @ self._directions[number].T).masked_fill(~acting, float("-inf"))
         shares: Tensor = torch.softmax(scores, -1) + self._offsets[number] * acting
         return shares
-
-
-def _update(inputs: Tensor, weights: PointWeights) -> Tensor:
-    update: Tensor = inputs @ weights.lora_a.float().T @ weights.lora_b.float().T
-    return update * weights.scaling

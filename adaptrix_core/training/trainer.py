@@ -79,7 +79,12 @@ def train_examples(
 
 
 def answer_loss(model: nn.Module, packed: Pack) -> Tensor:
-    """Sum of the cross entropies, in nats, of a pack's answer tokens; logits are computed for those only."""
+    """Sum of the cross entropies, in nats, of a pack's answer tokens."""
+    return answer_losses(model, packed).sum()
+
+
+def answer_losses(model: nn.Module, packed: Pack) -> Tensor:
+    """Cross entropies, in nats, of a pack's answer tokens, in order; logits are computed for those only."""
     logits = model(
         input_ids=packed.token_ids,
         attention_mask=packed.mask,
@@ -87,7 +92,7 @@ def answer_loss(model: nn.Module, packed: Pack) -> Tensor:
         use_cache=False,
         logits_to_keep=packed.predictors,
     ).logits
-    return nn.functional.cross_entropy(logits[0].float(), packed.targets, reduction="sum")
+    return nn.functional.cross_entropy(logits[0].float(), packed.targets, reduction="none")
 
 
 class _Run:

@@ -22,6 +22,7 @@ FURTHER = [
     "calibrate",
     "evaluate",
     "compose",
+    "train-gate",
     "conflicts",
     "merge",
     "import",

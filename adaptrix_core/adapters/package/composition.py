@@ -1,19 +1,20 @@
 """A composition's directory, written and read: a metadata.json that says how its parts work together, and a signature.
 
-It has no weights. Read in the order of an adapter's (`format.py`): file names and sizes, revocation and signature,
-metadata, base identity. Whether its parts are there, and are what was signed, is found out where they are
-(`adaptrix_core/composition/manifests`).
+It has no weights but those of a learned gate, where it has one (`gate_file.py`). Read in the order of an adapter's
+(`format.py`): file names and sizes, revocation and signature, metadata, base identity, gate. Whether its parts are
+there, and are what was signed, is found out where they are (`adaptrix_core/composition/manifests`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adaptrix_core.adapters.package.atomic import refuse_foreign_files, write_directory
 from adaptrix_core.adapters.package.contents import manifest_of
-from adaptrix_core.adapters.package.file_names import METADATA_FILE, SIGNATURE_FILE, is_package_file
+from adaptrix_core.adapters.package.file_names import GATE_FILE, METADATA_FILE, SIGNATURE_FILE, is_package_file
 from adaptrix_core.adapters.package.fit import BaseMatch, check_base
 from adaptrix_core.adapters.package.manifest import CompositionMetadata
 from adaptrix_core.adapters.package.snapshot import Snapshot
@@ -22,7 +23,8 @@ from adaptrix_core.adapters.trust.signing import sign_snapshot
 from adaptrix_core.digests import PackageDigest
 
 if TYPE_CHECKING:
-    from adaptrix_core.base import BaseModelInfo
+    from adaptrix_core.base import BaseModelInfo, Point, PointSpec
+    from adaptrix_core.injection.learned_gate import LearnedGate
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Composition:
     """Warnings for users, each beginning with a code and a colon."""
     signer_key: str | None = None
     """Fingerprint of the signer's key."""
+    gate: LearnedGate | None = None
+    """The learned gate over its parts, where the manifest has one."""
 
     @property
     def identity(self) -> str:
@@ -48,7 +52,12 @@ class Composition:
 
 
 def read_composition(
-    snapshot: Snapshot, base: BaseModelInfo, *, trust: TrustPolicy, base_match: BaseMatch = "compatible"
+    snapshot: Snapshot,
+    base: BaseModelInfo,
+    points: Mapping[Point, PointSpec],
+    *,
+    trust: TrustPolicy,
+    base_match: BaseMatch = "compatible",
 ) -> Composition:
     """Check the files of a composition. Raises AdapterRejected with a code of `error_codes.PACKAGE`."""
     trusted = trust.check(snapshot)
@@ -62,16 +71,41 @@ def read_composition(
         signer=trusted.signer,
         warnings=(*trusted.warnings, *warnings),
         signer_key=trusted.signer_key,
+        gate=gate_of(snapshot, metadata, points),
     )
 
 
-def write_composition(directory: Path, metadata: CompositionMetadata, *, private_key: Path | None = None) -> None:
+def gate_of(
+    snapshot: Snapshot, metadata: CompositionMetadata, points: Mapping[Point, PointSpec] | None
+) -> LearnedGate | None:
+    """The learned gate of a composition, where it has one. Raises as `read_gate`."""
+    if metadata.gate is None:
+        return None
+    from adaptrix_core.adapters.package.gate_file import read_gate  # tensors need torch, other compositions do not
+
+    return read_gate(snapshot, metadata, points)
+
+
+def write_composition(
+    directory: Path,
+    metadata: CompositionMetadata,
+    gate: LearnedGate | None = None,
+    *,
+    private_key: Path | None = None,
+) -> None:
     """Write a composition's directory, signed if a key is given, replacing an earlier one in one step.
 
-    Raises AdapterExists where the directory holds something else.
+    gate: the one that the manifest speaks of. Raises AdapterExists where the directory holds something else, and
+    AdapterRejected for a gate that could not be read back.
     """
     refuse_foreign_files(directory, is_package_file)
     files = {METADATA_FILE: metadata.to_json()}
+    if gate is not None:
+        from adaptrix_core.adapters.package.gate_file import gate_bytes
+
+        files[GATE_FILE] = gate_bytes(gate)
+    unsigned = Snapshot(directory.name, files)
+    gate_of(unsigned, manifest_of(unsigned), None)
     if private_key is not None:
         files[SIGNATURE_FILE] = sign_snapshot(Snapshot(directory.name, files), private_key)
     write_directory(directory, files)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from adaptrix_core.adapters.package.atomic import write_file
 from adaptrix_core.adapters.package.file_names import (
+    GATE_FILE,
     LAYER_FILE,
     METADATA_FILE,
     SIGNATURE_FILE,
@@ -103,7 +104,8 @@ def is_composition(snapshot: Snapshot) -> bool:
 def manifest_of(snapshot: Snapshot) -> CompositionMetadata:
     """Parse the snapshot's metadata.json, a composition's.
 
-    AdapterRejected: missing_file, bad_metadata, unexpected_file for weights, which nothing would read.
+    AdapterRejected: missing_file, bad_metadata, unexpected_file for weights, which nothing would read. A learned gate's
+    file is there exactly where the manifest says so.
     """
     metadata = parse_as(CompositionMetadata, _metadata_file(snapshot), snapshot.origin)
     weights = sorted(name for name in snapshot.files if LAYER_FILE.match(name))
@@ -112,6 +114,13 @@ def manifest_of(snapshot: Snapshot) -> CompositionMetadata:
             f"{snapshot.origin}: a composition has no weights of its own, and {weights[0]} is here; remove it, or make "
             "it an adapter that the composition names",
             code="unexpected_file",
+        )
+    if (metadata.gate is None) == (GATE_FILE in snapshot.files):
+        is_missing = metadata.gate is not None
+        raise AdapterRejected(
+            f"{snapshot.origin}: {GATE_FILE} is {'missing' if is_missing else 'here'}, and {METADATA_FILE} has "
+            f"{'a' if is_missing else 'no'} gate; make it anew with `adaptrix compose`",
+            code="missing_file" if is_missing else "unexpected_file",
         )
     return metadata
 
@@ -123,6 +132,11 @@ def announced_tensors(snapshot: Snapshot, metadata: AdapterMetadata, limits: Lim
     """
     wanted = {f"layer_{layer}.safetensors": layer for layer in metadata.target_layers}
     present = {name for name in snapshot.files if LAYER_FILE.match(name)}
+    if GATE_FILE in snapshot.files:
+        raise AdapterRejected(
+            f"{snapshot.origin}: {GATE_FILE} belongs to a composition, and this is an adapter; remove it",
+            code="unexpected_file",
+        )
     if not present:
         raise AdapterRejected(f"{snapshot.origin}: no layer_N.safetensors, so nothing to load", code="no_tensors")
     for code, names in (("missing_file", wanted.keys() - present), ("unexpected_file", present - wanted.keys())):

@@ -13,6 +13,8 @@ SIGNATURE_FILE = "signature.json"
 REVOCATIONS_FILE = "revocations.json"
 """File name of the list of revoked packages (`adapters/trust/revocation.py`), which is signed like an adapter."""
 TEXT_FILES = frozenset({METADATA_FILE, SIGNATURE_FILE, "README.md", "LICENSE"})
+GATE_FILE = "gate.safetensors"
+"""File name of a composition's learned gate (`gate_file.py`)."""
 LAYER_FILE = re.compile(r"^layer_(0|[1-9]\d{0,5})\.safetensors$")
 
 PEFT_CONFIG_FILE = "adapter_config.json"
@@ -22,8 +24,8 @@ PEFT_TOKENIZER_FILE = "adapter_tokenizer.json"
 
 
 def is_package_file(name: str) -> bool:
-    """Whether an adapter directory may hold a file of this name."""
-    return name in TEXT_FILES or LAYER_FILE.match(name) is not None
+    """Whether the directory of an adapter or a composition may hold a file of this name."""
+    return name in TEXT_FILES or name == GATE_FILE or LAYER_FILE.match(name) is not None
 
 
 def are_peft(names: Collection[str]) -> bool:

@@ -22,7 +22,7 @@ from adaptrix_core.adapters.package.metadata import (
     parse_metadata,
 )
 from adaptrix_core.adapters.reference import NAME_PATTERN, VERSION_PATTERN, AdapterReference
-from adaptrix_core.digests import PackageDigest, WeightsDigest
+from adaptrix_core.digests import GateDigest, PackageDigest, WeightsDigest
 
 _REFERENCE = re.compile(f"{NAME_PATTERN[:-1]}(@{VERSION_PATTERN[1:-1]})?$")
 
@@ -61,6 +61,21 @@ class ConflictMetadata(BaseModel):
     """Where weights were reduced because the mix was over the limit: the weights before."""
 
 
+class GateMetadata(BaseModel):
+    """A learned gate, whose numbers are in a file of their own beside the manifest (`gate_file.py`)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    gate_digest: Annotated[GateDigest, Field(pattern=HEX64)]
+    """Of the gate that the file and this rule come to; verified on every load."""
+    top_k: Annotated[int, Field(ge=1)] | None = None
+    """Adapters that get a share of a token; None for all."""
+    temperature: float = Field(default=1.0, gt=0.0)
+    """What scores are divided by."""
+    training: dict[str, JsonValue] = Field(default_factory=dict)
+    """Settings and outcome of its training, for people."""
+
+
 class CompositionMetadata(PackageMetadata):
     """The whole of a composition's metadata.json."""
 
@@ -70,6 +85,8 @@ class CompositionMetadata(PackageMetadata):
     """By the name, or ``name@version``, that ``composition`` calls the part by."""
     conflicts: ConflictMetadata | None = None
     """None where it was not measured, as for compositions whose adapters each answer by themselves."""
+    gate: GateMetadata | None = None
+    """The learned gate that ``"combine": "gate"`` means here; None where Arrow's is meant, or none."""
 
     def identity_of(self, part: str) -> str:
         """Public identity, ``name@version``, of the part that is called ``part`` in ``composition``."""

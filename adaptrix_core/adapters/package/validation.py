@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
+from adaptrix_core.adapters.package.composition import gate_of
 from adaptrix_core.adapters.package.contents import announced_tensors, is_composition, manifest_of, metadata_of
 from adaptrix_core.adapters.package.fit import BaseMatch, check_base, check_points, check_ranks, check_shapes
 from adaptrix_core.adapters.package.format import map_weights
@@ -63,6 +64,8 @@ def validate_snapshot(
         warnings += _attempt(lambda: check_base(metadata, base.info, base_match), faults) or ()
     if isinstance(metadata, AdapterMetadata):
         _attempt(lambda: _check_tensors(snapshot, metadata, base, limits), faults)
+    elif metadata is not None:
+        _attempt(lambda: gate_of(snapshot, metadata, None if base is None else base.points), faults)
     return ValidationReport(
         identity=metadata.identity if metadata else snapshot.origin,
         faults=tuple(faults),

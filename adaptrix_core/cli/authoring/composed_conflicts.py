@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adaptrix_core.composition.compose import compose
-from adaptrix_core.composition.manifests.checking import nested_manifest
-from adaptrix_core.composition.manifests.expansion import expanded
+from adaptrix_core.composition.manifests.checking import nested_part
+from adaptrix_core.composition.manifests.expansion import Unread, expanded
 from adaptrix_core.composition.manifests.making import made
 from adaptrix_core.composition.parts import Group
 from adaptrix_core.errors import Conflict, InvalidRequest
@@ -54,7 +54,7 @@ def settled(
 
     with session.output.waiting("starting an engine, to measure conflicts (--unmeasured does without)"):
         engine = build_engine(unguarded(session.settings), manager.root, manager.trust)
-    terms = expanded(metadata, lambda part: nested_manifest(manager, part), engine.base.info.num_layers)
+    terms = expanded(Unread(metadata), lambda part: nested_part(manager, part), engine.base.info.num_layers)
     mix = tuple(term.called(term.adapter.identity) for term in terms)
     try:
         meter = _meter(session, engine, mix)

@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from adaptrix_core.adapters.manager import AdapterManager
+from adaptrix_core.adapters.package.composition import gate_of
 from adaptrix_core.adapters.package.contents import package_metadata_of
 from adaptrix_core.adapters.package.manifest import CompositionMetadata
 from adaptrix_core.composition.manifests.expansion import (
     SignedPart,
+    Unread,
     changed_part,
     check_composition,
     missing_part,
@@ -52,7 +54,7 @@ def composition_faults(manager: AdapterManager, metadata: CompositionMetadata) -
     cycle, too many levels or parts. Empty where it can, and where a part's fault hides it.
     """
     try:
-        check_composition(metadata, lambda part: nested_manifest(manager, part))
+        check_composition(metadata, lambda part: nested_part(manager, part))
     except AdapterRejected as error:
         return () if error.code in ("missing_part", "changed_part") else ((error.code, error.message),)
     return ()
@@ -66,7 +68,7 @@ def _reports(manager: AdapterManager, metadata: CompositionMetadata, seen: set[P
         report = _report(manager, part)
         yield report
         if part.weights_digest is None and not report.faults:
-            yield from _reports(manager, nested_manifest(manager, part), seen)
+            yield from _reports(manager, nested_part(manager, part).metadata, seen)
 
 
 def _report(manager: AdapterManager, part: SignedPart) -> PartReport:
@@ -83,8 +85,8 @@ def _report(manager: AdapterManager, part: SignedPart) -> PartReport:
     return PartReport(part.identity, part.within, part.package_digest, found.signer, faults)
 
 
-def nested_manifest(manager: AdapterManager, part: SignedPart) -> CompositionMetadata:
-    """The manifest of a part that is a composition. Raises AdapterRejected: missing_part, changed_part."""
+def nested_part(manager: AdapterManager, part: SignedPart) -> Unread:
+    """A part that is a composition, by its files. Raises AdapterRejected: missing_part, changed_part."""
     try:
         snapshot = manager.snapshot(part.identity)
     except AdapterNotFound as error:
@@ -92,4 +94,4 @@ def nested_manifest(manager: AdapterManager, part: SignedPart) -> CompositionMet
     known = package_metadata_of(snapshot)
     if not isinstance(known, CompositionMetadata) or snapshot.package_digest != part.package_digest:
         raise changed_part(part, snapshot.package_digest)
-    return known
+    return Unread(known, gate_of(snapshot, known, None))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from adaptrix_core.adapters.package.limits import DEFAULT_LIMITS
 from adaptrix_core.adapters.package.manifest import CompositionMetadata
@@ -17,7 +17,11 @@ from adaptrix_core.composition.nesting import kind_of
 from adaptrix_core.composition.parts import Group, Part, RowPlan, Steps, Switch
 from adaptrix_core.digests import PackageDigest, WeightsDigest
 from adaptrix_core.errors import AdapterRejected, AdaptrixError, ExtensionError, InvalidRequest
-from adaptrix_core.injection.mix import Term, check_mix
+from adaptrix_core.injection.mix import Term, WantedGate, check_mix
+
+if TYPE_CHECKING:
+    from adaptrix_core.injection.gate import Gated
+    from adaptrix_core.injection.learned_gate import LearnedGate
 
 Named = TypeVar("Named")
 Mix = tuple[Term[Named], ...]
@@ -36,8 +40,28 @@ class SignedPart:
     """Identity of the composition whose part it is, for messages."""
 
 
-Nested = Callable[[SignedPart], CompositionMetadata]
-"""The manifest of a part that is a composition, with exactly the digest that was signed."""
+class Composed(Protocol):
+    """A composition as far as it is expanded: `Composition` is one."""
+
+    @property
+    def metadata(self) -> CompositionMetadata:
+        """Its manifest."""
+
+    @property
+    def gate(self) -> LearnedGate | None:
+        """Its learned gate, where the manifest has one."""
+
+
+@dataclass(frozen=True)
+class Unread:
+    """A composition that was not loaded for a base model: enough to check it, and to see what it comes to."""
+
+    metadata: CompositionMetadata
+    gate: LearnedGate | None = None
+
+
+Nested = Callable[[SignedPart], Composed]
+"""A part that is a composition, with exactly the digest that was signed."""
 
 
 def parts_of(metadata: CompositionMetadata) -> dict[str, SignedPart]:
@@ -50,22 +74,22 @@ def parts_of(metadata: CompositionMetadata) -> dict[str, SignedPart]:
 
 def check_composition(metadata: CompositionMetadata, nested: Nested) -> None:
     """Raise as `composed`, as far as that can be known without the base model's number of layers."""
-    _Walk(nested, None).part(metadata)
+    _Walk(nested, None).part(Unread(metadata))
 
 
-def composed(metadata: CompositionMetadata, nested: Nested, num_layers: int) -> Part[SignedPart]:
+def composed(composition: Composed, nested: Nested, num_layers: int) -> Part[SignedPart]:
     """What the composition comes to, in adapters (parts with weights), each of them once in a mix.
 
     A part that is a composition itself has to come to one mix. Its weight multiplies those of its terms, its layers are
     theirs too, and an adapter that is reached several times has the sum of its weights at every layer: the LoRA sum is
     linear. Raises AdapterRejected: cyclic_composition, bad_composition, and what ``nested`` raises.
     """
-    return _Walk(nested, num_layers).part(metadata)
+    return _Walk(nested, num_layers).part(composition)
 
 
-def expanded(metadata: CompositionMetadata, nested: Nested, num_layers: int) -> tuple[Term[SignedPart], ...]:
+def expanded(composition: Composed, nested: Nested, num_layers: int) -> tuple[Term[SignedPart], ...]:
     """As `composed`, of a composition that comes to one mix; others are refused (bad_composition)."""
-    return _mix_of(metadata.identity, composed(metadata, nested, num_layers))
+    return _mix_of(composition.metadata.identity, composed(composition, nested, num_layers))
 
 
 def inside(outer: Term[Any], inner: Term[Named]) -> Term[Named]:
@@ -108,23 +132,25 @@ class _Walk:
         self._num_layers = num_layers
         self._num_parts = 0
 
-    def part(self, metadata: CompositionMetadata) -> Part[SignedPart]:
+    def part(self, composition: Composed) -> Part[SignedPart]:
         """What the outermost composition comes to."""
+        metadata = composition.metadata
         path = self._enter(metadata, ())
-        return _with_mixes(_named_part(metadata), lambda mix: self._whole_mix(metadata, mix, path))
+        return _with_mixes(_named_part(metadata), lambda mix: self._whole_mix(composition, mix, path))
 
-    def _whole_mix(self, metadata: CompositionMetadata, mix: Mix[str], path: tuple[str, ...]) -> Mix[SignedPart]:
+    def _whole_mix(self, composition: Composed, mix: Mix[str], path: tuple[str, ...]) -> Mix[SignedPart]:
         """A mix of the outermost composition; the empty one is the base model's."""
         if not mix:
             return ()
-        terms = list(self._terms(metadata, mix, path))
+        terms = list(self._terms(composition, mix, path))
         if self._num_layers is None:
             return tuple(terms)
         whole = _merged(terms, self._num_layers)
-        _check(metadata, [term.called(term.adapter.identity) for term in whole], self._num_layers)
+        _check(composition.metadata, [term.called(term.adapter.identity) for term in whole], self._num_layers)
         return whole
 
-    def _terms(self, metadata: CompositionMetadata, mix: Mix[str], path: tuple[str, ...]) -> Iterator[Term[SignedPart]]:
+    def _terms(self, composition: Composed, mix: Mix[str], path: tuple[str, ...]) -> Iterator[Term[SignedPart]]:
+        metadata = composition.metadata
         _check(metadata, mix, self._num_layers)
         parts = parts_of(metadata)
         for named in mix:
@@ -136,11 +162,11 @@ class _Walk:
                     code="cyclic_composition",
                 )
             if part.weights_digest is not None:
-                yield term.called(part)
+                yield replace(term.called(part), gated=_gate_in(composition, term))
                 continue
             inner = self._nested(part)
-            further = self._enter(inner, path)
-            mix_inside = _mix_of(inner.identity, _named_part(inner))
+            further = self._enter(inner.metadata, path)
+            mix_inside = _mix_of(inner.metadata.identity, _named_part(inner.metadata))
             yield from (inside(term, one) for one in self._terms(inner, mix_inside, further))
 
     def _enter(self, metadata: CompositionMetadata, path: tuple[str, ...]) -> tuple[str, ...]:
@@ -173,6 +199,7 @@ def _named_part(metadata: CompositionMetadata) -> Part[str]:
                 f"{metadata.identity}: the composition {what}: {listed}; make it anew with `adaptrix compose`",
                 code="bad_composition",
             )
+    _check_gate(metadata, part)
     if metadata.sampling is not None and not _is_mix(part):
         raise AdapterRejected(
             f"{metadata.identity}: sampling defaults are for a composition that is one mix, and this one is "
@@ -180,6 +207,34 @@ def _named_part(metadata: CompositionMetadata) -> Part[str]:
             code="bad_composition",
         )
     return part
+
+
+def _check_gate(metadata: CompositionMetadata, part: Part[str]) -> None:
+    """Raise AdapterRejected unless a learned gate is used, as it was learned: over all parts, by its own rule."""
+    if metadata.gate is None:
+        return
+    gates = {term.gated and replace(term.gated, place=0) for term in part.terms()} if _is_mix(part) else set()
+    gate = gates.pop() if len(gates) == 1 else None
+    if not isinstance(gate, WantedGate) or set(gate.names) != metadata.parts.keys():
+        raise AdapterRejected(
+            f"{metadata.identity} has a learned gate, and its composition is not one gate over all of its parts; write "
+            '{"parallel": [names], "combine": "gate"}, or leave the gate out',
+            code="bad_composition",
+        )
+    if (gate.top_k, gate.temperature) != (None, 1.0):
+        raise AdapterRejected(
+            f"{metadata.identity}: top_k and temperature are Arrow's, and this gate was learned with its own; leave "
+            "them out",
+            code="bad_composition",
+        )
+
+
+def _gate_in(composition: Composed, term: Term[str]) -> Gated | WantedGate | None:
+    """The gate of a term: of adapters by their identities, which are unique over nested compositions."""
+    if not isinstance(term.gated, WantedGate):
+        return term.gated
+    names = tuple(map(composition.metadata.identity_of, term.gated.names))
+    return replace(term.gated, names=names, learned=composition.gate)
 
 
 def _is_mix(part: Part[Any]) -> bool:

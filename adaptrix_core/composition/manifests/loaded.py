@@ -12,7 +12,6 @@ from pathlib import Path
 from adaptrix_core.adapters.manager import AdapterManager
 from adaptrix_core.adapters.package.composition import Composition
 from adaptrix_core.adapters.package.format import Adapter
-from adaptrix_core.adapters.package.manifest import CompositionMetadata
 from adaptrix_core.adapters.reference import without_latest
 from adaptrix_core.adapters.residency.loader import DynamicLoader
 from adaptrix_core.adapters.sources.opening import is_location
@@ -65,7 +64,7 @@ class LoadedCompositions:
         """
         layers = self._manager.require_base().info.num_layers
         found = []
-        for inner in expanded(composition.metadata, self._nested, layers):
+        for inner in expanded(composition, self._nested, layers):
             adapter = self._adapter(inner.adapter)
             found.append((inside(term.placed(layers), inner.called(inner.adapter.identity)), adapter))
         return found
@@ -83,7 +82,7 @@ class LoadedCompositions:
 
     def _signed(self, composition: Composition) -> Part[SignedPart]:
         """What a composition comes to, its adapters loaded and held to their digests."""
-        part = composed(composition.metadata, self._nested, self._manager.require_base().info.num_layers)
+        part = composed(composition, self._nested, self._manager.require_base().info.num_layers)
         for term in part.terms():
             self._adapter(term.adapter)
         return part
@@ -117,7 +116,7 @@ class LoadedCompositions:
         _require_signed(part, adapter)
         return adapter
 
-    def _nested(self, part: SignedPart) -> CompositionMetadata:
+    def _nested(self, part: SignedPart) -> Composition:
         composition = self._find(part.identity)
         if composition is None:
             try:
@@ -128,7 +127,7 @@ class LoadedCompositions:
                 raise changed_part(part, package.package_digest)
             composition = package
         _require_signed(part, composition)
-        return composition.metadata
+        return composition
 
 
 def _require_signed(part: SignedPart, package: Adapter | Composition) -> None:

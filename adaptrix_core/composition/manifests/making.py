@@ -16,7 +16,7 @@ from adaptrix_core.adapters.package.contents import package_metadata_of
 from adaptrix_core.adapters.package.manifest import CompositionMetadata, PartMetadata
 from adaptrix_core.adapters.package.metadata import AdapterMetadata, BaseIdentity
 from adaptrix_core.composition.compose import compose
-from adaptrix_core.composition.manifests.checking import nested_manifest
+from adaptrix_core.composition.manifests.checking import nested_part
 from adaptrix_core.composition.manifests.expansion import check_composition
 from adaptrix_core.errors import AdapterRejected
 
@@ -45,7 +45,7 @@ def made(manager: AdapterManager, name: str, composition: Mapping[str, Any], **f
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'fields'}: {e['msg']}" for e in error.errors()[:8])
         raise AdapterRejected(f"{name}: cannot make a composition: {faults}", code="bad_metadata") from error
-    check_composition(metadata, lambda part: nested_manifest(manager, part))
+    check_composition(metadata, lambda part: nested_part(manager, part))
     return metadata
 
 

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from adaptrix_core.adapters import Adapter
 from adaptrix_core.adapters.package.composition import Composition
-from adaptrix_core.adapters.package.manifest import CompositionMetadata
+from adaptrix_core.adapters.package.metadata import parse_point
 from adaptrix_core.adapters.residency.tiers import Residency
 from adaptrix_core.composition.manifests.expansion import (
     SignedPart,
@@ -27,7 +27,7 @@ from adaptrix_core.composition.nesting import kind_of
 from adaptrix_core.composition.parts import Part
 from adaptrix_core.digests import BundleDigest, PackageDigest
 from adaptrix_core.errors import AdapterRejected, AdapterUnavailable, AdaptrixError
-from adaptrix_core.injection.mix import Term
+from adaptrix_core.injection.mix import Term, WantedGate
 from adaptrix_core.routing.near_tie import LOAD_COST
 from adaptrix_core.sampling import SamplingDefaults, asked_for, explained
 from deployments.replica.packages.offers import signer_of
@@ -97,7 +97,7 @@ class HeldCompositions:
         composition = self._held.get(term.adapter)
         if composition is None:
             return (term,)
-        terms = expanded(composition.metadata, self._nested, self._num_layers)
+        terms = expanded(composition, self._nested, self._num_layers)
         placed = term.placed(self._num_layers)
         return tuple(inside(placed, inner.called(self._adapter(inner.adapter))) for inner in terms)
 
@@ -106,7 +106,7 @@ class HeldCompositions:
 
         Raises as `terms`, but for its being more than one mix.
         """
-        return composed(self._held[bundle].metadata, self._nested, self._num_layers).called(self._adapter)
+        return composed(self._held[bundle], self._nested, self._num_layers).called(self._adapter)
 
     def down_to_adapters(
         self, mixes: Sequence[BundleMix], signed: SignedStep | None
@@ -166,6 +166,7 @@ class HeldCompositions:
             for term in self.part(bundle).terms():
                 if not self._beside.is_loading(term.adapter):
                     self._beside.check_usable(term.adapter)
+                    self._check_gate(term)
         except AdapterUnavailable:
             return None
         except AdaptrixError as error:
@@ -211,6 +212,12 @@ class HeldCompositions:
             return [(composition.metadata.sampling, term.strength)]
         return [(self._adapters[one.adapter].metadata.sampling, one.strength) for one in self.terms(term)]
 
+    def _check_gate(self, term: Term[BundleDigest]) -> None:
+        """Raise AdapterRejected (bad_gate) where a learned gate doesn't weigh this adapter as it is."""
+        if isinstance(term.gated, WantedGate) and term.gated.learned is not None:
+            adapter = self._adapters[term.adapter]
+            term.gated.learned.check_fits(adapter.weights_digest, map(parse_point, adapter.metadata.points))
+
     def _adapter(self, part: SignedPart) -> BundleDigest:
         """The bundle of a part, held or on its way."""
         self._beside.require_unrevoked(part.package_digest)
@@ -229,11 +236,11 @@ class HeldCompositions:
             raise changed_part(part, adapter.package_digest)
         return True
 
-    def _nested(self, part: SignedPart) -> CompositionMetadata:
+    def _nested(self, part: SignedPart) -> Composition:
         self._beside.require_unrevoked(part.package_digest)
         for composition in self._held.values():
             if composition.package_digest == part.package_digest:
-                return composition.metadata
+                return composition
         bundle = self._on_its_way(part)
         if not self._beside.is_loading(bundle):
             self._beside.check_usable(bundle)

@@ -24,9 +24,9 @@ from adaptrix_core.adapters.trust.revocation_lease import RevocationLease
 from adaptrix_core.composition.manifests.signed_step import SignedStep
 from adaptrix_core.digests import BundleDigest, PackageDigest, WeightsDigest
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected, AdapterUnavailable, AdaptrixError, CacheFull
-from adaptrix_core.injection.arrow import with_gates
 from adaptrix_core.injection.lora import LoraWeights
 from adaptrix_core.injection.mix import Mix, Term
+from adaptrix_core.injection.wanted_gates import with_gates
 from adaptrix_core.sampling import SamplingDefaults, asked_for, explained
 from deployments.replica.packages.bundle_copies import BundleCopies
 from deployments.replica.packages.circuit_breakers import CircuitBreakers
