@@ -8,6 +8,7 @@ Files:
 manager         The catalogue of adapters and compositions on disk: list, load, save, delete, validate
 redistribution  Moves an adapter's updates to other layers, and measures the change of its predictions
 reference       The grammar of references to adapters and mixes, shared by library, command line and server
+gates/          Learned gates at rest: the file of a composition that has one
 package/        The adapter directory (package): its format, its metadata, and every check before a tensor is used
 peft/           PEFT directories in and out: features that are honoured, and all others refused by name
 residency/      Residency: which adapters are in host memory and on the device, and the one owner of that

@@ -37,7 +37,7 @@ from adaptrix_core.training.config import TrainConfig
 from adaptrix_core.training.examples.conversation import LearntConversation
 from adaptrix_core.training.examples.encoding import encode_examples
 from adaptrix_core.training.examples.packing import Example
-from adaptrix_core.training.gate_training import GateTraining, train_gate
+from adaptrix_core.training.gates.gate_training import GateTraining, train_gate
 from adaptrix_core.training.tasks.math import running_totals
 from adaptrix_core.training.tasks.problem import stated_number, with_answer
 from adaptrix_core.training.trainer import train_examples

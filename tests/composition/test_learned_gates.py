@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from adaptrix_core import SamplingParams
+from adaptrix_core.adapters.gates.gate_file import gate_metadata
 from adaptrix_core.adapters.package.contents import sign_package
 from adaptrix_core.adapters.package.file_names import GATE_FILE, METADATA_FILE
-from adaptrix_core.adapters.package.gate_file import gate_metadata
 from adaptrix_core.composition.manifests.making import made
 from adaptrix_core.composition.parts import Group
 from adaptrix_core.errors import AdapterRejected

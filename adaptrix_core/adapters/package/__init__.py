@@ -16,7 +16,6 @@ fit                 Checks that an adapter fits a base model: compares metadata 
                     points
 format              An adapter directory, written and read: metadata.json, one layer_N.safetensors per adapted layer,
                     signature.json
-gate_file           A composition's learned gate as a file, written and read
 limits              Upper bounds on a package's size, checked on sizes and headers, so that a hostile file costs
                     little to refuse
 magnitudes          Checks that weights can be computed with: a stored dtype, finite, and finite once scaled and

@@ -1,8 +1,8 @@
 """A composition's directory, written and read: a metadata.json that says how its parts work together, and a signature.
 
-It has no weights but those of a learned gate, where it has one (`gate_file.py`). Read in the order of an adapter's
-(`format.py`): file names and sizes, revocation and signature, metadata, base identity, gate. Whether its parts are
-there, and are what was signed, is found out where they are (`adaptrix_core/composition/manifests`).
+It has no weights but those of a learned gate, where it has one (`adapters/gates/gate_file.py`). Read in the order of an
+adapter's (`format.py`): file names and sizes, revocation and signature, metadata, base identity, gate. Whether its parts
+are there, and are what was signed, is found out where they are (`adaptrix_core/composition/manifests`).
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def gate_of(
     """The learned gate of a composition, where it has one. Raises as `read_gate`."""
     if metadata.gate is None:
         return None
-    from adaptrix_core.adapters.package.gate_file import read_gate  # tensors need torch, other compositions do not
+    from adaptrix_core.adapters.gates.gate_file import read_gate  # tensors need torch, other compositions do not
 
     return read_gate(snapshot, metadata, points)
 
@@ -101,7 +101,7 @@ def write_composition(
     refuse_foreign_files(directory, is_package_file)
     files = {METADATA_FILE: metadata.to_json()}
     if gate is not None:
-        from adaptrix_core.adapters.package.gate_file import gate_bytes
+        from adaptrix_core.adapters.gates.gate_file import gate_bytes
 
         files[GATE_FILE] = gate_bytes(gate)
     unsigned = Snapshot(directory.name, files)

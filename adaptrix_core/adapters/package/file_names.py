@@ -14,7 +14,7 @@ REVOCATIONS_FILE = "revocations.json"
 """File name of the list of revoked packages (`adapters/trust/revocation.py`), which is signed like an adapter."""
 TEXT_FILES = frozenset({METADATA_FILE, SIGNATURE_FILE, "README.md", "LICENSE"})
 GATE_FILE = "gate.safetensors"
-"""File name of a composition's learned gate (`gate_file.py`)."""
+"""File name of a composition's learned gate (`adapters/gates/gate_file.py`)."""
 LAYER_FILE = re.compile(r"^layer_(0|[1-9]\d{0,5})\.safetensors$")
 
 PEFT_CONFIG_FILE = "adapter_config.json"

@@ -62,7 +62,7 @@ class ConflictMetadata(BaseModel):
 
 
 class GateMetadata(BaseModel):
-    """A learned gate, whose numbers are in a file of their own beside the manifest (`gate_file.py`)."""
+    """A learned gate, whose numbers are in a file of their own beside the manifest (`adapters/gates/gate_file.py`)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 

@@ -100,8 +100,8 @@ def train_gate(
     manager = AdapterManager(adapters, base, trust_policy(session))
     weights = {part: manager.load_adapter(part).weights for part in names}
     with session.output.progress_console().status("the gate") as status:
-        from adaptrix_core.adapters.package.gate_file import gate_metadata
-        from adaptrix_core.training.gate_learning import learn_gate
+        from adaptrix_core.adapters.gates.gate_file import gate_metadata
+        from adaptrix_core.training.gates.gate_learning import learn_gate
 
         gate, training = learn_gate(base, weights, conversations, way, seed, status.update)  # type: ignore[arg-type]
     metadata = made(

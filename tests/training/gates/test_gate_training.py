@@ -14,7 +14,7 @@ from adaptrix_core.errors import AdaptrixError, InvalidRequest
 from adaptrix_core.injection import LoraWeights, PointWeights, Term
 from adaptrix_core.injection.gate import Gate, gate_mix
 from adaptrix_core.training.examples.packing import Example
-from adaptrix_core.training.gate_training import GateTraining, train_gate
+from adaptrix_core.training.gates.gate_training import GateTraining, train_gate
 from tests.tiny_models import random_base, random_prompts, random_weights
 
 NAMES = ("red", "blue")

@@ -12,10 +12,10 @@ from typing import Any, Literal, get_args
 from adaptrix_core.base import BaseModel
 from adaptrix_core.injection.learned_gate import LearnedGate, bound
 from adaptrix_core.injection.lora import LoraWeights
-from adaptrix_core.training.choice_training import ChoiceTraining, train_choice
 from adaptrix_core.training.examples.conversation import LearntConversation
 from adaptrix_core.training.examples.encoding import encode_examples
-from adaptrix_core.training.gate_training import GateTraining, train_gate
+from adaptrix_core.training.gates.choice_training import ChoiceTraining, train_choice
+from adaptrix_core.training.gates.gate_training import GateTraining, train_gate
 
 WayToLearn = Literal["choice", "shares"]
 WAYS: tuple[WayToLearn, ...] = get_args(WayToLearn)

@@ -19,8 +19,8 @@ from adaptrix_core.base.families.parts import Point
 from adaptrix_core.errors import AdaptrixError, InvalidRequest
 from adaptrix_core.injection.gate import Gate, PointGate
 from adaptrix_core.injection.lora import LoraWeights
-from adaptrix_core.training.attached import attached, lora_update
 from adaptrix_core.training.examples.packing import Example, batches, common_prefix, micro_batches, pack
+from adaptrix_core.training.gates.attached import attached, lora_update
 from adaptrix_core.training.trainer import answer_loss
 from adaptrix_core.training.trunk import TrunkCache
 

@@ -12,10 +12,10 @@ from adaptrix_core.engine import Engine
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.injection import LoraWeights, Term
 from adaptrix_core.injection.gate import gate_mix
-from adaptrix_core.training.choice_training import ChoiceTraining, train_choice
 from adaptrix_core.training.examples.packing import Example
+from adaptrix_core.training.gates.choice_training import ChoiceTraining, train_choice
 from tests.tiny_models import random_base, random_prompts, random_weights
-from tests.training.test_gate_training import NAMES, engine_of
+from tests.training.gates.test_gate_training import NAMES, engine_of
 
 HALF = 5
 """Tokens 2 to 4 are asked of the first adapter, 7 to 9 of the second."""
