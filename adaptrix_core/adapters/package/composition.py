@@ -1,8 +1,8 @@
 """A composition's directory, written and read: a metadata.json that says how its parts work together, and a signature.
 
 It has no weights but those of a learned gate, where it has one (`adapters/gates/gate_file.py`). Read in the order of an
-adapter's (`format.py`): file names and sizes, revocation and signature, metadata, base identity, gate. Whether its parts
-are there, and are what was signed, is found out where they are (`adaptrix_core/composition/manifests`).
+adapter's (`format.py`): file names and sizes, revocation and signature, metadata, base identity, gate. Whether its
+parts are there, and are what was signed, is found out where they are (`adaptrix_core/composition/manifests`).
 """
 
 from __future__ import annotations
