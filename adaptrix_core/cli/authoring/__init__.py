@@ -12,6 +12,7 @@ conflicts           `conflicts`: whether adapters get along in a mix, by their w
 evaluation          `evaluate`: how good adapters are, on held-out problems of their tasks or on somebody's own
                     examples
 exchange            `import` and `export`: PEFT directories in and out
+gates               `train-gate`: a gate over adapters, learned from examples, as a composition with a name
 layers              Lists of layers on the command line: ``10,14,18`` or, as fractions of the depth, ``0.33,0.47,0.6``
 merge               `merge`: one adapter made from several, by TIES, by DARE or as a sum
 publication         The adapter directory that a training is to write: checked before the training, written after it
