@@ -207,6 +207,20 @@ def test_keys_and_values_are_kept_apart_by_gates(engine: Engine) -> None:
     assert all(branch_hits(choice) > 0 for choice in (static, first, second))
 
 
+def test_an_answer_is_the_same_again_in_company_from_the_cache_and_resumed(engine: Engine, tmp_path: Path) -> None:
+    gated, prompt = gate_mix(TERMS, gate_in(engine)), PROMPTS[2]
+    params = SamplingParams(max_tokens=8, temperature=0.0, ignore_eos=True)
+    first = engine.generate([prompt], gated, params)[0].token_ids
+    hits = engine.prefixes.hit_tokens[-1]
+    again = engine.generate([prompt], gated, params)[0].token_ids
+    assert engine.prefixes.hit_tokens[-1] > hits
+    beside = engine.generate([PROMPTS[0], prompt, PROMPTS[1]], ["red", gated, gated], params)[1].token_ids
+    elsewhere = engine_of(engine.base, tmp_path / "other", {n: engine.load_adapter(n).weights for n in NAMES}, cut=1)
+    rest = elsewhere.generate([[*prompt, *first[:3]]], gated, replace(params, max_tokens=5))[0].token_ids
+    assert again == beside == first
+    assert rest == first[3:]
+
+
 def test_a_gate_may_come_and_go_between_tokens(engine: Engine) -> None:
     gated = gate_mix(TERMS, gate_in(engine))
     params = SamplingParams(max_tokens=6, temperature=0.0, ignore_eos=True)
