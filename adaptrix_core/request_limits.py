@@ -78,6 +78,7 @@ class RequestLimits:
     grammars_waiting: int = _most(16, "schemas of one tenant that wait to be prepared", "overloaded")
     texts_waiting: int = _most(256, "long texts of one tenant that wait to be tokenised", "overloaded")
     labels_waiting: int = _most(16, "labels of one tenant for the router that wait to be counted", "overloaded")
+    learnt_messages: int = _most(1024, "messages that the router has learnt with their text, of all callers")
     embeddings_waiting: int = _most(64, "inputs of one tenant that wait to be embedded", "overloaded")
 
     item_id_characters: int = _most(128, "characters of the id of a response or of an item")

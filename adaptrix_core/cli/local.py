@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,6 +19,8 @@ from adaptrix_core.cli.local_composition import answer_composed
 from adaptrix_core.cli.output import Output
 from adaptrix_core.cli.target import AdapterRow, Answer, Embeddings, Message, OnText, Room, TargetRequest
 from adaptrix_core.composition.model_strings import composition_named
+from adaptrix_core.composition.planning.plan import with_example_answers
+from adaptrix_core.composition.planning.planner import plan_of
 from adaptrix_core.confidence.shelf import CalibrationShelf
 from adaptrix_core.config import Settings
 from adaptrix_core.digests import PackageDigest
@@ -68,7 +70,7 @@ class LocalTarget:
         from adaptrix_core.engine.request import GenerationRequest, SamplingParams
 
         loop = self._started()
-        composition = request.compose or composition_named(request.model)
+        composition = request.compose or composition_named(request.model) or self._divided(request)
         if composition is not None:
             return await answer_composed(loop, request, composition, _grammar(request), on_text)
         if request.model == AUTO:
@@ -188,18 +190,21 @@ class LocalTarget:
         await self._started().call(lambda engine: engine.unload_adapter(name))
         return {"message": f"unloaded {name}"}
 
-    async def feedback(self, messages: Sequence[Message], right: str) -> dict[str, Any]:
+    async def feedback(self, messages: Sequence[Message], right: str, learn: bool = False) -> dict[str, Any]:
         """See `Target`: kept beside the adapters that are loaded at run time, for this command alone."""
         decision = self._decide(messages)
         if self._thresholds is None:
             raise InvalidRequest("the router is switched off (setting router.enabled); switch it on")
-        taken = self._thresholds.label(OWNER, decision, None if right == BASE else right)
+        named = None if right == BASE else right
+        taken = self._thresholds.label(OWNER, decision, named)
+        learnt = self._learn(messages, named) if learn else {}
         return {
             "right": right,
             "decided": taken.decided or BASE,
             "labels": taken.labels,
             "threshold": taken.calibrated,
             "thresholds": dict(taken.thresholds),
+            **learnt,
         }
 
     async def route(self, messages: Sequence[Message]) -> dict[str, Any]:
@@ -215,6 +220,7 @@ class LocalTarget:
             "previous": decision.previous,
             "votes": [asdict(said) for said in decision.votes],
             "touches": list(self._touched(messages)),
+            "plan": self._plan(messages),
         }
 
     async def status(self) -> dict[str, Any]:
@@ -258,6 +264,38 @@ class LocalTarget:
         decision = self._decide(request.messages)
         terms = tuple(Term(name, weight) for name, weight in decision.mix_names.items())
         return terms, decision.score if self._settings.router.enabled else None
+
+    def _divided(self, request: TargetRequest) -> Mapping[str, Any] | None:
+        """The steps of the question as a composition; None where it is to be answered as it is."""
+        steps = self._plan(request.messages) if request.model == AUTO and request.anchor is None else []
+        if not steps:
+            return None
+        parts = [None if step["adapter"] == BASE else step["adapter"] for step in steps]
+        return {"sequential": parts, "plan": [step["question"] for step in steps]}
+
+    def _learn(self, messages: Sequence[Message], right: str | None) -> dict[str, int]:
+        """Keep the last message for later commands; how many there are now."""
+        from adaptrix_core.routing.conversation import user_turns
+        from adaptrix_core.routing.signals.learnt_messages import LearntMessages
+
+        learnt = LearntMessages(self._settings.adapters.state_dir)
+        turns = user_turns([dict(message) for message in messages])
+        learnt.add(turns[-1] if turns else "", right)
+        return {"learnt": len(learnt.all())}
+
+    def _plan(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
+        """The steps that ``auto`` divides the last message into, and who answers each; empty where it does not."""
+        wanted, last = self._settings.router, messages[-1]
+        divides = wanted.enabled and wanted.divide and last.get("role") == "user"
+        plan = plan_of(last["content"]) if divides else None
+        decided = [
+            (step, self._decide([{"role": "user", "content": with_example_answers(step)}]))
+            for step in (plan.steps if plan else ())
+        ]
+        return [
+            {"question": step, "adapter": made.adapter or BASE, "score": made.score, "reason": made.reason}
+            for step, made in decided
+        ]
 
     def _decide(self, messages: Sequence[Message]) -> Decision:
         router = self._routing()
@@ -314,12 +352,15 @@ def build_router(settings: Settings) -> SemanticRouter:
     from adaptrix_core.routing.embedder import embedder_of
     from adaptrix_core.routing.semantic import SemanticRouter
     from adaptrix_core.routing.signals.evidence_file import read_evidence
+    from adaptrix_core.routing.signals.learnt_messages import LearntMessages
 
     wanted = settings.router
     calibration = load_calibration(wanted.calibration_file) if wanted.calibration_file else Calibration()
     if wanted.threshold is not None:
         calibration = calibration.with_threshold(wanted.threshold)
-    cards = read_evidence(wanted.evidence_file).on(with_keywords(cards_in(settings.adapters.dir), wanted.keywords))
+    learnt = LearntMessages(settings.adapters.state_dir).all()
+    evidence = read_evidence(wanted.evidence_file).with_learnt(learnt)
+    cards = evidence.on(with_keywords(cards_in(settings.adapters.dir), wanted.keywords))
     return SemanticRouter(embedder_of(wanted.embedder), cards, calibration, wanted.signals)
 
 

@@ -150,9 +150,9 @@ class RemoteTarget:
         body = {field: base64.b64encode(files[name]).decode() for field, name in pairs}
         return await self._json("POST", "/v1/revocations", body)
 
-    async def feedback(self, messages: Sequence[Message], right: str) -> dict[str, Any]:
+    async def feedback(self, messages: Sequence[Message], right: str, learn: bool = False) -> dict[str, Any]:
         """``POST /v1/feedback``."""
-        body = {"messages": [dict(message) for message in messages], "right": right}
+        body = {"messages": [dict(message) for message in messages], "right": right, "learn": learn}
         return await self._json("POST", "/v1/feedback", body)
 
     async def route(self, messages: Sequence[Message]) -> dict[str, Any]:

@@ -205,8 +205,8 @@ class Target(Protocol):
         """Drain and forget an adapter. allow_downgrade: also where its name then means an older one."""
         ...
 
-    async def feedback(self, messages: Sequence[Message], right: str) -> dict[str, Any]:
-        """Tell the router who should answer: an adapter's name, or `BASE`; what has changed."""
+    async def feedback(self, messages: Sequence[Message], right: str, learn: bool = False) -> dict[str, Any]:
+        """Tell the router who should answer: an adapter's name, or `BASE`; what has changed. learn: with the text."""
 
     async def route(self, messages: Sequence[Message]) -> dict[str, Any]:
         """Explain the routing decision for ``messages`` without generating."""

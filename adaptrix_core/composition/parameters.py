@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from adaptrix_core.composition.parts import Part, Steps
@@ -20,8 +20,19 @@ _NO_SCORES = "log-probabilities of the prompt cannot be told for a composition o
 def check_parameters(part: Part[Any], asked: Mapping[str, Any]) -> None:
     """Raise InvalidRequest for what cannot be honoured.
 
-    asked: by name, the fields below, those that the request may have.
+    asked: by name, the fields of `_not_honoured`, those that the request may have.
     """
+    for param, why in _not_honoured(part, asked):
+        raise InvalidRequest(why, param=param)
+
+
+def can_go_in_steps(asked: Mapping[str, Any]) -> bool:
+    """Whether a sequence of steps can honour what a request asks for."""
+    return not any(_not_honoured(Steps(()), asked))
+
+
+def _not_honoured(part: Part[Any], asked: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Fields that are asked for and cannot be had, each with the reason."""
     several = isinstance(part, Steps) or part.combine == "vote"
     for param, is_asked, holds, why in (
         ("n", (asked.get("n") or 1) > 1, several, _ONE_ANSWER),
@@ -36,4 +47,4 @@ def check_parameters(part: Part[Any], asked: Mapping[str, Any]) -> None:
         ),
     ):
         if is_asked and holds:
-            raise InvalidRequest(why, param=param)
+            yield param, why

@@ -222,6 +222,11 @@ class RouterSettings(Section):
         description="true or false: whether the base model's own reading of a question, taken where its trunk ends, "
         "has a vote on who answers",
     )
+    divide: bool = Field(
+        False,
+        description="true or false: whether auto divides a question that asks for several things in a row, each step "
+        "answered by whom the router finds for it; a request says otherwise by `adaptrix.plan`",
+    )
     keywords: dict[str, Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(max_length=256)]] = (
         Field(
             default_factory=dict,

@@ -17,29 +17,29 @@ from adaptrix_core.errors import ConfigError
 class Calibration(BaseModel):
     """Thresholds on margins, and the scale from margins to probabilities.
 
-    A margin is the log-odds of an adapter's examples against the background (`scorer.py`). The defaults were
-    chosen by `calibrate.py` for the shipped adapters with the packaged embedder; margins do not depend on the other
-    adapters of a catalogue, so they are a start for any.
+    A margin is what the signals' log-odds add up to, by their weights. The defaults were chosen by `calibrate.py` for
+    the shipped adapters with the packaged embedder, and are a start for other catalogues: ``python -m
+    benchmarks.routing defaults`` measures how they fare there.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    accept: float = -0.057
+    accept: float = -0.249
     """Margin from which an adapter answers."""
     accepts: Mapping[str, float] = Field(default_factory=dict)
     """By adapter name, the same for those that have another one."""
-    stay: float = -0.688
+    stay: float = -1.133
     """Margin plus continuity from which the previous adapter of a conversation keeps answering."""
-    lead: float = 0.814
+    lead: float = 1.392
     """Least lead of another adapter's margin over the previous one's at which it takes the conversation over."""
-    tie: float = Field(0.193, ge=0)
+    tie: float = Field(0.247, ge=0)
     """Largest distance of two margins at which the two adapters count as equally good."""
-    slope: float = Field(3.354, gt=0)
+    slope: float = Field(2.879, gt=0)
     """Probability = 1 / (1 + exp(-(slope * margin + intercept))): Platt scaling."""
-    intercept: float = 0.315
+    intercept: float = 0.782
     embedder: str | None = "all-minilm-l6-v2"
     """The embedding model that the numbers were chosen with; None: without one."""
-    signals: Mapping[str, float] = Field(default_factory=lambda: {"embedding": 1.0})
+    signals: Mapping[str, float] = Field(default_factory=lambda: {"embedding": 0.5, "tasks": 0.5})
     """The signals that the numbers were chosen with, with their weights."""
     provenance: Mapping[str, JsonValue] = Field(default_factory=dict)
     """The prompts and cards that the numbers were chosen by, and the measurements."""
@@ -65,6 +65,9 @@ class Calibration(BaseModel):
         partial.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
         partial.replace(path)
 
+
+UNNAMED_SIGNALS: Mapping[str, float] = {"embedding": 1.0}
+"""What the numbers of a file that names no signals were chosen with: it was written when there was no other one."""
 
 KEYWORDS_ALONE = Calibration(
     accept=0.224,
@@ -93,21 +96,21 @@ TRUNK_ALONE = Calibration(
 the next ones come from ``python -m benchmarks.trunk calibrate``."""
 
 WITH_TRUNK = Calibration(
-    accept=-0.831,
-    stay=-3.109,
-    lead=2.601,
-    tie=0.775,
-    slope=1.719,
-    intercept=0.679,
-    signals={"embedding": 1.0, "trunk": 1.0},
+    accept=-1.145,
+    stay=-3.571,
+    lead=3.914,
+    tie=0.851,
+    slope=1.644,
+    intercept=1.026,
+    signals={"embedding": 0.5, "tasks": 0.5, "trunk": 1.0},
 )
-"""For the embedder's opinion and the base model's own together."""
+"""For the built-in signals and the base model's own opinion together."""
 
 
 def load_calibration(path: Path) -> Calibration:
     """Read a file written by `Calibration.save`. Raises ConfigError where it cannot be read or is not one."""
     try:
-        return Calibration.model_validate_json(path.read_bytes())
+        found = Calibration.model_validate_json(path.read_bytes())
     except OSError as error:
         raise ConfigError([f"routing calibration {path}: {error.strerror or error}"]) from error
     except ValidationError as error:
@@ -115,3 +118,5 @@ def load_calibration(path: Path) -> Calibration:
             f"routing calibration {path}: {'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors()
         ]
         raise ConfigError(faults) from error
+    named = "signals" in found.model_fields_set
+    return found if named else found.model_copy(update={"signals": UNNAMED_SIGNALS})

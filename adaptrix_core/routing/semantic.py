@@ -104,12 +104,17 @@ class SemanticRouter:
         return self._fitted.cards
 
     def update(self, catalogue: Iterable[RouteCard]) -> None:
-        """Replace the catalogue; only new and changed cards are embedded. InvalidRequest for a name given twice."""
+        """Replace the catalogue; only new and changed cards are embedded, and equal cards cost nothing.
+
+        Raises InvalidRequest for a name given twice.
+        """
         cards = tuple(catalogue)
         names = [card.name for card in cards]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise InvalidRequest(f"two route cards are named {twice[0]!r}; names in a catalogue are unique")
         with self._change:
+            if cards == self._fitted.cards:
+                return
             plain = None if self.embedder is None else self._by_keywords.vote.fit(cards)
             # One assignment: a concurrent decision reads the old catalogue or the new one, never a half.
             self._fitted = _Catalogue(cards, self._way.vote.fit(cards), plain)

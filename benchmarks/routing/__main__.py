@@ -4,8 +4,10 @@
     python -m benchmarks.routing calibrate --adapters adapters     writes adapters/routing.json
     python -m benchmarks.routing measure   --adapters adapters     held-out prompts and latency
     python -m benchmarks.routing signals   --adapters adapters     the signals alone and together
+    python -m benchmarks.routing defaults  --adapters adapters     what other built-in weights would cost (minutes)
     python -m benchmarks.routing topics                            150 adapters
     python -m benchmarks.routing feedback  --adapters adapters     50 labels, and 50 false ones
+    python -m benchmarks.routing learnt    --adapters adapters     50 messages learnt with their text
     python -m benchmarks.routing answers   --adapters adapters     right answers of the routed system (minutes)
     python -m benchmarks.routing index                             a decision over many adapters by a plain matrix
     python -m benchmarks.routing methods   --adapters adapters     why the scorer is what it is
@@ -34,12 +36,18 @@ from adaptrix_core.routing.semantic import SemanticRouter
 from adaptrix_core.routing.trunk.reading import reader_of
 from benchmarks.routing.answers import run_answers
 from benchmarks.routing.comparison import run_signals, run_weights
+from benchmarks.routing.default_weights import run_default_weights
 from benchmarks.routing.index import run_index
 from benchmarks.routing.labels import run_feedback
+from benchmarks.routing.learnt import run_learnt
 from benchmarks.routing.methods import run_methods
 from benchmarks.routing.topics import run_topics
 
 FILE = "routing.json"
+ACTIONS = (
+    "weights", "calibrate", "measure", "signals", "defaults", "topics", "feedback", "learnt", "answers", "index",
+    "methods",
+)  # fmt: skip
 
 
 def main() -> None:
@@ -47,7 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "action",
-        choices=("weights", "calibrate", "measure", "signals", "topics", "feedback", "answers", "index", "methods"),
+        choices=ACTIONS,
     )
     parser.add_argument("--adapters", type=Path, default=shipped_adapters(), help="directory of adapters")
     parser.add_argument("--embedder", default=PACKAGED, help="the packaged one, a directory, a hub id, or none")
@@ -76,10 +84,14 @@ def run(given: argparse.Namespace, embedder: TextEmbedder | None) -> Mapping[str
         raise SystemExit(f"{given.action} needs an embedder")
     if given.action == "methods":
         return run_methods(cards, embedder)
+    if given.action == "defaults":
+        return run_default_weights(cards, embedder)
     if given.action == "topics":
         return run_topics(embedder, reader_of(Engine.from_pretrained()))
     if given.action == "feedback":
         return run_feedback(cards, embedder)
+    if given.action == "learnt":
+        return run_learnt(cards, embedder)
     if given.action == "answers":
         return run_answers(cards, embedder)
     return run_weights(cards, embedder) if given.action == "weights" else run_signals(cards, embedder)

@@ -46,10 +46,12 @@ class Held:
 
 
 def held_out_sets() -> dict[str, tuple[Labelled, ...]]:
-    """The sets by name: paraphrases and out-of-scope prompts; rewordings and prompts that touch the same subjects."""
+    """The sets by name: paraphrases and out-of-scope prompts; rewordings and prompts that touch the same subjects; the
+    kept questions.
+    """
     paraphrases = [Labelled(row.prompt, row.family) for row in prompts.paraphrases()]
     outside = [Labelled(text, None) for text in prompts.out_of_scope("test")]
-    return {"paraphrases": (*paraphrases, *outside), "rewordings": prompts.rewordings()}
+    return {"paraphrases": (*paraphrases, *outside), "rewordings": prompts.rewordings(), "kept": prompts.kept()}
 
 
 def judged(router: SemanticRouter, rows: Sequence[Labelled]) -> Held:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from adaptrix_core.adapters.reference import AUTO
 from adaptrix_core.composition.conflicts.guard import ConflictGuard, OverLimitMix
 from adaptrix_core.composition.model_strings import part_label
-from adaptrix_core.composition.parameters import check_parameters
+from adaptrix_core.composition.parameters import can_go_in_steps, check_parameters
 from adaptrix_core.composition.parts import Part, Steps, plain
 from adaptrix_core.confidence.scoring import check_estimators
 from adaptrix_core.errors import (
@@ -143,11 +143,13 @@ async def resolve(
     principal: Principal,
     for_tools: str | None = None,
     replicas_ask: bool = False,
+    divide: bool = False,
 ) -> ResolvedRequest:
     """Who answers ``body``. Raises InvalidRequest or AdapterNotFound.
 
     tokenizer: tells the router the text of prompts that are token ids. for_tools: the adapter for ``auto`` where
-    functions may be called. replicas_ask: whether replicas ask the router, where they can (`route_prompts.py`).
+    functions may be called. replicas_ask: whether replicas ask the router, where they can (`route_prompts.py`). divide:
+    whether ``auto`` divides questions of requests that do not say.
     """
     if body.judging is not None:
         check_estimators(body.judging.scores)
@@ -169,7 +171,7 @@ async def resolve(
             error.param = asked_by
         raise
     if not choice.auto:
-        if options is not None and options.plan is not None:
+        if options is not None and options.plan == "auto":
             raise InvalidRequest(
                 f"adaptrix.plan divides questions to {AUTO!r}, and this request names who answers; "
                 f"set model to {AUTO!r}, "
@@ -181,7 +183,7 @@ async def resolve(
             check_parameters(part, body.asked())
         return resolved
     routing = PromptRouting(router, tokenizer, catalogue, principal, choice.fallback, for_tools, replicas_ask)
-    if options is not None and options.plan is not None and (steps := await routing.steps_of(body)) is not None:
+    if _divides(body, divide) and (steps := await routing.steps_of(body)) is not None:
         return _of_steps(steps, body, choice.fallback)
     routed = [_honouring(one, body.asked(), choice.fallback) for one in await routing.all_of(body)]
     return _of_prompts(routed, choice.fallback)
@@ -208,6 +210,13 @@ def _reduced(mix: NamedMix, judged: OverLimitMix | None) -> NamedMix:
         return mix
     terms = tuple(replace(term, weight=w) for term, w in zip(mix.terms, judged.weights, strict=True))
     return replace(mix, terms=terms)
+
+
+def _divides(body: ChatRequest | CompletionRequest, divide: bool) -> bool:
+    """As the request says; where it says nothing, as the setting does, unless it asks for what steps cannot honour."""
+    if body.adaptrix is not None and body.adaptrix.plan is not None:
+        return body.adaptrix.plan == "auto"
+    return divide and can_go_in_steps(body.asked())
 
 
 def without_broken_adapter(resolved: ResolvedRequest, error: AdaptrixError) -> ResolvedRequest:

@@ -19,6 +19,7 @@ from adaptrix_core.digests import BundleDigest
 from adaptrix_core.observe.tracing import Tracing
 from adaptrix_core.routing.feedback.answers import AnswerLabelTaken
 from adaptrix_core.routing.feedback.labels import LabelTaken
+from adaptrix_core.routing.signals.learnt_messages import LearntMessage
 from deployments.generation.pipeline import Pipeline
 from deployments.generation.ports import Router, Tokenizer
 from deployments.http.observe.metrics import Metrics
@@ -32,10 +33,12 @@ from deployments.shared.wire import Entry, LoadCall, Report, Revoked
 class Embedder(Router, Protocol):
     """The router deployment: decides, learns from labels, and embeds texts with its embedding model."""
 
-    async def feedback(self, messages: Sequence[dict[str, str]], right: str | None, salt: bytes = b"") -> LabelTaken:
-        """Note which adapter should answer these messages; None is the base model.
+    async def feedback(
+        self, messages: Sequence[dict[str, str]], right: str | None, salt: bytes = b"", learn: bool = False
+    ) -> LabelTaken:
+        """Note which adapter should answer these messages; None is the base model. learn: keep the text, too.
 
-        Raises InvalidRequest for an adapter that the router doesn't know, and Overloaded.
+        Raises InvalidRequest for an adapter that the router doesn't know and for a text past what is kept, Overloaded.
         """
 
     async def label_answer(self, label: AnswerLabel, salt: bytes = b"") -> AnswerLabelTaken:
@@ -43,6 +46,12 @@ class Embedder(Router, Protocol):
 
     async def confidence_moved(self, salt: bytes = b"") -> Mapping[str, float]:
         """By who answers, how far the tenant's thresholds of confidence are moved (`confidence/feedback.py`)."""
+
+    async def learnt(self) -> tuple[LearntMessage, ...]:
+        """The messages that were learnt with their text, in the order of learning."""
+
+    async def forget(self, message_id: str) -> LearntMessage | None:
+        """Forget a learnt message; what was forgotten, None where there is none of this id."""
 
     async def embed(
         self, inputs: Sequence[str | tuple[int, ...]], dimensions: int | None, salt: bytes = b""

@@ -83,9 +83,9 @@ class AdaptrixOptions(Body):
     """One choice (times n) per entry; null is the base model."""
     compose: Annotated[dict[str, Any], Field(min_length=1)] | None = None
     """A composition of adapters, as ``{strategy: parts}``."""
-    plan: Literal["auto"] | None = None
+    plan: Literal["auto", "off"] | None = None
     """For ``model: auto``: whether a question that asks for several things in a row is divided into steps, each
-    answered by whom the router finds for it."""
+    answered by whom the router finds for it; left out, the server's setting says."""
     scores: Annotated[list[Name], Field(max_length=MOST.estimators, fail_fast=True)] | None = None
     """Confidence estimators that score each choice."""
     confidence: bool = False
@@ -301,8 +301,8 @@ class RevocationRequest(Body):
     signature: Base64
 
 
-class RouteRequest(Body):
-    """``POST /v1/route``."""
+class RoutedMessages(Body):
+    """A conversation as the router reads it."""
 
     messages: Messages
 
@@ -311,8 +311,18 @@ class RouteRequest(Body):
         return num_characters_of(self.messages)
 
 
-class FeedbackRequest(RouteRequest):
+class RouteRequest(RoutedMessages):
+    """``POST /v1/route``."""
+
+    plan: Literal["auto", "off"] | None = None
+    """Whether a question that asks for several things in a row is divided; left out, the server's setting says."""
+
+
+class FeedbackRequest(RoutedMessages):
     """``POST /v1/feedback``: who should answer these messages."""
 
     right: Annotated[str, Field(min_length=1, max_length=MOST.model_characters)]
     """An adapter's name, or ``base``."""
+    learn: bool = False
+    """Whether the text of the last message is kept, too, for the signals that judge every caller's messages; for
+    principals with the scope ``admin``."""

@@ -20,7 +20,7 @@ from adaptrix_core.adapters.residency.tiers import Residency
 from adaptrix_core.config import Settings
 from adaptrix_core.config.sections import RouterSettings
 from adaptrix_core.engine.tenant_queue import TenantQueue
-from adaptrix_core.errors import InvalidRequest
+from adaptrix_core.errors import AdaptrixError, InvalidRequest
 from adaptrix_core.observe.logs import start_logging
 from adaptrix_core.observe.tracing import current_span, start_tracing
 from adaptrix_core.request_limits import MOST
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from adaptrix_core.routing.message import Vectors
     from adaptrix_core.routing.policy import Decision
     from adaptrix_core.routing.semantic import SemanticRouter
+    from adaptrix_core.routing.signals.learnt_messages import LearntMessage
     from adaptrix_core.routing.trunk.settlement import OpenChoice
 
 logger = logging.getLogger(__name__)
@@ -72,11 +73,16 @@ class RouterReplica:
         from adaptrix_core.routing.feedback.answers import AnswerThresholds
         from adaptrix_core.routing.semantic import SemanticRouter
         from adaptrix_core.routing.signals.evidence_file import read_evidence
+        from adaptrix_core.routing.signals.learnt_messages import LearntMessages
 
         keep_to_loopback()
         self._settings = settings.router
         self._keywords = settings.router.keywords
         self._evidence = read_evidence(settings.router.evidence_file)
+        self._learnt = await asyncio.to_thread(LearntMessages, settings.adapters.state_dir)
+        self._refitting = asyncio.Lock()
+        self._refit: asyncio.Task[None] | None = None
+        self._is_stale = False
         self._embedder = await asyncio.to_thread(embedder_of, settings.router.embedder)
         self._turns = None if self._embedder is None else EmbeddingTurns(self._embedder.embed_groups)
         self._router = await asyncio.to_thread(
@@ -115,13 +121,32 @@ class RouterReplica:
             span.set_attribute("adaptrix.route.score", answer.score)
             return answer
 
-    async def feedback(self, messages: list[dict[str, str]], right: str | None, salt: bytes = b"") -> LabelTaken:
+    async def feedback(
+        self, messages: list[dict[str, str]], right: str | None, salt: bytes = b"", learn: bool = False
+    ) -> LabelTaken:
         """Note which adapter should answer (None: the base model); moves this tenant's thresholds alone.
 
-        Raises InvalidRequest, and Overloaded where too many of the tenant's labels wait.
+        learn: keep the last message's text, too, for the signals of all tenants; they are fitted to it in the
+        background. Raises InvalidRequest, OSError, and Overloaded where too many of the tenant's labels wait.
         """
-        decision = self._decided(await self._heard(messages, salt))
-        return await self._labelling.run(salt, self._thresholds.label, salt, decision, right)
+        heard = await self._heard(messages, salt)
+        taken = await self._labelling.run(salt, self._thresholds.label, salt, self._decided(heard), right)
+        if not learn:
+            return taken
+        await self._labelling.run(salt, self._learnt.add, heard.turns[-1] if heard.turns else "", right)
+        self._refit_soon()
+        return replace(taken, learnt=len(self._learnt.all()))
+
+    async def learnt(self) -> tuple[LearntMessage, ...]:
+        """The messages that were learnt with their text, in the order of learning."""
+        return self._learnt.all()
+
+    async def forget(self, message_id: str) -> LearntMessage | None:
+        """Forget a learnt message; what was forgotten, None where there is none of this id. Raises OSError."""
+        gone = await asyncio.to_thread(self._learnt.forget, message_id)
+        if gone is not None:
+            self._refit_soon()
+        return gone
 
     async def label_answer(self, label: AnswerLabel, salt: bytes = b"") -> AnswerLabelTaken:
         """Note whether an answer was right; moves this tenant's thresholds of confidence alone.
@@ -179,9 +204,28 @@ class RouterReplica:
         self._residency = known
 
     async def _on_catalogue(self, catalogue: Catalogue) -> None:
-        entries = catalogue.newest()
-        await asyncio.to_thread(self._router.update, self._evidence.on(cards_of(entries, self._keywords)))
-        self._entries = entries
+        await self._fit(catalogue.newest())
+
+    def _refit_soon(self) -> None:
+        """Have the signals fitted to what has been learnt: once for all that is learnt while they are being fitted."""
+        self._is_stale = True
+        if self._refit is None or self._refit.done():
+            self._refit = asyncio.create_task(self._refit_while_stale())
+
+    async def _refit_while_stale(self) -> None:
+        while self._is_stale:
+            self._is_stale = False
+            try:
+                await self._fit()
+            except AdaptrixError as error:
+                logger.warning("the router decides as before what was learnt: %s", error.message)
+
+    async def _fit(self, entries: list[Entry] | None = None) -> None:
+        """Fit the router to these entries (None: those it has) and to all that is learnt now; one after another."""
+        async with self._refitting:
+            self._entries = self._entries if entries is None else entries
+            cards = cards_of(self._entries, self._keywords)
+            await asyncio.to_thread(self._router.update, self._evidence.with_learnt(self._learnt.all()).on(cards))
 
 
 def embedded(

@@ -11,6 +11,7 @@ from adaptrix_core.confidence.feedback import AnswerLabel
 from adaptrix_core.observe.tracing import carrier
 from adaptrix_core.routing.feedback.answers import AnswerLabelTaken
 from adaptrix_core.routing.feedback.labels import LabelTaken
+from adaptrix_core.routing.signals.learnt_messages import LearntMessage
 from deployments.shared.wire import PLAIN, RouteAnswer
 
 
@@ -27,10 +28,22 @@ class HandleRouter:
         answer: RouteAnswer = await self._handle.route.remote(list(messages), salt, carrier(), explained)
         return answer
 
-    async def feedback(self, messages: Sequence[dict[str, str]], right: str | None, salt: bytes = b"") -> LabelTaken:
+    async def feedback(
+        self, messages: Sequence[dict[str, str]], right: str | None, salt: bytes = b"", learn: bool = False
+    ) -> LabelTaken:
         """Note which adapter should answer these messages."""
-        taken: LabelTaken = await self._handle.feedback.remote(list(messages), right, salt)
+        taken: LabelTaken = await self._handle.feedback.remote(list(messages), right, salt, learn)
         return taken
+
+    async def learnt(self) -> tuple[LearntMessage, ...]:
+        """The messages that were learnt with their text."""
+        messages: tuple[LearntMessage, ...] = await self._handle.learnt.remote()
+        return messages
+
+    async def forget(self, message_id: str) -> LearntMessage | None:
+        """Forget a learnt message."""
+        gone: LearntMessage | None = await self._handle.forget.remote(message_id)
+        return gone
 
     async def label_answer(self, label: AnswerLabel, salt: bytes = b"") -> AnswerLabelTaken:
         """Note whether an answer was right."""

@@ -91,7 +91,40 @@ def test_a_label_moves_the_threshold_of_later_commands(adaptrix: Adaptrix, local
     assert refused.exit_code == 1
     assert "did you mean 'code_generation'" in refused.stderr
     explained = adaptrix("route", question, *local)
-    assert "signal embedding, weight 1: " in explained.stdout
+    assert "signal embedding, weight 0.5: " in explained.stdout
+
+
+@pytest.mark.slow
+def test_a_text_is_learnt_where_that_is_asked_for_and_somebody_is_right(
+    adaptrix: Adaptrix, local: tuple[object, ...]
+) -> None:
+    question = "Tot up what I owe the baker."
+    taken = json.loads(adaptrix("route", question, "--right", "math_reasoning", "--learn", "--json", *local).stdout)
+    assert taken["learnt"] >= 1
+    shown = adaptrix("route", question, "--right", "math_reasoning", "--learn", *local)
+    assert f"learnt with their text: {taken['learnt']}" in shown.stdout
+    refused = adaptrix("route", question, "--learn", *local)
+    assert (refused.exit_code, "--learn needs --right" in refused.output) == (2, True)
+
+
+@pytest.mark.slow
+def test_by_the_setting_a_compound_question_is_divided_and_route_shows_who_gets_which_step(
+    adaptrix: Adaptrix, settings_file: Path, tmp_path: Path
+) -> None:
+    settings = yaml.safe_load(settings_file.read_text())
+    settings.setdefault("router", {})["divide"] = True
+    dividing = tmp_path / "dividing.yaml"
+    dividing.write_text(yaml.safe_dump(settings))
+    local = ("--local", "--config", dividing)
+    question = "What is 17 + 25? Then write a Python function that adds that number to a number."
+    steps = json.loads(adaptrix("route", question, "--json", *local).stdout)["plan"]
+    assert [step["question"] for step in steps] == [
+        "What is 17 + 25?", "Write a Python function that adds {0} to a number.",
+    ]  # fmt: skip
+    assert "step 1: 'What is 17 + 25?' goes to math_reasoning" in adaptrix("route", question, *local).stdout
+    done = adaptrix("query", question, "--max-tokens", 4, "--json", *local)
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["adapter"] == f"sequential({','.join(step['adapter'] for step in steps)})"
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adaptrix_core.errors import ConfigError
+from adaptrix_core.places import shipped_adapters
 from adaptrix_core.routing import prompts
 from adaptrix_core.routing.calibrate import (
     OUT_OF_SCOPE_TO_BASE,
@@ -20,7 +21,7 @@ from adaptrix_core.routing.calibrate import (
     with_provenance,
 )
 from adaptrix_core.routing.calibration import Calibration, load_calibration
-from adaptrix_core.routing.catalogue import RouteCard, suggested
+from adaptrix_core.routing.catalogue import RouteCard, cards_in, suggested
 from adaptrix_core.routing.embedder import TextEmbedder
 from adaptrix_core.routing.semantic import SemanticRouter
 
@@ -28,10 +29,16 @@ values = st.lists(st.floats(-3, 3).map(lambda x: round(x, 2)), min_size=1, max_s
 
 
 @pytest.fixture(scope="module")
-def found(shipped: SemanticRouter) -> Calibration:
-    """What calibration says for the shipped cards."""
+def all_shipped(embedder: TextEmbedder) -> SemanticRouter:
+    """A router over all adapters that are shipped, as the command calibrates it."""
+    return SemanticRouter(embedder, cards_in(shipped_adapters()))
+
+
+@pytest.fixture(scope="module")
+def found(all_shipped: SemanticRouter) -> Calibration:
+    """What calibration says for the shipped adapters."""
     return calibrate(
-        shipped,
+        all_shipped,
         prompts.in_scope_calibration(),
         prompts.out_of_scope("calibration"),
         prompts.conversations("calibration"),
@@ -49,10 +56,10 @@ def test_the_threshold_rejects_enough_and_none_that_does_keeps_more(
             assert (wanted >= other).mean() <= (wanted >= threshold).mean()
 
 
-def test_calibration_meets_its_requirement(found: Calibration, shipped: SemanticRouter) -> None:
-    best = np.max(list(shipped.margins(prompts.out_of_scope("calibration")).values()), axis=0)
+def test_calibration_meets_its_requirement(found: Calibration, all_shipped: SemanticRouter) -> None:
+    best = np.max(list(all_shipped.margins(prompts.out_of_scope("calibration")).values()), axis=0)
     assert (best < found.accept).mean() >= OUT_OF_SCOPE_TO_BASE
-    inside = shipped.margins([row.prompt for row in prompts.in_scope_calibration()])
+    inside = all_shipped.margins([row.prompt for row in prompts.in_scope_calibration()])
     kept = [inside[row.adapter or ""][i] >= found.accept for i, row in enumerate(prompts.in_scope_calibration())]
     assert np.mean(kept) >= 0.94
 
@@ -64,7 +71,7 @@ def test_the_defaults_are_what_calibration_finds(found: Calibration) -> None:
 
 
 def test_the_committed_file_is_what_calibration_finds(found: Calibration) -> None:
-    committed = load_calibration(Path(__file__).parents[2] / "adapters" / "routing.json")
+    committed = load_calibration(shipped_adapters() / "routing.json")
     assert committed.provenance["prompt_files_sha256"] == prompts.file_digests(), (
         "calibrate again: the prompts have changed"
     )
@@ -81,13 +88,12 @@ def test_written_and_read_again_it_is_the_same(found: Calibration, shipped: Sema
 
 
 def test_a_tie_is_what_courtesies_do_and_less_than_any_prompt_leads_its_rival_by(
-    found: Calibration, shipped: SemanticRouter
+    found: Calibration, all_shipped: SemanticRouter
 ) -> None:
     rows = prompts.in_scope_calibration()
-    names = [card.name for card in shipped.catalogue]
-    plain, polite = (
-        shipped.margins([form.format(row.prompt) for row in rows]) for form in ("{}", "Could you tell me: {} Thanks!")
-    )
+    names = [card.name for card in all_shipped.catalogue]
+    forms = ("{}", "Could you tell me: {} Thanks!")
+    plain, polite = (all_shipped.margins([form.format(row.prompt) for row in rows]) for form in forms)
     moved = [
         abs((polite[a][i] - polite[b][i]) - (plain[a][i] - plain[b][i]))
         for i in range(len(rows))
@@ -104,6 +110,14 @@ def test_one_adapter_alone_has_no_ties(embedder: TextEmbedder) -> None:
         alone, prompts.in_scope_calibration(), prompts.out_of_scope("calibration"), prompts.conversations("calibration")
     )
     assert numbers.tie == 0.0
+
+
+def test_a_file_from_before_there_were_other_signals_keeps_the_one_it_was_chosen_with(tmp_path: Path) -> None:
+    (tmp_path / "routing.json").write_text('{"accept": -0.05, "slope": 3.35}')
+    old = load_calibration(tmp_path / "routing.json")
+    assert (dict(old.signals), old.accept) == ({"embedding": 1.0}, -0.05)
+    (tmp_path / "routing.json").write_text('{"signals": {"tasks": 1.0}}')
+    assert dict(load_calibration(tmp_path / "routing.json").signals) == {"tasks": 1.0}
 
 
 @pytest.mark.parametrize(

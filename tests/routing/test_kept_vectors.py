@@ -12,6 +12,7 @@ from adaptrix_core.routing.embedder import TextEmbedder
 from adaptrix_core.routing.message import RoutedMessage
 from adaptrix_core.routing.signals.embedding import EmbeddingSignal
 from adaptrix_core.routing.signals.kept_vectors import KeptVectors
+from adaptrix_core.routing.vote import Vote
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +40,14 @@ def test_a_second_router_embeds_nothing_and_says_the_same(cache: Path) -> None:
     assert second.ran == 1  # the probe
     message = RoutedMessage("What is 2 + 2?", second.embed(["What is 2 + 2?"])[0])
     assert after.log_odds(message) == pytest.approx(before.log_odds(message))
+
+
+@pytest.mark.parametrize("signals", [{"embedding": 1.0}, {"tasks": 1.0}, {"embedding": 0.5, "tasks": 0.5}])
+def test_a_second_router_embeds_nothing_whichever_signals_vote(cache: Path, signals: dict[str, float]) -> None:
+    Vote(signals, TextEmbedder()).fit(suggested())
+    second = Counting()
+    Vote(signals, second).fit(suggested())
+    assert second.ran == 1  # the probe
 
 
 def test_a_changed_card_costs_its_new_texts_alone_and_old_ones_are_forgotten(cache: Path) -> None:

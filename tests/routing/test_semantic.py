@@ -123,21 +123,27 @@ def test_a_client_that_sends_the_whole_conversation_gets_the_same_favour(shipped
         {"role": "assistant", "content": "def backwards(s): return ''.join(reversed(s))"},
         user("Make it shorter."),
         {"role": "assistant", "content": "def backwards(s): return s[::-1]"},
-        user("Explain the answer in one sentence."),
+        user("Make it shorter still."),
     ]
     decision = shipped.decide(messages)
     assert decision.adapter == decision.previous == "code_generation"
 
 
-def test_an_adapter_with_six_examples_works_at_once_and_disturbs_nobody(router: SemanticRouter) -> None:
+def test_another_adapter_moves_no_margin_of_the_embedding_signal(embedder: TextEmbedder) -> None:
     problems = [row.prompt for row in prompts.paraphrases()]
+    router = SemanticRouter(embedder, suggested(), signals={"embedding": 1.0})
     before = router.margins(problems)
     router.update([*suggested(), SQL])
-    chosen = [ask(router, text).adapter for text in SQL_PROMPTS]
-    assert chosen.count("sql_generation") >= 8
     after = router.margins(problems)
     for name, margins in before.items():
         np.testing.assert_array_equal(after[name], margins)
+
+
+def test_an_adapter_with_six_examples_works_at_once_and_disturbs_nobody(router: SemanticRouter) -> None:
+    problems = [row.prompt for row in prompts.paraphrases()]
+    router.update([*suggested(), SQL])
+    chosen = [ask(router, text).adapter for text in SQL_PROMPTS]
+    assert chosen.count("sql_generation") >= 8
     tallies = {tally.name: tally for tally in measure(router)}
     assert tallies["out of scope: base"].share >= 0.95
     assert sum(t.right for n, t in tallies.items() if n.startswith("paraphrases")) >= 0.95 * len(problems)
@@ -170,11 +176,12 @@ def test_only_new_and_changed_cards_are_embedded(tmp_path: Path, monkeypatch: py
     router = SemanticRouter(counting, suggested())
     spent = counting.misses
     router.update([*suggested(), SQL])
-    assert counting.misses - spent == len(SQL.texts)
+    signals = len(router.signals)  # without a cache each of them embeds a text once for itself
+    assert counting.misses - spent == signals * len(SQL.texts)
     spent = counting.misses
     router.update(suggested()[:2])
     router.update([*suggested()[:2], RouteCard("math_reasoning2", "Sums.")])
-    assert counting.misses - spent == 1
+    assert counting.misses - spent == signals
 
 
 def test_two_cards_of_one_name_are_refused_and_change_nothing(router: SemanticRouter) -> None:

@@ -32,6 +32,8 @@ from adaptrix_core.routing.feedback.answers import AnswerLabelTaken, AnswerThres
 from adaptrix_core.routing.feedback.labels import LabelTaken
 from adaptrix_core.routing.policy import Decision
 from adaptrix_core.routing.semantic import SemanticRouter
+from adaptrix_core.routing.signals.evidence_file import RouterEvidence
+from adaptrix_core.routing.signals.learnt_messages import LearntMessage, LearntMessages
 from deployments.batches.lowest_priority import LowestPriority
 from deployments.batches.own_api import OwnApi
 from deployments.batches.runner import BatchRunner
@@ -154,6 +156,7 @@ class LocalRouter:
         self._router = SemanticRouter(embedder, signals=store.settings.router.signals)
         self._thresholds = AdaptiveThresholds(self._router, store.settings.adapters.state_dir)
         self._answers = AnswerThresholds(store.settings.adapters.state_dir)
+        self._learnt = LearntMessages(store.settings.adapters.state_dir)
 
     async def route(
         self, messages: Sequence[dict[str, str]], salt: bytes = b"", explained: bool = False
@@ -165,8 +168,21 @@ class LocalRouter:
             return answer
         return replace(answer, touches=self._router.touched(heard.turns[-1]))
 
-    async def feedback(self, messages: Sequence[dict[str, str]], right: str | None, salt: bytes = b"") -> LabelTaken:
-        return self._thresholds.label(salt, self._decided(await self._heard(messages, salt)), right)
+    async def feedback(
+        self, messages: Sequence[dict[str, str]], right: str | None, salt: bytes = b"", learn: bool = False
+    ) -> LabelTaken:
+        heard = await self._heard(messages, salt)
+        taken = self._thresholds.label(salt, self._decided(heard), right)
+        if not learn:
+            return taken
+        self._learnt.add(heard.turns[-1] if heard.turns else "", right)
+        return replace(taken, learnt=len(self._learnt.all()))
+
+    async def learnt(self) -> tuple[LearntMessage, ...]:
+        return self._learnt.all()
+
+    async def forget(self, message_id: str) -> LearntMessage | None:
+        return self._learnt.forget(message_id)
 
     async def label_answer(self, label: AnswerLabel, salt: bytes = b"") -> AnswerLabelTaken:
         return self._answers.label(salt, label)
@@ -179,7 +195,8 @@ class LocalRouter:
 
     async def _heard(self, messages: Sequence[dict[str, str]], salt: bytes) -> Heard:
         entries = self._store.catalogue.newest()
-        self._router.update(cards_of(entries, self._store.settings.router.keywords))
+        evidence = RouterEvidence().with_learnt(self._learnt.all())
+        self._router.update(evidence.on(cards_of(entries, self._store.settings.router.keywords)))
         known = (await self._store.actor.residency()).warmest
         residency = {entry.public_name: known.get(entry.bundle_digest, "disk") for entry in entries}
         turns = user_turns(messages)

@@ -51,3 +51,5 @@ class LabelTaken:
     """The threshold of adapters without labels, as a score."""
     thresholds: Mapping[str, float]
     """By adapter, the threshold where it is another one, as a score."""
+    learnt: int | None = None
+    """Messages that the router has learnt, with this one; None where it was not to be learnt."""

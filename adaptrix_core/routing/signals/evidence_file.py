@@ -1,10 +1,11 @@
-"""The file of evidence: messages that somebody has labelled, and tasks with what each adapter was measured to do.
+"""Evidence: messages that somebody has labelled, and tasks with what each adapter was measured to do. A file of it:
 
     {"labelled": [{"prompt": "Tot up the legs.", "right": ["math_reasoning"]}],
      "tasks": [{"name": "percentages", "questions": ["What is 20 % of 80?"], "shares": {"base": 0.2, "sums": 0.1}}]}
 
 ``right`` is empty where the base model should answer; ``shares`` are shares of right answers. Written by operators and
-benchmarks, read when the router starts: no request adds to it.
+benchmarks, read when the router starts. Messages that operators have the router learn while it runs come beside it
+(`learnt_messages.py`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from adaptrix_core.adapters.reference import BASE
 from adaptrix_core.errors import ConfigError
 from adaptrix_core.routing.catalogue import RouteCard, RouteTask
+from adaptrix_core.routing.signals.learnt_messages import LearntMessage
 
 _FROZEN = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 Text = Annotated[str, Field(min_length=1, max_length=4096)]
@@ -51,6 +53,12 @@ class RouterEvidence(BaseModel):
     labelled: tuple[LabelledMessage, ...] = Field(default=(), max_length=10_000)
     tasks: tuple[MeasuredTask, ...] = Field(default=(), max_length=10_000)
 
+    def with_learnt(self, learnt: Iterable[LearntMessage]) -> RouterEvidence:
+        """The same with messages that the router has learnt; of a message that the file labels too, they count."""
+        rows = {one.text: LabelledMessage.model_construct(prompt=one.text, right=_right(one)) for one in learnt}
+        kept = (row for row in self.labelled if row.prompt not in rows)
+        return self.model_copy(update={"labelled": (*kept, *rows.values())})
+
     def on(self, cards: Iterable[RouteCard]) -> tuple[RouteCard, ...]:
         """The cards with what is said of each."""
         return tuple(self._on(card) for card in cards)
@@ -66,6 +74,10 @@ class RouterEvidence(BaseModel):
                 for task in measured
             ),
         )
+
+
+def _right(learnt: LearntMessage) -> tuple[str, ...]:
+    return () if learnt.right is None else (learnt.right,)
 
 
 def read_evidence(file: Path | None) -> RouterEvidence:

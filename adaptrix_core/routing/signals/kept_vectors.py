@@ -1,9 +1,11 @@
 """Vectors of the catalogue's texts on disk, so that a router starts without embedding them again.
 
     <cache directory>/routing/vectors/<digest of the embedder's name>.npz
+    <cache directory>/routing/vectors/<digest of the embedder's name>-<signal>.npz
 
-One plain matrix for each embedder, with the texts of the catalogue that was fitted last: a search structure would pay
-from some hundred thousand adapters on (docs/routing.md has the measurement). Messages of users are not kept.
+One plain matrix for each embedder and signal, with the texts of the catalogue that was fitted last: a search structure
+would pay from some hundred thousand adapters on (docs/routing.md has the measurement). Of users' messages those alone
+are kept that an operator has had the router learn.
 """
 
 from __future__ import annotations
@@ -31,9 +33,11 @@ _SAME = 0.999
 class KeptVectors:
     """Embeds a catalogue's texts, each one once."""
 
-    def __init__(self, embedder: TextEmbedder) -> None:
+    def __init__(self, embedder: TextEmbedder, of: str = "") -> None:
+        """of: the signal whose texts are kept apart from those of the embedding signal; it may have others."""
         self._embedder = embedder
-        self._file = cache_root() / "routing" / "vectors" / f"{_digest(embedder.source)}.npz"
+        name = _digest(embedder.source) + (f"-{of}" if of else "")
+        self._file = cache_root() / "routing" / "vectors" / f"{name}.npz"
         self._lock = threading.Lock()
         self._probe = embedder.embed([_PROBE])[0]
         self._known = self._read()

@@ -74,6 +74,16 @@ class SignalVoteShown(Document):
     """What speaks for the adapter with the best sum, for people; empty without any."""
 
 
+class PlannedStep(Document):
+    """A step of a question that is divided, and who answers it."""
+
+    question: str
+    """``{0}`` in it stands for the answer of the first step, and so on."""
+    adapter: str
+    score: float
+    reason: str
+
+
 class Route(Document):
     """A routing decision: the answer of ``auto``."""
 
@@ -88,6 +98,8 @@ class Route(Document):
     votes: list[SignalVoteShown]
     touches: list[str]
     """The adapters that the parts of the last message are for, each part by itself, in order."""
+    plan: list[PlannedStep]
+    """The steps that ``auto`` divides the last message into; empty for one that it doesn't divide."""
 
 
 class FeedbackTaken(Document):
@@ -103,6 +115,33 @@ class FeedbackTaken(Document):
     """The score from which adapters without labels answer."""
     thresholds: dict[str, float]
     """By adapter, that score where labels have moved it."""
+    learnt: int | None = None
+    """Messages that the router has learnt with their text, with this one; left out where it was not to be learnt."""
+
+
+class LearntMessageShown(Document):
+    """A message that the router has learnt with its text."""
+
+    object: Literal["adaptrix.learnt_message"]
+    id: str
+    text: str
+    right: str
+    """Who should answer it: an adapter's name, or ``base``."""
+
+
+class LearntMessagesShown(Document):
+    """All of them, in the order of learning."""
+
+    object: Literal["list"]
+    data: list[LearntMessageShown]
+
+
+class MessageForgotten(Document):
+    """A message that the router has forgotten."""
+
+    object: Literal["adaptrix.learnt_message.deleted"]
+    id: str
+    deleted: Literal[True]
 
 
 class AnswerFeedbackTaken(Document):

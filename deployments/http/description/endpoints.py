@@ -193,6 +193,18 @@ ANSWER_FEEDBACK = described(
     gives=answers.AnswerFeedbackTaken,
     errors=(*TAKING, 404, 429, 507),
 )
+LEARNT = described(
+    "The messages that the router has learnt with their text",
+    scope="admin",
+    gives=answers.LearntMessagesShown,
+    errors=READING,
+)
+FORGET = described(
+    "Have the router forget a learnt message",
+    scope="admin",
+    gives=answers.MessageForgotten,
+    errors=(*READING, 404, 507),
+)
 _PAGE: list[dict[str, Any]] = [
     {"name": name, "in": "query", "description": meaning, "schema": schema}
     for name, meaning, schema in (

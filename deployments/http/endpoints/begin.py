@@ -131,9 +131,18 @@ async def _by_catalogue(
     services: Services,
     principal: Principal,
 ) -> ResolvedRequest:
-    router = services.settings.router
+    wanted = services.settings.router
+    divide = wanted.enabled and wanted.divide
     resolved = await resolve(
-        body, base_id, catalogue, services.router, services.tokenizer, principal, router.for_tools, router.trunk
+        body,
+        base_id,
+        catalogue,
+        services.router,
+        services.tokenizer,
+        principal,
+        wanted.for_tools,
+        wanted.trunk,
+        divide,
     )
     if any(len(mix.terms) > 1 for mix in resolved.mixes):
         return with_conflicts_settled(resolved, await conflicts_at_hand(services))

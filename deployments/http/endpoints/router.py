@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from adaptrix_core.adapters.reference import AUTO, BASE
+from adaptrix_core.composition.planning.plan import with_example_answers
+from adaptrix_core.composition.planning.planner import plan_of
 from adaptrix_core.confidence.calibration import BASE_ANSWERS
 from adaptrix_core.confidence.feedback import AnswerLabel
 from adaptrix_core.errors import InvalidRequest
 from deployments.generation.route_prompts import PromptRouting
-from deployments.http.description.endpoints import ANSWER_FEEDBACK, EMBEDDINGS, FEEDBACK, ROUTE
+from deployments.http.description.endpoints import ANSWER_FEEDBACK, EMBEDDINGS, FEEDBACK, FORGET, LEARNT, ROUTE
 from deployments.http.endpoint import authorized, body_of
-from deployments.http.services import Services
+from deployments.http.services import Embedder, Services
 from deployments.openai.confidence_body import AnswerFeedbackRequest
 from deployments.openai.embedding_document import embedding_answer
 from deployments.openai.schemas import EmbeddingRequest, FeedbackRequest, RouteRequest
 from deployments.router.explanation import explained_route
 from deployments.shared.catalogue import shortened
-from deployments.shared.errors import NotReady
+from deployments.shared.errors import NotReady, ObjectNotFound
 from deployments.shared.model_ids import public_id
+from deployments.shared.wire import RouteAnswer
 
 
 def router_endpoints(app: FastAPI, services: Services) -> None:
     """Add the endpoints to ``app``."""
 
-    def router() -> Any:
+    def router() -> Embedder:
         if services.router is None:
             raise NotReady("the router is switched off (setting router.enabled); switch it on", code="router_disabled")
         return services.router
@@ -49,7 +54,7 @@ def router_endpoints(app: FastAPI, services: Services) -> None:
         return JSONResponse(
             {
                 "object": "adaptrix.route",
-                "adapter": "+".join(term.adapter for term in answer.mix) or BASE,
+                "adapter": _who(answer),
                 "mix": {term.adapter: term.weight for term in answer.mix},
                 "scores": dict(answer.scores),
                 "score": answer.score,
@@ -66,6 +71,7 @@ def router_endpoints(app: FastAPI, services: Services) -> None:
                     for said in answer.votes
                 ],
                 "touches": list(answer.touches),
+                "plan": await _plan(body, router(), services.settings.router.divide, principal.salt),
             }
         )
 
@@ -73,9 +79,11 @@ def router_endpoints(app: FastAPI, services: Services) -> None:
     async def feedback(request: Request) -> Response:
         principal = authorized(request, services, "generate")
         body: FeedbackRequest = await body_of(request, services, FeedbackRequest)
+        if body.learn:
+            principal.require("admin")
         right = None if body.right == BASE else body.right
         messages = [message.plain() for message in body.messages]
-        taken = await router().feedback(messages, right, principal.salt)
+        taken = await router().feedback(messages, right, principal.salt, body.learn)
         return JSONResponse(
             {
                 "object": "adaptrix.feedback",
@@ -84,6 +92,7 @@ def router_endpoints(app: FastAPI, services: Services) -> None:
                 "labels": taken.labels,
                 "threshold": taken.calibrated,
                 "thresholds": dict(taken.thresholds),
+                **({} if taken.learnt is None else {"learnt": taken.learnt}),
             }
         )
 
@@ -106,6 +115,8 @@ def router_endpoints(app: FastAPI, services: Services) -> None:
             }
         )
 
+    _learnt_endpoints(app, services, router)
+
     @app.post("/v1/embeddings", **EMBEDDINGS)
     async def embeddings(request: Request) -> Response:
         principal = authorized(request, services, "generate")
@@ -118,6 +129,61 @@ def router_endpoints(app: FastAPI, services: Services) -> None:
         vectors, tokens = await router().embed(body.inputs(), body.dimensions, principal.salt)
         answer = await embedding_answer(model, vectors, tokens, body.encoding_format)
         return Response(answer, media_type="application/json")
+
+
+def _learnt_endpoints(app: FastAPI, services: Services, router: Callable[[], Embedder]) -> None:
+    """What operators have had the router learn, listed and forgotten."""
+
+    @app.get("/v1/feedback/learnt", **LEARNT)
+    async def learnt(request: Request) -> Response:
+        authorized(request, services, "admin")
+        messages = await router().learnt()
+        return JSONResponse(
+            {
+                "object": "list",
+                "data": [
+                    {
+                        "object": "adaptrix.learnt_message",
+                        "id": one.message_id,
+                        "text": one.text,
+                        "right": one.right or BASE,
+                    }
+                    for one in messages
+                ],
+            }
+        )
+
+    @app.delete("/v1/feedback/learnt/{message_id}", **FORGET)
+    async def forget(request: Request, message_id: str) -> Response:
+        authorized(request, services, "admin")
+        if await router().forget(message_id) is None:
+            raise ObjectNotFound(
+                f"no learnt message has the id {shortened(message_id)!r}; GET /v1/feedback/learnt lists them"
+            )
+        return JSONResponse({"object": "adaptrix.learnt_message.deleted", "id": message_id, "deleted": True})
+
+
+async def _plan(body: RouteRequest, router: Embedder, divide: bool, salt: bytes) -> list[dict[str, Any]]:
+    """The steps that the last message is divided into, and who answers each; empty for one that is not divided.
+
+    divide: whether it is where the request does not say.
+    """
+    last = body.messages[-1]
+    divides = divide if body.plan is None else body.plan == "auto"
+    plan = plan_of(last.plain()["content"]) if divides and last.role == "user" else None
+    if plan is None:
+        return []
+    asked = ([{"role": "user", "content": with_example_answers(step)}] for step in plan.steps)
+    answers = await asyncio.gather(*(router.route(messages, salt) for messages in asked))
+    return [
+        {"question": step, "adapter": _who(answer), "score": answer.score, "reason": answer.reason}
+        for step, answer in zip(plan.steps, answers, strict=True)
+    ]
+
+
+def _who(answer: RouteAnswer) -> str:
+    """The adapter that a router's answer chooses, or the base model."""
+    return "+".join(term.adapter for term in answer.mix) or BASE
 
 
 def _plain(model: str) -> str:

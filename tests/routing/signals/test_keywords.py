@@ -109,7 +109,7 @@ def test_where_the_embedder_fails_keywords_decide_until_it_works_again(caplog: p
     assert "the embedder has failed" in caplog.text
     assert ask(router, "Who painted the Mona Lisa?").adapter is None
     embedder.fails = False
-    assert [vote.signal for vote in ask(router, "What is 12 plus 30 minus 5?").votes] == ["embedding"]
+    assert [vote.signal for vote in ask(router, "What is 12 plus 30 minus 5?").votes] == list(router.signals)
 
 
 def test_it_works_where_torch_cannot_be_imported() -> None:

@@ -5,25 +5,25 @@ from __future__ import annotations
 import asyncio
 import threading
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-from ray import serve
 
 from adaptrix_core.config import Settings
 from adaptrix_core.config.sections import RouterSettings
+from adaptrix_core.engine.tenant_queue import TenantQueue
 from adaptrix_core.injection.mix import Term
 from adaptrix_core.observe.tracing import start_tracing
 from adaptrix_core.routing.embedder import TextEmbedder
 from adaptrix_core.routing.feedback.adaptive import AdaptiveThresholds
 from adaptrix_core.routing.semantic import SemanticRouter
 from adaptrix_core.routing.signals.evidence_file import RouterEvidence
+from adaptrix_core.routing.signals.learnt_messages import LearntMessages
 from deployments.router.deployment import RouterReplica
+from deployments.router.embedding_turns import EmbeddingTurns
 from deployments.shared.catalogue import Catalogue
 from deployments.shared.residency import ClusterResidency
 from deployments.shared.wire import Entry, RouteAnswer
 
-# `serve.batch` keeps one queue per process, in the event loop that asked first.
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SUMS = ("What is 17 + 25?", "Calculate 3 + 4 - 9.", "Solve 2x + 3 = 11 for x.", "How many legs do 3 dogs have?")
@@ -32,13 +32,6 @@ TWINS = (
     Entry("maths", "1.0.0", "package-maths", "bundle-maths", "Solves arithmetic, too.", SUMS),
 )
 ASK = "What is 12 plus 30?"
-
-
-@pytest.fixture(autouse=True)
-def in_a_replica(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`serve.batch` asks the replica it runs in how many requests it takes."""
-    context = SimpleNamespace(_deployment_config=SimpleNamespace(max_ongoing_requests=256))
-    monkeypatch.setattr(serve, "get_replica_context", lambda: context)
 
 
 class Counted(TextEmbedder):
@@ -55,15 +48,18 @@ class Counted(TextEmbedder):
         return super()._run(texts)
 
 
-async def replica(embedder: TextEmbedder) -> RouterReplica:
+async def replica(embedder: TextEmbedder, state: Path = Path("nowhere")) -> RouterReplica:
     """A router replica without Ray: the same methods, the store's answers by hand."""
     made = RouterReplica.__new__(RouterReplica)
-    made._embedder = embedder
+    made._embedder, made._turns = embedder, EmbeddingTurns(embedder.embed_groups)
     made._settings = RouterSettings()
     made._router = await asyncio.to_thread(SemanticRouter, embedder)
     made._keywords = {}
     made._evidence = RouterEvidence()
-    made._thresholds = AdaptiveThresholds(made._router, Path("nowhere"))
+    made._learnt, made._entries = LearntMessages(state), []
+    made._refitting, made._refit, made._is_stale = asyncio.Lock(), None, False
+    made._labelling = TenantQueue("labels", threads=2, at_once=1, max_waiting=16)
+    made._thresholds = AdaptiveThresholds(made._router, state)
     made._tracing = start_tracing(Settings().observe, "router", "test")
     made._on_residency(ClusterResidency())
     await made._on_catalogue(Catalogue("1", TWINS))
@@ -111,3 +107,32 @@ async def test_a_near_tie_goes_to_the_warm_adapter_and_says_so() -> None:
     assert f"{other.name} is on a device, {unaware} on disk" in answer.reason
     router._on_residency(ClusterResidency())
     assert await chosen(router, ASK) == unaware
+
+
+async def test_learnt_messages_are_fitted_in_the_background_those_that_come_meanwhile_together(tmp_path: Path) -> None:
+    router = await replica(TextEmbedder(), tmp_path)
+    texts = [f"What do {n} loaves and a bun cost?" for n in range(5)]
+    before = router._router.catalogue
+    fitted = []
+    update = router._router.update
+
+    def noted(cards) -> None:  # type: ignore[no-untyped-def]
+        fitted.append(sum(len(card.labelled_right) for card in cards))
+        update(cards)
+
+    router._router.update = noted  # type: ignore[method-assign]
+    taken = [await router.feedback(user(text), "sums", learn=True) for text in texts]
+    assert [one.learnt for one in taken] == [1, 2, 3, 4, 5]
+    assert router._refit is not None
+    await router._refit
+    assert fitted[-1] == 5, "the last message was left out"
+    sums = next(card for card in router._router.catalogue if card.name == "sums")
+    assert set(sums.labelled_right) == set(texts)
+    assert all(card.labelled_right == () for card in before), "decisions meanwhile had the old cards"
+    gone = await router.forget(router._learnt.all()[0].message_id)
+    assert gone is not None
+    assert gone.text == texts[0]
+    await router._refit
+    assert fitted[-1] == 4
+    again = await replica(TextEmbedder(), tmp_path)
+    assert len(next(card for card in again._router.catalogue if card.name == "sums").labelled_right) == 4
