@@ -22,6 +22,7 @@ settings_file        Reads a settings file into Settings: the same `serve_config
 target               The target of a command: a running server or a local engine, behind one interface
 authoring/           Commands that make, import and measure adapters; they need no server
 commands/            Commands that ask, serve and administer: a running server, or a local engine
+confidence/          How sure an answer must be, and how sure it is: what the command line asks, and what it shows
 conversation/        A conversation on the terminal: questions, answers, and commands that start with a slash
 inspection/          What a mix of adapters changes inside the base model, shown on the terminal
 logs/                The log of questions and answers on the command line, kept on this machine

@@ -15,6 +15,7 @@ from adaptrix_core.adapters.package.contents import package_metadata_of
 from adaptrix_core.adapters.package.metadata import PackageMetadata
 from adaptrix_core.adapters.reference import AUTO, BASE, AdapterReference, mix_label, parse_mix
 from adaptrix_core.adapters.trust.policy import TrustPolicy
+from adaptrix_core.cli.confidence.local_confidence import LocalConfidence
 from adaptrix_core.cli.local_composition import answer_composed
 from adaptrix_core.cli.output import Output
 from adaptrix_core.cli.target import AdapterRow, Answer, Embeddings, Message, OnText, Room, TargetRequest
@@ -82,6 +83,9 @@ class LocalTarget:
         schedule = await self._schedule(loop, prompt, terms, request.anchor)
         sampling = {**request.sampling(), "stop": tuple(request.stop), "grammar": _grammar(request)}
         params = SamplingParams(**sampling).with_defaults(loop.engine.sampling_defaults(terms))
+        judge = LocalConfidence(loop.engine) if request.confidence else None
+        if judge is not None:
+            params = judge.asking(params)
         generation = GenerationRequest(f"local-{uuid.uuid4().hex}", prompt, params, schedules=(schedule,))
         pieces: list[str] = []
         num_tokens = 0
@@ -89,6 +93,8 @@ class LocalTarget:
         async for event in loop.generate(generation):
             if event.error is not None:
                 raise EngineStopped(event.error)
+            if judge is not None:
+                judge.look(event)
             if event.token_id is not None:
                 num_tokens += 1
                 first_token_s = first_token_s or time.perf_counter() - started
@@ -107,6 +113,7 @@ class LocalTarget:
             num_completion_tokens=num_tokens,
             first_token_s=first_token_s or duration_s,
             duration_s=duration_s,
+            confidence=None if judge is None else judge.told(schedule[0][1] if len(schedule) == 1 else None),
         )
 
     async def adapters(self) -> list[AdapterRow]:

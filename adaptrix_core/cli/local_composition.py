@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from adaptrix_core.cli.confidence.told_confidence import ToldConfidence
 from adaptrix_core.cli.target import Answer, OnText, TargetRequest
 from adaptrix_core.composition.compose import compose
 from adaptrix_core.composition.model_strings import part_label
@@ -30,7 +31,9 @@ async def answer_composed(
     params = SamplingParams(**sampling)
     messages = [dict(message) for message in request.messages]
     started = time.perf_counter()
-    (answer,) = await loop.call(lambda engine: engine.generate([messages], composition, params))
+    (answer,) = await loop.call(
+        lambda engine: engine.generate([messages], composition, params, confidence=request.confidence)
+    )
     duration_s = time.perf_counter() - started
     if on_text is not None:
         on_text(answer.text)
@@ -52,4 +55,5 @@ async def answer_composed(
         first_token_s=duration_s,
         duration_s=duration_s,
         steps=steps,
+        confidence=ToldConfidence(answer.confidence) if request.confidence else None,
     )

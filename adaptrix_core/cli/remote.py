@@ -14,6 +14,8 @@ import httpx
 
 from adaptrix_core.adapters.package.file_names import REVOCATIONS_FILE, SIGNATURE_FILE
 from adaptrix_core.adapters.reference import AUTO, BASE, parse_mix
+from adaptrix_core.cli.confidence.confidence_options import confidence_fields
+from adaptrix_core.cli.confidence.told_confidence import ToldConfidence
 from adaptrix_core.cli.target import AdapterRow, Answer, Embeddings, Message, OnText, Room, TargetRequest
 from adaptrix_core.errors import AdaptrixError, ServerUnavailable
 
@@ -40,6 +42,8 @@ class RemoteTarget:
 
     async def chat(self, request: TargetRequest, on_text: OnText | None = None) -> Answer:
         """Stream ``POST /v1/chat/completions``; closing the connection (cancellation) aborts it in the engine."""
+        asked = confidence_fields(request)
+        options = asked if request.compose is None else {"compose": request.compose, **asked}
         body = {
             "model": await self._model_id(request.model),
             "messages": [dict(message) for message in request.messages],
@@ -47,7 +51,7 @@ class RemoteTarget:
             "stream_options": {"include_usage": True},
             **request.sampling(),
             **_response_format(request),
-            **({} if request.compose is None else {"adaptrix": {"compose": request.compose}}),
+            **({"adaptrix": options} if options else {}),
         }
         started = time.perf_counter()
         first_token_s: float | None = None
@@ -55,6 +59,7 @@ class RemoteTarget:
         finish_reason = "error"
         usage: Mapping[str, int] = {}
         steps: dict[int, dict[str, str]] = {}
+        told: Mapping[str, Any] = {}
         async with self._stream("/v1/chat/completions", body) as response:
             async for chunk in _server_sent_events(response):
                 usage = chunk.get("usage") or usage
@@ -66,7 +71,8 @@ class RemoteTarget:
                         pieces.append(piece)
                         if on_text is not None:
                             on_text(piece)
-                    finish_reason = choice.get("finish_reason") or finish_reason
+                    if choice.get("finish_reason"):
+                        finish_reason, told = choice["finish_reason"], choice.get("adaptrix", {})
         duration_s = time.perf_counter() - started
         score = response.headers.get("x-adaptrix-route-score")
         return Answer(
@@ -80,6 +86,7 @@ class RemoteTarget:
             first_token_s=first_token_s or duration_s,
             duration_s=duration_s,
             steps=list(steps.values()),
+            confidence=ToldConfidence.of(told) if asked else None,
         )
 
     async def adapters(self) -> list[AdapterRow]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, Self
 
+from adaptrix_core.cli.confidence.told_confidence import ToldConfidence
 from adaptrix_core.digests import PackageDigest
 
 Message = Mapping[str, str]
@@ -43,6 +44,12 @@ class TargetRequest:
     """Whether, and how, the mix is anchored on the prompt (`context/anchoring.py`). Local engines only."""
     compose: Mapping[str, Any] | None = None
     """A composition of adapters that answers; None: ``model`` says who does."""
+    confidence: bool = False
+    """Whether it is to be told how sure the answer is."""
+    min_confidence: float | None = None
+    """The least confidence of an answer that is given, above 0 and below 1. Servers only."""
+    fallback: Sequence[str] = ()
+    """What comes after a less sure answer, in turns; empty: the text says that there is none. Servers only."""
 
     def asking(self, text: str) -> TargetRequest:
         """The same request with a user's ``text`` after the messages."""
@@ -83,6 +90,8 @@ class Answer:
     duration_s: float
     steps: Sequence[Mapping[str, str]] = ()
     """The ``adapter`` and the ``text`` of each earlier step, where a sequence answers."""
+    confidence: ToldConfidence | None = None
+    """How sure it is; None where nobody asked."""
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form that `--json` and batch files use."""
@@ -96,13 +105,17 @@ class Answer:
             "first_token_s": round(self.first_token_s, 4),
             "duration_s": round(self.duration_s, 4),
             **({"steps": [dict(step) for step in self.steps]} if self.steps else {}),
+            **({} if self.confidence is None else self.confidence.as_dict()),
         }
 
     def footer(self) -> str:
-        """One line with the answering adapter, the router's score, and the time."""
+        """One line with the answering adapter, the router's score, how sure the answer is, and the time."""
         score = "" if self.route_score is None else f" · route score {self.route_score:.2f}"
         length = f"{self.num_completion_tokens} tokens · {self.duration_s:.1f} s"
-        return f"[{self.adapter}{score} · {length} · {self.finish_reason}]"
+        who, sure = self.adapter, ""
+        if self.confidence is not None:
+            who, sure = self.confidence.who(self.adapter), f" · {self.confidence.in_words()}"
+        return f"[{who}{score}{sure} · {length} · {self.finish_reason}]"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Confidence: how sure an answer is. So far scores only, which are no probabilities.
+"""Confidence: how sure an answer is. Scores order answers; calibrated ones are probabilities.
 
 Files:
 
@@ -8,6 +8,7 @@ calibration  A calibration: from an estimator's score to the probability that an
              measured to do
 code_form    The estimator ``code_parses``: whether an answer's code is code
 evidence     What the computation of an answer shows of how sure it is
+fallbacks    The words for what comes after an answer that is not sure enough
 feedback     What people say of answers moves how sure an answer must be for them: by adapter, and within bounds
 judging      How sure a finished answer is: its scores, and its confidence where a calibration holds for it
 logprobs     Estimators from the log-probabilities of an answer's tokens: their sum, mean and lowest, and the

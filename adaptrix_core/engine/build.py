@@ -8,6 +8,7 @@ from pathlib import Path
 from adaptrix_core.adapters import TrustPolicy
 from adaptrix_core.base import BaseModelManager
 from adaptrix_core.composition.conflicts.guard import ConflictGuard
+from adaptrix_core.confidence.shelf import CalibrationShelf
 from adaptrix_core.config import Settings
 from adaptrix_core.engine.cache.cut import catalogue_cut
 from adaptrix_core.engine.engine import Engine
@@ -39,4 +40,5 @@ def build_engine(settings: Settings, adapters_dir: Path | None = None, trust: Tr
         device_budget_bytes=wanted.device_budget_bytes,
     )
     engine.conflicts = ConflictGuard.of(settings)
+    engine.calibrations = CalibrationShelf.of(settings)
     return engine

@@ -14,13 +14,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from adaptrix_core.adapters.reference import BASE
+from adaptrix_core.confidence.fallbacks import AGAIN, WITHOUT_AN_ANSWER
 from adaptrix_core.confidence.feedback import threshold_for
 from adaptrix_core.errors import InvalidRequest
 from deployments.generation.deadline import Deadline
 from deployments.generation.pipeline import Stream
 from deployments.generation.row_ends import raise_if_broken
 from deployments.generation.start import RunningRequest
-from deployments.openai.confidence_body import AGAIN, WITHOUT_AN_ANSWER, ConfidenceBound, bound_of
+from deployments.openai.confidence_body import ConfidenceBound, bound_of
 from deployments.openai.schemas import ChatRequest, CompletionRequest
 from deployments.shared.catalogue import Catalogue
 from deployments.shared.wire import Piece

@@ -6,13 +6,10 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, Tag
 
+from adaptrix_core.confidence.fallbacks import ABSTAIN
 from adaptrix_core.request_limits import MOST
 from deployments.openai.body import Body
 from deployments.openai.field_types import Name, by_kind
-
-ABSTAIN, ASK, AGAIN = "abstain", "ask", "again"
-WITHOUT_AN_ANSWER = (ABSTAIN, ASK)
-"""Fallbacks that give words of the server's own in the place of an answer."""
 
 
 def _below_one(value: float) -> float:

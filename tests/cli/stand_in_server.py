@@ -35,6 +35,8 @@ class StandIn:
     paths: list[str] = field(default_factory=list)
     context: int | None = None
     """Most characters of a prompt, each of which counts as a token; longer ones are refused."""
+    told: dict[str, Any] = field(default_factory=dict)
+    """What the last event of an answer tells of it (``adaptrix``)."""
     refuse: dict[str, Any] | None = None
     """An error in place of every answer."""
 
@@ -120,7 +122,7 @@ class _Handler(BaseHTTPRequestHandler):
             if place == self.state.hold_after:
                 self._hold()
             self._event({"choices": [{"delta": {"content": piece}, "finish_reason": None}]})
-        self._event({"choices": [{"delta": {}, "finish_reason": "stop"}]})
+        self._event({"choices": [{"delta": {}, "finish_reason": "stop", "adaptrix": self.state.told}]})
         usage = {"prompt_tokens": 5, "completion_tokens": len(self.state.pieces)}
         self._event({"choices": [], "usage": usage})
         self.wfile.write(b"data: [DONE]\n\n")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from adaptrix_core.cli.confidence.confidence_options import check_together, confidence_options
 from adaptrix_core.cli.names import complete_models
 from adaptrix_core.cli.options import output_options, target_options
 from adaptrix_core.cli.session import Session
@@ -80,6 +81,7 @@ class _ContinueTakesAnId(click.Command):
     help="With --local: reduce a mix's weights from the layer or token on where it drifts from the base model on the "
     "question, which is computed twice more for that (settings: context).",
 )
+@confidence_options
 @click.option(
     "--continue",
     "-c",
@@ -130,6 +132,7 @@ def query(
         raise click.UsageError("give --continue or --file, not both")
     if sampling["anchor"] is not None and not session.local:
         raise click.UsageError("--anchor needs --local; a server does not anchor, as its running batch would wait")
+    check_together(sampling["min_confidence"], sampling["fallback"], session.local, schema_file is not None)
     if output is not None and prompts is None:
         raise click.UsageError("--output needs --file")
     if session.as_json and text is None and prompts is None:

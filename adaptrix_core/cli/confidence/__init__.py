@@ -1,0 +1,10 @@
+"""How sure an answer must be, and how sure it is: what the command line asks, and what it shows.
+
+Files:
+
+confidence_options  Options on how sure an answer is to be: read, checked before anything is asked, and put into a
+                    request's body
+local_confidence    How sure the local engine's answers are: gathered from the events of a row while its text is shown
+told_confidence     How sure an answer is, as whoever answers tells it, and the answers before it that were not sure
+                    enough
+"""
