@@ -113,7 +113,7 @@ class LocalTarget:
             num_completion_tokens=num_tokens,
             first_token_s=first_token_s or duration_s,
             duration_s=duration_s,
-            confidence=None if judge is None else judge.told(schedule[0][1] if len(schedule) == 1 else None),
+            confidence=None if judge is None else judge.told(terms if request.anchor is None else None),
         )
 
     async def adapters(self) -> list[AdapterRow]:

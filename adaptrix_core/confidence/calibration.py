@@ -20,6 +20,11 @@ from adaptrix_core.injection.mix import Term
 
 BASE_ANSWERS = "base"
 """`answerer_of` the empty mix."""
+MIX_ANSWERS = "mix:"
+"""How `answerer_of` a mix begins."""
+GATED_ANSWERS = "gated"
+"""`answerer_of` any mix under a gate that a request makes: nothing is calibrated for it. A composition with a gate is
+named by its package."""
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -95,12 +100,18 @@ def interpolated(steps: Sequence[tuple[float, float]], score: float) -> float:
 def answerer_of(terms: Iterable[Term[PackageDigest]]) -> str:
     """Who answers, as calibrations name it: ``base``, a package digest, or ``mix:`` and a digest over the mix.
 
-    The order of a mix's terms makes no difference.
+    terms: as they were asked for, so that a composition with a name is one of them, by its own package. The order of a
+    mix's terms makes no difference.
     """
     listed = sorted(terms, key=lambda term: term.adapter)
     if not listed:
         return BASE_ANSWERS
+    if any(term.gated is not None for term in listed):
+        return GATED_ANSWERS
     if len(listed) == 1 and listed[0].weight == 1.0 and listed[0].layers is None:
         return listed[0].adapter
-    told = [[term.adapter, term.weight, None if term.layers is None else sorted(term.layers)] for term in listed]
-    return "mix:" + hashlib.sha256(json.dumps(told).encode()).hexdigest()
+    told = [
+        [term.adapter, term.weight, sorted(term.layers) if isinstance(term.layers, frozenset) else term.layers]
+        for term in listed
+    ]
+    return MIX_ANSWERS + hashlib.sha256(json.dumps(told).encode()).hexdigest()

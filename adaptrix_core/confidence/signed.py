@@ -19,7 +19,7 @@ from adaptrix_core.adapters.package.file_names import SIGNATURE_FILE
 from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.adapters.trust.keys import TrustedKey
 from adaptrix_core.adapters.trust.signing import sign_snapshot, verify_snapshot
-from adaptrix_core.confidence.calibration import ConfidenceCalibration
+from adaptrix_core.confidence.calibration import MIX_ANSWERS, ConfidenceCalibration
 from adaptrix_core.errors import AdapterRejected
 
 CALIBRATION_FILE = "calibration.json"
@@ -38,10 +38,14 @@ class SignedCalibration:
     """Name of the trusted key; None where signatures are not looked at."""
 
 
-def directory_name(calibration: ConfidenceCalibration) -> str:
-    """The name of a calibration's directory: who answers, and the layout."""
-    safe = re.sub(r"[^a-z0-9._-]+", "-", calibration.name.lower()).strip("-.")[:80]
-    return f"{safe}-{calibration.layout}"
+def calibration_name(name: str, answerer: str, layout: str) -> str:
+    """A name for files of one calibration: who answers, and the layout.
+
+    name: of who answers, for people. Mixes whose names come to the same are told apart by their digest.
+    """
+    safe = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-.")[:80]
+    mix = f"-{answerer.removeprefix(MIX_ANSWERS)[:8]}" if answerer.startswith(MIX_ANSWERS) else ""
+    return f"{safe}{mix}-{layout}"
 
 
 def write_calibration(calibration: ConfidenceCalibration, place: Path, private_key: Path) -> Path:
@@ -51,7 +55,7 @@ def write_calibration(calibration: ConfidenceCalibration, place: Path, private_k
     """
     from adaptrix_core.adapters.package import atomic
 
-    directory = place / directory_name(calibration)
+    directory = place / calibration_name(calibration.name, calibration.answerer, calibration.layout)
     content = calibration.model_dump_json(indent=1).encode() + b"\n"
     signature = sign_snapshot(Snapshot(directory.name, {CALIBRATION_FILE: content}), private_key)
     place.mkdir(parents=True, exist_ok=True)

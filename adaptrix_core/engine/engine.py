@@ -195,10 +195,10 @@ class Engine(EngineCore):
         if isinstance(prompts, str):
             raise InvalidRequest("prompts is one text; give a list of prompts", param="prompt")
         check_estimators(scores, param="scores")
+        choices = self._choices(adapters, len(prompts))
         if scores or confidence:
             asked = partial(self.generate, prompts, adapters, fork=fork)
-            return generate_judged(self, asked, params or SamplingParams(), scores, confidence)
-        choices = self._choices(adapters, len(prompts))
+            return generate_judged(self, asked, fork or choices, params or SamplingParams(), scores, confidence)
         if fork is not None:
             parts: Sequence[Part[str]] = [fork_of(tuple(map(terms_of, fork)))] * len(prompts)
         else:

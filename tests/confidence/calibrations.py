@@ -17,7 +17,7 @@ def calibration_for(engine: Engine, adapter: str | None) -> ConfidenceCalibratio
     """Of the sum of log-probabilities under this adapter."""
     info = engine.base.info
     return ConfidenceCalibration(
-        answerer=answerer_in(engine, engine.resolve_mix(adapter)),
+        answerer=answerer_in(engine, adapter),
         name=adapter or "base",
         base_lineage=info.lineage,
         base_digest=info.digest,

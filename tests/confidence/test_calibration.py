@@ -18,7 +18,7 @@ from adaptrix_core.confidence.shelf import CalibrationPlace, CalibrationShelf
 from adaptrix_core.confidence.signed import CALIBRATION_FILE, read_calibration, write_calibration
 from adaptrix_core.digests import PackageDigest
 from adaptrix_core.errors import AdapterRejected
-from adaptrix_core.injection.mix import Term
+from adaptrix_core.injection.mix import Term, WantedGate
 
 RED, BLUE = PackageDigest("a" * 64), PackageDigest("b" * 64)
 
@@ -88,9 +88,11 @@ def test_who_answers_is_told_apart_by_weights_and_layers_and_not_by_order() -> N
         answerer_of([Term(RED, 0.7)]),
         answerer_of([Term(RED, (0.7, 0.3))]),
         answerer_of([Term(RED, 1.0, frozenset({1}))]),
+        answerer_of([Term(RED, 1.0, "early")]),
+        answerer_of([Term(RED, gated=WantedGate((RED, BLUE), 0)), Term(BLUE, gated=WantedGate((RED, BLUE), 1))]),
         RED,
     ]
-    assert len({mix, *others}) == 6
+    assert len({mix, *others, answerer_of([Term(RED), Term(BLUE)])}) == 9
 
 
 @pytest.mark.parametrize(

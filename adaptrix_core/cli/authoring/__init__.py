@@ -2,8 +2,8 @@
 
 Files:
 
-calibration         `calibrate`: how far an adapter's answers can be trusted, measured and kept as a signed
-                    calibration
+calibrated_choice   Who is calibrated: the base model, an adapter, a mix, or a composition that comes to one mix
+calibration         `calibrate`: how far somebody's answers can be trusted, measured and kept as a signed calibration
 composed_conflicts  What `compose` does about conflicts before a composition is signed: measured, then as the settings
                     say
 composing           `compose`: make a composition of adapters, a package of its own

@@ -1,4 +1,4 @@
-"""`calibrate`: how far an adapter's answers can be trusted, measured and kept as a signed calibration."""
+"""`calibrate`: how far somebody's answers can be trusted, measured and kept as a signed calibration."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from adaptrix_core.cli.authoring.calibrated_choice import Terms, check_packages, label_in, own_family, terms_named
 from adaptrix_core.cli.authoring.evaluation import SCORER_NAMES
-from adaptrix_core.cli.names import complete_adapters
+from adaptrix_core.cli.names import complete_models
 from adaptrix_core.cli.options import output_options
 from adaptrix_core.cli.session import Session
 from adaptrix_core.errors import ConfigError
@@ -21,14 +22,16 @@ if TYPE_CHECKING:
     from adaptrix_core.confidence.calibration import ConfidenceCalibration
     from adaptrix_core.engine import Engine
     from adaptrix_core.training.calibration.answers import MarkedAnswer
+    from adaptrix_core.training.calibration.calibrate import Answerer
     from adaptrix_core.training.calibration.questions import QuestionSet
 
 File = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command()
-@click.argument("name", shell_complete=complete_adapters)
-@click.option("--data", type=File, help="A JSONL file of your own examples, for an adapter of no task family.")
+@click.argument("name", shell_complete=complete_models)
+@click.option("--family", help="Task family whose problems are asked [default: the one that NAME is called like].")
+@click.option("--data", type=File, help="A JSONL file of your own examples, in place of a family's problems.")
 @click.option(
     "--scorer", type=click.Choice(SCORER_NAMES), help="With --data, when an answer is right [default: exact]."
 )
@@ -55,6 +58,7 @@ File = click.Path(dir_okay=False, path_type=Path)
 def calibrate(
     session: Session,
     name: str,
+    family: str | None,
     data: Path | None,
     scorer: str | None,
     estimator: str,
@@ -66,38 +70,42 @@ def calibrate(
     out: Path | None,
     key: Path | None,
 ) -> None:
-    """Calibrate the confidence of adapter NAME: the probability that an answer of it is right.
+    """Calibrate the confidence of NAME: the probability that an answer of it is right.
 
-    Asks problems of the adapter's task family (held-out ones, harder ones, freely worded ones), or with --data your own
-    examples, marks the answers, and fits their scores. The calibration holds for this base model, its layout here and
-    this package, and is signed with your key. Runs an engine of its own; minutes to an hour.
+    NAME is an adapter, base, a mix such as a*0.7+b*0.3, or a composition that comes to one mix. Asks problems of a task
+    family (held-out ones, harder ones, freely worded ones), or with --data your own examples, marks the answers, and
+    fits their scores. The calibration holds for this base model, its layout here and these packages and weights, and is
+    signed with your key. Runs an engine of its own; minutes to an hour.
     """
+    if family is not None and data is not None:
+        raise click.UsageError("give --family or --data, not both")
     if scorer is not None and data is None:
         raise click.UsageError("--scorer needs --data")
-    private, place = _checked(session, name, estimator, key, out)
-    asked = _questions(name, data, scorer or "exact", held_out, hard, free)
+    terms = terms_named(name, session.settings.base.model)
+    private, place = _checked(session, terms, estimator, key, out)
+    asked = _questions(family or own_family(name, terms), data, scorer or "exact", held_out, hard, free)
     with session.output.waiting(f"loading {session.settings.base.model}"):
         from adaptrix_core.engine.build import build_engine
 
         engine = build_engine(session.settings)
-    adapter = engine.load_adapter(name)  # before any answer: one that does not fit is refused now
-    collected = _collected(session, engine, name, asked, max_tokens, answers, estimator)
     from adaptrix_core.confidence.signed import write_calibration
     from adaptrix_core.training.calibration.calibrate import Answerer, calibrated
 
+    who = Answerer.of(engine, terms, label_in(engine, terms))  # before any answer: what does not fit is refused now
+    collected = _collected(session, engine, terms, who, asked, max_tokens, answers, estimator)
     provenance = {
-        "command": f"adaptrix calibrate {name}",
+        "command": f"adaptrix calibrate {name}" + (f" --family {family}" if family else ""),
         "date": datetime.now(UTC).date().isoformat(),
         "questions": dict(asked.described),
         "max_tokens": max_tokens,
     }
-    made = calibrated(collected, Answerer.of(engine, name, adapter.identity), estimator, provenance)
+    made = calibrated(collected, who, estimator, provenance)
     directory = write_calibration(made, place, private)
     document = {"calibration": str(directory), **made.model_dump(mode="json")}
     session.output.result(document, lambda console: _print(console, made, directory))
 
 
-def _checked(session: Session, name: str, estimator: str, key: Path | None, out: Path | None) -> tuple[Path, Path]:
+def _checked(session: Session, terms: Terms, estimator: str, key: Path | None, out: Path | None) -> tuple[Path, Path]:
     """The key and the directory to write to, after all that could be wrong has been looked at."""
     import sklearn  # noqa: F401 - a missing package is told now, not after an hour
 
@@ -120,16 +128,15 @@ def _checked(session: Session, name: str, estimator: str, key: Path | None, out:
     place = out or settings.confidence.calibrations_dir or user_calibrations()
     if (fault := why_not_writable(place)) is not None:
         raise ConfigError([f"--out: {fault}"])
-    trust = TrustPolicy.of(settings.adapters)
-    trust.check(AdapterManager(settings.adapters.dir, None, trust).snapshot(name))
+    check_packages(AdapterManager(settings.adapters.dir, None, TrustPolicy.of(settings.adapters)), terms)
     return private, place
 
 
-def _questions(name: str, data: Path | None, scorer: str, held_out: int, hard: int, free: int) -> QuestionSet:
+def _questions(family: str, data: Path | None, scorer: str, held_out: int, hard: int, free: int) -> QuestionSet:
     from adaptrix_core.training.calibration.questions import data_questions, family_questions
 
     if data is None:
-        return family_questions(name.partition("@")[0], held_out, hard, free)
+        return family_questions(family, held_out, hard, free)
     from adaptrix_core.training.evaluation.scorers import SCORERS
     from adaptrix_core.training.examples.jsonl import read_jsonl
     from adaptrix_core.training.provenance import described_data
@@ -140,7 +147,8 @@ def _questions(name: str, data: Path | None, scorer: str, held_out: int, hard: i
 def _collected(
     session: Session,
     engine: Engine,
-    name: str,
+    terms: Terms,
+    who: Answerer,
     asked: QuestionSet,
     max_tokens: int,
     path: Path | None,
@@ -148,16 +156,17 @@ def _collected(
 ) -> list[MarkedAnswer]:
     """The marked answers, with progress."""
     from adaptrix_core.cache_dir import cache_root
+    from adaptrix_core.confidence.signed import calibration_name
     from adaptrix_core.training.calibration.answers import collect
 
-    path = path or cache_root() / "calibration" / f"{name}-{engine.base.layout}.jsonl"
+    path = path or cache_root() / "calibration" / f"{calibration_name(who.name, who.key, who.layout)}.jsonl"
     console = session.output.progress_console()
 
     def asking(tell: Callable[[str], None]) -> list[MarkedAnswer]:
         def told(done: int, total: int) -> None:
             tell(f"{done} of {total} answers")
 
-        return collect(engine, name, asked, max_tokens, path, told, [estimator])
+        return collect(engine, terms or None, asked, max_tokens, path, told, [estimator])
 
     if not console.is_terminal:
         return asking(session.output.note)

@@ -12,7 +12,7 @@ from adaptrix_core.confidence.judging import confidence_of
 if TYPE_CHECKING:
     from adaptrix_core.engine.engine import Engine
     from adaptrix_core.engine.request import SamplingParams, TokenEvent
-    from adaptrix_core.injection.mix import Mix
+    from adaptrix_core.injection.mix import Term
 
 
 class LocalConfidence:
@@ -42,17 +42,17 @@ class LocalConfidence:
         if event.attention is not None:
             self._attention.append(event.attention)
 
-    def told(self, mix: Mix | None) -> ToldConfidence:
-        """How sure the finished answer is. mix: the one that every token was computed under; None where it changed.
+    def told(self, terms: tuple[Term[str], ...] | None) -> ToldConfidence:
+        """How sure the finished answer is. terms: the mix by name; None where it was not computed under that alone.
 
         Raises ExtensionError where an estimator fails.
         """
         from adaptrix_core.engine.judged import answerer_in
 
-        if mix is None:
+        if terms is None:
             return ToldConfidence(None)
         info = self._engine.base.info
-        calibration = self._engine.calibrations.find(info.digest, info.layout, answerer_in(self._engine, mix))
+        calibration = self._engine.calibrations.find(info.digest, info.layout, answerer_in(self._engine, terms))
         confidence = confidence_of(self._evidence(), self._finish_reason, calibration)
         return ToldConfidence(None if confidence is None else round(confidence, 4))
 

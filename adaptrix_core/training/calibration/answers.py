@@ -62,7 +62,7 @@ def collect(
     the score of one that looks at attention is asked for again. Raises DataError for a file that holds something else,
     and the engine's errors.
     """
-    who = answerer_in(engine, engine.resolve_mix(choice))
+    who = answerer_in(engine, choice)
     under = json.dumps([engine.base.info.digest, engine.base.layout, who, max_tokens])
     keys = [_key(question, under) for question in asked.questions]
     by_attention = [name for name in estimators if evidence_needed([name]).attention]

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from adaptrix_core.confidence.calibration import ConfidenceCalibration, CoveragePoint
+from adaptrix_core.confidence.calibration import GATED_ANSWERS, ConfidenceCalibration, CoveragePoint
 from adaptrix_core.confidence.scoring import answer_scores
 from adaptrix_core.engine import Engine
 from adaptrix_core.engine.choices import AdapterChoice
 from adaptrix_core.engine.judged import answerer_in
-from adaptrix_core.errors import DataError
+from adaptrix_core.errors import DataError, InvalidRequest
 from adaptrix_core.training.calibration.answers import MarkedAnswer
 from adaptrix_core.training.calibration.fitting import Fit, fit
 from adaptrix_core.training.calibration.measures import (
@@ -48,9 +48,19 @@ class Answerer:
 
     @classmethod
     def of(cls, engine: Engine, choice: AdapterChoice, name: str) -> Answerer:
-        """Of an engine under a choice. name: for people."""
-        info = engine.base.info
-        return cls(answerer_in(engine, engine.resolve_mix(choice)), name, info.lineage, info.digest, info.layout)
+        """Of an engine under a choice that is one mix. name: for people.
+
+        Raises AdapterNotFound, AdapterRejected (also for a composition that is more than one mix), and InvalidRequest,
+        also for a gate without a name.
+        """
+        engine.resolve_mix(choice)
+        key, info = answerer_in(engine, choice), engine.base.info
+        if key == GATED_ANSWERS:
+            raise InvalidRequest(
+                f"{name} weighs its adapters by a gate, which only a composition with a name can be calibrated with; "
+                "make one with `adaptrix compose` or `adaptrix train-gate`, and calibrate that"
+            )
+        return cls(key, name, info.lineage, info.digest, info.layout)
 
 
 def calibrated(

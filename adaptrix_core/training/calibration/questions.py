@@ -41,7 +41,10 @@ def family_questions(family: str, held_out: int, hard: int, free: int) -> Questi
     """So many problems of each kind at most. Raises ConfigError for a name that is no family of problems."""
     if family not in FAMILIES:
         raise ConfigError(
-            [f"{family!r} belongs to no family of problems ({', '.join(FAMILIES)}); give --data FILE with examples"]
+            [
+                f"{family!r} is no family of problems; name one by --family ({', '.join(FAMILIES)}), or give --data "
+                "FILE with examples"
+            ]
         )
     chosen = calibration_problems(family, held_out, hard, free)
     questions = [

@@ -43,9 +43,37 @@ def test_an_unknown_adapter_is_refused(monkeypatch: pytest.MonkeyPatch, key: str
     assert "math_reasoning" in refused(monkeypatch, "math_reasonin", "--key", key, "--out", out)
 
 
-def test_an_adapter_without_a_family_needs_data(monkeypatch: pytest.MonkeyPatch, key: str, tmp_path: Path) -> None:
-    said = refused(monkeypatch, "tool_use", "--key", key, "--out", str(tmp_path / "out"))
+@pytest.mark.parametrize(
+    "name",
+    ["tool_use", "base", "math_reasoning*0.7+code_generation*0.3", "math_reasoning*0.5", "math_reasoning@1.0.0[early]"],
+)
+def test_who_has_no_family_needs_one_or_data(
+    monkeypatch: pytest.MonkeyPatch, key: str, tmp_path: Path, name: str
+) -> None:
+    said = refused(monkeypatch, name, "--key", key, "--out", str(tmp_path / "out"))
+    assert f"'{name}' is no family of problems; name one by --family" in said
     assert "give --data FILE" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("auto", "leaves it to the router"),
+        ("vote(math_reasoning,code_generation)", "comes to more than one mix"),
+        ("math_reasoning*0.5+code_generatio", "no adapter 'code_generatio'"),
+        ("math_reasoning*", "is not a weight"),
+    ],
+)
+def test_who_is_not_one_mix_of_known_adapters_is_refused(
+    monkeypatch: pytest.MonkeyPatch, key: str, tmp_path: Path, name: str, complaint: str
+) -> None:
+    asked = ("--family", "math_reasoning", "--key", key, "--out", str(tmp_path / "out"))
+    assert complaint in refused(monkeypatch, name, *asked)
+
+
+def test_a_family_and_data_are_not_both_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = refused(monkeypatch, "base", "--family", "math_reasoning", "--data", "some.jsonl")
+    assert "--family or --data, not both" in said
 
 
 def test_a_directory_that_is_a_file_is_refused(monkeypatch: pytest.MonkeyPatch, key: str, tmp_path: Path) -> None:

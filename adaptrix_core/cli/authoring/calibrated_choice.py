@@ -1,0 +1,80 @@
+"""Who is calibrated: the base model, an adapter, a mix, or a composition that comes to one mix.
+
+Read from a name and checked before a model is loaded.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from adaptrix_core.adapters.reference import AUTO, BASE, parse_mix
+from adaptrix_core.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from adaptrix_core.adapters import AdapterManager
+    from adaptrix_core.adapters.package.manifest import CompositionMetadata
+    from adaptrix_core.engine import Engine
+    from adaptrix_core.injection.mix import Term
+
+Terms = tuple["Term[str]", ...]
+"""A mix by name; empty for the base model."""
+
+
+def terms_named(name: str, base_id: str) -> Terms:
+    """The mix that a name stands for. Raises InvalidRequest for what is no mix."""
+    from adaptrix_core.composition.model_strings import composition_named
+
+    if name == AUTO:
+        raise InvalidRequest("auto leaves it to the router who answers; calibrate those whom it chooses, by name")
+    if composition_named(name) is not None:
+        raise _more_than_one_mix(name)
+    return () if name in (BASE, base_id) else parse_mix(name, base_id)
+
+
+def own_family(name: str, terms: Terms) -> str:
+    """The family of problems that belongs to a name: that of an adapter which answers alone and as it is, if any."""
+    alone = len(terms) == 1 and terms[0].weight == 1.0 and terms[0].layers is None
+    return terms[0].adapter.partition("@")[0] if alone else name
+
+
+def check_packages(manager: AdapterManager, terms: Terms) -> None:
+    """Look at every package of a mix, without its tensors: whether it is there and trusted, and is one mix.
+
+    Raises AdapterNotFound, AdapterRejected, InvalidRequest for a composition that is more than one mix.
+    """
+    from adaptrix_core.adapters.package.contents import package_metadata_of
+    from adaptrix_core.adapters.package.manifest import CompositionMetadata
+
+    for term in terms:
+        snapshot = manager.snapshot(term.adapter)
+        manager.trust.check(snapshot)
+        metadata = package_metadata_of(snapshot)
+        if isinstance(metadata, CompositionMetadata):
+            _check_composition(manager, metadata)
+
+
+def label_in(engine: Engine, terms: Terms) -> str:
+    """The mix for people, with the versions that the engine has loaded."""
+    from adaptrix_core.adapters.reference import mix_label
+
+    return mix_label(term.called(engine.load_adapter(term.adapter).identity) for term in terms)
+
+
+def _check_composition(manager: AdapterManager, metadata: CompositionMetadata) -> None:
+    from adaptrix_core.composition.compose import compose
+    from adaptrix_core.composition.manifests.checking import part_reports
+    from adaptrix_core.composition.nesting import kind_of
+    from adaptrix_core.errors import AdapterRejected
+
+    if kind_of(compose(metadata.composition, param="composition")) != "mix":
+        raise _more_than_one_mix(metadata.identity)
+    for report in part_reports(manager, metadata):
+        for code, message in report.faults:
+            raise AdapterRejected(f"{metadata.identity}: its part {report.identity}: {message}", code=code)
+
+
+def _more_than_one_mix(name: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"{name} comes to more than one mix, and a calibration is of one; calibrate the adapters or mixes that it is "
+        "made of"
+    )
