@@ -93,6 +93,11 @@ class Answer:
     confidence: ToldConfidence | None = None
     """How sure it is; None where nobody asked."""
 
+    @property
+    def is_an_answer(self) -> bool:
+        """Whether the text is somebody's answer, and not words in the place of one."""
+        return self.confidence is None or self.confidence.instead_of_an_answer is None
+
     def as_dict(self) -> dict[str, Any]:
         """The JSON form that `--json` and batch files use."""
         return {

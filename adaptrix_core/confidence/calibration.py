@@ -25,6 +25,8 @@ MIX_ANSWERS = "mix:"
 GATED_ANSWERS = "gated"
 """`answerer_of` any mix under a gate that a request makes: nothing is calibrated for it. A composition with a gate is
 named by its package."""
+NAME_CHARACTERS = 500
+"""Most characters of a calibration's name for people."""
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -49,8 +51,8 @@ class ConfidenceCalibration(_Record):
     schema_version: Literal[1] = 1
     answerer: str = Field(min_length=1, max_length=200)
     """Who answers: see `answerer_of`."""
-    name: str = Field(min_length=1, max_length=500)
-    """The same for people."""
+    name: str = Field(min_length=1, max_length=NAME_CHARACTERS)
+    """The same for people; of a long mix only the beginning."""
     base_lineage: str
     base_digest: str = Field(min_length=1)
     layout: str = Field(min_length=1)

@@ -54,10 +54,12 @@ def check_packages(manager: AdapterManager, terms: Terms) -> None:
 
 
 def label_in(engine: Engine, terms: Terms) -> str:
-    """The mix for people, with the versions that the engine has loaded."""
+    """The mix for people, with the versions that the engine has loaded; cut off where it is too long for a name."""
     from adaptrix_core.adapters.reference import mix_label
+    from adaptrix_core.confidence.calibration import NAME_CHARACTERS
 
-    return mix_label(term.called(engine.load_adapter(term.adapter).identity) for term in terms)
+    label = mix_label(term.called(engine.load_adapter(term.adapter).identity) for term in terms)
+    return label if len(label) <= NAME_CHARACTERS else f"{label[: NAME_CHARACTERS - 1]}…"
 
 
 def _check_composition(manager: AdapterManager, metadata: CompositionMetadata) -> None:

@@ -23,7 +23,7 @@ class LoggedTurn:
     model: str
     """The requested model: ``auto``, ``base``, an adapter or a mix."""
     adapter: str = ""
-    """The adapter or mix that answered; empty where unknown."""
+    """The adapter or mix that answered; empty where unknown, and where nobody's answer was sure enough."""
     digest: str | None = None
     """Package digests in the order of ``adapter``, joined by ``+``; None for the base model."""
     finish_reason: str = ""
@@ -40,8 +40,8 @@ class LoggedTurn:
             question=question,
             answer=answer.text,
             model=model,
-            adapter=answer.adapter,
-            digest=answer.package_digests,
+            adapter=answer.adapter if answer.is_an_answer else "",
+            digest=answer.package_digests if answer.is_an_answer else None,
             finish_reason=answer.finish_reason,
             prompt_tokens=answer.num_prompt_tokens,
             completion_tokens=answer.num_completion_tokens,

@@ -14,6 +14,7 @@ from click.testing import Result
 
 from adaptrix_core.adapters.manager import AdapterManager
 from adaptrix_core.adapters.trust.policy import TrustPolicy
+from adaptrix_core.cli.authoring.calibrated_choice import label_in, terms_named
 from adaptrix_core.composition.manifests.making import made
 from adaptrix_core.confidence.calibration import BASE_ANSWERS, ConfidenceCalibration, answerer_of
 from adaptrix_core.config import load_settings
@@ -22,6 +23,7 @@ from adaptrix_core.engine import Engine, SamplingParams
 from adaptrix_core.engine.build import build_engine
 from adaptrix_core.engine.choices import AdapterChoice
 from adaptrix_core.injection.mix import Term
+from adaptrix_core.training.calibration.calibrate import Answerer
 from tests.serving.inprocess import running
 from tests.serving.tiny import World, make_world
 
@@ -99,6 +101,9 @@ def test_a_calibration_holds_for_exactly_who_was_asked(
     told, other = engine.generate(twice, [choice, CODE], ending, scores=["logprob_sum"], confidence=True)
     assert told.confidence == pytest.approx(calibration.probability(told.scores["logprob_sum"]))
     assert other.confidence is None
+    if name in COMPOSITIONS:
+        card = json.loads(adaptrix("show", name, "--local", "--config", tmp_path / "settings.yaml", "--json").stdout)
+        assert [shown["measured"] for shown in card["calibrations"]] == [document["measured"]]
     served = asyncio.run(told_by_a_server(args, name, whole.token_ids[2]))
     assert served == pytest.approx(told.confidence, abs=1e-3)
 
@@ -122,6 +127,19 @@ def answerer(place: World, name: str, packages: Mapping[str, PackageDigest]) -> 
     if name == MIX:
         return answerer_of([Term(packages[MATH], 0.7), Term(packages[CODE], 0.3)])
     return AdapterManager(place.shipped, None).snapshot(name).package_digest
+
+
+def test_a_mix_with_a_long_name_can_be_calibrated(place: World, args: dict[str, Any], tmp_path: Path) -> None:
+    names = [f"{number}".ljust(60, "x") for number in range(9)]
+    for seed, name in enumerate(names):
+        place.write_adapter(tmp_path / "many", name, seed)
+    args["adapters"]["dir"] = str(tmp_path / "many")
+    engine = build_engine(load_settings(args))
+    called = label_in(engine, terms_named("+".join(names), "base-model"))
+    made_for = Answerer.of(engine, terms_named("+".join(names), "base-model"), called)
+    assert (called[:60], called[-1]) == (names[0], "…")
+    fields = {"answerer": made_for.key, "base_lineage": "x", "base_digest": "x", "layout": made_for.layout}
+    assert ConfidenceCalibration(name=called, method="platt", slope=1.0, **fields).name == called
 
 
 def test_a_composition_of_several_mixes_is_refused_before_a_model_is_loaded(

@@ -88,6 +88,16 @@ def test_words_in_the_place_of_an_answer_are_nobodys(adaptrix: Adaptrix, server:
     assert {name: document[name] for name in WITHOUT} == WITHOUT
 
 
+@pytest.mark.parametrize(("told", "by"), [(BELOW, "math_reasoning"), (WITHOUT, "")])
+def test_the_log_says_who_answered_and_that_nobody_did(
+    adaptrix: Adaptrix, server: StandIn, told: dict[str, object], by: str
+) -> None:
+    server.told = told
+    adaptrix("query", "hi", "--min-confidence", "0.7", "--url", server.url)
+    (turn,) = json.loads(adaptrix("logs", "--search", "hi", "--json").stdout)
+    assert turn["adapter"] == by
+
+
 def test_a_conversation_and_a_file_of_prompts_are_held_to_it_too(
     adaptrix: Adaptrix, server: StandIn, tmp_path: Path
 ) -> None:
