@@ -18,9 +18,11 @@ ROOT = Path(__file__).resolve().parents[2]
 WAIT_S = 30.0
 ROWS, COLUMNS = 40, 120
 
-# Makes the terminal the command's controlling one, so that Ctrl-C typed there reaches it as a signal.
+# Makes the terminal the command's controlling one, so that Ctrl-C typed there reaches it as a signal. A shell has its
+# background jobs ignore signals from the keyboard, and so would all that such a job starts, these tests too.
 _START = (
-    "import fcntl, os, sys, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    "import fcntl, os, signal, sys, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    "[signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)]; "
     "os.execv(sys.executable, [sys.executable, '-m', 'adaptrix_core.cli.main', *sys.argv[1:]])"
 )
 _CONTROL = re.compile(rb"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07]*\x07|[@-_])|\r")

@@ -89,7 +89,7 @@ def test_an_adapter_is_loaded_from_the_source_under_the_same_trust(world: World,
 def test_a_router_counts_the_signal_by_its_weight() -> None:
     embedder = TextEmbedder()
     text = [{"role": "user", "content": "About arithmetic: chain sums, equations, counting legs"}]
-    alone = SemanticRouter(embedder, suggested()).decide(text)
+    alone = SemanticRouter(embedder, suggested(), signals={"embedding": 1.0}).decide(text)
     both = SemanticRouter(embedder, suggested(), signals={"embedding": 1.0, "own_words": 1.0}).decide(text)
     silent = SemanticRouter(embedder, suggested(), signals={"embedding": 1.0, "own_words": 0.0}).decide(text)
     assert both.scores["math_reasoning"] > alone.scores["math_reasoning"]

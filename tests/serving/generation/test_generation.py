@@ -301,7 +301,8 @@ async def test_route_explains_without_generating(local: Local) -> None:
     assert route["adapter"] == "math_reasoning"
     assert set(route["scores"]) == {"math_reasoning", "code_generation", "logical_reasoning"}
     assert route["reason"]
-    (vote,) = route["votes"]
-    assert (vote["signal"], vote["weight"], set(vote["log_odds"])) == ("embedding", 1.0, set(route["scores"]))
-    assert "nearest to its example" in vote["reason"]
+    embedding, tasks = route["votes"]
+    for vote, signal in ((embedding, "embedding"), (tasks, "tasks")):
+        assert (vote["signal"], vote["weight"], set(vote["log_odds"])) == (signal, 0.5, set(route["scores"]))
+    assert "nearest to its example" in embedding["reason"]
     assert (await local.store.overview())[1][0].stats["tokens_generated"] == before

@@ -162,9 +162,8 @@ async def test_an_explanation_is_of_the_decision_that_an_answer_has(parts: Parts
     assert route["adapter"] == answer.headers["x-adaptrix-adapter"] == QUESTIONS[question]
     assert f"{route['score']:.4f}" == answer.headers["x-adaptrix-route-score"]
     votes = {vote["signal"]: vote for vote in route["votes"]}
-    assert set(votes) == {"embedding", "trunk"}
+    assert {name: vote["weight"] for name, vote in votes.items()} == {"embedding": 0.5, "tasks": 0.5, "trunk": 1.0}
     for vote in votes.values():
-        assert vote["weight"] == 1.0
         assert vote["reason"]
         assert set(vote["log_odds"]) == set(route["scores"])
     assert route["touches"] == [name for name in (QUESTIONS[question],) if name != "base"]

@@ -11,6 +11,7 @@ import pytest
 from adaptrix_core.composition.conflicts.measured_mix import MeasuredMix, MeasuredPart
 from adaptrix_core.composition.conflicts.signed_mix import CONFLICT_FILE, write_measurement
 from adaptrix_core.digests import WeightsDigest
+from tests.serving.conftest import eventually
 from tests.serving.inprocess import LocalStore, running
 from tests.serving.tiny import World
 
@@ -68,6 +69,17 @@ async def ask(http: httpx.AsyncClient, status: int = 200, **fields: Any) -> http
     return answer
 
 
+async def publish(http: httpx.AsyncClient, store: LocalStore, world: World, tag: str) -> None:
+    """Leave the measurement where the server reads it, and return once it has."""
+    write_measurement(measured(store), world.root / f"conflicts-{tag}", world.private_key)
+
+    async def is_read() -> bool:
+        answer = await http.post(CHAT, json={**ASK, "model": LABEL})
+        return answer.status_code == 409 or "x-adaptrix-warning" in answer.headers
+
+    await eventually(is_read)
+
+
 async def text_of(http: httpx.AsyncClient, mix: Mapping[str, float]) -> str:
     return str((await ask(http, adaptrix={"mix": mix})).json()["choices"][0]["message"]["content"])
 
@@ -77,7 +89,7 @@ async def test_a_mix_over_the_limit_is_warned_of_in_all_forms_of_the_answer(worl
         before = await ask(http)
         assert "x-adaptrix-warning" not in before.headers
         assert "adaptrix" not in before.json()
-        write_measurement(measured(store), world.root / "conflicts-warn", world.private_key)
+        await publish(http, store, world, "warn")
         answer = await ask(http)
         assert answer.headers["x-adaptrix-adapter"] == LABEL
         (warning,) = answer.json()["adaptrix"]["warnings"]
@@ -100,7 +112,7 @@ async def test_a_mix_over_the_limit_is_warned_of_in_all_forms_of_the_answer(worl
 async def test_a_mix_over_the_limit_is_refused_with_what_to_do_instead(world: World) -> None:
     async with running(settings(world, "refuse", over_limit="refuse")) as (http, store):
         assert (await ask(http)).status_code == 200  # never measured on the way of a request
-        write_measurement(measured(store), world.root / "conflicts-refuse", world.private_key)
+        await publish(http, store, world, "refuse")
         error = (await ask(http, 409)).json()["error"]
         assert (error["code"], error["param"]) == ("mix_conflict", "adaptrix.mix")
         for said in (*PAIR, "1.00", "composition.conflict_limit 0.5", "sequential"):
@@ -111,7 +123,7 @@ async def test_a_mix_over_the_limit_is_refused_with_what_to_do_instead(world: Wo
 async def test_a_mix_over_the_limit_is_computed_with_reduced_weights_and_says_so(world: World) -> None:
     async with running(settings(world, "resolve", over_limit="resolve")) as (http, store):
         wanted = await text_of(http, dict(zip(PAIR, REDUCED, strict=True)))
-        write_measurement(measured(store), world.root / "conflicts-resolve", world.private_key)
+        await publish(http, store, world, "resolve")
         answer = await ask(http)
         assert answer.headers["x-adaptrix-adapter"] == "math_reasoning*0.5+code_generation*0.125"
         assert answer.json()["choices"][0]["message"]["content"] == wanted
@@ -132,10 +144,9 @@ async def test_a_measurement_that_was_changed_or_that_nobody_trusted_signed_does
     place = world.root / "conflicts-tampered"
     async with running(settings(world, "tampered", over_limit="refuse")) as (http, store):
         file = write_measurement(measured(store, rise=0.0), place, world.private_key) / CONFLICT_FILE
-        assert "adaptrix" not in (await ask(http)).json()
         file.write_bytes(file.read_bytes().replace(b'"loss_rise": 0.0', b'"loss_rise": 9.0'))
-        assert "adaptrix" not in (await ask(http)).json()
-        write_measurement(measured(store), place, world.private_key)
+        assert "adaptrix" not in (await ask(http)).json()  # the first request, so the file is read for it
+        await publish(http, store, world, "tampered")
         await ask(http, 409)
 
 
