@@ -49,11 +49,15 @@ class FittedTasks:
         return dict(zip(self.names, np.log(shares / (1 - shares)).tolist(), strict=True))
 
     def reason(self, adapter: str, message: RoutedMessage) -> str:
-        """See `FittedSignal`: the likeliest task."""
+        """See `FittedSignal`: the likeliest task, or that there is none."""
         if message.embedding is None or adapter not in self.names:
             return ""
         likeliest = int(self._probabilities(message.embedding).argmax())
-        return f"likeliest task {self.tasks[likeliest]!r}" if likeliest < len(self.tasks) else ""
+        return (
+            f"likeliest task {self.tasks[likeliest]!r}"
+            if likeliest < len(self.tasks)
+            else "likelier an everyday message than any task"
+        )
 
     def _probabilities(self, embedding: Vectors) -> Vectors:
         margins = self.weights @ embedding + self.intercepts
