@@ -23,7 +23,7 @@ async def test_the_application_survives_what_its_description_leads_to(
 ) -> None:
     args = world.settings(adapters={"state_dir": str(tmp_path / "state")})
     async with application(args, embedder) as (app, _), listening(app) as url:
-        seen = await asyncio.to_thread(fuzz, url, 25, 150.0)
+        seen = await asyncio.to_thread(fuzz, url, 25, 300.0)
     statuses = {status for _, status in seen}
     assert {200, 400, 404} <= statuses
     for path in ("/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/route", "/v1/models"):
