@@ -13,12 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from adaptrix_core.adapters.package.file_names import SIGNATURE_FILE
-from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.adapters.trust.keys import TrustedKey
-from adaptrix_core.adapters.trust.signing import sign_snapshot, verify_snapshot
+from adaptrix_core.adapters.trust.signed_document import SignedDocument
 from adaptrix_core.confidence.calibration import MIX_ANSWERS, ConfidenceCalibration
 from adaptrix_core.errors import AdapterRejected
 
@@ -51,16 +47,10 @@ def calibration_name(name: str, answerer: str, layout: str) -> str:
 def write_calibration(calibration: ConfidenceCalibration, place: Path, private_key: Path) -> Path:
     """Write and sign a calibration in a directory of its own in ``place``, in the stead of an earlier one; where it is.
 
-    Raises AdapterNotFound or AdapterRejected (bad_key) for the key, OSError.
+    Raises as `SignedDocument.write`.
     """
-    from adaptrix_core.adapters.package import atomic
-
-    directory = place / calibration_name(calibration.name, calibration.answerer, calibration.layout)
-    content = calibration.model_dump_json(indent=1).encode() + b"\n"
-    signature = sign_snapshot(Snapshot(directory.name, {CALIBRATION_FILE: content}), private_key)
-    place.mkdir(parents=True, exist_ok=True)
-    atomic.write_directory(directory, {CALIBRATION_FILE: content, SIGNATURE_FILE: signature})
-    return directory
+    name = calibration_name(calibration.name, calibration.answerer, calibration.layout)
+    return _CALIBRATION.write(calibration, place / name, private_key)
 
 
 def read_calibration(directory: Path, keys: Sequence[TrustedKey] | None) -> SignedCalibration:
@@ -68,29 +58,11 @@ def read_calibration(directory: Path, keys: Sequence[TrustedKey] | None) -> Sign
 
     Raises AdapterRejected: the codes of `verify_snapshot`, or bad_calibration where it cannot be read or used.
     """
-    files = {}
-    for name in (CALIBRATION_FILE, SIGNATURE_FILE):
-        path = directory / name
-        try:
-            if path.is_file():
-                with path.open("rb") as file:
-                    files[name] = file.read(MOST_BYTES + 1)
-        except OSError as error:
-            raise _bad(directory, error.strerror or str(error)) from error
-    if CALIBRATION_FILE not in files:
-        raise _bad(directory, f"it holds no {CALIBRATION_FILE}")
-    if any(len(content) > MOST_BYTES for content in files.values()):
-        raise _bad(directory, f"a file has more than {MOST_BYTES} bytes")
-    signer = None if keys is None else verify_snapshot(Snapshot(directory.name, files), keys).name
-    try:
-        calibration = ConfidenceCalibration.model_validate_json(files[CALIBRATION_FILE])
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise _bad(directory, f"{'.'.join(map(str, first['loc'])) or 'file'}: {first['msg']}") from error
-    return SignedCalibration(calibration, signer)
+    return SignedCalibration(*_CALIBRATION.read(directory, keys, ConfidenceCalibration))
 
 
-def _bad(directory: Path, why: str) -> AdapterRejected:
-    return AdapterRejected(
-        f"calibration {directory.name}: {why}; make it anew with `adaptrix calibrate`", code="bad_calibration"
-    )
+def _bad(name: str, why: str) -> AdapterRejected:
+    return AdapterRejected(f"calibration {name}: {why}; make it anew with `adaptrix calibrate`", code="bad_calibration")
+
+
+_CALIBRATION = SignedDocument(CALIBRATION_FILE, MOST_BYTES, _bad)

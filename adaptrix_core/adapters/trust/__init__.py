@@ -12,6 +12,7 @@ revocation_lease      A replica's revocation list, and the lease for which it ma
 revocation_text       A text file of revoked packages, as people keep one: what `adaptrix revoke --file` puts on the
                       signed list
 shipped               Recognises the packages that are shipped with this installation
+signed_document       A signed JSON document in a directory of its own: one file, and the signature over it
 signing               OpenSSF Model Signing over a `Snapshot`: sign, and verify against trusted keys
 snapshot_hashing      Makes the model-signing library hash a `Snapshot` in memory instead of a directory on disk
 """
