@@ -75,6 +75,26 @@ def router_endpoints(app: FastAPI, services: Services) -> None:
             }
         )
 
+    _feedback_endpoints(app, services, router)
+    _learnt_endpoints(app, services, router)
+
+    @app.post("/v1/embeddings", **EMBEDDINGS)
+    async def embeddings(request: Request) -> Response:
+        principal = authorized(request, services, "generate")
+        body: EmbeddingRequest = await body_of(request, services, EmbeddingRequest)
+        model = public_id(services.settings.router.embedder or "none")
+        if body.model != AUTO and _plain(body.model) != _plain(model):
+            raise InvalidRequest(
+                f"embedding model {shortened(body.model)!r} does not exist; known: {model!r}", param="model"
+            )
+        vectors, tokens = await router().embed(body.inputs(), body.dimensions, principal.salt)
+        answer = await embedding_answer(model, vectors, tokens, body.encoding_format)
+        return Response(answer, media_type="application/json")
+
+
+def _feedback_endpoints(app: FastAPI, services: Services, router: Callable[[], Embedder]) -> None:
+    """What tenants say of decisions and of answers."""
+
     @app.post("/v1/feedback", **FEEDBACK)
     async def feedback(request: Request) -> Response:
         principal = authorized(request, services, "generate")
@@ -114,21 +134,6 @@ def router_endpoints(app: FastAPI, services: Services) -> None:
                 "moved_log_odds": round(taken.moved, 4),
             }
         )
-
-    _learnt_endpoints(app, services, router)
-
-    @app.post("/v1/embeddings", **EMBEDDINGS)
-    async def embeddings(request: Request) -> Response:
-        principal = authorized(request, services, "generate")
-        body: EmbeddingRequest = await body_of(request, services, EmbeddingRequest)
-        model = public_id(services.settings.router.embedder or "none")
-        if body.model != AUTO and _plain(body.model) != _plain(model):
-            raise InvalidRequest(
-                f"embedding model {shortened(body.model)!r} does not exist; known: {model!r}", param="model"
-            )
-        vectors, tokens = await router().embed(body.inputs(), body.dimensions, principal.salt)
-        answer = await embedding_answer(model, vectors, tokens, body.encoding_format)
-        return Response(answer, media_type="application/json")
 
 
 def _learnt_endpoints(app: FastAPI, services: Services, router: Callable[[], Embedder]) -> None:
