@@ -7,6 +7,8 @@ local                An engine in this process with the interface of a server; i
                      command
 local_composition    An answer of the local engine under a composition: its text comes when it is whole, with the
                      steps before it
+local_routing        The router of a local engine: its decisions, and labels of them, which count for later commands
+                     too
 main                 Entry point of the `adaptrix` command: the group, its commands, logging
 names                Names for shell completion: of a running server if one answers at once, else of the adapter
                      directory

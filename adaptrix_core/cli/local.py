@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Self
 
 from adaptrix_core.adapters.manager import AdapterManager
@@ -17,17 +16,18 @@ from adaptrix_core.adapters.reference import AUTO, BASE, AdapterReference, mix_l
 from adaptrix_core.adapters.trust.policy import TrustPolicy
 from adaptrix_core.cli.confidence.local_confidence import LocalConfidence
 from adaptrix_core.cli.local_composition import answer_composed
+from adaptrix_core.cli.local_routing import OWNER, LocalRouting
 from adaptrix_core.cli.output import Output
 from adaptrix_core.cli.target import AdapterRow, Answer, Embeddings, Message, OnText, Room, TargetRequest
 from adaptrix_core.composition.model_strings import composition_named
-from adaptrix_core.composition.planning.plan import with_example_answers
-from adaptrix_core.composition.planning.planner import plan_of
+from adaptrix_core.confidence.calibration import BASE_ANSWERS
+from adaptrix_core.confidence.feedback import AnswerLabel
 from adaptrix_core.confidence.shelf import CalibrationShelf
 from adaptrix_core.config import Settings
 from adaptrix_core.digests import PackageDigest
 from adaptrix_core.errors import AdapterRejected, EngineStopped, InvalidRequest
 from adaptrix_core.injection.mix import Term
-from adaptrix_core.routing.policy import Decision
+from adaptrix_core.routing.feedback.answers import AnswerThresholds
 
 if TYPE_CHECKING:
     from adaptrix_core.adapters import Adapter
@@ -35,14 +35,9 @@ if TYPE_CHECKING:
     from adaptrix_core.engine.loop import EngineLoop
     from adaptrix_core.injection.mix import MixSchedule
     from adaptrix_core.routing.embedder import TextEmbedder
-    from adaptrix_core.routing.feedback.adaptive import AdaptiveThresholds
-    from adaptrix_core.routing.semantic import SemanticRouter
 
 HERE = "local"
 """Name of this process in the place of a server's replica ids."""
-
-OWNER = b"adaptrix-command-line"
-"""Whose labels for the router count here."""
 
 
 class LocalTarget:
@@ -55,9 +50,8 @@ class LocalTarget:
         self._trust = TrustPolicy.of(adapters)
         self._manager = AdapterManager(adapters.dir, None, self._trust, base_match=adapters.base_match)
         self._loop: EngineLoop | None = None
-        self._router: SemanticRouter | None = None
+        self._routing = LocalRouting(settings, output)
         self._embedder: TextEmbedder | None = None
-        self._thresholds: AdaptiveThresholds | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -75,7 +69,7 @@ class LocalTarget:
         if composition is not None:
             return await answer_composed(loop, request, composition, _grammar(request), on_text)
         if request.model == AUTO:
-            self._routing()
+            self._routing.start()
         started = time.perf_counter()  # loading, which happens once, does not count as an answer's time
         terms, score = self._who(request)
         packages = [await loop.load_adapter(term.adapter) for term in terms]
@@ -199,36 +193,18 @@ class LocalTarget:
 
     async def feedback(self, messages: Sequence[Message], right: str, learn: bool = False) -> dict[str, Any]:
         """See `Target`: kept beside the adapters that are loaded at run time, for this command alone."""
-        decision = self._decide(messages)
-        if self._thresholds is None:
-            raise InvalidRequest("the router is switched off (setting router.enabled); switch it on")
-        named = None if right == BASE else right
-        taken = self._thresholds.label(OWNER, decision, named)
-        learnt = self._learn(messages, named) if learn else {}
-        return {
-            "right": right,
-            "decided": taken.decided or BASE,
-            "labels": taken.labels,
-            "threshold": taken.calibrated,
-            "thresholds": dict(taken.thresholds),
-            **learnt,
-        }
+        return self._routing.label(messages, right, learn)
+
+    async def label_answer(self, adapter: str, confidence: float, right: bool) -> dict[str, Any]:
+        """See `Target`: kept as labels of decisions are; no model is loaded."""
+        answerer = BASE_ANSWERS if adapter == BASE else self._manager.snapshot(adapter).package_digest
+        thresholds = AnswerThresholds(self._settings.adapters.state_dir)
+        taken = thresholds.label(OWNER, AnswerLabel(answerer, confidence, right))
+        return {"adapter": adapter, "labels": taken.labels, "moved_log_odds": round(taken.moved, 4)}
 
     async def route(self, messages: Sequence[Message]) -> dict[str, Any]:
         """The router's decision; needs no base model."""
-        decision = self._decide(messages)
-        return {
-            "adapter": decision.adapter or BASE,
-            "mix": dict(decision.mix_names),
-            "scores": dict(decision.scores),
-            "score": decision.score,
-            "confidence": decision.confidence,
-            "reason": decision.reason,
-            "previous": decision.previous,
-            "votes": [asdict(said) for said in decision.votes],
-            "touches": list(self._touched(messages)),
-            "plan": self._plan(messages),
-        }
+        return self._routing.explained(messages)
 
     async def status(self) -> dict[str, Any]:
         """The base model's facts, the engine's counters, and the adapter directory."""
@@ -268,62 +244,17 @@ class LocalTarget:
         if request.model != AUTO:
             base_id = self._settings.base.model
             return () if request.model in (BASE, base_id) else parse_mix(request.model, base_id), None
-        decision = self._decide(request.messages)
+        decision = self._routing.decide(request.messages)
         terms = tuple(Term(name, weight) for name, weight in decision.mix_names.items())
         return terms, decision.score if self._settings.router.enabled else None
 
     def _divided(self, request: TargetRequest) -> Mapping[str, Any] | None:
         """The steps of the question as a composition; None where it is to be answered as it is."""
-        steps = self._plan(request.messages) if request.model == AUTO and request.anchor is None else []
+        steps = self._routing.plan(request.messages) if request.model == AUTO and request.anchor is None else []
         if not steps:
             return None
         parts = [None if step["adapter"] == BASE else step["adapter"] for step in steps]
         return {"sequential": parts, "plan": [step["question"] for step in steps]}
-
-    def _learn(self, messages: Sequence[Message], right: str | None) -> dict[str, int]:
-        """Keep the last message for later commands; how many there are now."""
-        from adaptrix_core.routing.conversation import user_turns
-        from adaptrix_core.routing.signals.learnt_messages import LearntMessages
-
-        learnt = LearntMessages(self._settings.adapters.state_dir)
-        turns = user_turns([dict(message) for message in messages])
-        learnt.add(turns[-1] if turns else "", right)
-        return {"learnt": len(learnt.all())}
-
-    def _plan(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
-        """The steps that ``auto`` divides the last message into, and who answers each; empty where it does not."""
-        wanted, last = self._settings.router, messages[-1]
-        divides = wanted.enabled and wanted.divide and last.get("role") == "user"
-        plan = plan_of(last["content"]) if divides else None
-        decided = [
-            (step, self._decide([{"role": "user", "content": with_example_answers(step)}]))
-            for step in (plan.steps if plan else ())
-        ]
-        return [
-            {"question": step, "adapter": made.adapter or BASE, "score": made.score, "reason": made.reason}
-            for step, made in decided
-        ]
-
-    def _decide(self, messages: Sequence[Message]) -> Decision:
-        router = self._routing()
-        if router is None:
-            return Decision({}, {}, 1.0, "base model: the router is switched off (setting router.enabled)")
-        accepts = self._thresholds.of(OWNER) if self._thresholds else {}
-        return router.decide([dict(message) for message in messages], accepts=accepts)
-
-    def _touched(self, messages: Sequence[Message]) -> tuple[str, ...]:
-        router = self._routing()
-        last = messages[-1].get("content")
-        return router.touched(last) if router is not None and isinstance(last, str) else ()
-
-    def _routing(self) -> SemanticRouter | None:
-        if self._router is None and self._settings.router.enabled:
-            with self._output.waiting("loading the router"):
-                from adaptrix_core.routing.feedback.adaptive import AdaptiveThresholds
-
-                self._router = build_router(self._settings)
-                self._thresholds = AdaptiveThresholds(self._router, self._settings.adapters.state_dir)
-        return self._router
 
     def _row(self, metadata: PackageMetadata) -> AdapterRow:
         snapshot = self._manager.snapshot(metadata.identity)
@@ -350,25 +281,6 @@ def _grammar(request: TargetRequest) -> str | None:
     from adaptrix_core.engine.rows.output_form import json_grammar
 
     return None if request.schema is None else json_grammar(request.schema)
-
-
-def build_router(settings: Settings) -> SemanticRouter:
-    """The router over the adapter directory, with the thresholds that the settings ask for."""
-    from adaptrix_core.routing.calibration import Calibration, load_calibration
-    from adaptrix_core.routing.catalogue import cards_in, with_keywords
-    from adaptrix_core.routing.embedder import embedder_of
-    from adaptrix_core.routing.semantic import SemanticRouter
-    from adaptrix_core.routing.signals.evidence_file import read_evidence
-    from adaptrix_core.routing.signals.learnt_messages import LearntMessages
-
-    wanted = settings.router
-    calibration = load_calibration(wanted.calibration_file) if wanted.calibration_file else Calibration()
-    if wanted.threshold is not None:
-        calibration = calibration.with_threshold(wanted.threshold)
-    learnt = LearntMessages(settings.adapters.state_dir).all()
-    evidence = read_evidence(wanted.evidence_file).with_learnt(learnt)
-    cards = evidence.on(with_keywords(cards_in(settings.adapters.dir), wanted.keywords))
-    return SemanticRouter(embedder_of(wanted.embedder), cards, calibration, wanted.signals)
 
 
 def _described(package: Adapter | Composition) -> str:

@@ -28,6 +28,7 @@ from adaptrix_core.cli.commands.serve import serve
 from adaptrix_core.cli.commands.show import show
 from adaptrix_core.cli.commands.status import status
 from adaptrix_core.cli.commands.trust import sign, trust, verify
+from adaptrix_core.cli.confidence.answer_feedback import feedback
 from adaptrix_core.cli.errors import ErrorEdge
 from adaptrix_core.cli.inspection.command import inspect
 from adaptrix_core.cli.logs.command import logs
@@ -74,6 +75,7 @@ for command in (
     publish,
     revoke,
     route,
+    feedback,
     inspect,
     extensions,
     completion,

@@ -162,6 +162,11 @@ class RemoteTarget:
         body = {"messages": [dict(message) for message in messages], "right": right, "learn": learn}
         return await self._json("POST", "/v1/feedback", body)
 
+    async def label_answer(self, adapter: str, confidence: float, right: bool) -> dict[str, Any]:
+        """``POST /v1/feedback/answers``."""
+        body = {"adapter": adapter, "confidence": confidence, "right": right}
+        return await self._json("POST", "/v1/feedback/answers", body)
+
     async def route(self, messages: Sequence[Message]) -> dict[str, Any]:
         """``POST /v1/route``."""
         return await self._json("POST", "/v1/route", {"messages": [dict(message) for message in messages]})

@@ -225,6 +225,12 @@ class Target(Protocol):
 
     async def feedback(self, messages: Sequence[Message], right: str, learn: bool = False) -> dict[str, Any]:
         """Tell the router who should answer: an adapter's name, or `BASE`; what has changed. learn: with the text."""
+        ...
+
+    async def label_answer(self, adapter: str, confidence: float, right: bool) -> dict[str, Any]:
+        """Say whether an answer was right, which ``adapter`` (or `BASE`) gave with this confidence; what has changed:
+        how many ``labels`` count, and ``moved_log_odds``, how far its threshold is moved."""
+        ...
 
     async def route(self, messages: Sequence[Message]) -> dict[str, Any]:
         """Explain the routing decision for ``messages`` without generating."""

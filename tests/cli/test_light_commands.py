@@ -56,6 +56,7 @@ def test_commands_that_ask_a_server_load_nothing_heavy(tmp_path: Path) -> None:
         ["active"],
         ["status"],
         ["route", "hi"],
+        ["feedback", "base", "right", "--confidence", "0.5"],
         ["query", "hi"],
         ["unload", "x"],
     ]

@@ -236,7 +236,7 @@ def _family_figures(
     session: Session, settings: Settings, config: EvaluateConfig, engine: Engine, no_router: bool
 ) -> Measured:
     """Families of problems with an answer."""
-    from adaptrix_core.cli.local import build_router
+    from adaptrix_core.cli.local_routing import build_router
     from adaptrix_core.training.evaluation.evaluate import evaluate as run_evaluation
     from adaptrix_core.training.evaluation.report import as_json, metrics_of, tables
 

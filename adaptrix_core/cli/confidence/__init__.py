@@ -2,6 +2,7 @@
 
 Files:
 
+answer_feedback     `feedback`: whether an answer was right, which moves how sure such answers must be
 confidence_options  Options on how sure an answer is to be: read, checked before anything is asked, and put into a
                     request's body
 local_confidence    How sure the local engine's answers are: gathered from the events of a row while its text is shown
