@@ -15,12 +15,14 @@ from adaptrix_core.adapters.package.metadata import PackageMetadata
 from adaptrix_core.adapters.reference import AUTO, BASE, AdapterReference, mix_label, parse_mix
 from adaptrix_core.adapters.trust.policy import TrustPolicy
 from adaptrix_core.cli.confidence.local_confidence import LocalConfidence
+from adaptrix_core.cli.confidence.local_until_sure import answer_until_sure
 from adaptrix_core.cli.local_composition import answer_composed
 from adaptrix_core.cli.local_routing import OWNER, LocalRouting
 from adaptrix_core.cli.output import Output
 from adaptrix_core.cli.target import AdapterRow, Answer, Embeddings, Message, OnText, Room, TargetRequest
 from adaptrix_core.composition.model_strings import composition_named
 from adaptrix_core.confidence.calibration import BASE_ANSWERS
+from adaptrix_core.confidence.fallbacks import adapters_among
 from adaptrix_core.confidence.feedback import AnswerLabel
 from adaptrix_core.confidence.shelf import CalibrationShelf
 from adaptrix_core.config import Settings
@@ -62,6 +64,18 @@ class LocalTarget:
 
     async def chat(self, request: TargetRequest, on_text: OnText | None = None) -> Answer:
         """Answer one request in the engine's running batch; cancelling aborts it there."""
+        if request.min_confidence is None:
+            return await self._answer(request, on_text)
+        for name in adapters_among(request.fallback):
+            self._manager.check_exists(name)
+        moved = AnswerThresholds(self._settings.adapters.state_dir).of(OWNER)
+        answer = await answer_until_sure(request, request.min_confidence, self._answer, moved)
+        if on_text is not None:
+            on_text(answer.text)
+        return answer
+
+    async def _answer(self, request: TargetRequest, on_text: OnText | None = None) -> Answer:
+        """Answer as asked, however sure the answer is."""
         from adaptrix_core.engine.request import GenerationRequest, SamplingParams
 
         loop = self._started()

@@ -13,7 +13,9 @@ from adaptrix_core.composition.model_strings import part_label
 from adaptrix_core.composition.parts import Steps
 
 if TYPE_CHECKING:
+    from adaptrix_core.engine.engine import Engine
     from adaptrix_core.engine.loop import EngineLoop
+    from adaptrix_core.engine.request import Completion, SamplingParams
 
 
 async def answer_composed(
@@ -31,8 +33,8 @@ async def answer_composed(
     params = SamplingParams(**sampling)
     messages = [dict(message) for message in request.messages]
     started = time.perf_counter()
-    (answer,) = await loop.call(
-        lambda engine: engine.generate([messages], composition, params, confidence=request.confidence)
+    answer, answerer = await loop.call(
+        lambda engine: _generated(engine, messages, composition, params, request.confidence)
     )
     duration_s = time.perf_counter() - started
     if on_text is not None:
@@ -55,5 +57,20 @@ async def answer_composed(
         first_token_s=duration_s,
         duration_s=duration_s,
         steps=steps,
-        confidence=ToldConfidence(answer.confidence) if request.confidence else None,
+        confidence=ToldConfidence(answer.confidence, answerer=answerer) if request.confidence else None,
     )
+
+
+def _generated(
+    engine: Engine,
+    messages: list[dict[str, str]],
+    composition: Mapping[str, Any],
+    params: SamplingParams,
+    confidence: bool,
+) -> tuple[Completion, str | None]:
+    """The answer, and who gave it as its calibration names it, where there is one and it was asked for."""
+    from adaptrix_core.engine.confidence.judged import calibration_of
+
+    (answer,) = engine.generate([messages], composition, params, confidence=confidence)
+    calibration = calibration_of(engine, composition, answer) if confidence else None
+    return answer, None if calibration is None else calibration.answerer

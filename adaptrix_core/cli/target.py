@@ -15,8 +15,6 @@ from adaptrix_core.digests import PackageDigest
 Message = Mapping[str, str]
 """``{"role": …, "content": …}``"""
 
-"""The model that stands for the router's choice."""
-
 OnText = Callable[[str], None]
 """Called with each piece of an answer as it comes."""
 
@@ -47,9 +45,9 @@ class TargetRequest:
     confidence: bool = False
     """Whether it is to be told how sure the answer is."""
     min_confidence: float | None = None
-    """The least confidence of an answer that is given, above 0 and below 1. Servers only."""
+    """The least confidence of an answer that is given, above 0 and below 1."""
     fallback: Sequence[str] = ()
-    """What comes after a less sure answer, in turns; empty: the text says that there is none. Servers only."""
+    """What comes after a less sure answer, in turns; empty: the text says that there is none."""
 
     def asking(self, text: str) -> TargetRequest:
         """The same request with a user's ``text`` after the messages."""

@@ -18,4 +18,5 @@ shelf        The calibrations that are at hand: read and verified once, found by
              which layout
 signed       Signed files of calibrations: a directory with `calibration.json` and the signature over it
 spreads      Estimators from the spread of each token's distribution: entropies, and the margin over the second token
+until_sure   Holds an answer back until one is sure enough: who is asked next, and which answer is given in the end
 """

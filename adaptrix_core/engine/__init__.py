@@ -12,7 +12,6 @@ deferred        A choice that is put off to the cut: who answers is settled by w
 engine          The engine's public face: a base model, adapters by name, text in and text out
 heartbeat       Whether the engine's thread makes progress: it notes the time of every step and command, any thread
                 may read it
-judged          Scores and confidence of finished rows, where a caller has asked for them
 loop            The engine on a thread of its own, for asyncio callers
 mailbox         Events of one request on their way from the engine's thread to their reader, alone or a few together
 options         The sizes of an engine, and which of its passes are on
@@ -25,6 +24,7 @@ tenant_queue    Runs work of caller-chosen cost in a few threads, a bounded numb
                 between them)
 cache/          Keys and values of computed tokens: paged blocks, and which of them others can take over
 compute/        One step computed: layers, attention and the ways to run them fast
+confidence/     Confidence of the engine's answers: judged when they are whole, held back until one is sure enough
 groups/         Groups: the rows that serve one request together, and rows that change their mix in mid-answer
 rows/           One sequence being generated: its state, its next token, its text, its grammar
 scheduling/     Scheduling: the rows of the next step, and admission of requests

@@ -33,10 +33,10 @@ from adaptrix_core.engine.cache.cut import catalogue_cut
 from adaptrix_core.engine.choices import AdapterChoice, part_of, terms_of
 from adaptrix_core.engine.compute.backend import backend_of
 from adaptrix_core.engine.compute.inspected import INSPECTED_TOKENS, InspectedRun
+from adaptrix_core.engine.confidence.judged import generate_judged
 from adaptrix_core.engine.core import EngineCore, History, raise_failure
 from adaptrix_core.engine.groups.asking import rows_asked, with_needed_logprobs
 from adaptrix_core.engine.groups.composed import generate_composed, stream_composed
-from adaptrix_core.engine.judged import generate_judged
 from adaptrix_core.engine.options import EngineOptions
 from adaptrix_core.engine.request import Completion, GenerationRequest, SamplingParams, TokenEvent
 from adaptrix_core.engine.request_checks import check_request

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, Tag
 
-from adaptrix_core.confidence.fallbacks import ABSTAIN
+from adaptrix_core.confidence.fallbacks import ABSTAIN, fault_in
 from adaptrix_core.request_limits import MOST
 from deployments.openai.body import Body
 from deployments.openai.field_types import Name, by_kind
@@ -37,13 +37,21 @@ class AnswerFeedbackRequest(Body):
     right: bool
 
 
+def _in_turns(value: list[str]) -> list[str]:
+    if (fault := fault_in(value)) is not None:
+        raise ValueError(fault)
+    return value
+
+
 class ConfidenceBound(Body):
     """The least confidence of an answer, and what comes after a less sure one, in turns."""
 
     at_least: LeastConfidence
-    fallback: Annotated[list[Name], Field(min_length=1, max_length=MOST.confidence_fallbacks, fail_fast=True)] = Field(
-        default_factory=lambda: [ABSTAIN]
-    )
+    fallback: Annotated[
+        list[Name],
+        Field(min_length=1, max_length=MOST.confidence_fallbacks, fail_fast=True),
+        AfterValidator(_in_turns),
+    ] = Field(default_factory=lambda: [ABSTAIN])
     """``again`` (a sampled answer), ``base``, the name of an adapter, ``abstain`` or ``ask``."""
 
 

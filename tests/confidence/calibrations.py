@@ -8,7 +8,7 @@ from pathlib import Path
 from adaptrix_core.confidence.calibration import ConfidenceCalibration
 from adaptrix_core.confidence.signed import CALIBRATION_FILE
 from adaptrix_core.engine import Engine
-from adaptrix_core.engine.judged import answerer_in
+from adaptrix_core.engine.confidence.judged import answerer_in
 
 SLOPE, INTERCEPT = 0.1, 1.0
 

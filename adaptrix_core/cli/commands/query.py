@@ -132,7 +132,8 @@ def query(
         raise click.UsageError("give --continue or --file, not both")
     if sampling["anchor"] is not None and not session.local:
         raise click.UsageError("--anchor needs --local; a server does not anchor, as its running batch would wait")
-    check_together(sampling["min_confidence"], sampling["fallback"], session.local, schema_file is not None)
+    is_anchored, wants_json = sampling["anchor"] is not None, schema_file is not None
+    check_together(sampling["min_confidence"], sampling["fallback"], is_anchored, wants_json)
     if output is not None and prompts is None:
         raise click.UsageError("--output needs --file")
     if session.as_json and text is None and prompts is None:

@@ -7,15 +7,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from adaptrix_core.confidence.fallbacks import ABSTAIN, WITHOUT_AN_ANSWER
-from adaptrix_core.request_limits import MOST
+from adaptrix_core.confidence.fallbacks import ABSTAIN, WITHOUT_AN_ANSWER, fault_in
 
 if TYPE_CHECKING:
     from adaptrix_core.cli.target import TargetRequest
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-_EXAMPLE = "write again,base,abstain"
 
 
 def confidence_options(command: Command) -> Command:
@@ -27,7 +24,7 @@ def confidence_options(command: Command) -> Command:
             type=float,
             metavar="P",
             callback=_probability,
-            help="Give an answer only if it is right with this probability, such as 0.7; servers only.",
+            help="Give an answer only if it is right with this probability, such as 0.7.",
         ),
         click.option(
             "--fallback",
@@ -42,16 +39,18 @@ def confidence_options(command: Command) -> Command:
     return command
 
 
-def check_together(min_confidence: float | None, fallback: Sequence[str], is_local: bool, wants_json: bool) -> None:
-    """Raise UsageError for options that do not go together. wants_json: whether the answer has to fit a schema."""
+def check_together(min_confidence: float | None, fallback: Sequence[str], is_anchored: bool, wants_json: bool) -> None:
+    """Raise UsageError for options that do not go together.
+
+    is_anchored: whether the mix is anchored. wants_json: whether the answer has to fit a schema.
+    """
     if fallback and min_confidence is None:
         raise click.UsageError("--fallback needs --min-confidence")
     if min_confidence is None:
         return
-    if is_local:
+    if is_anchored:
         raise click.UsageError(
-            "--min-confidence needs a server, which asks the others: start one with `adaptrix serve` and leave --local "
-            "out; --confidence tells how sure a local answer is"
+            "--min-confidence needs a mix that is calibrated, and --anchor changes its weights; leave one of them out"
         )
     words = [name for name in fallback or (ABSTAIN,) if name in WITHOUT_AN_ANSWER]
     if wants_json and words:
@@ -80,8 +79,6 @@ def _in_turns(_ctx: click.Context, _param: click.Parameter, value: str | None) -
     if value is None:
         return ()
     names = tuple(name.strip() for name in value.split(","))
-    if not all(names):
-        raise click.BadParameter(f"{value[:60]!r} has an empty name; {_EXAMPLE}")
-    if len(names) > MOST.confidence_fallbacks:
-        raise click.BadParameter(f"these are {len(names)} fallbacks; at most {MOST.confidence_fallbacks} are taken")
+    if (fault := fault_in(names)) is not None:
+        raise click.BadParameter(f"{fault}; write such as again,base,abstain")
     return names

@@ -47,14 +47,14 @@ class LocalConfidence:
 
         Raises ExtensionError where an estimator fails.
         """
-        from adaptrix_core.engine.judged import answerer_in
+        from adaptrix_core.engine.confidence.judged import answerer_in
 
         if terms is None:
             return ToldConfidence(None)
         info = self._engine.base.info
         calibration = self._engine.calibrations.find(info.digest, info.layout, answerer_in(self._engine, terms))
         confidence = confidence_of(self._evidence(), self._finish_reason, calibration)
-        return ToldConfidence(None if confidence is None else round(confidence, 4))
+        return ToldConfidence(confidence, answerer=None if calibration is None else calibration.answerer)
 
     def _evidence(self) -> AnswerEvidence:
         return AnswerEvidence(

@@ -19,6 +19,8 @@ class ToldConfidence:
     """Whether it is given although it is less sure than was asked for: none was surer."""
     instead_of_an_answer: str | None = None
     """The fallback, ``abstain`` or ``ask``, where the text is no answer but says that there is none."""
+    answerer: str | None = None
+    """Who gave it, as a calibration of a local engine's names it; None where nothing is calibrated, and of a server."""
 
     @classmethod
     def of(cls, member: Mapping[str, Any]) -> Self:
@@ -37,7 +39,8 @@ class ToldConfidence:
             "instead_of_an_answer": self.instead_of_an_answer,
             "attempts": [dict(attempt) for attempt in self.attempts],
         }
-        return {"confidence": self.confidence, **{name: mark for name, mark in marks.items() if mark}}
+        confidence = None if self.confidence is None else round(self.confidence, 4)
+        return {"confidence": confidence, **{name: mark for name, mark in marks.items() if mark}}
 
     def who(self, adapter: str) -> str:
         """Who answered, in words; ``adapter`` did, unless there is no answer."""

@@ -13,7 +13,7 @@ from adaptrix_core.confidence.evidence import AnswerEvidence, Spread
 from adaptrix_core.confidence.scoring import evidence_needed
 from adaptrix_core.engine import Engine, SamplingParams
 from adaptrix_core.engine.choices import AdapterChoice
-from adaptrix_core.engine.judged import answerer_in
+from adaptrix_core.engine.confidence.judged import answerer_in
 from adaptrix_core.engine.request import Completion
 from adaptrix_core.errors import DataError
 from adaptrix_core.training.calibration.questions import CalibrationQuestion, QuestionSet

@@ -12,7 +12,7 @@ from adaptrix_core.confidence.calibration import GATED_ANSWERS, ConfidenceCalibr
 from adaptrix_core.confidence.scoring import answer_scores
 from adaptrix_core.engine import Engine
 from adaptrix_core.engine.choices import AdapterChoice
-from adaptrix_core.engine.judged import answerer_in
+from adaptrix_core.engine.confidence.judged import answerer_in
 from adaptrix_core.errors import DataError, InvalidRequest
 from adaptrix_core.training.calibration.answers import MarkedAnswer
 from adaptrix_core.training.calibration.fitting import Fit, fit

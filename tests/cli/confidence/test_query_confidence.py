@@ -125,7 +125,11 @@ def test_a_conversation_and_a_file_of_prompts_are_held_to_it_too(
             ("--min-confidence", "0.7", "--fallback", ",".join(["again"] * 5)),
             f"5 fallbacks; at most {MOST.confidence_fallbacks}",
         ),
-        (("--min-confidence", "0.7", "--local"), "--min-confidence needs a server"),
+        (
+            ("--min-confidence", "0.7", "--fallback", "abstain,base"),
+            "'base' stands after 'abstain'",
+        ),
+        (("--min-confidence", "0.7", "--fallback", "again,ask,ask"), "'ask' stands after 'ask', which ends"),
     ],
 )
 def test_what_cannot_be_held_to_is_refused_before_anything_is_asked(
@@ -135,6 +139,11 @@ def test_what_cannot_be_held_to_is_refused_before_anything_is_asked(
     assert done.exit_code == 2
     assert complaint in done.stderr
     assert server.paths == []
+
+
+def test_an_anchored_mix_is_not_held_to_a_calibration_of_another(adaptrix: Adaptrix) -> None:
+    done = adaptrix("query", "hi", "--local", "--anchor", "layer", "--min-confidence", "0.7")
+    assert (done.exit_code, "--anchor changes its weights" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(("fallback", "taken"), [(None, False), ("base,ask", False), ("again,base", True)])

@@ -231,6 +231,7 @@ async def test_a_stream_begins_once_the_answer_is_sure(http: httpx.AsyncClient) 
         ({"adaptrix": {"min_confidence": "much"}}, "invalid_request"),
         ({"adaptrix": {"min_confidence": {"at_least": 0.5, "fallback": []}}}, "invalid_request"),
         ({"adaptrix": {"min_confidence": {"at_least": 0.5, "fallback": ["again"] * 5}}}, "invalid_request"),
+        ({"adaptrix": {"min_confidence": {"at_least": 0.5, "fallback": ["abstain", "base"]}}}, "invalid_request"),
         ({"response_format": {"type": "json_object"}, "adaptrix": {"min_confidence": 0.5}}, "invalid_request"),
     ],
 )

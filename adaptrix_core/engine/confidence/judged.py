@@ -57,6 +57,11 @@ def generate_judged(
     ]
 
 
+def calibration_of(engine: JudgedEngine, choice: AdapterChoice, answer: Completion) -> ConfidenceCalibration | None:
+    """What is calibrated for who gave an answer to ``choice``; None for one that is composed of others."""
+    return None if answer.made_of else _calibrations(engine, [choice]).get(answer.mix)
+
+
 def answerer_in(engine: JudgedEngine, choice: AdapterChoice) -> str:
     """Who answers under a choice that is one mix, as calibrations and servers name it (`answerer_of`).
 
