@@ -26,7 +26,7 @@ A = TypeVar("A")
 
 
 @dataclass(frozen=True)
-class Attempt(Generic[A]):
+class AnswerAttempt(Generic[A]):
     """A whole answer that nobody has seen yet."""
 
     answer: A
@@ -59,9 +59,9 @@ class Attempt(Generic[A]):
 class Given(Generic[A]):
     """What comes of the attempts."""
 
-    last: Attempt[A]
+    last: AnswerAttempt[A]
     """The one that is given, or in whose place there are words."""
-    others: Sequence[Attempt[A]]
+    others: Sequence[AnswerAttempt[A]]
     """The attempts that are not given, in order; with words, all of them."""
     below_min_confidence: bool = False
     """Whether it is given although it is less sure than was asked for: none was surer."""
@@ -93,7 +93,7 @@ class Given(Generic[A]):
         return told
 
 
-def settled(attempts: Sequence[Attempt[A]], fallbacks: Sequence[str]) -> Given[A] | str:
+def settled(attempts: Sequence[AnswerAttempt[A]], fallbacks: Sequence[str]) -> Given[A] | str:
     """What follows these attempts: what is given, or the fallback that is to answer next.
 
     attempts: of who was asked, then of the first fallbacks, in order. Raises InvalidRequest (not_calibrated) where the
@@ -125,7 +125,7 @@ def again(seed: int | None, temperature: float | None, attempts: int) -> tuple[i
     return None if seed is None else seed + attempts, temperature or AGAIN_TEMPERATURE
 
 
-def _surest(attempts: Sequence[Attempt[A]]) -> Given[A]:
+def _surest(attempts: Sequence[AnswerAttempt[A]]) -> Given[A]:
     """The surest of all, marked as not sure enough."""
     chosen = max(attempts, key=lambda attempt: -1.0 if attempt.confidence is None else attempt.confidence)
     return Given(chosen, [attempt for attempt in attempts if attempt is not chosen], below_min_confidence=True)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from adaptrix_core.adapters.reference import BASE
 from adaptrix_core.confidence.fallbacks import AGAIN, WITHOUT_AN_ANSWER, adapters_among
 from adaptrix_core.confidence.feedback import threshold_for
-from adaptrix_core.confidence.until_sure import PARAM, Attempt, Given, again, settled
+from adaptrix_core.confidence.until_sure import PARAM, AnswerAttempt, Given, again, settled
 from adaptrix_core.errors import InvalidRequest
 from deployments.generation.deadline import Deadline
 from deployments.generation.pipeline import Stream
@@ -101,7 +101,9 @@ def _other(body: Body, fallback: str, attempts: int, base_id: str) -> Body:
     )
 
 
-async def _attempt(running: RunningRequest, bound: ConfidenceBound, moved: Mapping[str, float]) -> Attempt[_Whole]:
+async def _attempt(
+    running: RunningRequest, bound: ConfidenceBound, moved: Mapping[str, float]
+) -> AnswerAttempt[_Whole]:
     """The whole answer, read to its end."""
     pieces: list[Piece] = []
     async with aclosing(running.stream) as stream:
@@ -112,7 +114,7 @@ async def _attempt(running: RunningRequest, bound: ConfidenceBound, moved: Mappi
     for piece in pieces:
         running.head.look(piece)
     answerer = None if judge is None else judge.answerer(0)
-    return Attempt(
+    return AnswerAttempt(
         _Whole(running, tuple(pieces)),
         running.resolved.label,
         confidence=None if judge is None else judge.confidence(0),

@@ -32,6 +32,7 @@ FURTHER = [
     "publish",
     "revoke",
     "route",
+    "feedback",
     "inspect",
     "logs",
     "show",

@@ -6,13 +6,15 @@ import pytest
 from hypothesis import given, strategies
 
 from adaptrix_core.confidence.fallbacks import WITHOUT_AN_ANSWER, fault_in
-from adaptrix_core.confidence.until_sure import AGAIN_TEMPERATURE, SAID, Attempt, Given, again, settled
+from adaptrix_core.confidence.until_sure import AGAIN_TEMPERATURE, SAID, AnswerAttempt, Given, again, settled
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.request_limits import MOST
 
 
-def attempt(confidence: float | None, is_calibrated: bool = True, name: str = "a", tokens: int = 3) -> Attempt[str]:
-    return Attempt(f"answer of {name}", name, confidence, is_calibrated, 0.7, tokens)
+def attempt(
+    confidence: float | None, is_calibrated: bool = True, name: str = "a", tokens: int = 3
+) -> AnswerAttempt[str]:
+    return AnswerAttempt(f"answer of {name}", name, confidence, is_calibrated, 0.7, tokens)
 
 
 def test_a_sure_answer_is_given_as_it_is() -> None:

@@ -9,7 +9,7 @@ from adaptrix_core.cli.confidence.told_confidence import ToldConfidence
 from adaptrix_core.cli.target import Answer, TargetRequest
 from adaptrix_core.confidence.fallbacks import ABSTAIN, AGAIN
 from adaptrix_core.confidence.feedback import threshold_for
-from adaptrix_core.confidence.until_sure import Attempt, Given, again, settled
+from adaptrix_core.confidence.until_sure import AnswerAttempt, Given, again, settled
 
 
 async def answer_until_sure(
@@ -39,9 +39,9 @@ def _other(request: TargetRequest, fallback: str, attempts: int) -> TargetReques
     return replace(request, model=fallback, compose=None)
 
 
-def _attempt(answer: Answer, at_least: float, moved: Mapping[str, float]) -> Attempt[Answer]:
+def _attempt(answer: Answer, at_least: float, moved: Mapping[str, float]) -> AnswerAttempt[Answer]:
     told = answer.confidence or ToldConfidence(None)
-    return Attempt(
+    return AnswerAttempt(
         answer,
         answer.adapter,
         told.confidence,

@@ -9,7 +9,7 @@ from adaptrix_core.adapters.reference import BASE
 from adaptrix_core.composition.model_strings import part_label
 from adaptrix_core.confidence.fallbacks import ABSTAIN, AGAIN, WITHOUT_AN_ANSWER, adapters_among, fault_in
 from adaptrix_core.confidence.feedback import threshold_for
-from adaptrix_core.confidence.until_sure import PARAM, Attempt, Given, again, settled
+from adaptrix_core.confidence.until_sure import PARAM, AnswerAttempt, Given, again, settled
 from adaptrix_core.engine.choices import AdapterChoice, part_of
 from adaptrix_core.engine.confidence.judged import calibration_of
 from adaptrix_core.engine.engine import Engine, Prompt
@@ -76,10 +76,10 @@ def _attempt(
     params: SamplingParams,
     at_least: float,
     moved: Mapping[str, float],
-) -> Attempt[Completion]:
+) -> AnswerAttempt[Completion]:
     (answer,) = engine.generate([prompt], choice, params, confidence=True)
     calibration = calibration_of(engine, choice, answer)
-    return Attempt(
+    return AnswerAttempt(
         answer,
         part_label(part_of(choice)),
         answer.confidence,
