@@ -3,6 +3,7 @@
 Files:
 
 errors               The one place where an error becomes text and an exit code
+finite_number        Numbers on the command line: finite ones, inside a range where there is one
 local                An engine in this process with the interface of a server; it starts when needed and ends with the
                      command
 local_composition    An answer of the local engine under a composition: its text comes when it is whole, with the

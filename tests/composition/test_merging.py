@@ -93,6 +93,7 @@ def test_a_point_that_one_adapter_lacks_is_the_others_alone() -> None:
         ({"weights": [1.0]}, "a weight for each"),
         ({"method": "average"}, "method is 'average'"),
         ({"rank": 0}, "rank is 0"),
+        ({"weights": [0.5, float("nan")]}, "weights are .* finite numbers"),
         ({"density": 0.0}, "density is 0.0"),
         ({"density": float("nan")}, "density is nan"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,15 +11,18 @@ import click
 from adaptrix_core.cli.authoring.exchange import adapters_option, base_option, load_base
 from adaptrix_core.cli.authoring.publication import require_publishable
 from adaptrix_core.cli.commands.trust import trust_policy
+from adaptrix_core.cli.finite_number import FiniteNumber
 from adaptrix_core.cli.names import complete_adapters
 from adaptrix_core.cli.options import output_options
 from adaptrix_core.cli.session import Session
 from adaptrix_core.errors import InvalidRequest
+from adaptrix_core.request_limits import Range
 
 if TYPE_CHECKING:
     from adaptrix_core.adapters import Adapter
 
 METHOD_NAMES = ("ties", "dare_linear", "dare_ties", "linear")
+DENSITIES = Range(0.0, 1.0, above_low=True)
 
 
 @click.command()
@@ -26,7 +30,13 @@ METHOD_NAMES = ("ties", "dare_linear", "dare_ties", "linear")
 @click.option("--name", required=True, help="Name of the merged adapter.")
 @click.option("--method", type=click.Choice(METHOD_NAMES), default="ties", show_default=True, help="How to merge.")
 @click.option("--weights", help="Weights in the order of NAMES, such as 0.7,0.3 [default: equal shares].")
-@click.option("--density", type=float, default=0.2, show_default=True, help="Share of entries that TIES and DARE keep.")
+@click.option(
+    "--density",
+    type=FiniteNumber(DENSITIES),
+    default=0.2,
+    show_default=True,
+    help="Share of entries that TIES and DARE keep.",
+)
 @click.option("--rank", type=int, help="Largest rank of the merged adapter [default: the sum of the adapters' ranks].")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the entries that DARE keeps.")
 @click.option("--version", default="1.0.0", show_default=True, help="Version of the merged adapter.")
@@ -110,7 +120,9 @@ def shares_of(names: tuple[str, ...], weights: str | None) -> dict[str, float]:
     try:
         given = [float(part) for part in weights.split(",")]
     except ValueError:
-        raise click.UsageError(f"--weights is {weights!r}; give numbers such as 0.7,0.3") from None
+        given = [math.nan]
+    if not all(map(math.isfinite, given)):
+        raise click.UsageError(f"--weights is {weights!r:.80}; give finite numbers such as 0.7,0.3")
     if len(given) != len(names):
         raise InvalidRequest(f"--weights has {len(given)} numbers for {len(names)} adapters; give one for each")
     return dict(zip(names, given, strict=True))

@@ -14,6 +14,7 @@ import click
 
 from adaptrix_core.cli.authoring.layers import LayerList
 from adaptrix_core.cli.authoring.publication import Publication
+from adaptrix_core.cli.finite_number import FiniteNumber
 from adaptrix_core.cli.options import output_options
 from adaptrix_core.cli.session import Session
 
@@ -49,18 +50,18 @@ OF_PUBLISH = "--version, --description, --route-example, --license, --overwrite 
 )
 @click.option("--modules", help="Modules to adapt, such as self_attn.q_proj,mlp.up_proj [default: all seven].")
 @click.option("--rank", type=int, help="LoRA rank of every adapted module [default: 64].")
-@click.option("--alpha", type=float, help="LoRA alpha; the scaling is alpha / rank [default: twice the rank].")
+@click.option("--alpha", type=FiniteNumber(), help="LoRA alpha; the scaling is alpha / rank [default: twice the rank].")
 @click.option("--examples", type=int, help="Most examples used [default: 2000].")
 @click.option(
     "--held-out",
-    type=click.FloatRange(0, 1, max_open=True),
-    help="Share of the examples that is not trained on, to report the loss on [default: 0.05].",
+    type=FiniteNumber(),
+    help="Share of the examples, below 1, that is not trained on, to report the loss on [default: 0.05].",
 )
 @click.option("--max-tokens-per-example", type=int, help="Longer examples are left out [default: 1024].")
-@click.option("--epochs", type=float, help="Passes over the examples [default: 2].")
+@click.option("--epochs", type=FiniteNumber(), help="Passes over the examples [default: 2].")
 @click.option("--batch-size", type=int, help="Examples per step [default: 16].")
 @click.option("--pack-tokens", type=int, help="Most tokens computed at once, of several examples [default: 512].")
-@click.option("--learning-rate", type=float, help="Peak learning rate [default: 0.001].")
+@click.option("--learning-rate", type=FiniteNumber(), help="Peak learning rate [default: 0.001].")
 @click.option("--seed", type=int, help="Seed of the initial weights and of the order of examples [default: 0].")
 @click.option(
     "--init-from",

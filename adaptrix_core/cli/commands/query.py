@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from adaptrix_core.cli.confidence.confidence_options import check_together, confidence_options
+from adaptrix_core.cli.finite_number import FiniteNumber
 from adaptrix_core.cli.names import complete_models
 from adaptrix_core.cli.options import output_options, target_options
 from adaptrix_core.cli.session import Session
+from adaptrix_core.request_limits import SAMPLING_RANGES
 
 if TYPE_CHECKING:
     from adaptrix_core.cli.conversation.dialogue import Dialogue
@@ -60,11 +62,13 @@ class _ContinueTakesAnId(click.Command):
     "--max-tokens", type=click.IntRange(min=1), default=MAX_TOKENS, show_default=True, help="Most tokens of an answer."
 )
 @click.option(
-    "--temperature", type=click.FloatRange(min=0.0), help="0 is greedy [default: the adapter's, then the model's]."
+    "--temperature",
+    type=FiniteNumber(SAMPLING_RANGES["temperature"]),
+    help="0 is greedy, 2 the warmest [default: the adapter's, then the model's].",
 )
 @click.option(
     "--top-p",
-    type=click.FloatRange(min=0.0, max=1.0, min_open=True),
+    type=FiniteNumber(SAMPLING_RANGES["top_p"]),
     help="Sample from the likeliest tokens that have this probability together.",
 )
 @click.option("--seed", type=int, help="Seed of the sampling: equal seeds give equal answers.")
@@ -163,7 +167,7 @@ def query(
 def read_schema(path: Path) -> dict[str, Any]:
     """The JSON schema in a file. Raises UsageError where it is not a JSON object."""
     try:
-        schema = json.loads(path.read_text(encoding="utf-8"))
+        schema = _json(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise click.BadParameter(f"{path} is not JSON: {error}", param_hint="--schema") from error
     if not isinstance(schema, dict):
@@ -175,12 +179,19 @@ def read_schema(path: Path) -> dict[str, Any]:
 def read_composition(text: str) -> dict[str, Any]:
     """The composition that an option gives. Raises BadParameter for anything that is no JSON object."""
     try:
-        composition = json.loads(text)
-    except ValueError as error:
+        composition = _json(text)
+    except (ValueError, RecursionError) as error:
         raise click.BadParameter(f"{text[:60]!r} is not JSON: {error}", param_hint="--compose") from None
     if not isinstance(composition, dict):
         raise click.BadParameter(f"{text[:60]!r} is not an object: {{strategy: parts}}", param_hint="--compose")
     return composition
+
+
+def _json(text: str) -> object:
+    """The JSON value of a text. Raises ValueError, also for NaN and infinities, which JSON does not have."""
+    value = json.loads(text)
+    json.dumps(value, allow_nan=False)
+    return value
 
 
 def _opened(

@@ -7,6 +7,7 @@ products are what counts. Equal to PEFT's ``add_weighted_adapter`` with ``ties_s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal, get_args
 
@@ -50,6 +51,8 @@ def _check(adapters: Sequence[LoraWeights], weights: Sequence[float], method: st
         raise InvalidRequest(
             f"{len(adapters)} adapters and {len(weights)} weights; give two or more, a weight for each"
         )
+    if not all(map(math.isfinite, weights)):
+        raise InvalidRequest(f"weights are {[*weights]!r:.80}; they must be finite numbers", param="weights")
     if method not in METHODS:
         raise InvalidRequest(f"method is {method!r:.60}; there are {', '.join(METHODS)}", param="method")
     if rank < 1:

@@ -69,7 +69,7 @@ def test_every_command_explains_itself_and_speaks_json(name: str) -> None:
     [
         (["frobnicate"], "No such command"),
         (["query", "--max-tokens", "0", "hi"], "0 is not in the range"),
-        (["query", "--temperature", "-1", "hi"], "-1.0 is not in the range"),
+        (["query", "--temperature", "-1", "hi"], "'-1' is not a number from 0.0 to 2.0"),
         (["query", "hi", "--file", __file__], "TEXT or --file, not both"),
         (["query", "hi", "--output", "x.jsonl"], "--output needs --file"),
         (["query", "--json"], "--json needs TEXT or --file"),
