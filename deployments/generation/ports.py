@@ -57,3 +57,6 @@ class Router(Protocol):
         """The adapter that should answer these messages. salt: keeps tenants' cached embeddings apart.
 
         explained: with what each signal said."""
+
+    async def has_to_be_asked(self) -> bool:
+        """Whether every question has to be put to it: it goes by more than the adapters' cards."""

@@ -26,6 +26,7 @@ from adaptrix_core.routing.trunk.reading import trunk_means_beside
 from deployments.generation.ports import Router
 from deployments.replica.prompt_encoding import QUICK_CHARACTERS, num_characters
 from deployments.replica.settlement import Settlement
+from deployments.router.standing import RouterStanding
 from deployments.shared.catalogue import Catalogue
 from deployments.shared.errors import NotReady
 from deployments.shared.wire import GenerateCall, RouteAnswer
@@ -44,6 +45,7 @@ class AtTheCut:
         self._loop = loop
         self._settings = settings
         self._router: Router | None = None
+        self._standing: RouterStanding | None = None
         engine = loop.engine
         self._enabled = settings.trunk and engine.options.cut is not None and engine.base.tokenizer is not None
         self._kept = CachedMeans(engine)
@@ -56,7 +58,7 @@ class AtTheCut:
 
     def asks(self, router: Router) -> None:
         """Ask ``router`` for its opinion on the calls that come without it."""
-        self._router = router
+        self._router, self._standing = router, RouterStanding(router)
 
     def follow(self, catalogue: Catalogue) -> None:
         """Fit the probes of this catalogue in the background; decisions go by the old ones until then."""
@@ -85,7 +87,8 @@ class AtTheCut:
         ranges = () if fitted is None else await self._turns_in(call, token_ids, len(deferral.turns))
         ask = partial(self._ask, deferral, call.salt)
         silence = NO_PROBES if fitted is None else NO_PLACES if not ranges else NOT_ALL
-        return Settlement(deferral, ranges, fitted, ask, self._settings.threshold, silence)
+        first = self._standing is not None and not self._standing.has_to_be_asked()
+        return Settlement(deferral, ranges, fitted, ask, self._settings.threshold, silence, first)
 
     async def _ask(self, deferral: Deferral, salt: bytes) -> RouteAnswer:
         """The router's opinion on a call. Raises the errors of its deployment, and NotReady where there is none."""
@@ -108,6 +111,8 @@ class AtTheCut:
                 if texts not in self._known:
                     self._known[texts] = await self._read(texts)
             self._fitted = await asyncio.to_thread(self._fit_known, cards)
+            if self._standing is not None:
+                self._standing.has_to_be_asked()  # asked now, so that the first question need not be put to it
             logger.info("the trunk has a say on %d adapters", len(cards))
         except AdaptrixError as error:  # an engine that is ending, a base whose states are not finite
             logger.warning("the trunk has no say on who answers: %s", error.message)

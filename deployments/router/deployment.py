@@ -121,6 +121,13 @@ class RouterReplica:
             span.set_attribute("adaptrix.route.score", answer.score)
             return answer
 
+    async def has_to_be_asked(self) -> bool:
+        """Whether its own decisions go by more than the adapters' cards and built-in signals.
+
+        Where they do not, a question about which the base model's own reading is clear need not be put to it.
+        """
+        return goes_by_more_than_cards(self._settings) or bool(self._learnt.all())
+
     async def feedback(
         self, messages: list[dict[str, str]], right: str | None, salt: bytes = b"", learn: bool = False
     ) -> LabelTaken:
@@ -264,6 +271,14 @@ def left_open(router: SemanticRouter, settings: RouterSettings, heard: Heard) ->
     moved = {name: calibration.accept + a - router.calibration.accept for name, a in heard.accepts.items()}
     calibration = calibration.model_copy(update={"accepts": moved})
     return router.left_open(heard.turns, heard.rows, calibration, heard.residency)
+
+
+def goes_by_more_than_cards(settings: RouterSettings) -> bool:
+    """Whether somebody has set what speaks for or against adapters, or other signals than the built-in ones."""
+    from adaptrix_core.routing.calibration import Calibration
+
+    signals = settings.signals or calibration_of(settings).signals
+    return bool(settings.keywords) or settings.evidence_file is not None or dict(signals) != dict(Calibration().signals)
 
 
 def calibration_of(settings: RouterSettings) -> Calibration:

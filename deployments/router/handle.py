@@ -28,6 +28,11 @@ class HandleRouter:
         answer: RouteAnswer = await self._handle.route.remote(list(messages), salt, carrier(), explained)
         return answer
 
+    async def has_to_be_asked(self) -> bool:
+        """Whether every question has to be put to it."""
+        answer: bool = await self._handle.has_to_be_asked.remote()
+        return answer
+
     async def feedback(
         self, messages: Sequence[dict[str, str]], right: str | None, salt: bytes = b"", learn: bool = False
     ) -> LabelTaken:

@@ -47,7 +47,7 @@ from deployments.objects.keeper import Keeper
 from deployments.objects.tenant_objects import TenantObjects
 from deployments.replica.revocation_follower import RevocationFollower
 from deployments.replica.worker import EngineWorker
-from deployments.router.deployment import Heard, cards_of, embedded, left_open
+from deployments.router.deployment import Heard, cards_of, embedded, goes_by_more_than_cards, left_open
 from deployments.shared.catalogue import Catalogue
 from deployments.shared.principals import KeyRing
 from deployments.shared.wire import Entry, LoadCall, Report, Revoked, RouteAnswer
@@ -167,6 +167,9 @@ class LocalRouter:
         if not explained or not heard.turns:
             return answer
         return replace(answer, touches=self._router.touched(heard.turns[-1]))
+
+    async def has_to_be_asked(self) -> bool:
+        return goes_by_more_than_cards(self._store.settings.router) or bool(self._learnt.all())
 
     async def feedback(
         self, messages: Sequence[dict[str, str]], right: str | None, salt: bytes = b"", learn: bool = False

@@ -21,5 +21,12 @@ def question_means(cache: KVCache, table: Sequence[int], questions: Sequence[tup
     if not questions:
         return None
     states, slots = cache.states[-1], cache.slots(table, max(stop for _, stop in questions))
-    means = torch.stack([states[slots[start:stop]].float().mean(0) for start, stop in questions]).cpu().numpy()
+    means = np.stack([_mean(states.index_select(0, slots[start:stop])) for start, stop in questions])
     return means if np.isfinite(means).all() else None
+
+
+def _mean(rows: torch.Tensor) -> Means:
+    """On a CPU by numpy: torch would wake its threads for it, and wait for them where other work has the cores."""
+    if rows.device.type == "cpu":
+        return np.asarray(rows.float().numpy().mean(0))
+    return np.asarray(rows.float().mean(0).cpu().numpy())

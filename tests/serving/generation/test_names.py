@@ -214,6 +214,9 @@ class Decided:
             raise self._outcome
         return self._outcome
 
+    async def has_to_be_asked(self) -> bool:
+        return True
+
 
 async def resolved(router: Decided | None = None, model: str = "auto", **adaptrix: Any) -> ResolvedRequest:
     body = ChatRequest.model_validate({"model": model, **ASK, "adaptrix": adaptrix or None})

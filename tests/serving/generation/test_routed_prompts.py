@@ -135,6 +135,9 @@ class Decided:
             case name:
                 return RouteAnswer((Term(name),) if name != "base" else (), {}, 0.7, 0.9, "near")
 
+    async def has_to_be_asked(self) -> bool:
+        return True
+
 
 class Spelled:
     """A tokenizer with one token for each name."""

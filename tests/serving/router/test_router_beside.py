@@ -27,6 +27,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 QUESTION = "What is 12 + 30?"
 ADAPTER = "math_reasoning"
+CLEAR = {name: owner for name, owner in QUESTIONS.items() if owner != "base"}
+"""What a base model of random weights, too, is clear about."""
 
 
 class Beside:
@@ -37,6 +39,7 @@ class Beside:
         self.asked = 0
         self.may_answer = asyncio.Event()
         self.failure: Exception | None = None
+        self.is_needed = True
         self.changed: Callable[[RouteAnswer], RouteAnswer] = lambda answer: answer
         self.may_answer.set()
 
@@ -49,6 +52,9 @@ class Beside:
         answer = await self._router.route(messages, salt, explained)
         await self.may_answer.wait()
         return self.changed(answer)
+
+    async def has_to_be_asked(self) -> bool:
+        return self.is_needed
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -156,13 +162,68 @@ async def explained(http: httpx.AsyncClient, *turns: str) -> Any:
     return answer.json()
 
 
+async def told_that_it_is_not_needed(parts: Parts, beside: Beside) -> None:
+    """Returns once the replica knows that the router need not be asked of what is clear."""
+    beside.is_needed = False
+    standing = parts[1].worker.at_the_cut._standing
+    assert standing is not None
+    while standing.has_to_be_asked():
+        await asyncio.sleep(0)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def trunk_first(parts: Parts, beside: Beside) -> Beside:
+    """The replica's router, which it need not ask of what is clear."""
+    await told_that_it_is_not_needed(parts, beside)
+    return beside
+
+
+@pytest.mark.parametrize("question", CLEAR)
+async def test_what_is_clear_is_not_put_to_the_router(parts: Parts, trunk_first: Beside, question: str) -> None:
+    http, store, _ = parts
+    answer = await chat(http, "auto", question)
+    assert trunk_first.asked == 0
+    adapter = answer.headers["x-adaptrix-adapter"]
+    assert adapter == CLEAR[question]
+    alike = await chat(http, await store.base_id() if adapter == "base" else adapter, question)
+    assert text_of(answer) == text_of(alike)
+    trunk_first.failure = NotReady("the router restarts")
+    assert (await chat(http, "auto", question)).headers["x-adaptrix-adapter"] == adapter
+
+
+async def test_what_is_not_clear_is_put_to_it_at_the_cut(
+    parts: Parts, trunk_first: Beside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settlement, "clear_decision", lambda *given: None)
+    async with waiting_at_the_cut(parts, trunk_first) as asking:
+        assert trunk_first.asked == 1
+    late = await asking
+    assert late.headers["x-adaptrix-adapter"] == ADAPTER
+    assert text_of(late) == text_of(await chat(parts[0], ADAPTER, QUESTION))
+
+
+async def test_a_conversation_is_put_to_it(parts: Parts, trunk_first: Beside) -> None:
+    answer = await chat(parts[0], "auto", QUESTION, "And if I add 6 more to that?")
+    assert trunk_first.asked == 1
+    assert answer.headers["x-adaptrix-adapter"] == ADAPTER
+
+
 @pytest.mark.parametrize("question", QUESTIONS)
-async def test_an_explanation_is_of_the_decision_that_an_answer_has(parts: Parts, question: str) -> None:
+@pytest.mark.parametrize("goes_first", [False, True])
+async def test_an_explanation_is_of_the_decision_that_an_answer_has(
+    parts: Parts, beside: Beside, question: str, goes_first: bool
+) -> None:
+    if goes_first:
+        await told_that_it_is_not_needed(parts, beside)
     route, answer = await explained(parts[0], question), await chat(parts[0], "auto", question)
     assert route["adapter"] == answer.headers["x-adaptrix-adapter"] == QUESTIONS[question]
     assert f"{route['score']:.4f}" == answer.headers["x-adaptrix-route-score"]
     votes = {vote["signal"]: vote for vote in route["votes"]}
-    assert {name: vote["weight"] for name, vote in votes.items()} == {"embedding": 0.5, "tasks": 0.5, "trunk": 1.0}
+    is_clear = "no other signal counts" in route["reason"]
+    assert is_clear == (goes_first and question in CLEAR)
+    others = 0.0 if is_clear else 0.5
+    weights = {"embedding": others, "tasks": others, "trunk": 1.0}
+    assert {name: vote["weight"] for name, vote in votes.items()} == weights
     for vote in votes.values():
         assert vote["reason"]
         assert set(vote["log_odds"]) == set(route["scores"])
