@@ -218,9 +218,9 @@ class RouterSettings(Section):
         "thresholds were chosen with",
     )
     trunk: bool = Field(
-        False,
+        True,
         description="true or false: whether the base model's own reading of a question, taken where its trunk ends, "
-        "has a vote on who answers",
+        "decides who answers: alone where it is clear, else as a vote",
     )
     divide: bool = Field(
         False,

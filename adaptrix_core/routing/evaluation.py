@@ -5,12 +5,34 @@ Knows the measuring sets. Chooses nothing. The command is ``python -m benchmarks
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
+from adaptrix_core.adapters.residency.tiers import Residency
 from adaptrix_core.routing import prompts
-from adaptrix_core.routing.policy import Decision
-from adaptrix_core.routing.semantic import SemanticRouter
+from adaptrix_core.routing.catalogue import RouteCard
+from adaptrix_core.routing.conversation import Message
+from adaptrix_core.routing.policy import NOTHING_KNOWN, Decision
+
+
+class Decides(Protocol):
+    """A way to decide who answers; `SemanticRouter` is one."""
+
+    @property
+    def catalogue(self) -> tuple[RouteCard, ...]:
+        """The adapters to choose from."""
+
+    def messages(self, texts: Sequence[str]) -> Any:
+        """Read ``texts`` ahead, in batches, so that decisions find what was read."""
+
+    def decide(
+        self,
+        messages: Sequence[Message],
+        previous: str | None = None,
+        residency: Mapping[str, Residency] = NOTHING_KNOWN,
+    ) -> Decision:
+        """See `SemanticRouter.decide`."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +50,7 @@ class Tally:
         return self.right / self.total
 
 
-def measure(router: SemanticRouter) -> tuple[Tally, ...]:
+def measure(router: Decides) -> tuple[Tally, ...]:
     """Held-out paraphrases by family, the same with other adapters warm, out-of-scope prompts, follow-ups and changed
     topics, in this order.
 
@@ -56,11 +78,11 @@ def measure(router: SemanticRouter) -> tuple[Tally, ...]:
     return tuple(tallies)
 
 
-def _alone(router: SemanticRouter, text: str) -> Decision:
+def _alone(router: Decides, text: str) -> Decision:
     return router.decide([{"role": "user", "content": text}])
 
 
-def _warm(router: SemanticRouter, problems: Sequence[prompts.Paraphrase]) -> list[Tally]:
+def _warm(router: Decides, problems: Sequence[prompts.Paraphrase]) -> list[Tally]:
     """The same problems, each with another adapter on a device and its own on no replica."""
     decided = []
     for problem in problems:
@@ -75,7 +97,7 @@ def _adapter(decision: Decision) -> str | None:
     return decision.adapter
 
 
-def _second(router: SemanticRouter, turn: prompts.Turn) -> Decision:
+def _second(router: Decides, turn: prompts.Turn) -> Decision:
     messages = [{"role": "user", "content": turn.first}, {"role": "user", "content": turn.then}]
     return router.decide(messages, previous=turn.adapter)
 
