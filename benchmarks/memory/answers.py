@@ -60,7 +60,7 @@ def run_answers(
             asked = _asked(told, of_wording, engine, summary_tokens)
             base = _right(engine, asked, [None] * len(asked))
             chosen = [router.decide(one.held.whole.messages(range(len(one.held.whole.turns)))).adapter for one in asked]
-            routed = base if not any(chosen) else _right(engine, asked, chosen)
+            routed = _routed(engine, asked, chosen, base)
             row = {
                 "in the prompt": sum(one.held.has(one.conversation.fact) for one in asked),
                 "in the summary": sum(one.conversation.is_told_in(one.summary.text) for one in asked),
@@ -79,6 +79,13 @@ def _asked(
 ) -> list[_Asked]:
     summaries = [NO_SUMMARY] * len(each) if summary_tokens is None else summarised(engine, each, summary_tokens)
     return [_Asked(*one) for one in zip(told, each, summaries, strict=True)]
+
+
+def _routed(engine: Engine, asked: Sequence[_Asked], chosen: Sequence[str | None], base: Sequence[bool]) -> list[bool]:
+    """Whether each answer tells the fact, those of the base model as they are known."""
+    to_adapters = [number for number, adapter in enumerate(chosen) if adapter is not None]
+    told = _right(engine, [asked[number] for number in to_adapters], [chosen[number] for number in to_adapters])
+    return [dict(zip(to_adapters, told, strict=True)).get(number, right) for number, right in enumerate(base)]
 
 
 def _right(engine: Engine, asked: Sequence[_Asked], adapters: Sequence[str | None]) -> list[bool]:
