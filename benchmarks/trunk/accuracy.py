@@ -13,8 +13,8 @@ from adaptrix_core.routing import prompts
 from adaptrix_core.routing.calibrate import calibrate
 from adaptrix_core.routing.calibration import TRUNK_ALONE, WITH_TRUNK
 from adaptrix_core.routing.catalogue import RouteCard
-from adaptrix_core.routing.embedder import TextEmbedder
 from adaptrix_core.routing.conversation import Message, user_turns
+from adaptrix_core.routing.embedder import TextEmbedder
 from adaptrix_core.routing.evaluation import Decides, measure
 from adaptrix_core.routing.policy import NOTHING_KNOWN, Decision
 from adaptrix_core.routing.semantic import SemanticRouter

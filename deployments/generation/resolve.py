@@ -30,6 +30,7 @@ from deployments.generation.ports import Router, Tokenizer
 from deployments.generation.route_prompts import PlannedSteps, PromptRouting, RoutedPrompt
 from deployments.openai.schemas import ChatRequest, CompletionRequest
 from deployments.shared.catalogue import Catalogue
+from deployments.shared.errors import ChosenComposition
 from deployments.shared.model_ids import COMPOSITION, FORK
 from deployments.shared.principals import Principal
 from deployments.shared.wire import BundleMix, Entry, RouteAnswer
@@ -224,9 +225,11 @@ def without_broken_adapter(resolved: ResolvedRequest, error: AdaptrixError) -> R
 
     A composition that a replica has chosen at the cut, and cannot compute in the call it was asked for, is no fault.
     """
-    chosen = [now for one in resolved.left_open if (now := one.settled_on(error.bundle_digest)) is not None]
-    if chosen and error.code == "bad_composition":
-        return replace(_of_prompts(chosen, resolved.fallback), troubles=resolved.troubles)
+    if isinstance(error, ChosenComposition):
+        chosen = [one.settled_on(error.bundle_digest, error.route) for one in resolved.left_open]
+        if settled := [one for one in chosen if one is not None]:
+            answered = _of_prompts(settled, resolved.fallback)
+            return replace(answered, troubles=(*resolved.troubles, *answered.troubles))
     if resolved.fallback != "base" or not isinstance(error, ADAPTER_TROUBLE):
         raise error
     if resolved.left_open:
@@ -261,14 +264,10 @@ def _honouring(routed: RoutedPrompt, asked: Mapping[str, Any], fallback: Literal
 
     Raises InvalidRequest where that isn't allowed.
     """
-    composed = {n for n, mix in routed.candidates.items() if mix.signed is not None and _refusal(mix, asked) is None}
-    routed = replace(routed, composed=frozenset(composed))
-    error = _refusal(routed.mix, asked)
-    if error is None:
-        return routed
-    if fallback != "base":
-        raise error
-    return replace(routed, mix=NamedMix(), trouble=f"{routed.mix.label}: {error.code}: {error.message}")
+    composed = {name: _refusal(mix, asked) for name, mix in routed.candidates.items() if mix.signed is not None}
+    routed = replace(routed, composed=composed)
+    refusal = _refusal(routed.mix, asked)
+    return routed if refusal is None else routed.given_up(refusal, fallback == "base")
 
 
 def _refusal(mix: NamedMix, asked: Mapping[str, Any]) -> InvalidRequest | None:

@@ -54,9 +54,9 @@ class RoutedPrompt:
     """Whether the base model may answer where nobody can say who should."""
     broken: frozenset[str] = frozenset()
     """Candidates that cannot be used: the base model answers in place of them."""
-    composed: frozenset[str] = frozenset()
-    """Candidates that are compositions of several rows or steps and can honour the request: a replica that chooses one
-    refuses the call, as one call cannot answer so, and then the composition answers (`settled_on`)."""
+    composed: Mapping[str, InvalidRequest | None] = field(default_factory=dict)
+    """Candidates that are compositions of several rows or steps, each with what of the request it cannot honour: a
+    replica that chooses one refuses the call, as one call cannot answer so, and then it answers (`settled_on`)."""
 
     @property
     def deferral(self) -> Deferral | None:
@@ -74,12 +74,25 @@ class RoutedPrompt:
         mix = NamedMix() if chosen is None else self.candidates[chosen]
         return replace(self, mix=mix, route=choice.answer, trouble=choice.trouble, candidates={})
 
-    def settled_on(self, bundle: str | None) -> RoutedPrompt | None:
-        """The same with the composition in this bundle, where a replica has chosen it; None for any other bundle."""
-        for name in self.composed:
+    def settled_on(self, bundle: str | None, route: RouteAnswer) -> RoutedPrompt | None:
+        """The same with the composition in this bundle, which a replica has chosen; None for any other bundle.
+
+        Raises InvalidRequest where it cannot honour the request, and nobody else may answer.
+        """
+        for name, refusal in self.composed.items():
             if any(term.adapter == bundle for term in self.candidates[name].bundles):
-                return replace(self, mix=self.candidates[name], route=None, candidates={})
+                chosen = replace(self, mix=self.candidates[name], route=route, candidates={})
+                return chosen if refusal is None else chosen.given_up(refusal, self.falls_back)
         return None
+
+    def given_up(self, refusal: InvalidRequest, falls_back: bool) -> RoutedPrompt:
+        """The base model in place of a composition that cannot honour the request: nobody has named it.
+
+        Raises ``refusal`` where the base model may not answer.
+        """
+        if not falls_back:
+            raise refusal
+        return replace(self, mix=NamedMix(), trouble=f"{self.mix.label}: {refusal.code}: {refusal.message}")
 
     def without(self, bundle: str | None) -> RoutedPrompt:
         """The same where an adapter cannot be used: the base model answers in its place, whoever chooses it."""

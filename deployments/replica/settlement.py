@@ -29,7 +29,7 @@ from adaptrix_core.routing.trunk.without_router import choice_without_router
 from adaptrix_core.routing.vote import SignalVote
 from adaptrix_core.sampling import SamplingDefaults
 from deployments.replica.packages.holdings import Holdings, Pinned
-from deployments.shared.errors import NotReady, as_core_error
+from deployments.shared.errors import ChosenComposition, NotReady, as_core_error
 from deployments.shared.wire import BundleMix
 
 logger = logging.getLogger(__name__)
@@ -128,7 +128,7 @@ class Settlement:
                     return None
             mix = self._settle(self._said, clear, means)
             if mix in self._failed:
-                raise self._failed[mix]
+                raise self._refusal_of(mix)
             pinned, _ = self._pinned[mix]
             return Settled(pinned.mixes[0], params_with(pinned.asked))
 
@@ -192,6 +192,11 @@ class Settlement:
             mix = self._deferral.candidates[name]
         self.choice = SettledChoice(mix, answer, trouble)
         return mix
+
+    def _refusal_of(self, mix: BundleMix) -> AdaptrixError:
+        """Why what was chosen cannot be used; of a composition of several calls, with the decision for it."""
+        error, choice = self._failed[mix], self.choice
+        return error if choice is None or error.code != "bad_composition" else ChosenComposition(error, choice.answer)
 
     def _with_router(self, said: RouteAnswer, means: Means | None) -> tuple[RouteAnswer, str]:
         """The router's and the trunk's decision, and why the base model answers in place of it, if it does."""

@@ -9,4 +9,6 @@ explanation      Explains who would answer messages sent to ``auto``: what each 
                  reading included
 handle           The router, through its deployment handle: for the ingress, and for replicas that ask while they
                  compute
+standing         Whether the router has to be asked of every question, as a replica knows it without asking on a
+                 request's way
 """

@@ -12,6 +12,7 @@ from ray.exceptions import NodeDiedError, ObjectLostError, RayActorError, RayErr
 from ray.serve.exceptions import BackPressureError, RayServeException
 
 from adaptrix_core import errors as core
+from adaptrix_core.routing.trunk.route_answer import RouteAnswer
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 LOST = (RayActorError, ObjectLostError, NodeDiedError, WorkerCrashedError)
@@ -50,6 +51,16 @@ class AllBusy(core.Overloaded):
     def __init__(self, message: str, *, retry_after_s: float, alike_s: float) -> None:
         super().__init__(message, retry_after_s=retry_after_s)
         self.alike_s = alike_s
+
+
+class ChosenComposition(core.AdapterRejected):
+    """A composition that a replica has chosen at the cut, and cannot compute in the call that left the choice open."""
+
+    def __init__(self, refused: core.AdaptrixError, route: RouteAnswer) -> None:
+        """refused: why the call cannot be computed. route: the decision by which the composition answers."""
+        super().__init__(refused.message, code=refused.code, param=refused.param)
+        self.bundle_digest = refused.bundle_digest
+        self.route = route
 
 
 class NotReady(core.AdaptrixError):

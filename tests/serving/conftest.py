@@ -56,6 +56,15 @@ async def local(world: World, embedder: TextEmbedder) -> AsyncIterator[Local]:
         yield Local(world, http, store, client)
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def routed(world: World, embedder: TextEmbedder) -> AsyncIterator[Local]:
+    """Where the router decides alone: what a base model of random weights reads in a question means nothing."""
+    args = world.settings(adapters={"state_dir": str(world.root / "state-routed")}, router={"trunk": False})
+    async with running(args, embedder) as (http, store):
+        client = openai.AsyncOpenAI(base_url="http://127.0.0.1/v1", api_key="none", http_client=http, max_retries=0)
+        yield Local(world, http, store, client)
+
+
 @contextmanager
 def launched(world: World, args: dict[str, object], name: str, env: dict[str, str] | None = None) -> Iterator[Server]:
     """`python -m deployments.launch` on a free port; ends with one interrupt, as Ctrl-C would."""

@@ -3,6 +3,8 @@
 Files:
 
 cached_means    The means of texts that were read once through a base model's trunk, kept in the cache directory
+clear_reading   What the trunk alone decides of a question, where it reads it so clearly that nobody else needs to be
+                asked
 deferral        A choice of adapters that is left to a replica, on its way there and back
 reading         Runs texts through the trunk of an engine for the means of their states at the cut, behind every
                 request

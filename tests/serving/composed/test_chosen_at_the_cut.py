@@ -34,6 +34,7 @@ async def test_auto_settles_on_a_sequence(world: World, tmp_path: Path, monkeypa
         named = (await http.post("/v1/chat/completions", json={"model": "poet", **SAID})).json()
         assert routed.status_code == 200, routed.text
         assert routed.headers["x-adaptrix-adapter"] == routed.json()["model"] == "poet"
+        assert float(routed.headers["x-adaptrix-route-score"]) > 0.5
         assert [one["message"] for one in routed.json()["choices"]] == [one["message"] for one in named["choices"]]
         several = await http.post("/v1/chat/completions", json={"model": "auto", **SAID, "n": 2, "temperature": 1})
         assert several.headers["x-adaptrix-adapter"] == "base"

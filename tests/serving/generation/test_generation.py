@@ -295,9 +295,9 @@ async def test_embeddings_are_unit_vectors_in_both_encodings(local: Local) -> No
         await local.openai.embeddings.create(model="all-minilm-l6-v2", input="a cat", dimensions=7)
 
 
-async def test_route_explains_without_generating(local: Local) -> None:
-    before = (await local.store.overview())[1][0].stats["tokens_generated"]
-    route = (await local.http.post("/v1/route", json={"messages": ASK})).json()
+async def test_route_explains_without_generating(routed: Local) -> None:
+    before = (await routed.store.overview())[1][0].stats["tokens_generated"]
+    route = (await routed.http.post("/v1/route", json={"messages": ASK})).json()
     assert route["adapter"] == "math_reasoning"
     assert set(route["scores"]) == {"math_reasoning", "code_generation", "logical_reasoning"}
     assert route["reason"]
@@ -305,4 +305,4 @@ async def test_route_explains_without_generating(local: Local) -> None:
     for vote, signal in ((embedding, "embedding"), (tasks, "tasks")):
         assert (vote["signal"], vote["weight"], set(vote["log_odds"])) == (signal, 0.5, set(route["scores"]))
     assert "nearest to its example" in embedding["reason"]
-    assert (await local.store.overview())[1][0].stats["tokens_generated"] == before
+    assert (await routed.store.overview())[1][0].stats["tokens_generated"] == before

@@ -40,40 +40,40 @@ async def complete(http: httpx.AsyncClient, prompt: Any, **fields: Any) -> httpx
     return answer
 
 
-async def digests(local: Local) -> dict[str, str]:
-    listing = (await local.http.get("/v1/adapters")).json()["data"]
+async def digests(routed: Local) -> dict[str, str]:
+    listing = (await routed.http.get("/v1/adapters")).json()["data"]
     return {"base": "", **{adapter["name"]: adapter["digest"] for adapter in listing}}
 
 
-async def test_each_prompt_is_answered_by_its_adapter_as_if_it_came_alone(local: Local) -> None:
-    together = await complete(local.http, TEXTS, n=2, seed=3, temperature=0.5)
-    alone = [(await complete(local.http, text, n=2, seed=3, temperature=0.5)) for text in TEXTS]
+async def test_each_prompt_is_answered_by_its_adapter_as_if_it_came_alone(routed: Local) -> None:
+    together = await complete(routed.http, TEXTS, n=2, seed=3, temperature=0.5)
+    alone = [(await complete(routed.http, text, n=2, seed=3, temperature=0.5)) for text in TEXTS]
     choices = together.json()["choices"]
     assert [choice["text"] for choice in choices] == [c["text"] for one in alone for c in one.json()["choices"]]
     told = [choice["adaptrix"] for choice in choices]
     assert [one["adapter"] for one in told] == [name for name in ADAPTERS for _ in range(2)]
-    known = await digests(local)
+    known = await digests(routed)
     assert [one["digest"] for one in told] == [known[one["adapter"]] for one in told]
     scores = [float(one.headers["x-adaptrix-route-score"]) for one in alone]
     assert [one["route_score"] for one in told] == pytest.approx([s for s in scores for _ in range(2)], abs=1e-3)
     assert together.json()["usage"]["prompt_tokens"] == sum(one.json()["usage"]["prompt_tokens"] for one in alone)
 
 
-async def test_the_headers_name_each_adapter_once(local: Local) -> None:
-    answer = await complete(local.http, TEXTS)
-    known = await digests(local)
+async def test_the_headers_name_each_adapter_once(routed: Local) -> None:
+    answer = await complete(routed.http, TEXTS)
+    known = await digests(routed)
     assert answer.headers["x-adaptrix-adapter"] == "math_reasoning,code_generation,base"
     assert answer.headers["x-adaptrix-digest"] == f"{known['math_reasoning']},{known['code_generation']},"
     assert "x-adaptrix-route-score" not in answer.headers
     assert "x-adaptrix-fallback" not in answer.headers
-    one = await complete(local.http, [TEXTS[0], TEXTS[3]])
+    one = await complete(routed.http, [TEXTS[0], TEXTS[3]])
     assert one.headers["x-adaptrix-adapter"] == one.json()["model"] == "math_reasoning"
 
 
-async def test_a_stream_says_the_same_as_the_whole_answer(local: Local) -> None:
+async def test_a_stream_says_the_same_as_the_whole_answer(routed: Local) -> None:
     fields = {"echo": True, "logprobs": 1, "return_token_ids": True}
-    whole = (await complete(local.http, TEXTS, **fields)).json()
-    streamed = await complete(local.http, TEXTS, **fields, stream=True)
+    whole = (await complete(routed.http, TEXTS, **fields)).json()
+    streamed = await complete(routed.http, TEXTS, **fields, stream=True)
     events = [json.loads(line[6:]) for line in streamed.text.splitlines() if line.startswith("data: {")]
     for wanted in whole["choices"]:
         pieces = [c for event in events for c in event["choices"] if c["index"] == wanted["index"]]
@@ -83,30 +83,30 @@ async def test_a_stream_says_the_same_as_the_whole_answer(local: Local) -> None:
         assert {json.dumps(piece["adaptrix"]) for piece in pieces if "adaptrix" in piece} == {
             json.dumps(wanted["adaptrix"])
         }
-        assert wanted["prompt_token_ids"] == local.store.worker.tokenizer.encode(TEXTS[wanted["index"]])
+        assert wanted["prompt_token_ids"] == routed.store.worker.tokenizer.encode(TEXTS[wanted["index"]])
 
 
-async def test_token_ids_go_where_their_text_goes(local: Local) -> None:
-    ids = [local.store.worker.tokenizer.encode(text) for text in TEXTS]
-    choices = (await complete(local.http, ids)).json()["choices"]
+async def test_token_ids_go_where_their_text_goes(routed: Local) -> None:
+    ids = [routed.store.worker.tokenizer.encode(text) for text in TEXTS]
+    choices = (await complete(routed.http, ids)).json()["choices"]
     assert [choice["adaptrix"]["adapter"] for choice in choices] == ADAPTERS
-    assert [c["text"] for c in choices] == [c["text"] for c in (await complete(local.http, TEXTS)).json()["choices"]]
-    one = await complete(local.http, ids[1])
+    assert [c["text"] for c in choices] == [c["text"] for c in (await complete(routed.http, TEXTS)).json()["choices"]]
+    one = await complete(routed.http, ids[1])
     assert one.headers["x-adaptrix-adapter"] == "code_generation"
     assert one.headers["x-adaptrix-route-score"]
 
 
-async def test_token_ids_that_nothing_can_read_are_refused(local: Local) -> None:
+async def test_token_ids_that_nothing_can_read_are_refused(routed: Local) -> None:
     for prompt in ([5, 1_000_000], [[5], [1_000_000]]):
-        answer = await local.http.post("/v1/completions", json={**ASK, "prompt": prompt})
+        answer = await routed.http.post("/v1/completions", json={**ASK, "prompt": prompt})
         error = answer.json()["error"]
         assert (answer.status_code, error["param"]) == (400, "prompt"), answer.text
         assert "1000000" in error["message"]
-    assert (await complete(local.http, [[5], [1]])).status_code == 200  # 1 is a special token: no text to route
+    assert (await complete(routed.http, [[5], [1]])).status_code == 200  # 1 is a special token: no text to route
 
 
-async def test_named_models_do_not_say_it_in_every_choice(local: Local) -> None:
-    choices = (await complete(local.http, TEXTS, model="math_reasoning")).json()["choices"]
+async def test_named_models_do_not_say_it_in_every_choice(routed: Local) -> None:
+    choices = (await complete(routed.http, TEXTS, model="math_reasoning")).json()["choices"]
     assert not [choice for choice in choices if "adaptrix" in choice]
 
 

@@ -55,52 +55,52 @@ def chat(text: str, model: str = "auto", **options: Any) -> dict[str, Any]:
     return {"model": model, "messages": [{"role": "user", "content": text}], "max_tokens": 4, "adaptrix": options}
 
 
-async def sent(local: Local, body: dict[str, Any], path: str = "/v1/chat/completions") -> httpx.Response:
+async def sent(routed: Local, body: dict[str, Any], path: str = "/v1/chat/completions") -> httpx.Response:
     """The answer; the next request is served as ever."""
-    answer = await local.http.post(path, json=body)
-    after = await local.http.post("/v1/chat/completions", json=chat("hello", BASE_ID))
+    answer = await routed.http.post(path, json=body)
+    after = await routed.http.post("/v1/chat/completions", json=chat("hello", BASE_ID))
     assert after.status_code == 200
     return answer
 
 
 @pytest.mark.parametrize("kind", PROMPTS)
-async def test_any_prompt_is_routed_and_answered(local: Local, kind: str) -> None:
-    answer = await sent(local, chat(PROMPTS[kind]))
+async def test_any_prompt_is_routed_and_answered(routed: Local, kind: str) -> None:
+    answer = await sent(routed, chat(PROMPTS[kind]))
     assert answer.status_code == 200, answer.text
     assert answer.headers["x-adaptrix-adapter"] == "base"
 
 
 @pytest.mark.parametrize("text", ["", " \n\t"])
-async def test_a_prompt_that_says_nothing_is_refused(local: Local, text: str) -> None:
-    answer = await sent(local, chat(text))
+async def test_a_prompt_that_says_nothing_is_refused(routed: Local, text: str) -> None:
+    answer = await sent(routed, chat(text))
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_request")
     assert "no text" in answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("kind", HUGE)
-async def test_a_huge_prompt_is_routed_by_its_ends_and_refused_with_the_context(local: Local, kind: str) -> None:
+async def test_a_huge_prompt_is_routed_by_its_ends_and_refused_with_the_context(routed: Local, kind: str) -> None:
     messages = [{"role": "user", "content": HUGE[kind]}]
-    assert (await sent(local, {"messages": messages}, "/v1/route")).status_code == 200
-    answer = await sent(local, chat(HUGE[kind]))
+    assert (await sent(routed, {"messages": messages}, "/v1/route")).status_code == 200
+    answer = await sent(routed, chat(HUGE[kind]))
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "context_length_exceeded")
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-async def test_a_hostile_composition_is_refused_by_name(local: Local, kind: str) -> None:
-    answer = await sent(local, chat("q", BASE_ID, compose=REFUSED[kind]))
+async def test_a_hostile_composition_is_refused_by_name(routed: Local, kind: str) -> None:
+    answer = await sent(routed, chat("q", BASE_ID, compose=REFUSED[kind]))
     error = answer.json()["error"]
     assert (answer.status_code, error["param"]) == (400, "adaptrix.compose"), answer.text
     assert len(error["message"]) < 400
 
 
-async def test_what_looks_like_a_format_is_text(local: Local) -> None:
+async def test_what_looks_like_a_format_is_text(routed: Local) -> None:
     plan = ["x", "{0.__class__} {0!r:>1000000} {{0}}"]
-    answer = await sent(local, chat("q", BASE_ID, compose={"sequential": [A, B], "plan": plan}))
+    answer = await sent(routed, chat("q", BASE_ID, compose={"sequential": [A, B], "plan": plan}))
     assert answer.status_code == 200, answer.text
     assert answer.json()["usage"]["prompt_tokens"] < 200
 
 
-async def test_answers_that_multiply_from_step_to_step_end_at_the_context(local: Local) -> None:
+async def test_answers_that_multiply_from_step_to_step_end_at_the_context(routed: Local) -> None:
     plan = ["x", *["{0}" * 2000] * 7]
-    answer = await sent(local, chat("q", BASE_ID, compose={"sequential": [A] * 8, "plan": plan}))
+    answer = await sent(routed, chat("q", BASE_ID, compose={"sequential": [A] * 8, "plan": plan}))
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "context_length_exceeded")
