@@ -206,9 +206,7 @@ class Decided:
         self._outcome = outcome
         self.asked: list[tuple[Sequence[dict[str, str]], bytes]] = []
 
-    async def route(
-        self, messages: Sequence[dict[str, str]], salt: bytes = b"", explained: bool = False
-    ) -> RouteAnswer:
+    async def route(self, messages: Any, salt: bytes = b"", explained: bool = False) -> RouteAnswer:
         self.asked.append((messages, salt))
         if isinstance(self._outcome, Exception):
             raise self._outcome
