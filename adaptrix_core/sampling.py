@@ -73,11 +73,12 @@ def asked_for(mixes: Iterable[Iterable[tuple[SamplingDefaults | None, float]]]) 
 
     The rows of a fork are sampled alike, so that they compare: by the first of its mixes that sets anything.
     """
-    for mix in mixes:
-        wishes, _ = max(mix, key=lambda term: term[1], default=(None, 0.0))
-        if wishes is not None and wishes.named():
-            return wishes
-    return None
+    return first_asked(max(mix, key=lambda term: term[1], default=(None, 0.0))[0] for mix in mixes)
+
+
+def first_asked(wishes: Iterable[SamplingDefaults | None]) -> SamplingDefaults | None:
+    """The first of these that sets anything: those of several mixes are a fork's."""
+    return next((one for one in wishes if one is not None and one.named()), None)
 
 
 def from_generation_config(document: Mapping[str, Any], origin: str) -> SamplingDefaults:

@@ -4,7 +4,8 @@ Files:
 
 ballots        A vote on answers: the answer that most of them come to, whatever the working around it
 compose        Reads a request's composition into the rows that the engine computes, by the strategies that it names
-conditions     Conditions under which a row changes its mix in the middle of its answer
+conditions     Conditions under which a row is computed under another mix: from the start, or from the middle of its
+               answer on
 gating         Lays a gate on the adapters of a mix, to be made once they are loaded
 model_strings  Compositions as the string of a ``model`` field, for clients that can send nothing else; and their
                labels

@@ -113,6 +113,7 @@ def _is_part(part: object) -> bool:
         isinstance(group, Group)
         and group.rows
         and all(isinstance(row, RowPlan) for row in group.rows)
+        and (not any(group.subjects) or (len(group.rows) == 1 and group.combine is None))
         and all(isinstance(term, Term) and isinstance(term.adapter, str) for term in group.terms())
         for group in groups
     )

@@ -1,7 +1,8 @@
-"""Conditions under which a row changes its mix in the middle of its answer.
+"""Conditions under which a row is computed under another mix: from the start, or from the middle of its answer on.
 
-A condition is a function of the answer's tokens alone, of their text and their log-probabilities, so the same answer
-changes at the same token wherever it is computed, and whoever continues it knows from its tokens what held.
+What a question is about is settled before the first token (`engine/groups/beginning.py`). Any other condition is a
+function of the answer's tokens alone, of their text and their log-probabilities, so the same answer changes at the same
+token wherever it is computed, and whoever continues it knows from its tokens what held.
 """
 
 from __future__ import annotations
@@ -38,15 +39,25 @@ class ConfidenceBelow:
 Condition = Marker | ConfidenceBelow
 
 
-def read_condition(value: Any) -> Condition:
-    """``{"marker": "\\n"}`` or ``{"confidence_below": 0.6, "over": 8}``. Raises InvalidRequest."""
+@dataclass(frozen=True)
+class About:
+    """The question is one for an adapter, by the base model's own reading of it where its trunk ends."""
+
+    adapter: str
+
+
+def read_condition(value: Any) -> Condition | About:
+    """``{"about": "a"}``, ``{"marker": "\\n"}`` or ``{"confidence_below": 0.6, "over": 8}``. Raises InvalidRequest."""
     if isinstance(value, Mapping):
         if set(value) == {"marker"}:
             return _marker(value["marker"])
+        if set(value) == {"about"}:
+            return _about(value["about"])
         if "confidence_below" in value and set(value) <= {"confidence_below", "over"}:
             return _confidence_below(value["confidence_below"], value.get("over", _WINDOW))
     raise InvalidRequest(
-        f'"if" is {value!r:.80}; it must be {{"marker": text}} or {{"confidence_below": 0 to 1, "over": tokens}}'
+        f'"if" is {value!r:.80}; it must be {{"about": an adapter\'s name}}, {{"marker": text}} or '
+        '{"confidence_below": 0 to 1, "over": tokens}'
     )
 
 
@@ -62,6 +73,12 @@ def _confidence_below(limit: Any, over: Any) -> ConfidenceBelow:
     if type(over) is not int or not 1 <= over <= MOST.condition_tokens:
         raise InvalidRequest(f"over is {over!r:.80}; it must be a number of tokens from 1 to {MOST.condition_tokens}")
     return ConfidenceBelow(float(limit), over)
+
+
+def _about(name: Any) -> About:
+    if not isinstance(name, str) or not name:
+        raise InvalidRequest(f"about is {name!r:.80}; it must be the name of an adapter, which says what it is for")
+    return About(name)
 
 
 class AnswerSoFar:

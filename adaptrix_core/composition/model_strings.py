@@ -55,7 +55,7 @@ def part_label(part: Part[str]) -> str:
         return f"sequential({','.join(map(part_label, part.groups))})"
     if part.combine is not None:
         return f"{part.combine}({','.join(_row_label(row.mix, row.weight) for row in part.rows)})"
-    if kind_of(part) == "conditional":
+    if kind_of(part) in ("conditional", "conditional by question"):
         return f"conditional({','.join(map(mix_label, part.rows[0].mixes))})"
     return ",".join(mix_label(row.mix) for row in part.rows)
 

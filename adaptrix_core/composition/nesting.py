@@ -8,8 +8,9 @@ from typing import Any, Literal
 from adaptrix_core.composition.parts import Group, Part, RowPlan, Steps
 from adaptrix_core.errors import InvalidRequest
 
-Kind = Literal["mix", "conditional", "logits", "vote", "sequential"]
-"""``mix``: an adapter, the base model, and whatever adds up to one mix: parallel by deltas, hierarchical."""
+Kind = Literal["mix", "conditional", "conditional by question", "logits", "vote", "sequential"]
+"""``mix``: an adapter, the base model, and whatever adds up to one mix: parallel by deltas, hierarchical. ``conditional
+by question``: what the question is about decides who begins."""
 
 NESTING: Mapping[str, tuple[Kind, ...]] = {
     "parallel": ("mix",),
@@ -18,12 +19,13 @@ NESTING: Mapping[str, tuple[Kind, ...]] = {
     "parallel by vote": ("mix", "conditional"),
     "hierarchical": ("mix",),
     "conditional": ("mix",),
-    "sequential": ("mix", "conditional", "logits", "vote"),
+    "sequential": ("mix", "conditional", "conditional by question", "logits", "vote"),
 }
 """By place, the kinds of parts that it may hold.
 
 Rows that choose a token together must be computed under the same tokens at every step, so a part that has several rows
-or several answers cannot be one of them. Steps are the outermost by choice: a sequence inside of a sequence is the
+or several answers cannot be one of them. A question that decides who begins is computed once, up to the cut, so each of
+its rows would begin alike. Steps are the outermost by choice: a sequence inside of a sequence is the
 longer sequence, and voting over whole sequences is asking several times."""
 
 
@@ -33,6 +35,8 @@ def kind_of(part: Part[Any]) -> Kind:
         return "sequential"
     if part.combine is not None:
         return part.combine
+    if part.rows[0].beginnings:
+        return "conditional by question"
     return "conditional" if part.rows[0].switches else "mix"
 
 

@@ -38,6 +38,16 @@ class Switch(Generic[Named]):
 
 
 @dataclass(frozen=True)
+class Beginning(Generic[Named]):
+    """A mix for questions that are about something."""
+
+    about: Named
+    """The adapter that they are for."""
+    mix: tuple[Term[Named], ...]
+    """What the row is computed under from its first token on."""
+
+
+@dataclass(frozen=True)
 class RowPlan(Generic[Named]):
     """What one row is computed under."""
 
@@ -47,20 +57,27 @@ class RowPlan(Generic[Named]):
     """Tried in this order after each token, each until it has taken hold."""
     weight: float = 1.0
     """Among the rows that it is combined with."""
+    beginnings: tuple[Beginning[Named], ...] = ()
+    """Mixes that it begins under in place of ``mix``, by what its question is about; no two for one adapter."""
 
     @property
     def mixes(self) -> tuple[tuple[Term[Named], ...], ...]:
         """Every mix that it may be computed under."""
-        return (self.mix, *(switch.mix for switch in self.switches))
+        return (self.mix, *(switch.mix for switch in self.switches), *(one.mix for one in self.beginnings))
 
     def called(self, identify: Callable[[Named], Other]) -> RowPlan[Other]:
         """The same with other identifications of the adapters."""
+        return self.under(lambda mix: tuple(term.called(identify(term.adapter)) for term in mix), identify)
 
-        def renamed(mix: tuple[Term[Named], ...]) -> tuple[Term[Other], ...]:
-            return tuple(term.called(identify(term.adapter)) for term in mix)
-
-        switches = tuple(Switch(switch.when, renamed(switch.mix)) for switch in self.switches)
-        return RowPlan(renamed(self.mix), switches, self.weight)
+    def under(
+        self,
+        change: Callable[[tuple[Term[Named], ...]], tuple[Term[Other], ...]],
+        identify: Callable[[Named], Other],
+    ) -> RowPlan[Other]:
+        """The same with other mixes. identify: the adapters that the question may be about."""
+        switches = tuple(Switch(switch.when, change(switch.mix)) for switch in self.switches)
+        beginnings = tuple(Beginning(identify(one.about), change(one.mix)) for one in self.beginnings)
+        return RowPlan(change(self.mix), switches, self.weight, beginnings)
 
 
 @dataclass(frozen=True)
@@ -76,7 +93,8 @@ class Group(Generic[Named]):
     @property
     def is_plain(self) -> bool:
         """Whether it is one row under one mix, as a named adapter's is."""
-        return self.combine is None and len(self.rows) == 1 and not self.rows[0].switches
+        row = self.rows[0]
+        return self.combine is None and len(self.rows) == 1 and not row.switches and not row.beginnings
 
     @property
     def mix(self) -> tuple[Term[Named], ...]:
@@ -90,13 +108,23 @@ class Group(Generic[Named]):
 
     @property
     def all_mixes(self) -> tuple[tuple[Term[Named], ...], ...]:
-        """The mixes that rows begin under, then those that they may change to."""
-        return (*(row.mix for row in self.rows), *(switch.mix for row in self.rows for switch in row.switches))
+        """The mixes that rows begin under, those that they may change to, then those that a question may decide for."""
+        return (
+            *(row.mix for row in self.rows),
+            *(switch.mix for row in self.rows for switch in row.switches),
+            *(one.mix for row in self.rows for one in row.beginnings),
+        )
+
+    @property
+    def subjects(self) -> tuple[Named, ...]:
+        """The adapters that the question may be about."""
+        return tuple(one.about for row in self.rows for one in row.beginnings)
 
     def terms(self) -> Iterator[Term[Named]]:
-        """Every term of every row."""
+        """Every term of every row, and the adapters that the question may be about."""
         for mix in self.all_mixes:
             yield from mix
+        yield from map(Term, self.subjects)
 
     def called(self, identify: Callable[[Named], Other]) -> Group[Other]:
         """The same with other identifications of the adapters."""

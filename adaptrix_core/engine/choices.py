@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adaptrix_core.composition.compose import compose, compose_mix, is_composition
@@ -13,6 +13,18 @@ from adaptrix_core.injection.mix import Term
 AdapterChoice = str | Mapping[str, Any] | tuple[Term[str], ...] | None
 """A name or ``name@version``; a mix, as ``{name: weight}`` or as terms by name; a composition, as
 ``{strategy: parts}``; or None for the base model."""
+
+
+def choices_for(adapters: AdapterChoice | Sequence[AdapterChoice], count: int) -> list[AdapterChoice]:
+    """A choice for each of ``count`` prompts, of one for all or one for each. Raises InvalidRequest."""
+    if adapters is None or isinstance(adapters, (str, Mapping)):
+        return [adapters] * count
+    terms = tuple(term for term in adapters if isinstance(term, Term))
+    if terms:
+        return [terms] * count
+    if len(adapters) != count:
+        raise InvalidRequest(f"{len(adapters)} adapters for {count} prompts; give one per prompt, or one for all")
+    return [choice for choice in adapters if not isinstance(choice, Term)]
 
 
 def part_of(choice: AdapterChoice) -> Part[str]:

@@ -225,7 +225,7 @@ class EngineCore:
         check_mix(mix, self.base.info.num_layers, param="adaptrix.mix")
         digests = weights_digests_of(constant(mix))
         self._repin(request.request_id, digests)
-        self.loader.check_fits(digests)
+        self.loader.check_fits(digests.union(*needed_at_once(request)))
         return self._activated(constant(mix), request)
 
     def _unfinished(self, request_id: str) -> list[Row]:

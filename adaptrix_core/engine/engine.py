@@ -10,7 +10,7 @@ import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,12 +30,15 @@ from adaptrix_core.composition.parts import Group, Part, fork_of
 from adaptrix_core.confidence.scoring import check_estimators
 from adaptrix_core.confidence.shelf import CalibrationShelf
 from adaptrix_core.engine.cache.cut import catalogue_cut
-from adaptrix_core.engine.choices import AdapterChoice, part_of, terms_of
+from adaptrix_core.engine.choices import AdapterChoice, choices_for, part_of, terms_of
 from adaptrix_core.engine.compute.backend import backend_of
 from adaptrix_core.engine.compute.inspected import INSPECTED_TOKENS, InspectedRun
 from adaptrix_core.engine.confidence.judged import generate_judged
 from adaptrix_core.engine.core import EngineCore, History, raise_failure
+from adaptrix_core.engine.deferred import Settled
 from adaptrix_core.engine.groups.asking import rows_asked, with_needed_logprobs
+from adaptrix_core.engine.groups.beginning import QuestionReader, left_to_question, reader_of_questions
+from adaptrix_core.engine.groups.chosen import ChosenAdapters
 from adaptrix_core.engine.groups.composed import generate_composed, stream_composed
 from adaptrix_core.engine.options import EngineOptions
 from adaptrix_core.engine.request import Completion, GenerationRequest, SamplingParams, TokenEvent
@@ -44,10 +47,9 @@ from adaptrix_core.engine.rows.outcome import Outcome
 from adaptrix_core.engine.rows.row import Row
 from adaptrix_core.engine.settled_mixes import with_mixes_settled
 from adaptrix_core.errors import AdapterExists, ContextLengthExceeded, InvalidRequest, Overloaded
-from adaptrix_core.injection.mix import Mix, Term, check_mix, constant, weights_digests_of
-from adaptrix_core.injection.wanted_gates import with_gates
+from adaptrix_core.injection.mix import Mix, constant, weights_digests_of
 from adaptrix_core.places import shipped_adapters
-from adaptrix_core.sampling import OURS, SamplingDefaults, asked_for, first_opinions
+from adaptrix_core.sampling import OURS, SamplingDefaults, first_opinions
 
 Prompt = str | Sequence[int] | Sequence[Mapping[str, str]]
 """Raw text, token ids, or chat messages."""
@@ -81,6 +83,7 @@ class Engine(EngineCore):
         self.calibrations = CalibrationShelf.trusted_by(trust or TrustPolicy())
         self.conflicts = ConflictGuard.trusted_by(trust or TrustPolicy())
         self.compositions = LoadedCompositions(manager, self.loader)
+        self.chosen = ChosenAdapters(self.loader, self.compositions, base.info.num_layers)
         self._request_numbers = itertools.count()
         self._inboxes: dict[str, deque[TokenEvent]] = {}
         """Events of running streams that their readers have not taken yet, by request."""
@@ -128,44 +131,14 @@ class Engine(EngineCore):
 
     def resolve_mix(self, choice: AdapterChoice) -> Mix:
         """Names -> the mix of their current weights, loading what is not loaded. Raises AdapterNotFound."""
-        chosen = self._chosen(choice)
-        weights = {adapter.weights_digest: adapter.weights for _, adapter in chosen}
-        return with_gates(tuple(term.called(adapter.weights_digest) for term, adapter in chosen), weights.__getitem__)
+        return self.chosen.mix(choice)
 
     def sampling_defaults(self, *choices: AdapterChoice) -> SamplingDefaults:
         """The sampling values for a request with these choices (several: a fork), where its parameters leave them open.
 
         Those of the adapters, then the model's, then ours (`sampling.py`). Loads adapters that are not loaded.
         """
-        return first_opinions(self._asked_for(choices), self.base.sampling, OURS)
-
-    def _asked_for(self, choices: Iterable[AdapterChoice]) -> SamplingDefaults | None:
-        return asked_for(
-            [wish for term in self._checked_terms(choice) for wish in self._wishes(term)] for choice in choices
-        )
-
-    def _wishes(self, term: Term[str]) -> list[tuple[SamplingDefaults | None, float]]:
-        """The sampling defaults behind a term: a composition's own, where it has any, else those of its parts."""
-        composition = self.compositions.load(term.adapter)
-        if composition is not None and composition.metadata.sampling is not None:
-            return [(composition.metadata.sampling, term.strength)]
-        return [(adapter.metadata.sampling, found.strength) for found, adapter in self._adapters_of(term)]
-
-    def _chosen(self, choice: AdapterChoice) -> list[tuple[Term[str], Adapter]]:
-        """The terms of a choice and their adapters, loaded. Raises AdapterNotFound, and InvalidRequest for a weight."""
-        return [found for term in self._checked_terms(choice) for found in self._adapters_of(term)]
-
-    def _checked_terms(self, choice: AdapterChoice) -> tuple[Term[str], ...]:
-        terms = terms_of(choice)
-        check_mix(terms, self.base.info.num_layers, param="adaptrix.mix")
-        return terms
-
-    def _adapters_of(self, term: Term[str]) -> list[tuple[Term[str], Adapter]]:
-        """The term with its adapter, or where it names a composition, those that it comes to."""
-        composition = self.compositions.load(term.adapter)
-        if composition is None:
-            return [(term, self.loader.load(term.adapter))]
-        return self.compositions.adapters_of(term, composition)
+        return first_opinions(self.chosen.sampling(choices), self.base.sampling, OURS)
 
     def encode(self, prompt: Prompt, chat: ChatOptions = ORDINARY) -> tuple[int, ...]:
         """Any kind of prompt -> token ids. Raises InvalidRequest for an empty one. chat: for chat messages."""
@@ -195,7 +168,7 @@ class Engine(EngineCore):
         if isinstance(prompts, str):
             raise InvalidRequest("prompts is one text; give a list of prompts", param="prompt")
         check_estimators(scores, param="scores")
-        choices = self._choices(adapters, len(prompts))
+        choices = choices_for(adapters, len(prompts))
         if scores or confidence:
             asked = partial(self.generate, prompts, adapters, fork=fork)
             return generate_judged(self, asked, fork or choices, params or SamplingParams(), scores, confidence)
@@ -203,7 +176,7 @@ class Engine(EngineCore):
             parts: Sequence[Part[str]] = [fork_of(tuple(map(terms_of, fork)))] * len(prompts)
         else:
             parts = [self._part_of(choice) for choice in choices]
-        parts = with_mixes_settled(parts, self.conflicts, self._chosen)
+        parts = with_mixes_settled(parts, self.conflicts, self.chosen.of)
         if all(isinstance(part, Group) and part.combine != "vote" for part in parts):
             groups = [part for part in parts if isinstance(part, Group)]
             return self._run([self._request("generate", *asked, params) for asked in zip(prompts, groups, strict=True)])
@@ -217,7 +190,7 @@ class Engine(EngineCore):
     def _load_all(self, parts: Sequence[Part[str]]) -> None:
         """Load every adapter of these, so that a later step's is known to be there before the first begins."""
         for part in parts:
-            self._chosen(tuple(part.terms()))
+            self.chosen.of(tuple(part.terms()))
 
     def _ask(
         self, prompts: Sequence[Prompt], groups: Sequence[Group[str]], params: Sequence[SamplingParams]
@@ -238,7 +211,7 @@ class Engine(EngineCore):
         be read in turns. The last event of each row has a ``finish_reason``. Raises the error that a row failed with.
         The events of a sequence tell their step, and each step ends so; a vote is told once it is decided.
         """
-        (part,) = with_mixes_settled([self._part_of(adapter)], self.conflicts, self._chosen)
+        (part,) = with_mixes_settled([self._part_of(adapter)], self.conflicts, self.chosen.of)
         if isinstance(part, Group) and part.combine != "vote":
             return self._listen(prompt, part, params)
         self._load_all([part])
@@ -251,7 +224,7 @@ class Engine(EngineCore):
             unfinished = len(self.add(request))
             while unfinished:
                 while not inbox:
-                    self._step_into({})
+                    self.go_on()
                 event = inbox.popleft()
                 raise_failure([event])
                 unfinished -= event.finish_reason is not None
@@ -266,14 +239,27 @@ class Engine(EngineCore):
         """A request for ``prompt`` under the rows of ``group``."""
         wanted = with_needed_logprobs(params or SamplingParams(), group)
         rows = rows_asked(group, self.resolve_mix)
-        return GenerationRequest(
+        request = GenerationRequest(
             request_id=f"{kind}-{next(self._request_numbers)}",
             prompt_token_ids=self.encode(prompt),
-            params=wanted.with_defaults(self._asked_for(row.mix for row in group.rows), self.base.sampling),
+            params=self._with_defaults(wanted, (row.mix for row in group.rows)),
             schedules=rows.schedules,
             switches=rows.switches,
             shares=rows.shares,
         )
+        if not group.subjects:
+            return request
+        question = self._questions(prompt, request.prompt_token_ids, group.subjects)
+        begins = (group.mix, *(one.mix for one in group.rows[0].beginnings))
+        otherwise, *rules = (Settled(self.resolve_mix(mix), self._with_defaults(wanted, [mix])) for mix in begins)
+        return left_to_question(request, question, rules, otherwise)
+
+    @cached_property
+    def _questions(self) -> QuestionReader:
+        return reader_of_questions(self)
+
+    def _with_defaults(self, params: SamplingParams, choices: Iterable[AdapterChoice]) -> SamplingParams:
+        return params.with_defaults(self.chosen.sampling(choices), self.base.sampling)
 
     def logits(
         self,
@@ -289,7 +275,7 @@ class Engine(EngineCore):
         """
         if isinstance(batch, str):
             raise InvalidRequest("batch is one text; give a list of prompts", param="prompt")
-        choices = self._choices(adapters, len(batch))
+        choices = choices_for(adapters, len(batch))
         requests = [
             GenerationRequest(
                 f"logits-{next(self._request_numbers)}",
@@ -365,6 +351,10 @@ class Engine(EngineCore):
                     raise
                 self._step_into(outcomes)
 
+    def go_on(self) -> None:
+        """Compute a step; the streams that run get what is theirs of it. Raises what another row failed with."""
+        self._step_into({})
+
     def _step_into(self, outcomes: Outcomes) -> None:
         events = self.step()
         for event in events:
@@ -374,16 +364,6 @@ class Engine(EngineCore):
         for event in events:
             if (event.request_id, event.index) in outcomes:
                 outcomes[event.request_id, event.index].add_event(event)
-
-    def _choices(self, adapters: AdapterChoice | Sequence[AdapterChoice], count: int) -> list[AdapterChoice]:
-        if adapters is None or isinstance(adapters, (str, Mapping)):
-            return [adapters] * count
-        terms = tuple(term for term in adapters if isinstance(term, Term))
-        if terms:
-            return [terms] * count
-        if len(adapters) != count:
-            raise InvalidRequest(f"{len(adapters)} adapters for {count} prompts; give one per prompt, or one for all")
-        return [choice for choice in adapters if not isinstance(choice, Term)]
 
     def _run(self, requests: Iterable[GenerationRequest]) -> list[Completion]:
         outcomes: Outcomes = {}

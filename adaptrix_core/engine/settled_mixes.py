@@ -25,7 +25,7 @@ Chosen = Callable[[Mix], Sequence[tuple[Term[str], Adapter]]]
 
 def with_mixes_settled(parts: Sequence[Part[str]], guard: ConflictGuard, chosen: Chosen) -> Sequence[Part[str]]:
     """The same compositions with the weights that their mixes get. Raises Conflict (mix_conflict) for a refused one."""
-    mixes = dict.fromkeys(row.mix for part in parts for row in _rows(part) if len(row.mix) > 1)
+    mixes = dict.fromkeys(mix for part in parts for row in _rows(part) for mix in row.mixes if len(mix) > 1)
     if guard.is_off or not mixes:
         return parts
     guard.shelf.refresh()
@@ -45,7 +45,8 @@ def _replaced(part: Part[str], settled: Mapping[Mix, Mix]) -> Part[str]:
 
 
 def _of_group(group: Group[str], settled: Mapping[Mix, Mix]) -> Group[str]:
-    return replace(group, rows=tuple(replace(row, mix=settled.get(row.mix, row.mix)) for row in group.rows))
+    rows = (row.under(lambda mix: settled.get(mix, mix), lambda name: name) for row in group.rows)
+    return replace(group, rows=tuple(rows))
 
 
 def _settled(mix: Mix, guard: ConflictGuard, chosen: Chosen) -> Mix:

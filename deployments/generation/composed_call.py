@@ -47,6 +47,7 @@ class ComposedCall:
             request_id=f"{self.call.request_id}-s{number}",
             mixes=tuple(row.mix for row in group.rows),
             switches=tuple(row.switches for row in group.rows) if any(row.switches for row in group.rows) else (),
+            beginnings=group.rows[0].beginnings,
             shares=tuple(row.weight for row in group.rows) if group.combine == "logits" else (),
             timeout_s=self.deadline.remaining_s,
             signed=None if self.signed is None else replace(self.signed, number=number),

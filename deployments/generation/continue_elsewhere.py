@@ -63,6 +63,7 @@ class ContinueElsewhere:
         self._rows = [_Row() for _ in range(call.num_rows)]
         self._prompt_token_ids: tuple[int, ...] = ()
         self._settled: SettledChoice | None = None
+        self._begun_under: int | None = None
         self._began = time.perf_counter()
         self._lost_at = 0.0
         self._losses = 0
@@ -89,7 +90,8 @@ class ContinueElsewhere:
             mix = self._call.mixes[0] if self._settled is None else self._settled.mix
             again = replace(again, mixes=(mix,), deferred=None)
         resume = tuple(RowSoFar(tuple(row.token_ids), row.is_finished, tuple(row.logprobs)) for row in self._rows)
-        return replace(again, prompt=self._prompt_token_ids or self._call.prompt, resume=resume)
+        prompt = self._prompt_token_ids or self._call.prompt
+        return replace(again, prompt=prompt, resume=resume, began=self._begun_under)
 
     def take(self, pieces: Iterable[Piece]) -> list[Piece]:
         """Note the pieces that go to the client, and return them, without aborts that come from an ending engine."""
@@ -97,6 +99,7 @@ class ContinueElsewhere:
         for piece in pieces:
             self._prompt_token_ids = self._prompt_token_ids or piece.prompt_token_ids
             self._settled = self._settled or piece.settled
+            self._begun_under = self._begun_under if piece.began is None else piece.began
             if piece.finish_reason != "abort" or piece.error is not None:
                 self._rows[piece.row].take(piece, keeps_logprobs=bool(self._call.switches))
                 kept.append(self._timed(piece))

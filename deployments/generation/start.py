@@ -216,12 +216,14 @@ def _needed(asked: Judging | None, calibrations: CalibrationShelf) -> EvidenceNe
 
 
 def _changes(part: Part[Entry] | Part[Within] | None) -> tuple[str, ...]:
-    """Who answers after each change of mix of the last step; empty where none may change."""
+    """Who answers after each change of mix of the last step, then who may begin it by what its question is about."""
     if part is None:
         return ()
     named = part.called(lambda adapter: adapter.public_name)
     last = named.groups[-1] if isinstance(named, Steps) else named
-    return tuple(mix_label(switch.mix) for switch in last.rows[0].switches) if last.combine is None else ()
+    row = last.rows[0]
+    mixes = (*(switch.mix for switch in row.switches), *(one.mix for one in row.beginnings))
+    return tuple(map(mix_label, mixes)) if last.combine is None else ()
 
 
 def _answering(mix: NamedMix) -> dict[str, Any]:

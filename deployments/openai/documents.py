@@ -49,7 +49,7 @@ class AnswerHead:
     steps: tuple[tuple[str, ...], ...] = ((),)
     """The parts of a sequence, in order, where one answers: for each prompt, or once where one answers all."""
     changes: tuple[tuple[str, ...], ...] = ((),)
-    """Likewise, who answers after each change of mix, by its number, where a condition may change it."""
+    """Likewise, who answers after each change of mix, by its number (`Piece.began`, `Piece.switched_to`)."""
     shows_prompt_logprobs: bool = False
     """Whether the log-probabilities of the prompt's tokens are told apart from the answer's."""
 
@@ -97,10 +97,10 @@ class AnswerHead:
         steps = self.steps[self.prompt_of(index) % len(self.steps)]
         return steps[min(number, len(steps) - 1)]
 
-    def changed_to(self, index: int, pieces: Iterable[Piece]) -> list[str]:
-        """Who takes over the answer of a row in these pieces of it, in order."""
+    def changed_to(self, index: int, *numbers: int | None) -> list[str]:
+        """Who takes over the answer of a row with the changes of these numbers, in order; None is no change."""
         changes = self.changes[self.prompt_of(index) % len(self.changes)]
-        return [changes[piece.switched_to] for piece in pieces if piece.switched_to is not None and changes]
+        return [changes[number] for number in numbers if number is not None and changes]
 
     def document(self, name: str, choices: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """A response document called ``name``."""
@@ -201,9 +201,8 @@ class WholeAnswer:
             row.seen = row.seen or piece.prompt
             if piece.token_id is not None:
                 row.token_ids.append(piece.token_id)
-            if piece.switched_to is not None:
-                taken_over = self._head.changed_to(piece.row, [piece])
-                row.changes += [{"after": len(row.token_ids), "adapter": adapter} for adapter in taken_over]
+            for after, number in ((0, piece.began), (len(row.token_ids), piece.switched_to)):
+                row.changes += [{"after": after, "adapter": who} for who in self._head.changed_to(piece.row, number)]
             if piece.prompt_token_ids:
                 self._prompts[self._head.prompt_of(piece.row)] = piece.prompt_token_ids
             if piece.logprob is not None:
@@ -335,6 +334,8 @@ class ChunkedAnswer:
         """Whether a piece says anything that its client asked for."""
         if piece.text or piece.finish_reason or (piece.logprob and self._head.shows_logprobs):
             return True
+        if self._head.changed_to(piece.row, piece.began, piece.switched_to):
+            return True
         return self._head.shows_token_ids and piece.token_id is not None
 
     def _echo(self, index: int, seen: PromptSeen) -> dict[str, Any]:
@@ -361,7 +362,8 @@ class ChunkedAnswer:
         }
         if last.step is not None:
             shared["adaptrix"] = {**shared.get("adaptrix", {}), "step": last.step}
-        if changed := self._head.changed_to(index, said):
+        numbers = (number for piece in said for number in (piece.began, piece.switched_to))
+        if changed := self._head.changed_to(index, *numbers):
             shared["adaptrix"] = {**shared.get("adaptrix", {}), "changed_to": changed[-1]}
         if self._head.shows_token_ids:
             shared["token_ids"] = [piece.token_id for piece in said if piece.token_id is not None]
@@ -370,7 +372,7 @@ class ChunkedAnswer:
         shown = self._head.shown(said)
         if self._head.kind == "chat":
             delta, finish_reason = self._delta(index, text, last.finish_reason)
-            if not (delta or finish_reason or shown or self._head.shows_token_ids):
+            if not (delta or finish_reason or shown or changed or self._head.shows_token_ids):
                 return None  # the beginning of a call, whose function is not known yet
             shared["finish_reason"] = finish_reason
             return self._chunk({**shared, "delta": delta, "logprobs": chat_logprobs(shown)})

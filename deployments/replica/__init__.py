@@ -24,4 +24,6 @@ trace_spans          The spans of one call in a replica: pinning its adapters, a
 watchdog             Ends a replica's process once its engine hangs for good
 worker               The engine side of a replica: an engine on its own thread and the packages it holds, without Ray
 packages/            The adapter packages of one replica: fetched, verified, held, given up
+questions/           Questions that decide by themselves who begins their answer: read at the cut of one replica,
+                     without a router
 """

@@ -22,7 +22,7 @@ from adaptrix_core.routing.message import Vectors
 from adaptrix_core.routing.signals.trunk import FittedTrunk, TrunkSignal
 from adaptrix_core.routing.trunk.cached_means import CachedMeans
 from adaptrix_core.routing.trunk.deferral import Deferral
-from adaptrix_core.routing.trunk.reading import trunk_means_beside
+from adaptrix_core.routing.trunk.reading import kept_means_beside
 from deployments.generation.ports import Router
 from deployments.replica.prompt_encoding import QUICK_CHARACTERS, num_characters
 from deployments.replica.settlement import Settlement
@@ -109,7 +109,7 @@ class AtTheCut:
         try:
             for texts in (prompts.background(), *(card.texts for card in cards)):
                 if texts not in self._known:
-                    self._known[texts] = await self._read(texts)
+                    self._known[texts] = await kept_means_beside(self._loop, self._kept, texts)
             self._fitted = await asyncio.to_thread(self._fit_known, cards)
             if self._standing is not None:
                 self._standing.has_to_be_asked()  # asked now, so that the first question need not be put to it
@@ -119,10 +119,3 @@ class AtTheCut:
 
     def _fit_known(self, cards: Sequence[RouteCard]) -> FittedTrunk:
         return TrunkSignal(lambda texts: self._known[tuple(texts)]).fit(cards)
-
-    async def _read(self, texts: Sequence[str]) -> Vectors:
-        means = await asyncio.to_thread(self._kept.find, texts)
-        if means is None:
-            means = await trunk_means_beside(self._loop, texts)
-            await asyncio.to_thread(self._kept.keep, texts, means)
-        return means

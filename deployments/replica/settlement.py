@@ -130,7 +130,7 @@ class Settlement:
             if mix in self._failed:
                 raise self._refusal_of(mix)
             pinned, _ = self._pinned[mix]
-            return Settled(pinned.mixes[0], params_with(pinned.asked))
+            return Settled(pinned.mixes[0], params_with(pinned.asked[0]))
 
         if self._ranges:
             if not self._trunk_first or self._deferral.is_explained:

@@ -24,6 +24,7 @@ from adaptrix_core.config import Settings
 from adaptrix_core.digests import BundleDigest, WeightsDigest
 from adaptrix_core.engine import Engine, EngineLoop, GenerationRequest, SamplingParams, TokenEvent
 from adaptrix_core.engine.build import build_engine
+from adaptrix_core.engine.deferred import Settled
 from adaptrix_core.engine.mailbox import Mailbox
 from adaptrix_core.engine.request import RowProgress
 from adaptrix_core.engine.rows.constraint import PARAM as GRAMMAR
@@ -32,12 +33,13 @@ from adaptrix_core.errors import AdaptrixError, EngineStopped
 from adaptrix_core.injection.mix import Mix, constant
 from adaptrix_core.observe.tracing import Tracing
 from adaptrix_core.request_limits import MOST
-from adaptrix_core.sampling import SamplingDefaults, explained
+from adaptrix_core.sampling import SamplingDefaults, explained, first_asked
 from deployments.replica.at_the_cut import AtTheCut
 from deployments.replica.call_grammars import CallGrammars
 from deployments.replica.packages.holdings import Fetch, Holdings, Pinned
 from deployments.replica.pieces import PieceWriter
 from deployments.replica.prompt_encoding import PromptEncoder
+from deployments.replica.questions.reading import QuestionReading
 from deployments.replica.scratch_directory import ScratchDirectory
 from deployments.replica.token_pacing import TokenPacing
 from deployments.replica.token_text import TokenTexts
@@ -83,6 +85,7 @@ class EngineWorker:
             self._engine.base.info.num_layers,
         )
         self.at_the_cut = AtTheCut(self._loop, settings.router)
+        self._questions = QuestionReading(self._loop)
 
     @property
     def tokenizer(self) -> Any:
@@ -108,15 +111,20 @@ class EngineWorker:
             pinning = spans.begin("adapter.pin")
             settling = None if call.deferred is None else await self.at_the_cut.settlement(call, token_ids)
             held = (
-                self.holdings.pinned(call.all_mixes, call.signed)
+                self.holdings.pinned(call.all_mixes, call.signed, [one.about for one in call.beginnings])
                 if settling is None
                 else settling.pinned(self.holdings)
             )
             async with held as pinned:
                 pinning.end()
                 request = self._request(call, token_ids, params, pinned, time.monotonic() - arrived)
+                question = None
                 if settling is not None:
                     request = await settling.deferred(request, partial(self._with_defaults, params), self._loop)
+                elif pinned.about:
+                    question = await self._questions.asked(call, token_ids, pinned.about)
+                    otherwise, *rules = self._beginnings(call, params, pinned)
+                    request = question.begins(request, rules, otherwise)
                 with self._pace.stream(call.is_streamed) as until_next_s:
                     mailbox = Mailbox(until_next_s)
                     pinned.ended.add_done_callback(partial(_told, mailbox))
@@ -130,6 +138,8 @@ class EngineWorker:
                             if settling is not None and told:
                                 pieces[0] = pieces[0]._replace(settled=settling.choice)
                                 (await settling.let_go_others()).add_done_callback(partial(_told, mailbox))
+                            if question is not None:
+                                pieces = question.told_with(events, len(token_ids), pieces)
                             yield self._with_prompt(call, token_ids, events, pieces)
                             told = ()
 
@@ -227,7 +237,7 @@ class EngineWorker:
         return GenerationRequest(
             call.request_id,
             token_ids,
-            self._with_defaults(params, pinned.asked),
+            self._with_defaults(params, first_asked(pinned.asked[: len(call.mixes)])),
             tuple(map(constant, pinned.mixes[: len(call.mixes)])),
             call.salt,
             call.priority,
@@ -237,6 +247,11 @@ class EngineWorker:
             switches=_changes(call, pinned.mixes[len(call.mixes) :]),
             shares=call.shares,
         )
+
+    def _beginnings(self, call: GenerateCall, params: SamplingParams, pinned: Pinned) -> list[Settled]:
+        """The ways in which an answer may begin: as the call says, and as its rules do."""
+        ways = (0, *range(len(pinned.mixes) - len(call.beginnings), len(pinned.mixes)))
+        return [Settled(pinned.mixes[way], self._with_defaults(params, pinned.asked[way])) for way in ways]
 
     def _with_defaults(self, params: SamplingParams, asked: SamplingDefaults | None) -> SamplingParams:
         return params.with_defaults(asked, self._engine.base.sampling)

@@ -13,7 +13,7 @@ from adaptrix_core.adapters.reference import AdapterReference
 from adaptrix_core.adapters.residency.tiers import Residency
 from adaptrix_core.base.chat_options import ORDINARY, ChatOptions
 from adaptrix_core.composition.manifests.signed_step import SignedStep
-from adaptrix_core.composition.parts import Switch
+from adaptrix_core.composition.parts import Beginning, Switch
 from adaptrix_core.confidence.evidence import Spread, TokenAttention
 from adaptrix_core.digests import BundleDigest, PackageDigest, WeightsDigest
 from adaptrix_core.engine.rows.output_form import OutputForm
@@ -56,6 +56,10 @@ class GenerateCall:
     """Keyword arguments of ``SamplingParams``; the seed is already chosen."""
     switches: tuple[tuple[Switch[BundleDigest], ...], ...] = field(default=(), kw_only=True)
     """For each mix, the changes of it in mid-answer; empty for none."""
+    beginnings: tuple[Beginning[BundleDigest], ...] = field(default=(), kw_only=True)
+    """Of a call with one mix: others that its answer begins under instead, by what its question is about."""
+    began: int | None = field(default=None, kw_only=True)
+    """Of a call that is resumed: what the pieces before have told (`Piece.began`)."""
     shares: tuple[float, ...] = field(default=(), kw_only=True)
     """For each mix, its share where one token is chosen for all of them; empty where each chooses its own."""
     signed: SignedStep | None = field(default=None, kw_only=True)
@@ -115,8 +119,9 @@ class GenerateCall:
 
     @property
     def all_mixes(self) -> tuple[BundleMix, ...]:
-        """The mixes that rows begin under, then those that they may change to."""
-        return (*self.mixes, *(switch.mix for switches in self.switches for switch in switches))
+        """The mixes that rows begin under, those that they may change to, then those that a question may decide for."""
+        changed = (switch.mix for switches in self.switches for switch in switches)
+        return (*self.mixes, *changed, *(one.mix for one in self.beginnings))
 
 
 @dataclass(frozen=True)
@@ -203,6 +208,9 @@ class Piece(NamedTuple):
     """On a row's last piece: tokens of the prompt that needed no computing in any layer."""
     switched_to: int | None = None
     """Number of the change of mix that takes hold after this token."""
+    began: int | None = None
+    """On a row's first piece: number of the beginning that its question has decided for, counted on from the number of
+    the call's changes of mix; None where no rule held."""
     step: int | None = None
     """Number of the step of a sequence, from 0 on, that it belongs to."""
     is_inner: bool = False

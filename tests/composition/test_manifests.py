@@ -74,6 +74,26 @@ def test_it_is_generated_with_and_listed_as_an_adapter_is(shelf: Shelf) -> None:
     assert shelf.manager.validate_adapter("mix").ok
 
 
+def test_who_a_question_may_be_about_is_a_part_held_to_its_digest(shelf: Shelf) -> None:
+    asks = {"conditional": [{"if": {"about": "c"}, "then": "a"}], "else": None}
+    signed = shelf.composition("asks", asks)
+    parts = json.loads((signed / METADATA_FILE).read_text())["parts"]
+    assert parts.keys() == {"a", "c"}
+    shelf.adapter("c", seed=9)
+    error = refused(shelf, "asks")
+    assert error.code == "changed_part"
+    assert "c@1.0.0" in error.message
+
+
+def test_a_question_is_about_no_composition_in_a_manifest(shelf: Shelf) -> None:
+    shelf.composition("mix", HALVES)
+    with pytest.raises(
+        AdapterRejected, match="a rule is about 'mix', which is a composition; name one of its"
+    ) as caught:
+        shelf.composition("asks", {"conditional": [{"if": {"about": "mix"}, "then": "a"}], "else": None})
+    assert caught.value.code == "bad_composition"
+
+
 def test_compositions_nest_and_weights_multiply_and_add_up(shelf: Shelf) -> None:
     shelf.composition("inner", {"parallel": {"a": 0.5, "b": 1.0}})
     shelf.composition("outer", {"parallel": {"inner": 0.4, "a": 0.1, "c": 0.3}})

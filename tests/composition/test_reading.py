@@ -11,7 +11,7 @@ import pytest
 from adaptrix_core.composition.compose import compose
 from adaptrix_core.composition.conditions import ConfidenceBelow, Marker
 from adaptrix_core.composition.nesting import NESTING
-from adaptrix_core.composition.parts import Group, RowPlan, Steps, Switch, plain
+from adaptrix_core.composition.parts import Beginning, Group, RowPlan, Steps, Switch, plain
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.injection.mix import Term
 from adaptrix_core.request_limits import MOST
@@ -46,6 +46,10 @@ STEPS: dict[str, Any] = {"sequential": ["a", "b"]}
             {"conditional": [{"if": {"confidence_below": 0.6, "over": 4}, "then": None}], "else": "a"},
             Group((RowPlan(A, (Switch(ConfidenceBelow(0.6, 4), ()),)),)),
         ),
+        (
+            {"conditional": [CONDITIONAL["conditional"][0], {"if": {"about": "c"}, "then": "b"}], "else": None},
+            Group((RowPlan((), (Switch(Marker("\n"), B),), beginnings=(Beginning("c", B),)),)),
+        ),
         (STEPS, Steps((plain(A), plain(B)), "pass")),
         (
             {"sequential": ["a", CONDITIONAL], "plan": ["one", "two of {0} {x}"]},
@@ -66,7 +70,15 @@ PLACES: dict[str, Any] = {
     "conditional": lambda part: {"conditional": [{"if": {"marker": "x"}, "then": part}], "else": "a"},
     "sequential": lambda part: {"sequential": ["a", part]},
 }
-PARTS = {"mix": PLAIN, "conditional": CONDITIONAL, "logits": LOGITS, "vote": VOTE, "sequential": STEPS}
+BY_QUESTION: dict[str, Any] = {"conditional": [{"if": {"about": "b"}, "then": "b"}], "else": "a"}
+PARTS = {
+    "mix": PLAIN,
+    "conditional": CONDITIONAL,
+    "conditional by question": BY_QUESTION,
+    "logits": LOGITS,
+    "vote": VOTE,
+    "sequential": STEPS,
+}
 
 
 @pytest.mark.parametrize("kind", PARTS)
@@ -83,7 +95,7 @@ def test_the_table_says_what_may_nest(place: str, kind: str) -> None:
 
 def test_the_documentation_shows_the_table() -> None:
     page = (ROOT / "docs/composition.md").read_text()
-    rows = re.findall(r"^\| `?(\w[\w ]*)`? \|((?: (?:yes|no) \|){5})$", page, re.MULTILINE)
+    rows = re.findall(r"^\| `?(\w[\w ]*)`? \|((?: (?:yes|no) \|){6})$", page, re.MULTILINE)
     shown = {
         place: tuple(kind for kind, cell in zip(PARTS, cells.split("|"), strict=False) if cell.strip() == "yes")
         for place, cells in rows
@@ -124,6 +136,8 @@ def test_the_documentation_shows_the_table() -> None:
         ({"conditional": [{"if": {"marker": "x"}, "then": "b"}]}, 'conditional needs "else"'),
         ({"conditional": [{"if": {"marker": ""}, "then": "b"}], "else": "a"}, "marker is ''"),
         ({"conditional": [{"if": {"confidence_below": 2}, "then": "b"}], "else": "a"}, "confidence_below is 2"),
+        ({"conditional": [{"if": {"about": None}, "then": "b"}], "else": "a"}, "about is None; it must be the name"),
+        ({"conditional": BY_QUESTION["conditional"] * 2, "else": "a"}, "two rules are about 'b'"),
         ({"conditional": [{"if": {"mood": 1}, "then": "b"}], "else": "a"}, "\"if\" is {'mood': 1}"),
         ({"sequential": []}, "a list of 1 to 8 parts"),
         ({"sequential": ["a"] * 9}, "a list of 1 to 8 parts"),

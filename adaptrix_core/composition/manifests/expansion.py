@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from adaptrix_core.adapters.package.limits import DEFAULT_LIMITS
 from adaptrix_core.adapters.package.manifest import CompositionMetadata
 from adaptrix_core.composition.compose import compose
 from adaptrix_core.composition.nesting import kind_of
-from adaptrix_core.composition.parts import Group, Part, RowPlan, Steps, Switch
+from adaptrix_core.composition.parts import Group, Part, Steps
 from adaptrix_core.digests import PackageDigest, WeightsDigest
 from adaptrix_core.errors import AdapterRejected, AdaptrixError, ExtensionError, InvalidRequest
 from adaptrix_core.injection.mix import Term, WantedGate, check_mix
@@ -136,7 +137,8 @@ class _Walk:
         """What the outermost composition comes to."""
         metadata = composition.metadata
         path = self._enter(metadata, ())
-        return _with_mixes(_named_part(metadata), lambda mix: self._whole_mix(composition, mix, path))
+        part = _named_part(metadata)
+        return _with_mixes(part, lambda mix: self._whole_mix(composition, mix, path), partial(_subject, metadata))
 
     def _whole_mix(self, composition: Composed, mix: Mix[str], path: tuple[str, ...]) -> Mix[SignedPart]:
         """A mix of the outermost composition; the empty one is the base model's."""
@@ -250,15 +252,24 @@ def _mix_of(identity: str, part: Part[Named]) -> Mix[Named]:
     )
 
 
-def _with_mixes(part: Part[str], change: Callable[[Mix[str]], Mix[SignedPart]]) -> Part[SignedPart]:
-    """The same composition with other mixes."""
+def _subject(metadata: CompositionMetadata, name: str) -> SignedPart:
+    """The adapter that a question may be about. Raises AdapterRejected for a composition."""
+    part = parts_of(metadata)[name]
+    if part.weights_digest is None:
+        raise AdapterRejected(
+            f"{metadata.identity}: a rule is about {name!r}, which is a composition; name one of its adapters there",
+            code="bad_composition",
+        )
+    return part
+
+
+def _with_mixes(
+    part: Part[str], change: Callable[[Mix[str]], Mix[SignedPart]], subject: Callable[[str], SignedPart]
+) -> Part[SignedPart]:
+    """The same composition with other mixes. subject: the adapter that a question may be about."""
 
     def group(one: Group[str]) -> Group[SignedPart]:
-        rows = tuple(
-            RowPlan(change(row.mix), tuple(Switch(s.when, change(s.mix)) for s in row.switches), row.weight)
-            for row in one.rows
-        )
-        return Group(rows, one.combine, one.samples)
+        return Group(tuple(row.under(change, subject) for row in one.rows), one.combine, one.samples)
 
     return Steps(tuple(map(group, part.groups)), part.plan) if isinstance(part, Steps) else group(part)
 

@@ -3,6 +3,9 @@
 Files:
 
 asking     What a group by name comes to in a request: mixes, changes of them, and shares of rows that choose together
+beginning  Who begins an answer where what its question is about decides: settled at the cut, once, before the first
+           token
+chosen     Who is chosen by name, loaded: the adapters of a choice, their mix, and how they ask to be sampled
 composed   Answers of compositions that one row cannot give: steps one after another, and votes on several answers
 ensemble   An ensemble: rows under different mixes that choose every token together, by their mean log-probability
 making     Makes the rows of a request: one for each mix and choice, or for each choice an ensemble of one for each

@@ -6,6 +6,8 @@ cached_means    The means of texts that were read once through a base model's tr
 clear_reading   What the trunk alone decides of a question, where it reads it so clearly that nobody else needs to be
                 asked
 deferral        A choice of adapters that is left to a replica, on its way there and back
+questions       What a question is about, by the base model's own reading of it alone: compositions begin by that
+                (``about``)
 reading         Runs texts through the trunk of an engine for the means of their states at the cut, behind every
                 request
 route_answer    The router's answer in plain data, for other processes: what it says, and what it leaves to the

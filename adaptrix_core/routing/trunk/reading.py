@@ -44,7 +44,7 @@ def trunk_means(engine: Engine, texts: Sequence[str]) -> Vectors:
         engine.add(reading.request)
         try:
             while reading.means is None:
-                engine.step()
+                engine.go_on()
         finally:
             engine.abort(reading.request.request_id)
     return _stacked(readings)
@@ -68,6 +68,15 @@ async def trunk_means_beside(loop: EngineLoop, texts: Sequence[str]) -> Vectors:
 
     await asyncio.gather(*map(read, readings))
     return _stacked(readings)
+
+
+async def kept_means_beside(loop: EngineLoop, kept: CachedMeans, texts: Sequence[str]) -> Vectors:
+    """The means of these texts, from ``kept`` where they are there; else `trunk_means_beside`, and kept."""
+    means = await asyncio.to_thread(kept.find, texts)
+    if means is None:
+        means = await trunk_means_beside(loop, texts)
+        await asyncio.to_thread(kept.keep, texts, means)
+    return means
 
 
 class _Reading:

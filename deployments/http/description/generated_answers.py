@@ -58,10 +58,10 @@ class EarlierStep(Document):
 
 
 class MixChange(Document):
-    """A change of who answers, in mid-answer."""
+    """A change of who answers, in mid-answer or before it."""
 
     after: int
-    """Tokens of the answer before it."""
+    """Tokens of the answer before it; 0 where the question has decided who begins."""
     adapter: str
 
 

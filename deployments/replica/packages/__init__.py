@@ -8,6 +8,8 @@ circuit_breakers  Circuit breakers, one per bundle: a bundle that keeps failing 
                   after a backoff
 compositions      The compositions that a replica holds: verified manifests, and what each comes to with the adapters
                   beside them
+draining          Bundles that a replica lets go: refused to new requests, kept for those that run on them, then
+                  deleted
 holdings          The bundles that a replica holds: fetched from the store, verified here, and handed to the engine's
                   loader
 offers            This replica's verdicts on the bundles of staged entries (offers)

@@ -24,7 +24,7 @@ from adaptrix_core.composition.manifests.expansion import (
 )
 from adaptrix_core.composition.manifests.signed_step import SignedStep, canonical
 from adaptrix_core.composition.nesting import kind_of
-from adaptrix_core.composition.parts import Part
+from adaptrix_core.composition.parts import Group, Part
 from adaptrix_core.digests import BundleDigest, PackageDigest
 from adaptrix_core.errors import AdapterRejected, AdapterUnavailable, AdaptrixError
 from adaptrix_core.injection.mix import Term, WantedGate
@@ -33,8 +33,18 @@ from adaptrix_core.sampling import SamplingDefaults, asked_for, explained
 from deployments.replica.packages.offers import signer_of
 from deployments.shared.wire import BundleMix, Holding, Refusal
 
-Wish = tuple[SamplingDefaults | None, float]
-"""Sampling defaults and the weight of whose they are."""
+Wishing = tuple[SamplingDefaults | BundleDigest, float]
+"""Sampling defaults, or the adapter whose own ones count, and the weight of whose they are."""
+
+
+def wishes_of(
+    wishing: Iterable[Wishing], adapters: Mapping[BundleDigest, Adapter]
+) -> list[tuple[SamplingDefaults | None, float]]:
+    """The sampling defaults of those whose count, with their weights."""
+    return [
+        (whose if isinstance(whose, SamplingDefaults) else adapters[whose].metadata.sampling, weight)
+        for whose, weight in wishing
+    ]
 
 
 class Beside(Protocol):
@@ -138,7 +148,11 @@ class HeldCompositions:
                 f"{composition.identity}: the catalogue tells of another composition than was signed; publish it again",
                 code="bad_composition",
             )
-        return signed.of(self.part(signed.bundle)).all_mixes
+        return self.step(signed).all_mixes
+
+    def step(self, signed: SignedStep) -> Group[BundleDigest]:
+        """A composition's step, from its own manifest. Raises as `part`."""
+        return signed.of(self.part(signed.bundle))
 
     def made_of(self, bundles: Iterable[BundleDigest]) -> set[BundleDigest]:
         """Everything that the compositions among these are made of, at any depth: adapters, and other compositions.
@@ -198,19 +212,23 @@ class HeldCompositions:
             signer_of(composition),
             max(places, key=LOAD_COST.__getitem__),
             composition.warnings,
-            explained(asked_for([self.wishes(Term(bundle))]), base_sampling) if is_mix else {},
+            explained(asked_for([wishes_of(self.wishing((Term(bundle),)), self._adapters)]), base_sampling)
+            if is_mix
+            else {},
         )
 
-    def wishes_of(self, mix: BundleMix) -> list[Wish]:
-        """The sampling defaults behind the terms of a mix."""
-        return [wish for term in mix for wish in self.wishes(term)]
-
-    def wishes(self, term: Term[BundleDigest]) -> Iterable[Wish]:
-        """The sampling defaults behind a term: a composition's own, where it has any, else those of its parts."""
-        composition = self._held.get(term.adapter)
-        if composition is not None and composition.metadata.sampling is not None:
-            return [(composition.metadata.sampling, term.strength)]
-        return [(self._adapters[one.adapter].metadata.sampling, one.strength) for one in self.terms(term)]
+    def wishing(self, mix: BundleMix) -> list[Wishing]:
+        """Whose sampling defaults count in a mix: a composition's own, where it has any, else those of its adapters,
+        some of which may still be being loaded.
+        """
+        found: list[Wishing] = []
+        for term in mix:
+            composition = self._held.get(term.adapter)
+            if composition is not None and composition.metadata.sampling is not None:
+                found.append((composition.metadata.sampling, term.strength))
+            else:
+                found += [(one.adapter, one.strength) for one in self.terms(term)]
+        return found
 
     def _check_gate(self, term: Term[BundleDigest]) -> None:
         """Raise AdapterRejected (bad_gate) where a learned gate doesn't weigh this adapter as it is."""

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,8 @@ from adaptrix_core.injection.wanted_gates import with_gates
 from adaptrix_core.sampling import SamplingDefaults, asked_for, explained
 from deployments.replica.packages.bundle_copies import BundleCopies
 from deployments.replica.packages.circuit_breakers import CircuitBreakers
-from deployments.replica.packages.compositions import HeldCompositions
+from deployments.replica.packages.compositions import HeldCompositions, wishes_of
+from deployments.replica.packages.draining import DrainingBundles, Forget
 from deployments.replica.packages.offers import Offers, signer_of
 from deployments.replica.packages.tasks import TRY_LIMIT_S, PackageTasks
 from deployments.replica.packages.users import PackageUsers
@@ -40,7 +41,6 @@ from deployments.shared.wire import BundleMix, Entry, Holding, Refusal, Verdict
 
 logger = logging.getLogger(__name__)
 
-DRAIN_POLL_S = 0.05
 PATIENCE_S = 5.0
 """Longest time, in seconds, that syncing with a new catalogue waits for its bundles; the rest arrives while the replica
 serves."""
@@ -52,17 +52,16 @@ NOT_ITS_FAULT = ("wrong_package",)
 Fetch = Callable[[BundleDigest, str], Awaitable[Snapshot]]
 """Reads a bundle's files from the store; the adapter's name, with which they go on, is for messages."""
 
-Forget = Callable[[WeightsDigest], Awaitable[object]]
-"""Makes keys and values that were computed under these weights unfindable for later requests."""
-
 
 @dataclass(frozen=True)
 class Pinned:
-    """The mixes that one request computes under, and its adapters' sampling defaults."""
+    """The mixes that one request computes under, and what their adapters say of themselves."""
 
     mixes: tuple[Mix, ...]
-    asked: SamplingDefaults | None
-    """The sampling defaults of its adapters, from their verified metadata."""
+    asked: tuple[SamplingDefaults | None, ...]
+    """For each mix, the sampling defaults of its adapters, from their verified metadata."""
+    about: tuple[Entry, ...]
+    """The adapters that its question may be about."""
     ended: asyncio.Future[None]
     """Gets an AdapterRejected (adapter_revoked) as soon as the request must end."""
 
@@ -86,13 +85,12 @@ class Holdings:
         self._copies = BundleCopies(scratch_dir, loader)
         self._fetch = fetch
         self._lease = lease
-        self._forget = forget
         self._users = PackageUsers()
         self._held: dict[BundleDigest, Adapter] = {}
         self._refused: dict[BundleDigest, Refusal] = {}
         self._tried: set[str] = set()
         """Revisions of the entries whose bundle was refused."""
-        self._draining: dict[BundleDigest, asyncio.Task[None]] = {}
+        self._draining = DrainingBundles(self._held, loader, self._copies, lease, forget)
         self._breakers = CircuitBreakers()
         self._tasks = PackageTasks(self._bring, self._breakers, try_limit_s)
         self._offers = Offers(self._copies.verify_again)
@@ -142,34 +140,42 @@ class Holdings:
                 self._let_go(bundle)
 
     @asynccontextmanager
-    async def pinned(self, mixes: Sequence[BundleMix], signed: SignedStep | None = None) -> AsyncIterator[Pinned]:
+    async def pinned(
+        self, mixes: Sequence[BundleMix], signed: SignedStep | None = None, about: Sequence[BundleDigest] = ()
+    ) -> AsyncIterator[Pinned]:
         """The mixes to compute under, their adapters kept in host memory for as long as the context lasts.
 
-        signed: the step of a composition whose mixes they are. Raises AdapterRejected (refused here, and why),
-        AdapterNotFound, AdapterUnavailable or CacheFull, with the bundle in ``.bundle_digest``.
+        signed: the step of a composition whose mixes they are. about: the adapters that the question may be about.
+        Raises AdapterRejected (refused here, and why), AdapterNotFound, AdapterUnavailable or CacheFull, with the
+        bundle in ``.bundle_digest``.
         """
-        digests: dict[BundleDigest, WeightsDigest] = {}
+        pinned: dict[BundleDigest, Adapter] = {}
         named = dict.fromkeys([signed.bundle] if signed else [term.adapter for mix in mixes for term in mix])
         if named.keys() - self._held.keys():
             await self._wait_for_compositions(named, signed)
+        # What compositions say is asked before anything is waited for, as they may be unloaded meanwhile.
         adapters, owners = self._compositions.down_to_adapters(mixes, signed)
-        with self._users.registered({*named, *owners, *self._compositions.made_of(named)}) as ended:
+        wishing = [self._compositions.wishing(mix) for mix in (adapters if signed else mixes)]
+        subjects = self._compositions.step(signed).subjects if signed else about
+        with self._users.registered({*named, *owners, *subjects, *self._compositions.made_of(named)}) as ended:
             try:
                 for bundle in owners:
-                    try:
-                        digests[bundle] = await self._pin(bundle)
-                    except AdaptrixError as error:
-                        _about(error, owners[bundle])
-                        raise
+                    with _blaming(owners[bundle]):
+                        pinned[bundle] = await self._pin(bundle)
+                entries = []
+                for bundle in subjects:
+                    with _blaming(signed.bundle if signed else bundle):
+                        entries.append(await self._entry(bundle))
+                digests = {bundle: adapter.weights_digest for bundle, adapter in pinned.items()}
                 terms = tuple(tuple(term.called(digests[term.adapter]) for term in mix) for mix in adapters)
                 if any(term.gated for mix in terms for term in mix):
-                    weights = {digest: self._held[bundle].weights for bundle, digest in digests.items()}
+                    weights = {adapter.weights_digest: adapter.weights for adapter in pinned.values()}
                     terms = await asyncio.to_thread(_with_gates, terms, weights)
-                wished = map(self._compositions.wishes_of, adapters if signed else mixes)
-                yield Pinned(terms, asked_for(wished), ended)
+                asked = (asked_for([wishes_of(whose, pinned)]) for whose in wishing)
+                yield Pinned(terms, tuple(asked), tuple(entries), ended)
             finally:
-                for digest in digests.values():
-                    self._loader.unpin(digest)
+                for adapter in pinned.values():
+                    self._loader.unpin(adapter.weights_digest)
 
     async def warm(self, bundles: Sequence[BundleDigest]) -> None:
         """Load bundles onto the device as far as there is room, the first of them last, so that it stays.
@@ -254,23 +260,28 @@ class Holdings:
     async def _wait_for_compositions(self, named: Iterable[BundleDigest], signed: SignedStep | None) -> None:
         """Return once those of these bundles that are compositions can be computed. Raises as `pinned`."""
         for bundle in named:
-            try:
+            with _blaming(bundle):
                 await self._tasks.landed(bundle)
                 self.check_usable(bundle)
                 self._compositions.down_to_adapters([(Term(bundle),)], signed)
-            except AdaptrixError as error:
-                _about(error, bundle)
-                raise
 
-    async def _pin(self, bundle: BundleDigest) -> WeightsDigest:
-        """Pin a held bundle's weights in host memory and return their digest; raises where it cannot be used."""
+    async def _entry(self, bundle: BundleDigest) -> Entry:
+        """The catalogue's entry of a held bundle; raises where it cannot be used."""
         await self._tasks.landed(bundle)
         self.check_usable(bundle)
-        digest = self._held[bundle].weights_digest
-        if not self._loader.pin_at_once(digest):
-            await self._pin_from_disk(bundle, digest)
+        if bundle not in self._wanted:
+            raise AdapterNotFound(f"the catalogue does not have bundle {bundle}; it was unloaded")
+        return self._wanted[bundle][0]
+
+    async def _pin(self, bundle: BundleDigest) -> Adapter:
+        """Pin a held bundle's weights in host memory and return the adapter; raises where it cannot be used."""
+        await self._tasks.landed(bundle)
+        self.check_usable(bundle)
+        adapter = self._held[bundle]
+        if not self._loader.pin_at_once(adapter.weights_digest):
+            await self._pin_from_disk(bundle, adapter.weights_digest)
         self._breakers.close(bundle)
-        return digest
+        return adapter
 
     def check_usable(self, bundle: BundleDigest) -> None:
         """See `Beside`."""
@@ -303,8 +314,7 @@ class Holdings:
 
         Raises the errors that another try may not meet.
         """
-        if (draining := self._draining.get(entry.bundle_digest)) is not None:
-            await draining
+        await self._draining.gone(entry.bundle_digest)
         try:
             adapter = await self._loaded(entry)
         except AdapterRejected as error:
@@ -349,31 +359,9 @@ class Holdings:
             self._copies.discard(bundle)
 
     def _let_go(self, bundle: BundleDigest) -> None:
-        if bundle in self._compositions:  # its requests run on its parts, which stay
+        if bundle in self._compositions:
             self._compositions.drop(bundle)
-            self._draining[bundle] = asyncio.create_task(self._delete(bundle))
-        elif bundle not in self._draining:
-            self._draining[bundle] = asyncio.create_task(self._drain(bundle))
-
-    async def _delete(self, bundle: BundleDigest) -> None:
-        """Delete the files of a bundle."""
-        try:
-            await in_own_thread(self._copies.delete, bundle)
-        finally:
-            del self._draining[bundle]
-
-    async def _drain(self, bundle: BundleDigest) -> None:
-        """Refuse new requests, wait until the running ones have ended, then delete the files."""
-        digest, package = self._held[bundle].weights_digest, self._held[bundle].package_digest
-        try:
-            self._loader.unload(bundle)
-            while not _is_gone(self._loader, digest):
-                await asyncio.sleep(DRAIN_POLL_S)
-            if self._lease.is_revoked(package) and digest not in self._loader.loaded_names().values():
-                await self._forget(digest)
-            await in_own_thread(self._copies.delete, bundle)
-        finally:
-            del self._held[bundle], self._draining[bundle]
+        self._draining.let_go(bundle)
 
 
 def _with_gates(mixes: tuple[Mix, ...], weights: Mapping[WeightsDigest, LoraWeights]) -> tuple[Mix, ...]:
@@ -381,14 +369,18 @@ def _with_gates(mixes: tuple[Mix, ...], weights: Mapping[WeightsDigest, LoraWeig
     return tuple(with_gates(mix, weights.__getitem__) for mix in mixes)
 
 
-def _is_gone(loader: DynamicLoader, weights_digest: WeightsDigest) -> bool:
-    """Whether an unloaded adapter is freed, or kept by another bundle of equal weights."""
-    kept = weights_digest in loader.loaded_names().values()
-    return kept or weights_digest not in loader.get_memory_usage()["adapters"]
-
-
 def _revoked(lease: RevocationLease, package: PackageDigest) -> AdapterRejected:
     return AdapterRejected(lease.reason(package), code="adapter_revoked")
+
+
+@contextmanager
+def _blaming(bundle: BundleDigest) -> Iterator[None]:
+    """Attach the bundle by which a request names what is at fault to the errors that are raised."""
+    try:
+        yield
+    except AdaptrixError as error:
+        _about(error, bundle)
+        raise
 
 
 def _about(error: AdaptrixError, bundle: BundleDigest) -> AdaptrixError:

@@ -65,7 +65,7 @@ async def test_a_bundle_is_read_and_hashed_once_and_verified_again_after_an_evic
                 with pytest.raises(AdapterUnavailable, match="cannot be read again"):
                     await worker.holdings._pin(entry.bundle_digest)
             else:
-                assert await worker.holdings._pin(entry.bundle_digest) == adapter.weights_digest
+                assert await worker.holdings._pin(entry.bundle_digest) is adapter
                 worker._engine.loader.unpin(adapter.weights_digest)
                 assert {hashed[data] for name, data in sent.files.items() if name != "signature.json"} == {2}
             assert opened
