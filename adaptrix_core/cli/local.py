@@ -20,8 +20,8 @@ from adaptrix_core.cli.local_composition import answer_composed
 from adaptrix_core.cli.local_routing import OWNER, LocalRouting
 from adaptrix_core.cli.output import Output
 from adaptrix_core.cli.target import AdapterRow, Answer, Embeddings, Message, OnText, Room, TargetRequest
-from adaptrix_core.composition.model_strings import composition_named
-from adaptrix_core.confidence.calibration import BASE_ANSWERS
+from adaptrix_core.composition.model_strings import composition_named, mix_named
+from adaptrix_core.confidence.calibration import BASE_ANSWERS, answerer_of
 from adaptrix_core.confidence.fallbacks import adapters_among
 from adaptrix_core.confidence.feedback import AnswerLabel
 from adaptrix_core.confidence.shelf import CalibrationShelf
@@ -151,10 +151,21 @@ class LocalTarget:
             "calibrations": self._calibrations(snapshot.package_digest),
         }
 
-    def _calibrations(self, package_digest: PackageDigest) -> list[dict[str, Any]]:
+    async def show_mix(self, name: str) -> dict[str, Any]:
+        """See `Target`: from the adapter directory; tensors are not read."""
+        terms = mix_named(name, self._settings.base.model)
+        shown = [await self.show(term.adapter) for term in terms]
+        packages = [term.called(PackageDigest(one["digest"])) for term, one in zip(terms, shown, strict=True)]
+        return {
+            "name": _label(terms),
+            "parts": [{"name": f"{one['name']}@{one['version']}", "package_digest": one["digest"]} for one in shown],
+            "calibrations": self._calibrations(answerer_of(packages)),
+        }
+
+    def _calibrations(self, answerer: str) -> list[dict[str, Any]]:
         shelf = CalibrationShelf.of(self._settings)
         shelf.refresh()
-        return shelf.described(package_digest)
+        return shelf.described(answerer)
 
     async def model_names(self) -> list[str]:
         """The router, the base model, and the adapters of the directory."""

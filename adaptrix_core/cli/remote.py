@@ -98,6 +98,10 @@ class RemoteTarget:
         """``GET /v1/adapters/{name}``."""
         return await self._json("GET", f"/v1/adapters/{quote(name, safe='')}")
 
+    async def show_mix(self, name: str) -> dict[str, Any]:
+        """``GET /v1/confidence/{model}``."""
+        return await self._json("GET", f"/v1/confidence/{quote(name, safe='')}")
+
     async def model_names(self) -> list[str]:
         """``GET /v1/models``, and the word for the base model."""
         models = await self._json("GET", "/v1/models")

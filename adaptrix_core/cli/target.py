@@ -197,6 +197,10 @@ class Target(Protocol):
         """All facts about one adapter: its row of `adapters`, digests, signer, and `about_package`."""
         ...
 
+    async def show_mix(self, name: str) -> dict[str, Any]:
+        """The base model (`BASE`) or a mix: its ``parts``, and the ``calibrations`` of its confidence."""
+        ...
+
     async def model_names(self) -> list[str]:
         """The names that a request may use as its model, without mixes."""
         ...

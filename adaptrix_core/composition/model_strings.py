@@ -13,9 +13,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from adaptrix_core.adapters.reference import mix_label, parse_mix
+from adaptrix_core.adapters.reference import AUTO, BASE, mix_label, parse_mix
 from adaptrix_core.composition.nesting import kind_of
 from adaptrix_core.composition.parts import Group, Part, Steps
+from adaptrix_core.errors import InvalidRequest
+from adaptrix_core.injection.mix import Term
 
 _CALLED = re.compile(r"(?P<strategy>sequential|vote|logits)\((?P<parts>[^()]*)\)")
 
@@ -30,6 +32,22 @@ def composition_named(model: str) -> dict[str, Any] | None:
         return {"sequential": [part for part, _ in parts], "plan": "auto"}
     weighted = [{"part": part, "weight": weight} for part, weight in parts]
     return {"parallel": weighted, "combine": found["strategy"]}
+
+
+def mix_named(model: str, base_id: str) -> tuple[Term[str], ...]:
+    """The one mix that a model string stands for, by name; empty for the base model, which ``base`` names too.
+
+    Raises InvalidRequest (``model``) for ``auto`` and for compositions of several mixes.
+    """
+    if model == AUTO:
+        raise InvalidRequest(
+            "auto leaves it to the router who answers; name one of those whom it chooses", param="model"
+        )
+    if composition_named(model) is not None:
+        raise InvalidRequest(
+            f"{model:.80} comes to more than one mix; name the adapters or mixes that it is made of", param="model"
+        )
+    return () if model in (BASE, base_id) else parse_mix(model, base_id)
 
 
 def _part(text: str) -> tuple[str | Mapping[str, Any], float | tuple[float, ...]]:

@@ -13,9 +13,10 @@ from typing import Any, Literal
 from adaptrix_core.adapters.reference import AUTO, BASE, mix_label, parse_mix
 from adaptrix_core.composition.compose import compose
 from adaptrix_core.composition.manifests.signed_step import SignedStep, part_by_name
-from adaptrix_core.composition.model_strings import composition_named, mixes_of
+from adaptrix_core.composition.model_strings import composition_named, mix_named, mixes_of
 from adaptrix_core.composition.nesting import kind_of
 from adaptrix_core.composition.parts import Group, Part
+from adaptrix_core.confidence.calibration import answerer_of
 from adaptrix_core.digests import BundleDigest, PackageDigest
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.injection.mix import Term, check_mix, check_repeated
@@ -85,6 +86,11 @@ class NamedMix:
     def parts(self) -> dict[str, PackageDigest]:
         """Package digest of each part of the compositions in the mix, by ``name@version``."""
         return {identity: digest for term in self.terms for identity, digest in term.adapter.parts}
+
+    @property
+    def answerer(self) -> str:
+        """Who answers, as calibrations name it (`answerer_of`)."""
+        return answerer_of(term.called(term.adapter.package_digest) for term in self.terms)
 
     @property
     def package_digests(self) -> str:
@@ -173,6 +179,12 @@ def choose(
     if named is None:
         return Choice(True, (), fallback or "base")
     return Choice(False, (named,), fallback or "error")
+
+
+def one_mix(model: str, base_id: str, catalogue: Catalogue) -> NamedMix:
+    """The one mix that a model string names; ``base`` means the base model. Raises InvalidRequest, AdapterNotFound."""
+    terms = mix_named(model, base_id)
+    return _found(terms, base_id, catalogue, "model") if terms else NamedMix()
 
 
 def _composed(

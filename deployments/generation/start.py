@@ -14,7 +14,6 @@ from typing import Any
 from adaptrix_core.adapters.reference import mix_label
 from adaptrix_core.composition.model_strings import part_label
 from adaptrix_core.composition.parts import Part, Steps
-from adaptrix_core.confidence.calibration import answerer_of
 from adaptrix_core.confidence.scoring import EvidenceNeeded, evidence_needed
 from adaptrix_core.confidence.shelf import CalibrationShelf
 from adaptrix_core.errors import AdaptrixError
@@ -204,7 +203,7 @@ def _answerers(resolved: ResolvedRequest) -> tuple[str, ...]:
     if resolved.part is not None:
         return ()
     mixes = [one.mix for one in resolved.by_prompt] or resolved.mixes
-    return tuple(answerer_of(term.called(term.adapter.package_digest) for term in mix.terms) for mix in mixes)
+    return tuple(mix.answerer for mix in mixes)
 
 
 def _needed(asked: Judging | None, calibrations: CalibrationShelf) -> EvidenceNeeded:

@@ -212,6 +212,34 @@ def test_show_tells_what_an_adapter_says_about_itself_and_who_signed_it(
     assert "did you mean 'math_reasoning'" in unknown.stderr
 
 
+MIX = "math_reasoning*0.7+code_generation*0.3"
+
+
+@pytest.mark.parametrize(("name", "parts"), [("base", []), (MIX, ["math_reasoning@1.0.0", "code_generation@1.0.0"])])
+def test_show_has_a_card_of_the_base_model_and_of_mixes(
+    adaptrix: Adaptrix, local: tuple[object, ...], name: str, parts: list[str]
+) -> None:
+    card = json.loads(adaptrix("show", name, "--json", *local).stdout)
+    assert (card["name"], [part["name"] for part in card["parts"]], card["calibrations"]) == (name, parts, [])
+    shown = adaptrix("show", name, *local).stdout
+    assert f"confidence  unknown; `adaptrix calibrate '{name}' --family NAME` measures it" in shown
+    assert all(f"{part['name']}, digest {part['package_digest']}" in shown for part in card["parts"])
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("auto", "auto leaves it to the router"),
+        ("vote(math_reasoning,code_generation)", "comes to more than one mix"),
+        ("math_reasonin*0.5", "did you mean 'math_reasoning'"),
+        ("math_reasoning*nan", "weight nan"),
+    ],
+)
+def test_show_refuses_what_is_no_mix(adaptrix: Adaptrix, local: tuple[object, ...], name: str, complaint: str) -> None:
+    done = adaptrix("show", name, *local)
+    assert (done.exit_code, complaint in done.stderr) == (1, True), done.output
+
+
 def test_an_answer_follows_the_schema(adaptrix: Adaptrix, local: tuple[object, ...], tmp_path: Path) -> None:
     schema = tmp_path / "schema.json"
     wanted = {"type": "object", "properties": {"n": {"type": "integer", "maximum": 9}}, "required": ["n"]}

@@ -19,6 +19,8 @@ from tests.serving.conftest import eventually
 from tests.serving.inprocess import application, listening
 from tests.serving.tiny import World
 
+MIX = "math_reasoning*0.5+code_generation*0.25"
+
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 
 
@@ -76,14 +78,16 @@ async def test_show_embed_and_a_schema_agree_with_a_local_engine(url: str, setti
     schema = tmp_path / "schema.json"
     schema.write_text('{"enum": ["yes", "no"]}')
     asked = ("query", "hi", "--model", "base", "--temperature", 0, "--schema", schema)
-    for command in (("show", "math_reasoning"), ("embed", "What is 17 + 25?"), asked):
+    for command in (("show", "math_reasoning"), ("show", "base"), ("show", MIX), ("embed", "What is 17 + 25?"), asked):
         documents = []
         for where in (("--url", url), ("--local", "--config", settings_file)):
             code, shown, noted = await adaptrix(*command, "--json", *where)
             assert code == 0, noted
             documents.append(json.loads(shown))
         there, here = documents
-        if command[0] == "show":
+        if command in (("show", "base"), ("show", MIX)):
+            assert there == {"object": "adaptrix.confidence", **here}
+        elif command[0] == "show":
             assert {key: there[key] for key in ("metadata", "size_bytes", "digest", "signer")} == {
                 key: here[key] for key in ("metadata", "size_bytes", "digest", "signer")
             }

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from adaptrix_core.adapters.reference import AUTO, BASE, parse_mix
 from adaptrix_core.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -18,17 +17,6 @@ if TYPE_CHECKING:
 
 Terms = tuple["Term[str]", ...]
 """A mix by name; empty for the base model."""
-
-
-def terms_named(name: str, base_id: str) -> Terms:
-    """The mix that a name stands for. Raises InvalidRequest for what is no mix."""
-    from adaptrix_core.composition.model_strings import composition_named
-
-    if name == AUTO:
-        raise InvalidRequest("auto leaves it to the router who answers; calibrate those whom it chooses, by name")
-    if composition_named(name) is not None:
-        raise _more_than_one_mix(name)
-    return () if name in (BASE, base_id) else parse_mix(name, base_id)
 
 
 def own_family(name: str, terms: Terms) -> str:
@@ -69,14 +57,10 @@ def _check_composition(manager: AdapterManager, metadata: CompositionMetadata) -
     from adaptrix_core.errors import AdapterRejected
 
     if kind_of(compose(metadata.composition, param="composition")) != "mix":
-        raise _more_than_one_mix(metadata.identity)
+        raise InvalidRequest(
+            f"{metadata.identity} comes to more than one mix, and a calibration is of one; calibrate the adapters or "
+            "mixes that it is made of"
+        )
     for report in part_reports(manager, metadata):
         for code, message in report.faults:
             raise AdapterRejected(f"{metadata.identity}: its part {report.identity}: {message}", code=code)
-
-
-def _more_than_one_mix(name: str) -> InvalidRequest:
-    return InvalidRequest(
-        f"{name} comes to more than one mix, and a calibration is of one; calibrate the adapters or mixes that it is "
-        "made of"
-    )

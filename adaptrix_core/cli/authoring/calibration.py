@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from adaptrix_core.cli.authoring.calibrated_choice import Terms, check_packages, label_in, own_family, terms_named
+from adaptrix_core.cli.authoring.calibrated_choice import Terms, check_packages, label_in, own_family
 from adaptrix_core.cli.authoring.evaluation import SCORER_NAMES
 from adaptrix_core.cli.names import complete_models
 from adaptrix_core.cli.options import output_options
@@ -81,7 +81,9 @@ def calibrate(
         raise click.UsageError("give --family or --data, not both")
     if scorer is not None and data is None:
         raise click.UsageError("--scorer needs --data")
-    terms = terms_named(name, session.settings.base.model)
+    from adaptrix_core.composition.model_strings import mix_named
+
+    terms = mix_named(name, session.settings.base.model)
     private, place = _checked(session, terms, estimator, key, out)
     asked = _questions(family or own_family(name, terms), data, scorer or "exact", held_out, hard, free)
     with session.output.waiting(f"loading {session.settings.base.model}"):

@@ -13,7 +13,7 @@ query       `query`: ask once, ask a file of prompts, or hold a conversation
 revocation  `revoke`: take adapters out of service on every replica, or on this machine, by a signed list
 routing     `route`: which adapter would answer, and why, without generating
 serve       `serve`: the whole system on one machine, until Ctrl-C
-show        `show`: all facts about one adapter
+show        `show`: all facts about one adapter, and what is measured of how sure the base model or a mix is
 status      `status`: health, models, residency of adapters, and the cut above which their layers may differ
 trust       `sign`, `verify` and `trust`: signing adapter directories, checking them, and transferring names
 """

@@ -1,4 +1,4 @@
-"""`show`: all facts about one adapter."""
+"""`show`: all facts about one adapter, and what is measured of how sure the base model or a mix is."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from adaptrix_core.adapters.reference import RESERVED_NAMES
 from adaptrix_core.cli.names import complete_adapters
 from adaptrix_core.cli.options import output_options, target_options
 from adaptrix_core.cli.session import Session
@@ -16,6 +17,8 @@ from adaptrix_core.cli.session import Session
 if TYPE_CHECKING:
     from rich.console import Console
 
+MIX_SIGNS = frozenset("*+[(")
+"""Characters of mixes and compositions that no name of an adapter has."""
 EXAMPLES_SHOWN = 10
 LABEL_WIDTH = 12
 
@@ -28,16 +31,19 @@ LABEL_WIDTH = 12
 def show(session: Session, name: str) -> None:
     """Show adapter NAME or name@version: layers or parts, rank, size, licence, signer, sampling, measured quality.
 
+    Of base and of a mix such as a*0.7+b*0.3: its adapters, and how sure its answers are, where that is calibrated.
+
     What an adapter says about itself is signed with it; the signer is the trusted key that a replica, or with --local
     this process, found to be right.
     """
 
     async def work() -> dict[str, Any]:
         async with session.target() as target:
-            return await target.show(name)
+            return await (target.show_mix(name) if is_mix else target.show(name))
 
+    is_mix = name in RESERVED_NAMES or ("/" not in name and not MIX_SIGNS.isdisjoint(name))
     document = asyncio.run(work())
-    session.output.result(document, lambda out: _print(out, document))
+    session.output.result(document, lambda out: (_print_mix if is_mix else _print)(out, document))
 
 
 def _print(out: Console, document: Mapping[str, Any]) -> None:
@@ -54,14 +60,32 @@ def _print(out: Console, document: Mapping[str, Any]) -> None:
     if measured:
         out.print()
         out.print(table(("measured", "answered by", "right", "share", "95 % interval"), measured))
-    for calibration in document.get("calibrations") or ():
-        out.print()
-        _print_calibration(out, calibration)
+    _print_calibrations(out, document.get("calibrations") or ())
     examples = said.get("routing_examples") or ()
     if examples:
         out.print(f"\n{len(examples)} routing examples" + (", such as" if len(examples) > EXAMPLES_SHOWN else ""))
     for example in examples[:EXAMPLES_SHOWN]:
         out.print(printable(f"  {example}"), markup=False)
+
+
+def _print_mix(out: Console, document: Mapping[str, Any]) -> None:
+    """The adapters of a mix, none of the base model, and what is calibrated for it."""
+    from adaptrix_core.cli.output import printable
+
+    out.print(printable(document["name"]), style="bold", markup=False)
+    out.print()
+    for part in document["parts"]:
+        out.print(printable(f"{'part':<{LABEL_WIDTH}}{part['name']}, digest {part['package_digest']}"), markup=False)
+    if not document["calibrations"]:
+        measure = f"adaptrix calibrate '{document['name']}' --family NAME"
+        out.print(printable(f"{'confidence':<{LABEL_WIDTH}}unknown; `{measure}` measures it"), markup=False)
+    _print_calibrations(out, document["calibrations"])
+
+
+def _print_calibrations(out: Console, calibrations: Sequence[Mapping[str, Any]]) -> None:
+    for calibration in calibrations:
+        out.print()
+        _print_calibration(out, calibration)
 
 
 def _some(points: Sequence[tuple[str, ...]], most: int = 7) -> list[tuple[str, ...]]:

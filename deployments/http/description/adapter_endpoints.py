@@ -25,6 +25,12 @@ ADAPTER = described(
     gives=answers.AdapterInFull,
     errors=(*READING, 404),
 )
+CONFIDENCE = described(
+    "What was measured of how sure the answers of the base model, an adapter or a mix are",
+    scope="generate",
+    gives=answers.ConfidenceCard,
+    errors=(*READING, 400, 404),
+)
 LOAD = described(
     "Load an adapter from a directory; 200 means durable and usable on every replica",
     scope="admin",

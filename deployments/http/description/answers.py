@@ -194,7 +194,7 @@ class RefusedBy(Document):
 
 
 class AdapterPart(Document):
-    """A part of a composition, as it was signed."""
+    """An adapter of a composition, as it was signed, or of a mix."""
 
     name: str
     """``name@version``."""
@@ -252,6 +252,18 @@ class CalibrationCard(Document):
     curve: list[CoverageShown]
     provenance: dict[str, Any]
     signer: str | None
+
+
+class ConfidenceCard(Document):
+    """What was measured of how sure the answers of one are who can be calibrated."""
+
+    object: Literal["adaptrix.confidence"]
+    name: str
+    """``base``, an adapter's name, or a mix such as ``a*0.7+b*0.3``."""
+    parts: list[AdapterPart]
+    """The adapters of a mix, in its order; empty for the base model."""
+    calibrations: list[CalibrationCard]
+    """By base model and layout, the calibrations that this server has verified."""
 
 
 class AdapterInFull(AdapterCard):

@@ -69,6 +69,7 @@ ANSWERS: tuple[type[Document], ...] = (
     answers.ModelList,
     answers.AdapterList,
     answers.AdapterInFull,
+    answers.ConfidenceCard,
     answers.Published,
     loading_answers.AdaptersNow,
     answers.Revocations,

@@ -2,7 +2,8 @@
 
 Files:
 
-adapters       ``/v1/adapters`` and ``/v1/models``: list and publish adapters
+adapters       ``/v1/adapters``, ``/v1/models`` and ``/v1/confidence``: list and publish adapters, and what is
+               calibrated
 batches        ``/v1/batches``: files of requests, answered in the server's own time
 begin          A generation request accepted and begun, as every endpoint that generates does it: caller, deadline,
                who answers

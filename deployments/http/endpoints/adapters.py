@@ -1,16 +1,18 @@
-"""``/v1/adapters`` and ``/v1/models``: list and publish adapters."""
+"""``/v1/adapters``, ``/v1/models`` and ``/v1/confidence``: list and publish adapters, and what is calibrated."""
 
 from __future__ import annotations
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
+from deployments.generation.model_names import one_mix
 from deployments.http import adapter_admin
 from deployments.http.at_hand import calibrations_at_hand
 from deployments.http.bodies import read_body
 from deployments.http.description.adapter_endpoints import (
     ADAPTER,
     ADAPTERS,
+    CONFIDENCE,
     MODEL,
     MODELS,
     PUBLISH,
@@ -54,6 +56,23 @@ def adapter_endpoints(app: FastAPI, services: Services) -> None:
         about = await services.store.about(entry.bundle_digest)
         calibrations = (await calibrations_at_hand(services)).described(entry.package_digest)
         return JSONResponse({**adapter_entry(entry, reports), **about, "calibrations": calibrations})
+
+    @app.get("/v1/confidence/{model:path}", **CONFIDENCE)
+    async def confidence(request: Request, model: str) -> Response:
+        authorized(request, services, "generate")
+        catalogue, _ = await services.store.overview()
+        mix = one_mix(model, await services.store.base_id(), catalogue)
+        shelf = await calibrations_at_hand(services)
+        return JSONResponse(
+            {
+                "object": "adaptrix.confidence",
+                "name": mix.label,
+                "parts": [
+                    {"name": term.adapter.identity, "package_digest": term.adapter.package_digest} for term in mix.terms
+                ],
+                "calibrations": shelf.described(mix.answerer),
+            }
+        )
 
     @app.get("/v1/models/{model_id:path}", **MODEL)
     async def model(request: Request, model_id: str) -> Response:

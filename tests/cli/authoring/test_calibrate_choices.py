@@ -14,8 +14,9 @@ from click.testing import Result
 
 from adaptrix_core.adapters.manager import AdapterManager
 from adaptrix_core.adapters.trust.policy import TrustPolicy
-from adaptrix_core.cli.authoring.calibrated_choice import label_in, terms_named
+from adaptrix_core.cli.authoring.calibrated_choice import label_in
 from adaptrix_core.composition.manifests.making import made
+from adaptrix_core.composition.model_strings import mix_named
 from adaptrix_core.confidence.calibration import BASE_ANSWERS, ConfidenceCalibration, answerer_of
 from adaptrix_core.config import load_settings
 from adaptrix_core.digests import PackageDigest
@@ -101,15 +102,22 @@ def test_a_calibration_holds_for_exactly_who_was_asked(
     told, other = engine.generate(twice, [choice, CODE], ending, scores=["logprob_sum"], confidence=True)
     assert told.confidence == pytest.approx(calibration.probability(told.scores["logprob_sum"]))
     assert other.confidence is None
-    if name in COMPOSITIONS:
-        card = json.loads(adaptrix("show", name, "--local", "--config", tmp_path / "settings.yaml", "--json").stdout)
-        assert [shown["measured"] for shown in card["calibrations"]] == [document["measured"]]
-    served = asyncio.run(told_by_a_server(args, name, whole.token_ids[2]))
+    here = ("--local", "--config", tmp_path / "settings.yaml")
+    card = json.loads(adaptrix("show", name, *here, "--json").stdout)
+    assert [shown["measured"] for shown in card["calibrations"]] == [document["measured"]]
+    assert f"calibration error {document['measured']['ece']:.3f}" in adaptrix("show", name, *here).stdout
+    served, shown = asyncio.run(told_by_a_server(args, name, whole.token_ids[2]))
     assert served == pytest.approx(told.confidence, abs=1e-3)
+    assert shown["calibrations"] == card["calibrations"]
+    if name not in COMPOSITIONS:
+        assert (shown["name"], shown["parts"]) == (name, card["parts"])
+        assert [part["package_digest"] for part in shown["parts"]] == [packages[term] for term in choice or {}]
 
 
-async def told_by_a_server(args: Mapping[str, object], name: str, ending: int) -> float | None:
-    """The confidence of the answer to the first question, over HTTP."""
+async def told_by_a_server(
+    args: Mapping[str, object], name: str, ending: int
+) -> tuple[float | None, Mapping[str, Any]]:
+    """The confidence of the answer to the first question, and what was measured of it, over HTTP."""
     async with running(args) as (client, _):
         models = (await client.get("/v1/models")).json()["data"]
         model = next(card["id"] for card in models if card["parent"] is None) if name == "base" else name
@@ -118,7 +126,9 @@ async def told_by_a_server(args: Mapping[str, object], name: str, ending: int) -
         answer = await client.post("/v1/chat/completions", json={**body, **fields})
         assert answer.status_code == 200, answer.text
         told: float | None = answer.json()["choices"][0]["adaptrix"]["confidence"]
-        return told
+        card = await client.get(f"/v1/confidence/{name}")
+        assert card.status_code == 200, card.text
+        return told, card.json()
 
 
 def answerer(place: World, name: str, packages: Mapping[str, PackageDigest]) -> str:
@@ -135,8 +145,8 @@ def test_a_mix_with_a_long_name_can_be_calibrated(place: World, args: dict[str, 
         place.write_adapter(tmp_path / "many", name, seed)
     args["adapters"]["dir"] = str(tmp_path / "many")
     engine = build_engine(load_settings(args))
-    called = label_in(engine, terms_named("+".join(names), "base-model"))
-    made_for = Answerer.of(engine, terms_named("+".join(names), "base-model"), called)
+    called = label_in(engine, mix_named("+".join(names), "base-model"))
+    made_for = Answerer.of(engine, mix_named("+".join(names), "base-model"), called)
     assert (called[:60], called[-1]) == (names[0], "…")
     fields = {"answerer": made_for.key, "base_lineage": "x", "base_digest": "x", "layout": made_for.layout}
     assert ConfidenceCalibration(name=called, method="platt", slope=1.0, **fields).name == called

@@ -177,6 +177,8 @@ async def test_real_answers_are_as_described(local: Local, world: World) -> None
         ("GET", "/v1/adapters", "/v1/adapters", {}),
         ("GET", "/v1/adapters/math_reasoning", "/v1/adapters/{name}", {}),
         ("GET", "/v1/adapters/nobody", "/v1/adapters/{name}", {}),
+        ("GET", "/v1/confidence/math_reasoning*0.5", "/v1/confidence/{model}", {}),
+        ("GET", "/v1/confidence/nobody", "/v1/confidence/{model}", {}),
         ("GET", "/v1/models", "/v1/models", {}),
         ("GET", "/v1/models/math_reasoning", "/v1/models/{model_id}", {}),
         ("GET", "/v1/models/nobody", "/v1/models/{model_id}", {}),
