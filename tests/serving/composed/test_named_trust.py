@@ -23,7 +23,7 @@ from deployments.shared.wire import GenerateCall
 from tests.serving.compositions import HALVES, write
 from tests.serving.conftest import eventually
 from tests.serving.http.test_publishing import publish
-from tests.serving.inprocess import LocalStore, running
+from tests.serving.inprocess import LocalStore, application, listening
 from tests.serving.store.test_composition_trust import rewrite
 from tests.serving.store.test_revocation import package_of, revoke
 from tests.serving.tiny import World
@@ -41,10 +41,17 @@ class Served:
     store: LocalStore
     shipped: Path
 
-    async def ask(self, model: str = "steps", **fields: Any) -> httpx.Response:
+    def body(self, model: str = "steps", **fields: Any) -> dict[str, Any]:
         messages = [{"role": "user", "content": "What is 17 + 25?"}]
-        body = {"model": model, "messages": messages, "max_tokens": 4, "temperature": 0, **fields}
-        return await self.http.post("/v1/chat/completions", json=body)
+        return {"model": model, "messages": messages, "max_tokens": 4, "temperature": 0, **fields}
+
+    async def ask(self, model: str = "steps", **fields: Any) -> httpx.Response:
+        return await self.http.post("/v1/chat/completions", json=self.body(model, **fields))
+
+    async def forgot(self, name: str) -> bool:
+        """Whether the replica holds a composition of this name no longer."""
+        held = self.store.worker.holdings._compositions
+        return all(held[bundle].name != name for bundle in held)
 
     async def refused(self, code: str, model: str = "steps") -> dict[str, Any]:
         """The error of a request, once it has this code."""
@@ -66,7 +73,12 @@ async def served(world: World, tmp_path: Path) -> AsyncIterator[Served]:
     write(world, shipped, "halves", HALVES)
     write(world, shipped, "steps", STEPS)
     adapters = {"dir": str(shipped), "state_dir": str(tmp_path / "state"), "poll_s": 0.1}
-    async with running(world.settings(adapters=adapters, router={"enabled": False})) as (http, store):
+    args = world.settings(adapters=adapters, router={"enabled": False})
+    async with (
+        application(args) as (app, store),
+        listening(app) as url,
+        httpx.AsyncClient(base_url=url, timeout=120) as http,
+    ):
         yield Served(world, http, store, shipped)
 
 
@@ -90,6 +102,23 @@ async def test_whatever_is_revoked_ends_the_answer_in_its_first_step(served: Ser
     steps = {c["adaptrix"]["step"] for e in events[:-1] for c in e["choices"] if "step" in c.get("adaptrix", {})}
     assert steps == {0}
     assert (await served.ask()).json()["error"]["code"] == "adapter_revoked"
+    assert (await served.ask("math_reasoning")).status_code == 200
+    assert served.store.worker._engine.check_integrity() == []
+
+
+async def test_one_that_is_unloaded_ends_its_answer_at_the_next_step(served: Served) -> None:
+    body = served.body(stream=True, max_tokens=300, ignore_eos=True)
+    async with served.http.stream("POST", "/v1/chat/completions", json=body) as answer:
+        lines = (json.loads(line[6:]) async for line in answer.aiter_lines() if line.startswith("data: {"))
+        await anext(lines)
+        unloaded = await served.http.post("/v1/unload_lora_adapter", json={"lora_name": "steps"})
+        assert unloaded.status_code == 200, unloaded.text
+        await eventually(lambda: served.forgot("steps"))
+        *said, last = [line async for line in lines]
+    assert last["error"]["code"] == "adapter_not_found"
+    steps = {one["adaptrix"]["step"] for event in said for one in event["choices"] if "adaptrix" in one}
+    assert steps == {0}
+    assert (await served.ask()).json()["error"]["code"] == "model_not_found"
     assert (await served.ask("math_reasoning")).status_code == 200
     assert served.store.worker._engine.check_integrity() == []
 
