@@ -14,7 +14,7 @@ from adaptrix_core.adapters.trust.keys import generate_key_pair
 from adaptrix_core.confidence.calibration import BASE_ANSWERS, ConfidenceCalibration, CoveragePoint, answerer_of
 from adaptrix_core.confidence.evidence import AnswerEvidence
 from adaptrix_core.confidence.judging import confidence_of
-from adaptrix_core.confidence.shelf import CalibrationPlace, CalibrationShelf
+from adaptrix_core.confidence.shelf import CalibrationShelf, SignedPlace
 from adaptrix_core.confidence.signed import CALIBRATION_FILE, read_calibration, write_calibration
 from adaptrix_core.digests import PackageDigest
 from adaptrix_core.errors import AdapterRejected
@@ -127,7 +127,7 @@ def keys(tmp_path: Path) -> Path:
 
 
 def shelf(tmp_path: Path, keys: Path, trust: str = "require") -> CalibrationShelf:
-    return CalibrationShelf([CalibrationPlace(tmp_path / "calibrations", (keys,))], trust, poll_s=0.0)
+    return CalibrationShelf([SignedPlace(tmp_path / "calibrations", (keys,))], trust, poll_s=0.0)
 
 
 def test_a_signed_calibration_is_found_for_its_base_layout_and_answerer_alone(tmp_path: Path, keys: Path) -> None:

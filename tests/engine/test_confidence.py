@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from adaptrix_core.confidence.shelf import CalibrationPlace, CalibrationShelf
+from adaptrix_core.confidence.shelf import CalibrationShelf, SignedPlace
 from adaptrix_core.engine import Engine, SamplingParams
 from adaptrix_core.engine.rows import sampler
 from tests.confidence.calibrations import write_for
@@ -65,7 +65,7 @@ def calibrated(make_engine: MakeEngine, tmp_path: Path) -> Engine:
     """An engine whose tokenizer tells texts, with a calibration for ``red`` alone."""
     engine = make_engine(tokenizer=byte_tokenizer())
     write_for(engine, "red", tmp_path / "calibrations")
-    engine.calibrations = CalibrationShelf([CalibrationPlace(tmp_path / "calibrations", ())], "off")
+    engine.calibrations = CalibrationShelf([SignedPlace(tmp_path / "calibrations", ())], "off")
     return engine
 
 

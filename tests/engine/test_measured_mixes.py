@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from adaptrix_core.adapters import TrustPolicy, describe, generate_key_pair, write_package
+from adaptrix_core.adapters.trust.signed_shelf import SignedPlace
 from adaptrix_core.composition.conflicts.guard import ConflictGuard
 from adaptrix_core.composition.conflicts.measured_mix import MeasuredMix, MeasuredPart
 from adaptrix_core.composition.conflicts.shelf import ConflictShelf
@@ -36,7 +37,7 @@ def engine(tmp_path: Path) -> Engine:
 
 
 def guarded(engine: Engine, root: Path, over_limit: OverLimit = "warn") -> ConflictShelf:
-    shelf = ConflictShelf(root / PLACE, root / "trusted", poll_s=0.0)
+    shelf = ConflictShelf([SignedPlace(root / PLACE, (root / "trusted",))], poll_s=0.0)
     engine.conflicts = ConflictGuard(CompositionSettings(over_limit=over_limit), shelf)
     return shelf
 

@@ -13,6 +13,7 @@ revocation_text       A text file of revoked packages, as people keep one: what 
                       signed list
 shipped               Recognises the packages that are shipped with this installation
 signed_document       A signed JSON document in a directory of its own: one file, and the signature over it
+signed_shelf          Signed documents that are at hand: read and verified once, and anew where files have changed
 signing               OpenSSF Model Signing over a `Snapshot`: sign, and verify against trusted keys
 snapshot_hashing      Makes the model-signing library hash a `Snapshot` in memory instead of a directory on disk
 """

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from adaptrix_core.adapters.trust.policy import TrustPolicy
+from adaptrix_core.adapters.trust.signed_shelf import SignedPlace
 from adaptrix_core.composition.conflicts.measured_mix import MeasuredMix, mix_key
 from adaptrix_core.composition.conflicts.shelf import ConflictShelf, user_measurements
 from adaptrix_core.config import Settings
@@ -41,13 +42,14 @@ class ConflictGuard:
     def of(cls, settings: Settings) -> ConflictGuard:
         """As the settings of a deployment say."""
         adapters, wanted = settings.adapters, settings.composition
-        place = wanted.conflicts_dir or user_measurements()
-        return cls(wanted, ConflictShelf(place, adapters.trusted_keys_dir, adapters.trust, adapters.poll_s))
+        place = SignedPlace(wanted.conflicts_dir or user_measurements(), (adapters.trusted_keys_dir,))
+        return cls(wanted, ConflictShelf([place], adapters.trust, adapters.poll_s))
 
     @classmethod
     def trusted_by(cls, policy: TrustPolicy) -> ConflictGuard:
         """By default settings, with the user's measurements as a policy trusts their signers."""
-        return cls(CompositionSettings(), ConflictShelf(user_measurements(), policy.trusted_keys_dir, policy.policy))
+        place = SignedPlace(user_measurements(), (policy.trusted_keys_dir,))
+        return cls(CompositionSettings(), ConflictShelf([place], policy.policy))
 
     @property
     def is_off(self) -> bool:
