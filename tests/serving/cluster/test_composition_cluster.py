@@ -1,10 +1,11 @@
-"""A composition on a real cluster whose replica is killed in mid-answer: the client notices nothing."""
+"""Compositions on a real cluster whose replica is killed in mid-answer: the client notices nothing."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import threading
+from collections import defaultdict
 from typing import Any
 
 import httpx
@@ -17,8 +18,8 @@ from tests.serving.tiny import World
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
+STEPS = {"sequential": ["math_reasoning", "code_generation"], "plan": ["What is 17 + 25?", "Write {0} as code."]}
 ASK = {
-    "model": "mix",
     "messages": [{"role": "user", "content": "What is seventeen plus twenty five?"}],
     "max_tokens": 600,
     "ignore_eos": True,
@@ -27,39 +28,62 @@ ASK = {
 }
 
 
-def streamed(server: Server, began: threading.Event) -> tuple[str, str, str]:
-    """The whole text of an answer by the composition, who answered, and the package that the headers name."""
-    text = ""
-    body: dict[str, Any] = {**ASK, "stream": True}
+Said = dict[int, str]
+"""What each step has said, by its number; 0 for an answer in one step."""
+
+
+def said_in(document: dict[str, Any]) -> Said:
+    """The new text of a streamed document, that of earlier steps included."""
+    assert "error" not in document, document
+    said: defaultdict[int, str] = defaultdict(str)
+    for choice in document["choices"]:
+        told = choice.get("adaptrix", {})
+        said[told.get("step", 0)] += told.get("text", "") + (choice["delta"].get("content") or "")
+    return said
+
+
+def streamed(server: Server, model: str, step: int, began: threading.Event) -> tuple[Said, str, str]:
+    """The whole text of an answer by a composition, who answered, and the package that the headers name.
+
+    began: set once this step has said something.
+    """
+    whole: defaultdict[int, str] = defaultdict(str)
+    body: dict[str, Any] = {**ASK, "model": model, "stream": True}
     with httpx.stream("POST", f"{server.url}/v1/chat/completions", json=body, timeout=300) as response:
         for line in response.iter_lines():
             if line.startswith("data: {"):
-                document = json.loads(line.removeprefix("data: "))
-                assert "error" not in document, document
-                text += "".join(choice["delta"].get("content", "") for choice in document["choices"])
-                began.set()
-        return text, response.headers["x-adaptrix-adapter"], response.headers["x-adaptrix-digest"]
+                for number, text in said_in(json.loads(line.removeprefix("data: "))).items():
+                    whole[number] += text
+                if whole.get(step):
+                    began.set()
+        return dict(whole), response.headers["x-adaptrix-adapter"], response.headers["x-adaptrix-digest"]
 
 
-def test_a_stream_by_a_composition_outlives_its_replica(server: Server, world: World) -> None:
-    place = write(world, world.shipped, "mix", HALVES, world.uploads / "mix")
-    loaded = load(server, place, "mix")
+@pytest.mark.parametrize(
+    ("composition", "step"), [(HALVES, 0), (STEPS, 0), (STEPS, 1)], ids=["mix", "first step", "last step"]
+)
+def test_a_stream_by_a_composition_outlives_its_replica(
+    server: Server, world: World, composition: dict[str, Any], step: int
+) -> None:
+    place = write(world, world.shipped, "composed", composition, world.uploads / "composed")
+    loaded = load(server, place, "composed")
     assert loaded.status_code == 200, loaded.text
     try:
-        undisturbed = streamed(server, threading.Event())
+        undisturbed = streamed(server, "composed", step, threading.Event())
         began, told = threading.Event(), []
-        reader = threading.Thread(target=lambda: told.append(streamed(server, began)))
+        reader = threading.Thread(target=lambda: told.append(streamed(server, "composed", step, began)))
         reader.start()
         assert began.wait(120)
         wait_for(lambda: rows_running(server) >= 1)
         victims = processes(server, "ModelReplica")
         for victim in victims:  # whichever of them answers is among these
-            victim.kill()
+            victim.kill()  # SIGKILL
         reader.join(300)
         assert told == [undisturbed]
-        assert undisturbed[1] == "mix"
+        assert len(undisturbed[0]) == len(composition.get("sequential", [HALVES]))
+        assert undisturbed[1] == "composed"
         gone = {victim.pid for victim in victims}
         wait_for(lambda: not gone & {process.pid for process in processes(server, "ModelReplica")})
     finally:
-        unload(server, "mix")
+        unload(server, "composed")
         shutil.rmtree(place)
