@@ -138,6 +138,11 @@ class Steps(Generic[Named]):
     groups: tuple[Group[Named], ...]
     plan: StepPlan = "pass"
 
+    @property
+    def subjects(self) -> tuple[Named, ...]:
+        """The adapters that the questions may be about."""
+        return tuple(adapter for group in self.groups for adapter in group.subjects)
+
     def terms(self) -> Iterator[Term[Named]]:
         """Every term of every step."""
         for group in self.groups:

@@ -106,7 +106,8 @@ class Choice:
     mixes: tuple[NamedMix, ...] = ()
     fallback: Literal["base", "error"] = "error"
     part: Part[Entry] | None = None
-    """The composition that answers, where it is more than one mix; ``mixes`` are then all that it names."""
+    """The composition that answers, where it is more than one mix; ``mixes`` are then all that it names, and the
+    adapters that its question may be about."""
 
 
 def asked_model(model: str, fields: Mapping[str, str | None], base_id: str) -> tuple[str, str]:
@@ -194,9 +195,10 @@ def _composed(
     part = compose(composition, param)
     if isinstance(part, Group) and part.is_plain:
         return Choice(False, (_found(part.mix, base_id, catalogue, param),), fallback)
-    mixes = tuple(_found(mix, base_id, catalogue, param) if mix else NamedMix() for mix in mixes_of(part))
+    mixes = [_found(mix, base_id, catalogue, param) if mix else NamedMix() for mix in mixes_of(part)]
     found = part.called(lambda name: _entry(name, base_id, catalogue, param))
-    return Choice(False, mixes, fallback, found)
+    asked = [NamedMix((Term(entry),)) for entry in found.subjects]
+    return Choice(False, tuple(dict.fromkeys((*mixes, *asked))), fallback, found)
 
 
 def _fork_mix(name: str | None, base_id: str, catalogue: Catalogue) -> NamedMix:

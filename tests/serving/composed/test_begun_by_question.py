@@ -16,7 +16,7 @@ from adaptrix_core.sampling import SamplingDefaults
 from deployments.generation import continue_elsewhere
 from deployments.generation.ports import Replicas
 from deployments.shared.errors import ReplicaLost
-from deployments.shared.wire import GenerateCall, Piece
+from deployments.shared.wire import GenerateCall, Piece, Refusal
 from tests.serving.compositions import write
 from tests.serving.conftest import BASE_ID
 from tests.serving.http.test_publishing import publish
@@ -173,6 +173,13 @@ async def test_the_adapter_that_begins_says_how_it_is_sampled(parts: Parts) -> N
         assert (wanted == other) == (who == "greedy")
 
 
+async def test_one_that_takes_over_later_does_not_say_how_the_answer_is_sampled(parts: Parts) -> None:
+    composition = {"conditional": [{"if": {"marker": "\n\n\n"}, "then": "greedy"}], "else": "math_reasoning"}
+    sampled = {"temperature": None, "seed": 5}
+    wanted = choice_of(await ask(parts, "x", None, "math_reasoning", **sampled))
+    assert choice_of(await ask(parts, "x", composition, **sampled))["message"] == wanted["message"]
+
+
 async def test_each_step_of_a_sequence_asks_its_own_question(parts: Parts) -> None:
     (first, (one, _)), (second, (other, label)), _ = QUESTIONS.items()
     plan = [first, second]
@@ -215,6 +222,26 @@ async def test_what_cannot_be_asked_about_is_refused(
     error = refused.json()["error"]
     assert (refused.status_code, error["code"], error["param"]) == (status, code, "adaptrix.compose")
     assert message in error["message"]
+
+
+async def test_the_base_model_answers_for_one_that_cannot_be_asked_about_where_that_is_allowed(parts: Parts) -> None:
+    store = parts[1]
+    entry = store.catalogue.find("greedy")
+    assert entry is not None
+    composition = {"conditional": [{"if": {"about": "greedy"}, "then": "math_reasoning"}], "else": "code_generation"}
+    refused = store.worker.holdings._refused
+    refused[entry.bundle_digest] = Refusal("adapter_rejected", "this replica's copy is broken")
+    try:
+        error = await ask(parts, "x", composition)
+        body = {"compose": composition, "fallback": "base"}
+        answer = await ask(parts, "x", None, adaptrix=body)
+        wanted = await ask(parts, "x", None)
+    finally:
+        store.worker.holdings._refused.pop(entry.bundle_digest, None)  # syncing may have made another dictionary
+    assert (error.status_code, error.json()["error"]["code"]) == (422, "adapter_rejected")
+    assert answer.headers["x-adaptrix-adapter"] == "base"
+    assert "this replica's copy is broken" in answer.headers["x-adaptrix-fallback"]
+    assert choice_of(answer)["message"] == choice_of(wanted)["message"]
 
 
 async def test_a_vote_holds_no_such_part(parts: Parts) -> None:
