@@ -15,6 +15,8 @@ exchange            `import` and `export`: PEFT directories in and out
 gates               `train-gate`: a gate over adapters, learned from examples, as a composition with a name
 layers              Lists of layers on the command line: ``10,14,18`` or, as fractions of the depth, ``0.33,0.47,0.6``
 merge               `merge`: one adapter made from several, by TIES, by DARE or as a sum
+packaging           What makes an adapter or a composition a package: version, licence, what it is for, and the key
+                    that signs it
 publication         The adapter directory that a training is to write: checked before the training, written after it
 training            `train`: an adapter from examples
 """

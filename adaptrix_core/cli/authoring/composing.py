@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from adaptrix_core.cli.authoring.exchange import adapters_option
-from adaptrix_core.cli.authoring.publication import require_publishable
+from adaptrix_core.cli.authoring.packaging import Packaging, packaging_options
 from adaptrix_core.cli.commands.trust import trust_policy
 from adaptrix_core.cli.options import output_options
 from adaptrix_core.cli.session import Session
@@ -30,14 +30,8 @@ from adaptrix_core.errors import InvalidRequest
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Any other composition: a JSON file with what `adaptrix.compose` takes.",
 )
-@click.option("--version", default="1.0.0", show_default=True, help="Version of the composition.")
-@click.option("--description", default="", help="What it is for; the router reads this.")
-@click.option("--route-example", "examples", multiple=True, help="A prompt it is for; may be given several times.")
-@click.option("--license", "license_name", default="unspecified", show_default=True, help="SPDX id of its licence.")
-@click.option("--sign", is_flag=True, help="Sign it with your key.")
-@click.option("--key", type=click.Path(dir_okay=False, path_type=Path), help="Private key for --sign.")
 @click.option("--unmeasured", is_flag=True, help="Do not measure what the mix does to its adapters' answers.")
-@click.option("--overwrite", is_flag=True, help="Replace this version if it is there and composes otherwise.")
+@packaging_options
 @adapters_option
 @output_options
 @click.pass_obj
@@ -46,14 +40,8 @@ def compose_adapters(
     name: str,
     parallel: str | None,
     document: Path | None,
-    version: str,
-    description: str,
-    examples: tuple[str, ...],
-    license_name: str,
-    sign: bool,
-    key: Path | None,
+    packaging: Packaging,
     unmeasured: bool,
-    overwrite: bool,
     adapters: Path,
 ) -> None:
     """Compose adapters into NAME, a package beside theirs that is used as an adapter is.
@@ -65,19 +53,15 @@ def compose_adapters(
     told on the composition's card; over `composition.conflict_limit` it is done as `composition.over_limit` says: warn,
     refuse, or resolve, by smaller weights or by one merged adapter in the composition's place. Takes minutes.
     """
-    if key is not None and not sign:
-        raise click.UsageError("--key needs --sign")
     if (parallel is None) == (document is None):
         raise click.UsageError("say how its parts work together: --parallel a=0.5,b=0.5, or --file FILE")
     from adaptrix_core.adapters import AdapterManager
-    from adaptrix_core.adapters.trust.keys import default_private_key
     from adaptrix_core.cli.authoring.composed_conflicts import MergedInstead, settled
     from adaptrix_core.composition.manifests.making import made
 
-    private = (key or default_private_key()) if sign else None
-    fields: dict[str, Any] = {"version": version, "description": description, "license": license_name}
-    require_publishable({"name": name, **fields}, Path(adapters) / name, private)
-    fields["routing_examples"] = examples
+    packaging.check(name, adapters)
+    fields: dict[str, Any] = {**packaging.fields, "routing_examples": packaging.routing_examples}
+    private, overwrite = packaging.private_key, packaging.overwrite
     composition = {"parallel": _weights(parallel)} if parallel is not None else _read(document)
     manager = AdapterManager(adapters, None, trust_policy(session))
     metadata = made(manager, name, composition, **fields)

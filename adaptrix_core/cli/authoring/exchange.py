@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from adaptrix_core.cli.authoring.layers import LayerList
-from adaptrix_core.cli.authoring.publication import require_publishable
+from adaptrix_core.cli.authoring.packaging import Packaging, packaging_options
 from adaptrix_core.cli.commands.benchmark import PROMPTS
 from adaptrix_core.cli.commands.trust import trust_policy
 from adaptrix_core.cli.names import complete_adapters
@@ -44,18 +44,12 @@ adapters_option = click.option(
 @click.command("import")
 @click.argument("source")
 @click.option("--name", help="Name of the adapter [default: the directory's].")
-@click.option("--version", default="1.0.0", show_default=True, help="Version of the adapter.")
-@click.option("--description", default="", help="What it is for; the router reads this.")
-@click.option("--route-example", "examples", multiple=True, help="A prompt it is for; may be given several times.")
 @click.option(
     "--training-data",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="JSONL file of its training data: where no --route-example is given, 16 questions of it go into the metadata.",
 )
-@click.option("--license", "license_name", default="unspecified", show_default=True, help="SPDX id of its licence.")
-@click.option("--sign", is_flag=True, help="Sign it with your key.")
-@click.option("--key", type=click.Path(dir_okay=False, path_type=Path), help="Private key for --sign.")
-@click.option("--overwrite", is_flag=True, help="Replace this version if it is there with other weights.")
+@packaging_options
 @click.option(
     "--to-layers",
     type=LayerList(fractions=False),
@@ -69,53 +63,40 @@ def import_adapter(
     session: Session,
     source: str,
     name: str | None,
-    version: str,
-    description: str,
-    examples: tuple[str, ...],
+    packaging: Packaging,
     training_data: Path | None,
-    license_name: str,
-    sign: bool,
-    key: Path | None,
-    overwrite: bool,
     to_layers: tuple[int, ...] | None,
     base_model: str | None,
     adapters: Path,
 ) -> None:
     """Import the PEFT adapter SOURCE (a directory, org/name[@revision] on the hub, a URL) as an adapter directory."""
-    if key is not None and not sign:
-        raise click.UsageError("--key needs --sign")
-    from adaptrix_core.adapters.trust.keys import default_private_key
-
     wanted = name or _name_of(source)
-    private = (key or default_private_key()) if sign else None
-    fields = {"name": wanted, "version": version, "description": description, "license": license_name}
     here = _snapshot(session, source) if Path(source).is_dir() else None
-    require_publishable(fields, Path(adapters) / wanted, private)
+    packaging.check(wanted, adapters)
     snapshot = here or _snapshot(session, source)
     with session.output.waiting("checking the files"):
         from adaptrix_core.adapters import AdapterManager
         from adaptrix_core.adapters.peft.conversion import base_warnings, check_peft, import_peft
 
         check_peft(snapshot)
-    if training_data is not None and not examples:
-        examples = _examples_of(training_data)
+    examples = packaging.routing_examples or _examples_of(training_data)
     base = load_base(session, base_model)
     warnings = base_warnings(snapshot, base)
     metadata, weights = import_peft(
         snapshot,
         base,
         wanted,
-        version=version,
-        description=description,
+        version=packaging.version,
+        description=packaging.description,
         routing_examples=examples,
-        license=license_name,
+        license=packaging.license_name,
     )
     cost = None
     if to_layers is not None:
         weights, cost = _moved(session, weights, to_layers, base, examples or PROMPTS)
     manager = AdapterManager(adapters)
-    saved = manager.save_adapter(metadata, weights, private_key=private, overwrite=overwrite)
-    _report(session, saved, manager.path_of(saved.identity), sign, warnings, cost)
+    saved = manager.save_adapter(metadata, weights, private_key=packaging.private_key, overwrite=packaging.overwrite)
+    _report(session, saved, manager.path_of(saved.identity), packaging.private_key is not None, warnings, cost)
 
 
 def _moved(
@@ -132,7 +113,9 @@ def _moved(
         return moved, measure_cost(weights, moved, base, injector, prompts)
 
 
-def _examples_of(training_data: Path) -> tuple[str, ...]:
+def _examples_of(training_data: Path | None) -> tuple[str, ...]:
+    if training_data is None:
+        return ()
     from adaptrix_core.training.examples.jsonl import read_jsonl
     from adaptrix_core.training.examples.route_examples import route_examples
 

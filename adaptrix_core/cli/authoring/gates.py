@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from adaptrix_core.cli.authoring.exchange import adapters_option, base_option, load_base
-from adaptrix_core.cli.authoring.publication import require_publishable
+from adaptrix_core.cli.authoring.packaging import Packaging, packaging_options
 from adaptrix_core.cli.commands.trust import trust_policy
 from adaptrix_core.cli.options import output_options
 from adaptrix_core.cli.session import Session
@@ -43,13 +43,7 @@ WAY_NAMES = ("choice", "shares")
     "that make the answers likeliest.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the order of examples and what is drawn.")
-@click.option("--version", default="1.0.0", show_default=True, help="Version of the composition.")
-@click.option("--description", default="", help="What it is for; the router reads this.")
-@click.option("--route-example", "routing", multiple=True, help="A prompt it is for; may be given several times.")
-@click.option("--license", "license_name", default="unspecified", show_default=True, help="SPDX id of its licence.")
-@click.option("--sign", is_flag=True, help="Sign it with your key.")
-@click.option("--key", type=click.Path(dir_okay=False, path_type=Path), help="Private key for --sign.")
-@click.option("--overwrite", is_flag=True, help="Replace this version if it is there.")
+@packaging_options
 @base_option
 @adapters_option
 @output_options
@@ -62,13 +56,7 @@ def train_gate(
     examples: int,
     way: str,
     seed: int,
-    version: str,
-    description: str,
-    routing: tuple[str, ...],
-    license_name: str,
-    sign: bool,
-    key: Path | None,
-    overwrite: bool,
+    packaging: Packaging,
     base_model: str | None,
     adapters: Path,
 ) -> None:
@@ -77,24 +65,21 @@ def train_gate(
     The gate decides for every token how much each adapter counts, by what the token is at each layer. NAME is used as
     an adapter is; it holds the gate's numbers, and its parts by digest: the gate is for these adapters alone.
     """
-    if key is not None and not sign:
-        raise click.UsageError("--key needs --sign")
     names = [part.strip() for part in parallel.split(",")]
     if len(set(names)) < 2 or len(set(names)) < len(names) or not all(names):
         raise click.UsageError(f"--parallel {parallel!r}: name two or more different adapters, such as a,b")
     from adaptrix_core.adapters import AdapterManager
-    from adaptrix_core.adapters.trust.keys import default_private_key
     from adaptrix_core.composition.manifests.making import made
 
-    private = (key or default_private_key()) if sign else None
-    fields = {"version": version, "description": description, "license": license_name}
-    require_publishable({"name": name, **fields}, Path(adapters) / name, private)
+    packaging.check(name, adapters)
+    fields: dict[str, Any] = {**packaging.fields, "routing_examples": packaging.routing_examples}
     composition = {"parallel": names, "combine": "gate"}
     catalogue = AdapterManager(adapters, None, trust_policy(session))
-    planned = made(catalogue, name, composition, routing_examples=routing, **fields)
-    _require_free(catalogue, planned.identity, overwrite)
+    planned = made(catalogue, name, composition, **fields)
+    _require_free(catalogue, planned.identity, packaging.overwrite)
+    private = packaging.private_key
     if private is not None:
-        catalogue.check_signer(name, version, private)
+        catalogue.check_signer(name, packaging.version, private)
     conversations = _read(session, sources, examples, seed)
     base = load_base(session, base_model)
     manager = AdapterManager(adapters, base, trust_policy(session))
@@ -104,10 +89,8 @@ def train_gate(
         from adaptrix_core.training.gates.gate_learning import learn_gate
 
         gate, training = learn_gate(base, weights, conversations, way, seed, status.update)  # type: ignore[arg-type]
-    metadata = made(
-        catalogue, name, composition, routing_examples=routing, gate=gate_metadata(gate, training), **fields
-    )
-    directory = manager.save_composition(metadata, gate, private_key=private, overwrite=overwrite)
+    metadata = made(catalogue, name, composition, gate=gate_metadata(gate, training), **fields)
+    directory = manager.save_composition(metadata, gate, private_key=private, overwrite=packaging.overwrite)
     said = [f"learned {metadata.identity} from {training['examples']} examples, in {directory}"]
     if private is None:
         said.append(f"not signed: `adaptrix sign {directory}` before a server that requires it")

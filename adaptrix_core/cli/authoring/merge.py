@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from adaptrix_core.cli.authoring.exchange import adapters_option, base_option, load_base
-from adaptrix_core.cli.authoring.publication import require_publishable
+from adaptrix_core.cli.authoring.packaging import Packaging, packaging_options
 from adaptrix_core.cli.commands.trust import trust_policy
 from adaptrix_core.cli.finite_number import FiniteNumber
 from adaptrix_core.cli.names import complete_adapters
@@ -39,11 +39,7 @@ DENSITIES = Range(0.0, 1.0, above_low=True)
 )
 @click.option("--rank", type=int, help="Largest rank of the merged adapter [default: the sum of the adapters' ranks].")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the entries that DARE keeps.")
-@click.option("--version", default="1.0.0", show_default=True, help="Version of the merged adapter.")
-@click.option("--license", "license_name", default="unspecified", show_default=True, help="SPDX id of its licence.")
-@click.option("--sign", is_flag=True, help="Sign it with your key.")
-@click.option("--key", type=click.Path(dir_okay=False, path_type=Path), help="Private key for --sign.")
-@click.option("--overwrite", is_flag=True, help="Replace this version if it is there with other weights.")
+@packaging_options
 @base_option
 @adapters_option
 @output_options
@@ -57,11 +53,7 @@ def merge(
     density: float,
     rank: int | None,
     seed: int,
-    version: str,
-    license_name: str,
-    sign: bool,
-    key: Path | None,
-    overwrite: bool,
+    packaging: Packaging,
     base_model: str | None,
     adapters: Path,
 ) -> None:
@@ -70,18 +62,13 @@ def merge(
     It works on whole updates, as PEFT's methods with SVD do: `ties` keeps each update's largest entries and settles
     signs by majority (arXiv:2306.01708), `dare_linear` and `dare_ties` keep random entries (arXiv:2311.03099), `linear`
     adds up. Measure the result before using it: a merged adapter is often worse than each of its parts on their own
-    tasks (docs/composition.md).
+    tasks (docs/composition.md). Without --description and --route-example it has those of its parts.
     """
-    if key is not None and not sign:
-        raise click.UsageError("--key needs --sign")
     shares = shares_of(names, weights)
     from adaptrix_core.adapters import AdapterManager, describe
-    from adaptrix_core.adapters.trust.keys import default_private_key
     from adaptrix_core.composition.conflicts.merging import merged
 
-    private = (key or default_private_key()) if sign else None
-    fields = {"name": name, "version": version, "description": "", "license": license_name}
-    require_publishable(fields, Path(adapters) / name, private)
+    packaging.check(name, adapters)
     base = load_base(session, base_model)
     manager = AdapterManager(adapters, base, trust_policy(session))
     loaded = [manager.load_adapter(part) for part in names]
@@ -92,12 +79,15 @@ def merge(
         weights_of_all,
         base.info,
         name,
-        version=version,
-        license=license_name,
-        description=_described(loaded, method),
-        routing_examples=tuple(example for adapter in loaded for example in adapter.metadata.routing_examples),
+        version=packaging.version,
+        license=packaging.license_name,
+        description=packaging.description or _described(loaded, method),
+        routing_examples=packaging.routing_examples
+        or tuple(example for adapter in loaded for example in adapter.metadata.routing_examples),
     )
-    saved = manager.save_adapter(metadata, weights_of_all, private_key=private, overwrite=overwrite)
+    saved = manager.save_adapter(
+        metadata, weights_of_all, private_key=packaging.private_key, overwrite=packaging.overwrite
+    )
     directory = manager.path_of(saved.identity)
     session.output.result(
         {

@@ -90,6 +90,12 @@ def test_merged_adapters_are_packages_like_others(adaptrix: Adaptrix, tmp_path: 
     again = adaptrix("merge", *PAIR, "--name", "both", "--method", "dare_ties", *options)
     assert again.exit_code == 1
     assert json.loads(again.stderr)["error"]["code"] == "adapter_exists"
+    said = ("--description", "sums and code", "--route-example", "Add up in C.", "--version", "2")
+    third = json.loads(adaptrix("merge", *PAIR, "--name", "both", "--method", "linear", *said, *options).stdout)
+    for directory, description in ((made["directory"], "Merged by linear."), (third["directory"], "sums and code")):
+        metadata = json.loads((Path(directory) / "metadata.json").read_text())
+        assert metadata["description"].startswith(description)
+        assert ("Add up in C." in metadata["routing_examples"]) == (directory == third["directory"])
 
 
 @pytest.mark.parametrize("command", [("conflicts",), ("merge", "--name", "x")])

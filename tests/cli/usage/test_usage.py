@@ -79,6 +79,10 @@ def test_every_command_explains_itself_and_speaks_json(name: str) -> None:
         (["verify", "no-such-directory"], "does not exist"),
         (["status", "--config", "no-such-file.yaml"], "does not exist"),
         (["import", "x", "--to-layers", "4,x"], "4,x"),
+        (["import", "x", "--key", "a.key"], "--key needs --sign"),
+        (["merge", "a", "b", "--name", "c", "--key", "a.key"], "--key needs --sign"),
+        (["compose", "c", "--parallel", "a,b", "--key", "a.key"], "--key needs --sign"),
+        (["train-gate", "c", "--parallel", "a,b", "--data", "x", "--key", "a.key"], "--key needs --sign"),
         (["evaluate", "--record"], "--record signs, and there is no key at"),
     ],
 )
