@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
-import threading
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.serving.cluster.test_cluster import load, processes, rows_running, unload, wait_for
+from tests.serving.cluster.test_cluster import load, processes, unload, wait_for
 from tests.serving.compositions import HALVES, write
 from tests.serving.servers import Server
 from tests.serving.tiny import World
@@ -19,7 +20,9 @@ from tests.serving.tiny import World
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 STEPS = {"sequential": ["math_reasoning", "code_generation"], "plan": ["What is 17 + 25?", "Write {0} as code."]}
-ASK = {
+ASK: dict[str, Any] = {
+    "model": "composed",
+    "stream": True,
     "messages": [{"role": "user", "content": "What is seventeen plus twenty five?"}],
     "max_tokens": 600,
     "ignore_eos": True,
@@ -42,21 +45,28 @@ def said_in(document: dict[str, Any]) -> Said:
     return said
 
 
-def streamed(server: Server, model: str, step: int, began: threading.Event) -> tuple[Said, str, str]:
-    """The whole text of an answer by a composition, who answered, and the package that the headers name.
+def streamed(server: Server, step: int = 0, meanwhile: Callable[[], None] = lambda: None) -> tuple[Said, str, str]:
+    """The whole text of the composition's answer, who answered, and the package that the headers name.
 
-    began: set once this step has said something.
+    meanwhile: called as soon as this step has said something.
     """
     whole: defaultdict[int, str] = defaultdict(str)
-    body: dict[str, Any] = {**ASK, "model": model, "stream": True}
-    with httpx.stream("POST", f"{server.url}/v1/chat/completions", json=body, timeout=300) as response:
+    has_begun = False
+    with httpx.stream("POST", f"{server.url}/v1/chat/completions", json=ASK, timeout=300) as response:
         for line in response.iter_lines():
             if line.startswith("data: {"):
                 for number, text in said_in(json.loads(line.removeprefix("data: "))).items():
                     whole[number] += text
-                if whole.get(step):
-                    began.set()
+                if whole.get(step) and not has_begun:
+                    has_begun = True
+                    meanwhile()
         return dict(whole), response.headers["x-adaptrix-adapter"], response.headers["x-adaptrix-digest"]
+
+
+def continuations(server: Server) -> float:
+    """Calls that went on on another replica."""
+    text = httpx.get(f"{server.url}/metrics", timeout=30).text
+    return sum(float(n) for n in re.findall(r"^adaptrix_continuations_total(?:\{.*\})? (\S+)$", text, re.MULTILINE))
 
 
 @pytest.mark.parametrize(
@@ -68,21 +78,19 @@ def test_a_stream_by_a_composition_outlives_its_replica(
     place = write(world, world.shipped, "composed", composition, world.uploads / "composed")
     loaded = load(server, place, "composed")
     assert loaded.status_code == 200, loaded.text
-    try:
-        undisturbed = streamed(server, "composed", step, threading.Event())
-        began, told = threading.Event(), []
-        reader = threading.Thread(target=lambda: told.append(streamed(server, "composed", step, began)))
-        reader.start()
-        assert began.wait(120)
-        wait_for(lambda: rows_running(server) >= 1)
-        victims = processes(server, "ModelReplica")
-        for victim in victims:  # whichever of them answers is among these
+    gone: set[int] = set()
+
+    def kill_replicas() -> None:
+        for victim in processes(server, "ModelReplica"):  # whichever of them answers is among these
             victim.kill()  # SIGKILL
-        reader.join(300)
-        assert told == [undisturbed]
+            gone.add(victim.pid)
+
+    try:
+        undisturbed, before = streamed(server), continuations(server)
+        assert streamed(server, step, kill_replicas) == undisturbed
+        assert continuations(server) > before, "the answer had ended before its replica was killed"
         assert len(undisturbed[0]) == len(composition.get("sequential", [HALVES]))
         assert undisturbed[1] == "composed"
-        gone = {victim.pid for victim in victims}
         wait_for(lambda: not gone & {process.pid for process in processes(server, "ModelReplica")})
     finally:
         unload(server, "composed")
