@@ -10,23 +10,19 @@ is run several times in a row, and the fastest counts.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
-from adaptrix_core.engine import Engine, EngineOptions, SamplingParams
-from adaptrix_core.engine.request import GenerationRequest
+from adaptrix_core.engine import Engine, SamplingParams
 from adaptrix_core.engine.rows.call_grammar import call_grammar
-from adaptrix_core.injection.mix import constant
 from adaptrix_core.tools.call_form import STATED
 from adaptrix_core.tools.toolset import Function, Toolset
 from benchmarks.harness import report
-from benchmarks.harness.interleave import interleave, timed
+from benchmarks.harness.interleave import interleave
 from benchmarks.harness.intervals import Interval, Timing, of_values
 from benchmarks.harness.report import Check
-from benchmarks.harness.workload import assignment, load_base, make_engine, prompts, write_adapters
+from benchmarks.harness.step_cost import added_ms, engine_with_adapters, fastest
 
 STEPS = 64
 TRIES = 4
@@ -62,10 +58,7 @@ def main() -> None:
     parser = report.with_precision(report.parser(__doc__, repeats=9))
     parser.add_argument("--rows", type=int, nargs="+", default=[1, 8])
     given = parser.parse_args()
-    base = load_base(given.precision)
-    with tempfile.TemporaryDirectory() as directory:
-        engine = make_engine(base, Path(directory), EngineOptions(prefix_cache=False))
-        write_adapters(base, Path(directory), 8)
+    with engine_with_adapters(given.precision) as engine:
         results = [row for rows in given.rows for row in measured(engine, rows, given.repeats)]
     checks = [
         Check(
@@ -84,31 +77,15 @@ def main() -> None:
 
 def measured(engine: Engine, rows: int, repeats: int) -> list[Row]:
     """Every grammar in turns with none."""
-    cases = {name: partial(fastest, engine, rows, grammar) for name, grammar in GRAMMARS.items()}
+    cases = {name: partial(fastest, engine, rows_under(rows, grammar), TRIES) for name, grammar in GRAMMARS.items()}
     timings = interleave(cases, repeats, what=f"{rows} rows")
     free = timings.pop("none")
-    return [Row(rows, name, _per_step(own), added(own, free)) for name, own in timings.items()]
+    return [Row(rows, name, _per_step(own), added_ms(own, free, STEPS)) for name, own in timings.items()]
 
 
-def fastest(engine: Engine, rows: int, grammar: str | None) -> float:
-    """Seconds of the fastest of `TRIES` runs."""
-    return min(timed(partial(run, engine, rows, grammar))() for _ in range(TRIES))
-
-
-def run(engine: Engine, rows: int, grammar: str | None) -> None:
-    """So many rows under adapters, `STEPS` tokens each, the first under the grammar."""
-    for number, (prompt, adapter) in enumerate(zip(prompts(rows), assignment(rows), strict=True)):
-        params = replace(SAMPLED, grammar=None if number else grammar)
-        mix = constant(engine.resolve_mix(adapter))
-        engine.add(GenerationRequest(f"row-{number}", tuple(prompt), params, (mix,)))
-    while engine.has_work:
-        engine.step()
-
-
-def added(own: list[Timing], free: list[Timing]) -> Interval:
-    """Milliseconds for each step, of runs that were neighbours."""
-    nearest = [(run, min(free, key=lambda other: abs(other.began - run.began))) for run in own]
-    return of_values([1000 * (run.seconds - other.seconds) / STEPS for run, other in nearest])
+def rows_under(rows: int, grammar: str | None) -> list[SamplingParams]:
+    """So many rows, the first under the grammar."""
+    return [replace(SAMPLED, grammar=None if number else grammar) for number in range(rows)]
 
 
 def _per_step(timings: list[Timing]) -> Interval:

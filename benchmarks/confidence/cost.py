@@ -8,19 +8,15 @@ takes longer is what everybody waits longer. Of several runs in a row the fastes
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
-from adaptrix_core.engine import Engine, EngineOptions, SamplingParams
-from adaptrix_core.engine.request import GenerationRequest
-from adaptrix_core.injection.mix import constant
+from adaptrix_core.engine import Engine, SamplingParams
 from benchmarks.harness import report
-from benchmarks.harness.interleave import interleave, timed
+from benchmarks.harness.interleave import interleave
 from benchmarks.harness.intervals import Interval, of_values
-from benchmarks.harness.workload import assignment, load_base, make_engine, prompts, write_adapters
+from benchmarks.harness.step_cost import added_ms, engine_with_adapters, fastest
 
 STEPS = 64
 TRIES = 3
@@ -50,10 +46,7 @@ def main() -> None:
     parser = report.with_precision(report.parser(__doc__, repeats=7))
     parser.add_argument("--rows", type=int, nargs="+", default=[1, 8])
     given = parser.parse_args()
-    base = load_base(given.precision)
-    with tempfile.TemporaryDirectory() as directory:
-        engine = make_engine(base, Path(directory), EngineOptions(prefix_cache=False))
-        write_adapters(base, Path(directory), 8)
+    with engine_with_adapters(given.precision) as engine:
         results = [row for rows in given.rows for row in measured(engine, rows, given.repeats)]
     report.table(
         "Asked for beside the answer",
@@ -71,32 +64,21 @@ def measured(engine: Engine, rows: int, repeats: int) -> list[Row]:
     cases = {(0, "nothing"): PLAIN}
     cases |= {(asking, what): params for asking in sorted({1, rows}) for what, params in ASKED.items()}
     timings = interleave(
-        {key: partial(fastest, engine, rows, key[0], params) for key, params in cases.items()},
+        {key: partial(fastest, engine, rows_asking(rows, key[0], params), TRIES) for key, params in cases.items()},
         repeats,
         what=f"{rows} rows",
     )
     free = timings[0, "nothing"]
     made = []
     for (asking, what), own in timings.items():
-        nearest = [(run, min(free, key=lambda other: abs(other.began - run.began))) for run in own]
-        added = of_values([1000 * (run.seconds - other.seconds) / STEPS for run, other in nearest])
-        made.append(Row(rows, asking, what, of_values([rows * STEPS / run.seconds for run in own]), added))
+        speed = of_values([rows * STEPS / run.seconds for run in own])
+        made.append(Row(rows, asking, what, speed, added_ms(own, free, STEPS)))
     return made
 
 
-def fastest(engine: Engine, rows: int, asking: int, params: SamplingParams) -> float:
-    """Seconds of the fastest of `TRIES` runs."""
-    return min(timed(partial(run, engine, rows, asking, params))() for _ in range(TRIES))
-
-
-def run(engine: Engine, rows: int, asking: int, params: SamplingParams) -> None:
-    """So many rows under adapters, `STEPS` tokens each; the first ``asking`` of them with ``params``."""
-    for number, (prompt, adapter) in enumerate(zip(prompts(rows), assignment(rows), strict=True)):
-        mix = constant(engine.resolve_mix(adapter))
-        own = params if number < asking else PLAIN
-        engine.add(GenerationRequest(f"row-{number}", tuple(prompt), own, (mix,)))
-    while engine.has_work:
-        engine.step()
+def rows_asking(rows: int, asking: int, params: SamplingParams) -> list[SamplingParams]:
+    """So many rows, the first ``asking`` of them with ``params``."""
+    return [params if number < asking else PLAIN for number in range(rows)]
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ interleave  Runs what is compared in turns, so that a noisy machine disturbs all
 intervals   Medians with 95 % intervals, of times and of ratios between two systems that were timed in turns
 peers       The systems that the engine is compared with, each over the same weights, and each without a prefix cache
 report      What every benchmark has in common: its options, its tables, what its figures depend on, and its last line
+step_cost   What it adds to a step that some rows ask for more: equal batches in turns, with and without, the fastest
+            of a few
 streams     A light HTTP client for streamed answers: when each event with a token came, at little cost to the machine
             measured
 trace       S-LoRA's request generator (Sheng et al., arXiv:2311.03285; `benchmarks/harness/trace.py` of its
