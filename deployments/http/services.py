@@ -25,6 +25,7 @@ from deployments.generation.ports import Router, Tokenizer
 from deployments.http.observe.metrics import Metrics
 from deployments.objects.batch import BatchAsked, BatchPage, BatchRecord
 from deployments.objects.records import Kind, ObjectKey, ObjectPage, StoredObject
+from deployments.responses.stored import ObjectStore
 from deployments.shared.catalogue import Catalogue
 from deployments.shared.principals import KeyRing
 from deployments.shared.wire import Entry, LoadCall, Report, Revoked
@@ -100,28 +101,12 @@ class Store(Protocol):
         """The revocation list in force; None where none was ever published."""
 
 
-class Objects(Protocol):
+class Objects(ObjectStore, Protocol):
     """The store of tenants' objects (`objects/tenant_objects.py`, which says what each method does and raises).
 
     An object is found by tenant, kind and id together, so that another tenant's is answered like one that does not
     exist. Any method may raise StorageFailed, and NotReady while the store restarts.
     """
-
-    async def put_object(
-        self, key: ObjectKey, document: bytes, ttl_s: float | None = None, gives_way: bool = False
-    ) -> StoredObject:
-        """Keep a document, in the place of the one that has its key."""
-
-    async def get_object(self, key: ObjectKey) -> StoredObject:
-        """The object."""
-
-    async def replace_object(
-        self, key: ObjectKey, document: bytes, seen: str, ttl_s: float | None = None
-    ) -> StoredObject:
-        """Keep a document in the place of the one whose digest is ``seen``."""
-
-    async def delete_object(self, key: ObjectKey) -> None:
-        """Delete the object."""
 
     async def list_objects(
         self, tenant: str, kind: Kind, after: str | None = None, limit: int = 100, newest_first: bool = True

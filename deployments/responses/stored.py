@@ -24,12 +24,12 @@ from deployments.shared.errors import ObjectNotFound
 
 
 class ObjectStore(Protocol):
-    """The part of the store of tenants' objects that is used here (`objects/tenant_objects.py`)."""
+    """The store of tenants' objects as far as one object goes (`objects/tenant_objects.py` says what each raises)."""
 
     async def put_object(
         self, key: ObjectKey, document: bytes, ttl_s: float | None = None, gives_way: bool = False
     ) -> StoredObject:
-        """Keep a document."""
+        """Keep a document, in the place of the one that has its key."""
 
     async def get_object(self, key: ObjectKey) -> StoredObject:
         """The object."""
