@@ -28,8 +28,8 @@ ASK: dict[str, Any] = {
     "ignore_eos": True,
     "temperature": 0.8,
     "seed": 7,
+    "return_token_ids": True,
 }
-
 
 Said = dict[int, str]
 """What each step has said, by its number; 0 for an answer in one step."""
@@ -45,22 +45,27 @@ def said_in(document: dict[str, Any]) -> Said:
     return said
 
 
-def streamed(server: Server, step: int = 0, meanwhile: Callable[[], None] = lambda: None) -> tuple[Said, str, str]:
-    """The whole text of the composition's answer, who answered, and the package that the headers name.
+def streamed(
+    server: Server, step: int = 0, meanwhile: Callable[[], None] = lambda: None
+) -> tuple[Said, list[int], str, str]:
+    """The composition's steps, the answer's tokens, who answered, and the package that the headers name.
 
     meanwhile: called as soon as this step has said something.
     """
     whole: defaultdict[int, str] = defaultdict(str)
+    token_ids: list[int] = []
     has_begun = False
     with httpx.stream("POST", f"{server.url}/v1/chat/completions", json=ASK, timeout=300) as response:
         for line in response.iter_lines():
             if line.startswith("data: {"):
-                for number, text in said_in(json.loads(line.removeprefix("data: "))).items():
+                document = json.loads(line.removeprefix("data: "))
+                for number, text in said_in(document).items():
                     whole[number] += text
+                token_ids += [token for choice in document["choices"] for token in choice.get("token_ids") or ()]
                 if whole.get(step) and not has_begun:
                     has_begun = True
                     meanwhile()
-        return dict(whole), response.headers["x-adaptrix-adapter"], response.headers["x-adaptrix-digest"]
+        return dict(whole), token_ids, response.headers["x-adaptrix-adapter"], response.headers["x-adaptrix-digest"]
 
 
 def continuations(server: Server) -> float:
@@ -90,7 +95,8 @@ def test_a_stream_by_a_composition_outlives_its_replica(
         assert streamed(server, step, kill_replicas) == undisturbed
         assert continuations(server) > before, "the answer had ended before its replica was killed"
         assert len(undisturbed[0]) == len(composition.get("sequential", [HALVES]))
-        assert undisturbed[1] == "composed"
+        assert len(undisturbed[1]) == ASK["max_tokens"]
+        assert undisturbed[2] == "composed"
         wait_for(lambda: not gone & {process.pid for process in processes(server, "ModelReplica")})
     finally:
         unload(server, "composed")
