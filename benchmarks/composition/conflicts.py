@@ -5,7 +5,8 @@
 For each pair of shipped adapters and each pair of weights: scores of the weights, the rise of loss on the adapters' own
 answers to their routing examples (neither saw the problems), and the drop of right answers on each adapter's held-out
 problems, mean of both. Then Spearman's rank correlation of each score with the drop, with a bootstrap's standard error
-over the mixes: of the first set of weights, on which the score was chosen, and of the wide one, for which it is fixed.
+over the mixes: of the first set of weights, to which the curve of `answers_lost` was fitted, of the wide one, and of
+those of the wide one that are not in the first.
 Then accuracies under merged adapters (TIES, DARE, sum). Ends with one line of JSON. It can be stopped at any time and
 goes on where it was.
 """
@@ -25,22 +26,23 @@ from typing import Any
 from rich.console import Console
 
 from adaptrix_core.adapters import TrustPolicy, describe, write_package
-from adaptrix_core.composition.conflicts.behaviour import Effect
+from adaptrix_core.composition.conflicts.expected_loss import expected_loss
 from adaptrix_core.composition.conflicts.merging import Method, merged
 from adaptrix_core.composition.conflicts.weight_conflict import displacement, weight_conflict
 from adaptrix_core.engine import Engine, SamplingParams
+from adaptrix_core.injection.mix import Term
 from adaptrix_core.training.evaluation.interference import InterferenceMeter, loaded_adapters
 from adaptrix_core.training.tasks.families import FAMILIES
 
 FIRST = ((0.5, 0.5), (0.7, 0.3), (0.3, 0.7), (0.85, 0.15), (0.15, 0.85), (1.0, 1.0))
-"""Weights of the mixes on which `Interference.score` was chosen among other forms."""
+"""Weights of the mixes to which the curve of `expected_loss.py` was fitted."""
 WIDE = ((1.0, 0.1), (0.5, 0.5), (1.0, 0.5), (0.1, 1.0), (1.0, 0.25), (0.7, 0.3), (0.25, 1.0))
-"""Weights over the range that people use, for which the score is fixed before they are measured."""
-SETS = {"wide": WIDE, "first": FIRST}
+"""Weights over the range that people use; for those that are not in the first set the curve was fixed before."""
+SETS = {"wide": WIDE, "first": FIRST, "unseen": tuple(weights for weights in WIDE if weights not in FIRST)}
 PAIRS = tuple(combinations(FAMILIES, 2))
 SCORES = (
-    "answers_lost", "loss_rise", "tokens_lost", "displacement", "cosine", "sign_conflict", "input_overlap",
-    "output_overlap",
+    "answers_lost", "probability_lost", "loss_rise", "tokens_lost", "displacement", "cosine", "sign_conflict",
+    "input_overlap", "output_overlap",
 )  # fmt: skip
 MERGED: tuple[tuple[Method, float], ...] = (("linear", 1.0), ("ties", 0.2), ("dare_linear", 0.5), ("dare_ties", 0.5))
 MAX_TOKENS = 96
@@ -93,14 +95,15 @@ class _Bench:
         mixed = [self._accuracy(name, str(mix), mix) for name in pair]
         both = [self._adapters[name].weights for name in pair]
         compared = self._once(f"weights {pair}", lambda: weight_conflict(*both).to_json())
-        shares = list(zip(both, weights, strict=True))
+        shares = [(own, Term("", weight).weight_at) for own, weight in zip(both, weights, strict=True)]
         displaced = self._once(f"displacement {mix}", lambda: [displacement(own, shares) for own in both])
         lost = [1 - effect["tokens_kept"] for effect in effects["effects"].values()]
         drop = sum(a - b for a, b in zip(alone, mixed, strict=True)) / 2
         self._console.print(f"{mix}: score {effects['score']:.3f}, drop {drop:.2f}", highlight=False)
         return {
             "mix": "+".join(f"{name}*{weight:g}" for name, weight in mix.items()),
-            "answers_lost": sum(Effect(**effect).answers_lost for effect in effects["effects"].values()) / 2,
+            "answers_lost": sum(map(expected_loss, displaced)) / 2,
+            "probability_lost": sum(map(_probability_lost, effects["effects"].values())) / 2,
             "loss_rise": sum(effect["loss_rise"] for effect in effects["effects"].values()) / 2,
             "tokens_lost": sum(lost) / 2,
             "displacement": sum(min(1.0, value) for value in displaced) / 2,
@@ -158,6 +161,11 @@ class _Bench:
             with self._kept.open("a") as file:
                 file.write(json.dumps({"key": key, "value": self._known[key]}) + "\n")
         return self._known[key]
+
+
+def _probability_lost(effect: Mapping[str, float]) -> float:
+    """Share of its probability that an answer of mean length loses."""
+    return 1 - math.exp(-max(0.0, effect["loss_rise"]) * effect["tokens"] / effect["prompts"])
 
 
 def _print(label: str, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import pytest
 import torch
 
 from adaptrix_core.adapters import TrustPolicy, describe, write_package
+from adaptrix_core.composition.conflicts.expected_loss import HALF_LOST, expected_loss
+from adaptrix_core.composition.conflicts.weight_conflict import displacement
 from adaptrix_core.engine import Engine, EngineOptions, SamplingParams
 from adaptrix_core.errors import InvalidRequest
+from adaptrix_core.injection.mix import Term
 from adaptrix_core.training.evaluation.interference import InterferenceMeter
 from tests.tiny_models import byte_tokenizer, random_base, random_weights
 
@@ -47,8 +49,12 @@ def test_the_rise_is_the_difference_of_log_probabilities_of_the_adapters_own_ans
         assert (effect.prompts, effect.tokens) == (len(prompts), len(rises))
         assert effect.loss_rise == pytest.approx(sum(rises) / len(rises), abs=1e-4)
         assert effect.tokens_kept == pytest.approx(sum(kept) / len(kept))
-    lost = [1 - math.exp(-max(0.0, e.loss_rise) * e.tokens / e.prompts) for e in found.effects.values()]
-    assert found.score == pytest.approx(sum(lost) / 2)
+        weights = {one: engine.load_adapter(one).weights for one in mix}
+        terms = [(weights[one], Term(one, weight).weight_at) for one, weight in mix.items()]
+        moved = displacement(weights[name], terms)
+        assert effect.displacement == pytest.approx(moved)
+        assert effect.answers_lost == pytest.approx(expected_loss(moved))
+    assert found.score == pytest.approx(sum(effect.answers_lost for effect in found.effects.values()) / 2)
     assert 0 < found.score < 1
 
 
@@ -84,3 +90,11 @@ def test_a_kept_measurement_that_cannot_be_read_is_made_again(engine: Engine, tm
 def test_an_adapter_without_prompts_is_refused_by_name(engine: Engine) -> None:
     with pytest.raises(InvalidRequest, match="'blue' has no routing examples"):
         InterferenceMeter(engine, {"red": ["Say a."], "blue": []})
+
+
+def test_what_is_expected_to_be_lost_grows_from_nothing_to_all() -> None:
+    assert expected_loss(0.0) == 0.0
+    assert expected_loss(HALF_LOST) == pytest.approx(0.5)
+    losses = [expected_loss(place / 10) for place in range(40)]
+    assert losses == sorted(losses)
+    assert losses[-1] > 0.98

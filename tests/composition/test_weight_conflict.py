@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
@@ -73,12 +75,25 @@ def test_an_update_of_nothing_conflicts_with_nothing() -> None:
     }  # fmt: skip
 
 
+def at(weight: float) -> Callable[[int], float]:
+    return lambda layer: weight
+
+
 def test_displacement_is_the_distance_of_the_mixed_updates() -> None:
     one, other = adapter(1), adapter(2, rank=20, points=(SECOND,))
-    mix = [(one, 0.7), (other, 0.3)]
+    mix = [(one, at(0.7)), (other, at(0.3))]
     own = [whole(one.points[point]) for point in (POINT, SECOND)]
     moved = [0.3 * own[0], 0.3 * own[1] - 0.3 * whole(other.points[SECOND])]
     squares, length = (sum(float(update.square().sum()) for update in updates) for updates in (moved, own))
     assert displacement(one, mix) == pytest.approx((squares / length) ** 0.5, rel=1e-4)
-    assert displacement(one, [(one, 1.0)]) == pytest.approx(0.0, abs=1e-4)
-    assert displacement(one, [(one, 0.25)]) == pytest.approx(0.75, rel=1e-4)
+    assert displacement(one, [(one, at(1.0))]) == pytest.approx(0.0, abs=1e-4)
+    assert displacement(one, [(one, at(0.25))]) == pytest.approx(0.75, rel=1e-4)
+
+
+def test_displacement_counts_each_layer_with_its_own_weight() -> None:
+    one = adapter(1)
+    (layer, _), (other, _) = POINT, SECOND
+    by_layer = displacement(one, [(one, lambda at: 1.0 if at == layer else 0.0)])
+    gone = whole(one.points[SECOND]).square().sum() if other != layer else torch.tensor(0.0)
+    length = sum(float(whole(one.points[point]).square().sum()) for point in (POINT, SECOND))
+    assert by_layer == pytest.approx(float(gone / length) ** 0.5, rel=1e-4)

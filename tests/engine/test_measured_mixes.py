@@ -42,7 +42,7 @@ def guarded(engine: Engine, root: Path, over_limit: OverLimit = "warn") -> Confl
     return shelf
 
 
-def measured(engine: Engine, rise: float = 2.0, mix: Mapping[str, float] = MIX) -> MeasuredMix:
+def measured(engine: Engine, displaced: float = 9.0, mix: Mapping[str, float] = MIX) -> MeasuredMix:
     adapters = loaded_adapters(engine, tuple(mix))
     parts = [
         MeasuredPart(
@@ -53,8 +53,9 @@ def measured(engine: Engine, rise: float = 2.0, mix: Mapping[str, float] = MIX) 
             reduced=REDUCED[name],
             prompts=2,
             tokens=20,
-            loss_rise=rise,
+            loss_rise=1.0,
             tokens_kept=0.5,
+            displacement=displaced,
         )
         for name, adapter in adapters.items()
     ]
@@ -83,7 +84,7 @@ def test_a_measured_mix_is_told_of_once_for_all_prompts(
         found = engine.generate(["the fox", "a dog"], MIX, PARAMS)
     assert found[0].token_ids == wanted
     (line,) = [record.getMessage() for record in caplog.records if "mix_conflict" in record.getMessage()]
-    assert "red*0.5+blue*0.5 loses 1.00" in line
+    assert "red*0.5+blue*0.5 is expected to lose 1.00" in line
 
 
 def test_a_refused_mix_is_not_computed_in_any_form(engine: Engine, tmp_path: Path) -> None:
@@ -113,7 +114,7 @@ def test_a_resolved_mix_is_computed_with_its_reduced_weights(engine: Engine, tmp
 
 def test_the_measurement_with_most_conflict_counts(engine: Engine, tmp_path: Path) -> None:
     shelf = guarded(engine, tmp_path, over_limit="refuse")
-    harmless = measured(engine, rise=0.0)
+    harmless = measured(engine, displaced=0.0)
     write_measurement(harmless, tmp_path / PLACE, tmp_path / "ours.key")
     assert answer(engine, MIX)
     other = measured(engine).model_copy(update={"layout": "int4"})

@@ -163,13 +163,13 @@ class _Settling:
             write_package(Path(place) / "merged", describe(weights, self.engine.base.info, "merged"), weights)
             other = Engine(self.engine.base, place, TrustPolicy("off"), self.engine.options)
             try:
-                return self.meter.effects_under(other, "merged")
+                return self.meter.effects_under(other, "merged", weights)
             finally:
                 other.loader.close()
 
     def _compare(self, told: str, how: str, after: Interference) -> None:
         """Tell what resolving has come to."""
-        result = f"{told}; {how} it loses {after.score:.2f}"
+        result = f"{told}; {how} {after.score:.2f} are"
         if after.score > self.session.settings.composition.conflict_limit:
             self.session.output.warn(f"{result}, which is still over the limit")
         else:
@@ -178,8 +178,8 @@ class _Settling:
     def _told(self, found: Interference) -> str:
         lost = ", ".join(f"{name} {effect.answers_lost:.2f}" for name, effect in found.effects.items())
         return (
-            f"{self.metadata.identity} loses {found.score:.2f} of its adapters' answers ({lost}), more than "
-            f"composition.conflict_limit {self.session.settings.composition.conflict_limit:g}"
+            f"{self.metadata.identity} is expected to lose {found.score:.2f} of its adapters' right answers ({lost}), "
+            f"more than composition.conflict_limit {self.session.settings.composition.conflict_limit:g}"
         )
 
     def _with_conflicts(

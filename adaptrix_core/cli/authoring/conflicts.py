@@ -12,6 +12,7 @@ from adaptrix_core.cli.authoring.merge import shares_of
 from adaptrix_core.cli.names import complete_adapters
 from adaptrix_core.cli.options import output_options
 from adaptrix_core.cli.session import Session
+from adaptrix_core.injection.mix import Term
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,7 +100,7 @@ def _pairs(loaded: Mapping[str, Adapter]) -> list[dict[str, Any]]:
 def _displacement(loaded: Mapping[str, Adapter], mix: Mapping[str, float]) -> dict[str, float]:
     from adaptrix_core.composition.conflicts.weight_conflict import displacement
 
-    terms = [(adapter.weights, mix[name]) for name, adapter in loaded.items()]
+    terms = [(adapter.weights, Term(name, mix[name]).weight_at) for name, adapter in loaded.items()]
     return {name: displacement(adapter.weights, terms) for name, adapter in loaded.items()}
 
 
@@ -125,6 +126,7 @@ def _signed(session: Session, engine: Engine, mix: Mapping[str, float], private:
 
 def _print(out: Console, document: Mapping[str, Any]) -> None:
     from adaptrix_core.cli.output import table
+    from adaptrix_core.composition.conflicts.expected_loss import expected_loss
 
     rows = [
         (" + ".join(pair["adapters"]), str(pair["points"]), *(f"{pair[score]:.3f}" for score in WEIGHT_SCORES))
@@ -139,11 +141,13 @@ def _print(out: Console, document: Mapping[str, Any]) -> None:
         return
     measured = [
         (f"{name} * {document['mix'][name]:g}", str(effect["tokens"]), f"{effect['loss_rise']:+.3f}",
-         f"{effect['tokens_kept']:.0%}")
+         f"{effect['tokens_kept']:.0%}", f"{expected_loss(effect['displacement']):.0%}")
         for name, effect in document["answers"]["effects"].items()
     ]  # fmt: skip
-    out.print(table(("answers of", "tokens", "less likely by (nats/token)", "tokens kept"), measured))
-    out.print(f"conflict of the mix: {document['answers']['score']:.2f} (0 none, 1 all answers lost)", markup=False)
+    columns = ("answers of", "tokens", "less likely by (nats/token)", "tokens kept", "expected to be lost")
+    out.print(table(columns, measured))
+    score = document["answers"]["score"]
+    out.print(f"conflict of the mix: {score:.2f} (0 none, 1 all right answers lost)", markup=False)
     if "kept" in document:
         reduced = ", ".join(f"{identity} {weight:.3g}" for identity, weight in document["reduced"].items())
         out.print(f"weights after resolving: {reduced}\nsigned in {document['kept']}", markup=False)

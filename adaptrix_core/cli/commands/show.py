@@ -150,8 +150,9 @@ def _conflict(measured: Mapping[str, Any]) -> str:
     lost = ", ".join(f"{name} {share:.2f}" for name, share in measured["lost"].items())
     before = ", ".join(f"{name} {weight:g}" for name, weight in (measured["before"] or {}).items())
     return (
-        f"{measured['score']:.2f} of its adapters' answers lost ({lost}); {measured['prompts']} prompts, "
-        f"{measured['layout']}, limit {measured['limit']:g}" + (f"; weights before: {before}" if before else "")
+        f"{measured['score']:.2f} of its adapters' right answers expected to be lost ({lost}); "
+        f"{measured['prompts']} prompts, {measured['layout']}, limit {measured['limit']:g}"
+        + (f"; weights before: {before}" if before else "")
     )
 
 

@@ -4,6 +4,8 @@ Files:
 
 behaviour        What a mix does to the answers of its adapters: the records, how they are keyed and kept, and one
                  score for a mix
+expected_loss    How much of its right answers an adapter is expected to lose in a mix, by how far the mix's update is
+                 from its own
 guard            What is done with a mix that a request asks for and that was measured to spoil its adapters' answers
 measured_mix     The measurement of one mix, as it is signed: what it does to its adapters' answers, on which base, in
                  which layout

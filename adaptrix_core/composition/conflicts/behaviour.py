@@ -1,15 +1,14 @@
 """What a mix does to the answers of its adapters: the records, how they are keyed and kept, and one score for a mix.
 
-The score is the mean, over the adapters of the mix, of how much of the probability of their own answers the mix takes
-away (`Effect.answers_lost`). The rise of the loss itself has no upper end, so its mean over adapters says little. Who
-computes these is `training/evaluation/interference.py`.
+The score is the mean, over the adapters of the mix, of what each is expected to lose of its right answers
+(`expected_loss.py`): of all that was tried that alone foretells what a mix loses. How much less likely the adapters'
+own answers become is shown beside it. Who computes these is `training/evaluation/interference.py`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -17,10 +16,11 @@ from pathlib import Path
 
 from adaptrix_core.adapters.package.atomic import write_file
 from adaptrix_core.cache_dir import cache_root
+from adaptrix_core.composition.conflicts.expected_loss import expected_loss
 from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.injection.mix import Term
 
-FORMAT = 2
+FORMAT = 3
 """Version of what is measured; a record of another one is measured again."""
 
 
@@ -36,11 +36,13 @@ class Effect:
     """Mean over those tokens: how much less likely the mix makes them than the adapter alone does, in nats."""
     tokens_kept: float
     """Share of those tokens that are the likeliest under the mix, too: 0 to 1."""
+    displacement: float
+    """How far the mix's update is from the adapter's own, in lengths of the latter."""
 
     @property
     def answers_lost(self) -> float:
-        """Share of its probability that an answer of mean length loses: ``1 - exp(-loss_rise * tokens / prompts)``."""
-        return 1 - math.exp(-max(0.0, self.loss_rise) * self.tokens / self.prompts)
+        """Share of its right answers that the adapter is expected to lose, 0 to 1."""
+        return expected_loss(self.displacement)
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Interference:
 
     @property
     def score(self) -> float:
-        """Mean of `Effect.answers_lost` over the adapters, 0 to 1; 0 for a mix that makes no answer of theirs rarer."""
+        """Mean of `Effect.answers_lost` over the adapters, 0 to 1; 0 for an adapter alone."""
         return sum(effect.answers_lost for effect in self.effects.values()) / len(self.effects)
 
     def to_json(self) -> dict[str, object]:

@@ -79,6 +79,6 @@ class ConflictGuard:
     def _told(self, measured: MeasuredMix, label: str) -> str:
         lost = ", ".join(f"{part.identity} {part.lost:.2f}" for part in measured.parts)
         return (
-            f"{label} loses {measured.score:.2f} of its adapters' answers ({lost}; measured on {measured.layout}), "
-            f"more than composition.conflict_limit {self._settings.conflict_limit:g}"
+            f"{label} is expected to lose {measured.score:.2f} of its adapters' right answers ({lost}; measured on "
+            f"{measured.layout}), more than composition.conflict_limit {self._settings.conflict_limit:g}"
         )

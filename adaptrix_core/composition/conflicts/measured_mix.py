@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from adaptrix_core.adapters.package.metadata import HEX64
-from adaptrix_core.composition.conflicts.behaviour import Effect
+from adaptrix_core.composition.conflicts.expected_loss import expected_loss
 from adaptrix_core.digests import PackageDigest, WeightsDigest
 from adaptrix_core.injection.mix import Term
 from adaptrix_core.request_limits import MOST
@@ -50,11 +50,12 @@ class MeasuredPart(BaseModel):
     tokens: int = Field(ge=1)
     loss_rise: float
     tokens_kept: float = Field(ge=0, le=1)
+    displacement: float = Field(ge=0)
 
     @property
     def lost(self) -> float:
-        """Share of its probability that an answer of this adapter loses, 0 to 1."""
-        return Effect(self.prompts, self.tokens, self.loss_rise, self.tokens_kept).answers_lost
+        """Share of its right answers that this adapter is expected to lose, 0 to 1."""
+        return expected_loss(self.displacement)
 
 
 class MeasuredMix(BaseModel):
@@ -62,7 +63,7 @@ class MeasuredMix(BaseModel):
 
     model_config = _FROZEN
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     base_lineage: Text
     base_digest: Text
     layout: Text

@@ -1,18 +1,19 @@
 """How alike and how contrary the weights of two adapters are, from their factors: no whole update matrix is made.
 
 These scores say where updates meet. They do not say whether answers suffer: on the shipped adapters, whose updates are
-nearly orthogonal, a mix breaks both (docs/composition.md). What answers suffer is `behaviour.py`'s.
+nearly orthogonal, a mix breaks both (docs/composition.md). How far a mix is from each does say it (`expected_loss.py`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
 
+from adaptrix_core.base.families.parts import Point
 from adaptrix_core.injection.lora import LoraWeights, PointWeights
 
 DIRECTIONS = 8
@@ -21,6 +22,9 @@ LARGEST = 0.2
 """Share of an update's entries, by magnitude, whose signs are compared: as many as TIES keeps (arXiv:2306.01708)."""
 SIGN_ROWS = 128
 """Rows of an update matrix, evenly spaced, that stand for all of it where signs are compared."""
+
+WeightAt = Callable[[int], float]
+"""The weight of an adapter in a mix, by layer."""
 
 
 @dataclass(frozen=True)
@@ -62,25 +66,31 @@ def weight_conflict(one: LoraWeights, other: LoraWeights) -> WeightConflict:
     )
 
 
-def displacement(own: LoraWeights, mix: Sequence[tuple[LoraWeights, float]]) -> float:
+def displacement(own: LoraWeights, mix: Sequence[tuple[LoraWeights, WeightAt]]) -> float:
     """How far the update of a mix is from that of one of its adapters alone, in lengths of the latter.
 
     ``|sum(weight_i * U_i) - U| / |U|`` over all points, by Frobenius' norm: 0 where the mix is the adapter alone. It
     knows the mix's weights, as the scores of a pair do not. 0 for an adapter that changes nothing.
     """
-    terms = [*mix, (own, -1.0)]
-    length = _product(own, own)
-    squares = sum(weight * other * _product(one, another) for one, weight in terms for another, other in terms)
+    alone = (own, lambda layer: -1.0)
+    length = _product(alone, alone)
+    squares = sum(_product(one, other) for one in (*mix, alone) for other in (*mix, alone))
     return math.sqrt(max(0.0, squares) / length) if length else 0.0
 
 
-def _product(one: LoraWeights, other: LoraWeights) -> float:
-    """Inner product of two adapters' updates, each as one vector over all points."""
-    return sum(_inner(a, b) for a, b in _common(one, other))
+def _product(one: tuple[LoraWeights, WeightAt], other: tuple[LoraWeights, WeightAt]) -> float:
+    """Inner product of two terms' updates, each as one vector over all points."""
+    weights = [one[1](layer) * other[1](layer) for layer, _ in _points(one[0], other[0])]
+    pairs = zip(weights, _common(one[0], other[0]), strict=True)
+    return sum(weight * _inner(a, b) for weight, (a, b) in pairs)
+
+
+def _points(one: LoraWeights, other: LoraWeights) -> list[Point]:
+    return sorted(one.points.keys() & other.points.keys())
 
 
 def _common(one: LoraWeights, other: LoraWeights) -> Iterator[tuple[PointWeights, PointWeights]]:
-    for point in sorted(one.points.keys() & other.points.keys()):
+    for point in _points(one, other):
         yield tuple(weights.points[point].to(torch.device("cpu"), torch.float32) for weights in (one, other))  # type: ignore[misc]
 
 

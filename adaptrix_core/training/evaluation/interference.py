@@ -12,9 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from adaptrix_core.adapters import Adapter
 from adaptrix_core.adapters.package.composition import Composition
 from adaptrix_core.composition.conflicts.behaviour import Effect, Interference, key_of, remember, remembered
+from adaptrix_core.composition.conflicts.weight_conflict import WeightAt, displacement
 from adaptrix_core.engine import Engine, SamplingParams
 from adaptrix_core.engine.choices import AdapterChoice, terms_of
 from adaptrix_core.errors import InvalidRequest
+from adaptrix_core.injection.lora import LoraWeights
 
 MOST_PROMPTS = 24
 """Prompts of an adapter that are asked; its first ones."""
@@ -84,16 +86,25 @@ class InterferenceMeter:
         names = {digest: name for name, digest in digests.items()}
         if self._use_cache and (found := remembered(key, names)) is not None:
             return found
-        found = Interference({term.adapter: self._effect(term.adapter, tuple(mix)) for term in mix})
+        weighted = [(adapters[term.adapter].weights, term.weight_at) for term in mix]
+        found = Interference({term.adapter: self._effect(term.adapter, tuple(mix), weighted) for term in mix})
         if self._use_cache:
             remember(key, found, digests)
         return found
 
-    def effects_under(self, engine: Engine, choice: AdapterChoice) -> Interference:
-        """What a choice of another engine over the same base does to the answers of all adapters; it isn't kept."""
-        return Interference({name: self._effect(name, choice, engine) for name in self.prompts})
+    def effects_under(self, engine: Engine, adapter: str, weights: LoraWeights) -> Interference:
+        """What an adapter of another engine over the same base does to the answers of all adapters; it isn't kept."""
+        weighted: list[tuple[LoraWeights, WeightAt]] = [(weights, lambda layer: 1.0)]
+        return Interference({name: self._effect(name, adapter, weighted, engine) for name in self.prompts})
 
-    def _effect(self, name: str, mix: AdapterChoice, engine: Engine | None = None) -> Effect:
+    def _effect(
+        self,
+        name: str,
+        mix: AdapterChoice,
+        weighted: Sequence[tuple[LoraWeights, WeightAt]],
+        engine: Engine | None = None,
+    ) -> Effect:
+        """weighted: the weights that the mix is made of."""
         self._progress(name)
         if name not in self._answers:
             self._answers[name] = self._own_answers(name)
@@ -101,7 +112,9 @@ class InterferenceMeter:
         mixed = self._scored(self._answers[name], mix, engine or self._engine)
         rises = [alone - logprob for alone, (logprob, _) in zip(self._alone[name], mixed, strict=True)]
         kept = sum(rank == 1 for _, rank in mixed) / len(mixed)
-        return Effect(len(self._answers[name]), len(mixed), sum(rises) / len(rises), kept)
+        own = loaded_adapters(self._engine, (name,))[name].weights
+        moved = displacement(own, weighted)
+        return Effect(len(self._answers[name]), len(mixed), sum(rises) / len(rises), kept, moved)
 
     def _own_answers(self, name: str) -> list[tuple[tuple[int, ...], int]]:
         prompts = [self._engine.encode([{"role": "user", "content": text}]) for text in self.prompts[name]]

@@ -47,6 +47,7 @@ def measured_mix(engine: Engine, mix: Mapping[str, float], progress: Progress = 
                 tokens=effects[name].tokens,
                 loss_rise=effects[name].loss_rise,
                 tokens_kept=effects[name].tokens_kept,
+                displacement=effects[name].displacement,
             )
             for name, adapter in adapters.items()
         ),

@@ -60,7 +60,7 @@ def test_the_card_tells_what_was_measured(
     signed = json.loads((place.shipped / "within" / "metadata.json").read_text())
     assert signed["conflicts"] == told
     shown = adaptrix("show", "within", "--local", "--config", tmp_path / "settings.yaml")
-    assert f"{told['score']:.2f} of its adapters' answers lost" in shown.stdout.replace("\n", " ")
+    assert f"{told['score']:.2f} of its adapters' right answers expected to be lost" in shown.stdout.replace("\n", " ")
     again = said(compose("changed", "--parallel", "math_reasoning=1,code_generation=0.002", conflict_limit=1.0))
     assert again["conflicts"]["score"] != told["score"]
 

@@ -42,7 +42,7 @@ def test_a_mix_is_judged_by_weights_and_by_answers(adaptrix: Adaptrix, settings_
     assert found["answers"]["effects"].keys() == found["displacement"].keys() == set(PAIR)
     assert found["displacement"]["math_reasoning"] < found["displacement"]["code_generation"]
     shown = adaptrix("conflicts", *PAIR, "--weights", "0.7,0.3", "--config", settings_file)
-    assert f"conflict of the mix: {found['answers']['score']:.2f} (0 none, 1 all answers lost)" in shown.stdout
+    assert f"conflict of the mix: {found['answers']['score']:.2f} (0 none, 1 all right answers lost)" in shown.stdout
 
 
 def test_a_signed_measurement_is_what_engines_go_by(adaptrix: Adaptrix, tmp_path: Path) -> None:

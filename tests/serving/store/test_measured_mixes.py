@@ -23,7 +23,7 @@ MIX = {PAIR[0]: 0.5, PAIR[1]: 0.5}
 REDUCED = (0.5, 0.125)
 LABEL = "math_reasoning*0.5+code_generation*0.5"
 ASK: dict[str, Any] = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 6, "temperature": 0}
-EVERY_REQUEST_MEASURED = 3.0
+EVERY_REQUEST_MEASURED = 9.0
 """Nats per token that the measured mix costs, so that next to nothing of an answer's probability is left."""
 
 
@@ -34,7 +34,9 @@ def settings(world: World, tag: str, **composition: object) -> dict[str, object]
     )
 
 
-def measured(store: LocalStore, rise: float = EVERY_REQUEST_MEASURED, mix: Mapping[str, float] = MIX) -> MeasuredMix:
+def measured(
+    store: LocalStore, displaced: float = EVERY_REQUEST_MEASURED, mix: Mapping[str, float] = MIX
+) -> MeasuredMix:
     base = store.worker._engine.base
     parts = []
     for name, reduced in zip(mix, REDUCED, strict=True):
@@ -49,8 +51,9 @@ def measured(store: LocalStore, rise: float = EVERY_REQUEST_MEASURED, mix: Mappi
                 reduced=reduced,
                 prompts=4,
                 tokens=40,
-                loss_rise=rise,
+                loss_rise=1.0,
                 tokens_kept=0.2,
+                displacement=displaced,
             )
         )
     return MeasuredMix(
@@ -93,7 +96,7 @@ async def test_a_mix_over_the_limit_is_warned_of_in_all_forms_of_the_answer(worl
         answer = await ask(http)
         assert answer.headers["x-adaptrix-adapter"] == LABEL
         (warning,) = answer.json()["adaptrix"]["warnings"]
-        assert warning.startswith(f"mix_conflict: {LABEL} loses 1.00 of its adapters' answers")
+        assert warning.startswith(f"mix_conflict: {LABEL} is expected to lose 1.00 of its adapters' right answers")
         assert "math_reasoning@1.0.0 1.00" in warning
         assert "composition.conflict_limit 0.5" in warning
         assert answer.headers["x-adaptrix-warning"] == warning
@@ -143,8 +146,8 @@ async def test_nothing_is_said_where_it_is_off_or_within_the_limit(
 async def test_a_measurement_that_was_changed_or_that_nobody_trusted_signed_does_not_count(world: World) -> None:
     place = world.root / "conflicts-tampered"
     async with running(settings(world, "tampered", over_limit="refuse")) as (http, store):
-        file = write_measurement(measured(store, rise=0.0), place, world.private_key) / CONFLICT_FILE
-        file.write_bytes(file.read_bytes().replace(b'"loss_rise": 0.0', b'"loss_rise": 9.0'))
+        file = write_measurement(measured(store, displaced=0.0), place, world.private_key) / CONFLICT_FILE
+        file.write_bytes(file.read_bytes().replace(b'"displacement": 0.0', b'"displacement": 9.0'))
         assert "adaptrix" not in (await ask(http)).json()  # the first request, so the file is read for it
         await publish(http, store, world, "tampered")
         await ask(http, 409)
