@@ -12,8 +12,9 @@ from functools import partial
 from pathlib import Path
 
 from adaptrix_core.engine import Engine, EngineOptions, SamplingParams
+from adaptrix_core.engine.choices import AdapterChoice
 from adaptrix_core.engine.request import GenerationRequest
-from adaptrix_core.injection.mix import constant
+from adaptrix_core.injection.mix import Mix, constant
 from benchmarks.harness.interleave import timed
 from benchmarks.harness.intervals import Interval, Timing, of_values
 from benchmarks.harness.workload import assignment, load_base, make_engine, prompts, write_adapters
@@ -29,9 +30,15 @@ def engine_with_adapters(precision: str) -> Iterator[Engine]:
         yield engine
 
 
-def fastest(engine: Engine, params: Sequence[SamplingParams], tries: int) -> float:
-    """Seconds of the fastest of so many runs of one batch: a row under an adapter for each of ``params``."""
-    return min(timed(partial(_run, engine, params))() for _ in range(tries))
+def fastest(
+    engine: Engine, params: Sequence[SamplingParams], tries: int, choices: Sequence[AdapterChoice] | None = None
+) -> float:
+    """Seconds of the fastest of so many runs of one batch: a row for each of ``params``.
+
+    choices: who answers each row; an adapter of its own if None.
+    """
+    mixes = [engine.resolve_mix(choice) for choice in choices or assignment(len(params))]
+    return min(timed(partial(_run, engine, params, mixes))() for _ in range(tries))
 
 
 def added_ms(own: Sequence[Timing], free: Sequence[Timing], steps: int) -> Interval:
@@ -40,10 +47,8 @@ def added_ms(own: Sequence[Timing], free: Sequence[Timing], steps: int) -> Inter
     return of_values([1000 * (run.seconds - other.seconds) / steps for run, other in nearest])
 
 
-def _run(engine: Engine, params: Sequence[SamplingParams]) -> None:
-    rows = len(params)
-    for number, (prompt, adapter, own) in enumerate(zip(prompts(rows), assignment(rows), params, strict=True)):
-        mix = constant(engine.resolve_mix(adapter))
-        engine.add(GenerationRequest(f"row-{number}", tuple(prompt), own, (mix,)))
+def _run(engine: Engine, params: Sequence[SamplingParams], mixes: Sequence[Mix]) -> None:
+    for number, (prompt, mix, own) in enumerate(zip(prompts(len(params)), mixes, params, strict=True)):
+        engine.add(GenerationRequest(f"row-{number}", tuple(prompt), own, (constant(mix),)))
     while engine.has_work:
         engine.step()
