@@ -15,6 +15,8 @@ extensions       Every extension point on one screen: what other packages can ad
 git_lfs          Recognises git-lfs pointers: the stand-ins for large files that were not fetched
 lazy             Lazy exports of a package, loaded on first use, so that importing the package costs nothing
 places           Directories of the installation and of the user, whatever directory a program is started from
+replaced_file    Replaces a file in one step, whoever else replaces it at the same time: what is read is one of them,
+                 whole
 request_limits   The limits of one request, in one table that the engine, the HTTP schemas, the command line and the
                  docs read
 sampling         Sampling defaults for values that a request leaves open: the adapter's, then the model's, then ours

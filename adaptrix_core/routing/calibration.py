@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from adaptrix_core.errors import ConfigError
+from adaptrix_core.replaced_file import replaced_file
 
 
 class Calibration(BaseModel):
@@ -61,9 +62,8 @@ class Calibration(BaseModel):
 
     def save(self, path: Path) -> None:
         """Write the file that `load_calibration` reads, in one step."""
-        partial = path.with_name(f"{path.name}.partial")
-        partial.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        partial.replace(path)
+        with replaced_file(path) as file:
+            file.write((self.model_dump_json(indent=2) + "\n").encode())
 
 
 UNNAMED_SIGNALS: Mapping[str, float] = {"embedding": 1.0}

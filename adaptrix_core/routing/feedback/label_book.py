@@ -17,6 +17,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
+from adaptrix_core.replaced_file import replaced_file
+
 logger = logging.getLogger(__name__)
 
 LABELS_KEPT = 256
@@ -69,10 +71,8 @@ class LabelBook(Generic[L]):
         return labels
 
     def _write(self, name: str, labels: tuple[L, ...]) -> None:
-        self._directory.mkdir(parents=True, exist_ok=True)
-        partial = self._directory / f"{name}.partial"
-        partial.write_text(json.dumps([label.as_row() for label in labels]))
-        partial.replace(self._directory / f"{name}.json")
+        with replaced_file(self._directory / f"{name}.json") as file:
+            file.write(json.dumps([label.as_row() for label in labels]).encode())
 
 
 def _name(owner: bytes) -> str:

@@ -8,7 +8,6 @@ of all that it was fitted on. Knows cards and embeddings.
 from __future__ import annotations
 
 import logging
-import os
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from adaptrix_core.cache_dir import cache_root
+from adaptrix_core.replaced_file import replaced_file
 from adaptrix_core.routing import prompts
 from adaptrix_core.routing.catalogue import RouteCard
 from adaptrix_core.routing.embedder import TextEmbedder
@@ -56,11 +56,8 @@ class FittedClassifier:
 
     def save(self, file: Path) -> None:
         """Write the file that `load_classifier` reads, in one step."""
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(f".{os.getpid()}.partial")  # several processes may write at once
-        with partial.open("wb") as out:
+        with replaced_file(file) as out:
             np.savez(out, names=np.array(self.names), weights=self.weights, intercepts=self.intercepts)
-        partial.replace(file)
 
 
 def load_classifier(file: Path, version: str, names: Sequence[str], dimension: int) -> FittedClassifier | None:

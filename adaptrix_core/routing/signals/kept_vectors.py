@@ -11,7 +11,6 @@ are kept that an operator has had the router learn.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import zipfile
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from hashlib import sha256
 import numpy as np
 
 from adaptrix_core.cache_dir import cache_root
+from adaptrix_core.replaced_file import replaced_file
 from adaptrix_core.routing.embedder import TextEmbedder
 from adaptrix_core.routing.message import Vectors
 
@@ -69,13 +69,10 @@ class KeptVectors:
                 logger.warning("the vectors of the router's catalogue are not kept: %s", error)
 
     def _write(self) -> None:
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._file.with_suffix(f".{os.getpid()}.partial")  # several processes may write at once
         rows = list(self._known.values())
         matrix = np.stack(rows) if rows else np.empty((0, self._embedder.dimension), np.float32)
-        with partial.open("wb") as out:
+        with replaced_file(self._file) as out:
             np.savez(out, digests=np.array(list(self._known)), rows=matrix, probe=self._probe)
-        partial.replace(self._file)
 
     def _read(self) -> dict[str, Vectors]:
         """What is kept; nothing where the file is broken, or another model's of the same name."""

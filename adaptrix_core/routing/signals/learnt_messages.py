@@ -17,6 +17,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from adaptrix_core.errors import InvalidRequest
+from adaptrix_core.replaced_file import replaced_file
 from adaptrix_core.request_limits import MOST
 from adaptrix_core.routing.conversation import excerpt
 
@@ -85,10 +86,8 @@ class LearntMessages:
 
     def _keep(self, messages: dict[str, LearntMessage]) -> None:
         """On disk first: what counts is what a restart finds."""
-        partial = self._file.with_suffix(".partial")
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps([[one.text, one.right] for one in messages.values()]), encoding="utf-8")
-        partial.replace(self._file)
+        with replaced_file(self._file) as file:
+            file.write(json.dumps([[one.text, one.right] for one in messages.values()]).encode())
         self._messages = messages
 
     def _read(self) -> list[LearntMessage]:

@@ -18,6 +18,7 @@ import numpy as np
 
 from adaptrix_core.cache_dir import cache_root
 from adaptrix_core.engine import Engine
+from adaptrix_core.replaced_file import replaced_file
 from adaptrix_core.routing.message import Vectors
 
 log = logging.getLogger(__name__)
@@ -54,15 +55,11 @@ class CachedMeans:
     def keep(self, texts: Sequence[str], means: Vectors) -> None:
         """Write the file of these texts; a disk that has no room only costs reading them again."""
         path = self._path(texts)
-        partial = path.with_suffix(f".{id(means)}.partial")
         try:
-            self._directory.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as file:
+            with replaced_file(path) as file:
                 np.savez(file, means=means, name=np.array(path.stem))
-            partial.replace(path)
         except OSError as error:
             log.warning("means of routing examples are not kept: %s", error)
-            partial.unlink(missing_ok=True)
 
     def _path(self, texts: Sequence[str]) -> Path:
         total = hashlib.sha256(_FORMAT)
