@@ -1,4 +1,4 @@
-"""Give each adapter layers of its own: one in the lower part of the model, one in the upper part.
+"""Give each adapter layers of its own, or let a gate say for every token, at every layer, how much each counts.
 
 python examples/layers.py
 """
@@ -11,7 +11,7 @@ from adaptrix_core import Engine, SamplingParams
 
 
 def main() -> None:
-    """Compare an adapter on all its layers with the same one on some of them, and with another one above it."""
+    """Compare an adapter on all its layers with the same one on some of them, with another above it, and by a gate."""
     engine = Engine.from_pretrained("smollm2-135m")
     params = SamplingParams(max_tokens=64, temperature=0.0)
     question = [{"role": "user", "content": "What is 14 + 5 - 6?"}]
@@ -20,6 +20,7 @@ def main() -> None:
         "all layers": {"parallel": ["math_reasoning"]},
         "up to layer 14": {"hierarchical": [{"adapter": "math_reasoning", "layers": [0, 15]}]},
         "with logic above": {"hierarchical": [{"adapter": "math_reasoning", "layers": [0, 19]}, late]},
+        "by a gate": {"parallel": ["math_reasoning", "logical_reasoning"], "combine": "gate", "top_k": 1},
     }
     for name, composition in compositions.items():
         (answer,) = engine.generate([question], composition, params)

@@ -24,6 +24,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(120
         ("vote.py", "winner: Answer: 13"),
         ("ensemble.py", "logits: '14 + 5 = 19\\n19 - 6 = 13\\nAnswer: 13'"),
         ("layers.py", "with logic above: '14 + 5 = 19\\n19 - 6 = 13\\nAnswer: 13'"),
+        ("layers.py", "by a gate: '14 + 5 = 19"),
         ("condition.py", "Answer: 37"),
         ("condition.py", "What is 12 + 30 - 5? math_reasoning: '12 + 30 = 42"),
         ("train.py", "pirate: 'Arr!"),
