@@ -6,9 +6,9 @@ For each pair of shipped adapters and each pair of weights: scores of the weight
 answers to their routing examples (neither saw the problems), and the drop of right answers on each adapter's held-out
 problems, mean of both. Then Spearman's rank correlation of each score with the drop, with a bootstrap's standard error
 over the mixes: of the first set of weights, to which the curve of `answers_lost` was fitted, of the wide one, and of
-those of the wide one that are not in the first.
-Then accuracies under merged adapters (TIES, DARE, sum). Ends with one line of JSON. It can be stopped at any time and
-goes on where it was.
+those of the wide one that are not in the first. Then accuracies under mixes whose weights attention has reduced, and
+under merged adapters (TIES, DARE, sum). Ends with one line of JSON. It can be stopped at any time and goes on where it
+was.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from adaptrix_core.composition.conflicts.merging import Method, merged
 from adaptrix_core.composition.conflicts.weight_conflict import displacement, weight_conflict
 from adaptrix_core.engine import Engine, SamplingParams
 from adaptrix_core.injection.mix import Term
+from adaptrix_core.training.evaluation.attention_reduction import reduced_by_attention
 from adaptrix_core.training.evaluation.interference import InterferenceMeter, loaded_adapters
 from adaptrix_core.training.tasks.families import FAMILIES
 
@@ -38,6 +39,8 @@ FIRST = ((0.5, 0.5), (0.7, 0.3), (0.3, 0.7), (0.85, 0.15), (0.15, 0.85), (1.0, 1
 """Weights of the mixes to which the curve of `expected_loss.py` was fitted."""
 WIDE = ((1.0, 0.1), (0.5, 0.5), (1.0, 0.5), (0.1, 1.0), (1.0, 0.25), (0.7, 0.3), (0.25, 1.0))
 """Weights over the range that people use; for those that are not in the first set the curve was fixed before."""
+EQUAL = ((0.5, 0.5), (1.0, 1.0))
+"""Weights of the mixes that are reduced by attention."""
 SETS = {"wide": WIDE, "first": FIRST, "unseen": tuple(weights for weights in WIDE if weights not in FIRST)}
 PAIRS = tuple(combinations(FAMILIES, 2))
 SCORES = (
@@ -67,11 +70,14 @@ def main() -> None:
         found[label] = _correlations(rows)
         for score, (value, error) in found[label].items():
             print(f"Spearman of {score} with the drop, {len(rows)} mixes ({label}): {value:+.2f} ± {error:.2f}")
+    reductions = [bench.reduced(pair, weights) for weights in EQUAL for pair in PAIRS]
+    for row in reductions:
+        print(f"{row['mix']:52} {row['before']} reduced to {row['weights']}: {row['after']}")
     merges = [bench.merge(pair, method, density) for pair in PAIRS for method, density in MERGED]
     for row in merges:
         print(f"{row['pair']:40} {row['method']:12} {row['accuracies']}")
-    document = {"benchmark": "composition conflicts", "problems": given.problems, "mixes": sets, "merged": merges}
-    print(json.dumps({**document, "spearman": found}))
+    measured = {"mixes": sets, "merged": merges, "reduced": reductions, "spearman": found}
+    print(json.dumps({"benchmark": "composition conflicts", "problems": given.problems, **measured}))
 
 
 class _Bench:
@@ -119,6 +125,20 @@ class _Bench:
     def effects(self, mix: Mapping[str, float]) -> Any:
         """What a mix does to the answers of its adapters (`Interference`), as plain numbers."""
         return self._once(f"effects {mix}", lambda: self._meter.measure(mix).to_json())
+
+    def reduced(self, pair: tuple[str, str], weights: tuple[float, float]) -> dict[str, Any]:
+        """Accuracies of both adapters' problems in a mix, before and after attention has reduced its weights."""
+        mix = dict(zip(pair, weights, strict=True))
+        after: dict[str, float] = self._once(
+            f"reduced {mix}", lambda: reduced_by_attention(self._engine, mix, self._meter.prompts)
+        )
+        self._console.print(f"{mix} reduced to {after}", highlight=False)
+        return {
+            "mix": "+".join(f"{name}*{weight:g}" for name, weight in mix.items()),
+            "weights": [round(after[name], 3) for name in pair],
+            "before": [self._accuracy(name, str(mix), mix) for name in pair],
+            "after": [self._accuracy(name, str(after), after) for name in pair],
+        }
 
     def merge(self, pair: tuple[str, str], method: Method, density: float) -> dict[str, Any]:
         """Accuracies of both adapters' problems under the adapter that they are merged into, half of each."""
