@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from opentelemetry import trace
-from opentelemetry.context import Context
+from opentelemetry.context import Context, attach, detach
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from adaptrix_core.config.sections import ObserveSettings
@@ -63,6 +63,16 @@ def current_span(tracer: trace.Tracer, name: str, parent: Context | None = None)
         except Exception as error:
             span.set_status(trace.StatusCode.ERROR, type(error).__name__)
             raise
+
+
+@contextmanager
+def within(context: Context) -> Iterator[None]:
+    """What is called while this lasts, awaited too, continues ``context``'s trace."""
+    token = attach(context)
+    try:
+        yield
+    finally:
+        detach(token)
 
 
 def child_of(span: trace.Span) -> Context:

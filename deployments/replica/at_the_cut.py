@@ -12,10 +12,13 @@ import logging
 from collections.abc import Sequence
 from functools import partial
 
+from opentelemetry.context import Context
+
 from adaptrix_core.base.question_tokens import TokenRange, question_ranges
 from adaptrix_core.config.sections import RouterSettings
 from adaptrix_core.engine import EngineLoop
 from adaptrix_core.errors import AdaptrixError
+from adaptrix_core.observe.tracing import within
 from adaptrix_core.routing import prompts
 from adaptrix_core.routing.catalogue import RouteCard
 from adaptrix_core.routing.message import Vectors
@@ -79,25 +82,26 @@ class AtTheCut:
             await asyncio.wait([self._fitting])
         return () if self._fitted is None else self._fitted.names
 
-    async def settlement(self, call: GenerateCall, token_ids: Sequence[int]) -> Settlement | None:
-        """How to settle this call; None where ``call.mixes`` says who answers."""
+    async def settlement(self, call: GenerateCall, token_ids: Sequence[int], trace: Context) -> Settlement | None:
+        """How to settle this call; None where ``call.mixes`` says who answers. trace: the router is asked within it."""
         fitted, deferral = self._fitted, call.deferred
         if deferral is None:
             return None
         ranges = () if fitted is None else await self._turns_in(call, token_ids, len(deferral.turns))
-        ask = partial(self._ask, deferral, call.salt)
+        ask = partial(self._ask, deferral, call.salt, trace)
         silence = NO_PROBES if fitted is None else NO_PLACES if not ranges else NOT_ALL
         first = self._standing is not None and not self._standing.has_to_be_asked()
         return Settlement(deferral, ranges, fitted, ask, self._settings.threshold, silence, first)
 
-    async def _ask(self, deferral: Deferral, salt: bytes) -> RouteAnswer:
+    async def _ask(self, deferral: Deferral, salt: bytes, trace: Context) -> RouteAnswer:
         """The router's opinion on a call. Raises the errors of its deployment, and NotReady where there is none."""
         if self._router is None:
             raise NotReady(
                 "this replica knows no router; switch it on (setting router.enabled)", code="router_disabled"
             )
         messages = [{"role": "user", "content": turn} for turn in deferral.turns]
-        return await self._router.route(messages, salt, deferral.is_explained)
+        with within(trace):
+            return await self._router.route(messages, salt, deferral.is_explained)
 
     async def _turns_in(self, call: GenerateCall, token_ids: Sequence[int], turns: int) -> tuple[TokenRange, ...]:
         find = partial(question_ranges, self._loop.engine.base, call.prompt, token_ids, turns, call.chat)

@@ -23,11 +23,12 @@ class CallSpans:
         self._span.set_attribute("adaptrix.call", call.request_id)
         if call.resume:
             self._span.set_attribute("adaptrix.resumed_tokens", sum(len(row.token_ids) for row in call.resume))
-        self._context = child_of(self._span)
+        self.context = child_of(self._span)
+        """That of the call's parts, here and elsewhere."""
 
     def begin(self, name: str) -> Span:
         """A span for one piece of the replica's work; the caller ends it."""
-        return self._tracer.start_span(name, self._context)
+        return self._tracer.start_span(name, self.context)
 
     def rows_ended(self, events: Iterable[TokenEvent]) -> None:
         """Make the spans of the rows that end with one of ``events``."""
@@ -45,7 +46,7 @@ class CallSpans:
             "gen_ai.usage.input_tokens": event.num_prompt_tokens,
             "gen_ai.usage.output_tokens": event.position + (event.token_id is not None) - event.num_prompt_tokens,
         }
-        row = self._tracer.start_span("engine", self._context, attributes=attributes, start_time=nanoseconds(start))
+        row = self._tracer.start_span("engine", self.context, attributes=attributes, start_time=nanoseconds(start))
         if event.error is not None:
             row.set_status(StatusCode.ERROR)
         phases = child_of(row)

@@ -109,7 +109,7 @@ class EngineWorker:
             token_ids = await self._prompts.encode(call)
             encoding.end()
             pinning = spans.begin("adapter.pin")
-            settling = None if call.deferred is None else await self.at_the_cut.settlement(call, token_ids)
+            settling = await self.at_the_cut.settlement(call, token_ids, spans.context)
             held = (
                 self.holdings.pinned(call.all_mixes, call.signed, [one.about for one in call.beginnings])
                 if settling is None

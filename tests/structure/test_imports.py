@@ -22,6 +22,7 @@ CORE_ORDER = [
     "extension_point",
     "extensions",
     "writable",
+    "replaced_file",
     "request_limits",
     "sampling",
     "config",
