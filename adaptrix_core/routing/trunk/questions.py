@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from cachetools import LRUCache
+
 from adaptrix_core.base.question_tokens import TokenRange, question_ranges
 from adaptrix_core.engine import Engine
 from adaptrix_core.engine.deferred import Means
@@ -22,6 +24,9 @@ from adaptrix_core.routing.trunk.reading import reader_of
 from adaptrix_core.routing.trunk.settlement import OpenChoice, settled
 from adaptrix_core.routing.trunk.without_router import choice_without_router
 
+FITTED = 64
+"""Lists of adapters whose probes are kept, the recently used ones (LRU)."""
+
 
 class QuestionsOf:
     """Reads the questions of one engine that the calling thread drives. See `QuestionReader`."""
@@ -29,17 +34,18 @@ class QuestionsOf:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._read = reader_of(engine)
-        self._known: dict[tuple[RouteCard, ...], FittedTrunk] = {}
+        self._known: LRUCache[tuple[RouteCard, ...], FittedTrunk] = LRUCache(FITTED)
 
     def __call__(self, prompt: Any, token_ids: Sequence[int], about: Sequence[str]) -> Question:
         """See `QuestionReader`. The texts of an adapter are read through the trunk when it is first asked about."""
         check_readable(self._engine)
         cards = tuple(self._card(name) for name in about)
-        if cards not in self._known:
-            self._known[cards] = TrunkSignal(self._read).fit(cards)
+        fitted = self._known.get(cards)
+        if fitted is None:
+            fitted = self._known[cards] = TrunkSignal(self._read).fit(cards)
         turns = turns_of(prompt)
         ranges = question_ranges(self._engine.base, prompt, token_ids, len(turns)) if turns else ()
-        return question_about([card.name for card in cards], self._known[cards], turns, ranges)
+        return question_about([card.name for card in cards], fitted, turns, ranges)
 
     def _card(self, name: str) -> RouteCard:
         return checked_card(card_of(self._engine.chosen.metadata(name)))

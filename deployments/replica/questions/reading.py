@@ -19,13 +19,10 @@ from adaptrix_core.routing.catalogue import RouteCard
 from adaptrix_core.routing.message import Vectors
 from adaptrix_core.routing.signals.trunk import FittedTrunk, TrunkSignal
 from adaptrix_core.routing.trunk.cached_means import CachedMeans
-from adaptrix_core.routing.trunk.questions import check_readable, checked_card, question_about, turns_of
+from adaptrix_core.routing.trunk.questions import FITTED, check_readable, checked_card, question_about, turns_of
 from adaptrix_core.routing.trunk.reading import kept_means_beside
 from deployments.replica.questions.asked_question import AskedQuestion
 from deployments.shared.wire import Entry, GenerateCall
-
-_FITTED = 64
-"""Lists of adapters whose probes are kept, the recently used ones (LRU)."""
 
 Cards = tuple[RouteCard, ...]
 
@@ -36,7 +33,7 @@ class QuestionReading:
     def __init__(self, loop: EngineLoop) -> None:
         self._loop = loop
         self._kept = CachedMeans(loop.engine)
-        self._fitted: LRUCache[Cards, asyncio.Task[FittedTrunk]] = LRUCache(_FITTED)
+        self._fitted: LRUCache[Cards, asyncio.Task[FittedTrunk]] = LRUCache(FITTED)
         """Single-flight: calls that ask alike wait for one fit."""
 
     async def asked(self, call: GenerateCall, token_ids: Sequence[int], about: Sequence[Entry]) -> AskedQuestion:
