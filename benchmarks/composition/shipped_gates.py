@@ -82,8 +82,8 @@ def _conditions(weights: Mapping[str, LoraWeights], gate: Gate) -> dict[str, Cho
         "1 each": dict.fromkeys(NAMES, 1.0),
         "arrow, 1 of 3": gate_mix(terms, arrow_gate(own, top_k=1)),
         "arrow": gate_mix(terms, arrow_gate(own)),
-        "learnt choice, 1 of 3": gate_mix(terms, gate),
-        "learnt choice, shared out": gate_mix(terms, replace(gate, top_k=None)),
+        "learnt choice": gate_mix(terms, gate),
+        "learnt choice, 1 of 3": gate_mix(terms, replace(gate, top_k=1)),
     }
     routed: dict[str, ChoiceOf] = {
         "right adapter": lambda name, problem: name,

@@ -30,8 +30,9 @@ from adaptrix_core.training.trunk import TrunkCache
 class ChoiceTraining:
     """The settings of a choosing gate's training."""
 
-    top_k: int | None = 1
-    """See `Gate`: 1 gives a token to one adapter, whole; None shares it out."""
+    top_k: int | None = None
+    """See `Gate`: 1 gives a token to one adapter, whole; None shares it out, which answers a little more rightly
+    (docs/composition.md)."""
     tokens_per_example: int = 24
     """Tokens of each example whose inputs are kept, drawn at random; those that all prompts begin with are left out."""
     penalty: float = 1e-3
