@@ -116,7 +116,7 @@ class AtTheCut:
                     self._known[texts] = await kept_means_beside(self._loop, self._kept, texts)
             self._fitted = await asyncio.to_thread(self._fit_known, cards)
             if self._standing is not None:
-                self._standing.has_to_be_asked()  # asked now, so that the first question need not be put to it
+                self._standing.refresh()  # now, so that the first question need not be put to the router
             logger.info("the trunk has a say on %d adapters", len(cards))
         except AdaptrixError as error:  # an engine that is ending, a base whose states are not finite
             logger.warning("the trunk has no say on who answers: %s", error.message)

@@ -29,10 +29,14 @@ class RouterStanding:
 
     def has_to_be_asked(self) -> bool:
         """Whether every question is to be put to the router, as it last said; until it has said anything, yes."""
+        self.refresh()
+        return self._has_to_be_asked
+
+    def refresh(self) -> None:
+        """Ask it in the background, if what it said last is old."""
         is_asking = self._asking is not None and not self._asking.done()
         if not is_asking and time.monotonic() - self._known_at >= FRESH_S:
             self._asking = asyncio.create_task(self._ask())
-        return self._has_to_be_asked
 
     async def _ask(self) -> None:
         try:
