@@ -34,6 +34,7 @@ from adaptrix_core.injection.mix import Term
 from adaptrix_core.training.evaluation.attention_reduction import reduced_by_attention
 from adaptrix_core.training.evaluation.interference import InterferenceMeter, loaded_adapters
 from adaptrix_core.training.tasks.families import FAMILIES
+from benchmarks.harness.kept import Kept
 
 FIRST = ((0.5, 0.5), (0.7, 0.3), (0.3, 0.7), (0.85, 0.15), (0.15, 0.85), (1.0, 1.0))
 """Weights of the mixes to which the curve of `expected_loss.py` was fitted."""
@@ -87,10 +88,7 @@ class _Bench:
         self._adapters = loaded_adapters(self._engine, tuple(FAMILIES))
         examples = {name: adapter.metadata.routing_examples for name, adapter in self._adapters.items()}
         self._meter = InterferenceMeter(self._engine, examples)
-        self._kept, self._count = kept, problems
-        self._known: dict[str, Any] = {}
-        if kept.is_file():
-            self._known = {row["key"]: row["value"] for row in map(json.loads, kept.read_text().splitlines())}
+        self._kept, self._count = Kept(kept), problems
         self._console = Console(stderr=True)
 
     def mix(self, pair: tuple[str, str], weights: tuple[float, float]) -> dict[str, Any]:
@@ -174,13 +172,7 @@ class _Bench:
         return right / len(problems)
 
     def _once(self, key: str, measure: Callable[[], Any]) -> Any:
-        key = f"{self._count} {key}"
-        if key not in self._known:
-            self._known[key] = measure()
-            self._kept.parent.mkdir(parents=True, exist_ok=True)
-            with self._kept.open("a") as file:
-                file.write(json.dumps({"key": key, "value": self._known[key]}) + "\n")
-        return self._known[key]
+        return self._kept.once(f"{self._count} {key}", measure)
 
 
 def _probability_lost(effect: Mapping[str, float]) -> float:

@@ -37,6 +37,7 @@ from adaptrix_core.training.examples.encoding import encode_examples
 from adaptrix_core.training.gates.choice_training import ChoiceTraining, train_choice
 from adaptrix_core.training.tasks.families import FAMILIES
 from adaptrix_core.training.tasks.problem import Problem
+from benchmarks.harness.kept import Kept
 
 NAMES = tuple(FAMILIES)
 REPLY = SamplingParams(max_tokens=160, temperature=0.0)
@@ -55,7 +56,7 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=100, help="examples of each adapter that the gate learns from")
     parser.add_argument("--kept", type=Path, default=Path("runs/shipped-gates.jsonl"), help="answers marked before")
     given = parser.parse_args()
-    kept = _Kept(given.kept)
+    kept = Kept(given.kept)
     engine = Engine.from_pretrained()
     weights = {name: adapter.weights for name, adapter in loaded_adapters(engine, NAMES).items()}
     gate = _learnt(weights, given.examples)
@@ -117,24 +118,6 @@ def _right(engine: Engine, name: str, count: int, of: ChoiceOf) -> float:
     tasks = {task.name: task for task in FAMILIES[name].tasks}
     marks = [tasks[p.task].score([p], [reply])[0] for p, reply in zip(problems, replies, strict=True)]
     return sum(marks) / len(problems)
-
-
-class _Kept:
-    """What was measured before."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        rows = map(json.loads, path.read_text().splitlines()) if path.is_file() else ()
-        self._known: dict[str, float] = {row["key"]: row["value"] for row in rows}
-
-    def once(self, key: str, measure: Callable[[], float]) -> float:
-        """What is known under ``key``, measured now where nothing is."""
-        if key not in self._known:
-            self._known[key] = measure()
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("a") as file:
-                file.write(json.dumps({"key": key, "value": self._known[key]}) + "\n")
-        return self._known[key]
 
 
 def _print(condition: str, shares: Mapping[str, float], problems: int) -> None:

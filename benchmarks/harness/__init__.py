@@ -6,6 +6,8 @@ engines     The engine as a system under comparison: without adapters, with them
             limit
 interleave  Runs what is compared in turns, so that a noisy machine disturbs all of it alike
 intervals   Medians with 95 % intervals, of times and of ratios between two systems that were timed in turns
+kept        Numbers that were measured before, by their keys, so that a benchmark that was cut off goes on where it
+            was
 peers       The systems that the engine is compared with, each over the same weights, and each without a prefix cache
 report      What every benchmark has in common: its options, its tables, what its figures depend on, and its last line
 step_cost   What it adds to a step that some rows ask for more: equal batches in turns, with and without, the fastest
