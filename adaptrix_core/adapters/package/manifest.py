@@ -47,7 +47,7 @@ class ConflictMetadata(BaseModel):
     score: float = Field(ge=0, le=1)
     """Mean over the adapters of ``lost``."""
     lost: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(max_length=DEFAULT_LIMITS.max_nested_parts)
-    """By ``name@version`` of the adapters: share of its probability that an answer of the adapter's loses."""
+    """By ``name@version`` of the adapters: share of its right answers that the adapter is expected to lose."""
     prompts: int = Field(ge=1)
     """Routing examples that were asked, of all adapters together."""
     max_tokens: int = Field(ge=1)
