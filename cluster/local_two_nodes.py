@@ -34,7 +34,7 @@ from deployments import ray_seam
 from deployments.launch.environment import SERVE_ENVIRONMENT
 from deployments.launch.local import DEFAULT_CONFIG
 from deployments.launch.preflight import address_of, read_config
-from loadtest.system import free_port
+from loadtest.ports import free_port
 
 NODES = 2
 NODE_CPUS = 1

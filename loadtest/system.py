@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ import httpx
 import yaml
 
 from adaptrix_core.places import project_root
+from loadtest.ports import free_port
 
 START_TIMEOUT_S = 600.0
 STOP_TIMEOUT_S = 120.0
@@ -67,13 +67,6 @@ def launched(command: Sequence[str], port: int, log: Path, environment: Mapping[
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
             process.wait(STOP_TIMEOUT_S)
-
-
-def free_port() -> int:
-    """A port of the loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:

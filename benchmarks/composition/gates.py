@@ -5,9 +5,10 @@
 One adapter has learnt sums of plus signs only, the other of minus signs only; the questions have both in one sum, so
 which adapter is needed changes from token to token. Compared on the same questions: the base, each adapter (the better
 one is what routing could reach), static mixes, Arrow, a gate with random directions, a gate trained on a few hundred
-mixed sums, one adapter trained on both halves, and with ``--joint-on-mixed`` one that has seen the gate's mixed sums as
-well. Trainings are kept in ``--runs`` and taken up again. The interval is one standard error over questions; the last
-line is JSON.
+mixed sums, one adapter trained on sums of both halves for as many steps as each of them, and with
+``--joint-on-mixed`` one that has seen the gate's mixed sums as well. What each half answers rightly of sums of its own
+sign is told too. Trainings are kept in ``--runs`` and taken up again. The interval is one standard error over seeds;
+the last line is JSON.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +53,7 @@ REPLY = SamplingParams(max_tokens=96, temperature=0.0)
 
 @dataclass(frozen=True)
 class Sum:
-    """A sum of three or four numbers below 100, as it is asked for and worked out."""
+    """A sum of three or four numbers, as it is asked for and worked out."""
 
     expression: str
     question: str
@@ -68,14 +70,24 @@ class Sum:
         return LearntConversation.of_pair(self.question, reply)
 
 
-def sums(kind: str, count: int, seed: int) -> list[Sum]:
-    """Different sums. kind: ``plus``, ``minus``, or ``mixed``, which have both signs."""
+@dataclass(frozen=True)
+class Measured:
+    """Shares of right answers with one seed."""
+
+    mixed: dict[str, float]
+    """To sums with both signs, of every condition."""
+    own: dict[str, float]
+    """Of each half, to sums with its own sign."""
+
+
+def sums(kind: str, count: int, seed: int, largest: int) -> list[Sum]:
+    """Different sums of numbers from 1 to ``largest``. kind: ``plus``, ``minus``, or ``mixed`` for both."""
     rng, made = Random(f"{kind} {seed}"), dict[str, Sum]()
     while len(made) < count:
         signs = [SIGNS.get(kind) or rng.choice("+-") for _ in range(rng.choice((2, 3)))]
         if kind == "mixed" and len(set(signs)) == 1:
             continue
-        expression = " ".join([str(rng.randint(1, 99)), *(f"{sign} {rng.randint(1, 99)}" for sign in signs)])
+        expression = " ".join([str(rng.randint(1, largest)), *(f"{sign} {rng.randint(1, largest)}" for sign in signs)])
         made[expression] = Sum(expression, rng.choice(WORDINGS).format(expression))
     return list(made.values())
 
@@ -85,25 +97,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, required=True, help="where trainings are kept")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--examples", type=int, default=800, help="sums that each half is trained on")
+    parser.add_argument("--examples", type=int, default=1600, help="sums that each adapter is trained on")
+    parser.add_argument("--largest", type=int, default=30, help="the largest number in a sum")
     parser.add_argument("--gate-examples", type=int, default=200, help="mixed sums that the gate is trained on")
     parser.add_argument("--questions", type=int, default=200)
-    parser.add_argument("--rank", type=int, default=16)
+    parser.add_argument("--rank", type=int, default=64)
     parser.add_argument("--joint-on-mixed", action="store_true", help="also train one adapter on halves and mixed sums")
     given = parser.parse_args()
     results = [_measured(seed, given) for seed in given.seeds]
-    _print(results, given.questions)
-    print(json.dumps({"benchmark": "composition.gates", "questions": given.questions, "right": results}))
+    _print([result.mixed for result in results], f"{given.questions} sums with both signs")
+    _print([result.own for result in results], f"{given.questions} sums of a half's own sign")
+    measured = {"right": [result.mixed for result in results], "own": [result.own for result in results]}
+    print(json.dumps({"benchmark": "composition.gates", "questions": given.questions, **measured}))
 
 
-def _measured(seed: int, given: argparse.Namespace) -> dict[str, float]:
+def _measured(seed: int, given: argparse.Namespace) -> Measured:
     """The share of right answers of every condition."""
     base = BaseModelManager("smollm2-135m", precision="fp32").load_model()
-    halves = {kind: sums(kind, given.examples, seed) for kind in HALVES}
-    mixed = sums("mixed", given.gate_examples, seed)
-    learnt = {**halves, "both": halves["plus"] + halves["minus"]}
+    halves = {kind: sums(kind, given.examples, seed, given.largest) for kind in HALVES}
+    mixed = sums("mixed", given.gate_examples, seed, given.largest)
+    learnt = {**halves, "both": _joint(halves, given.examples)}
     if given.joint_on_mixed:
-        learnt["both and mixed"] = learnt["both"] + mixed
+        learnt["both and mixed"] = _joint(halves, given.examples - len(mixed)) + mixed
     adapters = {
         name: _trained(base, examples, given.runs / f"{seed}-{name.replace(' ', '-')}", given.rank, seed + number)
         for number, (name, examples) in enumerate(learnt.items())
@@ -117,9 +132,22 @@ def _measured(seed: int, given: argparse.Namespace) -> dict[str, float]:
             GateTraining(seed=seed),
             lambda step, loss: status.update(f"the gate: step {step}, loss {loss:.3f}"),
         )
-    asked = [question for question in sums("mixed", given.questions, seed + 1000) if question not in mixed]
+    known = {example.expression for examples in (*learnt.values(), mixed) for example in examples}
+    drawn = {kind: sums(kind, 2 * given.questions, seed + 1000, given.largest) for kind in (*HALVES, "mixed")}
+    asked = {
+        kind: [one for one in ones if one.expression not in known][: given.questions] for kind, ones in drawn.items()
+    }
     with TemporaryDirectory() as directory:
-        return _shares(_engine(base, adapters, Path(directory)), _conditions(adapters, gate, seed), asked)
+        engine = _engine(base, adapters, Path(directory))
+        return Measured(
+            _shares(engine, _conditions(adapters, gate, seed), asked["mixed"]),
+            {kind: _shares(engine, {kind: kind}, asked[kind])[kind] for kind in HALVES},
+        )
+
+
+def _joint(halves: Mapping[str, Sequence[Sum]], count: int) -> list[Sum]:
+    """``count`` examples, as many of each half."""
+    return [example for examples in halves.values() for example in examples[: count // len(halves)]]
 
 
 def _conditions(adapters: Mapping[str, LoraWeights], gate: Gate, seed: int) -> dict[str, AdapterChoice]:
@@ -158,7 +186,6 @@ def _trained(base: BaseModel, examples: Sequence[Sum], directory: Path, rank: in
         epochs=1.0,
         batch_size=8,
         rank=rank,
-        alpha=float(rank),
         layers=LAYERS,
         seed=seed,
     )
@@ -203,14 +230,14 @@ def _shares(engine: Engine, conditions: Mapping[str, AdapterChoice], asked: Sequ
     return shares
 
 
-def _print(results: Sequence[Mapping[str, float]], questions: int) -> None:
-    table = Table(title=f"right answers to {questions} sums with both signs, {len(results)} seeds")
+def _print(results: Sequence[Mapping[str, float]], asked: str) -> None:
+    table = Table(title=f"right answers to {asked}, {len(results)} seeds")
     for column in ("condition", *(f"seed {number}" for number in range(len(results))), "mean ± standard error"):
         table.add_column(column, justify="right")
     for name in results[0]:
         shares = [result[name] for result in results]
         mean = sum(shares) / len(shares)
-        error = math.sqrt(sum(share * (1 - share) for share in shares) / questions) / len(shares)
+        error = statistics.stdev(shares) / math.sqrt(len(shares)) if len(shares) > 1 else math.nan
         table.add_row(name, *(f"{share:.1%}" for share in shares), f"{mean:.1%} ± {error:.1%}")
     Console().print(table)
 

@@ -35,7 +35,8 @@ from benchmarks.harness.streams import streams
 from benchmarks.harness.workload import OUTPUT_TOKENS
 from benchmarks.layer_cost import SETTINGS, STREAMS, Fresh, generate_all
 from deployments.launch.environment import LOCAL_ENVIRONMENT, SERVE_ENVIRONMENT
-from loadtest.system import free_port, launched
+from loadtest.ports import free_port
+from loadtest.system import launched
 
 SPREAD = 0.85
 """Part of the engine's time alone over which a stream's messages are spread."""

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from click.testing import Result
 
-from tests.serving.servers import free_port
+from loadtest.ports import free_port
 from tests.serving.tiny import World
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900)]

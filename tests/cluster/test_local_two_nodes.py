@@ -15,8 +15,9 @@ import pytest
 import yaml
 
 from cluster.local_two_nodes import two_replicas
+from loadtest.ports import free_port
 from tests.serving.conftest import serve_config
-from tests.serving.servers import PROJECT, free_port
+from tests.serving.servers import PROJECT
 from tests.serving.tiny import make_world
 
 

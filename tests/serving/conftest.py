@@ -20,9 +20,10 @@ import pytest_asyncio
 import yaml
 
 from adaptrix_core.routing.embedder import TextEmbedder
+from loadtest.ports import free_port
 from tests.serving.collector import Collector, collecting
 from tests.serving.inprocess import LocalStore, running
-from tests.serving.servers import Server, free_port, started
+from tests.serving.servers import Server, started
 from tests.serving.tiny import World, make_world
 
 BASE_ID = "tiny-llama"

@@ -20,8 +20,9 @@ import psutil
 import yaml
 
 from deployments.launch.environment import SERVE_ENVIRONMENT
+from loadtest.ports import free_port
 from tests.serving.conftest import serve_config
-from tests.serving.servers import PROJECT, free_port
+from tests.serving.servers import PROJECT
 
 READY_S = 600.0
 START_ATTEMPTS = 3

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -64,13 +63,6 @@ def wait_until_ready(server: Server) -> None:
             time.sleep(0.2)
         time.sleep(0.1)
     raise AssertionError(f"not ready in {START_TIMEOUT_S} s:\n{server.log.read_text()}")
-
-
-def free_port() -> int:
-    """A TCP port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _hear_interrupts() -> None:

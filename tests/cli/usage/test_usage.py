@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import resource
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from adaptrix_core.cli.main import cli
+from loadtest.ports import free_port
 
 SPECIFIED = ["load", "unload", "list", "active", "query", "benchmark", "status"]
 FURTHER = [
@@ -46,9 +46,7 @@ FURTHER = [
 @pytest.fixture
 def closed_port() -> int:
     """A port on loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_port()
 
 
 def test_every_promised_command_is_there() -> None:

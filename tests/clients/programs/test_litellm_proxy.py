@@ -17,7 +17,7 @@ import yaml
 from tests.clients.programs.apart import PLACE, WHY_NOT, there
 from tests.clients.served import Served
 from tests.clients.usual import ASK_WEATHER, HELLO, NEXT, REPORT, TOOL, Weather, called
-from tests.serving.servers import free_port
+from loadtest.ports import free_port
 
 pytestmark = [pytest.mark.integration, pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)]
 

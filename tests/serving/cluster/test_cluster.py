@@ -28,8 +28,9 @@ import pytest
 
 from adaptrix_core.adapters.package.file_names import REVOCATIONS_FILE, SIGNATURE_FILE
 from adaptrix_core.adapters.trust.revocation import RevocationList, sign_list
+from loadtest.ports import free_port
 from tests.serving.conftest import BASE_ID, launched
-from tests.serving.servers import Server, free_port
+from tests.serving.servers import Server
 from tests.serving.tiny import CONTEXT, World
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]

@@ -15,7 +15,8 @@ import pytest
 
 from adaptrix_core.adapters import AdapterManager
 from adaptrix_core.training.evaluation.sandbox import Call, run_call
-from tests.serving.servers import PROJECT, Server, free_port, started
+from loadtest.ports import free_port
+from tests.serving.servers import PROJECT, Server, started
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(1800)]
 

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from adaptrix_core.cli.main import cli
 from adaptrix_core.errors import ConfigError
 from deployments.launch.preflight import cpus_of_this_machine, examine, read_config, require_startable
-from tests.serving.servers import free_port
+from loadtest.ports import free_port
 from tests.serving.tiny import World, make_world
 
 

@@ -10,7 +10,8 @@ import httpx
 import pytest
 import yaml
 
-from tests.serving.servers import PROJECT, Server, free_port, started
+from loadtest.ports import free_port
+from tests.serving.servers import PROJECT, Server, started
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(1800)]
 
