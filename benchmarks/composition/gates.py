@@ -7,8 +7,8 @@ which adapter is needed changes from token to token. Compared on the same questi
 one is what routing could reach), static mixes, Arrow, a gate with random directions, a gate trained on a few hundred
 mixed sums, one adapter trained on sums of both halves for as many steps as each of them, and with
 ``--joint-on-mixed`` one that has seen the gate's mixed sums as well. What each half answers rightly of sums of its own
-sign is told too. Trainings are kept in ``--runs`` and taken up again. The interval is one standard error over seeds;
-the last line is JSON.
+sign is told too. Answers are computed with int8 weights. Trainings, and what was measured with a seed, are kept in
+``--runs`` and taken up again. The interval is one standard error over seeds; the last line is JSON.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import json
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -43,12 +43,13 @@ from adaptrix_core.training.gates.gate_training import GateTraining, train_gate
 from adaptrix_core.training.tasks.math import running_totals
 from adaptrix_core.training.tasks.problem import stated_number, with_answer
 from adaptrix_core.training.trainer import train_examples
+from benchmarks.harness.kept import Kept
 
 LAYERS = (10, 14, 18)
 HALVES = ("plus", "minus")
 SIGNS: Mapping[str, str] = {"plus": "+", "minus": "-"}
 WORDINGS = ("What is {}?", "Calculate {}.", "{} = ?", "Work out {} for me, please.", "Compute the value of {}")
-REPLY = SamplingParams(max_tokens=96, temperature=0.0)
+REPLY = SamplingParams(max_tokens=64, temperature=0.0)
 
 
 @dataclass(frozen=True)
@@ -97,18 +98,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, required=True, help="where trainings are kept")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--examples", type=int, default=1600, help="sums that each adapter is trained on")
-    parser.add_argument("--largest", type=int, default=30, help="the largest number in a sum")
+    parser.add_argument("--examples", type=int, default=640, help="sums that each adapter is trained on")
+    parser.add_argument("--largest", type=int, default=20, help="the largest number in a sum")
     parser.add_argument("--gate-examples", type=int, default=200, help="mixed sums that the gate is trained on")
-    parser.add_argument("--questions", type=int, default=200)
+    parser.add_argument("--questions", type=int, default=100)
     parser.add_argument("--rank", type=int, default=64)
     parser.add_argument("--joint-on-mixed", action="store_true", help="also train one adapter on halves and mixed sums")
     given = parser.parse_args()
-    results = [_measured(seed, given) for seed in given.seeds]
+    results = [_kept(seed, given) for seed in given.seeds]
     _print([result.mixed for result in results], f"{given.questions} sums with both signs")
     _print([result.own for result in results], f"{given.questions} sums of a half's own sign")
     measured = {"right": [result.mixed for result in results], "own": [result.own for result in results]}
     print(json.dumps({"benchmark": "composition.gates", "questions": given.questions, **measured}))
+
+
+def _kept(seed: int, given: argparse.Namespace) -> Measured:
+    """What was measured with this seed and the same settings, or what is measured now."""
+    settings = f"{given.examples} {given.largest} {given.gate_examples} {given.questions} {given.rank}"
+    kept = Kept(given.runs / f"{seed}.jsonl")
+    key = f"{settings}{' mixed' if given.joint_on_mixed else ''}"
+    return Measured(**kept.once(key, lambda: asdict(_measured(seed, given))))
 
 
 def _measured(seed: int, given: argparse.Namespace) -> Measured:
@@ -138,7 +147,8 @@ def _measured(seed: int, given: argparse.Namespace) -> Measured:
         kind: [one for one in ones if one.expression not in known][: given.questions] for kind, ones in drawn.items()
     }
     with TemporaryDirectory() as directory:
-        engine = _engine(base, adapters, Path(directory))
+        served = BaseModelManager("smollm2-135m", precision="int8").load_model()
+        engine = _engine(served, adapters, Path(directory))
         return Measured(
             _shares(engine, _conditions(adapters, gate, seed), asked["mixed"]),
             {kind: _shares(engine, {kind: kind}, asked[kind])[kind] for kind in HALVES},
