@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +50,18 @@ class RunningRequest:
         if self.resolved.part is not None:
             return self.resolved.kind
         return self.resolved.mixes_of(prompt)[row // self.head.rows_per_fork].kind
+
+    def headers(self, told: Iterable[Mapping[str, Any]] = ()) -> dict[str, str]:
+        """The ``x-adaptrix-*`` response headers.
+
+        told: what a whole answer says of each of its choices in ``adaptrix``. How sure they are, where that was asked
+        for, is told by a header too; a stream's headers are sent before it is known.
+        """
+        headers, members = self.resolved.headers(), list(told)
+        if any("confidence" in member for member in members):
+            known = [member.get("confidence") for member in members]
+            headers["x-adaptrix-confidence"] = ",".join("none" if one is None else f"{one:.4f}" for one in known)
+        return headers
 
 
 async def start_request(

@@ -10,6 +10,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mappi
 from contextlib import aclosing
 from typing import Any, Protocol
 
+from fastapi.responses import JSONResponse
+
 from adaptrix_core.errors import AdaptrixError
 from deployments.generation.ports import PieceStream
 from deployments.generation.row_ends import broke_off, raise_if_broken
@@ -93,3 +95,8 @@ async def whole_answer(running: RunningRequest, answer: TypedAnswer) -> dict[str
             usage.count(pieces, 1)
     answer.ended(usage)
     return answer.document()
+
+
+def whole_response(running: RunningRequest, document: Mapping[str, Any]) -> JSONResponse:
+    """A whole answer of one row, with the headers that tell of it."""
+    return JSONResponse(document, headers=running.headers([document.get("adaptrix", {})]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -30,14 +29,14 @@ def generation_endpoints(app: FastAPI, services: Services) -> None:
             return sent
 
         body, running = await begin(request, services, read)
-        headers = running.resolved.headers()
         if not body.stream:
             document = await _whole(running)
-            return JSONResponse(document, headers=headers | _confidence(document))
+            told = (choice.get("adaptrix", {}) for choice in document["choices"])
+            return JSONResponse(document, headers=running.headers(told))
         answer = ChunkedAnswer(running.head, running.num_rows)
         options = body.stream_options or StreamOptions()
         events = server_sent_events(running.stream, answer, running.rows_per_prompt, options)
-        return EventStream(events, running.stream, headers)
+        return EventStream(events, running.stream, running.headers())
 
     @app.post("/v1/chat/completions", **CHAT)
     async def chat_completions(request: Request) -> Response:
@@ -46,15 +45,6 @@ def generation_endpoints(app: FastAPI, services: Services) -> None:
     @app.post("/v1/completions", **COMPLETION)
     async def completions(request: Request) -> Response:
         return await generate(request, CompletionRequest)
-
-
-def _confidence(document: Mapping[str, Any]) -> dict[str, str]:
-    """The header that tells the confidence of each choice, where it was asked for."""
-    told = [choice.get("adaptrix", {}) for choice in document["choices"]]
-    if not any("confidence" in one for one in told):
-        return {}
-    known = ("none" if one.get("confidence") is None else f"{one['confidence']:.4f}" for one in told)
-    return {"x-adaptrix-confidence": ",".join(known)}
 
 
 async def _whole(running: RunningRequest) -> dict[str, Any]:

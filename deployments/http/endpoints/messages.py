@@ -18,7 +18,7 @@ from deployments.http.endpoints.tokens import require_model
 from deployments.http.faults import invalid_body
 from deployments.http.services import Services
 from deployments.http.sse import SILENT_DONE, EventStream
-from deployments.http.typed_answers import typed_events, whole_answer
+from deployments.http.typed_answers import typed_events, whole_answer, whole_response
 from deployments.openai.schemas import ChatRequest
 from deployments.shared.principals import Principal
 from deployments.shared.token_calls import TokenizeCall
@@ -39,11 +39,10 @@ def message_endpoints(app: FastAPI, services: Services) -> None:
             return await chat_of(request, MessagesRequest)
 
         body, running = await begin(request, services, read, f"msg_{secrets.token_hex(16)}")
-        headers = running.resolved.headers()
         answer = MessageAnswer(running.head)
         if not body.stream:
-            return JSONResponse(await whole_answer(running, answer), headers=headers)
-        return EventStream(typed_events(running.stream, answer, SILENT_DONE), running.stream, headers)
+            return whole_response(running, await whole_answer(running, answer))
+        return EventStream(typed_events(running.stream, answer, SILENT_DONE), running.stream, running.headers())
 
     @app.post("/v1/messages/count_tokens", **COUNT_TOKENS)
     async def count_tokens(request: Request) -> Response:

@@ -18,7 +18,7 @@ from deployments.http.endpoints.conversations import conversations_of
 from deployments.http.endpoints.paging import page_of_items
 from deployments.http.services import Services
 from deployments.http.sse import DONE, EventStream
-from deployments.http.typed_answers import typed_events, whole_answer
+from deployments.http.typed_answers import typed_events, whole_answer, whole_response
 from deployments.openai.schemas import ChatRequest
 from deployments.responses.answer import ResponseAnswer
 from deployments.responses.conversations import StoredConversations, require_room
@@ -54,14 +54,13 @@ def responses_endpoints(app: FastAPI, services: Services) -> None:
             return chat
 
         _, running = await begin(request, services, read, asked.response_id, asked.shortened)
-        headers = running.resolved.headers()
         answer = ResponseAnswer(running.head, asked.body, asked.memory.told)
         if asked.body.stream:
             events = typed_events(running.stream, answer, DONE, lambda: asked.keep(answer))
-            return EventStream(events, running.stream, headers, lambda: asked.keep_left(answer))
+            return EventStream(events, running.stream, running.headers(), lambda: asked.keep_left(answer))
         await whole_answer(running, answer)
         await asked.keep(answer)
-        return JSONResponse(answer.document(), headers=headers)
+        return whole_response(running, answer.document())
 
     @app.get("/v1/responses/{response_id}", **RESPONSE)
     async def get(request: Request, response_id: str) -> Response:

@@ -133,15 +133,57 @@ async def test_numbers_of_every_token_come_where_asked_for(http: httpx.AsyncClie
     assert all(0 <= margin <= 1 for margin in told["margins"])
 
 
-async def test_the_other_apis_tell_it_too(http: httpx.AsyncClient) -> None:
-    end, options = await ending(http, SURE), {"confidence": True}
-    whole = (await ask(http, adaptrix=options, **end)).json()["choices"][0]["adaptrix"]["confidence"]
-    body = {"model": SURE, "input": MESSAGES, "max_output_tokens": 64, "temperature": 0, "adaptrix": options}
-    response = (await http.post("/v1/responses", json=body)).json()
-    assert "confidence" in response["adaptrix"]
-    message = {"model": SURE, "messages": MESSAGES, "max_tokens": 64, "temperature": 0, "adaptrix": options}
-    assert "confidence" in (await http.post("/v1/messages", json=message)).json()["adaptrix"]
-    assert whole is not None
+@pytest.mark.parametrize("path", [CHAT, TEXT])
+async def test_a_stream_tells_the_same_numbers_of_every_token(http: httpx.AsyncClient, path: str) -> None:
+    options = {"token_scores": True}
+    (whole,) = (await ask(http, path, adaptrix=options)).json()["choices"]
+    streamed = await ask(http, path, adaptrix=options, stream=True)
+    events = [json.loads(line[6:]) for line in streamed.text.splitlines() if line.startswith("data: {")]
+    told = [choice["adaptrix"] for event in events for choice in event["choices"] if "adaptrix" in choice]
+    expected = whole["adaptrix"]["token_scores"]
+    assert len(expected["logprobs"]) == 12
+    ((name, numbers),) = told[0].items()
+    assert (len(told), name, set(numbers)) == (1, "token_scores", set(expected))
+    for kind, values in expected.items():
+        assert numbers[kind] == pytest.approx(values, abs=1e-4)
+
+
+OTHER_APIS: dict[str, dict[str, Any]] = {
+    "/v1/responses": {"input": MESSAGES, "max_output_tokens": 12},
+    "/v1/messages": {"messages": MESSAGES, "max_tokens": 12},
+}
+
+
+async def ask_other(http: httpx.AsyncClient, path: str, **fields: Any) -> httpx.Response:
+    answer = await http.post(path, json={"model": SURE, "temperature": 0, **OTHER_APIS[path], **fields})
+    assert answer.status_code == 200, answer.text
+    return answer
+
+
+@pytest.mark.parametrize(("path", "stops"), [("/v1/responses", "stop"), ("/v1/messages", "stop_sequences")])
+async def test_the_other_apis_tell_the_same_and_a_header_too(http: httpx.AsyncClient, path: str, stops: str) -> None:
+    options = {"confidence": True}
+    text = (await ask(http)).json()["choices"][0]["message"]["content"]
+    stop = [text[len(text) // 2 :][:3]]
+    chat = (await ask(http, adaptrix=options, stop=stop)).json()["choices"][0]["adaptrix"]["confidence"]
+    answer = await ask_other(http, path, adaptrix=options, **{stops: stop})
+    assert chat > 0.8
+    assert answer.json()["adaptrix"]["confidence"] == chat
+    assert answer.headers["x-adaptrix-confidence"] == f"{chat:.4f}"
+
+
+@pytest.mark.parametrize("path", OTHER_APIS)
+async def test_the_other_apis_tell_none_where_it_is_unknown_and_nothing_where_nobody_asks(
+    http: httpx.AsyncClient, path: str
+) -> None:
+    cut = await ask_other(http, path, adaptrix={"confidence": True})
+    assert cut.json()["adaptrix"] == {"confidence": None}
+    assert cut.headers["x-adaptrix-confidence"] == "none"
+    plain = await ask_other(http, path)
+    assert "adaptrix" not in plain.json()
+    assert "x-adaptrix-confidence" not in plain.headers
+    streamed = await ask_other(http, path, adaptrix={"confidence": True}, stream=True)
+    assert "x-adaptrix-confidence" not in streamed.headers
 
 
 async def test_the_adapters_card_shows_its_calibrations(http: httpx.AsyncClient) -> None:
@@ -182,13 +224,22 @@ async def test_an_unsure_answer_gives_way_to_honest_words_that_are_marked(
 
 
 async def test_another_adapter_answers_and_the_document_says_who(http: httpx.AsyncClient) -> None:
-    document = await held(http, [SURE, "abstain"])
+    ends = [token for name in (UNSURE, SURE) for token in (await ending(http, name))["stop_token_ids"]]
+    bound = {"at_least": 0.5, "fallback": [SURE, "abstain"]}
+    document = (await ask(http, model=UNSURE, adaptrix={"min_confidence": bound}, stop_token_ids=ends)).json()
+    alone = (await ask(http, stop_token_ids=ends)).json()["choices"][0]
+    choice, told = document["choices"][0], document["choices"][0]["adaptrix"]
+    assert document["model"] == SURE
+    assert (choice["message"], choice["finish_reason"]) == (alone["message"], "stop")
+    assert told["confidence"] > 0.8
+    assert [one["adapter"] for one in told["attempts"]] == [UNSURE]
+
+
+async def test_another_adapters_answer_that_is_cut_off_is_no_sure_one(http: httpx.AsyncClient) -> None:
+    document = await held(http, [SURE, "abstain"], max_tokens=2)
     told = document["choices"][0]["adaptrix"]
-    if document["choices"][0]["finish_reason"] == "stop" and told["confidence"]:
-        assert document["model"] == SURE
-        assert [one["adapter"] for one in told["attempts"]] == [UNSURE]
-    else:  # its answer was cut off, so it counts as unsure too
-        assert [one["adapter"] for one in told["attempts"]] == [UNSURE, SURE]
+    assert told["instead_of_an_answer"] == "abstain"
+    assert [(one["adapter"], one["confidence"]) for one in told["attempts"]] == [(UNSURE, None), (SURE, None)]
 
 
 async def test_the_base_model_for_which_nothing_is_calibrated_answers_in_any_case(http: httpx.AsyncClient) -> None:
