@@ -15,13 +15,15 @@ from torch import Tensor
 from adaptrix_core.adapters import TrustPolicy, describe, write_package
 from adaptrix_core.adapters.peft.conversion import export_peft
 from adaptrix_core.base.model import BaseModel
-from adaptrix_core.engine import Engine, EngineOptions, SamplingParams
+from adaptrix_core.engine import Engine, EngineOptions, GenerationRequest, SamplingParams
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.injection import LoraWeights, PointWeights, Term
 from adaptrix_core.injection.arrow import arrow_gate, top_input_direction
 from adaptrix_core.injection.gate import Gate, Gated, PointGate, gate_mix
+from adaptrix_core.injection.mix import constant
 from adaptrix_core.native.structs import MOST_GATE_TERMS
 from adaptrix_core.request_limits import MOST
+from tests.engine.driving import drain, tokens_of
 from tests.native.packed_models import VARIANTS, twins
 from tests.tiny_models import CONFIGS, random_base, random_module, random_prompts, random_weights
 
@@ -280,6 +282,26 @@ def test_numbers_that_are_not_finite_are_refused() -> None:
     at.directions[1, 2] = float("nan")
     with pytest.raises(InvalidRequest, match="not finite; train it again"):
         Gate({point: at}, 3)
+
+
+def test_weights_that_overflow_at_run_time_end_their_own_row_alone(engine: Engine) -> None:
+    gate, params = gate_in(engine), SamplingParams(max_tokens=6, temperature=0.0, ignore_eos=True)
+    vast = {p: PointGate(a.directions.sign() * 3e38, a.offsets, a.acting) for p, a in gate.points.items()}
+    overflowing = constant(engine.resolve_mix(gate_mix(TERMS, Gate(vast, 3))))
+    neighbours: list[Any] = [gate_mix(TERMS, gate), "red", None]
+    without = [one.token_ids for one in engine.generate(PROMPTS, neighbours, params)]
+    for number, (prompt, choice) in enumerate(zip(PROMPTS, neighbours, strict=True)):
+        mix = constant(engine.resolve_mix(choice))
+        engine.add(GenerationRequest(f"n{number}", tuple(prompt), params, (mix,)))
+    engine.add(GenerationRequest("vast", tuple(PROMPTS[2]), params, (overflowing,)))
+    events = drain(engine)
+    (ended,) = [event for event in events if event.request_id == "vast"]
+    assert (ended.finish_reason, ended.token_id) == ("error", None)
+    assert "not finite" in (ended.error or "")
+    beside = tokens_of(events)
+    assert [tuple(beside[f"n{number}", 0]) for number in range(3)] == without
+    assert [one.token_ids for one in engine.generate(PROMPTS, neighbours, params)] == without, "nothing of it was kept"
+    assert engine.check_integrity() == []
 
 
 def test_a_mix_without_all_terms_of_its_gate_is_refused(engine: Engine) -> None:

@@ -17,7 +17,7 @@ from adaptrix_core.engine.request import RowProgress
 from adaptrix_core.errors import AdaptrixError, ContextLengthExceeded, InvalidRequest
 from adaptrix_core.injection.mix import constant
 from tests.engine.driving import drain, tokens_of
-from tests.engine.peft_cases import Case, build_case, logits_of
+from tests.engine.peft_cases import Case, build_case
 from tests.tiny_models import NUM_LAYERS, random_base, random_prompts, random_weights
 
 MakeEngine = Callable[..., Engine]
@@ -27,9 +27,10 @@ TOLERANCE = 1e-4
 TWO: dict[str, Any] = {"parallel": {"everything": 0.75, "patterned": 0.25}, "combine": "logits"}
 
 
-@pytest.fixture(scope="module")
-def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
-    built = build_case("llama", tmp_path_factory.mktemp("llama"))
+@pytest.fixture(scope="module", params=["llama", "gpt2", "gemma2"])
+def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
+    """With positions by rotation, learned ones, and windows that are shorter than the prompt."""
+    built = build_case(request.param, tmp_path_factory.mktemp(request.param))
     yield built
     built.engine.loader.close()
 
@@ -148,10 +149,10 @@ def switched_by_hand(
     return tokens
 
 
-def set_adapter_by_hand(case: Case, begin: str, then: str, after: int, count: int) -> list[int]:
+def set_adapter_by_hand(case: Case, prompt: list[int], begin: str, then: str, after: int, count: int) -> list[int]:
     """PEFT itself: greedy, its cache kept over `set_adapter`."""
     case.peft.set_adapter(begin)
-    tokens, past, fed = list(PROMPT), None, list(PROMPT)
+    tokens, past, fed = list(prompt), None, list(prompt)
     with torch.inference_mode():
         for number in range(count):
             out = case.peft(input_ids=torch.tensor([fed]), past_key_values=past, use_cache=True)
@@ -159,29 +160,30 @@ def set_adapter_by_hand(case: Case, begin: str, then: str, after: int, count: in
             tokens += fed
             if number + 1 == after:
                 case.peft.set_adapter(then)
-    return tokens[len(PROMPT) :]
+    return tokens[len(prompt) :]
 
 
-def low_point(answer: Completion, over: int) -> tuple[float, int]:
-    """A limit for ``confidence_below`` that is first passed in mid-answer, and the number of tokens before that."""
+def low_points(answer: Completion, over: int) -> Iterator[tuple[float, int]]:
+    """Limits for ``confidence_below`` that are first passed in mid-answer, and the number of tokens before that."""
     assert answer.logprobs is not None
     means = [sum(answer.logprobs[end - over : end]) / over for end in range(over, len(answer.logprobs) + 1)]
     for number in range(1, len(means) - 1):
         if means[number] < min(means[:number]):
             limit = (means[number] + min(means[:number])) / 2
-            return float(torch.tensor(limit, dtype=torch.float64).exp()), number + over
-    raise AssertionError("the answer is surest at its end; take another prompt")
+            yield float(torch.tensor(limit, dtype=torch.float64).exp()), number + over
 
 
 def test_a_change_by_confidence_is_set_adapter_in_mid_generation(case: Case) -> None:
-    plain = case.engine.generate([PROMPT], "everything", GREEDY)[0]
-    limit, after = low_point(plain, over=2)
+    prompts = [PROMPT, *random_prompts([13] * 7, seed=10)]
+    plain = case.engine.generate(prompts, "everything", GREEDY)
+    prompt, limit, after = next(
+        (prompt, *low) for prompt, answer in zip(prompts, plain, strict=True) for low in low_points(answer, over=2)
+    )
     rule = {"if": {"confidence_below": limit, "over": 2}, "then": "patterned"}
-    (answer,) = case.engine.generate([PROMPT], {"conditional": [rule], "else": "everything"}, GREEDY)
-    assert list(answer.token_ids) == set_adapter_by_hand(case, "everything", "patterned", after, 10)
+    (answer,) = case.engine.generate([prompt], {"conditional": [rule], "else": "everything"}, GREEDY)
+    assert list(answer.token_ids) == set_adapter_by_hand(case, prompt, "everything", "patterned", after, 10)
     begin, then = case.engine.resolve_mix("everything"), case.engine.resolve_mix("patterned")
-    assert answer.schedule == ((0, begin), (len(PROMPT) + after - 1, then))
-    assert logits_of(case.plain, PROMPT).shape[0] == len(PROMPT)
+    assert answer.schedule == ((0, begin), (len(prompt) + after - 1, then))
 
 
 def test_a_change_at_a_marker_is_reproducible_and_told(
@@ -201,7 +203,7 @@ def test_a_change_at_a_marker_is_reproducible_and_told(
 def test_another_engine_continues_before_and_behind_the_change(make_engine: MakeEngine) -> None:
     engine = make_engine()
     plain = engine.generate([PROMPT], "red", GREEDY)[0]
-    limit, after = low_point(plain, over=3)
+    limit, after = next(low_points(plain, over=3))
     switches = ((Switch(ConfidenceBelow(limit, 3), engine.resolve_mix("blue")),),)
     request = GenerationRequest(
         "whole", tuple(PROMPT), GREEDY, (constant(engine.resolve_mix("red")),), switches=switches

@@ -86,6 +86,28 @@ async def test_a_published_composition_is_listed_asked_and_told(server: Server, 
     assert card["residency"]["replica-1"] in ("host", "device")
 
 
+async def test_its_card_tells_the_conflicts_that_were_measured_before_it_was_signed(
+    server: Server, world: World, shipped: Path, tmp_path: Path
+) -> None:
+    http, _ = server
+    conflicts = {
+        "score": 0.45,
+        "lost": {"math_reasoning@1.0.0": 0.7, "code_generation@1.0.0": 0.2},
+        "prompts": 9,
+        "max_tokens": 48,
+        "base_digest": "f" * 64,
+        "layout": "fp32",
+        "limit": 0.5,
+        "before": {"math_reasoning": 1.0, "code_generation": 0.5},
+    }
+    measured = write(world, shipped, "measured", HALVES, tmp_path / "measured", conflicts=conflicts)
+    assert (await publish(http, measured)).status_code == 201
+    assert (await http.get("/v1/adapters/measured")).json()["metadata"]["conflicts"] == conflicts
+    plain = write(world, shipped, "plain", HALVES, tmp_path / "plain")
+    assert (await publish(http, plain)).status_code == 201
+    assert (await http.get("/v1/adapters/plain")).json()["metadata"]["conflicts"] is None
+
+
 async def test_it_takes_part_in_mixes_and_forks_as_an_adapter_does(server: Server, mix: Path) -> None:
     http, _ = server
     await publish(http, mix)

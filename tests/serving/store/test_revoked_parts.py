@@ -1,4 +1,5 @@
-"""A part of a composition that a request writes out is revoked in mid-answer: the answer ends, and says why."""
+"""A part of a composition that a request writes out is revoked in mid-answer: the answer ends, and says why; what was
+written before is kept."""
 
 from __future__ import annotations
 
@@ -73,3 +74,35 @@ async def test_the_answer_ends_with_the_reason_and_its_neighbours_go_on(
     assert (await other).json()["choices"] == undisturbed
     assert error_of(await ask(http, BASE_ID, **fields)) == (422, "adapter_revoked")
     assert store.worker._engine.check_integrity() == []
+
+
+async def test_what_an_earlier_step_had_written_is_kept_and_counted(server: Server, world: World) -> None:
+    http, store = server
+    composition, (question, _) = COMPOSITIONS["sequence"], COMPOSITIONS["sequence"]["plan"]
+    letters = await http.post("/tokenize", json={"model": BASE_ID, "prompt": "What is seventeen plus twenty five?"})
+    writes = {"allowed_token_ids": sorted(set(letters.json()["tokens"])), "seed": 1, "temperature": 1}
+    usage_in_each = {"include_usage": True, "continuous_usage_stats": True}
+    fields = {"adaptrix": {"compose": composition}, "stream_options": usage_in_each, **LONG, **writes}
+    before = (await store.worker.report("r", "")).stats["tokens_generated"]
+    stream = asyncio.create_task(ask(http, BASE_ID, stream=True, **fields))
+
+    async def has_written() -> bool:
+        return (await store.worker.report("r", "")).stats["tokens_generated"] > before + 8
+
+    await eventually(has_written)
+    revoked = RevocationList(1, {PackageDigest(package_of(store, REVOKED)): "they collude"})
+    assert (await revoke(http, world, revoked)).status_code == 200
+    lines = [line.removeprefix("data: ") for line in (await stream).text.splitlines() if line.startswith("data: {")]
+    *said, last = map(json.loads, lines)
+    assert last["error"]["code"] == "adapter_revoked"
+    assert "they collude" in last["error"]["message"]
+    told = [choice["adaptrix"] for event in said for choice in event["choices"] if "adaptrix" in choice]
+    assert {one["step"] for one in told} == {0}, "the later step was not begun"
+    usage = said[-1]["usage"]
+    assert usage["completion_tokens"] == usage["completion_tokens_details"]["reasoning_tokens"] > 8
+    first = {"model": "math_reasoning", "messages": [{"role": "user", "content": question}], "ignore_eos": True}
+    by_hand = await http.post(
+        "/v1/chat/completions", json={**first, **writes, "max_tokens": usage["completion_tokens"]}
+    )
+    assert "".join(one["text"] for one in told) == by_hand.json()["choices"][0]["message"]["content"]
+    assert usage["prompt_tokens"] == by_hand.json()["usage"]["prompt_tokens"]
