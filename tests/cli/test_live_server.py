@@ -192,7 +192,8 @@ def test_a_batch_and_a_benchmark_run_many_requests_at_once(adaptrix: Adaptrix, u
     [
         ("chat.py", "x-adaptrix-adapter: math_reasoning"),
         ("stream.py", "answer tokens]"),
-        ("mix.py", "0.7 math + 0.3 logic:"),
+        ("composition/mix.py", "0.7 math + 0.3 logic:"),
+        ("remember.py", "kept: 6 items"),
     ],
 )
 def test_the_client_examples_run_as_they_stand(url: str, script: str, expected: str) -> None:

@@ -1,6 +1,6 @@
 """Let two adapters choose every token together, by the mean of their log-probabilities.
 
-python examples/ensemble.py
+python examples/composition/ensemble.py
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Let conditions choose the adapter: what the question is about, a marker in the answer, or tokens that are unsure.
 
-python examples/condition.py
+python examples/composition/condition.py
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Give a sequence of adapters a name and a signature, and ask it as one asks an adapter.
 
-python examples/named_sequence.py
+python examples/composition/named_sequence.py
 
 On the command line that is `adaptrix compose two_steps --file two_steps.json --sign`; `adaptrix publish` then sends its
 directory to a server.

@@ -1,6 +1,6 @@
 """Give each adapter layers of its own, or let a gate say for every token, at every layer, how much each counts.
 
-python examples/layers.py
+python examples/composition/layers.py
 """
 
 from __future__ import annotations

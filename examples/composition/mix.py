@@ -1,7 +1,7 @@
 """Mix two adapters in one answer, and compare several mixes of one prompt in a single request.
 
 make serve            # in another terminal
-python examples/mix.py
+python examples/composition/mix.py
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Let several adapters and samples answer one question, and take the answer that most of them come to.
 
-python examples/vote.py
+python examples/composition/vote.py
 """
 
 from __future__ import annotations

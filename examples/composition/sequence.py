@@ -1,6 +1,6 @@
 """Ask adapters one after another; the answer of the first step goes into the question of the second.
 
-python examples/sequence.py
+python examples/composition/sequence.py
 """
 
 from __future__ import annotations
