@@ -125,6 +125,7 @@ BASE_MODEL = {
     "training_stopped": "a training that was asked to stop; what was done is kept",
     "training_diverged": "a training whose loss has become infinite or NaN",
     "checkpoint_failed": "a training that cannot write its checkpoint",
+    "sandbox_unavailable": "code cannot be run: no sandbox works here (`security.sandbox`); the message says why",
     "key_exists": "a key file of that name is there; keys are never overwritten",
     "server_unavailable": "the command line reaches no server",
     "missing_package": "the command needs an extra that is not installed",

@@ -74,6 +74,12 @@ class TrainingStopped(AdaptrixError):
     code = "training_stopped"
 
 
+class SandboxUnavailable(AdaptrixError):
+    """Code that cannot be run, because the sandbox that was asked for does not work here."""
+
+    code = "sandbox_unavailable"
+
+
 class InvalidRequest(AdaptrixError):
     """A request that can never succeed as it stands."""
 

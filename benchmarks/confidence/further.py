@@ -11,9 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from adaptrix_core.engine import Engine, SamplingParams
+from adaptrix_core.security.sandbox.call import Call
+from adaptrix_core.security.sandbox.run import run_call
 from adaptrix_core.training.calibration.answers import MarkedAnswer
 from adaptrix_core.training.calibration.questions import QuestionSet
-from adaptrix_core.training.evaluation.sandbox import Call, run_call
 from adaptrix_core.training.tasks.code import extract_code
 from adaptrix_core.training.tasks.families import FAMILIES
 

@@ -29,6 +29,7 @@ CORE_ORDER = [
     "cache_dir",
     "git_lfs",
     "observe",
+    "security",
     "native",
     "tools",
     "base",

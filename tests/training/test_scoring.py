@@ -17,6 +17,7 @@ from adaptrix_core.training.evaluation.remembered import RememberedReplies
 from adaptrix_core.training.evaluation.report import as_json, tables
 from adaptrix_core.training.evaluation.scoring import FEW_SHOT, ROUTED, ZERO_SHOT, FamilyResult, Score, measure, wilson
 from adaptrix_core.training.tasks.families import FAMILIES
+from tests.sandboxes import FOR_OWN_CODE
 
 MATH = FAMILIES["math_reasoning"]
 
@@ -116,7 +117,7 @@ def test_paraphrases_are_marked_by_their_tasks_scorer() -> None:
         for task in family.tasks:
             own = [p for p in problems if p.task == task.name]
             replies = [f"```python\n{p.answer}\n```" if p.facts else f"Answer: {p.answer}" for p in own]
-            assert task.score(own, replies) == [True] * len(own)
+            assert task.score(own, replies, FOR_OWN_CODE) == [True] * len(own)
 
 
 def test_prompts_that_reach_an_adapter_are_counted() -> None:

@@ -13,6 +13,7 @@ from adaptrix_core.training.tasks.families import FAMILIES, TaskFamily
 from adaptrix_core.training.tasks.logic import AliceInWonderland, FamilyRelationships, Syllogism
 from adaptrix_core.training.tasks.math import ChainSum, LegCounting, SimpleEquations, spelt, worked
 from adaptrix_core.training.tasks.problem import Problem, Task, stated_number
+from tests.sandboxes import FOR_OWN_CODE
 
 TASKS = [task for family in FAMILIES.values() for task in family.tasks]
 
@@ -35,9 +36,9 @@ def test_equal_seeds_give_equal_problems(task: Task) -> None:
 
 def test_the_reference_is_right_and_another_answer_is_wrong(task: Task) -> None:
     problems = task.make_problems(3, 12)
-    assert task.score(problems, [p.reference for p in problems]) == [True] * 12
-    assert task.score(problems, ["I don't know."] * 12) == [False] * 12
-    assert task.score(problems, [""] * 12) == [False] * 12
+    assert task.score(problems, [p.reference for p in problems], FOR_OWN_CODE) == [True] * 12
+    assert task.score(problems, ["I don't know."] * 12, FOR_OWN_CODE) == [False] * 12
+    assert task.score(problems, [""] * 12, FOR_OWN_CODE) == [False] * 12
 
 
 def test_held_out_problems_are_spread_and_distinct(family: TaskFamily) -> None:
@@ -199,5 +200,5 @@ def test_code_is_found_in_prose_and_scored_by_what_it_does() -> None:
     renamed = "```\ndef add(xs):\n    return sum(xs)\n```"
     wrong = "```python\ndef f(xs):\n    return len(xs)\n```"
     broken = "```python\ndef f(xs)\n    return sum(xs)\n```"
-    assert task.score([problem] * 4, [other_way, renamed, wrong, broken]) == [True, True, False, False]
+    assert task.score([problem] * 4, [other_way, renamed, wrong, broken], FOR_OWN_CODE) == [True, True, False, False]
     assert extract_code("def f(x):\n    return x") == "def f(x):\n    return x"

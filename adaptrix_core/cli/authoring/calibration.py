@@ -12,7 +12,7 @@ import click
 from adaptrix_core.cli.authoring.calibrated_choice import Terms, check_packages, label_in, own_family
 from adaptrix_core.cli.authoring.evaluation import SCORER_NAMES
 from adaptrix_core.cli.names import complete_models
-from adaptrix_core.cli.options import output_options
+from adaptrix_core.cli.options import output_options, sandbox_option
 from adaptrix_core.cli.session import Session
 from adaptrix_core.errors import ConfigError
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from adaptrix_core.confidence.calibration import ConfidenceCalibration
     from adaptrix_core.engine import Engine
+    from adaptrix_core.security.sandbox.run import SandboxKind
     from adaptrix_core.training.calibration.answers import MarkedAnswer
     from adaptrix_core.training.calibration.calibrate import Answerer
     from adaptrix_core.training.calibration.questions import QuestionSet
@@ -53,6 +54,7 @@ File = click.Path(dir_okay=False, path_type=Path)
     help="Directory of calibrations [default: the settings'].",
 )
 @click.option("--key", type=File, help="Private key that signs [default: your own].")
+@sandbox_option
 @output_options
 @click.pass_obj
 def calibrate(
@@ -69,6 +71,7 @@ def calibrate(
     answers: Path | None,
     out: Path | None,
     key: Path | None,
+    sandbox: SandboxKind | None,
 ) -> None:
     """Calibrate the confidence of NAME: the probability that an answer of it is right.
 
@@ -85,7 +88,8 @@ def calibrate(
 
     terms = mix_named(name, session.settings.base.model)
     private, place = _checked(session, terms, estimator, key, out)
-    asked = _questions(family or own_family(name, terms), data, scorer or "exact", held_out, hard, free)
+    code_in = sandbox or session.settings.security.sandbox
+    asked = _questions(family or own_family(name, terms), data, scorer or "exact", held_out, hard, free, code_in)
     with session.output.waiting(f"loading {session.settings.base.model}"):
         from adaptrix_core.engine.build import build_engine
 
@@ -134,11 +138,13 @@ def _checked(session: Session, terms: Terms, estimator: str, key: Path | None, o
     return private, place
 
 
-def _questions(family: str, data: Path | None, scorer: str, held_out: int, hard: int, free: int) -> QuestionSet:
+def _questions(
+    family: str, data: Path | None, scorer: str, held_out: int, hard: int, free: int, sandbox: SandboxKind
+) -> QuestionSet:
     from adaptrix_core.training.calibration.questions import data_questions, family_questions
 
     if data is None:
-        return family_questions(family, held_out, hard, free)
+        return family_questions(family, held_out, hard, free, sandbox)
     from adaptrix_core.training.evaluation.scorers import SCORERS
     from adaptrix_core.training.examples.jsonl import read_jsonl
     from adaptrix_core.training.provenance import described_data

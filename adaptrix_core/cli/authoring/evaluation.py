@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 
 from adaptrix_core.cli.names import complete_adapters
-from adaptrix_core.cli.options import output_options
+from adaptrix_core.cli.options import output_options, sandbox_option
 from adaptrix_core.cli.session import Session
 from adaptrix_core.errors import ConfigError
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from adaptrix_core.adapters import AdapterManager, AdapterMetadata
     from adaptrix_core.config import Settings
     from adaptrix_core.engine import Engine
+    from adaptrix_core.security.sandbox.run import SandboxKind
     from adaptrix_core.training.evaluation.evaluate import EvaluateConfig
     from adaptrix_core.training.evaluation.prompting import Generator
 
@@ -53,6 +54,7 @@ SCORER_NAMES = ("exact", "contains", "number", "answer")
     help="Keep replies in this file; a run that was cut off goes on from it.",
 )
 @click.option("--record", is_flag=True, help="Write the figures into the adapters' metadata, signed with your key.")
+@sandbox_option
 @output_options
 @click.pass_obj
 def evaluate(
@@ -67,6 +69,7 @@ def evaluate(
     no_router: bool,
     replies: Path | None,
     record: bool,
+    sandbox: SandboxKind | None,
 ) -> None:
     """Evaluate the adapters NAMES [default: all that the adapter directory holds].
 
@@ -100,7 +103,10 @@ def evaluate(
     if data is not None:
         _on_data(session, settings, manager, names, data, scorer or "exact", problems, max_tokens, replies, record)
     else:
-        _on_families(session, settings, manager, names, problems or 200, shots, max_tokens, no_router, replies, record)
+        code_in = sandbox or settings.security.sandbox
+        _on_families(
+            session, settings, manager, names, problems or 200, shots, max_tokens, no_router, replies, record, code_in
+        )
 
 
 def _require_key() -> None:
@@ -185,6 +191,7 @@ def _on_families(
     no_router: bool,
     replies: Path | None,
     record: bool,
+    sandbox: SandboxKind,
 ) -> None:
     from adaptrix_core.training.tasks.families import FAMILIES
     from adaptrix_core.training.tasks.tool_use.family import TOOL_USE
@@ -196,7 +203,8 @@ def _on_families(
     with_problems = tuple(name for name in chosen if name != TOOL_USE.name)
     config = None
     if with_problems or not chosen:  # without any, it says which names there are
-        config = _family_config(with_problems, problems, shots, max_tokens, replies)
+        config = _family_config(with_problems, problems, shots, max_tokens, replies, sandbox)
+        config.check_sandbox()  # before a model is loaded
     engine = _engine(session, settings)
     measured = [] if config is None else [_family_figures(session, settings, config, engine, no_router)]
     if TOOL_USE.name in chosen:
@@ -223,12 +231,17 @@ class Measured:
 
 
 def _family_config(
-    adapters: tuple[str, ...], problems: int, shots: int, max_tokens: int, replies: Path | None
+    adapters: tuple[str, ...], problems: int, shots: int, max_tokens: int, replies: Path | None, sandbox: SandboxKind
 ) -> EvaluateConfig:
     from adaptrix_core.training.evaluation.evaluate import EvaluateConfig
 
     return EvaluateConfig(
-        adapters=adapters, problems=problems, shots=shots, max_tokens=max_tokens, replies_file=replies
+        adapters=adapters,
+        problems=problems,
+        shots=shots,
+        max_tokens=max_tokens,
+        replies_file=replies,
+        sandbox=sandbox,
     )
 
 

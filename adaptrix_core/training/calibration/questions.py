@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from adaptrix_core.errors import ConfigError
+from adaptrix_core.security.sandbox.run import SandboxKind, check_sandbox
 from adaptrix_core.training.evaluation.scorers import Scorer
 from adaptrix_core.training.examples.conversation import LearntConversation
 from adaptrix_core.training.tasks.families import FAMILIES
@@ -37,8 +38,13 @@ class QuestionSet:
     """For the record: where the questions come from, and how many of each kind there are."""
 
 
-def family_questions(family: str, held_out: int, hard: int, free: int) -> QuestionSet:
-    """So many problems of each kind at most. Raises ConfigError for a name that is no family of problems."""
+def family_questions(
+    family: str, held_out: int, hard: int, free: int, sandbox: SandboxKind = "bubblewrap"
+) -> QuestionSet:
+    """So many problems of each kind at most. sandbox: what answers that are code are run in.
+
+    Raises ConfigError for a name that is no family of problems, SandboxUnavailable where answers could not be run.
+    """
     if family not in FAMILIES:
         raise ConfigError(
             [
@@ -46,6 +52,8 @@ def family_questions(family: str, held_out: int, hard: int, free: int) -> Questi
                 "FILE with examples"
             ]
         )
+    if FAMILIES[family].runs_replies:
+        check_sandbox(sandbox)
     chosen = calibration_problems(family, held_out, hard, free)
     questions = [
         CalibrationQuestion(({"role": "user", "content": one.problem.question},), one.kind, one.group, one.problem.task)
@@ -53,7 +61,7 @@ def family_questions(family: str, held_out: int, hard: int, free: int) -> Questi
     ]
 
     def mark(numbers: Sequence[int], answers: Sequence[str]) -> Sequence[bool]:
-        return _marked(family, [chosen[number].problem for number in numbers], answers)
+        return _marked(family, [chosen[number].problem for number in numbers], answers, sandbox)
 
     return QuestionSet(questions, mark, {"family": family, **_counts(questions)})
 
@@ -81,14 +89,14 @@ def data_questions(
     return QuestionSet(questions, mark, {**described, **_counts(questions)})
 
 
-def _marked(family: str, problems: Sequence[Problem], answers: Sequence[str]) -> list[bool]:
+def _marked(family: str, problems: Sequence[Problem], answers: Sequence[str], sandbox: SandboxKind) -> list[bool]:
     by_task: dict[str, list[int]] = defaultdict(list)
     for place, problem in enumerate(problems):
         by_task[problem.task].append(place)
     right = [False] * len(problems)
     for places in by_task.values():
         task = scorer_of(problems[places[0]], family)
-        marks = task.score([problems[place] for place in places], [answers[place] for place in places])
+        marks = task.score([problems[place] for place in places], [answers[place] for place in places], sandbox)
         for place, mark in zip(places, marks, strict=True):
             right[place] = mark
     return right

@@ -14,7 +14,6 @@ mix_measurement      Measures a mix as it is signed: what it does to its adapter
 prompting            Prompts for problems, and the generators that answer them
 remembered           Keeps replies in a file, so that an interrupted or repeated evaluation asks no question twice
 report               An evaluation as a table for people and as JSON for programs
-sandbox              Runs code written by a model in isolation
 scorers              Scorers of replies, by name, for `adaptrix evaluate --data --scorer`
 scoring              Scores one family of problems under every condition: the base, each adapter, and the router's
                      choice

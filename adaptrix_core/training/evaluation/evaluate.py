@@ -16,6 +16,7 @@ from adaptrix_core.engine import Engine
 from adaptrix_core.errors import ConfigError
 from adaptrix_core.routing.prompts import Paraphrase, out_of_scope, paraphrases
 from adaptrix_core.routing.semantic import SemanticRouter
+from adaptrix_core.security.sandbox.run import SandboxKind, check_sandbox
 from adaptrix_core.training.evaluation.prompting import EngineGenerator, Generator, Messages
 from adaptrix_core.training.evaluation.remembered import RememberedReplies
 from adaptrix_core.training.evaluation.scoring import Choose, FamilyResult, Score, measure
@@ -37,6 +38,8 @@ class EvaluateConfig:
     batch_size: int = 32
     replies_file: Path | None = None
     """File of replies, from which an interrupted evaluation continues; None keeps none."""
+    sandbox: SandboxKind = "bubblewrap"
+    """What replies that are code are run in."""
 
     def __post_init__(self) -> None:
         most = HELD_OUT_PER_TASK * min(len(family.tasks) for family in FAMILIES.values())
@@ -59,6 +62,11 @@ class EvaluateConfig:
         if faults:
             raise ConfigError(faults)
 
+    def check_sandbox(self) -> None:
+        """Raise SandboxUnavailable unless the replies that will have to be run can be."""
+        if any(FAMILIES[name].runs_replies for name in self.adapters):
+            check_sandbox(self.sandbox)
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -74,8 +82,10 @@ def evaluate(
 ) -> Evaluation:
     """Measure as ``config`` says; the engine must be able to load the adapters by name. Progress goes to ``console``.
 
-    Without a router, only the base and the adapters themselves are measured.
+    Without a router, only the base and the adapters themselves are measured. Raises SandboxUnavailable before it
+    begins, where replies are code and ``config.sandbox`` does not work here.
     """
+    config.check_sandbox()
     console = console or Console(stderr=True)
     generator = generator_of(engine, config.replies_file, config.batch_size)
     choose = None if router is None else chooser(router)
@@ -96,6 +106,7 @@ def evaluate(
                     shots=config.shots,
                     max_tokens=config.max_tokens,
                     choose=choose,
+                    sandbox=config.sandbox,
                     on_condition=status.update,
                 )
             )
@@ -109,6 +120,7 @@ def evaluate(
                     shots=None,
                     max_tokens=config.max_tokens,
                     choose=choose,
+                    sandbox=config.sandbox,
                 )
             )
         own = held_out[-1].total(name)

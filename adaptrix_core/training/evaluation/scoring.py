@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from adaptrix_core.security.sandbox.run import SandboxKind
 from adaptrix_core.training.evaluation.prompting import Generator, Messages, base_prompts, plain
 from adaptrix_core.training.tasks.families import TaskFamily
 from adaptrix_core.training.tasks.problem import Problem
@@ -86,11 +87,13 @@ def measure(
     shots: int | None,
     max_tokens: int,
     choose: Choose | None = None,
+    sandbox: SandboxKind = "bubblewrap",
     on_condition: Callable[[str], None] = lambda condition: None,
 ) -> FamilyResult:
     """Measure one family's ``problems``: the base (not if ``shots`` is None), each adapter, and as ``choose`` routes.
 
-    ``on_condition`` is called with the name of each condition before it begins.
+    Replies that are code are run in ``sandbox``. ``on_condition`` is called with the name of each condition before it
+    begins.
     """
     replies: dict[str, Sequence[str]] = {}
     if shots is not None:
@@ -107,7 +110,7 @@ def measure(
         chosen = [choose(prompt) for prompt in prompts]
         counts = dict(Counter(name or "base" for name in chosen))
         replies[ROUTED] = _routed(prompts, chosen, replies, generator, max_tokens)
-    scores = {condition: score_by_task(family, problems, said) for condition, said in replies.items()}
+    scores = {condition: score_by_task(family, problems, said, sandbox) for condition, said in replies.items()}
     return FamilyResult(family.name, scores, counts, replies)
 
 
@@ -127,12 +130,14 @@ def _routed(
     return [routed[i] for i in range(len(prompts))]
 
 
-def score_by_task(family: TaskFamily, problems: Sequence[Problem], replies: Sequence[str]) -> dict[str, Score]:
+def score_by_task(
+    family: TaskFamily, problems: Sequence[Problem], replies: Sequence[str], sandbox: SandboxKind = "bubblewrap"
+) -> dict[str, Score]:
     """Right replies per task, in the family's order of tasks; tasks without problems are left out."""
     scores = {}
     for task in family.tasks:
         pairs = [(p, r) for p, r in zip(problems, replies, strict=True) if p.task == task.name]
         if pairs:
-            marks = task.score([p for p, _ in pairs], [r for _, r in pairs])
+            marks = task.score([p for p, _ in pairs], [r for _, r in pairs], sandbox)
             scores[task.name] = Score(sum(marks), len(marks))
     return scores

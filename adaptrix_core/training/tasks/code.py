@@ -15,7 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from typing import cast
 
-from adaptrix_core.training.evaluation.sandbox import Arguments, Call, SandboxOutcome, run_call
+from adaptrix_core.security.sandbox.call import Arguments, Call, SandboxOutcome
+from adaptrix_core.security.sandbox.run import SandboxKind, check_sandbox, run_call
 from adaptrix_core.training.tasks.code_grammar import (
     Draft,
     long_pipeline,
@@ -99,10 +100,14 @@ class FunctionTask:
         """Problems whose reference is the function in a fenced block."""
         return [self._problem(Random(f"{self.name}:{seed}:{i}")) for i in range(count)]
 
-    def score(self, problems: list[Problem], replies: list[str]) -> list[bool]:
-        """A reply is right when its function agrees with the reference on every probe."""
+    def score(self, problems: list[Problem], replies: list[str], sandbox: SandboxKind = "bubblewrap") -> list[bool]:
+        """A reply is right when its function agrees with the reference on every probe.
+
+        Raises SandboxUnavailable where code cannot be run in ``sandbox``.
+        """
+        check_sandbox(sandbox)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            return list(pool.map(self._agrees, problems, replies))
+            return list(pool.map(lambda problem, reply: self._agrees(problem, reply, sandbox), problems, replies))
 
     def _problem(self, rng: Random) -> Problem:
         draft = self._draft(rng)
@@ -120,7 +125,7 @@ class FunctionTask:
         reply, elementary = f"```python\n{source}\n```", len(draft.combination) == 1
         return Problem(self.name, key, question, reply, source, {"function": function}, elementary)
 
-    def _agrees(self, problem: Problem, reply: str) -> bool:
+    def _agrees(self, problem: Problem, reply: str, sandbox: SandboxKind) -> bool:
         source = extract_code(reply)
         named = str(problem.facts["function"])
         defined = _NAMED.findall(source)
@@ -129,12 +134,10 @@ class FunctionTask:
         probes = cast(Arguments, problem.facts.get("arguments", self._probes))
         wanted = Call(problem.answer, named, probes)
         if repr(wanted) not in self._expected:
-            self._expected[repr(wanted)] = run_call(wanted)
+            self._expected[repr(wanted)] = run_call(wanted, sandbox=sandbox)
         expected = self._expected[repr(wanted)]
-        return (
-            not expected.fault
-            and run_call(Call(source, named if named in defined else defined[-1], probes)) == expected
-        )
+        answered = Call(source, named if named in defined else defined[-1], probes)
+        return not expected.fault and run_call(answered, sandbox=sandbox) == expected
 
 
 def extract_code(reply: str) -> str:

@@ -28,6 +28,8 @@ class TaskFamily:
     tasks: tuple[Task, ...]
     practice: tuple[int, ...]
     """Relative number of training problems of each task: more for tasks that are harder to learn."""
+    runs_replies: bool = False
+    """Whether replies are code, which is run to mark them."""
 
     def held_out(self, count: int) -> list[Problem]:
         """``count`` problems spread evenly over the tasks, the same ones every time; no two of a task share a key."""
@@ -81,6 +83,6 @@ FAMILIES: dict[str, TaskFamily] = {
     for family in (
         TaskFamily("math_reasoning", (ChainSum(), SimpleEquations(), LegCounting()), practice=(4, 1, 1)),
         TaskFamily("logical_reasoning", (FamilyRelationships(), Syllogism(), AliceInWonderland()), practice=(3, 4, 1)),
-        TaskFamily("code_generation", code_tasks(), practice=(3, 3, 2, 2)),
+        TaskFamily("code_generation", code_tasks(), practice=(3, 3, 2, 2), runs_replies=True),
     )
 }

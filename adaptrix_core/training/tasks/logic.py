@@ -21,6 +21,7 @@ import reasoning_gym
 from reasoning_gym.logic.aiw import TaskType
 
 from adaptrix_core.composition.stated_answer import stated_answer
+from adaptrix_core.security.sandbox.run import SandboxKind
 from adaptrix_core.training.tasks.problem import NumberScored, Problem, with_answer
 
 OWN_WORDS = 0.35
@@ -75,7 +76,7 @@ class FamilyRelationships:
                 break
         return problems
 
-    def score(self, problems: list[Problem], replies: list[str]) -> list[bool]:
+    def score(self, problems: list[Problem], replies: list[str], sandbox: SandboxKind = "bubblewrap") -> list[bool]:
         """A reply is right when its answer line, or else its last relation word, is the relation."""
         return [_stated_relation(reply) == p.answer for p, reply in zip(problems, replies, strict=True)]
 
@@ -166,7 +167,7 @@ class Syllogism:
                 break
         return problems
 
-    def score(self, problems: list[Problem], replies: list[str]) -> list[bool]:
+    def score(self, problems: list[Problem], replies: list[str], sandbox: SandboxKind = "bubblewrap") -> list[bool]:
         """A reply is right when its answer line, or else its last yes or no, is the answer."""
         return [_stated_verdict(reply) == p.answer for p, reply in zip(problems, replies, strict=True)]
 

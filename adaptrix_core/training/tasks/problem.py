@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from adaptrix_core.composition.stated_answer import stated_answer
+from adaptrix_core.security.sandbox.run import SandboxKind
 
 ANSWER_MARK = "Answer:"
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
@@ -46,8 +47,8 @@ class Task(Hashable, Protocol):
         """``count`` problems; equal seeds give equal problems."""
         ...
 
-    def score(self, problems: list[Problem], replies: list[str]) -> list[bool]:
-        """Whether each reply is right, in order."""
+    def score(self, problems: list[Problem], replies: list[str], sandbox: SandboxKind = "bubblewrap") -> list[bool]:
+        """Whether each reply is right, in order. sandbox: where a task runs replies that are code."""
         ...
 
 
@@ -68,6 +69,6 @@ def stated_number(reply: str) -> float | None:
 class NumberScored:
     """Scoring for the tasks whose answer is one number."""
 
-    def score(self, problems: list[Problem], replies: list[str]) -> list[bool]:
+    def score(self, problems: list[Problem], replies: list[str], sandbox: SandboxKind = "bubblewrap") -> list[bool]:
         """A reply is right when the number it states equals the answer."""
         return [stated_number(r) == float(p.answer) for p, r in zip(problems, replies, strict=True)]

@@ -14,8 +14,10 @@ import openai
 import pytest
 
 from adaptrix_core.adapters import AdapterManager
-from adaptrix_core.training.evaluation.sandbox import Call, run_call
+from adaptrix_core.security.sandbox.call import Call
+from adaptrix_core.security.sandbox.run import run_call
 from loadtest.ports import free_port
+from tests.sandboxes import FOR_OWN_CODE
 from tests.serving.servers import PROJECT, Server, started
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -37,7 +39,7 @@ class Question:
 def _adds_up(reply: str) -> bool:
     code = reply.partition("```python")[2].partition("```")[0]
     name = code.partition("def ")[2].partition("(")[0]
-    return run_call(Call(code, name, (([1, 2, 4],), ([],)))).values == (7, 0)
+    return run_call(Call(code, name, (([1, 2, 4],), ([],))), sandbox=FOR_OWN_CODE).values == (7, 0)
 
 
 QUESTIONS = {
