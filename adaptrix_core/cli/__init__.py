@@ -6,8 +6,8 @@ errors               The one place where an error becomes text and an exit code
 finite_number        Numbers on the command line: finite ones, inside a range where there is one
 local                An engine in this process with the interface of a server; it starts when needed and ends with the
                      command
-local_composition    An answer of the local engine under a composition: its text comes when it is whole, with the
-                     steps before it
+local_composition    An answer of the local engine under a composition: the text of its last step as it comes, earlier
+                     steps beside it
 local_routing        The router of a local engine: its decisions, and labels of them, which count for later commands
                      too
 main                 Entry point of the `adaptrix` command: the group, its commands, logging

@@ -179,7 +179,9 @@ class Engine(EngineCore):
         parts = with_mixes_settled(parts, self.conflicts, self.chosen.of)
         if all(isinstance(part, Group) and part.combine != "vote" for part in parts):
             groups = [part for part in parts if isinstance(part, Group)]
-            return self._run([self._request("generate", *asked, params) for asked in zip(prompts, groups, strict=True)])
+            return self._run(
+                [self.request_under("generate", *asked, params) for asked in zip(prompts, groups, strict=True)]
+            )
         self._load_all(parts)
         return generate_composed(self._ask, prompts, parts, params or SamplingParams())
 
@@ -196,7 +198,7 @@ class Engine(EngineCore):
         self, prompts: Sequence[Prompt], groups: Sequence[Group[str]], params: Sequence[SamplingParams]
     ) -> list[list[Completion]]:
         """The completions of each prompt under its group."""
-        requests = [self._request("generate", *asked) for asked in zip(prompts, groups, params, strict=True)]
+        requests = [self.request_under("generate", *asked) for asked in zip(prompts, groups, params, strict=True)]
         by_request: dict[str, list[Completion]] = {request.request_id: [] for request in requests}
         for completion in self._run(requests):
             by_request[completion.request_id].append(completion)
@@ -209,16 +211,19 @@ class Engine(EngineCore):
 
         Between two events its adapter may be changed: ``engine.switch(event.request_id, other)``. Several streams may
         be read in turns. The last event of each row has a ``finish_reason``. Raises the error that a row failed with.
-        The events of a sequence tell their step, and each step ends so; a vote is told once it is decided.
+        The events of a sequence tell their step and whether it is an inner one, which is no part of the answer, and
+        each step ends so; a vote is told once it is decided.
         """
-        (part,) = with_mixes_settled([self._part_of(adapter)], self.conflicts, self.chosen.of)
-        if isinstance(part, Group) and part.combine != "vote":
-            return self._listen(prompt, part, params)
-        self._load_all([part])
-        return stream_composed(self._listen, prompt, part, params or SamplingParams())
+        return stream_composed(self._listen, prompt, self.asked(adapter), params or SamplingParams())
 
-    def _listen(self, prompt: Prompt, group: Group[str], params: SamplingParams | None) -> Iterator[TokenEvent]:
-        request = self._request("stream", prompt, group, params)
+    def asked(self, adapter: AdapterChoice) -> Part[str]:
+        """A choice as what answers it: rows by name, or steps of such, their mixes settled, their adapters loaded."""
+        (part,) = with_mixes_settled([self._part_of(adapter)], self.conflicts, self.chosen.of)
+        self._load_all([part])
+        return part
+
+    def _listen(self, prompt: Prompt, group: Group[str], params: SamplingParams) -> Iterator[TokenEvent]:
+        request = self.request_under("stream", prompt, group, params)
         inbox = self._inboxes[request.request_id] = deque[TokenEvent]()
         try:
             unfinished = len(self.add(request))
@@ -233,10 +238,10 @@ class Engine(EngineCore):
             self.abort(request.request_id)
             del self._inboxes[request.request_id]
 
-    def _request(
+    def request_under(
         self, kind: str, prompt: Prompt, group: Group[str], params: SamplingParams | None
     ) -> GenerationRequest:
-        """A request for ``prompt`` under the rows of ``group``."""
+        """A request for ``prompt`` under the rows of ``group``, with an id of its own. kind: how the id begins."""
         wanted = with_needed_logprobs(params or SamplingParams(), group)
         rows = rows_asked(group, self.resolve_mix)
         request = GenerationRequest(

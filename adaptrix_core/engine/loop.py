@@ -18,15 +18,18 @@ import threading
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from concurrent.futures import Future
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from adaptrix_core.adapters import Adapter
 from adaptrix_core.adapters.package.composition import Composition
+from adaptrix_core.composition.parts import Group
 from adaptrix_core.engine.choices import AdapterChoice
-from adaptrix_core.engine.engine import Engine
+from adaptrix_core.engine.core import raise_failure
+from adaptrix_core.engine.engine import Engine, Prompt
+from adaptrix_core.engine.groups.composed import stream_composed_beside
 from adaptrix_core.engine.heartbeat import FIRST_STEPS, STUCK_S, Heartbeat
 from adaptrix_core.engine.mailbox import Mailbox
 from adaptrix_core.engine.request import GenerationRequest, SamplingParams, TokenEvent
@@ -134,6 +137,23 @@ class EngineLoop:
             while not mailbox.is_finished:
                 for event in await mailbox.take():
                     yield event
+
+    async def stream(
+        self, prompt: Prompt, adapter: AdapterChoice = None, params: SamplingParams | None = None
+    ) -> AsyncGenerator[TokenEvent]:
+        """`Engine.stream`, beside all other requests. Raises EngineStopped too."""
+        part = await asyncio.to_thread(self.engine.asked, adapter)
+        events = stream_composed_beside(self._listen, prompt, part, params or SamplingParams())
+        async with aclosing(events):
+            async for event in events:
+                yield event
+
+    async def _listen(self, prompt: Prompt, group: Group[str], params: SamplingParams) -> AsyncGenerator[TokenEvent]:
+        request = await self.call(Engine.request_under, "beside", prompt, group, params)
+        async with aclosing(self.generate(request)) as events:
+            async for event in events:
+                raise_failure([event])
+                yield event
 
     @asynccontextmanager
     async def running(self, request: GenerationRequest, mailbox: Mailbox) -> AsyncIterator[None]:

@@ -285,6 +285,12 @@ class TokenEvent:
     """Number of the change of mix that takes hold after this token (`GenerationRequest.switches`)."""
     step: int | None = None
     """Number of the step of a sequence, from 0 on, that it belongs to; None for answers in one step."""
+    is_inner: bool = False
+    """Whether that is an earlier step than the last, whose text is no part of the answer."""
+    other_tokens: int = 0
+    """On the last event of a vote: tokens of the answers that lost."""
+    mix: Mix = ()
+    """On the row's last event: what answered, by weights, as in `Completion`."""
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from adaptrix_core.cli.confidence.told_confidence import ToldConfidence
+from adaptrix_core.confidence.calibration import ConfidenceCalibration
 from adaptrix_core.confidence.evidence import AnswerEvidence, Spread, TokenAttention
 from adaptrix_core.confidence.judging import confidence_of
 
 if TYPE_CHECKING:
     from adaptrix_core.engine.engine import Engine
     from adaptrix_core.engine.request import SamplingParams, TokenEvent
-    from adaptrix_core.injection.mix import Term
+    from adaptrix_core.injection.mix import Mix, Term
 
 
 class LocalConfidence:
@@ -25,6 +27,7 @@ class LocalConfidence:
         self._spreads: list[Spread] = []
         self._attention: list[TokenAttention] = []
         self._finish_reason: str | None = None
+        self._mix: Mix = ()
         engine.calibrations.refresh()
 
     def asking(self, params: SamplingParams) -> SamplingParams:
@@ -34,7 +37,7 @@ class LocalConfidence:
     def look(self, event: TokenEvent) -> None:
         """Note the next event of the row."""
         self._texts.append(event.text)
-        self._finish_reason = event.finish_reason
+        self._finish_reason, self._mix = event.finish_reason, event.mix
         if event.token_id is not None and event.logprob is not None:
             self._tokens.append((event.token_id, event.logprob))
         if event.spread is not None:
@@ -52,7 +55,16 @@ class LocalConfidence:
         if terms is None:
             return ToldConfidence(None)
         info = self._engine.base.info
-        calibration = self._engine.calibrations.find(info.digest, info.layout, answerer_in(self._engine, terms))
+        return self._by(self._engine.calibrations.find(info.digest, info.layout, answerer_in(self._engine, terms)))
+
+    def told_under(self, composition: Mapping[str, Any]) -> ToldConfidence:
+        """How sure the finished answer is, to a request for a composition that is one mix; unknown where conflicts had
+        its weights reduced, as that is another mix. Raises ExtensionError where an estimator fails."""
+        from adaptrix_core.engine.confidence.judged import calibration_of
+
+        return self._by(calibration_of(self._engine, composition, self._mix))
+
+    def _by(self, calibration: ConfidenceCalibration | None) -> ToldConfidence:
         confidence = confidence_of(self._evidence(), self._finish_reason, calibration)
         return ToldConfidence(confidence, answerer=None if calibration is None else calibration.answerer)
 

@@ -57,9 +57,9 @@ def generate_judged(
     ]
 
 
-def calibration_of(engine: JudgedEngine, choice: AdapterChoice, answer: Completion) -> ConfidenceCalibration | None:
-    """What is calibrated for who gave an answer to ``choice``; None for one that is composed of others."""
-    return None if answer.made_of else _calibrations(engine, [choice]).get(answer.mix)
+def calibration_of(engine: JudgedEngine, choice: AdapterChoice, mix: Mix) -> ConfidenceCalibration | None:
+    """What is calibrated for who answered ``choice`` under ``mix``; None for an answer that is composed of others."""
+    return _calibrations(engine, [choice]).get(mix)
 
 
 def answerer_in(engine: JudgedEngine, choice: AdapterChoice) -> str:

@@ -78,7 +78,7 @@ def _attempt(
     moved: Mapping[str, float],
 ) -> AnswerAttempt[Completion]:
     (answer,) = engine.generate([prompt], choice, params, confidence=True)
-    calibration = calibration_of(engine, choice, answer)
+    calibration = calibration_of(engine, choice, answer.mix)
     return AnswerAttempt(
         answer,
         part_label(part_of(choice)),

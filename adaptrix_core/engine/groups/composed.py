@@ -5,7 +5,8 @@ Works on what the engine does with groups of rows, which is handed in, so every 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from adaptrix_core.composition.ballots import Ballot, winner_of
@@ -18,6 +19,8 @@ Ask = Callable[[Sequence[StepPrompt], Sequence[Group[str]], Sequence[SamplingPar
 """The engine: the completions of each prompt under its group, one for each row and choice."""
 Listen = Callable[[StepPrompt, Group[str], SamplingParams], Iterator[TokenEvent]]
 """The engine for one prompt, event by event."""
+ListenBeside = Callable[[StepPrompt, Group[str], SamplingParams], AsyncGenerator[TokenEvent]]
+"""Likewise, of an engine that runs beside its callers."""
 
 
 @dataclass
@@ -98,17 +101,59 @@ def stream_composed(
     listen: Listen, prompt: StepPrompt, part: Part[str], params: SamplingParams
 ) -> Iterator[TokenEvent]:
     """The events of one answer under a composition: a sequence's with their step, a vote's once it is decided."""
+    for step in _streamed_steps(prompt, part, params):
+        for event in listen(*step.asked):
+            yield from step.told(event)
+
+
+async def stream_composed_beside(
+    listen: ListenBeside, prompt: StepPrompt, part: Part[str], params: SamplingParams
+) -> AsyncGenerator[TokenEvent]:
+    """`stream_composed` of an engine that runs beside its callers."""
+    for step in _streamed_steps(prompt, part, params):
+        async with aclosing(listen(*step.asked)) as events:
+            async for event in events:
+                for told in step.told(event):
+                    yield told
+
+
+def _streamed_steps(prompt: StepPrompt, part: Part[str], params: SamplingParams) -> Iterator[_StreamedStep]:
+    """The steps of an answer in order; each has to be heard to its end before the next is taken."""
     check_parameters(part, {"n": params.n, "prompt_logprobs": params.prompt_logprobs})
     answering = _Answering(prompt, part, params)
     for number in range(len(answering.steps)):
-        events: list[TokenEvent] = []
-        listened = listen(answering.next_prompt, answering.group, answering.next_params)
-        shown = _told_at_end(listened, answering.group) if answering.group.combine == "vote" else listened
-        for event in shown:
-            events.append(event)
-            yield replace(event, step=number) if isinstance(part, Steps) else event
-        if number < len(answering.steps) - 1:
-            answering.done.append(_gathered(events))
+        step = _StreamedStep(answering, number)
+        yield step
+        if not answering.is_last:
+            answering.done.append(_gathered(step.events))
+
+
+class _StreamedStep:
+    """One step of an answer, while its events come."""
+
+    def __init__(self, answering: _Answering, number: int) -> None:
+        self._group = answering.group
+        self._step = number if isinstance(answering.part, Steps) else None
+        self._is_inner = not answering.is_last
+        self._ballot_box: list[TokenEvent] = []
+        self._unfinished = len(self._group.rows) * self._group.samples
+        self.asked = answering.next_prompt, self._group, answering.next_params
+        """What the engine is asked for."""
+        self.events: list[TokenEvent] = []
+        """What was told."""
+
+    def told(self, event: TokenEvent) -> Sequence[TokenEvent]:
+        """What can be told once this event has come: of a vote nothing, until it is decided."""
+        shown = [event] if self._group.combine != "vote" else self._voted(event)
+        if self._step is not None:
+            shown = [replace(one, step=self._step, is_inner=self._is_inner) for one in shown]
+        self.events += shown
+        return shown
+
+    def _voted(self, event: TokenEvent) -> list[TokenEvent]:
+        self._ballot_box.append(event)
+        self._unfinished -= event.finish_reason is not None
+        return [] if self._unfinished else _winning(self._ballot_box, self._group)
 
 
 def voted(group: Group[str], completions: Sequence[Completion], params: SamplingParams) -> Completion:
@@ -127,8 +172,8 @@ def _ballots(group: Group[str], answers: Sequence[tuple[str, Sequence[float]]]) 
     ]
 
 
-def _told_at_end(events: Iterator[TokenEvent], group: Group[str]) -> Iterator[TokenEvent]:
-    """The events of the row that wins, as row 0."""
+def _winning(events: Sequence[TokenEvent], group: Group[str]) -> list[TokenEvent]:
+    """The events of the row that wins, as row 0; the last one tells how many tokens the others have."""
     rows: Mapping[int, list[TokenEvent]] = {number: [] for number in range(len(group.rows) * group.samples)}
     for event in events:
         rows[event.index].append(event)
@@ -136,7 +181,9 @@ def _told_at_end(events: Iterator[TokenEvent], group: Group[str]) -> Iterator[To
         ("".join(event.text for event in row), [event.logprob for event in row if event.logprob is not None])
         for row in rows.values()
     ]
-    yield from (replace(event, index=0) for event in rows[winner_of(_ballots(group, answers))])
+    winner = [replace(event, index=0) for event in rows[winner_of(_ballots(group, answers))]]
+    others = sum(event.token_id is not None for event in events) - sum(one.token_id is not None for one in winner)
+    return [*winner[:-1], replace(winner[-1], other_tokens=others)]
 
 
 def _gathered(events: Sequence[TokenEvent]) -> Completion:
@@ -148,7 +195,7 @@ def _gathered(events: Sequence[TokenEvent]) -> Completion:
         text="".join(event.text for event in events),
         token_ids=tuple(event.token_id for event in events if event.token_id is not None),
         finish_reason=last.finish_reason,
-        mix=(),
+        mix=last.mix,
         weights_digest=None,
         num_prompt_tokens=last.num_prompt_tokens,
     )

@@ -54,6 +54,7 @@ def advance(row: Row, sampled: Sampled | Unsampled | None) -> TokenEvent | None:
         failure=failure,
         num_prompt_tokens=row.num_prompt,
         timings=None if row.finish_reason is None else row.timings(),
+        mix=() if row.finish_reason is None else row.mix,
     )
 
 
@@ -69,6 +70,7 @@ def finish(row: Row, reason: FinishReason, error: str | None = None) -> TokenEve
         error=error,
         num_prompt_tokens=row.num_prompt,
         timings=row.timings(),
+        mix=row.mix,
     )
 
 
@@ -84,6 +86,7 @@ def fail(row: Row, error: BaseException) -> TokenEvent:
         num_prompt_tokens=row.num_prompt,
         timings=row.timings(),
         failure=error,
+        mix=row.mix,
     )
 
 
