@@ -52,13 +52,14 @@ def test_no_process_and_no_thread_can_be_started(action: str) -> None:
 
 def test_a_fork_bomb_is_none() -> None:
     body = """
-    children = 0
+    refused = 0
     while True:
         try:
             os.fork()
+            return 'forked'  # a sandbox that lets it fails the test, not the machine
         except OSError:
-            children += 1
-        if children > 10_000:
+            refused += 1
+        if refused > 10_000:
             return 'refused'
     """
     assert value_of(body, seconds=5.0) == "refused"
@@ -86,7 +87,11 @@ def test_signals_reach_nobody_outside(target: str, bystander: subprocess.Popen[b
         "its group": -os.getpgid(0),
         "a bystander": bystander.pid,
     }
-    assert value_of("return [tried(lambda: os.kill(a, 9)), 'alive']", numbers[target]) in (
+    # Only where it is alone with bubblewrap's process: elsewhere it would end everything of this user.
+    body = (
+        "return [tried(lambda: os.kill(a, 9)), 'alive'] if os.getpid() == 2 else 'among the processes of the machine'"
+    )
+    assert value_of(body, numbers[target]) in (
         [None, "alive"],  # sent, and nobody was hit
         ["ESRCH", "alive"],
     )
