@@ -31,32 +31,42 @@ def read_config(path: Path, directory: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def serving(config: Mapping[str, Any], directory: Path, environment: Mapping[str, str] | None = None) -> Iterator[str]:
+def serving(
+    config: Mapping[str, Any],
+    directory: Path,
+    environment: Mapping[str, str] | None = None,
+    checkout: Path | None = None,
+) -> Iterator[str]:
     """The URL of a system with this Serve config on a free port; its config and log are written to ``directory``.
 
-    environment: variables beside this process's. Raises RuntimeError, with the log, where the system does not start.
+    environment: variables beside this process's. checkout: the code that is served, another version of this
+    repository; None for this one. Raises RuntimeError, with the log, where the system does not start.
     """
     port = free_port()
     path = directory / "serve.yaml"
     path.write_text(yaml.safe_dump(dict(config)))
     command = [sys.executable, "-m", "deployments.launch", "--config", str(path), "--port", str(port)]
-    with launched(command, port, directory / "serve.log", environment or {}) as url:
+    with launched(command, port, directory / "serve.log", environment or {}, checkout) as url:
         yield url
 
 
 @contextmanager
-def launched(command: Sequence[str], port: int, log: Path, environment: Mapping[str, str]) -> Iterator[str]:
+def launched(
+    command: Sequence[str], port: int, log: Path, environment: Mapping[str, str], checkout: Path | None = None
+) -> Iterator[str]:
     """The URL of what ``command`` serves on ``port``, once it is healthy; it is interrupted in the end.
 
-    environment: variables beside this process's. Raises RuntimeError, with the log, where it does not start.
+    environment: variables beside this process's. checkout: where it is started, which is where Python finds the code;
+    None: in this repository. Raises RuntimeError, with the log, where it does not start.
     """
+    root = (checkout or project_root()).resolve()
     with log.open("w") as output:
         process = subprocess.Popen(
             command,
-            cwd=project_root(),
+            cwd=root,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **environment},
+            env={**os.environ, "PYTHONPATH": str(root), **environment},
             start_new_session=True,
         )
     url = f"http://127.0.0.1:{port}"

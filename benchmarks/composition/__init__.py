@@ -17,6 +17,10 @@ planned            Two-step questions: a plan, the adapters one after another, a
                    go
 shipped_gates      Gates over the shipped adapters, which answer questions of their own: is one ever worth more than
                    routing?
+shipped_problems   Held-out problems of each shipped adapter, asked under any choice of adapters, and their answers
+                   marked
+strategies         Every strategy over the shipped adapters, beside the best single one: is any of them worth more
+                   than routing?
 two_step_problems  Two-step problems over the shipped families, with exact answers: the second step needs the answer
                    of the first
 two_step_wordings  Ways in which people ask for two things in a row, the second about the answer to the first

@@ -12,15 +12,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
 from adaptrix_core.base import BaseModelManager
-from adaptrix_core.engine import Engine, SamplingParams
+from adaptrix_core.engine import Engine
 from adaptrix_core.engine.choices import AdapterChoice
 from adaptrix_core.injection.arrow import arrow_gate
 from adaptrix_core.injection.gate import Gate, gate_mix
@@ -35,18 +34,11 @@ from adaptrix_core.training.evaluation.interference import loaded_adapters
 from adaptrix_core.training.examples.datasets import load_conversations
 from adaptrix_core.training.examples.encoding import encode_examples
 from adaptrix_core.training.gates.choice_training import ChoiceTraining, train_choice
-from adaptrix_core.training.tasks.families import FAMILIES
-from adaptrix_core.training.tasks.problem import Problem
+from benchmarks.composition.shipped_problems import NAMES, ChoiceOf, shares_of
 from benchmarks.harness.kept import Kept
 
-NAMES = tuple(FAMILIES)
-REPLY = SamplingParams(max_tokens=160, temperature=0.0)
-AT_ONCE = 25
 MOST_TOKENS = 512
 """Most tokens of an example that a gate learns from."""
-
-ChoiceOf = Callable[[str, Problem], AdapterChoice]
-"""Who answers a problem of the adapter that is named first."""
 
 
 def main() -> None:
@@ -60,16 +52,8 @@ def main() -> None:
     engine = Engine.from_pretrained()
     weights = {name: adapter.weights for name, adapter in loaded_adapters(engine, NAMES).items()}
     gate = _learnt(weights, given.examples)
-    shares: dict[str, dict[str, float]] = {}
-    for condition, of in _conditions(weights, gate).items():
-        shares[condition] = {
-            name: kept.once(
-                f"{given.problems} {given.examples} {condition} {name}",
-                lambda of=of, name=name: _right(engine, name, given.problems, of),  # type: ignore[misc]
-            )
-            for name in NAMES
-        }
-        _print(condition, shares[condition], given.problems)
+    conditions = _conditions(weights, gate)
+    shares = shares_of(engine, conditions, given.problems, kept, f"{given.problems} {given.examples}")
     print(json.dumps({"benchmark": "composition.shipped_gates", "problems": given.problems, "right": shares}))
 
 
@@ -106,25 +90,6 @@ def _learnt(weights: Mapping[str, LoraWeights], examples: int) -> Gate:
             ChoiceTraining(),
             lambda done: status.update(f"the gate: {done} of {len(encoded)} examples"),
         ).gate
-
-
-def _right(engine: Engine, name: str, count: int, of: ChoiceOf) -> float:
-    problems = FAMILIES[name].held_out(count)
-    replies: list[str] = []
-    for start in range(0, len(problems), AT_ONCE):
-        asked = problems[start : start + AT_ONCE]
-        prompts = [[{"role": "user", "content": problem.question}] for problem in asked]
-        replies += [reply.text for reply in engine.generate(prompts, [of(name, problem) for problem in asked], REPLY)]
-    tasks = {task.name: task for task in FAMILIES[name].tasks}
-    marks = [tasks[p.task].score([p], [reply])[0] for p, reply in zip(problems, replies, strict=True)]
-    return sum(marks) / len(problems)
-
-
-def _print(condition: str, shares: Mapping[str, float], problems: int) -> None:
-    mean = sum(shares.values()) / len(shares)
-    error = math.sqrt(sum(share * (1 - share) for share in shares.values()) / problems) / len(shares)
-    told = "  ".join(f"{name} {share:6.1%}" for name, share in shares.items())
-    print(f"{condition:26} {told}   all {mean:6.1%} ± {error:.1%}", flush=True)
 
 
 if __name__ == "__main__":

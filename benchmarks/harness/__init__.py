@@ -16,6 +16,7 @@ streams     A light HTTP client for streamed answers: when each event with a tok
             measured
 trace       S-LoRA's request generator (Sheng et al., arXiv:2311.03285; `benchmarks/harness/trace.py` of its
             repository), seed 42
+trunk_vote  Waits until the trunk of a served system has a vote: its probes are fitted in the background after a start
 workers     One process per system under comparison, told over a pipe what to run
 workload    The work that every system is given: distinct prompts of equal length, and random adapters on a few layers
 """

@@ -4,6 +4,7 @@
     python -m benchmarks.memory recall      is the turn that told a fact 60 turns ago in the prompt?
     python -m benchmarks.memory answers     … and is the answer right, by the base model and by whom the router chooses?
     python -m benchmarks.memory topics      conversations of three topics: who answers, and what is remembered
+    python -m benchmarks.memory served      the same held with a served system: who answers
 
 `answers --summary-tokens 96` has summaries of what is left out written too. Each ends with one line of JSON, with
 counts that add up over parts (`--start 0 --count 30`, `--start 30 --count 30`, …).
@@ -24,6 +25,7 @@ from adaptrix_core.routing.semantic import SemanticRouter
 from benchmarks.memory import bars, recall, topics
 from benchmarks.memory.answers import run_answers
 from benchmarks.memory.conversations import SEED, TURNS_BETWEEN, conversations
+from benchmarks.memory.served_topics import run_served_topics
 
 MEMORIES = ("truncation", "words", "embedding")
 
@@ -31,7 +33,7 @@ MEMORIES = ("truncation", "words", "embedding")
 def main() -> None:
     """Run the subcommand."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=("bars", "recall", "answers", "topics"))
+    parser.add_argument("action", choices=("bars", "recall", "answers", "topics", "served"))
     parser.add_argument("--count", type=int, default=120, help="conversations")
     parser.add_argument("--start", type=int, default=0, help="number of the first conversation")
     parser.add_argument("--seed", type=int, help="of the conversations; by default bars has one of its own")
@@ -40,6 +42,9 @@ def main() -> None:
     parser.add_argument("--memories", nargs="+", choices=MEMORIES, default=MEMORIES)
     parser.add_argument("--summary-tokens", type=int, help="most tokens of a summary; without it there is none")
     given = parser.parse_args()
+    if given.action == "served":
+        print(json.dumps({"benchmark": "memory served", **run_served_topics()}))
+        return
     embedder = TextEmbedder(cache_entries=65536)
     memories = {name: memory for name, memory in memories_by(embedder).items() if name in given.memories}
     default = bars.SEED if given.action == "bars" else SEED

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from adaptrix_core.adapters.reference import BASE
 from adaptrix_core.engine.engine import Engine
 from adaptrix_core.engine.request import SamplingParams
-from adaptrix_core.places import shipped_adapters
 from adaptrix_core.routing import prompts
 from adaptrix_core.routing.catalogue import RouteCard
 from adaptrix_core.routing.embedder import TextEmbedder
@@ -26,6 +25,8 @@ ADAPTER = "math_reasoning"
 OF_EACH = 16
 """Questions of each kind that was not taught: half to learn from, half to count."""
 MOST_TOKENS = 64
+LEAST_SURE = 0.5
+"""Below this confidence the answer is likelier wrong than right, so the base model's is worth having instead."""
 
 
 @dataclass(frozen=True)
@@ -97,46 +98,80 @@ def is_right(reply: str, answer: str) -> bool:
     return bool(numbers) and float(numbers[-1]) == float(answer)
 
 
+@dataclass(frozen=True)
+class Given:
+    """An answer that somebody gave."""
+
+    is_right: bool
+    confidence: float | None
+    """Calibrated; None for the base model, which has no calibration."""
+
+
+Answers = Mapping[str, Mapping[str, Given]]
+"""By who answers, by the question's text."""
+
+
 def run_answers(cards: Sequence[RouteCard], embedder: TextEmbedder) -> dict[str, object]:
-    """Right answers by kind and answerer, and of three systems: base, routed by topic, routed by measured tasks."""
+    """Right answers by kind and answerer, and of four systems: base, by topic, by measured tasks, by confidence."""
     learn, count = untaught()
     count = [*count, *taught()]
-    right = {who: _marked([*learn, *count], who) for who in (BASE, ADAPTER)}
-    tasks = []
-    for kind in KINDS:
-        mine = [asked for asked in learn if asked.kind == kind]
-        shares = {who: sum(right[who][asked.text] for asked in mine) / len(mine) for who in right}
-        held = [asked for asked in count if asked.kind == kind]
-        counted = ", ".join(f"{who} {sum(right[who][asked.text] for asked in held)}/{len(held)}" for who in right)
-        learnt = ", ".join(f"{who} {share:.2f}" for who, share in shares.items())
-        print(f"{kind:12} to learn from: {learnt}; counted: {counted}")
-        tasks.append({"name": kind, "questions": [asked.text for asked in mine], "shares": shares})
-    evidence = RouterEvidence.model_validate({"tasks": tasks})
+    given = {who: _answered([*learn, *count], who) for who in (BASE, ADAPTER)}
+    evidence = _measured_tasks(learn, count, given)
     by_topic = calibrated(embedder, cards, {"embedding": 1.0})
     by_tasks = calibrated(embedder, evidence.on(cards), {"tasks": 1.0})
+    systems: Mapping[str, Callable[[str], str]] = {
+        "base alone": lambda text: BASE,
+        "by topic": lambda text: _chosen(by_topic, text),
+        "by measured tasks": lambda text: _chosen(by_tasks, text),
+        f"by topic, base below {LEAST_SURE}": lambda text: _sure(_chosen(by_topic, text), given, text),
+    }
     result: dict[str, object] = {}
-    for name, router in {"base alone": None, "by topic": by_topic, "by measured tasks": by_tasks}.items():
-        kinds = {
-            "taught": [a for a in count if a.kind == "taught"],
-            "not taught": [a for a in count if a.kind != "taught"],
-        }
+    kinds = {
+        "taught": [a for a in count if a.kind == "taught"],
+        "not taught": [a for a in count if a.kind != "taught"],
+    }
+    for name, answerer in systems.items():
         told = []
         for of, asked in kinds.items():
-            to = [_who(router, one.text) for one in asked]
-            good = sum(right[who].get(one.text, False) for who, one in zip(to, asked, strict=True) if who in right)
-            told.append(f"{of}: {good}/{len(asked)} right, {to.count(ADAPTER)} to {ADAPTER}")
-            result[f"{name}, {of}"] = {"right": good, "total": len(asked), "to_adapter": to.count(ADAPTER)}
-        print(f"{name:18} " + "; ".join(told))
+            to = [answerer(one.text) for one in asked]
+            good = sum(who in given and given[who][one.text].is_right for who, one in zip(to, asked, strict=True))
+            told.append(f"{of}: {good}/{len(asked)} right, {to.count(ADAPTER)} answered by {ADAPTER}")
+            result[f"{name}, {of}"] = {"right": good, "total": len(asked), "by_adapter": to.count(ADAPTER)}
+        print(f"{name:28} " + "; ".join(told))
     return result
 
 
-def _who(router: SemanticRouter | None, text: str) -> str:
-    return BASE if router is None else router.decide([{"role": "user", "content": text}]).adapter or BASE
+def _measured_tasks(learn: Sequence[Asked], count: Sequence[Asked], given: Answers) -> RouterEvidence:
+    """What is known of each kind by the questions to learn from. Prints both halves."""
+    tasks = []
+    for kind in KINDS:
+        mine, held = ([asked for asked in half if asked.kind == kind] for half in (learn, count))
+        right = {who: [[of[a.text].is_right for a in half] for half in (mine, held)] for who, of in given.items()}
+        shares = {who: sum(learnt) / len(learnt) for who, (learnt, _) in right.items()}
+        learnt = ", ".join(f"{who} {share:.2f}" for who, share in shares.items())
+        counted = ", ".join(f"{who} {sum(held)}/{len(held)}" for who, (_, held) in right.items())
+        print(f"{kind:12} to learn from: {learnt}; counted: {counted}")
+        tasks.append({"name": kind, "questions": [asked.text for asked in mine], "shares": shares})
+    return RouterEvidence.model_validate({"tasks": tasks})
 
 
-def _marked(asked: Sequence[Asked], who: str) -> dict[str, bool]:
-    engine = Engine.from_pretrained("smollm2-135m", adapters_dir=shipped_adapters(), trust="off")
+def _chosen(router: SemanticRouter, text: str) -> str:
+    return router.decide([{"role": "user", "content": text}]).adapter or BASE
+
+
+def _sure(chosen: str, given: Answers, text: str) -> str:
+    """The base model where the adapter that was chosen is not sure of its answer: `min_confidence`, `fallback` base."""
+    confidence = given[chosen][text].confidence if chosen in given else None
+    return BASE if confidence is not None and confidence < LEAST_SURE else chosen
+
+
+def _answered(asked: Sequence[Asked], who: str) -> dict[str, Given]:
+    """int4: what the shipped calibrations are of."""
+    engine = Engine.from_pretrained("smollm2-135m", precision="int4")
     params = SamplingParams(max_tokens=MOST_TOKENS, temperature=0.0)
     messages = [[{"role": "user", "content": one.text}] for one in asked]
-    replies = engine.generate(messages, None if who == BASE else who, params)
-    return {one.text: is_right(reply.text, one.answer) for one, reply in zip(asked, replies, strict=True)}
+    replies = engine.generate(messages, None if who == BASE else who, params, confidence=who != BASE)
+    return {
+        one.text: Given(is_right(reply.text, one.answer), reply.confidence)
+        for one, reply in zip(asked, replies, strict=True)
+    }

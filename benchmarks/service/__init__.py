@@ -9,4 +9,6 @@ overload       Goodput under overload: real HTTP against a launched server, at 0
 recovery       How long it takes until all is well again: after a client has gone away, and after a process has been
                killed
 serve_floor    What Ray Serve takes from an engine by streaming alone, whatever application is on it
+versions       Named adapters over HTTP under two versions of this repository, in turns: has a change made requests
+               slower?
 """

@@ -124,7 +124,7 @@ def serving(environment: Mapping[str, str]) -> Iterator[str]:
     """The URL of the empty service, with these variables beside those that `make serve` sets."""
     own = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token", **SERVE_ENVIRONMENT, **LOCAL_ENVIRONMENT}
     port = free_port()
-    command = [sys.executable, "-c", f"from benchmarks import empty_service; empty_service.run({port})"]
+    command = [sys.executable, "-c", f"from benchmarks.service import empty_service; empty_service.run({port})"]
     with (
         tempfile.TemporaryDirectory() as name,
         launched(command, port, Path(name) / "serve.log", {**own, **environment}) as url,

@@ -9,24 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import httpx
 
 from adaptrix_core.places import project_root
 from adaptrix_core.routing import prompts
 from benchmarks.harness import report
 from benchmarks.harness.intervals import Interval, of_values
 from benchmarks.harness.streams import stream
+from benchmarks.harness.trunk_vote import wait_for_trunk_vote
 from loadtest.system import read_config, serving
 
 WARM_UP = 8
 """Pairs that are not counted: they bring adapters to the device."""
-PROBES_S = 120.0
-"""Longest time, in seconds, until the trunk has a say."""
 MOST_LATER_MS = 2.0
 """The target."""
 SYSTEMS: Mapping[str, bool] = {"with the trunk": True, "without": False}
@@ -63,21 +59,8 @@ def _of_system(trunk: bool, pairs: int) -> list[tuple[float, float]]:
         config["applications"][0]["args"].setdefault("router", {})["trunk"] = trunk
         with serving(config, Path(name)) as url:
             if trunk:
-                _wait_for_probes(url)
+                wait_for_trunk_vote(url)
             return asyncio.run(_pairs(url, pairs))
-
-
-def _wait_for_probes(url: str) -> None:
-    """Until the trunk votes. Raises RuntimeError where it does not."""
-    deadline, why = time.monotonic() + PROBES_S, "it was not asked"
-    while time.monotonic() < deadline:
-        body = {"messages": [{"role": "user", "content": "What is 12 + 30?"}]}
-        votes = {vote["signal"]: vote for vote in httpx.post(f"{url}/v1/route", json=body, timeout=60).json()["votes"]}
-        if votes.get("trunk", {}).get("log_odds"):
-            return
-        why = votes.get("trunk", {}).get("reason", why)
-        time.sleep(1.0)
-    raise RuntimeError(f"the trunk has no say after {PROBES_S} s: {why}")
 
 
 async def _pairs(url: str, pairs: int) -> list[tuple[float, float]]:
