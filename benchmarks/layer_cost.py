@@ -37,7 +37,7 @@ from benchmarks.harness.intervals import Interval, Timing, of_rates, of_speedup,
 from benchmarks.harness.report import Check
 from benchmarks.harness.streams import StreamTimes, stream, streams
 from benchmarks.harness.workload import GREEDY, OUTPUT_TOKENS, PROMPT_TOKENS, random_tokens
-from deployments.shared.principals import hash_key
+from deployments.callers.key_file import hash_key
 from loadtest.system import serving
 
 STREAMS, ROUNDS, LONE, ROUTED = 32, 4, 6, 8

@@ -8,6 +8,7 @@ anthropic/   Anthropic's Messages API as a translation: its bodies into chat req
              documents
 background/  The deployment beside the requests, which works on what tenants have left with the server
 batches/     Batches: files of requests that are answered in the server's own time, behind everybody who waits
+callers/     Who calls: keys, tenants and what a key may do
 generation/  One request from names to a stream of pieces
 http/        The HTTP API: bodies in, answers out, and the callers' permissions
 ingress/     The deployment that takes HTTP requests, in front of all others

@@ -16,12 +16,13 @@ from adaptrix_core.config import Settings, load_settings
 from adaptrix_core.places import project_root
 from deployments import ray_seam
 from deployments.background.deployment import Background
+from deployments.callers.key_ring import KeyRing
+from deployments.callers.reach import require_loopback, url_of
 from deployments.ingress.deployment import Ingress
 from deployments.launch.autoscaling import autoscaling_config
 from deployments.launch.reserved_cpus import INGRESS_CPUS, ROUTER_CPUS
 from deployments.replica.deployment import ModelReplica
 from deployments.router.deployment import RouterReplica
-from deployments.shared.principals import KeyRing, require_loopback, url_of
 
 HEALTH_CHECK_PERIOD_S = 3.0
 HEALTH_CHECK_TIMEOUT_S = 30.0

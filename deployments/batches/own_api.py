@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 
 import httpx
 
+from deployments.callers.key_ring import KeyRing
+from deployments.callers.principal import Principal
 from deployments.generation.pipeline import Pipeline
 from deployments.http.app import build_api
 from deployments.http.services import Services
-from deployments.shared.principals import KeyRing, Principal
 from deployments.shared.request_id import REQUEST_ID
 
 _caller: ContextVar[Principal] = ContextVar("adaptrix_batch_caller")

@@ -13,9 +13,9 @@ from adaptrix_core.config import Settings
 from deployments.batches.job import Job, Workshop
 from deployments.batches.own_api import OwnApi
 from deployments.batches.places import Places
+from deployments.callers.key_ring import KeyRing
 from deployments.objects.batch import BatchFault, BatchRecord
 from deployments.objects.batch_ledger import BatchLedger
-from deployments.shared.principals import KeyRing
 
 logger = logging.getLogger(__name__)
 

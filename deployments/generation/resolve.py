@@ -25,6 +25,7 @@ from adaptrix_core.errors import (
     InvalidRequest,
 )
 from adaptrix_core.routing.trunk.deferral import Deferral, SettledChoice
+from deployments.callers.principal import Principal
 from deployments.generation.model_names import NamedMix, SignedComposition, Within, asked_model, choose
 from deployments.generation.ports import Router, Tokenizer
 from deployments.generation.route_prompts import PlannedSteps, PromptRouting, RoutedPrompt
@@ -32,7 +33,6 @@ from deployments.openai.schemas import ChatRequest, CompletionRequest
 from deployments.shared.catalogue import Catalogue
 from deployments.shared.errors import ChosenComposition
 from deployments.shared.model_ids import COMPOSITION, FORK
-from deployments.shared.principals import Principal
 from deployments.shared.wire import BundleMix, Entry, RouteAnswer
 
 logger = logging.getLogger(__name__)

@@ -18,12 +18,12 @@ from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.injection.mix import Term
 from adaptrix_core.routing.conversation import user_turns
 from adaptrix_core.routing.trunk.deferral import Deferral, SettledChoice
+from deployments.callers.principal import Principal
 from deployments.generation.model_names import NamedMix
 from deployments.generation.ports import Router, Tokenizer
 from deployments.openai.schemas import ChatRequest, CompletionRequest
 from deployments.shared.catalogue import Catalogue
 from deployments.shared.errors import as_core_error
-from deployments.shared.principals import Principal
 from deployments.shared.token_calls import DetokenizeCall
 from deployments.shared.wire import RouteAnswer
 

@@ -18,6 +18,7 @@ from adaptrix_core.confidence.scoring import EvidenceNeeded, evidence_needed
 from adaptrix_core.confidence.shelf import CalibrationShelf
 from adaptrix_core.errors import AdaptrixError
 from adaptrix_core.observe.tracing import carrier
+from deployments.callers.principal import Principal
 from deployments.generation.composed_call import ComposedCall, composed
 from deployments.generation.deadline import Deadline
 from deployments.generation.model_names import NamedMix, Within
@@ -26,7 +27,6 @@ from deployments.generation.resolve import ResolvedRequest, without_broken_adapt
 from deployments.openai.documents import AnswerHead, Kind
 from deployments.openai.row_judge import Judging, RowJudge
 from deployments.openai.schemas import ChatRequest, CompletionRequest
-from deployments.shared.principals import Principal
 from deployments.shared.wire import Entry, GenerateCall
 
 NONE_CALIBRATED = CalibrationShelf(())

@@ -7,11 +7,13 @@ from typing import Any
 
 from fastapi import Request
 
+from deployments.callers.key_ring import authorization_of
+from deployments.callers.principal import Principal
+from deployments.callers.scopes import Scope
 from deployments.http.bodies import read_document
 from deployments.http.services import Services
 from deployments.shared.catalogue import Catalogue
 from deployments.shared.errors import NotReady
-from deployments.shared.principals import Principal, Scope, authorization_of
 from deployments.shared.wire import Report
 
 logger = logging.getLogger(__name__)

@@ -16,9 +16,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adaptrix_core.errors import AdaptrixError, Forbidden, InvalidRequest
+from deployments.callers.reach import is_loopback
 from deployments.http.errors import error_response
 from deployments.http.observe.metrics import Metrics
-from deployments.shared.principals import is_loopback
 
 WATCH = "adaptrix.watch"
 """Key of the request's `RequestWatch` in a connection's scope."""

@@ -20,6 +20,7 @@ from adaptrix_core.observe.tracing import Tracing
 from adaptrix_core.routing.feedback.answers import AnswerLabelTaken
 from adaptrix_core.routing.feedback.labels import LabelTaken
 from adaptrix_core.routing.signals.learnt_messages import LearntMessage
+from deployments.callers.key_ring import KeyRing
 from deployments.generation.pipeline import Pipeline
 from deployments.generation.ports import Router, Tokenizer
 from deployments.http.observe.metrics import Metrics
@@ -27,7 +28,6 @@ from deployments.objects.batch import BatchAsked, BatchPage, BatchRecord
 from deployments.objects.records import Kind, ObjectKey, ObjectPage, StoredObject
 from deployments.responses.stored import ObjectStore
 from deployments.shared.catalogue import Catalogue
-from deployments.shared.principals import KeyRing
 from deployments.shared.wire import Entry, LoadCall, Report, Revoked
 
 

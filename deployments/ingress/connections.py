@@ -8,6 +8,7 @@ from ray.serve.handle import DeploymentHandle
 from adaptrix_core.config import Settings
 from adaptrix_core.observe.logs import start_logging
 from adaptrix_core.observe.tracing import start_tracing
+from deployments.callers.key_ring import KeyRing
 from deployments.generation.pipeline import Pipeline
 from deployments.http.observe.metrics import Metrics
 from deployments.http.services import Batches, Objects, Services
@@ -16,7 +17,6 @@ from deployments.ingress.scaled_to_zero import ScaledToZero
 from deployments.placement import known_replicas
 from deployments.router.handle import HandleRouter
 from deployments.shared.loopback import keep_to_loopback
-from deployments.shared.principals import KeyRing
 from deployments.store.catalogue_follower import StoreFollower
 from deployments.store.handle import namespace_of
 from deployments.store.residency_follower import ResidencyFollower

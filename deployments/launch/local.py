@@ -23,6 +23,7 @@ from adaptrix_core.config.serve_file import application_args
 from adaptrix_core.errors import ConfigError
 from adaptrix_core.places import project_root
 from deployments import ray_seam
+from deployments.callers.reach import url_of
 from deployments.launch.environment import LOCAL_ENVIRONMENT, SERVE_ENVIRONMENT
 from deployments.launch.preflight import (
     address_of,
@@ -32,7 +33,6 @@ from deployments.launch.preflight import (
     require_startable,
 )
 from deployments.launch.quiet import quiet
-from deployments.shared.principals import url_of
 
 DEFAULT_CONFIG = project_root() / "serve_config.yaml"
 READY_TIMEOUT_S = 600.0

@@ -23,7 +23,8 @@ from adaptrix_core.config import Settings, load_settings
 from adaptrix_core.config.serve_file import application_args, read_document, serve_faults
 from adaptrix_core.errors import AdaptrixError, BaseModelError, ConfigError
 from adaptrix_core.writable import MIB, why_not_writable
-from deployments.shared.principals import KeyRing, require_loopback, url_of
+from deployments.callers.key_ring import KeyRing
+from deployments.callers.reach import require_loopback, url_of
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8000
 STATE_BYTES = 64 * MIB

@@ -117,7 +117,7 @@ class _Generation(SampledBody):
     stream: bool = False
     stream_options: StreamOptions | None = None
     priority: Annotated[int, within("priority")] = 0
-    """Lower is more urgent; below 0 is for principals with the scope ``admin``."""
+    """Lower is more urgent; below 0 is for principals with the scope ``operate``."""
     adaptrix: AdaptrixOptions | None = None
     return_token_ids: bool = False
     """Whether choices tell the ids of their tokens, and of the prompt's."""
@@ -325,4 +325,4 @@ class FeedbackRequest(RoutedMessages):
     """An adapter's name, or ``base``."""
     learn: bool = False
     """Whether the text of the last message is kept, too, for the signals that judge every caller's messages; for
-    principals with the scope ``admin``."""
+    principals with the scope ``operate``."""

@@ -21,11 +21,11 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adaptrix_core.adapters.reference import AUTO
+from deployments.callers.key_ring import authorization_of
 from deployments.http.errors import ALIKE_HEADER, whole_seconds
 from deployments.proxy.errors import ProxyErrors
 from deployments.proxy.metrics import ProxyMetrics
 from deployments.shared.overload_memory import OverloadMemory, RememberedRefusal
-from deployments.shared.principals import authorization_of
 
 METRICS = "/metrics"
 PATHS = ("/v1/chat/completions", "/v1/completions")

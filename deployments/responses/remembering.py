@@ -22,9 +22,9 @@ from adaptrix_core.context.memory.relevance import (
 )
 from adaptrix_core.context.memory.selection import Selection, is_settled, prompt_room, select
 from adaptrix_core.errors import ContextLengthExceeded
+from deployments.callers.principal import Principal
 from deployments.openai.schemas import ChatRequest
 from deployments.shared.errors import as_core_error
-from deployments.shared.principals import Principal
 from deployments.shared.token_calls import CountCall, Counted
 
 logger = logging.getLogger(__name__)

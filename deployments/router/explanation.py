@@ -16,11 +16,11 @@ from adaptrix_core.errors import AdaptrixError
 from adaptrix_core.observe.tracing import carrier
 from adaptrix_core.routing.trunk.settlement import TRUNK
 from adaptrix_core.routing.vote import SignalVote
+from deployments.callers.principal import Principal
 from deployments.generation.deadline import Deadline
 from deployments.generation.pipeline import Pipeline
 from deployments.generation.ports import Router
 from deployments.generation.route_prompts import PromptRouting
-from deployments.shared.principals import Principal
 from deployments.shared.wire import GenerateCall, RouteAnswer
 
 PATIENCE_S = 10.0

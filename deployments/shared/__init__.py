@@ -14,7 +14,6 @@ model_ids        Public names: the base model's id, and labels for requests that
 overload_memory  Remembers overload: the answer to a request that was refused for it is given to others of its kind,
                  for a while
 own_thread       Runs slow work in a thread of its own
-principals       Who calls: API keys, tenants and scopes
 request_id       The id that a caller may give a request, cleaned for logs and traces
 residency        Residency in the whole cluster: the adapters that each replica has in memory, on its device or in
                  host memory

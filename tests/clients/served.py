@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from adaptrix_core.routing.embedder import TextEmbedder
-from deployments.shared.principals import hash_key, new_key
+from deployments.callers.key_file import hash_key, new_key
 from tests.serving.inprocess import application, listening
 
 MODEL = "smollm2-135m"

@@ -18,10 +18,10 @@ from ray.serve.schema import ServeDeploySchema
 from adaptrix_core.config import Settings, load_settings
 from adaptrix_core.errors import ConfigError
 from adaptrix_core.places import project_root
+from deployments.callers.key_ring import KeyRing
 from deployments.launch.environment import SERVE_ENVIRONMENT
 from deployments.launch.preflight import read_config
 from deployments.launch.reserved_cpus import INGRESS_CPUS, ROUTER_CPUS
-from deployments.shared.principals import KeyRing
 from tests.cluster.kuberay_schema import RAY_SERVICE
 
 CLUSTER = project_root() / "cluster"

@@ -37,6 +37,7 @@ from adaptrix_core.routing.signals.learnt_messages import LearntMessage, LearntM
 from deployments.batches.lowest_priority import LowestPriority
 from deployments.batches.own_api import OwnApi
 from deployments.batches.runner import BatchRunner
+from deployments.callers.key_ring import KeyRing
 from deployments.generation.pipeline import Pipeline
 from deployments.generation.ports import Replicas
 from deployments.http.app import build_api
@@ -49,7 +50,6 @@ from deployments.replica.revocation_follower import RevocationFollower
 from deployments.replica.worker import EngineWorker
 from deployments.router.deployment import Heard, cards_of, embedded, goes_by_more_than_cards, left_open
 from deployments.shared.catalogue import Catalogue
-from deployments.shared.principals import KeyRing
 from deployments.shared.wire import Entry, LoadCall, Report, Revoked, RouteAnswer
 from deployments.store.actor import AdapterStore
 from tests.serving.json_logs import json_logs

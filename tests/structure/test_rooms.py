@@ -17,6 +17,7 @@ SOURCES = ("adaptrix_core", "deployments", "loadtest", "cluster", "benchmarks")
 
 DEPLOYMENTS_ORDER = [
     "ray_seam",
+    "callers",
     "shared",
     "openai",
     "anthropic",

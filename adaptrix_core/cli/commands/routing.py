@@ -18,7 +18,7 @@ SHOWN = ("adapter", "score", "confidence", "reason", "previous")
 @click.command()
 @click.argument("text")
 @click.option("--right", metavar="NAME", help="Tell the router that this adapter (or base) should answer TEXT.")
-@click.option("--learn", is_flag=True, help="With --right: keep TEXT, too, and have the router learn from it (admin).")
+@click.option("--learn", is_flag=True, help="With --right: keep TEXT, too, for the router to learn from (operators).")
 @target_options
 @output_options
 @click.pass_obj

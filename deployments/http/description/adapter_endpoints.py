@@ -14,54 +14,54 @@ _ALLOW_DOWNGRADE = {
     "schema": {"type": "boolean", "default": False},
 }
 
-MODELS = described("The base model, auto, and every adapter", scope="generate", gives=answers.ModelList, errors=READING)
-MODEL = described("One of the models", scope="generate", gives=answers.ModelCard, errors=(*READING, 404))
+MODELS = described("The base model, auto, and every adapter", scope="read", gives=answers.ModelList, errors=READING)
+MODEL = described("One of the models", scope="read", gives=answers.ModelCard, errors=(*READING, 404))
 ADAPTERS = described(
-    "Every adapter: digest, signer, residency", scope="generate", gives=answers.AdapterList, errors=READING
+    "Every adapter: digest, signer, residency", scope="read", gives=answers.AdapterList, errors=READING
 )
 ADAPTER = described(
     "One of the adapters, with what it says about itself",
-    scope="generate",
+    scope="read",
     gives=answers.AdapterInFull,
     errors=(*READING, 404),
 )
 CONFIDENCE = described(
     "What was measured of how sure the answers of the base model, an adapter or a mix are",
-    scope="generate",
+    scope="read",
     gives=answers.ConfidenceCard,
     errors=(*READING, 400, 404),
 )
 LOAD = described(
     "Load an adapter from a directory; 200 means durable and usable on every replica",
-    scope="admin",
+    scope="publish",
     takes=adapter_bodies.LoadRequest,
     example={"lora_name": "my_adapter", "lora_path": "adapters/my_adapter"},
     errors=CHANGING,
 )
 UNLOAD = described(
     "Unload an adapter; running requests end first",
-    scope="admin",
+    scope="publish",
     takes=adapter_bodies.UnloadRequest,
     example={"lora_name": "my_adapter"},
     errors=CHANGING,
 )
 SGLANG_LOAD = described(
     "Load an adapter, in SGLang's form",
-    scope="admin",
+    scope="publish",
     takes=adapter_bodies.LoadRequest,
     gives=loading_answers.AdaptersNow,
     errors=CHANGING,
 )
 SGLANG_UNLOAD = described(
     "Unload an adapter, in SGLang's form",
-    scope="admin",
+    scope="publish",
     takes=adapter_bodies.UnloadRequest,
     gives=loading_answers.AdaptersNow,
     errors=CHANGING,
 )
 PUBLISH = described(
     "Publish a signed adapter: a plain tar of its directory; 201 where it is new, 200 where it was there",
-    scope="admin",
+    scope="publish",
     takes_file="application/x-tar",
     gives=answers.Published,
     status=201,
@@ -69,12 +69,10 @@ PUBLISH = described(
 )
 PUBLISH["responses"][200] = PUBLISH["responses"][201]
 PUBLISH["openapi_extra"]["parameters"] = [_ALLOW_DOWNGRADE]
-REVOCATIONS = described(
-    "The signed revocation list in force", scope="generate", gives=answers.Revocations, errors=READING
-)
+REVOCATIONS = described("The signed revocation list in force", scope="read", gives=answers.Revocations, errors=READING)
 REVOKE = described(
     "Put the next revocation list in force",
-    scope="admin",
+    scope="operate",
     takes=schemas.RevocationRequest,
     gives=answers.RevocationsPut,
     errors=CHANGING,

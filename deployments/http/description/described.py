@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi.responses import Response
 
+from deployments.callers.scopes import Scope
 from deployments.http.description.answers import Document, ErrorDocument
 from deployments.openai.body import Body
-from deployments.shared.principals import Scope
 
 REF = "#/components/schemas/{model}"
 """Place of a model's schema in the document."""
+_TAGS: Mapping[Scope | None, str] = {"read": "use", "generate": "use", "publish": "operate", "operate": "operate"}
+"""The part of the page under which an endpoint stands, by the scope that it needs; others under ``status``."""
+
 _ERRORS = {
     400: "The request cannot be used as it stands; `param` names the field.",
     401: "No API key, or an unknown one.",
@@ -76,6 +79,8 @@ def described(
     needs; None: no key. refuses: the document of errors.
     """
     extra: dict[str, Any] = {"security": [{"key": []}, {}] if scope else []}
+    if scope is not None:
+        extra["x-adaptrix-scope"] = scope
     if takes is not None:
         schema = {"$ref": REF.format(model=takes.__name__)}
         content = {"schema": schema, **({} if example is None else {"example": example})}
@@ -89,7 +94,7 @@ def described(
     told = {code: {"description": _ERRORS[code], "content": _json(refuses)} for code in sorted(errors)}
     return {
         "summary": summary,
-        "tags": [{"admin": "operate", "generate": "use"}.get(scope or "", "status")],
+        "tags": [_TAGS.get(scope, "status")],
         "responses": {status: answer, **told},
         "openapi_extra": extra,
         "response_class": Response,

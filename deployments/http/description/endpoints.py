@@ -196,13 +196,13 @@ ANSWER_FEEDBACK = described(
 )
 LEARNT = described(
     "The messages that the router has learnt with their text",
-    scope="admin",
+    scope="operate",
     gives=answers.LearntMessagesShown,
     errors=READING,
 )
 FORGET = described(
     "Have the router forget a learnt message",
-    scope="admin",
+    scope="operate",
     gives=answers.MessageForgotten,
     errors=(*READING, 404, 507),
 )
@@ -287,4 +287,4 @@ HEALTH["responses"][503] = {**HEALTH["responses"][200], "description": "Not read
 PING = described("Whether requests can be served, as SageMaker asks: 200 or 503, without a body", gives="text/plain")
 PING["responses"][503] = {**PING["responses"][200], "description": "Not ready."}
 VERSION = described("The version of this server", gives=answers.Version)
-METRICS = described("Prometheus text", scope="generate", errors=(401,))
+METRICS = described("Prometheus text", scope="operate", errors=(401, 403))

@@ -27,7 +27,7 @@ def adapter_endpoints(app: FastAPI, services: Services) -> None:
 
     @app.post("/v1/adapters", **PUBLISH)
     async def publish(request: Request) -> Response:
-        authorized(request, services, "admin")
+        authorized(request, services, "publish")
         limit = services.settings.security.max_upload_bytes
         allow_downgrade = adapter_admin.flag(request.query_params, "allow_downgrade")
         archive = await read_body(request, limit, "security.max_upload_bytes")
@@ -42,12 +42,12 @@ def adapter_endpoints(app: FastAPI, services: Services) -> None:
 
     @app.get("/v1/adapters", **ADAPTERS)
     async def adapters(request: Request) -> Response:
-        authorized(request, services, "generate")
+        authorized(request, services, "read")
         return JSONResponse(adapter_list(*await services.store.overview()))
 
     @app.get("/v1/adapters/{name:path}", **ADAPTER)
     async def adapter(request: Request, name: str) -> Response:
-        authorized(request, services, "generate")
+        authorized(request, services, "read")
         catalogue, reports = await services.store.overview()
         # A withheld adapter is shown too, with the reason.
         entry = catalogue.find(name) or next(iter(catalogue.called(name)), None)
@@ -59,7 +59,7 @@ def adapter_endpoints(app: FastAPI, services: Services) -> None:
 
     @app.get("/v1/confidence/{model:path}", **CONFIDENCE)
     async def confidence(request: Request, model: str) -> Response:
-        authorized(request, services, "generate")
+        authorized(request, services, "read")
         catalogue, _ = await services.store.overview()
         mix = one_mix(model, await services.store.base_id(), catalogue)
         shelf = await calibrations_at_hand(services)
@@ -76,12 +76,12 @@ def adapter_endpoints(app: FastAPI, services: Services) -> None:
 
     @app.get("/v1/models/{model_id:path}", **MODEL)
     async def model(request: Request, model_id: str) -> Response:
-        authorized(request, services, "generate")
+        authorized(request, services, "read")
         return JSONResponse((await _model_cards(services)).one(model_id))
 
     @app.get("/v1/models", **MODELS)
     async def models(request: Request) -> Response:
-        authorized(request, services, "generate")
+        authorized(request, services, "read")
         return JSONResponse((await _model_cards(services)).all())
 
 

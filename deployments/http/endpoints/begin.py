@@ -13,6 +13,7 @@ from fastapi import Request
 from pydantic import ValidationError
 
 from adaptrix_core.errors import AdapterNotFound
+from deployments.callers.principal import Principal
 from deployments.generation.deadline import Deadline
 from deployments.generation.resolve import ResolvedRequest, resolve, with_conflicts_settled
 from deployments.generation.start import RunningRequest, start_request
@@ -25,7 +26,6 @@ from deployments.http.observe.request_watch import RequestWatch
 from deployments.http.services import Services
 from deployments.openai.schemas import ChatRequest, CompletionRequest
 from deployments.shared.catalogue import Catalogue
-from deployments.shared.principals import Principal
 
 Body = TypeVar("Body", bound=ChatRequest | CompletionRequest)
 

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
+from deployments.callers.principal import Principal
 from deployments.generation.row_ends import raise_if_broken
 from deployments.generation.start import RunningRequest
 from deployments.http.description.endpoints import CHAT, COMPLETION
@@ -17,7 +18,6 @@ from deployments.http.services import Services
 from deployments.http.sse import EventStream, server_sent_events
 from deployments.openai.documents import ChunkedAnswer, Usage, WholeAnswer
 from deployments.openai.schemas import ChatRequest, CompletionRequest, StreamOptions
-from deployments.shared.principals import Principal
 
 
 def generation_endpoints(app: FastAPI, services: Services) -> None:

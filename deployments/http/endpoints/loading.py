@@ -18,13 +18,13 @@ def loading_endpoints(app: FastAPI, services: Services) -> None:
     """Add the endpoints to ``app``."""
 
     async def loaded(request: Request) -> Entry:
-        authorized(request, services, "admin")
+        authorized(request, services, "publish")
         body: LoadRequest = await body_of(request, services, LoadRequest)
         return await adapter_admin.load(services, body)
 
     async def unloaded(request: Request) -> str:
         """What happened, in words."""
-        authorized(request, services, "admin")
+        authorized(request, services, "publish")
         body: UnloadRequest = await body_of(request, services, UnloadRequest)
         gone = await adapter_admin.unload(services, body)
         return adapter_admin.unloaded_in_words(body.lora_name, gone)

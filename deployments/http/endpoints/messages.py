@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from deployments.anthropic.answer import MessageAnswer
 from deployments.anthropic.request import MessagesRequest, TokenCountRequest
+from deployments.callers.principal import Principal
 from deployments.http.bodies import require_characters, translated
 from deployments.http.description.endpoints import COUNT_TOKENS, MESSAGES
 from deployments.http.endpoint import authorized, body_of
@@ -20,7 +21,6 @@ from deployments.http.services import Services
 from deployments.http.sse import SILENT_DONE, EventStream
 from deployments.http.typed_answers import typed_events, whole_answer, whole_response
 from deployments.openai.schemas import ChatRequest
-from deployments.shared.principals import Principal
 from deployments.shared.token_calls import TokenizeCall
 
 

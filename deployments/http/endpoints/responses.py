@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, Response
 
 from adaptrix_core.context.memory.exchanges import ASKING
 from adaptrix_core.errors import AdaptrixError, InvalidRequest
+from deployments.callers.principal import Principal
 from deployments.http.bodies import require_characters, translated
 from deployments.http.description.endpoints import RESPONSE, RESPONSE_DELETED, RESPONSE_ITEMS, RESPONSES
 from deployments.http.endpoint import authorized, body_of
@@ -27,7 +28,6 @@ from deployments.responses.remembering import NOTHING_LEFT_OUT, Remembering
 from deployments.responses.request import ResponsesRequest
 from deployments.responses.stored import Earlier, StoredResponse, StoredResponses
 from deployments.responses.translation import as_chat
-from deployments.shared.principals import Principal
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ def revocation_endpoints(app: FastAPI, services: Services) -> None:
 
     @app.get("/v1/revocations", **REVOCATIONS)
     async def current(request: Request) -> Response:
-        authorized(request, services, "generate")
+        authorized(request, services, "read")
         files = await services.store.revocation_list()
         known = RevocationList() if files is None else parse_list(files)
         return JSONResponse(
@@ -35,7 +35,7 @@ def revocation_endpoints(app: FastAPI, services: Services) -> None:
 
     @app.post("/v1/revocations", **REVOKE)
     async def publish(request: Request) -> Response:
-        authorized(request, services, "admin")
+        authorized(request, services, "operate")
         body = await body_of(request, services, RevocationRequest)
         outcome = await services.store.revoke({REVOCATIONS_FILE: body.revocations, SIGNATURE_FILE: body.signature})
         await services.store.refresh()  # names may now mean other versions

@@ -100,7 +100,7 @@ def _feedback_endpoints(app: FastAPI, services: Services, router: Callable[[], E
         principal = authorized(request, services, "generate")
         body: FeedbackRequest = await body_of(request, services, FeedbackRequest)
         if body.learn:
-            principal.require("admin")
+            principal.require("operate")
         right = None if body.right == BASE else body.right
         messages = [message.plain() for message in body.messages]
         taken = await router().feedback(messages, right, principal.salt, body.learn)
@@ -141,7 +141,7 @@ def _learnt_endpoints(app: FastAPI, services: Services, router: Callable[[], Emb
 
     @app.get("/v1/feedback/learnt", **LEARNT)
     async def learnt(request: Request) -> Response:
-        authorized(request, services, "admin")
+        authorized(request, services, "operate")
         messages = await router().learnt()
         return JSONResponse(
             {
@@ -160,7 +160,7 @@ def _learnt_endpoints(app: FastAPI, services: Services, router: Callable[[], Emb
 
     @app.delete("/v1/feedback/learnt/{message_id}", **FORGET)
     async def forget(request: Request, message_id: str) -> Response:
-        authorized(request, services, "admin")
+        authorized(request, services, "operate")
         if await router().forget(message_id) is None:
             raise ObjectNotFound(
                 f"no learnt message has the id {shortened(message_id)!r}; GET /v1/feedback/learnt lists them"

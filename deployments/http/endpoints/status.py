@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from adaptrix_core import __version__
 from adaptrix_core.errors import AdaptrixError
 from deployments.http.description.endpoints import HEALTH, METRICS, PING, VERSION
-from deployments.http.endpoint import overview
+from deployments.http.endpoint import authorized, overview
 from deployments.http.listings import readiness
 from deployments.http.observe.metrics import CONTENT_TYPE
 from deployments.http.services import Services
@@ -39,7 +39,7 @@ def status_endpoints(app: FastAPI, services: Services) -> None:
 
     @app.get("/metrics", **METRICS)
     async def metrics(request: Request) -> Response:
-        services.keys.identify(request.headers.get("authorization"))
+        authorized(request, services, "operate")
         catalogue, reports = await overview(services)
         lines = await _batch_lines(services)
         return Response(services.metrics.render(catalogue, reports, lines), media_type=CONTENT_TYPE)

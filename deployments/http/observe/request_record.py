@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from deployments.callers.principal import Principal
 from deployments.generation.start import RunningRequest
 from deployments.openai.schemas import ChatRequest, CompletionRequest
-from deployments.shared.principals import Principal
 from deployments.shared.wire import Piece, RowTimes
 
 

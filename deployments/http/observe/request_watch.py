@@ -18,13 +18,13 @@ from opentelemetry.trace import SpanKind, StatusCode, use_span
 from adaptrix_core.config.sections import ObserveSettings
 from adaptrix_core.observe.logs import request_id
 from adaptrix_core.observe.tracing import Tracing, carrier, current_span
+from deployments.callers.principal import Principal
 from deployments.generation.start import RunningRequest
 from deployments.http.observe.metrics import Metrics
 from deployments.http.observe.request_log import request_line
 from deployments.http.observe.request_record import RequestRecord, RowSummary
 from deployments.openai.schemas import ChatRequest, CompletionRequest
 from deployments.shared.errors import as_core_error
-from deployments.shared.principals import Principal
 from deployments.shared.request_id import REQUEST_ID, cleaned_id
 from deployments.shared.wire import Piece
 

@@ -14,10 +14,10 @@ import openai
 import pytest
 import yaml
 
+from loadtest.ports import free_port
 from tests.clients.programs.apart import PLACE, WHY_NOT, there
 from tests.clients.served import Served
 from tests.clients.usual import ASK_WEATHER, HELLO, NEXT, REPORT, TOOL, Weather, called
-from loadtest.ports import free_port
 
 pytestmark = [pytest.mark.integration, pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import openai
 
 from adaptrix_core.routing.embedder import TextEmbedder
+from deployments.callers.key_file import hash_key
 from deployments.generation.ports import Replicas
-from deployments.shared.principals import hash_key
 from tests.serving.inprocess import LocalStore, application, listening, only_worker
 from tests.serving.tiny import World
 

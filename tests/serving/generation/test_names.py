@@ -16,11 +16,11 @@ from adaptrix_core.errors import (
     UnknownExtension,
 )
 from adaptrix_core.injection.mix import Term
+from deployments.callers.principal import LOCAL
 from deployments.generation.model_names import Choice, NamedMix, choose
 from deployments.generation.resolve import ADAPTER_TROUBLE, ResolvedRequest, resolve, without_broken_adapter
 from deployments.openai.schemas import ChatRequest, CompletionRequest
 from deployments.shared.catalogue import Catalogue
-from deployments.shared.principals import LOCAL
 from deployments.shared.token_calls import DetokenizeCall, TokenizeCall, Tokenized
 from deployments.shared.wire import Entry, RouteAnswer
 

@@ -11,10 +11,10 @@ import pytest
 from adaptrix_core.errors import AdapterUnavailable, InvalidRequest, Overloaded
 from adaptrix_core.injection.mix import Term
 from adaptrix_core.routing.embedder import TextEmbedder
+from deployments.callers.principal import LOCAL
 from deployments.generation.model_names import NamedMix
 from deployments.generation.resolve import ResolvedRequest, resolve, without_broken_adapter
 from deployments.openai.schemas import CompletionRequest
-from deployments.shared.principals import LOCAL
 from deployments.shared.token_calls import DetokenizeCall, TokenizeCall, Tokenized
 from deployments.shared.wire import RouteAnswer
 from tests.serving.conftest import BASE_ID, Local

@@ -13,6 +13,7 @@ import pytest
 from adaptrix_core.engine.rows.output_form import OutputForm
 from adaptrix_core.errors import AdapterRejected, AdaptrixError, RequestTimeout
 from adaptrix_core.injection.mix import Term
+from deployments.callers.principal import LOCAL
 from deployments.generation.deadline import Deadline
 from deployments.generation.model_names import NamedMix
 from deployments.generation.pipeline import Pipeline
@@ -21,7 +22,6 @@ from deployments.generation.resolve import ResolvedRequest
 from deployments.generation.row_ends import broke_off, raise_if_broken
 from deployments.generation.start import RunningRequest, start_request
 from deployments.openai.schemas import ChatRequest, CompletionRequest
-from deployments.shared.principals import LOCAL
 from deployments.shared.wire import Entry, GenerateCall, Piece
 
 BASE = "org/base"

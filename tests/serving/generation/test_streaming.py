@@ -9,6 +9,7 @@ import pytest
 
 from adaptrix_core.config import load_settings
 from adaptrix_core.errors import AdaptrixError, InvalidRequest
+from deployments.callers.principal import LOCAL
 from deployments.generation.deadline import Deadline
 from deployments.generation.model_names import NamedMix
 from deployments.generation.pipeline import Pipeline
@@ -20,7 +21,6 @@ from deployments.openai.schemas import ChatRequest, StreamOptions
 from deployments.replica.deployment import ModelReplica
 from deployments.router.deployment import embedded
 from deployments.shared.model_ids import public_id
-from deployments.shared.principals import LOCAL
 from deployments.shared.wire import GenerateCall, Likely, Piece
 
 pytestmark = pytest.mark.asyncio

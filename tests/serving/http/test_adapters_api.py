@@ -12,7 +12,7 @@ import pytest
 
 from adaptrix_core.cli.remote import RemoteTarget
 from adaptrix_core.routing.embedder import TextEmbedder
-from deployments.shared.principals import hash_key, new_key
+from deployments.callers.key_file import hash_key, new_key
 from tests.serving.conftest import BASE_ID, Local, eventually
 from tests.serving.inprocess import running
 from tests.serving.tiny import World
@@ -234,7 +234,7 @@ async def test_keys_separate_users_from_admins(world: World, tmp_path: Path) -> 
         denied = await load(http, path, "extra")
         assert denied.status_code == 403
         assert denied.json()["error"]["code"] == "insufficient_scope"
-        assert "'admin'" in denied.json()["error"]["message"]
+        assert "'publish'" in denied.json()["error"]["message"]
         hurried = await ask(http, BASE_ID, priority=-1)
         assert hurried.status_code == 403
         assert hurried.json()["error"]["param"] == "priority"

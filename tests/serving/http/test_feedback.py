@@ -1,6 +1,6 @@
 """``POST /v1/feedback``: a label moves the thresholds of its sender's tenant, and of no other.
 
-With ``learn``, an admin's alone, its text is kept for the signals of all.
+With ``learn``, an operator's alone, its text is kept for the signals of all.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import httpx
 import pytest_asyncio
 
 from adaptrix_core.routing.embedder import TextEmbedder
-from deployments.shared.principals import hash_key, new_key
+from deployments.callers.key_file import hash_key, new_key
 from tests.serving.inprocess import running
 from tests.serving.tiny import World
 
@@ -57,7 +57,7 @@ async def test_what_is_no_label_is_refused_by_name(http: httpx.AsyncClient) -> N
         assert answer.json()["error"]["param"] == param, body
 
 
-async def test_an_admin_has_the_router_learn_texts_lists_and_forgets_them(http: httpx.AsyncClient) -> None:
+async def test_an_operator_has_the_router_learn_texts_lists_and_forgets_them(http: httpx.AsyncClient) -> None:
     taken = (await http.post("/v1/feedback", json={**label("code_generation"), "learn": True})).json()
     assert taken["learnt"] == taken["labels"] == 1
     again = (await http.post("/v1/feedback", json={**label("base", f" {QUESTION} "), "learn": True})).json()
@@ -96,5 +96,5 @@ async def test_without_the_scope_nothing_is_learnt_listed_or_forgotten(
         ):
             assert answer.status_code == 403
             assert answer.json()["error"]["code"] == "insufficient_scope"
-            assert "'admin'" in answer.json()["error"]["message"]
+            assert "'operate'" in answer.json()["error"]["message"]
     assert not (state / "routing" / "learnt.json").exists()

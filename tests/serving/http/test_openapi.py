@@ -13,10 +13,10 @@ import pytest
 from fastapi.routing import APIRoute
 from jsonschema import Draft202012Validator
 
+from deployments.callers.key_file import hash_key
 from deployments.http.description.document import ASSETS, DOCUMENT, PAGE
 from deployments.http.description.endpoints import ANSWERS, BODIES
 from deployments.openai import neutral_fields
-from deployments.shared.principals import hash_key
 from tests.serving.conftest import BASE_ID, Local
 from tests.serving.inprocess import application, running
 from tests.serving.store.test_wrong_bytes import packed

@@ -12,7 +12,7 @@ import pytest
 
 from adaptrix_core.config import load_settings
 from adaptrix_core.errors import ConfigError
-from deployments.shared.principals import hash_key
+from deployments.callers.key_file import hash_key
 from tests.serving.conftest import BASE_ID
 from tests.serving.inprocess import application, listening
 from tests.serving.tiny import World

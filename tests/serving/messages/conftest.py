@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from adaptrix_core.routing.embedder import TextEmbedder
-from deployments.shared.principals import hash_key
+from deployments.callers.key_file import hash_key
 from tests.serving.inprocess import application, listening
 from tests.serving.tiny import World
 

@@ -16,7 +16,7 @@ import pytest_asyncio
 from openai.types.conversations import Conversation, ConversationItemList
 
 from adaptrix_core.request_limits import MOST
-from deployments.shared.principals import hash_key
+from deployments.callers.key_file import hash_key
 from tests.serving.conftest import BASE_ID, Local, eventually
 from tests.serving.inprocess import application, listening, running
 from tests.serving.responses import strictly

@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 from openai.types.responses.response_item_list import ResponseItemList
 
-from deployments.shared.principals import hash_key
+from deployments.callers.key_file import hash_key
 from tests.serving.conftest import BASE_ID, Local, eventually
 from tests.serving.inprocess import application, listening, running
 from tests.serving.responses import strictly

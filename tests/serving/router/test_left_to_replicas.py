@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from deployments.callers.principal import LOCAL
 from deployments.generation.resolve import ResolvedRequest, resolve
 from deployments.generation.route_prompts import MOST_CANDIDATES
 from deployments.openai.schemas import CompletionRequest
 from deployments.shared.catalogue import Catalogue
-from deployments.shared.principals import LOCAL
 from deployments.shared.wire import Entry, RouteAnswer
 from tests.serving.conftest import BASE_ID
 from tests.serving.generation.test_routed_prompts import Decided, Spelled

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from adaptrix_core import __version__
-from deployments.shared.principals import hash_key
+from deployments.callers.key_file import hash_key
 from tests.serving.conftest import BASE_ID, Local, eventually
 from tests.serving.inprocess import running
 from tests.serving.tiny import World

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from adaptrix_core.errors import ConfigError, Forbidden, Unauthorized
-from deployments.shared.principals import KeyRing, Principal, hash_key, is_loopback, new_key, require_loopback
+from deployments.callers.key_file import KeyRecord, hash_key, new_key
+from deployments.callers.key_ring import KeyRing
+from deployments.callers.principal import Principal
+from deployments.callers.reach import is_loopback, require_loopback
+from deployments.callers.scopes import ALL, ROLES, Role, granted
 
 
 def write(path: Path, *records: dict[str, object]) -> Path:
@@ -26,18 +31,51 @@ def test_a_known_key_gives_its_principal(tmp_path: Path) -> None:
     user, admin = new_key(), new_key()
     ring = KeyRing.read(write(tmp_path / "keys.json", record(user), record(admin, "two", "ops", ("generate", "admin"))))
     assert ring.identify(f"Bearer {user}").tenant == "t"
-    ring.identify(f"bearer {admin}").require("admin")
-    with pytest.raises(Forbidden, match="lacks the scope 'admin'"):
-        ring.identify(f"Bearer {user}").require("admin")
+    ring.identify(f"bearer {admin}").require("operate")
+    with pytest.raises(Forbidden, match=r"lacks the scope 'operate' .*generate, read.*the role operator does"):
+        ring.identify(f"Bearer {user}").require("operate")
 
 
-def test_only_admins_may_be_more_urgent_than_others() -> None:
-    user, admin = (Principal(name, "t", frozenset({"generate", name})) for name in ("generate", "admin"))
+def test_keys_files_of_before_mean_what_they_meant() -> None:
+    assert granted(["generate"]) == {"generate", "read"}
+    assert granted(["admin"]) == ALL
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_is_its_scopes_and_more_can_be_added(role: Role, tmp_path: Path) -> None:
+    key = new_key()
+    of_role = {**record(key), "scopes": ["operate"], "roles": [role]}
+    principal = KeyRing.read(write(tmp_path / "keys.json", of_role)).identify(f"Bearer {key}")
+    assert principal.scopes == ROLES[role] | {"operate"}
+
+
+def test_who_serves_all_tenants_gets_no_answers_by_that() -> None:
+    assert "generate" not in ROLES["operator"]
+
+
+@pytest.mark.parametrize(
+    ("now", "disabled", "works"), [(99.9, False, True), (100.0, False, False), (99.9, True, False), (0.0, True, False)]
+)
+def test_a_key_stops_when_it_expires_or_is_disabled(now: float, disabled: bool, works: bool) -> None:
+    key = new_key()
+    expires = datetime.fromtimestamp(100, UTC)
+    record = KeyRecord(id="k", sha256=hash_key(key), tenant="t", roles=("user",), expires=expires, disabled=disabled)
+    ring = KeyRing([record], lambda: now)
+    assert ring.has_tenant("t") == works
+    if works:
+        assert ring.identify(f"Bearer {key}").key_id == "k"
+        return
+    with pytest.raises(Unauthorized, match="'k' is disabled" if disabled else "'k' expired at 1970-01-01T00:01:40Z"):
+        ring.identify(f"Bearer {key}")
+
+
+def test_only_operators_may_be_more_urgent_than_others() -> None:
+    user, operator = (Principal(name, "t", ROLES[name]) for name in ("user", "operator"))
     for priority in (0, 100):
         user.require_priority(priority)
-    with pytest.raises(Forbidden, match=r"priority is -1; .*'admin'.*send 0 to 100"):
+    with pytest.raises(Forbidden, match=r"priority is -1; .*'operate'.*send 0 to 100"):
         user.require_priority(-1)
-    admin.require_priority(-100)
+    operator.require_priority(-100)
 
 
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", "Basic abc", "Bearer wrong", "Bearer nön-ascii"])
@@ -49,7 +87,7 @@ def test_anything_else_is_unauthorized(header: str | None, tmp_path: Path) -> No
 
 def test_without_a_file_the_caller_is_local_and_tenants_have_different_salts(tmp_path: Path) -> None:
     local = KeyRing.read(None).identify(None)
-    local.require("admin")
+    local.require("operate")
     key = new_key()
     other = KeyRing.read(write(tmp_path / "keys.json", record(key))).identify(f"Bearer {key}")
     assert local.salt != other.salt
@@ -64,6 +102,11 @@ def test_without_a_file_the_caller_is_local_and_tenants_have_different_salts(tmp
         '{"keys": [{"id": "a", "sha256": "short", "tenant": "t", "scopes": ["generate"]}]}',
         '{"keys": [{"id": "a", "key": "plain", "tenant": "t", "scopes": ["generate"]}]}',
         '{"keys": [{"id": "a", "sha256": "%s", "tenant": "t", "scopes": ["root"]}]}' % ("0" * 64),
+        '{"keys": [{"id": "a", "sha256": "%s", "tenant": "t", "roles": ["king"]}]}' % ("0" * 64),
+        '{"keys": [{"id": "a", "sha256": "%s", "tenant": "t", "roles": []}]}' % ("0" * 64),
+        '{"keys": [{"id": "a", "sha256": "%s", "tenant": "t", "roles": ["user"], "expires": "soon"}]}' % ("0" * 64),
+        '{"keys": [{"id": "a", "sha256": "%s", "tenant": "t", "roles": ["user"], "expires": "2027-01-01T00:00:00"}]}'
+        % ("0" * 64),
     ],
 )
 def test_a_broken_keys_file_is_a_fault_in_the_settings(content: str, tmp_path: Path) -> None:

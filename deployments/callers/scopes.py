@@ -1,0 +1,34 @@
+"""What a key may do: scopes, and roles, which are the sets of scopes that people are given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Literal, get_args
+
+Scope = Literal["read", "generate", "publish", "operate"]
+"""``read``: the catalogue, its cards, and what state the server is in. ``generate``: answers, and the tenant's own
+files, batches, responses and conversations. ``publish``: load, publish and unload adapters. ``operate``: what concerns
+all tenants: metrics, revocations, what the router learns, being more urgent than others."""
+
+Role = Literal["viewer", "user", "curator", "operator"]
+
+ALL: frozenset[Scope] = frozenset(get_args(Scope))
+
+ROLES: Mapping[Role, frozenset[Scope]] = {
+    "viewer": frozenset({"read"}),
+    "user": frozenset({"read", "generate"}),
+    "curator": frozenset({"read", "generate", "publish"}),
+    "operator": frozenset({"read", "publish", "operate"}),
+}
+
+_IMPLIED: Mapping[str, frozenset[Scope]] = {"admin": ALL, "generate": frozenset({"read", "generate"})}
+"""Scopes that keys files had before there were more of them, and what they have always allowed."""
+
+
+def granted(scopes: Iterable[str], roles: Iterable[Role] = ()) -> frozenset[Scope]:
+    """All scopes that these scopes and roles come to. ``admin`` is all of them; who may generate may read.
+
+    Raises KeyError for a role, or a scope, that there is not.
+    """
+    known: Mapping[str, frozenset[Scope]] = {**{scope: frozenset({scope}) for scope in ALL}, **_IMPLIED}
+    return frozenset().union(*(known[scope] for scope in scopes), *(ROLES[role] for role in roles))
