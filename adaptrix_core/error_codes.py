@@ -188,7 +188,14 @@ ERROR_CODES: Mapping[str, ErrorCode] = {
     row.code: row
     for row in (
         *_rows(400, "invalid_request_error", REQUEST),
-        *_rows(401, "authentication_error", {"invalid_api_key": "no API key, or one that is not known"}),
+        *_rows(
+            401,
+            "authentication_error",
+            {
+                "invalid_api_key": "no API key, one that is not known, or one that does not work any more",
+                "key_revoked": "the API key stopped working while the request ran",
+            },
+        ),
         *_rows(403, "permission_error", PERMISSION),
         *_rows(404, "not_found_error", NOT_FOUND),
         *_rows(404, "invalid_request_error", {"unknown_path": "no endpoint of that path"}),

@@ -28,5 +28,6 @@ commands/            Commands that ask, serve and administer: a running server, 
 confidence/          How sure an answer must be, and how sure it is: what the command line asks, and what it shows
 conversation/        A conversation on the terminal: questions, answers, and commands that start with a slash
 inspection/          What a mix of adapters changes inside the base model, shown on the terminal
+keys/                API keys made, listed, rotated and ended, in the file that a server follows
 logs/                The log of questions and answers on the command line, kept on this machine
 """

@@ -31,6 +31,7 @@ from adaptrix_core.cli.commands.trust import sign, trust, verify
 from adaptrix_core.cli.confidence.answer_feedback import feedback
 from adaptrix_core.cli.errors import ErrorEdge
 from adaptrix_core.cli.inspection.command import inspect
+from adaptrix_core.cli.keys.command import keys
 from adaptrix_core.cli.logs.command import logs
 from adaptrix_core.cli.session import Session
 
@@ -78,6 +79,7 @@ for command in (
     feedback,
     inspect,
     extensions,
+    keys,
     completion,
 ):
     cli.add_command(command)

@@ -13,6 +13,7 @@ import httpx
 
 from deployments.callers.key_ring import KeyRing
 from deployments.callers.principal import Principal
+from deployments.callers.running_requests import RunningRequests
 from deployments.generation.pipeline import Pipeline
 from deployments.http.app import build_api
 from deployments.http.services import Services
@@ -41,7 +42,7 @@ class OwnApi:
 
     def __init__(self, services: Services, pipeline: Pipeline) -> None:
         """pipeline: the way to the model replicas, in place of the services' own."""
-        app = build_api(replace(services, keys=_Callers(), pipeline=pipeline))
+        app = build_api(replace(services, keys=_Callers(), pipeline=pipeline, running=RunningRequests()))
         # Whatever fails is answered with 500, as a server would.
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
         self._client = httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1")

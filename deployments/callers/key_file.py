@@ -2,35 +2,50 @@
 
     {"keys": [{"id", "sha256", "tenant", "roles": ["user"], "scopes": [], "expires": "2027-01-31T00:00:00Z"}]}
 
-Keys are random and long, so a plain hash cannot be searched.
+Keys are random and long, so a plain hash cannot be searched. `adaptrix keys` writes the file, servers follow it.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from adaptrix_core.errors import ConfigError
+from adaptrix_core.replaced_file import replaced_file
 from deployments.callers.principal import Principal
 from deployments.callers.scopes import Role, Scope, granted
 
+T = TypeVar("T")
+
 KEY_PREFIX = "adx-"
+SHA256 = r"^[0-9a-f]{64}$"
+
+
+class FormerKey(BaseModel):
+    """The key that a record had before it was rotated, which still works for a while."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sha256: str = Field(pattern=SHA256)
+    until: AwareDatetime
 
 
 class KeyRecord(BaseModel):
-    """One key."""
+    """One key, and the one that it has taken the place of."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str = Field(min_length=1, max_length=64)
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    sha256: str = Field(pattern=SHA256)
     tenant: str = Field(min_length=1, max_length=64)
     roles: tuple[Role, ...] = ()
     scopes: tuple[Scope | Literal["admin"], ...] = ()
@@ -38,6 +53,7 @@ class KeyRecord(BaseModel):
     expires: AwareDatetime | None = None
     """When the key stops working, with its offset from UTC; None: never."""
     disabled: bool = False
+    former: FormerKey | None = None
 
     @model_validator(mode="after")
     def _grants_something(self) -> KeyRecord:
@@ -71,11 +87,36 @@ def read_keys(path: Path) -> tuple[KeyRecord, ...]:
         content = _KeysFile.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise ConfigError(_faults(path, error)) from error
-    for attribute in ("id", "sha256"):
-        values = [getattr(record, attribute) for record in content.keys]
+    ids = [record.id for record in content.keys]
+    hashes = [key for one in content.keys for key in (one.sha256, *((one.former.sha256,) if one.former else ()))]
+    for attribute, values in (("id", ids), ("sha256", hashes)):
         if len(set(values)) < len(values):
             raise ConfigError([f"{path.name}: two keys have the same {attribute}; make them differ"])
     return content.keys
+
+
+def change_keys(
+    path: Path, change: Callable[[tuple[KeyRecord, ...]], tuple[tuple[KeyRecord, ...], T]]
+) -> tuple[tuple[KeyRecord, ...], T]:
+    """Change a keys file, which is made where there is none, and return what ``change`` has.
+
+    Two who change it at the same time do so one after the other. Raises ConfigError for a file that is none, OSError,
+    and what ``change`` raises, which leaves the file as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f".{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        records, result = change(read_keys(path) if path.exists() else ())
+        _write(path, records)
+    return records, result
+
+
+def _write(path: Path, records: Sequence[KeyRecord]) -> None:
+    """Replace the file in one step, readable by its owner alone."""
+    documents = [record.model_dump(mode="json", exclude_defaults=True) for record in records]
+    with replaced_file(path) as file:
+        os.fchmod(file.fileno(), 0o600)
+        file.write(json.dumps({"keys": documents}, indent=1).encode() + b"\n")
 
 
 def hash_key(key: str) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from adaptrix_core.errors import Unauthorized
@@ -17,8 +19,10 @@ class KeyRing:
     def __init__(self, records: Iterable[KeyRecord] | None, now: Callable[[], float] = time.time) -> None:
         """records: None switches keys off. now: seconds since 1970."""
         self._now = now
-        # A look-up by the hash of what was presented: its timing tells of hashes at most, and no key follows from one.
-        self._records = None if records is None else {one.sha256: (one, one.principal) for one in records}
+        self._known: dict[str, _Known] | None = None
+        self._by_id: dict[str, KeyRecord] = {}
+        if records is not None:
+            self.replace(records)
 
     @classmethod
     def read(cls, path: Path | None) -> KeyRing:
@@ -28,7 +32,20 @@ class KeyRing:
     @property
     def enabled(self) -> bool:
         """Whether callers need a key."""
-        return self._records is not None
+        return self._known is not None
+
+    def replace(self, records: Iterable[KeyRecord]) -> None:
+        """Go by these records from now on."""
+        records = tuple(records)
+        self._by_id = {record.id: record for record in records}
+        self._known = _known(records)
+
+    def why_ended(self, key_id: str) -> str | None:
+        """Why requests that were begun with a key end now, or None where it still works."""
+        if self._known is None:
+            return None
+        record = self._by_id.get(key_id)
+        return "was removed" if record is None else record.why_refused(self._now())
 
     def has_tenant(self, tenant: str) -> bool:
         """Whether somebody may generate for a tenant now, so that what it has left with the server is worked on."""
@@ -36,25 +53,48 @@ class KeyRing:
 
     def identify(self, authorization: str | None) -> Principal:
         """The principal of an ``Authorization`` header. Raises Unauthorized."""
-        if self._records is None:
+        if self._known is None:
             return LOCAL
         scheme, _, key = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not key.strip():
             raise Unauthorized("no API key; send the header 'Authorization: Bearer <key>', or 'x-api-key: <key>'")
-        found = self._records.get(hash_key(key.strip()))
+        found = self._known.get(hash_key(key.strip()))
         if found is None:
             raise Unauthorized("this API key is not known; check it, or ask for a new one")
-        record, principal = found
-        why = record.why_refused(self._now())
+        why = found.why_refused(self._now())
         if why is not None:
-            raise Unauthorized(f"API key {record.id!r} {why}; ask for a new one")
-        return principal
+            raise Unauthorized(f"API key {found.record.id!r} {why}; ask for a new one")
+        return found.principal
 
     def _principals(self) -> Iterable[Principal]:
-        if self._records is None:
+        if self._known is None:
             return (LOCAL,)
         now = self._now()
-        return (principal for record, principal in self._records.values() if record.why_refused(now) is None)
+        return (known.principal for known in self._known.values() if known.why_refused(now) is None)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A key that is known: its record, who calls with it, and until when, in seconds since 1970, if not as ever."""
+
+    record: KeyRecord
+    principal: Principal
+    until: float = math.inf
+
+    def why_refused(self, now: float) -> str | None:
+        if now >= self.until:
+            return "was rotated: this is its former key"
+        return self.record.why_refused(now)
+
+
+def _known(records: Iterable[KeyRecord]) -> dict[str, _Known]:
+    """By hash: a look-up's timing tells of hashes at most, and no key follows from one."""
+    known = {}
+    for record in records:
+        known[record.sha256] = _Known(record, record.principal)
+        if record.former is not None:
+            known[record.former.sha256] = _Known(record, record.principal, record.former.until.timestamp())
+    return known
 
 
 def authorization_of(headers: Mapping[str, str]) -> str | None:

@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-from adaptrix_core.errors import InvalidRequest, RequestTimeout
+from adaptrix_core.errors import AdaptrixError, InvalidRequest, RequestTimeout
 from adaptrix_core.request_limits import MOST
 
 HEADER = "x-request-timeout-seconds"
@@ -24,11 +24,14 @@ two."""
 
 
 class Deadline:
-    """The time at which a request ends, or none."""
+    """The time at which a request ends, or none; a request can be ended before it, too."""
 
     def __init__(self, timeout_s: float | None) -> None:
         self._timeout_s = timeout_s
         self._at = math.inf if timeout_s is None else time.monotonic() + timeout_s - margin_s(timeout_s)
+        self._ended: AdaptrixError | None = None
+        self._scopes: set[asyncio.Timeout] = set()
+        """Of the bodies that run inside of `limit` now."""
 
     @classmethod
     def from_headers(cls, headers: Mapping[str, str]) -> Deadline:
@@ -48,10 +51,12 @@ class Deadline:
             )
         return cls(timeout_s)
 
-    @property
-    def is_set(self) -> bool:
-        """Whether the client has set a deadline."""
-        return self._timeout_s is not None
+    def end(self, error: AdaptrixError) -> None:
+        """End the request now: what runs inside of `limit`, and what will, raises ``error``."""
+        self._ended = error
+        for scope in self._scopes:
+            if not scope.expired():
+                scope.reschedule(asyncio.get_running_loop().time())
 
     @property
     def remaining_s(self) -> float | None:
@@ -60,18 +65,26 @@ class Deadline:
 
     @asynccontextmanager
     async def limit(self) -> AsyncIterator[None]:
-        """Raise RequestTimeout where the body takes longer than is left."""
+        """Raise RequestTimeout where the body takes longer than is left, or the error by which the request is ended."""
+        if self._ended is not None:
+            raise self._ended
+        scope = asyncio.timeout(self.remaining_s)
+        self._scopes.add(scope)
         try:
-            async with asyncio.timeout(self.remaining_s) as scope:
+            async with scope:
                 yield
         except TimeoutError:
             if not scope.expired():
                 raise
+            if self._ended is not None:
+                raise self._ended from None
             raise RequestTimeout(
                 f"the request did not end within the {self._timeout_s:g} s that its header {HEADER} allows; allow "
                 "more, or ask for fewer tokens",
                 code="deadline_exceeded",
             ) from None
+        finally:
+            self._scopes.discard(scope)
 
 
 def margin_s(timeout_s: float) -> float:

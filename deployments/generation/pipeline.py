@@ -118,11 +118,9 @@ class Stream:
         try:
             if self._first is not None:
                 pieces, self._first = self._first, None
-            elif self._deadline.is_set:
+            else:
                 async with self._deadline.limit():
                     pieces = await anext(self._source)
-            else:
-                pieces = await anext(self._source)
         except StopAsyncIteration:
             raise
         except BaseException as error:  # a cancelled reader too: no one would read further pieces

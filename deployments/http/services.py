@@ -21,6 +21,7 @@ from adaptrix_core.routing.feedback.answers import AnswerLabelTaken
 from adaptrix_core.routing.feedback.labels import LabelTaken
 from adaptrix_core.routing.signals.learnt_messages import LearntMessage
 from deployments.callers.key_ring import KeyRing
+from deployments.callers.running_requests import RunningRequests
 from deployments.generation.pipeline import Pipeline
 from deployments.generation.ports import Router, Tokenizer
 from deployments.http.observe.metrics import Metrics
@@ -166,6 +167,8 @@ class Services:
     batches: Batches
     metrics: Metrics
     tracing: Tracing
+    running: RunningRequests = field(default_factory=RunningRequests)
+    """Of this process, by key."""
     calibrations: CalibrationShelf = field(init=False)
     conflicts: ConflictGuard = field(init=False)
 

@@ -9,6 +9,7 @@ from adaptrix_core.config import Settings
 from adaptrix_core.observe.logs import start_logging
 from adaptrix_core.observe.tracing import start_tracing
 from deployments.callers.key_ring import KeyRing
+from deployments.callers.keys_follower import KeysFollower
 from deployments.generation.pipeline import Pipeline
 from deployments.http.observe.metrics import Metrics
 from deployments.http.services import Batches, Objects, Services
@@ -16,6 +17,7 @@ from deployments.ingress.handles import HandleReplicas, HandleStore, HandleToken
 from deployments.ingress.scaled_to_zero import ScaledToZero
 from deployments.placement import known_replicas
 from deployments.router.handle import HandleRouter
+from deployments.shared.follower import Follower
 from deployments.shared.loopback import keep_to_loopback
 from deployments.store.catalogue_follower import StoreFollower
 from deployments.store.handle import namespace_of
@@ -54,8 +56,11 @@ class Connections:
             metrics=metrics,
             tracing=start_tracing(settings.observe, part, context.replica_id.unique_id),
         )
+        keys = KeysFollower(self.services.keys, settings.security.api_keys_file, self.services.running)
+        self._keys = Follower(keys.look)
 
     async def start(self) -> None:
-        """Take over what the adapter store knows, and follow it from now on."""
+        """Take over what the adapter store knows, and follow it and the keys file from now on."""
         await self._follower.start()
         self._residency.start()
+        self._keys.start()

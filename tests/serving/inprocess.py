@@ -38,6 +38,7 @@ from deployments.batches.lowest_priority import LowestPriority
 from deployments.batches.own_api import OwnApi
 from deployments.batches.runner import BatchRunner
 from deployments.callers.key_ring import KeyRing
+from deployments.callers.keys_follower import KeysFollower
 from deployments.generation.pipeline import Pipeline
 from deployments.generation.ports import Replicas
 from deployments.http.app import build_api
@@ -50,6 +51,7 @@ from deployments.replica.revocation_follower import RevocationFollower
 from deployments.replica.worker import EngineWorker
 from deployments.router.deployment import Heard, cards_of, embedded, goes_by_more_than_cards, left_open
 from deployments.shared.catalogue import Catalogue
+from deployments.shared.follower import Follower
 from deployments.shared.wire import Entry, LoadCall, Report, Revoked, RouteAnswer
 from deployments.store.actor import AdapterStore
 from tests.serving.json_logs import json_logs
@@ -249,9 +251,12 @@ async def application(
         pipeline = Pipeline(LowestPriority(replicas), metrics.continuations.inc)
         runner = BatchRunner(store.batches, OwnApi(services, pipeline), settings, services.keys)
         runner.start()
+        followed = Follower(KeysFollower(services.keys, keys, services.running).look)
+        followed.start()
         try:
             yield build_api(services), store
         finally:
+            followed.stop()
             await runner.stop()
             await store.stop()
             tracing.stop()

@@ -17,8 +17,8 @@ SOURCES = ("adaptrix_core", "deployments", "loadtest", "cluster", "benchmarks")
 
 DEPLOYMENTS_ORDER = [
     "ray_seam",
-    "callers",
     "shared",
+    "callers",
     "openai",
     "anthropic",
     "placement",

@@ -49,6 +49,7 @@ async def begin(
     with watch.accepting():
         principal = authorized(request, services, "generate")
         deadline = Deadline.from_headers(request.headers)
+        services.running.note(principal.key_id, deadline)
         async with deadline.limit():
             try:
                 body = await read(principal)
