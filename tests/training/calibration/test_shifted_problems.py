@@ -35,6 +35,12 @@ def test_they_are_as_many_as_asked_all_different_and_the_same_every_time(
     assert calibration_problems(family, held_out=30, hard=40, free=80) == problems
 
 
+def test_a_kind_that_is_not_asked_for_is_left_out(family: str) -> None:
+    for counts in ((5, 0, 5), (0, 5, 5), (5, 5, 0)):
+        kinds = [one.kind for one in calibration_problems(family, *counts)]
+        assert tuple(kinds.count(kind) for kind in ("held-out", "hard", "free")) == counts
+
+
 def test_a_free_wording_is_a_group_and_a_held_out_problem_is_one_by_itself(problems: list[KindOfProblem]) -> None:
     free = {one.group for one in problems if one.kind == "free"}
     assert 30 <= len(free) < 80, "every wording has its turn"

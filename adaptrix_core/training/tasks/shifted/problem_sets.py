@@ -51,9 +51,8 @@ class KindOfProblem:
 
 def calibration_problems(family: str, held_out: int, hard: int, free: int) -> list[KindOfProblem]:
     """So many problems of each kind at most, the same ones every time. family: a name in `FAMILIES`."""
-    tasks = _HARDER[family]()
-    per_task = -(-hard // len(tasks))
-    harder = [problem for task in tasks for problem in task.make_problems(_SEED, per_task)][:hard]
+    tasks = _HARDER[family]() if hard else ()
+    harder = [problem for task in tasks for problem in task.make_problems(_SEED, -(-hard // len(tasks)))][:hard]
     sets: dict[Kind, Sequence[Problem]] = {
         "held-out": FAMILIES[family].held_out(held_out),
         "hard": harder,
