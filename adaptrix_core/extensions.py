@@ -79,7 +79,9 @@ class ConfidenceEstimator(Protocol):
     """Says how sure an answer is, by what its computation shows.
 
     One that looks at `AnswerEvidence.spreads` has a true attribute ``needs_spread``, one that looks at ``attention``
-    ``needs_attention``; they are computed for it alone.
+    ``needs_attention``; they are computed for it alone. One that looks at more than the answer itself names fields of
+    `FurtherEvidence` in ``needs_further``; it is asked where these are known (`engine/confidence/further.py`), and no
+    request may name it.
     """
 
     def score(self, answer: AnswerEvidence) -> float:
@@ -162,6 +164,13 @@ CONFIDENCE_ESTIMATORS: ExtensionPoint[ConfidenceEstimator] = ExtensionPoint(
         "rauq": "adaptrix_core.confidence.attention:RAUQ",
         "attention_entropy": "adaptrix_core.confidence.attention:ATTENTION_ENTROPY",
         "code_parses": "adaptrix_core.confidence.code_form:CODE_PARSES",
+        "samples_agree": "adaptrix_core.confidence.further.samples:SAMPLES_AGREE",
+        "samples_alike": "adaptrix_core.confidence.further.samples:SAMPLES_ALIKE",
+        "cocoa": "adaptrix_core.confidence.further.samples:COCOA",
+        "counterfactual": "adaptrix_core.confidence.further.others:COUNTERFACTUAL",
+        "others_likelihood": "adaptrix_core.confidence.further.others:OTHERS_LIKELIHOOD",
+        "others_agree": "adaptrix_core.confidence.further.others:OTHERS_AGREE",
+        "code_runs": "adaptrix_core.confidence.further.code_running:CODE_RUNS",
     },
     needs=("score",),
 )

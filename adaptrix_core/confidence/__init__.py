@@ -6,7 +6,7 @@ attention    Estimators from attention: RAUQ, by what tokens attend to their pre
              attention
 calibration  A calibration: from an estimator's score to the probability that an answer is right, and what it was
              measured to do
-code_form    The estimator ``code_parses``: whether an answer's code is code
+code_form    The code in an answer, and the estimator ``code_parses``: whether it is code
 evidence     What the computation of an answer shows of how sure it is
 fallbacks    The words for what comes after an answer that is not sure enough
 feedback     What people say of answers moves how sure an answer must be for them: by adapter, and within bounds
@@ -19,4 +19,5 @@ shelf        The calibrations that are at hand: read and verified once, found by
 signed       Signed files of calibrations: a directory with `calibration.json` and the signature over it
 spreads      Estimators from the spread of each token's distribution: entropies, and the margin over the second token
 until_sure   Holds an answer back until one is sure enough: who is asked next, and which answer is given in the end
+further/     Estimators that look at more than the answer itself: samples, other mixes, and whether code runs
 """

@@ -1,7 +1,7 @@
-"""The estimator ``code_parses``: whether an answer's code is code.
+"""The code in an answer, and the estimator ``code_parses``: whether it is code.
 
-Running it says more, and belongs to who trusts the sandbox with it (`security/sandbox/run.py`): nothing that a
-model has written is run because a request came in.
+Whether it runs is another estimator's (`further/code_running.py`): nothing that a model has written is run because a
+request came in.
 """
 
 from __future__ import annotations
@@ -23,12 +23,24 @@ class CodeParses:
 
     def score(self, answer: AnswerEvidence) -> float:
         """See `ConfidenceEstimator`."""
-        blocks = _FENCED.findall(answer.text[: 4 * MOST_CHARACTERS])
-        source = blocks[-1] if blocks else answer.text
-        tree = _parsed(source)
+        tree = _parsed(_source(answer.text))
         if tree is None or not tree.body:
             return 0.0
         return 1.0 if any(isinstance(node, ast.FunctionDef) for node in tree.body) else 0.5
+
+
+def last_function(text: str) -> tuple[str, str] | None:
+    """The answer's code, and the name of the last function that it defines; None where it defines none."""
+    source = _source(text)
+    tree = _parsed(source)
+    names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)] if tree is not None else []
+    return (source, names[-1]) if names else None
+
+
+def _source(text: str) -> str:
+    """The last fenced block of a text, or else the text."""
+    blocks = _FENCED.findall(text[: 4 * MOST_CHARACTERS])
+    return str(blocks[-1]) if blocks else text
 
 
 def _parsed(source: str) -> ast.Module | None:

@@ -37,6 +37,31 @@ def middle_layers(num_layers: int) -> range:
 
 
 @dataclass(frozen=True)
+class FurtherEvidence:
+    """What has to be computed further to be known of an answer; empty or None where it was not."""
+
+    samples: tuple[str, ...] = ()
+    """Answers of the same mix to the same question, sampled."""
+    similarities: tuple[float, ...] = ()
+    """How alike the answer and each sample are in meaning: the cosine of their embeddings, -1 to 1."""
+    other_answers: tuple[str, ...] = ()
+    """Answers of other mixes to the same question."""
+    under_base: float | None = None
+    """Natural-log probability of the whole answer under the base model."""
+    under_others: tuple[float, ...] = ()
+    """The same under each other mix."""
+    runs: bool | None = None
+    """Whether the answer's code runs."""
+
+    def has(self, name: str) -> bool:
+        """Whether the field of this name was computed."""
+        return getattr(self, name) not in ((), None)
+
+
+NOTHING_FURTHER = FurtherEvidence()
+
+
+@dataclass(frozen=True)
 class AnswerEvidence:
     """One finished answer, as estimators see it."""
 
@@ -50,3 +75,5 @@ class AnswerEvidence:
     attention: tuple[TokenAttention, ...] = ()
     """From which attention each of these tokens was chosen; empty where no estimator asked for it
     (`needs_attention`)."""
+    further: FurtherEvidence = NOTHING_FURTHER
+    """What estimators with ``needs_further`` look at."""

@@ -15,9 +15,10 @@ def confidence_of(
 ) -> float | None:
     """The calibrated probability that the answer is right, 0 to 1.
 
-    None without a calibration, for an answer that did not end by itself, and for one without any text. Raises
-    ExtensionError where the calibration's estimator fails.
+    None without a calibration, for an answer that did not end by itself, for one without any text, and where what the
+    calibration's estimator looks at is not known. Raises ExtensionError where the estimator fails.
     """
     if calibration is None or finish_reason != ENDED_BY_ITSELF or not answer.text.strip() or not answer.logprobs:
         return None
-    return calibration.probability(answer_scores([calibration.estimator], answer)[calibration.estimator])
+    score = answer_scores([calibration.estimator], answer).get(calibration.estimator)
+    return None if score is None else calibration.probability(score)

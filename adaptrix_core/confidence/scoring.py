@@ -10,18 +10,27 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from adaptrix_core.confidence.evidence import AnswerEvidence
-from adaptrix_core.errors import ExtensionError
-from adaptrix_core.extensions import CONFIDENCE_ESTIMATORS
+from adaptrix_core.errors import ExtensionError, InvalidRequest
+from adaptrix_core.extensions import CONFIDENCE_ESTIMATORS, ConfidenceEstimator
 
 
 def check_estimators(names: Iterable[str], param: str = "adaptrix.scores") -> None:
-    """Raise UnknownExtension or ExtensionError, naming ``param``, unless each of these can be used."""
+    """Raise UnknownExtension or ExtensionError, naming ``param``, unless each of these can be used.
+
+    Raises InvalidRequest for one that looks at more than the answer itself: no request computes that.
+    """
     for name in names:
         try:
-            CONFIDENCE_ESTIMATORS.get(name)
+            needed = further_needed([name])
         except ExtensionError as error:
             error.param = param
             raise
+        if needed:
+            raise InvalidRequest(
+                f"the estimator {name!r} looks at what is computed beside the answer ({', '.join(sorted(needed))}), "
+                "which requests do not compute; the library does: `adaptrix_core.engine.confidence.further`",
+                param=param,
+            )
 
 
 class EvidenceNeeded(NamedTuple):
@@ -46,13 +55,31 @@ def evidence_needed(names: Iterable[str]) -> EvidenceNeeded:
     )
 
 
+def further_needed(names: Iterable[str]) -> frozenset[str]:
+    """The fields of `FurtherEvidence` that these estimators look at. Raises ExtensionError."""
+    return frozenset(field for name in names for field in _needs_further(CONFIDENCE_ESTIMATORS.get(name)))
+
+
 def answer_scores(names: Iterable[str], answer: AnswerEvidence) -> dict[str, float]:
-    """The answer's score by each of these estimators; none of an answer without tokens. Raises ExtensionError."""
-    return {name: _score(name, answer) for name in names} if answer.logprobs else {}
+    """The answer's score by each of these estimators for which there is evidence. Raises ExtensionError.
+
+    There is none in an answer without tokens.
+    """
+    if not answer.logprobs:
+        return {}
+    estimators = {name: CONFIDENCE_ESTIMATORS.get(name) for name in names}
+    return {
+        name: _score(name, estimator, answer)
+        for name, estimator in estimators.items()
+        if all(map(answer.further.has, _needs_further(estimator)))
+    }
 
 
-def _score(name: str, answer: AnswerEvidence) -> float:
-    estimator = CONFIDENCE_ESTIMATORS.get(name)
+def _needs_further(estimator: ConfidenceEstimator) -> tuple[str, ...]:
+    return tuple(getattr(estimator, "needs_further", ()))
+
+
+def _score(name: str, estimator: ConfidenceEstimator, answer: AnswerEvidence) -> float:
     try:
         score = float(estimator.score(answer))
         if not math.isfinite(score):

@@ -8,8 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from adaptrix_core.confidence.evidence import AnswerEvidence, Spread, TokenAttention
-from adaptrix_core.confidence.scoring import answer_scores, evidence_needed
+from adaptrix_core.confidence.evidence import AnswerEvidence, FurtherEvidence, Spread, TokenAttention
+from adaptrix_core.confidence.further.code_running import code_runs
+from adaptrix_core.confidence.scoring import answer_scores, check_estimators, evidence_needed, further_needed
+from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.extensions import CONFIDENCE_ESTIMATORS
 
 SPREADS = (Spread(0.2, 0.9), Spread(1.1, 0.05), Spread(0.0, 1.0), Spread(0.5, 0.4))
@@ -62,10 +64,62 @@ def test_an_answer_without_tokens_has_no_score_by_any_estimator() -> None:
     assert answer_scores(CONFIDENCE_ESTIMATORS.names(), AnswerEvidence((), ())) == {}
 
 
+ALL_FURTHER = FurtherEvidence(("4", "5"), (0.5, 0.25), ("4", "5"), -3.0, (-4.0, -5.0), True)
+
+
 def test_an_answer_of_one_token_is_scored_by_every_estimator() -> None:
     names = CONFIDENCE_ESTIMATORS.names()
-    one = AnswerEvidence((4,), (-0.7,), (Spread(0.3, 0.6),), "4")
+    one = AnswerEvidence((4,), (-0.7,), (Spread(0.3, 0.6),), "4", further=ALL_FURTHER)
     assert set(answer_scores(names, one)) == set(names)
+
+
+SAID = "12 + 5 = 17\nAnswer: 1700."
+
+
+@pytest.mark.parametrize(
+    ("name", "further", "wanted"),
+    [
+        ("samples_agree", FurtherEvidence(samples=("Answer: 1,700", "17", "1700.0", "Answer: 18")), 0.5),
+        ("samples_alike", FurtherEvidence(similarities=(0.9, 0.3, 0.6)), 0.6),
+        ("cocoa", FurtherEvidence(similarities=(0.9, 0.3, 0.6)), -2.6 * 0.4),
+        ("counterfactual", FurtherEvidence(under_base=-9.5), 6.9),
+        ("others_likelihood", FurtherEvidence(under_others=(-4.0, -7.0)), -5.5),
+        ("others_agree", FurtherEvidence(other_answers=("So it is\nAnswer: 1700", "Answer: 1699", "")), 1 / 3),
+        ("code_runs", FurtherEvidence(runs=True), 1.0),
+        ("code_runs", FurtherEvidence(runs=False), 0.0),
+    ],
+)
+def test_an_estimator_of_further_evidence_is_its_formula(name: str, further: FurtherEvidence, wanted: float) -> None:
+    answer = replace(ANSWER, text=SAID, further=further)
+    assert answer_scores([name], answer)[name] == pytest.approx(wanted)
+
+
+def test_where_further_evidence_was_not_computed_there_is_no_score_and_no_request_may_ask_for_one() -> None:
+    names = [name for name in CONFIDENCE_ESTIMATORS.names() if further_needed([name])]
+    assert len(names) == 7
+    assert set(answer_scores([*names, "logprob_sum"], ANSWER)) == {"logprob_sum"}
+    for name in names:
+        with pytest.raises(InvalidRequest, match=r"engine\.confidence\.further"):
+            check_estimators(["logprob_sum", name])
+    check_estimators(["logprob_sum", "code_parses"])
+
+
+RAN = "Try this:\n```python\ndef helper():\n    pass\ndef double(n):\n    return 2 * n\n```"
+
+
+def test_code_runs_where_its_last_function_returns_for_some_probe() -> None:
+    called: list[tuple[str, tuple[object, ...]]] = []
+
+    def call(source: str, name: str, arguments: tuple[object, ...]) -> bool:
+        assert "def double" in source
+        called.append((name, arguments))
+        return arguments == ("a b1",)
+
+    assert code_runs(RAN, call)
+    assert called == [("double", (5,)), ("double", ([3, -2, 4],)), ("double", ("a b1",))]
+    assert not code_runs(RAN, lambda *_: False)
+    assert not code_runs("x = 1", call)
+    assert not code_runs("```python\ndef f(x) return x\n```", call)
 
 
 def test_spreads_and_attention_are_asked_for_by_those_that_look_at_them_alone() -> None:

@@ -53,8 +53,30 @@ def generate_judged(
     completions = generate(replace(params, logprobs=params.logprobs or 0, **needed._asdict()))
     found = _calibrations(engine, choices) if confidence else {}
     return [
-        _told_as_asked(_judged(one, scores, None if one.made_of else found.get(one.mix)), params) for one in completions
+        told_as_asked(_judged(one, scores, None if one.made_of else found.get(one.mix)), params) for one in completions
     ]
+
+
+def evidence_of(completion: Completion) -> AnswerEvidence:
+    """What a completion that was asked for with its numbers shows."""
+    return AnswerEvidence(
+        completion.token_ids,
+        completion.logprobs or (),
+        completion.spreads or (),
+        completion.text,
+        completion.attentions or (),
+    )
+
+
+def told_as_asked(completion: Completion, params: SamplingParams) -> Completion:
+    """Without the numbers that were computed for estimators alone."""
+    if params.logprobs is None:
+        completion = replace(completion, logprobs=None, top_logprobs=None)
+    return replace(
+        completion,
+        spreads=completion.spreads if params.spread else None,
+        attentions=completion.attentions if params.attention else None,
+    )
 
 
 def calibration_of(engine: JudgedEngine, choice: AdapterChoice, mix: Mix) -> ConfidenceCalibration | None:
@@ -93,26 +115,9 @@ def _is_one_mix(engine: JudgedEngine, choice: AdapterChoice) -> bool:
 
 
 def _judged(completion: Completion, scores: Sequence[str], calibration: ConfidenceCalibration | None) -> Completion:
-    evidence = AnswerEvidence(
-        completion.token_ids,
-        completion.logprobs or (),
-        completion.spreads or (),
-        completion.text,
-        completion.attentions or (),
-    )
+    evidence = evidence_of(completion)
     return replace(
         completion,
         scores=answer_scores(scores, evidence),
         confidence=confidence_of(evidence, completion.finish_reason, calibration),
-    )
-
-
-def _told_as_asked(completion: Completion, params: SamplingParams) -> Completion:
-    """Without the numbers that were computed for estimators alone."""
-    if params.logprobs is None:
-        completion = replace(completion, logprobs=None, top_logprobs=None)
-    return replace(
-        completion,
-        spreads=completion.spreads if params.spread else None,
-        attentions=completion.attentions if params.attention else None,
     )
