@@ -66,6 +66,9 @@ class ConfidenceCalibration(_Record):
     """Isotonic: (score, probability), both rising; between two steps it is their line."""
     curve: tuple[CoveragePoint, ...] = ()
     """From the highest threshold to the lowest, on answers that the numbers were not fitted on."""
+    policies: Mapping[str, tuple[CoveragePoint, ...]] = Field(default_factory=dict)
+    """By fallbacks, such as ``again`` or ``again,base``, the curve where these answer below the threshold and nobody
+    after them; measured where it was asked for."""
     measured: Mapping[str, Any] = Field(default_factory=dict)
     provenance: Mapping[str, Any] = Field(default_factory=dict)
 

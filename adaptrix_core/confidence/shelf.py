@@ -18,6 +18,8 @@ from adaptrix_core.confidence.signed import CALIBRATION_FILE, CALIBRATIONS, Sign
 from adaptrix_core.config import Settings
 from adaptrix_core.places import config_directory, shipped_adapters, shipped_keys
 
+_SHOWN = {"base_lineage", "base_digest", "layout", "estimator", "method", "measured", "curve", "policies", "provenance"}
+
 
 def user_calibrations() -> Path:
     """The directory of the user's own calibrations."""
@@ -66,9 +68,8 @@ class CalibrationShelf(SignedShelf[SignedCalibration]):
 
     def described(self, answerer: str) -> list[dict[str, Any]]:
         """What was measured of one who answers, for every base and layout, as JSON values."""
-        shown = {"base_lineage", "base_digest", "layout", "estimator", "method", "measured", "curve", "provenance"}
         return [
-            {**found.calibration.model_dump(mode="json", include=shown), "signer": found.signer}
+            {**found.calibration.model_dump(mode="json", include=_SHOWN), "signer": found.signer}
             for key, found in self._found.items()
             if key[2] == answerer
         ]

@@ -4,7 +4,8 @@
 
 Answers of the shipped adapters to the questions of `adaptrix calibrate` (held-out, harder, freely worded), kept in the
 directory, so that a run that was cut off goes on. On every n-th question also what needs further computing: samples
-that agree, the answer's probability under the base model and under another adapter, and for code whether it runs.
+that agree, the answer's probability under the base model and another adapter and whether theirs is the same, and for
+code whether it runs. Policies of holding back are measured by `benchmarks.confidence.policies`.
 Standard errors are by the bootstrap; calibration errors are of probabilities foretold of questions not fitted on.
 """
 
@@ -18,13 +19,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.status import Status
 
+from adaptrix_core.confidence.evidence import FurtherEvidence
 from adaptrix_core.engine import Engine
 from adaptrix_core.training.calibration.answers import MarkedAnswer, collect
 from adaptrix_core.training.calibration.questions import family_questions
 from adaptrix_core.training.tasks.families import FAMILIES
-from benchmarks.confidence.dearer import coverage_by_policy, dearer_figures
+from benchmarks.confidence.dearer import DEARER, dearer_figures
 from benchmarks.confidence.figures import judged_by, row_of, shift_of
-from benchmarks.confidence.further import FurtherEvidence, collect_further
+from benchmarks.confidence.further import collect_further
 from benchmarks.confidence.table import show
 
 OF_ONE_ANSWER = (
@@ -58,7 +60,7 @@ def main() -> None:
                 chosen = {number: found[number] for number in range(0, len(found), given.every)}
                 beside = path.with_suffix(".further.jsonl")
                 told = _telling(status, f"{name}: further evidence")
-                further[name] = collect_further(engine, name, asked, chosen, MAX_TOKENS, beside, told)
+                further[name] = collect_further(engine, name, asked, chosen, DEARER, MAX_TOKENS, beside, told)
     rows = {name: row_of(judged_by(answers, name)) for name in OF_ONE_ANSWER}
     show("Every answer", rows)
     moved = shift_of(judged_by(answers, "logprob_sum"))
@@ -68,8 +70,7 @@ def main() -> None:
     )
     dearer = dearer_figures(answers, further) if further else {}
     show(f"One answer in {given.every}", dearer)
-    policies = coverage_by_policy(answers, further) if further else {}
-    found_all = {"estimators": rows, "shift": moved, "dearer": dearer, "coverage_at_90": policies}
+    found_all = {"estimators": rows, "shift": moved, "dearer": dearer}
     print(json.dumps({"benchmark": "confidence", "layout": engine.base.layout, **found_all}))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from adaptrix_core.cli.authoring.calibrated_choice import Terms, check_packages, label_in, own_family
+from adaptrix_core.cli.authoring.calibrated_policies import (
+    Collects,
+    adapters_in,
+    fallback_answers,
+    fallback_terms,
+    policies_asked,
+)
 from adaptrix_core.cli.authoring.evaluation import SCORER_NAMES
 from adaptrix_core.cli.names import complete_models
 from adaptrix_core.cli.options import output_options, sandbox_option
@@ -43,6 +50,12 @@ File = click.Path(dir_okay=False, path_type=Path)
 )
 @click.option("--free", type=click.IntRange(0, 1000), default=240, show_default=True, help="Freely worded problems.")
 @click.option(
+    "--policy",
+    "policies",
+    multiple=True,
+    help="Also measure what is right where these fallbacks answer below the threshold, such as again,base. Repeatable.",
+)
+@click.option(
     "--max-tokens", type=click.IntRange(1, 4096), default=160, show_default=True, help="Most tokens of an answer."
 )
 @click.option(
@@ -67,6 +80,7 @@ def calibrate(
     held_out: int,
     hard: int,
     free: int,
+    policies: tuple[str, ...],
     max_tokens: int,
     answers: Path | None,
     out: Path | None,
@@ -87,7 +101,8 @@ def calibrate(
     from adaptrix_core.composition.model_strings import mix_named
 
     terms = mix_named(name, session.settings.base.model)
-    private, place = _checked(session, terms, estimator, key, out)
+    wanted = policies_asked(policies)
+    private, place = _checked(session, [terms, *map(fallback_terms, adapters_in(wanted))], estimator, key, out)
     code_in = sandbox or session.settings.security.sandbox
     asked = _questions(family or own_family(name, terms), data, scorer or "exact", held_out, hard, free, code_in)
     with session.output.waiting(f"loading {session.settings.base.model}"):
@@ -98,20 +113,24 @@ def calibrate(
     from adaptrix_core.training.calibration.calibrate import Answerer, calibrated
 
     who = Answerer.of(engine, terms, label_in(engine, terms))  # before any answer: what does not fit is refused now
-    collected = _collected(session, engine, terms, who, asked, max_tokens, answers, estimator)
+    collect = _collector(session, engine, who, asked, max_tokens, answers, estimator)
+    collected = collect(terms, None)
+    after = fallback_answers(engine, terms, wanted, collect)
     provenance = {
         "command": f"adaptrix calibrate {name}" + (f" --family {family}" if family else ""),
         "date": datetime.now(UTC).date().isoformat(),
         "questions": dict(asked.described),
         "max_tokens": max_tokens,
     }
-    made = calibrated(collected, who, estimator, provenance)
+    made = calibrated(collected, who, estimator, provenance, after, wanted)
     directory = write_calibration(made, place, private)
     document = {"calibration": str(directory), **made.model_dump(mode="json")}
     session.output.result(document, lambda console: _print(console, made, directory))
 
 
-def _checked(session: Session, terms: Terms, estimator: str, key: Path | None, out: Path | None) -> tuple[Path, Path]:
+def _checked(
+    session: Session, mixes: Sequence[Terms], estimator: str, key: Path | None, out: Path | None
+) -> tuple[Path, Path]:
     """The key and the directory to write to, after all that could be wrong has been looked at."""
     import sklearn  # noqa: F401 - a missing package is told now, not after an hour
 
@@ -134,7 +153,8 @@ def _checked(session: Session, terms: Terms, estimator: str, key: Path | None, o
     place = out or settings.confidence.calibrations_dir or user_calibrations()
     if (fault := why_not_writable(place)) is not None:
         raise ConfigError([f"--out: {fault}"])
-    check_packages(AdapterManager(settings.adapters.dir, None, TrustPolicy.of(settings.adapters)), terms)
+    for terms in mixes:
+        check_packages(AdapterManager(settings.adapters.dir, None, TrustPolicy.of(settings.adapters)), terms)
     return private, place
 
 
@@ -152,34 +172,36 @@ def _questions(
     return data_questions(read_jsonl(data), SCORERS[scorer], {**described_data(str(data)), "scorer": scorer})
 
 
-def _collected(
+def _collector(
     session: Session,
     engine: Engine,
-    terms: Terms,
     who: Answerer,
     asked: QuestionSet,
     max_tokens: int,
     path: Path | None,
     estimator: str,
-) -> list[MarkedAnswer]:
-    """The marked answers, with progress."""
+) -> Collects:
+    """What collects marked answers, with progress, in one file."""
     from adaptrix_core.cache_dir import cache_root
     from adaptrix_core.confidence.signed import calibration_name
     from adaptrix_core.training.calibration.answers import collect
 
-    path = path or cache_root() / "calibration" / f"{calibration_name(who.name, who.key, who.layout)}.jsonl"
+    kept_in = path or cache_root() / "calibration" / f"{calibration_name(who.name, who.key, who.layout)}.jsonl"
     console = session.output.progress_console()
 
-    def asking(tell: Callable[[str], None]) -> list[MarkedAnswer]:
-        def told(done: int, total: int) -> None:
-            tell(f"{done} of {total} answers")
+    def collected(terms: Terms, sampled: int | None) -> list[MarkedAnswer]:
+        def asking(tell: Callable[[str], None]) -> list[MarkedAnswer]:
+            def told(done: int, total: int) -> None:
+                tell(f"{done} of {total} answers")
 
-        return collect(engine, terms or None, asked, max_tokens, path, told, [estimator])
+            return collect(engine, terms or None, asked, max_tokens, kept_in, told, [estimator], sampled)
 
-    if not console.is_terminal:
-        return asking(session.output.note)
-    with console.status("") as status:
-        return asking(status.update)
+        if not console.is_terminal:
+            return asking(session.output.note)
+        with console.status("") as status:
+            return asking(status.update)
+
+    return collected
 
 
 def _print(out: Console, made: ConfidenceCalibration, directory: Path) -> None:
@@ -192,6 +214,9 @@ def _print(out: Console, made: ConfidenceCalibration, directory: Path) -> None:
     out.print(table(heads, rows))
     share = made.coverage_at(0.9)
     out.print(f"at 90 % accuracy, {share:.0%} of these answers can be given" if share else "no threshold gives 90 %")
+    for policy, curve in made.policies.items():
+        most = max((point.coverage for point in curve if point.accuracy >= 0.9), default=0.0)
+        out.print(f"with {policy} as the fallback, {most:.0%}", markup=False)
     out.print(f"signed in {directory}", markup=False)
 
 

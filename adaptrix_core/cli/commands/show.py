@@ -105,9 +105,12 @@ def _print_calibration(out: Console, calibration: Mapping[str, Any]) -> None:
             f": AUROC {measured.get('auroc', 0):.2f}, calibration error {measured['ece']:.3f} of {measured['answers']}"
         )
     out.print(printable(told), markup=False)
-    points = [(f"{p['threshold']:.2f}", f"{p['coverage']:.0%}", f"{p['accuracy']:.0%}") for p in calibration["curve"]]
-    if points:
-        out.print(table(("min_confidence", "answers given", "of these right"), _some(points)))
+    curves = {"min_confidence": calibration["curve"]}
+    curves |= {f"… {policy}": curve for policy, curve in (calibration.get("policies") or {}).items()}
+    for head, curve in curves.items():
+        points = [(f"{p['threshold']:.2f}", f"{p['coverage']:.0%}", f"{p['accuracy']:.0%}") for p in curve]
+        if points:
+            out.print(table((printable(head), "answers given", "of these right"), _some(points)))
 
 
 def _facts(document: Mapping[str, Any], said: Mapping[str, Any]) -> Iterator[tuple[str, object]]:

@@ -8,5 +8,7 @@ fitting    From scores to probabilities: Platt scaling or isotonic regression, w
            better
 measures   How good scores and probabilities are: AUROC, prediction rejection ratio, expected calibration error,
            coverage
+policies   What policies of holding back do, by threshold: how many questions get an answer, and how many of these are
+           right
 questions  The questions that an adapter's confidence is calibrated on: of its task family, or somebody's own examples
 """

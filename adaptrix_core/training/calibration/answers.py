@@ -11,6 +11,7 @@ from typing import Any
 
 from adaptrix_core.confidence.evidence import AnswerEvidence, Spread
 from adaptrix_core.confidence.scoring import evidence_needed
+from adaptrix_core.confidence.until_sure import AGAIN_TEMPERATURE
 from adaptrix_core.engine import Engine, SamplingParams
 from adaptrix_core.engine.choices import AdapterChoice
 from adaptrix_core.engine.confidence.judged import answerer_in
@@ -55,22 +56,25 @@ def collect(
     path: Path | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     estimators: Sequence[str] = (),
+    sampled: int | None = None,
 ) -> list[MarkedAnswer]:
     """Greedy answers to all questions under ``choice``, in their order; what the file at ``path`` has is taken from it.
 
     on_progress: (answers so far, all). estimators: whose scores are to be known later. An answer in the file that lacks
-    the score of one that looks at attention is asked for again. Raises DataError for a file that holds something else,
-    and the engine's errors.
+    the score of one that looks at attention is asked for again. sampled: a seed, for answers as the fallback ``again``
+    gives them, at `AGAIN_TEMPERATURE`. Raises DataError for a file that holds something else, and the engine's errors.
     """
     who = answerer_in(engine, choice)
-    under = json.dumps([engine.base.info.digest, engine.base.layout, who, max_tokens])
+    sampling = [] if sampled is None else [AGAIN_TEMPERATURE, sampled]
+    under = json.dumps([engine.base.info.digest, engine.base.layout, who, max_tokens, *sampling])
     keys = [_key(question, under) for question in asked.questions]
     by_attention = [name for name in estimators if evidence_needed([name]).attention]
     found = {} if path is None or not path.exists() else _read(path)
     known = {key: one for key, one in found.items() if not one.logprobs or one.scores.keys() >= {*by_attention}}
     unknown = [number for number, key in enumerate(keys) if key not in known]
     on_progress(len(keys) - len(unknown), len(keys))
-    params = SamplingParams(max_tokens=max_tokens, temperature=0.0, logprobs=0, spread=True)
+    temperature = 0.0 if sampled is None else AGAIN_TEMPERATURE
+    params = SamplingParams(max_tokens=max_tokens, temperature=temperature, seed=sampled, logprobs=0, spread=True)
     for start in range(0, len(unknown), BATCH):
         numbers = unknown[start : start + BATCH]
         prompts = [asked.questions[number].messages for number in numbers]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from adaptrix_core.confidence.calibration import GATED_ANSWERS, ConfidenceCalibration, CoveragePoint
+from adaptrix_core.confidence.fallbacks import AGAIN
 from adaptrix_core.confidence.scoring import answer_scores
 from adaptrix_core.engine import Engine
 from adaptrix_core.engine.choices import AdapterChoice
@@ -27,6 +28,7 @@ from adaptrix_core.training.calibration.measures import (
     most_coverage,
     rejection_ratio,
 )
+from adaptrix_core.training.calibration.policies import PolicyAnswers, policy_curve
 
 FEWEST = 50
 """Answers without which nothing is fitted; and of right and of wrong ones there must be `FEWEST_OF_EACH`."""
@@ -63,11 +65,32 @@ class Answerer:
         return cls(key, name, info.lineage, info.digest, info.layout)
 
 
+@dataclass(frozen=True)
+class FallbackAnswers:
+    """What a fallback says to the questions of a calibration, in their order."""
+
+    answers: Sequence[MarkedAnswer]
+    calibration: ConfidenceCalibration | None = None
+    """Of who gives them; None for `AGAIN`, and where nothing is calibrated: answers are then given as they are."""
+
+
+NO_FALLBACKS: Mapping[str, FallbackAnswers] = {}
+
+
 def calibrated(
-    answers: Sequence[MarkedAnswer], who: Answerer, estimator: str, provenance: Mapping[str, Any]
+    answers: Sequence[MarkedAnswer],
+    who: Answerer,
+    estimator: str,
+    provenance: Mapping[str, Any],
+    fallbacks: Mapping[str, FallbackAnswers] = NO_FALLBACKS,
+    policies: Sequence[Sequence[str]] = (),
 ) -> ConfidenceCalibration:
-    """Fit and measure. Raises DataError for answers that teach nothing, ExtensionError for the estimator."""
-    answers = [answer for answer in answers if answer.logprobs]
+    """Fit and measure. Raises DataError for answers that teach nothing, ExtensionError for the estimator.
+
+    fallbacks: by name, what those of ``policies`` say, each a list of fallbacks whose curve is wanted.
+    """
+    told = [place for place, answer in enumerate(answers) if answer.logprobs]
+    answers = [answers[place] for place in told]
     scores, right = scored(answers, estimator)
     _require_enough(right)
     try:
@@ -75,6 +98,11 @@ def calibrated(
     except ValueError as error:
         raise DataError([f"{who.name}, {estimator}: {error}"]) from error
     curve = fitted.curve
+    first = PolicyAnswers(right, fitted.foretold)
+    after = {
+        name: _policy_answers(name, [one.answers[place] for place in told], one.calibration, fitted, estimator)
+        for name, one in fallbacks.items()
+    }
     return ConfidenceCalibration(
         answerer=who.key,
         name=who.name,
@@ -86,13 +114,42 @@ def calibrated(
         slope=curve.slope,
         intercept=curve.intercept,
         steps=curve.steps,
-        curve=tuple(
-            CoveragePoint(threshold=threshold, coverage=coverage, accuracy=accuracy)
-            for threshold, coverage, accuracy in coverage_curve(fitted.foretold, right)
-        ),
+        curve=_points(coverage_curve(fitted.foretold, right)),
+        policies={
+            ",".join(policy): _points(policy_curve(first, [after[name] for name in policy])) for policy in policies
+        },
         measured=_measured(answers, scores, right, fitted),
         provenance=dict(provenance),
     )
+
+
+def _points(curve: Sequence[tuple[float, float, float]]) -> tuple[CoveragePoint, ...]:
+    return tuple(
+        CoveragePoint(threshold=threshold, coverage=coverage, accuracy=accuracy)
+        for threshold, coverage, accuracy in curve
+    )
+
+
+def _policy_answers(
+    name: str,
+    answers: Sequence[MarkedAnswer],
+    calibration: ConfidenceCalibration | None,
+    fitted: Fit,
+    estimator: str,
+) -> PolicyAnswers:
+    """With confidences: of further answers by who is calibrated here, as foretold of the first ones."""
+    right = np.array([answer.right for answer in answers], dtype=bool)
+    says_something = np.array([bool(answer.logprobs) for answer in answers])
+    if name != AGAIN and calibration is None:
+        return PolicyAnswers(right, None)
+    by = estimator if calibration is None else calibration.estimator
+    scores = np.array([_score(answer, by) if answer.logprobs else 0.0 for answer in answers])
+    known = (
+        fitted.foretell(scores)
+        if calibration is None
+        else np.array([calibration.probability(score) for score in scores])
+    )
+    return PolicyAnswers(right, np.where(says_something, known, 0.0))
 
 
 def scored(answers: Sequence[MarkedAnswer], estimator: str) -> tuple[Floats, Marks]:

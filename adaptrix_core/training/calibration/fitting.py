@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from adaptrix_core.confidence.calibration import interpolated
 from adaptrix_core.training.calibration.measures import Floats, Marks
 
 FOLDS = 5
+Places = NDArray[np.int64]
 Method = Literal["platt", "isotonic"]
 
 
@@ -43,6 +45,12 @@ class Fit:
     foretold: Floats
     losses: dict[Method, float]
     """By method, the mean log loss in nats of what it foretold."""
+    unseen: Sequence[tuple[Places, FittedCurve]]
+    """Curves of the cross-validation, each with the places of the answers that it has not seen."""
+
+    def foretell(self, scores: Floats) -> Floats:
+        """The probability of other answers to the same questions, each by the curve that has not seen its question."""
+        return _by_unseen(self.unseen, scores)
 
 
 def fit(scores: Floats, right: Marks, groups: Sequence[str]) -> Fit:
@@ -50,10 +58,11 @@ def fit(scores: Floats, right: Marks, groups: Sequence[str]) -> Fit:
 
     Scores must tell something: where higher ones are not likelier right, ValueError.
     """
-    foretold = {method: _foretold(make, scores, right, groups) for method, make in _METHODS.items()}
+    curves = {method: _unseen_curves(make, scores, right, groups) for method, make in _METHODS.items()}
+    foretold = {method: _by_unseen(unseen, scores) for method, unseen in curves.items()}
     losses = {method: _log_loss(values, right) for method, values in foretold.items()}
     best: Method = "isotonic" if losses["isotonic"] < losses["platt"] else "platt"
-    return Fit(_METHODS[best](scores, right), foretold[best], losses)
+    return Fit(_METHODS[best](scores, right), foretold[best], losses, curves[best])
 
 
 def _platt(scores: Floats, right: Marks) -> FittedCurve:
@@ -79,15 +88,19 @@ def _isotonic(scores: Floats, right: Marks) -> FittedCurve:
 _METHODS: dict[Method, Callable[[Floats, Marks], FittedCurve]] = {"platt": _platt, "isotonic": _isotonic}
 
 
-def _foretold(
+def _unseen_curves(
     make: Callable[[Floats, Marks], FittedCurve], scores: Floats, right: Marks, groups: Sequence[str]
-) -> Floats:
+) -> list[tuple[Places, FittedCurve]]:
     from sklearn.model_selection import StratifiedGroupKFold
 
-    foretold = np.zeros(len(scores))
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
-    for seen, unseen in folds.split(scores[:, None], right, groups):
-        foretold[unseen] = make(scores[seen], right[seen]).probabilities(scores[unseen])
+    return [(unseen, make(scores[seen], right[seen])) for seen, unseen in folds.split(scores[:, None], right, groups)]
+
+
+def _by_unseen(curves: Sequence[tuple[Places, FittedCurve]], scores: Floats) -> Floats:
+    foretold = np.zeros(len(scores))
+    for places, curve in curves:
+        foretold[places] = curve.probabilities(scores[places])
     return foretold
 
 

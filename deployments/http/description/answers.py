@@ -250,6 +250,8 @@ class CalibrationCard(Document):
     method: Literal["platt", "isotonic"]
     measured: dict[str, Any]
     curve: list[CoverageShown]
+    policies: dict[str, list[CoverageShown]]
+    """By fallbacks, such as ``again``, the curve where these answer below the threshold; empty where not measured."""
     provenance: dict[str, Any]
     signer: str | None
 

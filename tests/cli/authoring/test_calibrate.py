@@ -76,6 +76,24 @@ def test_a_family_and_data_are_not_both_asked(monkeypatch: pytest.MonkeyPatch) -
     assert "--family or --data, not both" in said
 
 
+@pytest.mark.parametrize(
+    ("policy", "complaint"),
+    [
+        ("", "has an empty name"),
+        ("again,,base", "has an empty name"),
+        ("again,abstain", "'abstain' gives no answer that could be right"),
+        ("again,again", "name 'again' once"),
+        ("again,base,again,base,base", "these are 5 fallbacks"),
+        ("again,logical_reasonin", "no adapter 'logical_reasonin'"),
+    ],
+)
+def test_a_policy_that_cannot_be_measured_is_refused(
+    monkeypatch: pytest.MonkeyPatch, key: str, tmp_path: Path, policy: str, complaint: str
+) -> None:
+    asked = ("math_reasoning", "--key", key, "--out", str(tmp_path / "out"), "--policy", policy)
+    assert complaint in " ".join(refused(monkeypatch, *asked).split())
+
+
 def test_a_directory_that_is_a_file_is_refused(monkeypatch: pytest.MonkeyPatch, key: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     said = refused(monkeypatch, "math_reasoning", "--key", key, "--out", str(tmp_path / "file" / "in"))

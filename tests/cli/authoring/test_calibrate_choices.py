@@ -86,8 +86,17 @@ def test_a_calibration_holds_for_exactly_who_was_asked(
     write_data(engine, choice, tmp_path / "data.jsonl")
     (tmp_path / "settings.yaml").write_text(yaml.safe_dump(args))
     options = ("--data", tmp_path / "data.jsonl", "--answers", tmp_path / "answers.jsonl", "--key", place.private_key)
+    policies = ("--policy", "again", "--policy", f"again,{CODE}")
     done = adaptrix(
-        "calibrate", name, *options, "--max-tokens", MAX_TOKENS, "--config", tmp_path / "settings.yaml", "--json"
+        "calibrate",
+        name,
+        *options,
+        *policies,
+        "--max-tokens",
+        MAX_TOKENS,
+        "--config",
+        tmp_path / "settings.yaml",
+        "--json",
     )
     assert done.exit_code == 0, done.output
     document = json.loads(done.stdout)
@@ -105,7 +114,12 @@ def test_a_calibration_holds_for_exactly_who_was_asked(
     here = ("--local", "--config", tmp_path / "settings.yaml")
     card = json.loads(adaptrix("show", name, *here, "--json").stdout)
     assert [shown["measured"] for shown in card["calibrations"]] == [document["measured"]]
-    assert f"calibration error {document['measured']['ece']:.3f}" in adaptrix("show", name, *here).stdout
+    assert [shown["policies"] for shown in card["calibrations"]] == [document["policies"]]
+    assert list(document["policies"]) == ["again", f"again,{CODE}"]
+    assert {point["coverage"] for point in document["policies"][f"again,{CODE}"]} == {1.0}, "it is not calibrated"
+    people = adaptrix("show", name, *here).stdout
+    assert f"calibration error {document['measured']['ece']:.3f}" in people
+    assert "… again" in people
     served, shown = asyncio.run(told_by_a_server(args, name, whole.token_ids[2]))
     assert served == pytest.approx(told.confidence, abs=1e-3)
     assert shown["calibrations"] == card["calibrations"]
