@@ -59,7 +59,7 @@ def create(
 @keys.command("list")
 @key_file_options
 @click.pass_obj
-def list_keys(session: Session, file: Path | None) -> None:
+def _list(session: Session, file: Path | None) -> None:
     """List the keys: whose they are, what they may do, and whether they work."""
     from deployments.callers.key_file import read_keys
 
