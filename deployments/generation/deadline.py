@@ -68,7 +68,8 @@ class Deadline:
         """Raise RequestTimeout where the body takes longer than is left, or the error by which the request is ended."""
         if self._ended is not None:
             raise self._ended
-        scope = asyncio.timeout(self.remaining_s)
+        # Without a deadline it waits for `end` alone, and the clock is not asked.
+        scope = asyncio.Timeout(None) if self._timeout_s is None else asyncio.timeout(self.remaining_s)
         self._scopes.add(scope)
         try:
             async with scope:

@@ -40,6 +40,7 @@ FURTHER = [
     "completion",
     "trust transfer",
     "extensions",
+    "keys create",
 ]
 
 

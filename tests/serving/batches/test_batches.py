@@ -18,7 +18,7 @@ from adaptrix_core.routing.embedder import TextEmbedder
 from deployments.generation.ports import PieceStream, Replicas
 from deployments.shared.wire import GenerateCall
 from tests.serving.batches.lines import CHAT, chat_line, ended, names, outcome, read, submit
-from tests.serving.batches.worlds import Tenants, two_tenants
+from tests.serving.batches.worlds import OPERATOR, Tenants, two_tenants
 from tests.serving.conftest import BASE_ID
 from tests.serving.inprocess import LocalStore
 from tests.serving.tiny import World
@@ -122,7 +122,7 @@ async def test_responses_run_too(tenants: Tenants) -> None:
 
 async def test_lines_are_counted_by_outcome(tenants: Tenants) -> None:
     async def counted() -> dict[str, float]:
-        async with httpx.AsyncClient(headers={"authorization": "Bearer ours"}) as http:
+        async with httpx.AsyncClient(headers={"authorization": f"Bearer {OPERATOR}"}) as http:
             text = (await http.get(f"{tenants.url}/metrics")).text
         return {
             name: float(number)

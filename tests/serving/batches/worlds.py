@@ -16,6 +16,9 @@ from deployments.generation.ports import Replicas
 from tests.serving.inprocess import LocalStore, application, listening, only_worker
 from tests.serving.tiny import World
 
+OPERATOR = "operator"
+"""The key that sees what the server has counted for all tenants."""
+
 
 @dataclass(frozen=True)
 class Tenants:
@@ -41,6 +44,7 @@ async def two_tenants(
         {"id": tenant, "sha256": hash_key(tenant), "tenant": tenant, "scopes": ["generate"]}
         for tenant in ("ours", "theirs")
     ]
+    records.append({"id": OPERATOR, "sha256": hash_key(OPERATOR), "tenant": "none", "roles": ["operator"]})
     keys.write_text(json.dumps({"keys": records}))
     sections = {"router": {"enabled": False}, **sections}
     args = world.settings(adapters={"state_dir": str(directory / "state")}, **sections)

@@ -86,12 +86,10 @@ def test_the_ingress_ends_a_little_before_its_client(monkeypatch: pytest.MonkeyP
     assert short.remaining_s == 1 - MARGIN_S
     now[0] += 1.0
     assert short.remaining_s == 1e-3, "never 0, which is no timeout for many"
-    assert all(one.is_set for one in (longest, short, tiny))
 
 
 async def test_without_the_header_nothing_ends() -> None:
     none = Deadline.from_headers({})
-    assert not none.is_set
     assert none.remaining_s is None
     async with none.limit():
         pass

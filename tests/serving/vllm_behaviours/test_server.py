@@ -102,7 +102,7 @@ async def guarded(world: World, tmp_path_factory: pytest.TempPathFactory) -> Asy
     """A server that wants keys."""
     root: Path = tmp_path_factory.mktemp("guarded")
     keys = root / "keys.json"
-    keys.write_text(f'{{"keys": [{{"id": "k", "sha256": "{hash_key(KEY)}", "tenant": "t", "scopes": ["generate"]}}]}}')
+    keys.write_text(f'{{"keys": [{{"id": "k", "sha256": "{hash_key(KEY)}", "tenant": "t", "scopes": ["admin"]}}]}}')
     args = world.settings(adapters={"state_dir": str(root / "state")}, router={"enabled": False})
     async with running(args, keys=keys) as (http, _):
         yield http
