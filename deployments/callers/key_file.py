@@ -112,11 +112,13 @@ def change_keys(
 
 
 def _write(path: Path, records: Sequence[KeyRecord]) -> None:
-    """Replace the file in one step, readable by its owner alone."""
+    """Replace the file in one step, readable by its owner alone; it is on the disk when this returns."""
     documents = [record.model_dump(mode="json", exclude_defaults=True) for record in records]
     with replaced_file(path) as file:
         os.fchmod(file.fileno(), 0o600)
         file.write(json.dumps({"keys": documents}, indent=1).encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def hash_key(key: str) -> str:

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from adaptrix_core.cli.keys.command import ROLES as OFFERED
 from adaptrix_core.cli.main import cli
 from adaptrix_core.errors import Unauthorized
 from deployments.callers.key_changes import created
 from deployments.callers.key_file import change_keys, read_keys
 from deployments.callers.key_ring import KeyRing
+from deployments.callers.scopes import ROLES
 
 
 @pytest.fixture
@@ -52,6 +54,10 @@ def test_a_key_is_shown_once_and_its_hash_kept_where_only_its_owner_reads(file: 
     listed = done(file, "list")
     assert made["key"] not in json.dumps(listed)
     assert listed["keys"][0] | {"state": "works", "expires": "2999-01-01T00:00:00Z"} == listed["keys"][0]
+
+
+def test_the_command_offers_the_roles_that_there_are() -> None:
+    assert set(OFFERED) == set(ROLES)
 
 
 def test_a_key_is_a_users_unless_it_is_said(file: Path) -> None:
