@@ -5,9 +5,8 @@
 One adapter has learnt sums of plus signs only, the other of minus signs only; the questions have both in one sum, so
 which adapter is needed changes from token to token. Compared on the same questions: the base, each adapter (the better
 one is what routing could reach), static mixes, Arrow, a gate with random directions, a gate trained on a few hundred
-mixed sums, one adapter trained on sums of both halves for as many steps as each of them, and with
-``--joint-on-mixed`` one that has seen the gate's mixed sums as well. What each half answers rightly of sums of its own
-sign is told too. Answers are computed with int8 weights. Trainings, and what was measured with a seed, are kept in
+mixed sums, and one adapter trained on all of it: both halves' sums and the gate's. What each half answers rightly of
+sums of its own sign is told too. Answers are computed with int8 weights. Trainings, and what was measured with a seed, are kept in
 ``--runs`` and taken up again. The interval is one standard error over seeds; the last line is JSON.
 """
 
@@ -103,7 +102,6 @@ def main() -> None:
     parser.add_argument("--gate-examples", type=int, default=200, help="mixed sums that the gate is trained on")
     parser.add_argument("--questions", type=int, default=100)
     parser.add_argument("--rank", type=int, default=64)
-    parser.add_argument("--joint-on-mixed", action="store_true", help="also train one adapter on halves and mixed sums")
     given = parser.parse_args()
     results = [_kept(seed, given) for seed in given.seeds]
     _print([result.mixed for result in results], f"{given.questions} sums with both signs")
@@ -116,8 +114,7 @@ def _kept(seed: int, given: argparse.Namespace) -> Measured:
     """What was measured with this seed and the same settings, or what is measured now."""
     settings = f"{given.examples} {given.largest} {given.gate_examples} {given.questions} {given.rank}"
     kept = Kept(given.runs / f"{seed}.jsonl")
-    key = f"{settings}{' mixed' if given.joint_on_mixed else ''}"
-    return Measured(**kept.once(key, lambda: asdict(_measured(seed, given))))
+    return Measured(**kept.once(settings, lambda: asdict(_measured(seed, given))))
 
 
 def _measured(seed: int, given: argparse.Namespace) -> Measured:
@@ -125,11 +122,9 @@ def _measured(seed: int, given: argparse.Namespace) -> Measured:
     base = BaseModelManager("smollm2-135m", precision="fp32").load_model()
     halves = {kind: sums(kind, given.examples, seed, given.largest) for kind in HALVES}
     mixed = sums("mixed", given.gate_examples, seed, given.largest)
-    learnt = {**halves, "both": _joint(halves, given.examples)}
-    if given.joint_on_mixed:
-        learnt["both and mixed"] = _joint(halves, given.examples - len(mixed)) + mixed
+    learnt = {**halves, "joint": [*halves["plus"], *halves["minus"], *mixed]}
     adapters = {
-        name: _trained(base, examples, given.runs / f"{seed}-{name.replace(' ', '-')}", given.rank, seed + number)
+        name: _trained(base, examples, given.runs / f"{seed}-{name}", given.rank, seed + number)
         for number, (name, examples) in enumerate(learnt.items())
     }
     console = Console(stderr=True)
@@ -155,11 +150,6 @@ def _measured(seed: int, given: argparse.Namespace) -> Measured:
         )
 
 
-def _joint(halves: Mapping[str, Sequence[Sum]], count: int) -> list[Sum]:
-    """``count`` examples, as many of each half."""
-    return [example for examples in halves.values() for example in examples[: count // len(halves)]]
-
-
 def _conditions(adapters: Mapping[str, LoraWeights], gate: Gate, seed: int) -> dict[str, AdapterChoice]:
     pair, terms = [adapters[kind] for kind in HALVES], [Term(kind) for kind in HALVES]
     return {
@@ -172,7 +162,7 @@ def _conditions(adapters: Mapping[str, LoraWeights], gate: Gate, seed: int) -> d
         "arrow": gate_mix(terms, arrow_gate(pair)),
         "random gate": gate_mix(terms, _random_gate(pair, seed)),
         "learned gate": gate_mix(terms, gate),
-        **{name: name.replace(" ", "-") for name in adapters if name not in HALVES},
+        "joint": "joint",
     }
 
 
@@ -218,7 +208,6 @@ def _encoded(base: BaseModel, examples: Sequence[Sum]) -> list[Example]:
 def _engine(base: BaseModel, adapters: Mapping[str, LoraWeights], directory: Path) -> Engine:
     engine = Engine(base, directory / "catalogue", TrustPolicy("off"), EngineOptions(cut=LAYERS[0]))
     for name, weights in adapters.items():
-        name = name.replace(" ", "-")
         write_package(directory / name, describe(weights, base.info, name), weights)
         engine.load_adapter(directory / name)
     return engine
