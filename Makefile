@@ -61,12 +61,12 @@ test: test-unit test-integration
 
 # COVERAGE=1 also measures which lines of the library and the server the unit tests run, and prints the share.
 test-unit: $(STAMP)
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not integration and not slow" $(if $(COVERAGE),$(COVERED))
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not integration and not slow" --durations 10 $(if $(COVERAGE),$(COVERED))
 	$(if $(COVERAGE),@echo "covered by unit tests: $$($(BIN)/coverage report --format=total) % of all lines and branches")
 
 # One after the other: each of these wants the whole machine.
 test-integration: $(STAMP)
-	$(BIN)/python -m pytest -m "integration or slow"
+	$(BIN)/python -m pytest -m "integration or slow" --durations 20
 
 # Every client that the docs name, against one server: those of the extra, those that live apart, and npm's where npm is.
 test-clients: $(CLIENTS)/.adaptrix-setup $(APART)/.adaptrix-setup

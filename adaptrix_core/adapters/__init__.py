@@ -12,6 +12,8 @@ gates/          Learned gates at rest: the file of a composition that has one
 package/        The adapter directory (package): its format, its metadata, and every check before a tensor is used
 peft/           PEFT directories in and out: features that are honoured, and all others refused by name
 residency/      Residency: which adapters are in host memory and on the device, and the one owner of that
+scan/           Looks at the weights of adapters that can be loaded, for what somebody should know before trusting
+                them
 sources/        Where adapters come from: directories, URLs and the hub, read alike
 trust/          Who vouches for an adapter: keys, signatures, names and their owners, revocation
 """

@@ -6,8 +6,8 @@ One adapter has learnt sums of plus signs only, the other of minus signs only; t
 which adapter is needed changes from token to token. Compared on the same questions: the base, each adapter (the better
 one is what routing could reach), static mixes, Arrow, a gate with random directions, a gate trained on a few hundred
 mixed sums, and one adapter trained on all of it: both halves' sums and the gate's. What each half answers rightly of
-sums of its own sign is told too. Answers are computed with int8 weights. Trainings, and what was measured with a seed, are kept in
-``--runs`` and taken up again. The interval is one standard error over seeds; the last line is JSON.
+sums of its own sign is told too. Answers are computed with int8 weights. Trainings, and what was measured with a seed,
+are kept in ``--runs`` and taken up again. The interval is one standard error over seeds; the last line is JSON.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ from adaptrix_core.adapters.package.magnitudes import check_values
 from adaptrix_core.adapters.package.metadata import AdapterMetadata, point_key, with_weights
 from adaptrix_core.adapters.package.safetensors_header import malformed
 from adaptrix_core.adapters.package.snapshot import Snapshot
+from adaptrix_core.adapters.scan.norm_outliers import norm_warnings
 from adaptrix_core.adapters.sources.local import LocalDirectory
 from adaptrix_core.adapters.trust.policy import TrustPolicy
 from adaptrix_core.adapters.trust.signing import sign_snapshot
@@ -112,7 +113,7 @@ def read_package(
         weights=weights,
         package_digest=snapshot.package_digest,
         signer=trusted.signer,
-        warnings=(*trusted.warnings, *warnings),
+        warnings=(*trusted.warnings, *warnings, *norm_warnings(metadata.identity, weights)),
         signer_key=trusted.signer_key,
     )
 

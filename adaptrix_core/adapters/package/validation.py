@@ -16,6 +16,7 @@ from adaptrix_core.adapters.package.limits import Limits
 from adaptrix_core.adapters.package.manifest import AnyMetadata
 from adaptrix_core.adapters.package.metadata import AdapterMetadata
 from adaptrix_core.adapters.package.snapshot import Snapshot
+from adaptrix_core.adapters.scan.norm_outliers import norm_warnings
 from adaptrix_core.adapters.trust.policy import TrustPolicy, TrustReport
 from adaptrix_core.digests import PackageDigest, WeightsDigest
 from adaptrix_core.errors import AdapterRejected
@@ -63,7 +64,7 @@ def validate_snapshot(
     if metadata is not None and base is not None:
         warnings += _attempt(lambda: check_base(metadata, base.info, base_match), faults) or ()
     if isinstance(metadata, AdapterMetadata):
-        _attempt(lambda: _check_tensors(snapshot, metadata, base, limits), faults)
+        warnings += _attempt(lambda: _check_tensors(snapshot, metadata, base, limits), faults) or ()
     elif metadata is not None:
         _attempt(lambda: gate_of(snapshot, metadata, None if base is None else base.points), faults)
     return ValidationReport(
@@ -77,13 +78,16 @@ def validate_snapshot(
     )
 
 
-def _check_tensors(snapshot: Snapshot, metadata: AdapterMetadata, base: BaseModel | None, limits: Limits) -> None:
+def _check_tensors(
+    snapshot: Snapshot, metadata: AdapterMetadata, base: BaseModel | None, limits: Limits
+) -> tuple[str, ...]:
     specs = None if base is None else check_points(metadata, base.info.num_layers, base.points, limits)
     announced = announced_tensors(snapshot, metadata, limits)
     check_ranks(metadata, announced)
     if specs is not None:
         check_shapes(metadata, announced, specs)
-    map_weights(snapshot, metadata, torch.float32 if base is None else base.dtype)
+    weights = map_weights(snapshot, metadata, torch.float32 if base is None else base.dtype)
+    return norm_warnings(metadata.identity, weights)
 
 
 def _attempt(check: Callable[[], T], faults: list[tuple[str, str]]) -> T | None:

@@ -9,6 +9,7 @@ from adaptrix_core.adapters.package.limits import Limits
 from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.adapters.peft.conversion import base_warnings, import_peft, usable_name
 from adaptrix_core.adapters.peft.directory import unsigned_peft
+from adaptrix_core.adapters.scan.norm_outliers import norm_warnings
 from adaptrix_core.adapters.trust.policy import TrustPolicy
 from adaptrix_core.errors import AdapterRejected
 
@@ -28,7 +29,11 @@ def load_peft(snapshot: Snapshot, base: BaseModel, trust: TrustPolicy, limits: L
             raise
         raise unsigned_peft(location) from error
     metadata, weights = import_peft(snapshot, base, usable_name(snapshot.origin), limits=limits)
-    warnings = (*trusted.warnings, *base_warnings(snapshot, base))
+    warnings = (
+        *trusted.warnings,
+        *base_warnings(snapshot, base),
+        *norm_warnings(metadata.identity, weights),
+    )
     return Adapter(
         metadata.name, metadata.version, metadata, weights, snapshot.package_digest, trusted.signer, warnings
     )

@@ -332,6 +332,8 @@ class Holdings:
             self._held[entry.bundle_digest] = adapter
         self._offers.accepted(entry, adapter)
         logger.info("adapter %s held, bundle %s", entry.identity, entry.bundle_digest)
+        for warning in adapter.warnings:
+            logger.warning("adapter %s: %s", entry.identity, warning)
         self._offers.judge(self.is_at_hand)
         self.let_go_revoked()  # it may have been revoked while it was on its way
 
