@@ -2,8 +2,6 @@
 
 Files:
 
-Files:
-
 norm_outliers  Updates of an adapter that are far larger than its others: a sign of planted behaviour, or of a spoilt
                training
 """
