@@ -61,6 +61,8 @@ class RequestLimits:
     message_calls: int = _most(128, "calls in an assistant's message")
     call_id_characters: int = _most(256, "characters of a call's id")
 
+    cache_salt_characters: int = _most(256, "characters of `cache_salt`")
+
     stops: int = _most(16, "stop strings")
     stop_characters: int = _most(256, "characters of a stop string")
     stop_tokens: int = _most(256, "tokens of `stop_token_ids`")

@@ -163,6 +163,8 @@ class GenerationRequest:
     schedules: tuple[MixSchedule, ...] = (((0, ()),),)
     salt: bytes = b""
     """The tenant: part of every cache key, and the party that fair sharing counts for."""
+    cache_salt: bytes = field(default=b"", kw_only=True)
+    """Part of every cache key too, but of no share: keeps the prompts of a tenant's own users apart."""
     priority: int = 0
     """Lower is more urgent, as in vLLM: served earlier, preempted later."""
     resume: tuple[RowProgress, ...] = ()

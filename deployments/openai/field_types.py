@@ -88,6 +88,7 @@ WeightOrWeights = Annotated[
 ]
 Layer = Annotated[int, Field(ge=0, le=MOST.mix_layers)]
 TokenId = Annotated[int, Field(ge=0, le=MOST.whole_number)]
+CacheSalt = Annotated[str, Field(max_length=MOST.cache_salt_characters)]
 Count = Annotated[int, Field(ge=1, le=MOST.whole_number)]
 Bias = Annotated[float, within("logit_bias"), Field(allow_inf_nan=False)]
 LogitBias = Annotated[dict[Annotated[int, Field(ge=0, strict=False)], Bias], no_larger(MOST.biases)]

@@ -16,6 +16,7 @@ from deployments.openai.body import Body
 from deployments.openai.confidence_body import MinConfidence
 from deployments.openai.field_types import (
     Base64,
+    CacheSalt,
     Count,
     Input,
     Layer,
@@ -118,6 +119,8 @@ class _Generation(SampledBody):
     stream_options: StreamOptions | None = None
     priority: Annotated[int, within("priority")] = 0
     """Lower is more urgent; below 0 is for principals with the scope ``operate``."""
+    cache_salt: CacheSalt | None = None
+    """What the prompt cache holds is shared between requests of one tenant that send the same text here, or none."""
     adaptrix: AdaptrixOptions | None = None
     return_token_ids: bool = False
     """Whether choices tell the ids of their tokens, and of the prompt's."""

@@ -244,6 +244,7 @@ class EngineWorker:
             tuple(RowProgress(row.token_ids, row.is_finished, row.logprobs) for row in call.resume),
             None if call.timeout_s is None else max(1e-3, call.timeout_s - spent_s),
             call.is_suspect,
+            cache_salt=call.cache_salt,
             switches=_changes(call, pinned.mixes[len(call.mixes) :]),
             shares=call.shares,
         )

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, Tag, model_validator
 
 from adaptrix_core.request_limits import MOST, SAMPLING_RANGES
 from deployments.openai.body import Body
-from deployments.openai.field_types import Count, LogitBias, Stop, by_kind, no_larger, within
+from deployments.openai.field_types import CacheSalt, Count, LogitBias, Stop, by_kind, no_larger, within
 from deployments.openai.formed_body import StructuredOutputs
 from deployments.openai.neutral_fields import RESPONSES, STREAM_OPTIONS
 from deployments.openai.schemas import AdaptrixOptions
@@ -159,6 +159,8 @@ class ResponsesRequest(Body):
     structured_outputs: StructuredOutputs | None = None
     chat_template_kwargs: Annotated[dict[str, Any], no_larger(MOST.template_variables)] | None = None
     priority: Annotated[int, within("priority")] = 0
+    cache_salt: CacheSalt | None = None
+    """What the prompt cache holds is shared between requests of one tenant that send the same text here, or none."""
     adaptrix: AdaptrixOptions | None = None
     """Who answers; no fork, as a response is one answer."""
 

@@ -34,6 +34,7 @@ ALIKE = (
     "structured_outputs",
     "chat_template_kwargs",
     "priority",
+    "cache_salt",
     "adaptrix",
 )
 """Fields that mean the same in a chat."""

@@ -67,6 +67,8 @@ class GenerateCall:
     mixes here, the composition stands for them."""
     salt: bytes
     """Salt of the tenant's cache keys."""
+    cache_salt: bytes = field(default=b"", kw_only=True)
+    """Keeps the cached prompts of the tenant's own users apart; empty for none."""
     chat: ChatOptions = ORDINARY
     """How chat messages become the prompt."""
     keep_last: int | None = None

@@ -18,6 +18,7 @@ from operator import itemgetter
 
 from adaptrix_core.digests import WeightsDigest
 from adaptrix_core.engine.cache.kv_cache import KVCache
+from adaptrix_core.engine.request import GenerationRequest
 from adaptrix_core.engine.rows.row import Row
 from adaptrix_core.injection.gate import Gated
 from adaptrix_core.injection.mix import Mix, mix_runs, weights_digests_of
@@ -132,7 +133,7 @@ class PrefixCache:
         keys, size = row.keys[span], self._cache.block_size
         while len(keys) < count:
             start = len(keys) * size
-            parent = keys[-1] if keys else self._root(span, row.request.salt)
+            parent = keys[-1] if keys else self._root(span, row.request)
             tokens = row.tokens[start : start + size]
             keys.append(
                 _digest(
@@ -143,12 +144,13 @@ class PrefixCache:
             )
         return keys
 
-    def _root(self, span: int, salt: bytes) -> bytes:
+    def _root(self, span: int, request: GenerationRequest) -> bytes:
         layers = self._cache.spans[span]
         return _digest(
             *((b"identity", value) for value in self._identity),
             (b"layers", struct.pack(">II", layers.start, layers.stop)),
-            (b"salt", salt),
+            (b"salt", request.salt),
+            (b"cache salt", request.cache_salt),
         )
 
     def _mixes(self, row: Row, span: int, start: int, end: int) -> bytes:

@@ -19,7 +19,7 @@ REASONS: Mapping[str, str] = {
     "merged_adapters": "write the mix as model, as in a*0.7+b*0.3, or in adaptrix.mix",
     "add_special_tokens": "special tokens are added to raw text, and never to a chat, whose template writes them",
     "best_of": "choices are not compared with each other; ask for n and choose",
-    "cache_salt": "prefixes are never shared between tenants; give each of your users a key of another tenant",
+    "cache_salt": "vectors are never shared between tenants; give each of your users a key of another tenant",
     "chat_template": "a template is a program; the model's own is used, with chat_template_kwargs as its variables",
     "documents": "no model here has a template that knows them; write them into a message",
     "early_stopping": "there is no beam search",

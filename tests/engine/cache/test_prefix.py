@@ -167,6 +167,25 @@ def test_tenants_share_nothing(make_engine: MakeEngine) -> None:
     assert ask(b"one", 3) == [0, BLOCK * (NUM_LAYERS - CUT)]
 
 
+def test_a_tenants_users_with_salts_of_their_own_share_nothing_but_their_tenants_turn(make_engine: MakeEngine) -> None:
+    engine = make_engine(cut=CUT)
+
+    def ask(tenant: bytes, user: bytes, number: int) -> list[int]:
+        asked = GenerationRequest(str(number), tuple(EXACT), ONE, (constant(()),), tenant, cache_salt=user)
+        [row] = engine.add(asked)
+        flows.add(row.flow)
+        return work_of(engine, lambda: drain(engine))
+
+    flows: set[Any] = set()
+    everything = [len(EXACT) * CUT, len(EXACT) * (NUM_LAYERS - CUT)]
+    salted = [(b"t", b""), (b"t", b"ann"), (b"t", b"bob"), (b"", b"t"), (b"tann", b""), (b"ta", b"nn")]
+    assert [ask(*salts, number) for number, salts in enumerate(salted[:3])] == [everything] * 3
+    assert len(flows) == 1
+    assert [ask(*salts, 10 + number) for number, salts in enumerate(salted[3:])] == [everything] * 3
+    again = [ask(*salts, 20 + number) for number, salts in enumerate(salted)]
+    assert again == [[0, BLOCK * (NUM_LAYERS - CUT)]] * len(salted)
+
+
 def test_a_salt_cannot_stand_in_for_an_adapter(make_engine: MakeEngine) -> None:
     """vLLM issue 44701: a name that collides with a salt. Fields of a key are typed, so no value moves between them."""
     engine = make_engine(cut=CUT)

@@ -189,7 +189,6 @@ async def test_wrong_types_and_values_name_their_field(
         ("modalities", ["text", "audio"]),
         ("web_search_options", {}),
         ("echo", True),
-        ("cache_salt", "mine"),
         ("x", None),
     ],
 )
