@@ -6,12 +6,11 @@ ones it needs.
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
-
-T = TypeVar("T")
+from typing import Any
 
 
 def http_address() -> tuple[str, int] | None:
@@ -42,20 +41,31 @@ def deploy(config: Mapping[str, Any]) -> None:
     client.deploy_apps(schema, _blocking=False)
 
 
-def under_an_id_of_its_own(call: Callable[[], T]) -> T:
-    """The result of ``call()``, whose calls to handles get request ids of their own.
+def begin_call(method: Any, *args: Any) -> Any:
+    """``method.remote(*args)`` of a deployment's handle, under a request id of its own: what every call goes through.
 
     By default, all calls made for one HTTP request share its internal id, and a request router sees only the first of
-    them. Serve makes a new id where the context has none.
+    them: of two at once, one waits for good, and so does every call after it. Serve makes a new id where the context
+    has none.
     """
     from ray.serve import context
 
-    def run() -> T:
+    def run() -> Any:
         current = context._get_serve_request_context()
         context._serve_request_context.set(replace(current, _internal_request_id=""))
-        return call()
+        return method.remote(*args)
 
     return contextvars.copy_context().run(run)
+
+
+async def ask(method: Any, *args: Any) -> Any:
+    """The answer of ``method`` of a deployment's handle; where nobody waits for it any more, the call is cancelled."""
+    response = begin_call(method, *args)
+    try:
+        return await response
+    except asyncio.CancelledError:
+        response.cancel()
+        raise
 
 
 def is_dead(actor_id: str) -> bool:

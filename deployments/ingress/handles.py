@@ -17,7 +17,7 @@ from deployments.generation.ports import Batches
 from deployments.ingress.scaled_to_zero import ScaledToZero
 from deployments.objects.batch import BatchAsked, BatchPage, BatchRecord
 from deployments.objects.records import Kind, ObjectKey, ObjectPage, StoredObject
-from deployments.ray_seam import under_an_id_of_its_own
+from deployments.ray_seam import ask, begin_call
 from deployments.shared.catalogue import Catalogue
 from deployments.shared.errors import RAY_ERRORS, NotReady, as_core_error
 from deployments.shared.living_replicas import living
@@ -42,7 +42,7 @@ class HandleReplicas:
 
     async def generate(self, call: GenerateCall) -> Batches:
         """The pieces of each engine step; closing this cancels the call, which aborts it in the engine."""
-        response: Any = under_an_id_of_its_own(lambda: self._handle.remote(call))
+        response: Any = begin_call(self._handle, call)
         try:
             async for pieces in response:
                 yield pieces
@@ -58,17 +58,17 @@ class HandleTokenizer:
 
     async def tokenize(self, call: TokenizeCall) -> Tokenized:
         """The tokens of a prompt."""
-        tokenized: Tokenized = await self._handle.tokenize.remote(call)
+        tokenized: Tokenized = await ask(self._handle.tokenize, call)
         return tokenized
 
     async def count(self, call: CountCall) -> Counted:
         """The sizes of a conversation's parts."""
-        counted: Counted = await self._handle.count.remote(call)
+        counted: Counted = await ask(self._handle.count, call)
         return counted
 
     async def detokenize(self, call: DetokenizeCall) -> str:
         """The text of token ids."""
-        text: str = await self._handle.detokenize.remote(call)
+        text: str = await ask(self._handle.detokenize, call)
         return text
 
 
@@ -268,7 +268,7 @@ async def _kept(handle: Any, method: str, args: tuple[Any, ...]) -> Any:
     lost = NotReady("the store of objects restarts; send the request again in a moment", code="store_lost")
     try:
         async with asyncio.timeout(KEEPER_WAIT_S):  # a handle waits for as long as there is no replica
-            return await handle.remote(method, args)
+            return await ask(handle, method, args)
     except TimeoutError:
         raise lost from None
     except RAY_ERRORS as error:
