@@ -1,6 +1,6 @@
 # Everything a person types. `make serve` and `make test` set themselves up on a machine that has only Python >= 3.11.
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test test-unit test-integration test-clients check bench bench-peers plots docs format wheels clean
+.PHONY: help setup serve test test-unit test-slow test-integration test-clients check bench bench-peers plots docs format wheels clean
 
 PYTHON ?= python3
 HOST ?= 127.0.0.1
@@ -57,16 +57,19 @@ setup: $(STAMP)
 serve: $(STAMP)
 	@exec $(BIN)/python -m deployments.launch --host $(HOST) --port $(PORT)
 
-test: test-unit test-integration
+test: test-unit test-slow test-integration
 
 # COVERAGE=1 also measures which lines of the library and the server the unit tests run, and prints the share.
 test-unit: $(STAMP)
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not integration and not slow" --durations 10 $(if $(COVERAGE),$(COVERED))
 	$(if $(COVERAGE),@echo "covered by unit tests: $$($(BIN)/coverage report --format=total) % of all lines and branches")
 
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "slow and not integration" --durations 10
+
 # One after the other: each of these wants the whole machine.
 test-integration: $(STAMP)
-	$(BIN)/python -m pytest -m "integration or slow" --durations 20
+	$(BIN)/python -m pytest -m integration --durations 20
 
 # Every client that the docs name, against one server: those of the extra, those that live apart, and npm's where npm is.
 test-clients: $(CLIENTS)/.adaptrix-setup $(APART)/.adaptrix-setup

@@ -12,7 +12,7 @@ import pytest
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "library.md"
 
 
-@pytest.mark.integration
+@pytest.mark.slow
 def test_the_programs_of_the_page_run(tmp_path: Path) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     assert len(blocks) == 8

@@ -6,8 +6,10 @@ in one shape and of a described status.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
 
@@ -43,8 +45,11 @@ NO_PROBLEMS = [
 schemathesis.serializer.alias("application/x-tar", "application/octet-stream")
 
 
-def fuzz(url: str, examples: int, budget_s: float) -> Counter[tuple[str, int]]:
-    """Send so many examples of each kind to every endpoint, within about this time: how often which status came."""
+def fuzz(url: str, examples: int, budget_s: float, whole: Collection[str] = ()) -> Counter[tuple[str, int]]:
+    """Send so many examples of each kind to every endpoint, within about this time: how often which status came.
+
+    whole: paths that get all of their examples, however long that takes.
+    """
     document = httpx.get(f"{url}/openapi.json", timeout=60).raise_for_status().json()
     schema = schemathesis.openapi.from_dict(document)
     seen: Counter[tuple[str, int]] = Counter()
@@ -54,6 +59,7 @@ def fuzz(url: str, examples: int, budget_s: float) -> Counter[tuple[str, int]]:
     with requests.Session() as session:
         for number, operation in enumerate(operations):
             share = time.monotonic() + (ends - time.monotonic()) / (len(operations) - number)
+            share = math.inf if operation.path in whole else share
             _drive(url, operation, GenerationMode.POSITIVE, examples, share, session, seen)
             with suppress(Unsatisfiable):  # an endpoint that takes nothing can be sent nothing that doesn't fit
                 _drive(url, operation, GenerationMode.NEGATIVE, examples, share, session, seen)
