@@ -35,7 +35,7 @@ injection/       Adapters meet the model: mixes, the LoRA sum, and the hooks tha
 native/          Native kernels for packed weights on the CPU (`src/`), and how Python reaches them
 observe/         Observability: metric labels, JSON logs, traces
 routing/         Messages in, decision out: which adapter, if any, should answer
-security/        Security of what others send: code that models write runs where it can do no harm
+security/        Security: code that models write does no harm, and what is done to a server is recorded
 tools/           Tools: functions of the caller's that a model may call, how it is told of them, and how its calls are
                  read
 training/        Train adapters on the frozen base model, and measure how good they are

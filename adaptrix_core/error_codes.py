@@ -130,6 +130,8 @@ BASE_MODEL = {
     "server_unavailable": "the command line reaches no server",
     "missing_package": "the command needs an extra that is not installed",
     "conversation_not_found": "no conversation of that number in the log",
+    "audit_log_not_found": "no audit log in that directory",
+    "bad_checkpoint": "a file without a checkpoint of an audit log, or with one that the key has not signed",
     "log_unusable": "the command line's log cannot be read or written",
 }
 
@@ -168,6 +170,7 @@ UNAVAILABLE = {
     "engine_hung": "the engine makes no progress; its replica is replaced",
     "cache_full": "adapters of running requests fill the memory for adapters",
     "adapter_unavailable": "the adapter cannot be loaded now; the server tries again",
+    "audit_unavailable": "the audit log cannot be written (`audit.dir`), so nothing that it has to hold is done",
     "name_unconfirmed": "no replica has verified yet who signed the name",
 }
 TIMEOUT = {

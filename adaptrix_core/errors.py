@@ -173,6 +173,12 @@ class StorageFailed(AdaptrixError):
     code = "storage_failed"
 
 
+class AuditUnavailable(AdaptrixError):
+    """The audit log cannot be written, so what has to be recorded before it is done is not done."""
+
+    code = "audit_unavailable"
+
+
 class AdapterBusy(RetryLater):
     """Another request is loading, publishing or unloading under the same name."""
 

@@ -48,6 +48,11 @@ def default_trusted_keys() -> Path:
     return config_directory() / "trusted_keys"
 
 
+def default_audit_key() -> Path:
+    """The default private key that signs checkpoints of the audit log."""
+    return config_directory() / "keys" / "audit.key"
+
+
 def _is_checkout() -> bool:
     return (project_root() / CONFIG_FILE).is_file()
 

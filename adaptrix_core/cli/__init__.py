@@ -23,6 +23,7 @@ session              The shared options of one invocation of the command line: t
 settings_file        Reads a settings file into Settings: the same `serve_config.yaml` that Ray Serve takes, or the
                      bare settings
 target               The target of a command: a running server or a local engine, behind one interface
+audit/               The audit log of a server: verified, and read
 authoring/           Commands that make, import and measure adapters; they need no server
 commands/            Commands that ask, serve and administer: a running server, or a local engine
 confidence/          How sure an answer must be, and how sure it is: what the command line asks, and what it shows

@@ -7,6 +7,7 @@ import logging
 import click
 
 from adaptrix_core import __version__
+from adaptrix_core.cli.audit.command import audit
 from adaptrix_core.cli.authoring.calibration import calibrate
 from adaptrix_core.cli.authoring.composing import compose_adapters
 from adaptrix_core.cli.authoring.conflicts import conflicts
@@ -80,6 +81,7 @@ for command in (
     inspect,
     extensions,
     keys,
+    audit,
     completion,
 ):
     cli.add_command(command)

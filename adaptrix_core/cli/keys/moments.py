@@ -41,3 +41,13 @@ class Moment(click.ParamType[datetime]):
         except ValueError:
             self.fail(f"{value!r} is neither a duration such as 90d nor a date such as 2027-06-30", param, ctx)
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+class PastMoment(Moment):
+    """``90d`` ago, or a date (UTC) or time in ISO 8601, as a datetime."""
+
+    def convert(self, value: str | datetime, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """The moment that ``value`` says."""
+        if isinstance(value, str) and re.fullmatch(r"\d{1,5}[mhd]", value):
+            return datetime.now(UTC) - Duration().convert(value, param, ctx)
+        return super().convert(value, param, ctx)

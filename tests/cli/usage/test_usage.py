@@ -41,6 +41,7 @@ FURTHER = [
     "trust transfer",
     "extensions",
     "keys create",
+    "audit verify",
 ]
 
 
