@@ -197,7 +197,7 @@ def _scaling_faults(replicas: ReplicaSettings) -> Iterator[str]:
 
 def _observe_faults(observe: ObserveSettings) -> Iterator[str]:
     if observe.logs == "text" and (observe.log_prompts or observe.log_file is not None):
-        yield "observe.logs = 'text': observe.log_file and observe.log_prompts are for 'json'; set that, or not these"
+        yield "observe.logs = 'text': observe.log_file and observe.log_prompts are for 'json' or 'ecs'; set one of them"
     if observe.log_file is not None and not observe.log_file.parent.is_dir():
         yield f"observe.log_file = {observe.log_file}: its directory does not exist; make it or name another"
     if observe.otlp_endpoint is not None and not _is_installed("opentelemetry.exporter.otlp.proto.http"):

@@ -366,8 +366,10 @@ class ObserveSettings(Section):
     metrics_adapters: int = Field(
         50, ge=1, le=10_000, description="adapters with metrics of their own, 1 to 10000; the others share 'other'"
     )
-    logs: Literal["text", "json"] = Field(
-        "text", description="text or json: json is one object per line, and one line for every request"
+    logs: Literal["text", "json", "ecs"] = Field(
+        "text",
+        description="text, json or ecs: json is one object per line, and one line for every request; ecs the same "
+        "under the names of the Elastic Common Schema",
     )
     log_file: SettingsPath | None = Field(None, description="file to append JSON logs to; null: the standard error")
     log_prompts: bool = Field(False, description="true or false: whether JSON logs contain prompts")

@@ -10,8 +10,10 @@ import logging
 import logging.handlers
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from typing import Any
 
 from adaptrix_core.config.sections import ObserveSettings
+from adaptrix_core.observe.ecs import ecs_document
 
 LOGGERS = ("adaptrix_core", "deployments")
 
@@ -24,7 +26,10 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line, without a line feed."""
-        document = {
+        return json.dumps(self._document(record), ensure_ascii=False, default=str)
+
+    def _document(self, record: logging.LogRecord) -> dict[str, Any]:
+        document: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
@@ -35,7 +40,14 @@ class JsonLines(logging.Formatter):
         document |= getattr(record, "fields", {})
         if record.exc_info:
             document["exception"] = self.formatException(record.exc_info)
-        return json.dumps(document, ensure_ascii=False, default=str)
+        return document
+
+
+class EcsLines(JsonLines):
+    """The same under the names of the Elastic Common Schema."""
+
+    def _document(self, record: logging.LogRecord) -> dict[str, Any]:
+        return ecs_document(super()._document(record))
 
 
 def start_logging(settings: ObserveSettings) -> None:
@@ -43,13 +55,13 @@ def start_logging(settings: ObserveSettings) -> None:
 
     Several processes may append to one file: each line is one write.
     """
-    if settings.logs != "json":
+    if settings.logs == "text":
         return
     handler: logging.Handler = logging.StreamHandler()
     if settings.log_file is not None:
         # Reopens the file after log rotation has moved it.
         handler = logging.handlers.WatchedFileHandler(settings.log_file, encoding="utf-8")
-    handler.setFormatter(JsonLines())
+    handler.setFormatter(EcsLines() if settings.logs == "ecs" else JsonLines())
     for name in LOGGERS:
         logger = logging.getLogger(name)
         logger.addHandler(handler)

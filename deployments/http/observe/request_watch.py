@@ -120,7 +120,7 @@ class RequestWatch:
                 self._metrics.row_measured(row.kind, row.num_tokens, row.times)
         if self.record.running is not None:
             self._metrics.ended(self.record.running.resolved.kind, self.record.total_s)
-        if self._settings.logs == "json":
+        if self._settings.logs != "text":
             logger.info("request", extra={"fields": request_line(self.record, self._settings.log_prompts)})
         self._end_span()
 

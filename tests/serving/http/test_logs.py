@@ -13,6 +13,7 @@ import pytest
 from adaptrix_core.config.sections import ObserveSettings
 from adaptrix_core.observe.logs import request_id
 from deployments.shared.request_id import cleaned_id
+from tests.observe.test_ecs import TEMPLATE, leaves, mapped
 from tests.serving.conftest import BASE_ID
 from tests.serving.inprocess import running
 from tests.serving.json_logs import json_logs
@@ -30,7 +31,7 @@ async def lines_of(world: World, directory: Path, bodies: list[dict[str, object]
     args = world.settings(
         adapters={"state_dir": str(directory)},
         router={"enabled": False},
-        observe={"logs": "json", "log_file": str(directory / "log.jsonl"), **observe},
+        observe={"logs": "json", "log_file": str(directory / "log.jsonl")} | observe,
     )
     async with running(args) as (http, _):
         for number, sent in enumerate(bodies):
@@ -84,6 +85,15 @@ async def test_every_request_has_one_line(world: World, tmp_path: Path) -> None:
 async def test_prompts_are_logged_where_that_is_asked_for(world: World, tmp_path: Path) -> None:
     (line,) = await lines_of(world, tmp_path, [body(BASE_ID)], log_prompts=True)
     assert line["prompt"] == [SECRET]
+
+
+async def test_under_ecs_names_the_index_template_maps_every_field(world: World, tmp_path: Path) -> None:
+    whole, unknown = await lines_of(world, tmp_path, [body("math_reasoning"), body("nobody")], logs="ecs")
+    known = set(mapped(json.loads(TEMPLATE.read_text())["template"]["mappings"]["properties"]))
+    assert {*leaves(whole), *leaves(unknown)} <= known
+    assert (whole["event"]["outcome"], unknown["event"]["outcome"]) == ("success", "failure")
+    assert whole["event"]["duration"] == round(whole["adaptrix"]["total_s"] * 1e9)
+    assert unknown["error"]["code"] == "model_not_found"
 
 
 async def test_nothing_of_a_request_is_logged_without_json(
