@@ -1,4 +1,4 @@
-"""Lines named as the Elastic Common Schema has it: like those of Elastic's own library, and as the template maps them."""
+"""Lines named as in the Elastic Common Schema: like those of Elastic's own library, and as the template maps them."""
 
 from __future__ import annotations
 
