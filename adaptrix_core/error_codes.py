@@ -165,6 +165,7 @@ UNAVAILABLE = {
     "replica_lost": "the replica that served the request is gone; send it again",
     "ingress_lost": "the server process that took the request is gone; send it again",
     "store_lost": "the store of adapters, or that of objects, is restarting; send the request again in a moment",
+    "tracker_disabled": "the tracker is switched off (`tracker.enabled`)",
     "router_disabled": "the router is switched off (`router.enabled`)",
     "engine_stopped": "the engine has stopped and takes no more work",
     "engine_hung": "the engine makes no progress; its replica is replaced",
@@ -180,6 +181,8 @@ TIMEOUT = {
 STORAGE = {
     "storage_full": "a disk of the server is full; free some space",
     "storage_failed": "a directory of the server cannot be used",
+    "tracker_unusable": "the tracker's file cannot be used (`tracker.file`); requests are answered, and not recorded",
+    "tracker_in_use": "another process writes to the tracker's file; each server needs one of its own",
 }
 
 

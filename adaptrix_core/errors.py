@@ -179,6 +179,12 @@ class AuditUnavailable(AdaptrixError):
     code = "audit_unavailable"
 
 
+class TrackerUnusable(AdaptrixError):
+    """The tracker's file cannot be read or written, or is not one of its files."""
+
+    code = "tracker_unusable"
+
+
 class AdapterBusy(RetryLater):
     """Another request is loading, publishing or unloading under the same name."""
 

@@ -31,6 +31,7 @@ context/       How far adapters move the base model's context, and what anchorin
 harness/       What benchmarks share: systems under comparison, work, turns, intervals, reports
 memory/        Measures the memory of conversations: recall of facts told long ago, and conversations that change
                their topic
+observe/       What observing costs
 routing/       The router measured: held-out prompts, its signals alone and together, many adapters, and feedback
 service/       Measurements of the service over HTTP and of its processes
 trunk/         Routing from the trunk beside the embedder: how often it is right, from how few examples, and what it

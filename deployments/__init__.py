@@ -23,4 +23,5 @@ responses/   OpenAI's Responses API as a translation: its bodies into chat reque
 router/      The deployment that picks adapters by meaning
 shared/      Shared by several processes: the records between them, the catalogue, callers, errors
 store/       The store of adapter packages: an actor, its disk, and how others reach it
+tracking/    The tracker of a cluster: one process with its file, what every ingress sends it, and what it is asked
 """

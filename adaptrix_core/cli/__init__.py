@@ -31,4 +31,5 @@ conversation/        A conversation on the terminal: questions, answers, and com
 inspection/          What a mix of adapters changes inside the base model, shown on the terminal
 keys/                API keys made, listed, rotated and ended, in the file that a server follows
 logs/                The log of questions and answers on the command line, kept on this machine
+usage/               Figures of requests on the command line, from a running server or from the tracker's file
 """

@@ -35,6 +35,8 @@ from adaptrix_core.cli.inspection.command import inspect
 from adaptrix_core.cli.keys.command import keys
 from adaptrix_core.cli.logs.command import logs
 from adaptrix_core.cli.session import Session
+from adaptrix_core.cli.usage.command import stats
+from adaptrix_core.cli.usage.costs import costs
 
 
 @click.group(cls=ErrorEdge, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -61,6 +63,8 @@ for command in (
     embed,
     benchmark,
     status,
+    stats,
+    costs,
     serve,
     train,
     evaluate,

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Self
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx
 
@@ -175,8 +175,12 @@ class RemoteTarget:
         """``POST /v1/route``."""
         return await self._json("POST", "/v1/route", {"messages": [dict(message) for message in messages]})
 
+    async def usage(self, parameters: Mapping[str, str]) -> dict[str, Any]:
+        """``GET /v1/usage``."""
+        return await self._json("GET", f"/v1/usage?{urlencode(parameters)}")
+
     async def status(self) -> dict[str, Any]:
-        """``GET /health``, ``/v1/models`` and ``/v1/adapters`` in one document."""
+        """``GET /health``, ``/v1/models``, ``/v1/adapters`` and ``/v1/usage/live`` in one document."""
         health = await self._json("GET", "/health")
         models = await self._json("GET", "/v1/models")
         listing = await self._json("GET", "/v1/adapters")
@@ -188,7 +192,19 @@ class RemoteTarget:
             "adapters": [adapter_row(entry).as_dict() for entry in listing["data"]],
             # An older server does not send it.
             "unloaded": listing.get("unloaded", []),
+            "last_minute": await self._last_minute(),
         }
+
+    async def _last_minute(self) -> list[dict[str, Any]] | None:
+        """Figures by adapter; None of a server that keeps none."""
+        try:
+            live = await self._json("GET", "/v1/usage/live")
+        except ServerUnavailable:
+            raise
+        except AdaptrixError:
+            return None
+        figures: list[dict[str, Any]] = live["data"]
+        return figures
 
     async def _model_id(self, model: str) -> str:
         """The server's id of the base model for ``base``; any other name unchanged."""

@@ -12,6 +12,7 @@ section              What sections of the settings are made of: their base class
 sections             The sections of the settings: every key with its default, its limits and its description for
                      users
 serve_file           The file that describes a deployment, in Ray Serve's own schema: read strictly, without Ray
+tracker_section      The section ``tracker`` of the settings: what is kept of requests, where, and for how long
 """
 
 from __future__ import annotations

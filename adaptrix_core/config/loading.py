@@ -30,6 +30,7 @@ from adaptrix_core.config.sections import (
     RouterSettings,
     SecuritySettings,
 )
+from adaptrix_core.config.tracker_section import TrackerSettings
 from adaptrix_core.errors import ConfigError
 from adaptrix_core.extension_point import ExtensionPoint
 from adaptrix_core.extensions import ENDPOINT_GROUPS, ROUTER_SIGNALS
@@ -52,6 +53,7 @@ class Settings(Section):
     replicas: ReplicaSettings = Field(default_factory=ReplicaSettings)
     security: SecuritySettings = Field(default_factory=SecuritySettings)
     observe: ObserveSettings = Field(default_factory=ObserveSettings)
+    tracker: TrackerSettings = Field(default_factory=TrackerSettings)
     extensions: ExtensionSettings = Field(default_factory=ExtensionSettings)
 
 
@@ -68,6 +70,7 @@ _SECTIONS: dict[str, type[Section]] = {
     "replicas": ReplicaSettings,
     "security": SecuritySettings,
     "observe": ObserveSettings,
+    "tracker": TrackerSettings,
     "extensions": ExtensionSettings,
 }
 
@@ -129,6 +132,8 @@ def _impossible(sections: Mapping[str, Any]) -> Iterator[str]:
             yield f"security.api_keys_file = {keys_file}: no such file; write one, or set null to serve loopback only"
     if (observe := sections.get("observe")) is not None:
         yield from _observe_faults(observe)
+    if (tracker := sections.get("tracker")) is not None:
+        yield from _tracker_faults(tracker)
     if (extensions := sections.get("extensions")) is not None:
         yield from _unknown_parts("extensions.endpoint_groups", extensions.endpoint_groups, ENDPOINT_GROUPS)
     if (replicas := sections.get("replicas")) is not None:
@@ -205,6 +210,16 @@ def _observe_faults(observe: ObserveSettings) -> Iterator[str]:
             f"observe.otlp_endpoint = {observe.otlp_endpoint!r}: the exporter is not installed; "
             "pip install 'adaptrix[observe]', or set null"
         )
+
+
+def _tracker_faults(tracker: TrackerSettings) -> Iterator[str]:
+    if tracker.sums_days < tracker.requests_days:
+        yield (
+            f"tracker.sums_days = {tracker.sums_days:g}: less than tracker.requests_days = {tracker.requests_days:g}; "
+            "keep sums as long as what they are of"
+        )
+    if tracker.prices_file is not None and not tracker.prices_file.is_file():
+        yield f"tracker.prices_file = {tracker.prices_file}: no such file; write one, or set null for no costs"
 
 
 def _is_installed(module: str) -> bool:

@@ -31,13 +31,17 @@ class Background:
         keeper = Keeper(settings.adapters.state_dir, settings.objects)
         self._objects = TenantObjects(keeper)
         self._batches = BatchLedger(keeper)
-        connections = Connections(settings, "background", model, router, self._objects, self._batches)
-        await connections.start()
-        services = connections.services
+        self._connections = Connections(settings, "background", model, router, self._objects, self._batches)
+        await self._connections.start()
+        services = self._connections.services
         pipeline = Pipeline(LowestPriority(HandleReplicas(model)), services.metrics.continuations.inc)
         self._runner = BatchRunner(self._batches, OwnApi(services, pipeline), settings, services.keys)
         self._runner.start()
         spare_what_is_loaded()
+
+    async def __del__(self) -> None:  # Serve awaits it
+        if hasattr(self, "_connections"):  # missing where __init__ failed earlier
+            await self._connections.stop()
 
     async def ask_objects(self, method: str, args: tuple[Any, ...]) -> Any:
         """The result of a method of `TenantObjects`, for `ingress/handles.py`."""

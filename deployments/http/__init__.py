@@ -28,4 +28,5 @@ description/   The API described by itself: `/openapi.json` and `/docs`
 endpoints/     The endpoints, one file for each noun
 observe/       Observation of requests: metrics and the request log
 refusals/      What other servers have and this one does not: fields and endpoints, each with the reason
+usage/         Usage over HTTP: figures of the caller's requests, or of everybody's for operators
 """

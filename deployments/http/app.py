@@ -34,6 +34,7 @@ from deployments.http.guard import Guard
 from deployments.http.pages import OpenToPages
 from deployments.http.refusals.endpoints import reason_against
 from deployments.http.services import Services
+from deployments.http.usage.endpoints import usage_endpoints
 from deployments.shared.catalogue import shortened
 from deployments.shared.errors import RAY_ERRORS
 
@@ -51,6 +52,7 @@ ENDPOINTS = (
     revocation_endpoints,
     file_endpoints,
     batch_endpoints,
+    usage_endpoints,
     status_endpoints,
 )
 """The server's own groups of endpoints, in the order of the API's description."""

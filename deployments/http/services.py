@@ -17,6 +17,9 @@ from adaptrix_core.confidence.shelf import CalibrationShelf
 from adaptrix_core.config import Settings
 from adaptrix_core.digests import BundleDigest
 from adaptrix_core.observe.tracing import Tracing
+from adaptrix_core.observe.tracker.live_view import LiveFigures
+from adaptrix_core.observe.tracker.outbox import Outbox
+from adaptrix_core.observe.tracker.questions import UsageAnswer, UsageQuestion
 from adaptrix_core.routing.feedback.answers import AnswerLabelTaken
 from adaptrix_core.routing.feedback.labels import LabelTaken
 from adaptrix_core.routing.signals.learnt_messages import LearntMessage
@@ -151,6 +154,16 @@ class Batches(Protocol):
         """How many lines got their answer since the process that works on them began, by outcome."""
 
 
+class UsageFigures(Protocol):
+    """The tracker (`tracking/tracker.py`). Methods may raise NotReady, TrackerUnusable and StorageFailed."""
+
+    async def ask(self, question: UsageQuestion) -> UsageAnswer:
+        """Figures of requests. Raises InvalidRequest for an answer of too many rows."""
+
+    async def live(self, tenant: str | None = None) -> list[LiveFigures]:
+        """The last minute by adapter. tenant: only its requests; None: everybody's."""
+
+
 @dataclass
 class Services:
     """Everything an endpoint may use."""
@@ -169,6 +182,9 @@ class Services:
     tracing: Tracing
     running: RunningRequests = field(default_factory=RunningRequests)
     """Of this process, by key."""
+    outbox: Outbox | None = None
+    """Where requests that have ended are left for the tracker; None, like ``usage``, where it is switched off."""
+    usage: UsageFigures | None = None
     calibrations: CalibrationShelf = field(init=False)
     conflicts: ConflictGuard = field(init=False)
 

@@ -8,6 +8,7 @@ from ray.serve.handle import DeploymentHandle
 from adaptrix_core.config import Settings
 from adaptrix_core.observe.logs import start_logging
 from adaptrix_core.observe.tracing import start_tracing
+from adaptrix_core.observe.tracker.outbox import Outbox
 from deployments.callers.key_ring import KeyRing
 from deployments.callers.keys_follower import KeysFollower
 from deployments.generation.pipeline import Pipeline
@@ -22,6 +23,8 @@ from deployments.shared.loopback import keep_to_loopback
 from deployments.store.catalogue_follower import StoreFollower
 from deployments.store.handle import namespace_of
 from deployments.store.residency_follower import ResidencyFollower
+from deployments.tracking.handle import HandleTracker
+from deployments.tracking.sender import Sender
 
 
 class Connections:
@@ -44,6 +47,9 @@ class Connections:
         self._follower = StoreFollower(settings.adapters, namespace_of(app_name))
         self._residency = ResidencyFollower(self._follower.residency, known_replicas.told)
         metrics = Metrics(settings.observe.metrics_adapters)
+        tracker = HandleTracker(settings, namespace_of(app_name)) if settings.tracker.enabled else None
+        outbox = None if tracker is None else Outbox()
+        self._sender = None if tracker is None or outbox is None else Sender(outbox, tracker.add)
         self.services = Services(
             settings=settings,
             keys=KeyRing.read(settings.security.api_keys_file),
@@ -55,6 +61,8 @@ class Connections:
             batches=batches,
             metrics=metrics,
             tracing=start_tracing(settings.observe, part, context.replica_id.unique_id),
+            outbox=outbox,
+            usage=tracker,
         )
         keys = KeysFollower(self.services.keys, settings.security.api_keys_file, self.services.running)
         self._keys = Follower(keys.look)
@@ -64,3 +72,10 @@ class Connections:
         await self._follower.start()
         self._residency.start()
         self._keys.start()
+        if self._sender is not None:
+            self._sender.start()
+
+    async def stop(self) -> None:
+        """Send what the tracker does not have yet: the process ends."""
+        if self._sender is not None:
+            await self._sender.stop()

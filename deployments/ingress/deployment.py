@@ -35,8 +35,13 @@ class Ingress:
         objects, batches = HandleObjects(background), HandleBatches(background)
         connections = Connections(settings, "ingress", model, router, objects, batches)
         await connections.start()
+        self._connections = connections
         self._services = connections.services
         self._announcing = asyncio.create_task(announce(self._services, url)) if url is not None else None
+
+    async def __del__(self) -> None:  # Serve awaits it
+        if hasattr(self, "_connections"):  # missing where __init__ failed earlier
+            await self._connections.stop()
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         app = build_api(self._services)

@@ -78,7 +78,7 @@ class ModelReplica:
         source = PackageSource(self._fetch, read)
         threads = num_threads(settings.replicas, _node_cpus())
         sys.setswitchinterval(SWITCH_INTERVAL_S)
-        self._worker = await asyncio.to_thread(EngineWorker, settings, source.fetch, tracing, threads)
+        self._worker = await asyncio.to_thread(EngineWorker, settings, source.fetch, tracing, threads, self._replica_id)
         if router is not None:
             self._worker.at_the_cut.asks(HandleRouter(router))
         self._revocations = RevocationFollower(

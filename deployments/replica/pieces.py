@@ -14,8 +14,9 @@ from deployments.shared.wire import Piece, PromptSeen, PromptToken, RowTimes
 class PieceWriter:
     """Writes pieces with the texts of one base model's tokens."""
 
-    def __init__(self, texts: TokenTexts) -> None:
+    def __init__(self, texts: TokenTexts, replica_id: str) -> None:
         self._texts = texts
+        self._replica_id = replica_id
 
     def pieces_of(
         self,
@@ -62,7 +63,7 @@ class PieceWriter:
             error=event.error,
             failure=None if event.failure is None else as_row_error(event.failure),
             prompt_tokens=event.num_prompt_tokens,
-            times=None if event.timings is None else row_times(event.timings),
+            times=None if event.timings is None else row_times(event.timings, self._replica_id),
             stop_reason=event.stop_reason,
             spread=event.spread,
             attention=event.attention,
@@ -71,7 +72,7 @@ class PieceWriter:
         )
 
 
-def row_times(timings: Timings) -> RowTimes:
+def row_times(timings: Timings, replica_id: str) -> RowTimes:
     """The phases of a row, as a record for other processes."""
     begun = timings.first_token_s > 0
     return RowTimes(
@@ -82,4 +83,5 @@ def row_times(timings: Timings) -> RowTimes:
         total_s=timings.total_s,
         taken_over=timings.taken_over,
         num_preemptions=timings.num_preemptions,
+        replica=replica_id,
     )

@@ -52,7 +52,9 @@ from deployments.shared.wire import AdapterNumbers, GenerateCall, Holding, Piece
 class EngineWorker:
     """Serves `GenerateCall`s. Everything but the engine's own thread runs in one event loop."""
 
-    def __init__(self, settings: Settings, fetch: Fetch, tracing: Tracing, threads: int | None = None) -> None:
+    def __init__(
+        self, settings: Settings, fetch: Fetch, tracing: Tracing, threads: int | None = None, replica_id: str = ""
+    ) -> None:
         """Load the base model and start the engine; takes seconds. threads: CPU threads to compute with."""
         if threads is not None:
             torch.set_num_threads(threads)
@@ -68,7 +70,7 @@ class EngineWorker:
         self._prompts = PromptEncoder(self._engine, long_texts)
         self.tokens = Tokenization(self._engine, long_texts)
         self._grammars = CallGrammars(self._engine.base)
-        self._pieces = PieceWriter(TokenTexts(self.tokenizer, self._engine.token_bytes()))
+        self._pieces = PieceWriter(TokenTexts(self.tokenizer, self._engine.token_bytes()), replica_id)
         self._loop = EngineLoop(self._engine)
         self._loop.start()
         self._loop.warm_up()

@@ -157,6 +157,8 @@ class RowTimes:
     taken_over: tuple[int, ...]
     """Tokens found in the cache, by span."""
     num_preemptions: int
+    replica: str = ""
+    """Which replica's engine it is; empty where that is not known."""
 
 
 @dataclass(frozen=True)

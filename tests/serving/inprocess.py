@@ -25,6 +25,7 @@ from adaptrix_core.confidence.feedback import AnswerLabel
 from adaptrix_core.config import Settings, load_settings
 from adaptrix_core.digests import BundleDigest
 from adaptrix_core.observe.tracing import Tracing, start_tracing
+from adaptrix_core.observe.tracker.outbox import Outbox
 from adaptrix_core.routing.conversation import user_turns
 from adaptrix_core.routing.embedder import TextEmbedder
 from adaptrix_core.routing.feedback.adaptive import AdaptiveThresholds
@@ -54,6 +55,8 @@ from deployments.shared.catalogue import Catalogue
 from deployments.shared.follower import Follower
 from deployments.shared.wire import Entry, LoadCall, Report, Revoked, RouteAnswer
 from deployments.store.actor import AdapterStore
+from deployments.tracking.sender import Sender
+from deployments.tracking.tracker import Tracker
 from tests.serving.json_logs import json_logs
 
 
@@ -236,6 +239,9 @@ async def application(
         if router is not None:
             store.worker.at_the_cut.asks(router)
         metrics, replicas = Metrics(settings.observe.metrics_adapters), replicas_of(store)
+        tracker, outbox = Tracker(settings.tracker, settings.adapters.state_dir), Outbox()
+        sender = Sender(outbox, tracker.add)
+        sender.start()
         services = Services(
             settings=settings,
             keys=KeyRing.read(keys),
@@ -247,6 +253,8 @@ async def application(
             batches=store.batches,
             metrics=metrics,
             tracing=tracing,
+            outbox=outbox if settings.tracker.enabled else None,
+            usage=tracker if settings.tracker.enabled else None,
         )
         pipeline = Pipeline(LowestPriority(replicas), metrics.continuations.inc)
         runner = BatchRunner(store.batches, OwnApi(services, pipeline), settings, services.keys)
@@ -258,6 +266,8 @@ async def application(
         finally:
             followed.stop()
             await runner.stop()
+            await sender.stop()
+            await tracker.close()
             await store.stop()
             tracing.stop()
 

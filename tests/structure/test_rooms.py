@@ -24,6 +24,7 @@ DEPLOYMENTS_ORDER = [
     "placement",
     "store",
     "objects",
+    "tracking",
     "responses",
     "launch",
     "generation",

@@ -30,8 +30,13 @@ def status(session: Session) -> None:
 
     def show(out: Console) -> None:
         for key, value in document.items():
-            if key != "unloaded":
+            if key not in ("unloaded", "last_minute"):
                 _print_entry(out, key, value)
+        for row in document.get("last_minute") or ():
+            first_s = row["first_token_p50_s"]
+            told = "" if first_s is None else f", first token after {first_s:.3f} s (median)"
+            speed = f"{row['requests_per_s']:.2f} requests/s, {row['tokens_per_s']:.1f} tokens/s"
+            out.print(f"last minute, {row['adapter'] or 'no answer'}: {speed}{told}", markup=False)
         for name in document.get("unloaded", ()):
             out.print(f"unloaded: {name}, which is shipped; `adaptrix load {name}` brings it back", markup=False)
 

@@ -18,6 +18,7 @@ from deployments.http.description import (
 )
 from deployments.http.description.answers import Document, ErrorDocument
 from deployments.http.description.described import GENERATING, KEPT, READING, TAKING, described
+from deployments.http.usage import answers as usage_answers
 from deployments.openai import schemas
 from deployments.openai.batches.request import BatchRequest
 from deployments.openai.body import Body
@@ -83,6 +84,9 @@ ANSWERS: tuple[type[Document], ...] = (
     stored_answers.FileDeleted,
     stored_answers.BatchDocument,
     stored_answers.BatchList,
+    usage_answers.UsageList,
+    usage_answers.LiveUsage,
+    usage_answers.CostList,
 )
 
 CHAT = described(

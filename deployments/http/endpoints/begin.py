@@ -44,7 +44,9 @@ async def begin(
     Raises any AdaptrixError: whatever refuses the request does so before its first byte.
     """
     observe = services.settings.observe
-    watch = RequestWatch(services.metrics, services.tracing, observe, request.url.path, request.headers)
+    watch = RequestWatch(
+        services.metrics, services.tracing, observe, request.url.path, request.headers, services.outbox
+    )
     request.scope[WATCH] = watch  # closed by `Guard`, with the connection
     with watch.accepting():
         principal = authorized(request, services, "generate")

@@ -11,4 +11,5 @@ request_log      The log line of a finished request; with its prompt only where 
 request_record   The record of one request so far, from which its log line and its span are made
 request_watch    Watches one generation request from its arrival to its end: counts it, traces it, and logs it in one
                  line
+tracked_request  What a finished request leaves with the tracker, from its record: figures and names, no text
 """

@@ -50,6 +50,11 @@ class Metrics:
             "Calls that lost their replica and were handed to another",
             registry=self._registry,
         )
+        self.untracked = Counter(
+            "adaptrix_tracker_dropped",
+            "Requests that the tracker does not know of, as too many waited for it",
+            registry=self._registry,
+        )
         self.resolve = Histogram(
             "adaptrix_resolve_seconds",
             "Finding out who answers, by the router where it was asked",

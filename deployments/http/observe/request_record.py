@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from deployments.callers.principal import Principal
 from deployments.generation.start import RunningRequest
+from deployments.openai.documents import Usage
 from deployments.openai.schemas import ChatRequest, CompletionRequest
 from deployments.shared.wire import Piece, RowTimes
 
@@ -45,5 +46,7 @@ class RequestRecord:
     body: ChatRequest | CompletionRequest | None = None
     running: RunningRequest | None = None
     rows: list[RowSummary] = field(default_factory=list)
+    usage: Usage = field(default_factory=Usage)
+    """What its answer says of its tokens, as far as it has come."""
     first_token_s: float | None = None
     total_s: float = 0.0

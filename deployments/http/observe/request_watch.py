@@ -18,11 +18,13 @@ from opentelemetry.trace import SpanKind, StatusCode, use_span
 from adaptrix_core.config.sections import ObserveSettings
 from adaptrix_core.observe.logs import request_id
 from adaptrix_core.observe.tracing import Tracing, carrier, current_span
+from adaptrix_core.observe.tracker.outbox import Outbox
 from deployments.callers.principal import Principal
 from deployments.generation.start import RunningRequest
 from deployments.http.observe.metrics import Metrics
 from deployments.http.observe.request_log import request_line
 from deployments.http.observe.request_record import RequestRecord, RowSummary
+from deployments.http.observe.tracked_request import tracked_request
 from deployments.openai.schemas import ChatRequest, CompletionRequest
 from deployments.shared.errors import as_core_error
 from deployments.shared.request_id import REQUEST_ID, cleaned_id
@@ -35,9 +37,17 @@ class RequestWatch:
     """Watches one request; made when it arrives, closed when its last byte is sent or its client has gone."""
 
     def __init__(
-        self, metrics: Metrics, tracing: Tracing, settings: ObserveSettings, path: str, headers: Mapping[str, str]
+        self,
+        metrics: Metrics,
+        tracing: Tracing,
+        settings: ObserveSettings,
+        path: str,
+        headers: Mapping[str, str],
+        outbox: Outbox | None = None,
     ) -> None:
+        """outbox: where the request is left for the tracker; None where nothing is tracked."""
         self._metrics = metrics
+        self._outbox = outbox
         self._tracing = tracing
         self._settings = settings
         self._arrived = time.perf_counter()
@@ -99,6 +109,8 @@ class RequestWatch:
         """Count pieces that go to the client now."""
         for piece in pieces:
             self.record.rows[piece.row].add_piece(piece)
+        assert self.record.running is not None
+        self.record.usage.count(pieces, self.record.running.rows_per_prompt)
         sent = Counter(self.record.rows[piece.row].kind for piece in pieces if piece.token_id is not None)
         for kind, number in sent.items():
             self._metrics.tokens_sent(kind, number)
@@ -120,9 +132,15 @@ class RequestWatch:
                 self._metrics.row_measured(row.kind, row.num_tokens, row.times)
         if self.record.running is not None:
             self._metrics.ended(self.record.running.resolved.kind, self.record.total_s)
+        self._track()
         if self._settings.logs != "text":
             logger.info("request", extra={"fields": request_line(self.record, self._settings.log_prompts)})
         self._end_span()
+
+    def _track(self) -> None:
+        if self._outbox is not None and (tracked := tracked_request(self.record, time.time())) is not None:
+            has_room = self._outbox.put(tracked)
+            self._metrics.untracked.inc(not has_room)
 
     @property
     def _why_ended(self) -> str:

@@ -18,6 +18,8 @@ from loadtest.ports import free_port
 SPECIFIED = ["load", "unload", "list", "active", "query", "benchmark", "status"]
 FURTHER = [
     "serve",
+    "stats",
+    "costs",
     "train",
     "calibrate",
     "evaluate",
@@ -75,6 +77,10 @@ def test_every_command_explains_itself_and_speaks_json(name: str) -> None:
         (["query", "--json"], "--json needs TEXT or --file"),
         (["query", "--file", "no-such-file.txt"], "does not exist"),
         (["unload", "x", "--local"], "nothing to unload"),
+        (["stats", "--local"], "keeps no figures"),
+        (["costs"], "no prices"),
+        (["stats", "--requests"], "--requests needs --file"),
+        (["stats", "--since", "yesterday"], "neither a time ago such as 24h nor a date"),
         (["verify"], "Missing argument"),
         (["verify", "no-such-directory"], "does not exist"),
         (["status", "--config", "no-such-file.yaml"], "does not exist"),

@@ -26,6 +26,8 @@ STAMPS = {
     "deployments/responses/conversations.py": 1,  # `created_at` of a conversation
     "adaptrix_core/context/memory/conversation.py": 2,  # when a turn was said, and its age
     "deployments/batches/job.py": 1,  # what is left of a batch's day, which goes on while the server is down
+    "deployments/http/observe/request_watch.py": 1,  # when a request ended, for the tracker
+    "deployments/http/usage/question.py": 1,  # the day before now, of which usage is told
     "deployments/http/observe/replica_metrics.py": 1,  # vllm:lora_requests_info, whose value is a time
     "adaptrix_core/engine/rows/row.py": 1,  # when a row arrived, for traces
     "adaptrix_core/routing/calibrate.py": 1,  # the date in a calibration file
