@@ -138,6 +138,7 @@ BASE_MODEL = {
 
 PERMISSION = {
     "insufficient_scope": "the key lacks the scope that the call needs",
+    "foreign_adapter": "the adapter is public, or another tenant's, so that this key cannot change it",
     "path_outside_roots": "a load path outside the directories of `security.load_roots`",
     "foreign_host": "without API keys: a request whose Host is no loopback name",
     "foreign_origin": "a page of another origin: without API keys, or before its request (`security.cors_origins`)",

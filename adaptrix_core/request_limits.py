@@ -113,6 +113,11 @@ class RequestLimits:
 
     load_path_characters: int = _most(4096, "characters of `lora_path`")
     unload_name_characters: int = _most(128, "characters of `lora_name`, a version included")
+    sharing_tenants: int = _most(64, "tenants that an adapter is shared with")
+    tenant_characters: int = _most(64, "characters of a tenant's name")
+    key_name_characters: int = _most(32, "characters of the name of a key that its tenant makes")
+    key_roles: int = _most(8, "roles of a key")
+    key_overlap_s: int = _most(30 * 86_400, "seconds for which a rotated key works on")
 
 
 MOST = RequestLimits()

@@ -44,6 +44,12 @@ def changed(records: Records, key_id: str, **fields: Any) -> Records:
     return tuple(record.model_copy(update=fields) if record is wanted else record for record in records)
 
 
+def removed(records: Records, key_id: str) -> Records:
+    """Without a key. Raises InvalidRequest for one that there is not."""
+    gone = _called(records, key_id)
+    return tuple(record for record in records if record is not gone)
+
+
 def _called(records: Records, key_id: str) -> KeyRecord:
     for record in records:
         if record.id == key_id:

@@ -21,6 +21,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from adaptrix_core.errors import ConfigError
 from adaptrix_core.replaced_file import replaced_file
+from adaptrix_core.request_limits import MOST
 from deployments.callers.principal import Principal
 from deployments.callers.scopes import Role, Scope, granted
 
@@ -46,7 +47,7 @@ class KeyRecord(BaseModel):
 
     id: str = Field(min_length=1, max_length=64)
     sha256: str = Field(pattern=SHA256)
-    tenant: str = Field(min_length=1, max_length=64)
+    tenant: str = Field(min_length=1, max_length=MOST.tenant_characters)
     roles: tuple[Role, ...] = ()
     scopes: tuple[Scope | Literal["admin"], ...] = ()
     """Beside those of the roles."""

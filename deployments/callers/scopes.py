@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Literal, get_args
 
-Scope = Literal["read", "generate", "publish", "operate"]
+Scope = Literal["read", "generate", "publish", "keys", "operate"]
 """``read``: the catalogue, its cards, and what state the server is in. ``generate``: answers, and the tenant's own
-files, batches, responses and conversations. ``publish``: load, publish and unload adapters. ``operate``: what concerns
-all tenants: metrics, revocations, what the router learns, being more urgent than others."""
+files, batches, responses and conversations. ``publish``: load, publish, share and unload the tenant's adapters.
+``keys``: make, change and end the tenant's keys, up to what one may do oneself. ``operate``: what concerns all tenants:
+public adapters, metrics, revocations, what the router learns, being more urgent than others."""
 
-Role = Literal["viewer", "user", "curator", "operator"]
+Role = Literal["viewer", "user", "curator", "owner", "operator"]
 
 ALL: frozenset[Scope] = frozenset(get_args(Scope))
 
@@ -18,6 +19,7 @@ ROLES: Mapping[Role, frozenset[Scope]] = {
     "viewer": frozenset({"read"}),
     "user": frozenset({"read", "generate"}),
     "curator": frozenset({"read", "generate", "publish"}),
+    "owner": frozenset({"read", "generate", "publish", "keys"}),
     "operator": frozenset({"read", "publish", "operate"}),
 }
 

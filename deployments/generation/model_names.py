@@ -20,9 +20,10 @@ from adaptrix_core.confidence.calibration import answerer_of
 from adaptrix_core.digests import BundleDigest, PackageDigest
 from adaptrix_core.errors import InvalidRequest
 from adaptrix_core.injection.mix import Term, check_mix, check_repeated
-from deployments.shared.catalogue import Catalogue, shortened
+from deployments.shared.catalogue import View, shortened
+from deployments.shared.entry import Entry
 from deployments.shared.model_ids import MIX
-from deployments.shared.wire import BundleMix, Entry
+from deployments.shared.wire import BundleMix
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,10 @@ class NamedMix:
 
     @property
     def kind(self) -> str:
-        """Label for counting: an adapter's name, ``base`` or ``mix``; callers cannot make up others."""
+        """Label for counting: an adapter's name among all tenants', ``base`` or ``mix``; callers make up no others."""
         if len(self.terms) > 1:
             return MIX
-        return self.terms[0].adapter.public_name if self.terms else BASE
+        return self.terms[0].adapter.full_name if self.terms else BASE
 
     @property
     def signed(self) -> SignedComposition | None:
@@ -134,7 +135,7 @@ def asked_model(model: str, fields: Mapping[str, str | None], base_id: str) -> t
 def choose(
     model: str,
     base_id: str,
-    catalogue: Catalogue,
+    view: View,
     mix: Sequence[Term[str]] | None = None,
     fork: Sequence[str | None] | None = None,
     composition: Mapping[str, Any] | None = None,
@@ -146,7 +147,7 @@ def choose(
     Raises InvalidRequest for contradictions, AdapterNotFound (with near names) for unknown names, ExtensionError.
     """
     written = composition_named(model.removeprefix(f"{base_id}:"))
-    named = NamedMix() if written is not None else _parse(model, base_id, catalogue, allow_auto=True)
+    named = NamedMix() if written is not None else _parse(model, base_id, view, allow_auto=True)
     given = {"mix": mix, "fork": fork, "compose": composition}
     fields = [field for field, value in given.items() if value is not None]
     if len(fields) > 1:
@@ -165,46 +166,46 @@ def choose(
             param=f"adaptrix.{fields[0]}",
         )
     if composition is not None:
-        return _composed(composition, base_id, catalogue, "adaptrix.compose", fallback or "error")
+        return _composed(composition, base_id, view, "adaptrix.compose", fallback or "error")
     if written is not None:
-        return _composed(written, base_id, catalogue, "model", fallback or "error")
+        return _composed(written, base_id, view, "model", fallback or "error")
     if mix is not None:
-        return Choice(False, (_found(mix, base_id, catalogue, "adaptrix.mix"),), fallback or "error")
+        return Choice(False, (_found(mix, base_id, view, "adaptrix.mix"),), fallback or "error")
     if fork is not None:
         if not fork:
             raise InvalidRequest(
                 "adaptrix.fork is empty; name at least one adapter, or null for the base", param="adaptrix.fork"
             )
-        mixes = tuple(_fork_mix(name, base_id, catalogue) for name in fork)
+        mixes = tuple(_fork_mix(name, base_id, view) for name in fork)
         return Choice(False, mixes, fallback or "error")
     if named is None:
         return Choice(True, (), fallback or "base")
     return Choice(False, (named,), fallback or "error")
 
 
-def one_mix(model: str, base_id: str, catalogue: Catalogue) -> NamedMix:
+def one_mix(model: str, base_id: str, view: View) -> NamedMix:
     """The one mix that a model string names; ``base`` means the base model. Raises InvalidRequest, AdapterNotFound."""
     terms = mix_named(model, base_id)
-    return _found(terms, base_id, catalogue, "model") if terms else NamedMix()
+    return _found(terms, base_id, view, "model") if terms else NamedMix()
 
 
 def _composed(
-    composition: Mapping[str, Any], base_id: str, catalogue: Catalogue, param: str, fallback: Literal["base", "error"]
+    composition: Mapping[str, Any], base_id: str, view: View, param: str, fallback: Literal["base", "error"]
 ) -> Choice:
     """The choice of a composition, its adapters looked up."""
     part = compose(composition, param)
     if isinstance(part, Group) and part.is_plain:
-        return Choice(False, (_found(part.mix, base_id, catalogue, param),), fallback)
-    mixes = [_found(mix, base_id, catalogue, param) if mix else NamedMix() for mix in mixes_of(part)]
-    found = part.called(lambda name: _entry(name, base_id, catalogue, param))
+        return Choice(False, (_found(part.mix, base_id, view, param),), fallback)
+    mixes = [_found(mix, base_id, view, param) if mix else NamedMix() for mix in mixes_of(part)]
+    found = part.called(lambda name: _entry(name, base_id, view, param))
     asked = [NamedMix((Term(entry),)) for entry in found.subjects]
     return Choice(False, tuple(dict.fromkeys((*mixes, *asked))), fallback, found)
 
 
-def _fork_mix(name: str | None, base_id: str, catalogue: Catalogue) -> NamedMix:
+def _fork_mix(name: str | None, base_id: str, view: View) -> NamedMix:
     if name is None:
         return NamedMix()
-    parsed = _parse(name, base_id, catalogue, allow_auto=False)
+    parsed = _parse(name, base_id, view, allow_auto=False)
     if parsed is None:
         raise InvalidRequest(
             "adaptrix.fork cannot contain 'auto'; name adapters, or null for the base", param="adaptrix.fork"
@@ -214,7 +215,7 @@ def _fork_mix(name: str | None, base_id: str, catalogue: Catalogue) -> NamedMix:
     return parsed
 
 
-def _parse(model: str, base_id: str, catalogue: Catalogue, allow_auto: bool) -> NamedMix | None:
+def _parse(model: str, base_id: str, view: View, allow_auto: bool) -> NamedMix | None:
     """The mix that ``model`` names, or None for ``auto``."""
     if model == AUTO:
         return None
@@ -223,24 +224,24 @@ def _parse(model: str, base_id: str, catalogue: Catalogue, allow_auto: bool) -> 
     names = model.removeprefix(f"{base_id}:")
     others = (AUTO, base_id) if allow_auto else (base_id,)
     if not set("*+[") & set(names):
-        entry = catalogue.find(names)
+        entry = view.find(names)
         if entry is None:
-            raise catalogue.not_found(model, others)
+            raise view.not_found(model, others)
         return NamedMix((Term(entry),))
-    return _found(parse_mix(model, base_id), base_id, catalogue, "model")
+    return _found(parse_mix(model, base_id), base_id, view, "model")
 
 
-def _entry(name: str, base_id: str, catalogue: Catalogue, param: str) -> Entry:
-    entry = catalogue.find(name)
+def _entry(name: str, base_id: str, view: View, param: str) -> Entry:
+    entry = view.find(name)
     if entry is None:
-        raise catalogue.not_found(name, (base_id,), param)
+        raise view.not_found(name, (base_id,), param)
     return entry
 
 
-def _found(mix: Sequence[Term[str]], base_id: str, catalogue: Catalogue, param: str) -> NamedMix:
+def _found(mix: Sequence[Term[str]], base_id: str, view: View, param: str) -> NamedMix:
     """The mix with its adapters looked up. Raises AdapterNotFound, InvalidRequest."""
     check_mix(mix, is_request=True, param=param)
-    terms = tuple(term.called(_entry(term.adapter, base_id, catalogue, param)) for term in mix)
+    terms = tuple(term.called(_entry(term.adapter, base_id, view, param)) for term in mix)
     check_repeated([term.called(term.adapter.package_digest) for term in terms], param)  # under different names too
     for term in terms:
         _require_one_mix(term.adapter, param)

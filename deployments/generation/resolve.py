@@ -30,10 +30,11 @@ from deployments.generation.model_names import NamedMix, SignedComposition, With
 from deployments.generation.ports import Router, Tokenizer
 from deployments.generation.route_prompts import PlannedSteps, PromptRouting, RoutedPrompt
 from deployments.openai.schemas import ChatRequest, CompletionRequest
-from deployments.shared.catalogue import Catalogue
+from deployments.shared.catalogue import View
+from deployments.shared.entry import Entry
 from deployments.shared.errors import ChosenComposition
 from deployments.shared.model_ids import COMPOSITION, FORK
-from deployments.shared.wire import BundleMix, Entry, RouteAnswer
+from deployments.shared.wire import BundleMix, RouteAnswer
 
 logger = logging.getLogger(__name__)
 
@@ -138,7 +139,7 @@ class ResolvedRequest:
 async def resolve(
     body: ChatRequest | CompletionRequest,
     base_id: str,
-    catalogue: Catalogue,
+    view: View,
     router: Router | None,
     tokenizer: Tokenizer,
     principal: Principal,
@@ -161,7 +162,7 @@ async def resolve(
         choice = choose(
             model,
             base_id,
-            catalogue,
+            view,
             mix=options.terms() if options else None,
             fork=options.fork if options else None,
             composition=options.compose if options else None,
@@ -183,7 +184,7 @@ async def resolve(
         if (part := resolved.part_of(0)) is not None:
             check_parameters(part, body.asked())
         return resolved
-    routing = PromptRouting(router, tokenizer, catalogue, principal, choice.fallback, for_tools, replicas_ask)
+    routing = PromptRouting(router, tokenizer, view, principal, choice.fallback, for_tools, replicas_ask)
     if _divides(body, divide) and (steps := await routing.steps_of(body)) is not None:
         return _of_steps(steps, body, choice.fallback)
     routed = [_honouring(one, body.asked(), choice.fallback) for one in await routing.all_of(body)]

@@ -22,7 +22,7 @@ from deployments.callers.principal import Principal
 from deployments.generation.model_names import NamedMix
 from deployments.generation.ports import Router, Tokenizer
 from deployments.openai.schemas import ChatRequest, CompletionRequest
-from deployments.shared.catalogue import Catalogue
+from deployments.shared.catalogue import View
 from deployments.shared.errors import as_core_error
 from deployments.shared.token_calls import DetokenizeCall
 from deployments.shared.wire import RouteAnswer
@@ -117,7 +117,7 @@ class PromptRouting:
         self,
         router: Router | None,
         tokenizer: Tokenizer,
-        catalogue: Catalogue,
+        view: View,
         principal: Principal,
         fallback: Literal["base", "error"],
         for_tools: str | None = None,
@@ -130,7 +130,7 @@ class PromptRouting:
         """
         self._router = router
         self._tokenizer = tokenizer
-        self._catalogue = catalogue
+        self._view = view
         self._salt = principal.salt
         self._fallback = fallback
         self._for_tools = for_tools
@@ -173,7 +173,7 @@ class PromptRouting:
         if not self._replicas_ask or self._router is None or not prompt or isinstance(prompt[0], int):
             return None
         turns = tuple(user_turns(_messages(prompt)))
-        entries = [entry for entry in self._catalogue.newest() if entry.description or entry.examples]
+        entries = [entry for entry in self._view.newest() if entry.description or entry.examples]
         if not turns or not 0 < len(entries) <= MOST_CANDIDATES:
             return None
         candidates = {entry.public_name: NamedMix((Term(entry),)) for entry in entries}
@@ -181,7 +181,7 @@ class PromptRouting:
 
     def _mix_for_tools(self) -> NamedMix | None:
         """The adapter that knows how to call functions: no meaning of a text tells that it is needed."""
-        entry = None if self._for_tools is None else self._catalogue.find(self._for_tools)
+        entry = None if self._for_tools is None else self._view.find(self._for_tools)
         return NamedMix((Term(entry),)) if entry is not None and entry.is_good else None
 
     async def _routed(self, prompt: Prompt) -> RoutedPrompt:
@@ -199,10 +199,10 @@ class PromptRouting:
         return self._found(answer, messages)
 
     def _found(self, answer: RouteAnswer, messages: Sequence[dict[str, str]]) -> RoutedPrompt:
-        found = {term: self._catalogue.find(term.adapter) for term in answer.mix}
+        found = {term: self._view.find(term.adapter) for term in answer.mix}
         missing = [term.adapter for term, entry in found.items() if entry is None]
         if missing and self._fallback != "base":
-            raise self._catalogue.not_found(missing[0])
+            raise self._view.not_found(missing[0])
         if missing:
             return RoutedPrompt(NamedMix(), answer, f"{missing[0]}: no longer in the catalogue")
         mix = NamedMix(tuple(term.called(entry) for term, entry in found.items() if entry is not None))
@@ -215,7 +215,7 @@ class PromptRouting:
         if answer.left_open is None or len(answer.left_open.names) > MOST_CANDIDATES:
             return {}
         chosen = {term.adapter.public_name: mix for term in mix.terms}
-        entries = {name: self._catalogue.find(name) for name in answer.left_open.names}
+        entries = {name: self._view.find(name) for name in answer.left_open.names}
         return chosen | {n: NamedMix((Term(e),)) for n, e in entries.items() if e is not None and e.is_good}
 
     async def _text_of(self, prompt: Prompt) -> Sequence[dict[str, str]]:

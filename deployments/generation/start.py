@@ -27,7 +27,8 @@ from deployments.generation.resolve import ResolvedRequest, without_broken_adapt
 from deployments.openai.documents import AnswerHead, Kind
 from deployments.openai.row_judge import Judging, RowJudge
 from deployments.openai.schemas import ChatRequest, CompletionRequest
-from deployments.shared.wire import Entry, GenerateCall
+from deployments.shared.entry import Entry
+from deployments.shared.wire import GenerateCall
 
 NONE_CALIBRATED = CalibrationShelf(())
 """A shelf without any calibration."""

@@ -24,7 +24,7 @@ from deployments.generation.row_ends import raise_if_broken
 from deployments.generation.start import RunningRequest
 from deployments.openai.confidence_body import ConfidenceBound, bound_of
 from deployments.openai.schemas import ChatRequest, CompletionRequest
-from deployments.shared.catalogue import Catalogue
+from deployments.shared.catalogue import View
 from deployments.shared.wire import Piece
 
 Body = ChatRequest | CompletionRequest
@@ -39,7 +39,7 @@ class _Whole:
     pieces: tuple[Piece, ...]
 
 
-def asked_bound(body: Body, base_id: str, catalogue: Catalogue) -> ConfidenceBound | None:
+def asked_bound(body: Body, base_id: str, view: View) -> ConfidenceBound | None:
     """The bound that a body asks for.
 
     Raises InvalidRequest where the body asks for more than one answer, AdapterNotFound for an unknown fallback.
@@ -54,8 +54,8 @@ def asked_bound(body: Body, base_id: str, catalogue: Catalogue) -> ConfidenceBou
             param=PARAM,
         )
     for name in adapters_among(bound.fallback):
-        if catalogue.find(name) is None:
-            raise catalogue.not_found(name, (*WITHOUT_AN_ANSWER, AGAIN, BASE), PARAM)
+        if view.find(name) is None:
+            raise view.not_found(name, (*WITHOUT_AN_ANSWER, AGAIN, BASE), PARAM)
     words = [name for name in bound.fallback if name in WITHOUT_AN_ANSWER]
     if words and (body.output_form() is not None or body.chat_options().toolset is not None):
         raise InvalidRequest(

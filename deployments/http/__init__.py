@@ -26,6 +26,7 @@ typed_answers  Answers whose parts have types: OpenAI's Responses and Anthropic'
                named events
 description/   The API described by itself: `/openapi.json` and `/docs`
 endpoints/     The endpoints, one file for each noun
+keys/          The keys of a tenant, for who owns it: bodies, answers and endpoints
 observe/       Observation of requests: metrics and the request log
 refusals/      What other servers have and this one does not: fields and endpoints, each with the reason
 usage/         Usage over HTTP: figures of the caller's requests, or of everybody's for operators

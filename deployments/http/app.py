@@ -31,6 +31,7 @@ from deployments.http.endpoints.status import status_endpoints
 from deployments.http.endpoints.tokens import token_endpoints
 from deployments.http.errors import error_response
 from deployments.http.guard import Guard
+from deployments.http.keys.endpoints import key_endpoints
 from deployments.http.pages import OpenToPages
 from deployments.http.refusals.endpoints import reason_against
 from deployments.http.services import Services
@@ -50,6 +51,7 @@ ENDPOINTS = (
     adapter_endpoints,
     loading_endpoints,
     revocation_endpoints,
+    key_endpoints,
     file_endpoints,
     batch_endpoints,
     usage_endpoints,

@@ -10,9 +10,10 @@ from typing import Any
 from adaptrix_core.adapters.reference import AUTO
 from adaptrix_core.errors import AdaptrixError
 from deployments.http.services import Services
-from deployments.shared.catalogue import Catalogue
+from deployments.shared.catalogue import View
+from deployments.shared.entry import Entry
 from deployments.shared.errors import as_core_error
-from deployments.shared.wire import Entry, Report, Sampling
+from deployments.shared.wire import Report, Sampling
 
 PROBE_S = 2.0
 """Seconds that /health waits for the router before it reports it as missing."""
@@ -41,8 +42,8 @@ async def readiness(services: Services) -> list[str]:
 class ModelCards:
     """``GET /v1/models``: the names that clients may use, each with its sampling defaults."""
 
-    def __init__(self, catalogue: Catalogue, base_id: str, with_auto: bool, reports: Sequence[Report]) -> None:
-        self._catalogue = catalogue
+    def __init__(self, view: View, base_id: str, with_auto: bool, reports: Sequence[Report]) -> None:
+        self._view = view
         self._base_id = base_id
         self._with_auto = with_auto
         self._reports = reports
@@ -53,10 +54,10 @@ class ModelCards:
         cards = [self._base()]
         if self._with_auto:
             cards.append(self._auto())
-        cards += [self._adapter(entry.public_name, entry) for entry in self._catalogue.newest()]
-        versions = Counter(entry.name for entry in self._catalogue.servable())
+        cards += [self._adapter(entry.public_name, entry) for entry in self._view.newest()]
+        versions = Counter(entry.name_here for entry in self._view.servable())
         cards += [
-            self._adapter(entry.identity, entry) for entry in self._catalogue.servable() if versions[entry.name] > 1
+            self._adapter(entry.identity, entry) for entry in self._view.servable() if versions[entry.name_here] > 1
         ]
         return {"object": "list", "data": cards}
 
@@ -66,10 +67,10 @@ class ModelCards:
             return self._base()
         if model_id == AUTO and self._with_auto:
             return self._auto()
-        entry = self._catalogue.find(model_id)
+        entry = self._view.find(model_id)
         if entry is None:
             others = (AUTO, self._base_id) if self._with_auto else (self._base_id,)
-            raise self._catalogue.not_found(model_id, others)
+            raise self._view.not_found(model_id, others)
         return self._adapter(model_id, entry)
 
     def _base(self) -> dict[str, Any]:
@@ -98,20 +99,20 @@ class ModelCards:
         }
 
 
-def adapter_list(catalogue: Catalogue, reports: Sequence[Report]) -> dict[str, Any]:
+def adapter_list(view: View, reports: Sequence[Report]) -> dict[str, Any]:
     """``GET /v1/adapters``: every adapter with its residency by replica, and each replica's cut (0: none).
 
     ``unloaded``: shipped adapters that are not served because they were unloaded.
     """
-    data = [adapter_entry(entry, reports) for entry in catalogue.listed()]
+    data = [adapter_entry(entry, reports) for entry in view.listed()]
     cuts = {report.replica_id: int(report.stats["cut"]) for report in reports}
     documents = {"object": "list", "data": data, "replicas": sorted(cuts), "cut": cuts}
-    return {**documents, "unloaded": list(catalogue.unloaded)}
+    return {**documents, "unloaded": list(view.unloaded)}
 
 
-def adapters_now(catalogue: Catalogue) -> dict[str, Any]:
+def adapters_now(view: View) -> dict[str, Any]:
     """SGLang's answer to a load or an unload: every adapter that is served now, and where it is from."""
-    served = {entry.public_name: entry.place or entry.identity for entry in catalogue.newest()}
+    served = {entry.public_name: entry.place or entry.identity for entry in view.newest()}
     return {"success": True, "error_message": "", "loaded_adapters": served}
 
 
@@ -136,6 +137,9 @@ def adapter_entry(entry: Entry, reports: Sequence[Report]) -> dict[str, Any]:
         "sampling": _sampling(first.sampling if first else None),
         "parts": [{"name": name, "package_digest": package_digest} for name, package_digest in entry.parts],
         "shipped": entry.shipped,
+        "visibility": "shared" if entry.shared_with else "private" if entry.tenant else "public",
+        "tenant": entry.tenant or None,
+        "shared_with": list(entry.shared_with),
         "alias_of": stands_for,
         "withheld": withheld,
         "loaded_at": entry.loaded_at,

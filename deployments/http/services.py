@@ -32,7 +32,8 @@ from deployments.objects.batch import BatchAsked, BatchPage, BatchRecord
 from deployments.objects.records import Kind, ObjectKey, ObjectPage, StoredObject
 from deployments.responses.stored import ObjectStore
 from deployments.shared.catalogue import Catalogue
-from deployments.shared.wire import Entry, LoadCall, Report, Revoked
+from deployments.shared.entry import Audience, Entry, LoadCall
+from deployments.shared.wire import Report, Revoked
 
 
 class Embedder(Router, Protocol):
@@ -92,11 +93,16 @@ class Store(Protocol):
     async def load_adapter(self, wanted: LoadCall) -> Entry:
         """Load an adapter on every replica."""
 
-    async def unload_adapter(self, name: str, allow_downgrade: bool) -> list[Entry]:
-        """Unload an adapter from every replica."""
+    async def unload_adapter(self, name: str, allow_downgrade: bool, tenant: str) -> list[Entry]:
+        """Unload a tenant's adapter, or a public one (the empty tenant), from every replica."""
 
-    async def publish_adapter(self, files: Mapping[str, bytes], allow_downgrade: bool) -> tuple[Entry, bool]:
+    async def publish_adapter(
+        self, files: Mapping[str, bytes], allow_downgrade: bool, audience: Audience
+    ) -> tuple[Entry, bool]:
         """Publish the adapter in these files to every replica; also returns whether it is new."""
+
+    async def share_adapter(self, name: str, audience: Audience) -> list[Entry]:
+        """Have a tenant's adapter seen by this audience alone."""
 
     async def revoke(self, files: SignedList) -> Revoked:
         """Put a signed revocation list in force on every replica."""

@@ -19,11 +19,12 @@ from deployments.objects.batch import BatchAsked, BatchPage, BatchRecord
 from deployments.objects.records import Kind, ObjectKey, ObjectPage, StoredObject
 from deployments.ray_seam import ask, begin_call
 from deployments.shared.catalogue import Catalogue
+from deployments.shared.entry import Audience, Entry, LoadCall
 from deployments.shared.errors import RAY_ERRORS, NotReady, as_core_error
 from deployments.shared.living_replicas import living
 from deployments.shared.model_ids import public_id
 from deployments.shared.token_calls import CountCall, Counted, DetokenizeCall, TokenizeCall, Tokenized
-from deployments.shared.wire import PLAIN, Entry, GenerateCall, LoadCall, Report, Revoked
+from deployments.shared.wire import PLAIN, GenerateCall, Report, Revoked
 from deployments.store.catalogue_follower import StoreFollower
 
 REPORT_WAIT_S = 60.0
@@ -130,15 +131,22 @@ class HandleStore:
         entry: Entry = await self._ask("load_adapter", wanted)
         return entry
 
-    async def unload_adapter(self, name: str, allow_downgrade: bool) -> list[Entry]:
-        """Unload an adapter from every replica."""
-        gone: list[Entry] = await self._ask("unload_adapter", name, allow_downgrade)
+    async def unload_adapter(self, name: str, allow_downgrade: bool, tenant: str) -> list[Entry]:
+        """Unload a tenant's adapter, or a public one (the empty tenant), from every replica."""
+        gone: list[Entry] = await self._ask("unload_adapter", name, allow_downgrade, tenant)
         return gone
 
-    async def publish_adapter(self, files: Mapping[str, bytes], allow_downgrade: bool) -> tuple[Entry, bool]:
+    async def publish_adapter(
+        self, files: Mapping[str, bytes], allow_downgrade: bool, audience: Audience
+    ) -> tuple[Entry, bool]:
         """Publish the adapter in these files to every replica; also returns whether it is new."""
-        published: tuple[Entry, bool] = await self._ask("publish_adapter", files, allow_downgrade)
+        published: tuple[Entry, bool] = await self._ask("publish_adapter", files, allow_downgrade, audience)
         return published
+
+    async def share_adapter(self, name: str, audience: Audience) -> list[Entry]:
+        """Have a tenant's adapter seen by this audience alone."""
+        changed: list[Entry] = await self._ask("share_adapter", name, audience)
+        return changed
 
     async def revoke(self, files: SignedList) -> Revoked:
         """Put a signed revocation list in force on every replica."""

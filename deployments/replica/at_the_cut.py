@@ -1,8 +1,9 @@
 """The trunk's probes in one replica, and how its deferred calls are settled by them (`settlement.py`).
 
 The probes are fitted here, where the base model is, whenever the catalogue changes: the texts of new adapters are read
-through the trunk behind every request, once for each base model (`routing/trunk/cached_means.py`). Until all probes are
-there, and for a prompt whose turns cannot be found, the router's opinion decides alone.
+through the trunk behind every request, once for each base model (`routing/trunk/cached_means.py`). They are kept by
+bundle, for all tenants: a call is judged by those of its own candidates, under the names that its tenant knows. Until
+all of these are there, and for a prompt whose turns cannot be found, the router's opinion decides alone.
 """
 
 from __future__ import annotations
@@ -67,7 +68,8 @@ class AtTheCut:
         """Fit the probes of this catalogue in the background; decisions go by the old ones until then."""
         if not self._enabled:
             return
-        all_cards = [RouteCard(entry.public_name, entry.description, entry.examples) for entry in catalogue.newest()]
+        newest = {entry.bundle_digest: entry for entry in catalogue.whole.newest()}
+        all_cards = [RouteCard(bundle, entry.description, entry.examples) for bundle, entry in newest.items()]
         cards = [card for card in all_cards if card.texts]
         if self._fitting is not None:
             if cards == self._cards:
@@ -77,7 +79,7 @@ class AtTheCut:
         self._fitting = asyncio.create_task(self._fit(cards))
 
     async def fitted(self) -> tuple[str, ...]:
-        """The adapters that have a probe, once the last catalogue's are fitted."""
+        """The bundles that have a probe, once the last catalogue's are fitted."""
         while self._fitting is not None and not self._fitting.done():
             await asyncio.wait([self._fitting])
         return () if self._fitted is None else self._fitted.names
@@ -87,6 +89,8 @@ class AtTheCut:
         fitted, deferral = self._fitted, call.deferred
         if deferral is None:
             return None
+        if fitted is not None:
+            fitted = fitted.called({name: mix[0].adapter for name, mix in deferral.candidates.items() if len(mix) == 1})
         ranges = () if fitted is None else await self._turns_in(call, token_ids, len(deferral.turns))
         ask = partial(self._ask, deferral, call.salt, trace)
         silence = NO_PROBES if fitted is None else NO_PLACES if not ranges else NOT_ALL

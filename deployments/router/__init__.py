@@ -11,4 +11,6 @@ handle           The router, through its deployment handle: for the ingress, and
                  compute
 standing         Whether the router has to be asked of every question, as a replica knows it without asking on a
                  request's way
+views            The router of each view of the catalogue: what a tenant does not see is never scored for it, nor told
+                 to it
 """

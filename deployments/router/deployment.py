@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ray import serve
@@ -26,11 +27,13 @@ from adaptrix_core.observe.tracing import current_span, start_tracing
 from adaptrix_core.request_limits import MOST
 from adaptrix_core.routing.conversation import user_turns
 from deployments.router.embedding_turns import EmbeddingTurns
+from deployments.router.views import RouterViews, ViewRouter
 from deployments.shared.catalogue import Catalogue
+from deployments.shared.entry import Entry
 from deployments.shared.errors import NotReady
 from deployments.shared.loopback import keep_to_loopback
 from deployments.shared.residency import ClusterResidency
-from deployments.shared.wire import Entry, RouteAnswer
+from deployments.shared.wire import RouteAnswer
 from deployments.store.catalogue_follower import StoreFollower
 from deployments.store.handle import namespace_of
 from deployments.store.residency_follower import ResidencyFollower
@@ -44,11 +47,12 @@ if TYPE_CHECKING:
     from adaptrix_core.routing.feedback.labels import LabelTaken
     from adaptrix_core.routing.message import Vectors
     from adaptrix_core.routing.policy import Decision
-    from adaptrix_core.routing.semantic import SemanticRouter
     from adaptrix_core.routing.signals.learnt_messages import LearntMessage
     from adaptrix_core.routing.trunk.settlement import OpenChoice
 
 logger = logging.getLogger(__name__)
+
+NO_KEYWORDS: Mapping[str, Sequence[str]] = {}
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,8 @@ class Heard:
     turns: Sequence[str]
     rows: Vectors | None
     """The turns' embeddings; None where there is no embedder, or it fails."""
+    view: ViewRouter
+    """Of the tenant that asks."""
     residency: Mapping[str, Residency]
     accepts: Mapping[str, float]
     """The tenant's thresholds by adapter, where they are other than the calibrated one."""
@@ -69,7 +75,6 @@ class RouterReplica:
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]  # Serve awaits it
         # Seconds of imports (torch, sentence-transformers): only a router replica pays for them.
         from adaptrix_core.routing.embedder import embedder_of
-        from adaptrix_core.routing.feedback.adaptive import AdaptiveThresholds
         from adaptrix_core.routing.feedback.answers import AnswerThresholds
         from adaptrix_core.routing.semantic import SemanticRouter
         from adaptrix_core.routing.signals.evidence_file import read_evidence
@@ -80,19 +85,18 @@ class RouterReplica:
         self._keywords = settings.router.keywords
         self._evidence = read_evidence(settings.router.evidence_file)
         self._learnt = await asyncio.to_thread(LearntMessages, settings.adapters.state_dir)
-        self._refitting = asyncio.Lock()
         self._refit: asyncio.Task[None] | None = None
         self._is_stale = False
         self._embedder = await asyncio.to_thread(embedder_of, settings.router.embedder)
         self._turns = None if self._embedder is None else EmbeddingTurns(self._embedder.embed_groups)
-        self._router = await asyncio.to_thread(
-            SemanticRouter, self._embedder, (), calibration_of(settings.router), settings.router.signals
+        calibration = calibration_of(settings.router)
+        make = partial(SemanticRouter, self._embedder, (), calibration, settings.router.signals)
+        self._views = await asyncio.to_thread(
+            RouterViews, make, self._public_cards, cards_of, settings.adapters.state_dir
         )
-        self._thresholds = await asyncio.to_thread(AdaptiveThresholds, self._router, settings.adapters.state_dir)
         self._answers = await asyncio.to_thread(AnswerThresholds, settings.adapters.state_dir)
         self._labelling = TenantQueue("labels", threads=2, at_once=1, max_waiting=MOST.labels_waiting)
         self._embedding = TenantQueue("inputs", threads=4, at_once=1, max_waiting=MOST.embeddings_waiting)
-        self._entries: list[Entry] = []
         context = serve.get_replica_context()
         start_logging(settings.observe)
         self._tracing = start_tracing(settings.observe, "router", context.replica_id.unique_id)
@@ -115,9 +119,9 @@ class RouterReplica:
         """
         with current_span(self._tracing.tracer, "router.decide", self._tracing.parent(trace or {})) as span:
             heard = await self._heard(messages, salt)
-            answer = RouteAnswer.of(self._decided(heard), explained, left_open(self._router, self._settings, heard))
+            answer = RouteAnswer.of(decided(heard), explained, left_open(self._settings, heard))
             if explained and heard.turns:
-                answer = replace(answer, touches=await asyncio.to_thread(self._router.touched, heard.turns[-1]))
+                answer = replace(answer, touches=await asyncio.to_thread(heard.view.router.touched, heard.turns[-1]))
             span.set_attribute("adaptrix.route.score", answer.score)
             return answer
 
@@ -137,7 +141,9 @@ class RouterReplica:
         background. Raises InvalidRequest, OSError, and Overloaded where too many of the tenant's labels wait.
         """
         heard = await self._heard(messages, salt)
-        taken = await self._labelling.run(salt, self._thresholds.label, salt, self._decided(heard), right)
+        if learn:
+            heard.view.require_public(right)
+        taken = await self._labelling.run(salt, heard.view.thresholds.label, salt, decided(heard), right)
         if not learn:
             return taken
         await self._labelling.run(salt, self._learnt.add, heard.turns[-1] if heard.turns else "", right)
@@ -166,19 +172,14 @@ class RouterReplica:
         """By who answers, how far this tenant's thresholds of confidence are moved, in log-odds."""
         return await asyncio.to_thread(self._answers.of, salt)
 
-    def _decided(self, heard: Heard) -> Decision:
-        return self._router.decide_embedded(heard.turns, heard.rows, residency=heard.residency, accepts=heard.accepts)
-
     async def _heard(self, messages: list[dict[str, str]], salt: bytes) -> Heard:
         turns = user_turns(messages)
         rows = await self._rows(turns, salt)
-        known = self._residency.warmest
-        # Before the store's first answer no adapter is preferred.
-        residency = {e.public_name: known.get(e.bundle_digest, "disk") for e in self._entries} if known else {}
-        accepts = self._thresholds.known(salt)
+        view = self._views.of(salt)
+        accepts = view.thresholds.known(salt)
         if accepts is None:
-            accepts = await asyncio.to_thread(self._thresholds.of, salt)
-        return Heard(turns, rows, residency, accepts)
+            accepts = await asyncio.to_thread(view.thresholds.of, salt)
+        return Heard(turns, rows, view, view.residency(self._residency), accepts)
 
     async def embed(
         self, inputs: Sequence[str | tuple[int, ...]], dimensions: int | None, salt: bytes = b""
@@ -211,7 +212,7 @@ class RouterReplica:
         self._residency = known
 
     async def _on_catalogue(self, catalogue: Catalogue) -> None:
-        await self._fit(catalogue.newest())
+        await self._views.follow(catalogue)
 
     def _refit_soon(self) -> None:
         """Have the signals fitted to what has been learnt: once for all that is learnt while they are being fitted."""
@@ -223,16 +224,18 @@ class RouterReplica:
         while self._is_stale:
             self._is_stale = False
             try:
-                await self._fit()
+                await self._views.fit()
             except AdaptrixError as error:
                 logger.warning("the router decides as before what was learnt: %s", error.message)
 
-    async def _fit(self, entries: list[Entry] | None = None) -> None:
-        """Fit the router to these entries (None: those it has) and to all that is learnt now; one after another."""
-        async with self._refitting:
-            self._entries = self._entries if entries is None else entries
-            cards = cards_of(self._entries, self._keywords)
-            await asyncio.to_thread(self._router.update, self._evidence.with_learnt(self._learnt.all()).on(cards))
+    def _public_cards(self, entries: Sequence[Entry]) -> tuple[RouteCard, ...]:
+        """With the keywords of the settings, and all that is learnt now."""
+        return tuple(self._evidence.with_learnt(self._learnt.all()).on(cards_of(entries, self._keywords)))
+
+
+def decided(heard: Heard) -> Decision:
+    """What the router of the tenant that asks decides."""
+    return heard.view.router.decide_embedded(heard.turns, heard.rows, residency=heard.residency, accepts=heard.accepts)
 
 
 def embedded(
@@ -251,7 +254,7 @@ def embedded(
     return embedder.embed(texts, salt).tolist(), embedder.num_tokens(texts)
 
 
-def cards_of(entries: Iterable[Entry], keywords: Mapping[str, Sequence[str]]) -> tuple[RouteCard, ...]:
+def cards_of(entries: Iterable[Entry], keywords: Mapping[str, Sequence[str]] = NO_KEYWORDS) -> tuple[RouteCard, ...]:
     """The catalogue as the router reads it. keywords: those of the settings, by adapter."""
     from adaptrix_core.routing.catalogue import RouteCard, with_keywords
 
@@ -259,12 +262,13 @@ def cards_of(entries: Iterable[Entry], keywords: Mapping[str, Sequence[str]]) ->
     return with_keywords(cards, keywords)
 
 
-def left_open(router: SemanticRouter, settings: RouterSettings, heard: Heard) -> OpenChoice | None:
-    """What ``router`` leaves to the replicas, where the trunk has a vote; None where it decides for good."""
+def left_open(settings: RouterSettings, heard: Heard) -> OpenChoice | None:
+    """What the router leaves to the replicas, where the trunk has a vote; None where it decides for good."""
     from adaptrix_core.routing.calibration import TRUNK_ALONE, WITH_TRUNK
 
     if not settings.trunk or not heard.turns:
         return None
+    router = heard.view.router
     chosen = TRUNK_ALONE if heard.rows is None else WITH_TRUNK
     calibration = chosen if settings.threshold is None else chosen.with_threshold(settings.threshold)
     # Thresholds by feedback are told as the router's own margins: what moves is how far they are from the usual one.

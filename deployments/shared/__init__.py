@@ -2,7 +2,9 @@
 
 Files:
 
-catalogue        The catalogue of adapters, in all processes but the store: immutable, versioned, searchable by name
+catalogue        The catalogue of adapters, in all processes but the store: immutable, versioned, and seen by each
+                 tenant in a view
+entry            An entry of the catalogue, and what is asked for with it: whose it is, and how it is called by whom
 errors           Errors that only the server has, and the conversion of Ray's and the disk's errors to the project's
 follower         One loop that follows something in the background: asks, waits, asks again, until it is stopped
 gc_tuning        Garbage collector settings for processes that live long and answer many small requests

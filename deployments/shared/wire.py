@@ -9,18 +9,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from adaptrix_core.adapters.reference import AdapterReference
 from adaptrix_core.adapters.residency.tiers import Residency
 from adaptrix_core.base.chat_options import ORDINARY, ChatOptions
 from adaptrix_core.composition.manifests.signed_step import SignedStep
 from adaptrix_core.composition.parts import Beginning, Switch
 from adaptrix_core.confidence.evidence import Spread, TokenAttention
-from adaptrix_core.digests import BundleDigest, PackageDigest, WeightsDigest
+from adaptrix_core.digests import BundleDigest, WeightsDigest
 from adaptrix_core.engine.rows.output_form import OutputForm
 from adaptrix_core.errors import AdaptrixError
 from adaptrix_core.injection.mix import Term
 from adaptrix_core.routing.trunk.deferral import Deferral, SettledChoice
 from adaptrix_core.routing.trunk.route_answer import RouteAnswer as RouteAnswer
+from deployments.shared.entry import Refusal
 
 PLAIN = "pickle"
 """Serializer of these records, by Ray Serve's name for it. Its default, cloudpickle, which also handles closures, takes
@@ -232,84 +232,6 @@ class Piece(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One adapter in the catalogue. The text in it is not verified: only replicas verify packages."""
-
-    name: str
-    """Of a package's form, whatever is shown: files, owners and catalogues go by it."""
-    version: str
-    package_digest: PackageDigest
-    """Digest of the package, without its signature: signed, revoked and reported."""
-    bundle_digest: BundleDigest
-    """Digest of package and signature: stored, verified and held by it, and named in calls."""
-    description: str = ""
-    examples: tuple[str, ...] = ()
-    keywords: tuple[str, ...] = ()
-    shipped: bool = False
-    """Whether it is in the shipped directory; else it was loaded at run time."""
-    staged: bool = False
-    """Whether replicas are still verifying it: they hold it, but no request can name it."""
-    loaded_at: int = 0
-    """Seconds since the epoch."""
-    revision: str = ""
-    """Changes whenever the same bundle is offered again, so that replicas verify it again."""
-    shown: str = ""
-    """The name that it was loaded under, where that is not of a package's form: with capitals or slashes."""
-    place: str = ""
-    """The path that it was loaded from, as it was given; empty for one that is shipped or published."""
-    signed_name: str = ""
-    """The name in the signed metadata; empty for a PEFT directory, which has none."""
-    parts: tuple[tuple[str, PackageDigest], ...] = ()
-    """Of a composition: identity and package digest of each direct part; empty for an adapter."""
-    composition: str = ""
-    """Of a composition: what it says of its parts, as JSON (`canonical`); empty for an adapter."""
-    withheld: Refusal | None = None
-    """Why no request is served by this entry, whatever replicas hold: its name is another signer's."""
-    is_refused: bool = False
-    """Whether every replica refuses it: it gives way to other versions of its name."""
-
-    @property
-    def public_name(self) -> str:
-        """The name that clients see and send."""
-        return self.shown or self.name
-
-    @property
-    def identity(self) -> str:
-        """Public identity, ``name@version``."""
-        return f"{self.public_name}@{self.version}"
-
-    @property
-    def is_alias(self) -> bool:
-        """Whether it is listed under another name than the signed one."""
-        return self.signed_name not in ("", self.public_name)
-
-    def is_called(self, reference: AdapterReference) -> bool:
-        """Whether a reference by either of its names means it."""
-        return reference.name in (self.name, self.public_name) and reference.version in (None, self.version)
-
-    @property
-    def is_good(self) -> bool:
-        """Whether it can be served: neither withheld nor refused."""
-        return self.withheld is None and not self.is_refused
-
-
-@dataclass(frozen=True)
-class LoadCall:
-    """An adapter that is to be loaded on every replica."""
-
-    name: str
-    """As it is shown."""
-    path: str
-    """A directory that the store can read, or the name of a shipped adapter that was unloaded."""
-    place: str = ""
-    """The path as the caller gave it."""
-    allow_downgrade: bool = False
-    """Whether the bare name may come to mean an older version than before."""
-    in_place: bool = False
-    """Whether it takes the place of what was loaded under its name."""
-
-
-@dataclass(frozen=True)
 class Holding:
     """An adapter or a composition that a replica fetched, verified and can serve."""
 
@@ -321,16 +243,6 @@ class Holding:
     """Never absent."""
     warnings: tuple[str, ...] = ()
     sampling: Sampling = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Why a replica will not serve a bundle. It is not tried again until the catalogue offers it anew."""
-
-    code: str
-    message: str
-    is_final: bool = True
-    """False where the replica keeps trying, because the bundle itself is not known to be at fault."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ name_book           The store's permanent record of names: first signer and newe
 package_cache       Reads each package once for many replicas that ask at the same time (single-flight), and keeps
                     recent ones (LRU)
 package_files       A package as the store sees it: its files, unverified, and the catalogue entry that describes them
+permitted_parts     Parts of compositions that their tenant may use: public ones, its own, and those that others share
+                    with it
 replica_reports     The live replicas' last reports, and waiting until all of them have reported something
 residency_follower  Keeps a process up to date with the residency of adapters in the whole cluster: cheap, and a
                     second or two old

@@ -14,7 +14,6 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,28 +28,28 @@ from adaptrix_core.config.sections import AdapterSettings
 from adaptrix_core.digests import BundleDigest
 from adaptrix_core.errors import (
     AdapterBusy,
-    AdapterRejected,
-    AdapterUnavailable,
-    Conflict,
     RequestTimeout,
 )
-from deployments.shared.catalogue import Catalogue
+from deployments.shared.catalogue import Catalogue, View
+from deployments.shared.entry import PUBLIC, Audience, Entry, LoadCall, name_of_tenant
 from deployments.shared.own_thread import in_own_thread
 from deployments.shared.residency import ClusterResidency
-from deployments.shared.wire import Entry, LoadCall, Report, Revoked, Signer
+from deployments.shared.wire import Report, Revoked, Signer
 from deployments.store.adapter_usage import AdapterUsage
 from deployments.store.disk import StoreFiles
 from deployments.store.fingerprint import fingerprint
 from deployments.store.name_book import NameBook
 from deployments.store.package_cache import PackageCache
 from deployments.store.package_files import describe
-from deployments.store.replica_reports import Presence
+from deployments.store.permitted_parts import refuse_unseen_parts
+from deployments.store.replica_reports import Presence, agreed_signer
 from deployments.store.standing import (
     first_signed,
     newest_verified,
     refuse_conflicting,
     refuse_downgrade,
     refuse_foreign,
+    refuse_other_contents,
     refused_by_all,
     replaced_by,
     with_standing,
@@ -165,17 +164,14 @@ class AdapterStore:
         name is another's, or an older version would take it), AdapterRejected (a replica refused it), RequestTimeout.
         A load that fails leaves nothing behind, and what it was to replace where it was.
         """
-        name = safe_name(wanted.name)
-        if name in self._busy:
-            raise _busy(wanted.name)
-        async with self._alone(name):
-            if wanted.path in self._catalogue().unloaded:
-                staged = await asyncio.to_thread(self._files.take_shipped, wanted.name, Path(wanted.path))
-            else:
-                staged = await asyncio.to_thread(self._files.stage, wanted.name, Path(wanted.path), wanted.place)
+        async with self._alone(name_of_tenant(wanted.audience.tenant, safe_name(wanted.name)), wanted.name):
+            take = self._files.take_shipped if wanted.path in self._catalogue().unloaded else self._files.stage
+            staged = await asyncio.to_thread(take, wanted)
             return await self._admit(staged, wanted.allow_downgrade, wanted.in_place)
 
-    async def publish_adapter(self, files: Mapping[str, bytes], allow_downgrade: bool = False) -> tuple[Entry, bool]:
+    async def publish_adapter(
+        self, files: Mapping[str, bytes], allow_downgrade: bool = False, audience: Audience = PUBLIC
+    ) -> tuple[Entry, bool]:
         """As `load_adapter`, from the files themselves, under the name they give; also returns whether it is new.
 
         Publishing the same contents again changes nothing, but they have to pass every check again.
@@ -183,44 +179,40 @@ class AdapterStore:
         """
         snapshot = Snapshot("upload", files)
         wanted = await asyncio.to_thread(describe, snapshot)  # hashes all of it
-        await self._presence.until(lambda: wanted.name not in self._busy, SETTLE_TIMEOUT_S)
-        if wanted.name in self._busy:
-            raise _busy(wanted.name)
-        async with self._alone(wanted.name):
-            there = Catalogue("", tuple(e for e in self._entries if not e.is_alias)).find(wanted.identity)
-            if there is None or there.package_digest == wanted.package_digest:
-                staged = await asyncio.to_thread(self._files.take_files, wanted.name, snapshot)
-                if there is None:
-                    return await self._admit(staged, allow_downgrade), True
-                await self._verify(staged)
-                return there, False
-            raise Conflict(
-                f"adapter {there.identity!r} is published already with other contents (package "
-                f"{there.package_digest}, sent {wanted.package_digest}); give yours another version",
-                code="version_conflict",
-            )
+        key = name_of_tenant(audience.tenant, wanted.name)
+        await self._presence.until(lambda: key not in self._busy, SETTLE_TIMEOUT_S)
+        async with self._alone(key, wanted.name):
+            signed = tuple(entry for entry in self._owned_by(audience.tenant).entries if not entry.is_alias)
+            there = View(signed).find(wanted.identity)
+            refuse_other_contents(wanted, there)
+            staged = await asyncio.to_thread(self._files.take_files, wanted.name, snapshot, audience)
+            if there is None:
+                return await self._admit(staged, allow_downgrade), True
+            await self._verify(staged)
+            return there, False
 
-    async def unload_adapter(self, wanted: str, allow_downgrade: bool = False) -> list[Entry]:
+    async def unload_adapter(self, wanted: str, allow_downgrade: bool = False, tenant: str = "") -> list[Entry]:
         """Remove ``name`` or ``name@version``; returns once no live replica holds it any more (they drain first).
 
-        Raises AdapterNotFound, AdapterBusy, Conflict (the name would mean an older version), RequestTimeout.
+        tenant: whose it is; empty for a public one. Raises AdapterNotFound, AdapterBusy, Conflict (the name would mean
+        an older version), RequestTimeout.
         """
-        name = safe_name(wanted.partition("@")[0])
-        if name in self._busy:
-            raise _busy(wanted.partition("@")[0])
-        catalogue = self._catalogue()
-        newest = catalogue.find(wanted)
-        gone = [newest] if newest is not None and wanted.endswith(f"@{LATEST}") else catalogue.called(wanted)
+        called = wanted.partition("@")[0]
+        key = name_of_tenant(tenant, safe_name(called))
+        self._require_idle(key, called)
+        owned = self._owned_by(tenant)
+        newest = owned.find(wanted)
+        gone = [newest] if newest is not None and wanted.endswith(f"@{LATEST}") else owned.called(wanted)
         if not gone:
-            raise catalogue.not_found(wanted, param="lora_name")
+            raise owned.not_found(wanted, param="lora_name")
         refuse_downgrade(gone, self._entries, allow_downgrade)
-        async with self._alone(name):
+        async with self._alone(key, called):
             await asyncio.to_thread(self._files.remove, gone)
             revisions = {entry.revision for entry in gone}
             await self._publish(tuple(entry for entry in self._entries if entry.revision not in revisions))
-            left = Catalogue("", self._entries).find(name)
+            left = self._owned_by(tenant).find(safe_name(called))
             if left is not None and not left.is_alias:
-                await self._remember(newest={name: left.version})
+                await self._remember(newest={key: left.version})
             bundles = {entry.bundle_digest for entry in gone}
             # Another name may come to mean the same bundle meanwhile: then its release is not waited for.
             await self._settle(
@@ -229,6 +221,26 @@ class AdapterStore:
             )
         self._forget(gone)
         return gone
+
+    async def share_adapter(self, wanted: str, audience: Audience) -> list[Entry]:
+        """Have ``name`` (every version of it) or ``name@version`` of a tenant seen by this audience alone; durable.
+
+        Raises AdapterNotFound where the tenant has none of this name, AdapterBusy.
+        """
+        called = wanted.partition("@")[0]
+        async with self._alone(name_of_tenant(audience.tenant, safe_name(called)), called):
+            owned = self._owned_by(audience.tenant)
+            changed = {entry.revision: audience.of(entry) for entry in owned.called(wanted)}
+            if not changed:
+                raise owned.not_found(wanted, param="name")
+            await asyncio.to_thread(self._files.share, changed.values())
+            await self._publish(tuple(changed.get(entry.revision, entry) for entry in self._entries))
+        return list(changed.values())
+
+    def _owned_by(self, tenant: str) -> View:
+        """The adapters of one tenant; of the empty one, the public ones."""
+        unloaded = () if tenant else self._catalogue().unloaded
+        return View(tuple(entry for entry in self._entries if entry.tenant == tenant), unloaded)
 
     def _forget(self, gone: Iterable[Entry]) -> None:
         """Drop what is remembered of bundles that no entry has any more."""
@@ -247,6 +259,7 @@ class AdapterStore:
             await asyncio.to_thread(self._names.look)
             others = [other for other in self._entries if other.revision not in gone]
             refuse_conflicting(entry, others, self._names, allow_downgrade)
+            refuse_unseen_parts(entry, others)
             signer = await self._offer(entry)
             await asyncio.to_thread(self._register, entry, signer, allow_downgrade)
             committed = await asyncio.to_thread(self._files.commit, entry, replaced)
@@ -263,9 +276,9 @@ class AdapterStore:
         """Record the signer of a new entry; a name without an owner belongs to it from now on. Raises Conflict."""
         if self._is_owned:
             refuse_foreign(entry, signer, self._entries, self._names)
-        first = {entry.name: signer} if signer is not None and not entry.is_alias else None
+        first = {entry.name_key: signer} if signer is not None and not entry.is_alias else None
         # With allow_downgrade the lower version is noted as the newest; a higher one is noted when it is served.
-        newest = {entry.name: entry.version} if allow_downgrade and not entry.is_alias else None
+        newest = {entry.name_key: entry.version} if allow_downgrade and not entry.is_alias else None
         self._names.note({entry.bundle_digest: signer}, first, newest)
 
     async def _verify(self, entry: Entry) -> None:
@@ -282,14 +295,22 @@ class AdapterStore:
         await asyncio.to_thread(self._files.discard, entry)
 
     @asynccontextmanager
-    async def _alone(self, name: str) -> AsyncIterator[None]:
-        """Exclude other loads, publications and unloads of ``name`` while the context lasts. Raises AdapterBusy."""
-        self._busy.add(name)
+    async def _alone(self, key: str, called: str) -> AsyncIterator[None]:
+        """Exclude other loads, publications and unloads of a name while the context lasts. Raises AdapterBusy.
+
+        key: as `Entry.name_key`. called: for messages.
+        """
+        self._require_idle(key, called)
+        self._busy.add(key)
         try:
             yield
         finally:
-            self._busy.discard(name)
+            self._busy.discard(key)
             await self._presence.wake()
+
+    def _require_idle(self, key: str, called: str) -> None:
+        if key in self._busy:
+            raise _busy(called)
 
     async def _put(self, bundle: BundleDigest) -> tuple[ray.ObjectRef, int]:
         files = (await self.read_package(bundle)).files
@@ -314,16 +335,7 @@ class AdapterStore:
         """
         await self._publish((*self._entries, entry))
         reports = await self._settle(lambda r: entry.revision in r.verdicts, f"loading {entry.identity!r}")
-        refusals = [(r, refusal) for r in reports if (refusal := r.verdicts[entry.revision].refusal) is not None]
-        if refusals:
-            report, refusal = refusals[0]
-            shown = (
-                f"{refusal.message} (refused by {len(refusals)} of {len(reports)} replicas, first {report.replica_id})"
-            )
-            if refusal.code == AdapterUnavailable.code:
-                raise AdapterUnavailable(shown)
-            raise AdapterRejected(shown, code=refusal.code)
-        return reports[0].verdicts[entry.revision].signer
+        return agreed_signer(reports, entry.revision)
 
     async def _settle(self, done: Callable[[Report], bool], what: str) -> list[Report]:
         """Wait until every live replica has caught up and is ``done``; at least one must be live."""

@@ -22,7 +22,7 @@ from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.adapters.reference import version_key
 from adaptrix_core.digests import BundleDigest
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected, AdaptrixError
-from deployments.shared.wire import Entry
+from deployments.shared.entry import PUBLIC, Audience, Entry, LoadCall
 from deployments.store.index import Index, Loaded, read_index, write_index
 from deployments.store.package_files import describe, read_directory
 from deployments.store.shipped import ShippedAdapters
@@ -68,23 +68,23 @@ class StoreFiles:
     def with_shipped(self, others: Iterable[Entry]) -> tuple[Entry, ...]:
         """These entries and those of shipped adapters, by identity, shipped ones first."""
         shipped = [entry for entry in self._shipped.entries() if entry.package_digest not in self._index.unloaded]
-        return tuple(sorted((*shipped, *others), key=lambda entry: entry.identity))
+        return tuple(sorted((*shipped, *others), key=lambda entry: (entry.identity, entry.tenant)))
 
     def unloaded(self, present: Set[str]) -> tuple[str, ...]:
         """Names of shipped adapters that were unloaded, without those that another version still serves."""
         hidden = {entry.name for entry in self._shipped.entries() if entry.package_digest in self._index.unloaded}
         return tuple(sorted(hidden - present))
 
-    def stage(self, shown: str, directory: Path, place: str = "") -> Entry:
-        """Copy ``directory`` into the store, staged: it does not count until `commit`. Raises AdapterRejected.
+    def stage(self, wanted: LoadCall) -> Entry:
+        """Copy a directory into the store, staged: it does not count until `commit`. Raises AdapterRejected."""
+        return self.take_files(wanted.name, read_directory(Path(wanted.path)), wanted.audience, wanted.place)
+
+    def take_files(self, shown: str, snapshot: Snapshot, audience: Audience = PUBLIC, place: str = "") -> Entry:
+        """Write a package into the store, staged. Raises AdapterRejected.
 
         shown: the name that clients see. place: the path as it was given.
         """
-        return self.take_files(shown, read_directory(directory), place)
-
-    def take_files(self, shown: str, snapshot: Snapshot, place: str = "") -> Entry:
-        """Write a package into the store, staged. Raises AdapterRejected."""
-        entry = replace(describe(snapshot, shown), staged=True, place=place)
+        entry = replace(audience.of(describe(snapshot, shown)), staged=True, place=place)
         with self._lock:
             # A shipped bundle is copied too: under another name it stays loaded when the shipped directory changes.
             if entry.bundle_digest not in self._stored:
@@ -93,14 +93,14 @@ class StoreFiles:
             self._staged[entry.bundle_digest] += 1
         return entry
 
-    def take_shipped(self, shown: str, shipped: Path) -> Entry:
-        """As `stage`, of the newest version of the shipped adapter called ``shipped``. Raises AdapterNotFound."""
-        versions = [entry for entry in self._shipped.entries() if entry.name == str(shipped)]
+    def take_shipped(self, wanted: LoadCall) -> Entry:
+        """As `stage`, of the newest version of the shipped adapter whose name is the path. Raises AdapterNotFound."""
+        versions = [entry for entry in self._shipped.entries() if entry.name == wanted.path]
         newest = max(versions, key=lambda entry: version_key(entry.version), default=None)
         snapshot = None if newest is None else self._shipped.read_package(newest.bundle_digest)
         if snapshot is None:
-            raise AdapterNotFound(f"no shipped adapter is called {str(shipped)!r} any more", param="lora_path")
-        return self.take_files(shown, snapshot)
+            raise AdapterNotFound(f"no shipped adapter is called {wanted.path!r} any more", param="lora_path")
+        return self.take_files(wanted.name, snapshot, wanted.audience)
 
     def commit(self, entry: Entry, replaced: Iterable[Entry] = ()) -> Entry:
         """Make a staged entry durable; a shipped adapter that was unloaded before is simply listed again.
@@ -108,18 +108,14 @@ class StoreFiles:
         replaced: loaded entries that vanish in the same step.
         """
         gone = list(replaced)
-        left = {(item.public_name, item.bundle_digest) for item in gone}
         with self._lock:
-            kept = tuple(item for item in self._index.loaded if (item.name, item.bundle) not in left)
+            kept = self._without(gone)
             listed = next((shipped for shipped in self._shipped.entries() if _is_same(shipped, entry)), None)
             if listed is not None:
                 unloaded = tuple(package for package in self._index.unloaded if package != entry.package_digest)
                 self._write(self._index.model_copy(update={"loaded": kept, "unloaded": unloaded}))
             else:
-                loaded = Loaded(
-                    name=entry.public_name, bundle=entry.bundle_digest, loaded_at=entry.loaded_at, place=entry.place
-                )
-                self._write(self._index.model_copy(update={"loaded": (*kept, loaded)}))
+                self._write(self._index.model_copy(update={"loaded": (*kept, _loaded(entry))}))
             self._staged[entry.bundle_digest] -= 1
             for other in (entry, *gone):
                 self._drop_unused(other.bundle_digest)
@@ -134,13 +130,19 @@ class StoreFiles:
     def remove(self, entries: Iterable[Entry]) -> None:
         """Make these entries vanish, durably. Files of shipped adapters stay; they are not listed again."""
         gone = list(entries)
-        gone_loaded = {(entry.public_name, entry.bundle_digest) for entry in gone if not entry.shipped}
         with self._lock:
-            kept = tuple(item for item in self._index.loaded if (item.name, item.bundle) not in gone_loaded)
+            kept = self._without(entry for entry in gone if not entry.shipped)
             hidden = (*self._index.unloaded, *(entry.package_digest for entry in gone if entry.shipped))
             self._write(self._index.model_copy(update={"loaded": kept, "unloaded": hidden}))
             for entry in gone:
                 self._drop_unused(entry.bundle_digest)
+
+    def share(self, entries: Iterable[Entry]) -> None:
+        """Write down, durably, that these loaded entries are seen by whom they say."""
+        changed = list(entries)
+        with self._lock:
+            kept = self._without(changed)
+            self._write(self._index.model_copy(update={"loaded": (*kept, *map(_loaded, changed))}))
 
     def read_package(self, bundle: BundleDigest) -> Snapshot:
         """The files of a bundle. Raises AdapterNotFound, or AdapterRejected where they changed on disk."""
@@ -156,6 +158,11 @@ class StoreFiles:
             )
         return snapshot
 
+    def _without(self, gone: Iterable[Entry]) -> tuple[Loaded, ...]:
+        """What is loaded besides these entries."""
+        left = {(entry.tenant, entry.own_name, entry.bundle_digest) for entry in gone}
+        return tuple(item for item in self._index.loaded if (item.tenant, item.name, item.bundle) not in left)
+
     def _is_loaded(self, bundle: BundleDigest) -> bool:
         return any(item.bundle == bundle for item in self._index.loaded)
 
@@ -169,7 +176,7 @@ class StoreFiles:
                 continue
             # By the index's digest, whatever the files are now: replicas then refuse changed files.
             kept = replace(described, bundle_digest=item.bundle, loaded_at=item.loaded_at, place=item.place)
-            entries.append(kept)
+            entries.append(item.audience.of(kept))
             self._stored.add(item.bundle)
         return entries
 
@@ -190,4 +197,15 @@ class StoreFiles:
 
 
 def _is_same(shipped: Entry, entry: Entry) -> bool:
-    return (shipped.identity, shipped.bundle_digest) == (entry.identity, entry.bundle_digest)
+    return not entry.tenant and (shipped.identity, shipped.bundle_digest) == (entry.identity, entry.bundle_digest)
+
+
+def _loaded(entry: Entry) -> Loaded:
+    return Loaded(
+        name=entry.own_name,
+        bundle=entry.bundle_digest,
+        loaded_at=entry.loaded_at,
+        place=entry.place,
+        tenant=entry.tenant,
+        shared_with=entry.shared_with,
+    )

@@ -6,7 +6,7 @@ import hashlib
 
 from adaptrix_core.config.sections import AdapterSettings
 
-_CODE_VERSION = "store-6"
+_CODE_VERSION = "store-7"
 """Version of the actor's interface: changed with its methods, their arguments or results, so that an upgrade replaces a
 running store."""
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from adaptrix_core.adapters.package import atomic
 from adaptrix_core.digests import BundleDigest, PackageDigest
 from adaptrix_core.errors import AdaptrixError, ConfigError
+from deployments.shared.entry import Audience
 from deployments.store.package_files import read_directory
 
 logger = logging.getLogger(__name__)
@@ -34,6 +35,15 @@ class Loaded(BaseModel):
     loaded_at: int
     place: str = ""
     """The path that it was loaded from, as it was given."""
+    tenant: str = ""
+    shared_with: tuple[str, ...] = ()
+    """As in `Entry`. Only written where it is not public: servers that know no tenants refuse such an index, and read
+    every other one."""
+
+    @property
+    def audience(self) -> Audience:
+        """Who sees it."""
+        return Audience(self.tenant, self.shared_with)
 
 
 class Index(BaseModel):
@@ -65,7 +75,9 @@ def read_index(file: Path, packages: Path) -> Index:
 
 def write_index(file: Path, index: Index) -> None:
     """Replace the index on disk, in one step."""
-    atomic.write_file(file, index.model_dump_json(indent=1).encode())
+    document = index.model_dump(mode="json")
+    document["loaded"] = [item.model_dump(mode="json", exclude_defaults=True) for item in index.loaded]
+    atomic.write_file(file, json.dumps(document, indent=1).encode())
 
 
 def _by_bundle(document: dict[str, Any], packages: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from adaptrix_core.adapters.sources.protocol import AdapterDirectory
 from adaptrix_core.composition.manifests.signed_step import canonical
 from adaptrix_core.digests import PackageDigest
 from adaptrix_core.errors import AdapterRejected
-from deployments.shared.wire import Entry
+from deployments.shared.entry import Entry
 
 PEFT_VERSION = "0"
 """Version of every PEFT directory, which has none of its own; it is loadable only where the trust policy is off."""

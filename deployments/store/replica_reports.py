@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from deployments.shared.wire import Report
+from adaptrix_core.errors import AdapterRejected, AdapterUnavailable
+from deployments.shared.wire import Report, Signer
 
 LIVE_S = 15.0
 """Seconds without a report after which a replica counts as gone; reports come about once a second."""
@@ -64,3 +65,18 @@ class Presence:
         await self.until(settled, timeout_s)
         live = self.live()
         return [report for report in live if done(report)], [report for report in live if not done(report)]
+
+
+def agreed_signer(reports: Sequence[Report], revision: str) -> Signer | None:
+    """Who has signed an offered entry, as all replicas say that accept it; None where the policy lets it pass unsigned.
+
+    Raises AdapterRejected, AdapterUnavailable where one of them refuses it.
+    """
+    refusals = [(r, refusal) for r in reports if (refusal := r.verdicts[revision].refusal) is not None]
+    if refusals:
+        report, refusal = refusals[0]
+        shown = f"{refusal.message} (refused by {len(refusals)} of {len(reports)} replicas, first {report.replica_id})"
+        if refusal.code == AdapterUnavailable.code:
+            raise AdapterUnavailable(shown)
+        raise AdapterRejected(shown, code=refusal.code)
+    return reports[0].verdicts[revision].signer

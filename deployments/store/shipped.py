@@ -16,7 +16,7 @@ from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.adapters.sources.opening import open_directory
 from adaptrix_core.digests import BundleDigest
 from adaptrix_core.errors import AdapterNotFound, AdaptrixError
-from deployments.shared.wire import Entry
+from deployments.shared.entry import Entry
 from deployments.store.package_files import describe, read_directory, read_unverified
 
 logger = logging.getLogger(__name__)

@@ -15,8 +15,10 @@ from adaptrix_core.adapters.reference import version_key
 from adaptrix_core.adapters.trust.name_owners import counting
 from adaptrix_core.digests import BundleDigest, PackageDigest
 from adaptrix_core.errors import AdapterExists, AdapterUnavailable, Conflict
-from deployments.shared.catalogue import Catalogue
-from deployments.shared.wire import Entry, Refusal, Signer
+from deployments.shared.catalogue import Catalogue, View
+from deployments.shared.entry import Entry, Refusal
+from deployments.shared.wire import Signer
+from deployments.store.permitted_parts import lost_part
 
 DOWNGRADE_HINT = "send allow_downgrade: true (--allow-downgrade) if that is meant"
 
@@ -58,10 +60,13 @@ def with_standing(
     by_name: dict[str, list[Entry]] = {}
     for entry in fresh:
         if not entry.staged:
-            by_name.setdefault(entry.name, []).append(entry)
+            by_name.setdefault(entry.name_key, []).append(entry)
     withheld = {
         id(entry): why for name, group in by_name.items() for entry, why in _withheld(name, group, names, is_owned)
     }
+    for entry in fresh:
+        if entry.parts and (lost := lost_part(entry, fresh)) is not None:
+            withheld.setdefault(id(entry), Refusal(lost.code, lost.message))
     return tuple(replace(entry, withheld=withheld.get(id(entry))) for entry in fresh)
 
 
@@ -74,7 +79,7 @@ def first_signed(entries: Iterable[Entry], names: Names) -> dict[str, Signer]:
     by_name: dict[str, list[Entry]] = {}
     for entry in entries:
         if not entry.staged and not entry.is_alias and not entry.is_refused:
-            by_name.setdefault(entry.name, []).append(entry)
+            by_name.setdefault(entry.name_key, []).append(entry)
     for name, group in by_name.items():
         shipped = [entry for entry in group if entry.shipped]
         signers = [names.signer(entry.bundle_digest) for entry in sorted(shipped or group, key=_version)]
@@ -87,11 +92,11 @@ def first_signed(entries: Iterable[Entry], names: Names) -> dict[str, Signer]:
 def newest_verified(entries: Sequence[Entry], names: Names) -> dict[str, str]:
     """By name, the version that the bare name means, where it is higher than the recorded one."""
     higher = {}
-    for entry in Catalogue("", tuple(entries)).newest():
+    for entry in Catalogue("", tuple(entries)).whole.newest():
         if entry.is_good and not entry.is_alias and names.knows(entry.bundle_digest):
-            known = names.newest(entry.name)
+            known = names.newest(entry.name_key)
             if known is None or version_key(known) < version_key(entry.version):
-                higher[entry.name] = entry.version
+                higher[entry.name_key] = entry.version
     return higher
 
 
@@ -100,7 +105,7 @@ def replaced_by(entry: Entry, entries: Iterable[Entry]) -> tuple[Entry, ...]:
 
     Raises Conflict where the name would go on to mean a shipped adapter.
     """
-    same_name = [other for other in entries if other.name == entry.name and not other.staged]
+    same_name = [other for other in entries if other.name_key == entry.name_key and not other.staged]
     for other in same_name:
         if other.shipped and other.is_good and version_key(other.version) > version_key(entry.version):
             raise Conflict(
@@ -114,8 +119,14 @@ def replaced_by(entry: Entry, entries: Iterable[Entry]) -> tuple[Entry, ...]:
 
 def refuse_conflicting(entry: Entry, entries: Sequence[Entry], names: Names, allow_downgrade: bool) -> None:
     """Raise AdapterExists or Conflict where a new entry must not join these, whatever its signer."""
-    same_name = [other for other in entries if other.name == entry.name and other.withheld is None]
-    if entry.is_alias and (names.owners(entry.name) or any(not other.is_alias for other in same_name)):
+    if entry.tenant and any(other.name == entry.name and not other.tenant for other in entries):
+        raise Conflict(
+            f"{_told(entry)} is the name of a public adapter; choose a name that is free",
+            code="name_taken",
+            param="lora_name",
+        )
+    same_name = [other for other in entries if other.name_key == entry.name_key and other.withheld is None]
+    if entry.is_alias and (names.owners(entry.name_key) or any(not other.is_alias for other in same_name)):
         raise Conflict(
             f"{_told(entry)} is the name of {_another(entry)}; load it under {entry.signed_name!r}, or under a name "
             "that is free",
@@ -129,7 +140,7 @@ def refuse_conflicting(entry: Entry, entries: Sequence[Entry], names: Names, all
                 code="name_taken",
                 param="lora_name",
             )
-    takes_its_own = entry.signed_name == entry.public_name
+    takes_its_own = entry.signed_name == entry.own_name
     for other in same_name:
         if other.public_name != entry.public_name and not (takes_its_own and other.is_alias):
             raise Conflict(
@@ -146,7 +157,7 @@ def refuse_conflicting(entry: Entry, entries: Sequence[Entry], names: Names, all
                 "place, unload it first, or give the new one another version",
                 param="lora_name",
             )
-    known = names.newest(entry.name)
+    known = names.newest(entry.name_key)
     if allow_downgrade or entry.is_alias or known is None or any(other.is_good for other in same_name):
         return
     if version_key(entry.version) < version_key(known):
@@ -175,10 +186,10 @@ def refuse_foreign(entry: Entry, signer: Signer | None, entries: Sequence[Entry]
     """
     if entry.is_alias:
         return
-    owners = names.owners(entry.name)
+    owners = names.owners(entry.name_key)
     if owners and _key(signer) != owners[-1]:
-        raise Conflict(_foreign(entry.name, names), code="name_owned", param="lora_name")
-    shipped = [other for other in entries if other.shipped and other.name == entry.name and not other.is_refused]
+        raise Conflict(_foreign(entry.name_key, names), code="name_owned", param="lora_name")
+    shipped = [o for o in entries if o.shipped and o.name_key == entry.name_key and not o.is_refused]
     if not owners and any(not names.knows(other.bundle_digest) for other in shipped):
         raise AdapterUnavailable(
             f"{entry.name!r} is the name of a shipped adapter, and no replica has verified yet whose that is; send the "
@@ -188,11 +199,21 @@ def refuse_foreign(entry: Entry, signer: Signer | None, entries: Sequence[Entry]
         )
 
 
+def refuse_other_contents(entry: Entry, there: Entry | None) -> None:
+    """Raise Conflict where an entry is published again with other contents. there: the one of its identity, if any."""
+    if there is not None and there.package_digest != entry.package_digest:
+        raise Conflict(
+            f"adapter {there.identity!r} is published already with other contents (package {there.package_digest}, "
+            f"sent {entry.package_digest}); give yours another version",
+            code="version_conflict",
+        )
+
+
 def refuse_downgrade(gone: Sequence[Entry], entries: Sequence[Entry], allow_downgrade: bool) -> None:
     """Raise Conflict where removing ``gone`` would let their bare name mean an older version."""
-    name = gone[0].name
-    before = Catalogue("", tuple(entries)).find(name)
-    after = Catalogue("", tuple(entry for entry in entries if entry not in gone)).find(name)
+    name, same_name = gone[0].name, [entry for entry in entries if entry.name_key == gone[0].name_key]
+    before = View(tuple(same_name)).find(name)
+    after = View(tuple(entry for entry in same_name if entry not in gone)).find(name)
     if before is None or after is None or not before.is_good or allow_downgrade:
         return
     if version_key(after.version) < version_key(before.version):

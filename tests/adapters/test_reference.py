@@ -13,8 +13,8 @@ from adaptrix_core.adapters.reference import AdapterReference, mix_label, parse_
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected, InvalidRequest
 from adaptrix_core.injection.injector import LayerInjector
 from adaptrix_core.injection.mix import Term
-from deployments.shared.catalogue import Catalogue
-from deployments.shared.wire import Entry
+from deployments.shared.catalogue import View
+from deployments.shared.entry import Entry
 
 names = st.from_regex(r"\A[a-z0-9][a-z0-9._-]{0,20}\Z")
 numbers = st.integers(0, 999)
@@ -81,7 +81,7 @@ def test_catalogue_manager_and_loader_read_references_alike(
         weights = make_weights(base, seed=number)
         manager.save_adapter(describe(weights, base.info, "red", version=written), weights, private_key=signer.private)
     entries = tuple(Entry("red", written, written, written) for written in ("1.9", "1.10"))
-    found = Catalogue("1", entries).find(text)
+    found = View(entries).find(text)
     assert found is not None
     loader = DynamicLoader(manager, LayerInjector(base), host_budget_bytes=10**9, device_budget_bytes=10**9)
     try:

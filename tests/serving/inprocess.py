@@ -26,12 +26,11 @@ from adaptrix_core.config import Settings, load_settings
 from adaptrix_core.digests import BundleDigest
 from adaptrix_core.observe.tracing import Tracing, start_tracing
 from adaptrix_core.observe.tracker.outbox import Outbox
+from adaptrix_core.routing.catalogue import RouteCard
 from adaptrix_core.routing.conversation import user_turns
 from adaptrix_core.routing.embedder import TextEmbedder
-from adaptrix_core.routing.feedback.adaptive import AdaptiveThresholds
 from adaptrix_core.routing.feedback.answers import AnswerLabelTaken, AnswerThresholds
 from adaptrix_core.routing.feedback.labels import LabelTaken
-from adaptrix_core.routing.policy import Decision
 from adaptrix_core.routing.semantic import SemanticRouter
 from adaptrix_core.routing.signals.evidence_file import RouterEvidence
 from adaptrix_core.routing.signals.learnt_messages import LearntMessage, LearntMessages
@@ -50,10 +49,12 @@ from deployments.objects.keeper import Keeper
 from deployments.objects.tenant_objects import TenantObjects
 from deployments.replica.revocation_follower import RevocationFollower
 from deployments.replica.worker import EngineWorker
-from deployments.router.deployment import Heard, cards_of, embedded, goes_by_more_than_cards, left_open
+from deployments.router.deployment import Heard, cards_of, decided, embedded, goes_by_more_than_cards, left_open
+from deployments.router.views import RouterViews
 from deployments.shared.catalogue import Catalogue
+from deployments.shared.entry import PUBLIC, Audience, Entry, LoadCall
 from deployments.shared.follower import Follower
-from deployments.shared.wire import Entry, LoadCall, Report, Revoked, RouteAnswer
+from deployments.shared.wire import Report, Revoked, RouteAnswer
 from deployments.store.actor import AdapterStore
 from deployments.tracking.sender import Sender
 from deployments.tracking.tracker import Tracker
@@ -115,11 +116,16 @@ class LocalStore:
     async def load_adapter(self, wanted: LoadCall) -> Entry:
         return await self.actor.load_adapter(wanted)
 
-    async def unload_adapter(self, name: str, allow_downgrade: bool = False) -> list[Entry]:
-        return await self.actor.unload_adapter(name, allow_downgrade)
+    async def unload_adapter(self, name: str, allow_downgrade: bool = False, tenant: str = "") -> list[Entry]:
+        return await self.actor.unload_adapter(name, allow_downgrade, tenant)
 
-    async def publish_adapter(self, files: Mapping[str, bytes], allow_downgrade: bool = False) -> tuple[Entry, bool]:
-        return await self.actor.publish_adapter(files, allow_downgrade)
+    async def publish_adapter(
+        self, files: Mapping[str, bytes], allow_downgrade: bool = False, audience: Audience = PUBLIC
+    ) -> tuple[Entry, bool]:
+        return await self.actor.publish_adapter(files, allow_downgrade, audience)
+
+    async def share_adapter(self, name: str, audience: Audience) -> list[Entry]:
+        return await self.actor.share_adapter(name, audience)
 
     async def revoke(self, files: SignedList) -> Revoked:
         return await self.actor.revoke(files)
@@ -158,8 +164,8 @@ class LocalRouter:
     def __init__(self, store: LocalStore, embedder: TextEmbedder | None) -> None:
         self._embedder = embedder
         self._store = store
-        self._router = SemanticRouter(embedder, signals=store.settings.router.signals)
-        self._thresholds = AdaptiveThresholds(self._router, store.settings.adapters.state_dir)
+        make = partial(SemanticRouter, embedder, signals=store.settings.router.signals)
+        self._views = RouterViews(make, self._public_cards, cards_of, store.settings.adapters.state_dir)
         self._answers = AnswerThresholds(store.settings.adapters.state_dir)
         self._learnt = LearntMessages(store.settings.adapters.state_dir)
 
@@ -167,11 +173,10 @@ class LocalRouter:
         self, messages: Sequence[dict[str, str]], salt: bytes = b"", explained: bool = False
     ) -> RouteAnswer:
         heard = await self._heard(messages, salt)
-        open_for_replicas = left_open(self._router, self._store.settings.router, heard)
-        answer = RouteAnswer.of(self._decided(heard), explained, open_for_replicas)
+        answer = RouteAnswer.of(decided(heard), explained, left_open(self._store.settings.router, heard))
         if not explained or not heard.turns:
             return answer
-        return replace(answer, touches=self._router.touched(heard.turns[-1]))
+        return replace(answer, touches=heard.view.router.touched(heard.turns[-1]))
 
     async def has_to_be_asked(self) -> bool:
         return goes_by_more_than_cards(self._store.settings.router) or bool(self._learnt.all())
@@ -180,7 +185,9 @@ class LocalRouter:
         self, messages: Sequence[dict[str, str]], right: str | None, salt: bytes = b"", learn: bool = False
     ) -> LabelTaken:
         heard = await self._heard(messages, salt)
-        taken = self._thresholds.label(salt, self._decided(heard), right)
+        if learn:
+            heard.view.require_public(right)
+        taken = heard.view.thresholds.label(salt, decided(heard), right)
         if not learn:
             return taken
         self._learnt.add(heard.turns[-1] if heard.turns else "", right)
@@ -198,18 +205,16 @@ class LocalRouter:
     async def confidence_moved(self, salt: bytes = b"") -> Mapping[str, float]:
         return self._answers.of(salt)
 
-    def _decided(self, heard: Heard) -> Decision:
-        return self._router.decide_embedded(heard.turns, heard.rows, None, heard.residency, accepts=heard.accepts)
+    def _public_cards(self, entries: Sequence[Entry]) -> tuple[RouteCard, ...]:
+        evidence = RouterEvidence().with_learnt(self._learnt.all())
+        return tuple(evidence.on(cards_of(entries, self._store.settings.router.keywords)))
 
     async def _heard(self, messages: Sequence[dict[str, str]], salt: bytes) -> Heard:
-        entries = self._store.catalogue.newest()
-        evidence = RouterEvidence().with_learnt(self._learnt.all())
-        self._router.update(evidence.on(cards_of(entries, self._store.settings.router.keywords)))
-        known = (await self._store.actor.residency()).warmest
-        residency = {entry.public_name: known.get(entry.bundle_digest, "disk") for entry in entries}
+        await self._views.follow(self._store.catalogue)
+        view = self._views.of(salt)
         turns = user_turns(messages)
         rows = None if self._embedder is None else self._embedder.embed(turns, salt)
-        return Heard(turns, rows, residency, self._thresholds.of(salt))
+        return Heard(turns, rows, view, view.residency(await self._store.actor.residency()), view.thresholds.of(salt))
 
     async def embed(
         self, inputs: Sequence[str | tuple[int, ...]], dimensions: int | None, salt: bytes = b""

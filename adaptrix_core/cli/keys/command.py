@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-ROLES = ("viewer", "user", "curator", "operator")
+ROLES = ("viewer", "user", "curator", "owner", "operator")
 
 
 @click.group(cls=ErrorEdge)

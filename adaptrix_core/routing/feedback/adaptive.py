@@ -23,11 +23,17 @@ from adaptrix_core.suggestions import did_you_mean
 class AdaptiveThresholds:
     """The thresholds of one router by owner. Any number of threads may ask and label at once."""
 
-    def __init__(self, router: SemanticRouter, state_dir: Path) -> None:
+    def __init__(self, router: SemanticRouter, state_dir: Path, book: LabelBook[RouteLabel] | None = None) -> None:
+        """state_dir: where labels are kept. book: those that are kept there, where they were read before."""
         self._router = router
-        self._book = LabelBook(state_dir / "routing" / "labels", RouteLabel.of_row)
+        self._state_dir = state_dir
+        self._book = book or LabelBook(state_dir / "routing" / "labels", RouteLabel.of_row)
         self._outside: tuple[tuple[RouteCard, ...], OutOfScope] | None = None
         self._known: dict[bytes, tuple[tuple[RouteCard, ...], Mapping[str, float]]] = {}
+
+    def of_router(self, router: SemanticRouter) -> AdaptiveThresholds:
+        """The thresholds of another router by the same labels, for owners whose decisions it makes."""
+        return AdaptiveThresholds(router, self._state_dir, self._book)
 
     def known(self, owner: bytes) -> Mapping[str, float] | None:
         """As `of`, at once; None where it has to be computed, as the catalogue is another one than last time."""

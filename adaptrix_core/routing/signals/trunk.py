@@ -8,7 +8,7 @@ embedder's vectors (`embedding.py`). Knows means and cards. Does not know engine
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -68,6 +68,14 @@ class FittedTrunk:
         hidden = len(standard.mean)
         self._weights = np.stack([s.weights for s in scorers]) if scorers else np.empty((0, hidden), np.float32)
         self._intercepts = np.array([scorer.intercept for scorer in scorers], np.float32)
+
+    def called(self, names: Mapping[str, str]) -> FittedTrunk:
+        """The probes of some adapters alone, each under another name. names: by that name, the one here."""
+        known = {probe.card.name: probe for probe in self.cards.values()}
+        probes = {other: known[name] for other, name in names.items() if name in known}
+        return FittedTrunk(
+            [_Probe(replace(probe.card, name=other), probe.scorer) for other, probe in probes.items()], self.standard
+        )
 
     @property
     def hidden(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from adaptrix_core.request_limits import MOST
 from deployments.http.description import answers, loading_answers
 from deployments.http.description.described import CHANGING, READING, described
 from deployments.openai import schemas
@@ -12,6 +13,19 @@ _ALLOW_DOWNGRADE = {
     "in": "query",
     "description": "Whether the bare name may come to mean an older version than before.",
     "schema": {"type": "boolean", "default": False},
+}
+
+_VISIBILITY = {
+    "name": "visibility",
+    "in": "query",
+    "description": "For its own tenant, for those in shared_with too, or for all; as in a load's body.",
+    "schema": {"type": "string", "enum": ["private", "shared", "public"]},
+}
+_SHARED_WITH = {
+    "name": "shared_with",
+    "in": "query",
+    "description": "Other tenants that see it: once for each.",
+    "schema": {"type": "array", "items": {"type": "string"}, "maxItems": MOST.sharing_tenants},
 }
 
 MODELS = described("The base model, auto, and every adapter", scope="read", gives=answers.ModelList, errors=READING)
@@ -30,6 +44,14 @@ CONFIDENCE = described(
     scope="read",
     gives=answers.ConfidenceCard,
     errors=(*READING, 400, 404),
+)
+SHARE = described(
+    "Share a tenant's own adapter with other tenants, or no longer",
+    scope="publish",
+    takes=adapter_bodies.ShareRequest,
+    example={"visibility": "shared", "shared_with": ["acme"]},
+    gives=answers.AdaptersShared,
+    errors=CHANGING,
 )
 LOAD = described(
     "Load an adapter from a directory; 200 means durable and usable on every replica",
@@ -68,8 +90,10 @@ PUBLISH = described(
     errors=CHANGING,
 )
 PUBLISH["responses"][200] = PUBLISH["responses"][201]
-PUBLISH["openapi_extra"]["parameters"] = [_ALLOW_DOWNGRADE]
-REVOCATIONS = described("The signed revocation list in force", scope="read", gives=answers.Revocations, errors=READING)
+PUBLISH["openapi_extra"]["parameters"] = [_ALLOW_DOWNGRADE, _VISIBILITY, _SHARED_WITH]
+REVOCATIONS = described(
+    "The signed revocation list in force", scope="operate", gives=answers.Revocations, errors=READING
+)
 REVOKE = described(
     "Put the next revocation list in force",
     scope="operate",

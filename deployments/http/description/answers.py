@@ -219,6 +219,11 @@ class AdapterCard(Document):
     signer: str | None
     warnings: list[str]
     shipped: bool
+    visibility: Literal["private", "shared", "public"]
+    tenant: str | None
+    """Whose it is; null for a public one."""
+    shared_with: list[str]
+    """Tenants that it is shared with; who is one of them sees itself alone."""
     alias_of: str | None
     """The signed ``name@version``, where it is listed under another name."""
     withheld: RefusedBy | None
@@ -289,6 +294,13 @@ class AdapterList(Document):
     """By replica: the first layer that adapters change; 0 where there is no cut."""
     unloaded: list[str]
     """Shipped adapters that are not served because they were unloaded; a load of the name brings one back."""
+
+
+class AdaptersShared(Document):
+    """The versions of an adapter that are seen by others than before."""
+
+    object: Literal["list"]
+    data: list[AdapterCard]
 
 
 class Published(Document):

@@ -13,7 +13,13 @@ from deployments.openai.body import Body
 
 REF = "#/components/schemas/{model}"
 """Place of a model's schema in the document."""
-_TAGS: Mapping[Scope | None, str] = {"read": "use", "generate": "use", "publish": "operate", "operate": "operate"}
+_TAGS: Mapping[Scope | None, str] = {
+    "read": "use",
+    "generate": "use",
+    "publish": "operate",
+    "keys": "operate",
+    "operate": "operate",
+}
 """The part of the page under which an endpoint stands, by the scope that it needs; others under ``status``."""
 
 _ERRORS = {

@@ -18,6 +18,7 @@ from deployments.http.description import (
 )
 from deployments.http.description.answers import Document, ErrorDocument
 from deployments.http.description.described import GENERATING, KEPT, READING, TAKING, described
+from deployments.http.keys import documents as key_documents
 from deployments.http.usage import answers as usage_answers
 from deployments.openai import schemas
 from deployments.openai.batches.request import BatchRequest
@@ -42,7 +43,11 @@ BODIES: tuple[type[Body], ...] = (
     AnswerFeedbackRequest,
     adapter_bodies.LoadRequest,
     adapter_bodies.UnloadRequest,
+    adapter_bodies.ShareRequest,
     schemas.RevocationRequest,
+    key_documents.KeyRequest,
+    key_documents.KeyChange,
+    key_documents.KeyRotation,
     BatchRequest,
     token_bodies.TokenizeRequest,
     token_bodies.DetokenizeRequest,
@@ -70,11 +75,16 @@ ANSWERS: tuple[type[Document], ...] = (
     answers.ModelList,
     answers.AdapterList,
     answers.AdapterInFull,
+    answers.AdaptersShared,
     answers.ConfidenceCard,
     answers.Published,
     loading_answers.AdaptersNow,
     answers.Revocations,
     answers.RevocationsPut,
+    key_documents.KeyList,
+    key_documents.KeyCard,
+    key_documents.MadeKey,
+    key_documents.KeyDeleted,
     answers.Health,
     answers.Version,
     token_answers.TokenizedDocument,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
+from deployments.callers.principal import Principal
 from deployments.generation.model_names import one_mix
 from deployments.http import adapter_admin
 from deployments.http.at_hand import calibrations_at_hand
@@ -16,10 +17,12 @@ from deployments.http.description.adapter_endpoints import (
     MODEL,
     MODELS,
     PUBLISH,
+    SHARE,
 )
-from deployments.http.endpoint import authorized, overview
+from deployments.http.endpoint import authorized, body_of, overview
 from deployments.http.listings import ModelCards, adapter_entry, adapter_list
 from deployments.http.services import Services
+from deployments.openai.vllm.adapter_bodies import ShareRequest
 
 
 def adapter_endpoints(app: FastAPI, services: Services) -> None:
@@ -27,11 +30,12 @@ def adapter_endpoints(app: FastAPI, services: Services) -> None:
 
     @app.post("/v1/adapters", **PUBLISH)
     async def publish(request: Request) -> Response:
-        authorized(request, services, "publish")
+        principal = authorized(request, services, "publish")
         limit = services.settings.security.max_upload_bytes
         allow_downgrade = adapter_admin.flag(request.query_params, "allow_downgrade")
+        audience = adapter_admin.audience_in(request.query_params, principal)
         archive = await read_body(request, limit, "security.max_upload_bytes")
-        entry, new = await adapter_admin.publish(services, archive, allow_downgrade)
+        entry, new = await adapter_admin.publish(services, archive, allow_downgrade, audience)
         document = {
             "object": "adaptrix.adapter",
             "name": entry.name,
@@ -42,26 +46,36 @@ def adapter_endpoints(app: FastAPI, services: Services) -> None:
 
     @app.get("/v1/adapters", **ADAPTERS)
     async def adapters(request: Request) -> Response:
-        authorized(request, services, "read")
-        return JSONResponse(adapter_list(*await services.store.overview()))
+        principal = authorized(request, services, "read")
+        catalogue, reports = await services.store.overview()
+        return JSONResponse(adapter_list(principal.oversees(catalogue), reports))
 
     @app.get("/v1/adapters/{name:path}", **ADAPTER)
     async def adapter(request: Request, name: str) -> Response:
-        authorized(request, services, "read")
+        principal = authorized(request, services, "read")
         catalogue, reports = await services.store.overview()
+        view = principal.oversees(catalogue)
         # A withheld adapter is shown too, with the reason.
-        entry = catalogue.find(name) or next(iter(catalogue.called(name)), None)
+        entry = view.find(name) or next(iter(view.called(name)), None)
         if entry is None:
-            raise catalogue.not_found(name, param="name")
+            raise view.not_found(name, param="name")
         about = await services.store.about(entry.bundle_digest)
         calibrations = (await calibrations_at_hand(services)).described(entry.package_digest)
         return JSONResponse({**adapter_entry(entry, reports), **about, "calibrations": calibrations})
 
+    @app.patch("/v1/adapters/{name:path}", **SHARE)
+    async def share(request: Request, name: str) -> Response:
+        principal = authorized(request, services, "publish")
+        body: ShareRequest = await body_of(request, services, ShareRequest)
+        changed = await adapter_admin.share(services, principal, name, body)
+        _, reports = await overview(services)
+        return JSONResponse({"object": "list", "data": [adapter_entry(entry, reports) for entry in changed]})
+
     @app.get("/v1/confidence/{model:path}", **CONFIDENCE)
     async def confidence(request: Request, model: str) -> Response:
-        authorized(request, services, "read")
+        principal = authorized(request, services, "read")
         catalogue, _ = await services.store.overview()
-        mix = one_mix(model, await services.store.base_id(), catalogue)
+        mix = one_mix(model, await services.store.base_id(), principal.oversees(catalogue))
         shelf = await calibrations_at_hand(services)
         return JSONResponse(
             {
@@ -76,16 +90,16 @@ def adapter_endpoints(app: FastAPI, services: Services) -> None:
 
     @app.get("/v1/models/{model_id:path}", **MODEL)
     async def model(request: Request, model_id: str) -> Response:
-        authorized(request, services, "read")
-        return JSONResponse((await _model_cards(services)).one(model_id))
+        principal = authorized(request, services, "read")
+        return JSONResponse((await _model_cards(services, principal)).one(model_id))
 
     @app.get("/v1/models", **MODELS)
     async def models(request: Request) -> Response:
-        authorized(request, services, "read")
-        return JSONResponse((await _model_cards(services)).all())
+        principal = authorized(request, services, "read")
+        return JSONResponse((await _model_cards(services, principal)).all())
 
 
-async def _model_cards(services: Services) -> ModelCards:
+async def _model_cards(services: Services, principal: Principal) -> ModelCards:
     base_id = await services.store.base_id()
     catalogue, reports = await overview(services)
-    return ModelCards(catalogue, base_id, services.router is not None, reports)
+    return ModelCards(principal.sees(catalogue), base_id, services.router is not None, reports)

@@ -60,7 +60,7 @@ async def begin(
             watch.identified(principal, body)
             principal.require_priority(body.priority)
             base_id = await services.store.base_id()
-            bound = asked_bound(body, base_id, services.store.catalogue)
+            bound = asked_bound(body, base_id, principal.sees(services.store.catalogue))
             shelf = await calibrations_at_hand(services) if body.judging else services.calibrations
             begins = partial(
                 start_request,
@@ -139,7 +139,7 @@ async def _by_catalogue(
     resolved = await resolve(
         body,
         base_id,
-        catalogue,
+        principal.sees(catalogue),
         services.router,
         services.tokenizer,
         principal,

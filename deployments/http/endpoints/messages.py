@@ -51,7 +51,7 @@ def message_endpoints(app: FastAPI, services: Services) -> None:
             chat = await chat_of(request, TokenCountRequest)
         except ValidationError as error:
             raise invalid_body(error, None) from None
-        await require_model(chat.model, services)
+        await require_model(chat.model, services, principal)
         prompt = tuple(message.plain() for message in chat.messages)
         told = await services.tokenizer.tokenize(TokenizeCall(prompt, principal.salt, chat.chat_options()))
         return JSONResponse({"input_tokens": len(told.token_ids)})

@@ -20,7 +20,7 @@ def revocation_endpoints(app: FastAPI, services: Services) -> None:
 
     @app.get("/v1/revocations", **REVOCATIONS)
     async def current(request: Request) -> Response:
-        authorized(request, services, "read")
+        authorized(request, services, "operate")
         files = await services.store.revocation_list()
         known = RevocationList() if files is None else parse_list(files)
         return JSONResponse(

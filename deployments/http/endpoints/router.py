@@ -44,7 +44,7 @@ def router_endpoints(app: FastAPI, services: Services) -> None:
         routing = PromptRouting(
             router(),
             services.tokenizer,
-            services.store.catalogue,
+            principal.sees(services.store.catalogue),
             principal,
             "error",
             replicas_ask=services.settings.router.trunk,
@@ -120,10 +120,10 @@ def _feedback_endpoints(app: FastAPI, services: Services, router: Callable[[], E
     async def answer_feedback(request: Request) -> Response:
         principal = authorized(request, services, "generate")
         body: AnswerFeedbackRequest = await body_of(request, services, AnswerFeedbackRequest)
-        catalogue = services.store.catalogue
-        entry = None if body.adapter == BASE else catalogue.find(body.adapter)
+        view = principal.sees(services.store.catalogue)
+        entry = None if body.adapter == BASE else view.find(body.adapter)
         if entry is None and body.adapter != BASE:
-            raise catalogue.not_found(body.adapter, (BASE,), "adapter")
+            raise view.not_found(body.adapter, (BASE,), "adapter")
         answerer = BASE_ANSWERS if entry is None else entry.package_digest
         taken = await router().label_answer(AnswerLabel(answerer, body.confidence, body.right), principal.salt)
         return JSONResponse(

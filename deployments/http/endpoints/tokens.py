@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from adaptrix_core.errors import AdapterNotFound
+from deployments.callers.principal import Principal
 from deployments.generation.model_names import choose
 from deployments.http.description.endpoints import DETOKENIZE, TOKENIZE
 from deployments.http.endpoint import authorized, body_of
@@ -24,7 +25,7 @@ def token_endpoints(app: FastAPI, services: Services) -> None:
         principal = authorized(request, services, "generate")
         body: TokenizeRequest = await body_of(request, services, TokenizeRequest)
         options = body.chat_options()
-        await require_model(body.model, services)
+        await require_model(body.model, services, principal)
         calls = [
             TokenizeCall(prompt, principal.salt, options, body.add_special_tokens, body.return_token_strs)
             for prompt in body.prompts()
@@ -35,7 +36,7 @@ def token_endpoints(app: FastAPI, services: Services) -> None:
     async def detokenize(request: Request) -> Response:
         principal = authorized(request, services, "generate")
         body: DetokenizeRequest = await body_of(request, services, DetokenizeRequest)
-        await require_model(body.model, services)
+        await require_model(body.model, services, principal)
         calls = [DetokenizeCall(ids, principal.salt, body.skip_special_tokens) for ids in body.texts_of()]
         texts = await asyncio.gather(*map(services.tokenizer.detokenize, calls))
         text = texts if body.is_list else texts[0]
@@ -46,12 +47,12 @@ def token_endpoints(app: FastAPI, services: Services) -> None:
         app.post(f"{prefix}/detokenize", **DETOKENIZE)(detokenize)
 
 
-async def require_model(model: str | None, services: Services) -> None:
+async def require_model(model: str | None, services: Services, principal: Principal) -> None:
     """Raise AdapterNotFound unless a request could name this model; all of them have one tokenizer."""
     if model is None:
         return
     base_id = await services.store.base_id()
     try:
-        choose(model, base_id, services.store.catalogue)
+        choose(model, base_id, principal.sees(services.store.catalogue))
     except AdapterNotFound:
-        choose(model, base_id, await services.store.refresh())
+        choose(model, base_id, principal.sees(await services.store.refresh()))

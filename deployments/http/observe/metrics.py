@@ -117,7 +117,8 @@ class Metrics:
 
     def render(self, catalogue: Catalogue, reports: Sequence[Report], batch_lines: Mapping[str, int]) -> bytes:
         """All metrics as text; ``reports`` are the live replicas'. batch_lines: answered ones, by outcome."""
-        names = {entry.bundle_digest: entry.public_name for entry in catalogue.entries}
+        public_ones_last = sorted(catalogue.entries, key=lambda entry: not entry.tenant)
+        names = {entry.bundle_digest: entry.full_name for entry in public_ones_last}
         self._replicas.count(reports, names)
         replicas = CollectorRegistry()
         replicas.register(ReplicaNumbers(reports, names, self._labels))

@@ -2,8 +2,8 @@
 
 Files:
 
-adapter_bodies   The bodies with which adapters are loaded and unloaded: vLLM's fields, which SGLang's clients send
-                 too
+adapter_bodies   The bodies with which adapters are loaded, shared and unloaded: vLLM's fields, which SGLang's clients
+                 send too
 token_bodies     The bodies of ``/tokenize`` and ``/detokenize``: vLLM's, and the lists of SGLang's
 token_documents  The answer of ``/tokenize``: many tokens are written in parts, so that no stream waits for them
 """

@@ -1,6 +1,8 @@
-"""The bodies with which adapters are loaded and unloaded: vLLM's fields, which SGLang's clients send too."""
+"""The bodies with which adapters are loaded, shared and unloaded: vLLM's fields, which SGLang's clients send too."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 from pydantic import Field, field_validator
 
@@ -10,7 +12,38 @@ from deployments.openai.body import Body
 from deployments.openai.neutral_fields import LOAD, UNLOAD
 
 
-class LoadRequest(Body):
+class SharedWith(Body):
+    """Tenants that an adapter is shared with."""
+
+    shared_with: list[str] = Field(default_factory=list, max_length=MOST.sharing_tenants)
+    """Other tenants that see it, as ``~tenant/name``."""
+
+    @field_validator("shared_with")
+    @classmethod
+    def _can_be_tenants(cls, tenants: list[str]) -> list[str]:
+        for tenant in tenants:
+            if not 0 < len(tenant) <= MOST.tenant_characters:
+                raise ValueError(f"a tenant's name has 1 to {MOST.tenant_characters} characters, not {len(tenant)}")
+        return tenants
+
+
+class AudienceFields(SharedWith):
+    """Who sees an adapter."""
+
+    visibility: Literal["private", "shared", "public"] | None = None
+    """For its own tenant, for those in ``shared_with`` too, or for all, which takes the scope ``operate``.
+
+    Left out: for all with a key of that scope, else for its own tenant."""
+
+
+class ShareRequest(SharedWith):
+    """``PATCH /v1/adapters/{name}``: with whom a tenant's own adapter is shared from now on."""
+
+    visibility: Literal["private", "shared"]
+    """For its own tenant alone, or for those in ``shared_with`` too."""
+
+
+class LoadRequest(AudienceFields):
     """``POST /v1/load_lora_adapter``, vLLM's names."""
 
     neutral = LOAD

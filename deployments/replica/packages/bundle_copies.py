@@ -16,7 +16,7 @@ from adaptrix_core.adapters.package.snapshot import Snapshot
 from adaptrix_core.adapters.residency.loader import DynamicLoader
 from adaptrix_core.digests import BundleDigest
 from adaptrix_core.errors import AdapterRejected
-from deployments.shared.wire import Entry
+from deployments.shared.entry import Entry
 
 
 class BundleCopies:
@@ -37,8 +37,8 @@ class BundleCopies:
                 f"{snapshot.package_digest}, not {entry.bundle_digest} of {entry.package_digest}",
                 code="wrong_package",
             )
-        # The directory has the package's name because messages are named after it.
-        directory = self._dir / entry.bundle_digest / entry.name
+        # The directory has the package's name because messages are named after it, whoever calls it how.
+        directory = self._dir / entry.bundle_digest / entry.package_name
         write_directory(directory, snapshot.files)
         try:
             if is_composition(snapshot):

@@ -31,7 +31,8 @@ from adaptrix_core.injection.mix import Term, WantedGate
 from adaptrix_core.routing.near_tie import LOAD_COST
 from adaptrix_core.sampling import SamplingDefaults, asked_for, explained
 from deployments.replica.packages.offers import signer_of
-from deployments.shared.wire import BundleMix, Holding, Refusal
+from deployments.shared.entry import Refusal
+from deployments.shared.wire import BundleMix, Holding
 
 Wishing = tuple[SamplingDefaults | BundleDigest, float]
 """Sampling defaults, or the adapter whose own ones count, and the weight of whose they are."""

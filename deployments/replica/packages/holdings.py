@@ -36,8 +36,9 @@ from deployments.replica.packages.offers import Offers, signer_of
 from deployments.replica.packages.tasks import TRY_LIMIT_S, PackageTasks
 from deployments.replica.packages.users import PackageUsers
 from deployments.shared.catalogue import Catalogue
+from deployments.shared.entry import Entry, Refusal
 from deployments.shared.own_thread import in_own_thread
-from deployments.shared.wire import BundleMix, Entry, Holding, Refusal, Verdict
+from deployments.shared.wire import BundleMix, Holding, Verdict
 
 logger = logging.getLogger(__name__)
 
@@ -234,9 +235,9 @@ class Holdings:
         return next((one for one in self._wanted if self._packages.get(one) == package), None)
 
     def package_called(self, identity: str) -> PackageDigest | None:
-        """See `Beside`: the package that the catalogue has under ``name@version``."""
-        entries = (entry for known in self._wanted.values() for entry in known)
-        return next((e.package_digest for e in entries if e.identity == identity and not e.staged), None)
+        """See `Beside`: the public package that the catalogue has under ``name@version``; tenants' own are not told."""
+        entries = (entry for known in self._wanted.values() for entry in known if not entry.tenant and not entry.staged)
+        return next((entry.package_digest for entry in entries if entry.identity == identity), None)
 
     def require_unrevoked(self, package: PackageDigest | None) -> None:
         """See `Beside`."""
@@ -341,7 +342,7 @@ class Holdings:
         """Load the entry's bundle, or join the load under way: two threads must not write one directory."""
         loading = self._loading.get(entry.bundle_digest)
         if loading is None:
-            snapshot = await self._fetch(entry.bundle_digest, entry.name)
+            snapshot = await self._fetch(entry.bundle_digest, entry.package_name)
             loading = asyncio.ensure_future(in_own_thread(self._copies.accept, entry, snapshot))
             self._loading[entry.bundle_digest] = loading
         try:

@@ -14,8 +14,9 @@ from adaptrix_core.adapters import Adapter
 from adaptrix_core.adapters.package.composition import Composition
 from adaptrix_core.digests import BundleDigest
 from adaptrix_core.errors import AdaptrixError
+from deployments.shared.entry import Entry, Refusal
 from deployments.shared.own_thread import in_own_thread
-from deployments.shared.wire import Entry, Refusal, Signer, Verdict
+from deployments.shared.wire import Signer, Verdict
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from adaptrix_core.digests import BundleDigest
 from adaptrix_core.errors import AdapterUnavailable
 from deployments.replica.packages.circuit_breakers import CircuitBreakers
-from deployments.shared.wire import Entry
+from deployments.shared.entry import Entry
 
 logger = logging.getLogger(__name__)
 

@@ -22,7 +22,8 @@ from adaptrix_core.routing.trunk.cached_means import CachedMeans
 from adaptrix_core.routing.trunk.questions import FITTED, check_readable, checked_card, question_about, turns_of
 from adaptrix_core.routing.trunk.reading import kept_means_beside
 from deployments.replica.questions.asked_question import AskedQuestion
-from deployments.shared.wire import Entry, GenerateCall
+from deployments.shared.entry import Entry
+from deployments.shared.wire import GenerateCall
 
 Cards = tuple[RouteCard, ...]
 

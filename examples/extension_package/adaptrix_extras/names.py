@@ -1,4 +1,4 @@
-"""A group of HTTP endpoints: the names of all adapters, as plain text."""
+"""A group of HTTP endpoints: the names of all adapters that the caller sees, as plain text."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ def name_endpoints(app: FastAPI, services: Services) -> None:
 
     @app.get("/v1/names", summary="The names of all adapters, a line each")
     async def names(request: Request) -> PlainTextResponse:
-        authorized(request, services, "generate")
-        entries = (await services.store.refresh()).newest()
-        return PlainTextResponse("\n".join(sorted(entry.name for entry in entries)))
+        principal = authorized(request, services, "generate")
+        seen = principal.sees(await services.store.refresh())  # nobody is told of what other tenants keep to themselves
+        return PlainTextResponse("\n".join(sorted(entry.public_name for entry in seen.newest())))

@@ -58,6 +58,6 @@ async def test_an_operator_sees_all_counters_and_gets_no_answer(world: World, tm
     args = world.settings(adapters={"state_dir": str(tmp_path / "state")}, router={"enabled": False})
     async with running(args, keys=keys) as (http, _):
         seen = {role: (await asked(http, "GET", "/metrics", role)).status_code for role in ROLES}
-        assert seen == {"viewer": 403, "user": 403, "curator": 403, "operator": 200}
+        assert seen == {"viewer": 403, "user": 403, "curator": 403, "owner": 403, "operator": 200}
         answered = {role: (await asked(http, "POST", "/v1/chat/completions", role)).status_code for role in ROLES}
-        assert answered == {"viewer": 403, "user": 400, "curator": 400, "operator": 403}
+        assert answered == {"viewer": 403, "user": 400, "curator": 400, "owner": 400, "operator": 403}

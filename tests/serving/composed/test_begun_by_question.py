@@ -15,8 +15,9 @@ import pytest_asyncio
 from adaptrix_core.sampling import SamplingDefaults
 from deployments.generation import continue_elsewhere
 from deployments.generation.ports import Replicas
+from deployments.shared.entry import Refusal
 from deployments.shared.errors import ReplicaLost
-from deployments.shared.wire import GenerateCall, Piece, Refusal
+from deployments.shared.wire import GenerateCall, Piece
 from tests.serving.compositions import write
 from tests.serving.conftest import BASE_ID
 from tests.serving.http.test_publishing import publish
@@ -226,7 +227,7 @@ async def test_what_cannot_be_asked_about_is_refused(
 
 async def test_the_base_model_answers_for_one_that_cannot_be_asked_about_where_that_is_allowed(parts: Parts) -> None:
     store = parts[1]
-    entry = store.catalogue.find("greedy")
+    entry = store.catalogue.public.find("greedy")
     assert entry is not None
     composition = {"conditional": [{"if": {"about": "greedy"}, "then": "math_reasoning"}], "else": "code_generation"}
     refused = store.worker.holdings._refused

@@ -27,7 +27,8 @@ async def test_auto_settles_on_a_sequence(world: World, tmp_path: Path, monkeypa
         assert (await publish(http, made)).status_code == 201
 
         async def has_a_probe() -> bool:
-            return "poet" in await store.worker.at_the_cut.fitted()
+            made = store.catalogue.public.find("poet")
+            return made is not None and made.bundle_digest in await store.worker.at_the_cut.fitted()
 
         await eventually(has_a_probe)
         routed = await http.post("/v1/chat/completions", json={"model": "auto", **SAID})

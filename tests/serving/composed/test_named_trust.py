@@ -130,7 +130,7 @@ async def test_a_part_of_the_last_step_that_is_swapped_is_refused_before_the_fir
     shutil.move(served.shipped.parent / "code_generation", served.shipped / "code_generation")
 
     def is_swapped() -> bool:
-        entry = served.store.catalogue.find("code_generation")
+        entry = served.store.catalogue.public.find("code_generation")
         return entry is not None and entry.package_digest != signed
 
     await eventually(is_swapped)
@@ -157,7 +157,7 @@ async def test_without_a_part_it_is_refused_and_with_it_again_it_answers(served:
 
 
 async def test_a_replica_computes_no_step_but_the_signed_ones(served: Served) -> None:
-    entry = served.store.catalogue.find("steps")
+    entry = served.store.catalogue.public.find("steps")
     assert entry is not None
     told = canonical({"sequential": ["math_reasoning"]})
     for step, error in (

@@ -20,13 +20,13 @@ from deployments.callers.principal import LOCAL
 from deployments.generation.model_names import Choice, NamedMix, choose
 from deployments.generation.resolve import ADAPTER_TROUBLE, ResolvedRequest, resolve, without_broken_adapter
 from deployments.openai.schemas import ChatRequest, CompletionRequest
-from deployments.shared.catalogue import Catalogue
+from deployments.shared.catalogue import View
+from deployments.shared.entry import Entry
 from deployments.shared.token_calls import DetokenizeCall, TokenizeCall, Tokenized
-from deployments.shared.wire import Entry, RouteAnswer
+from deployments.shared.wire import RouteAnswer
 
 BASE = "org/base"
-CATALOGUE = Catalogue(
-    "1",
+CATALOGUE = View(
     (
         Entry("math", "1.9", "A" * 64, "a" * 64),
         Entry("math", "1.10", "B" * 64, "b" * 64),
@@ -108,7 +108,7 @@ def test_a_misspelt_name_is_answered_with_the_one_that_its_field_could_hold(
     asked: dict[str, Any], meant: str, param: str
 ) -> None:
     with pytest.raises(AdapterNotFound, match=f"did you mean {meant}") as caught:
-        choose(**{"model": BASE, "base_id": BASE, "catalogue": CATALOGUE, **asked})
+        choose(**{"model": BASE, "base_id": BASE, "view": CATALOGUE, **asked})
     assert caught.value.param == param
 
 

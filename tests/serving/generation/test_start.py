@@ -22,7 +22,8 @@ from deployments.generation.resolve import ResolvedRequest
 from deployments.generation.row_ends import broke_off, raise_if_broken
 from deployments.generation.start import RunningRequest, start_request
 from deployments.openai.schemas import ChatRequest, CompletionRequest
-from deployments.shared.wire import Entry, GenerateCall, Piece
+from deployments.shared.entry import Entry
+from deployments.shared.wire import GenerateCall, Piece
 
 BASE = "org/base"
 MATH = NamedMix((Term(Entry("math", "1.0", "A" * 64, "a" * 64), 0.5),))

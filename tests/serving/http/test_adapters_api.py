@@ -80,7 +80,7 @@ async def test_unloading_waits_for_the_requests_that_use_it(local: Local) -> Non
 
     await eventually(started)
     unloading = asyncio.create_task(unload(local.http, "busy"))
-    await eventually(lambda: local.store.catalogue.find("busy") is None)
+    await eventually(lambda: local.store.catalogue.public.find("busy") is None)
     assert (await ask(local.http, "busy")).status_code == 404
     assert not running_request.done()
     assert not unloading.done()

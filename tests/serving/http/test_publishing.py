@@ -102,7 +102,7 @@ async def test_what_does_not_verify_is_never_seen(server: Server, world: World, 
     assert (await http.post("/v1/adapters", content=b"nothing")).json()["error"]["code"] == "bad_archive"
     assert (await http.post("/v1/adapters", content=b"x" * (300 << 10))).status_code == 413
     assert not list(packages_directory(tmp_path / "state").iterdir())
-    assert {entry.name for entry in store.catalogue.servable()} == {
+    assert {entry.name for entry in store.catalogue.public.servable()} == {
         "math_reasoning",
         "code_generation",
         "logical_reasoning",

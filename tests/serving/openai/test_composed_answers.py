@@ -230,7 +230,7 @@ async def test_a_lost_replica_is_gone_on_from_without_a_seam(local: Local, kind:
         "steps": STEPS,
     }[kind]
     wanted = (await ask(local, adaptrix={"compose": composition})).json()["choices"][0]
-    entries = {name: local.store.catalogue.find(name) for name in ("math_reasoning", "code_generation")}
+    entries = {name: local.store.catalogue.public.find(name) for name in ("math_reasoning", "code_generation")}
     part = compose(composition).called(lambda name: entries[name].bundle_digest)  # type: ignore[union-attr]
     sampling = {"n": 1, "logprobs": None, **COMMON}
     call = GenerateCall("lost", tuple(messages("Which?")), ((),), sampling, salt=b"lost")
@@ -245,7 +245,7 @@ async def test_a_lost_replica_is_gone_on_from_without_a_seam(local: Local, kind:
 
 
 async def test_leaving_ends_the_step_that_runs_and_no_other_begins(local: Local) -> None:
-    entries = {name: local.store.catalogue.find(name) for name in ("math_reasoning", "code_generation")}
+    entries = {name: local.store.catalogue.public.find(name) for name in ("math_reasoning", "code_generation")}
     part = compose(STEPS).called(lambda name: entries[name].bundle_digest)  # type: ignore[union-attr]
     sampling = {"n": 1, "logprobs": None, **COMMON, "max_tokens": 40}
     call = GenerateCall("left", tuple(messages("Which?")), ((),), sampling, salt=b"")

@@ -75,7 +75,7 @@ async def test_a_published_composition_is_listed_asked_and_told(server: Server, 
     assert answer.headers["x-adaptrix-digest"] == digest
     assert answer.json()["model"] == "mix"
     told = answer.json()["choices"][0]["adaptrix"]
-    parts = {f"{name}@1.0.0": store.catalogue.find(name).package_digest for name in HALVES["parallel"]}  # type: ignore[union-attr]
+    parts = {f"{name}@1.0.0": store.catalogue.public.find(name).package_digest for name in HALVES["parallel"]}  # type: ignore[union-attr]
     assert told == {"adapter": "mix", "digest": digest, "parts": parts}
     models = {card["id"]: card for card in (await http.get("/v1/models")).json()["data"]}
     assert (models["mix"]["root"], models["mix"]["parent"]) == ("mix@1.0.0", models["math_reasoning"]["parent"])

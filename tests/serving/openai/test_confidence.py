@@ -40,7 +40,7 @@ async def http(world: World, embedder: TextEmbedder) -> AsyncIterator[httpx.Asyn
     async with running(args, embedder) as (client, store):
         computed = store.worker._engine.base.info
         for name, intercept in INTERCEPTS.items():
-            entry = store.catalogue.find(name)
+            entry = store.catalogue.public.find(name)
             assert entry is not None
             made = ConfidenceCalibration(
                 answerer=entry.package_digest,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,15 +15,16 @@ from adaptrix_core.engine.tenant_queue import TenantQueue
 from adaptrix_core.injection.mix import Term
 from adaptrix_core.observe.tracing import start_tracing
 from adaptrix_core.routing.embedder import TextEmbedder
-from adaptrix_core.routing.feedback.adaptive import AdaptiveThresholds
 from adaptrix_core.routing.semantic import SemanticRouter
 from adaptrix_core.routing.signals.evidence_file import RouterEvidence
 from adaptrix_core.routing.signals.learnt_messages import LearntMessages
-from deployments.router.deployment import RouterReplica
+from deployments.router.deployment import RouterReplica, cards_of
 from deployments.router.embedding_turns import EmbeddingTurns
+from deployments.router.views import RouterViews
 from deployments.shared.catalogue import Catalogue
+from deployments.shared.entry import Entry
 from deployments.shared.residency import ClusterResidency
-from deployments.shared.wire import Entry, RouteAnswer
+from deployments.shared.wire import RouteAnswer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -53,13 +55,12 @@ async def replica(embedder: TextEmbedder, state: Path = Path("nowhere")) -> Rout
     made = RouterReplica.__new__(RouterReplica)
     made._embedder, made._turns = embedder, EmbeddingTurns(embedder.embed_groups)
     made._settings = RouterSettings()
-    made._router = await asyncio.to_thread(SemanticRouter, embedder)
     made._keywords = {}
     made._evidence = RouterEvidence()
-    made._learnt, made._entries = LearntMessages(state), []
-    made._refitting, made._refit, made._is_stale = asyncio.Lock(), None, False
+    made._learnt, made._refit, made._is_stale = LearntMessages(state), None, False
+    make = partial(SemanticRouter, embedder)
+    made._views = await asyncio.to_thread(RouterViews, make, made._public_cards, cards_of, state)
     made._labelling = TenantQueue("labels", threads=2, at_once=1, max_waiting=16)
-    made._thresholds = AdaptiveThresholds(made._router, state)
     made._tracing = start_tracing(Settings().observe, "router", "test")
     made._on_residency(ClusterResidency())
     await made._on_catalogue(Catalogue("1", TWINS))
@@ -112,21 +113,21 @@ async def test_a_near_tie_goes_to_the_warm_adapter_and_says_so() -> None:
 async def test_learnt_messages_are_fitted_in_the_background_those_that_come_meanwhile_together(tmp_path: Path) -> None:
     router = await replica(TextEmbedder(), tmp_path)
     texts = [f"What do {n} loaves and a bun cost?" for n in range(5)]
-    before = router._router.catalogue
+    before = router._views._public.router.catalogue
     fitted = []
-    update = router._router.update
+    update = router._views._public.router.update
 
     def noted(cards) -> None:  # type: ignore[no-untyped-def]
         fitted.append(sum(len(card.labelled_right) for card in cards))
         update(cards)
 
-    router._router.update = noted  # type: ignore[method-assign]
+    router._views._public.router.update = noted  # type: ignore[method-assign]
     taken = [await router.feedback(user(text), "sums", learn=True) for text in texts]
     assert [one.learnt for one in taken] == [1, 2, 3, 4, 5]
     assert router._refit is not None
     await router._refit
     assert fitted[-1] == 5, "the last message was left out"
-    sums = next(card for card in router._router.catalogue if card.name == "sums")
+    sums = next(card for card in router._views._public.router.catalogue if card.name == "sums")
     assert set(sums.labelled_right) == set(texts)
     assert all(card.labelled_right == () for card in before), "decisions meanwhile had the old cards"
     gone = await router.forget(router._learnt.all()[0].message_id)
@@ -135,4 +136,4 @@ async def test_learnt_messages_are_fitted_in_the_background_those_that_come_mean
     await router._refit
     assert fitted[-1] == 4
     again = await replica(TextEmbedder(), tmp_path)
-    assert len(next(card for card in again._router.catalogue if card.name == "sums").labelled_right) == 4
+    assert len(next(card for card in again._views._public.router.catalogue if card.name == "sums").labelled_right) == 4

@@ -21,7 +21,8 @@ from adaptrix_core.routing.embedder import TextEmbedder
 from deployments.generation import continue_elsewhere
 from deployments.generation.ports import Batches, Replicas
 from deployments.replica.worker import EngineWorker
-from deployments.shared.wire import GenerateCall, Refusal
+from deployments.shared.entry import Refusal
+from deployments.shared.wire import GenerateCall
 from tests.serving.generation.test_continuation import Failing
 from tests.serving.inprocess import LocalStore, running
 from tests.serving.tiny import World
@@ -69,7 +70,9 @@ async def serving(world: World, state: Path, embedder: TextEmbedder | None) -> A
         return made[0]
 
     async with running(args, embedder, replicas_of=replicas_of) as (http, store):
-        assert "math_reasoning" in await store.worker.at_the_cut.fitted()
+        known = store.catalogue.public.find("math_reasoning")
+        assert known is not None
+        assert known.bundle_digest in await store.worker.at_the_cut.fitted()
         yield http, store, made[0]
 
 
@@ -129,7 +132,7 @@ async def test_its_own_examples_are_an_adapters_by_the_trunk_alone(
     trunk_alone: Parts,
 ) -> None:
     http, store, _ = trunk_alone
-    for entry in store.catalogue.newest():
+    for entry in store.catalogue.public.newest():
         for example in entry.examples[:2]:
             assert (await chat(http, "auto", example)).headers["x-adaptrix-adapter"] == entry.name
 
@@ -198,7 +201,7 @@ async def test_a_conversation_keeps_its_adapter(both: Parts) -> None:
 def bad_copy(both: Parts) -> Iterator[None]:
     """The replica refuses one adapter."""
     _, store, _ = both
-    (bad,) = (e.bundle_digest for e in store.catalogue.newest() if e.name == "math_reasoning")
+    (bad,) = (e.bundle_digest for e in store.catalogue.public.newest() if e.name == "math_reasoning")
     store.worker.holdings._refused[bad] = Refusal("adapter_rejected", "this replica's copy is broken")
     yield
     store.worker.holdings._refused.pop(bad, None)  # syncing may have made another dictionary

@@ -24,7 +24,8 @@ from deployments.replica.packages.source import PackageSource
 from deployments.replica.packages.tasks import PackageTasks
 from deployments.replica.worker import EngineWorker
 from deployments.shared.catalogue import Catalogue
-from deployments.shared.wire import Entry, GenerateCall, Piece
+from deployments.shared.entry import Entry
+from deployments.shared.wire import GenerateCall, Piece
 from deployments.store.package_files import describe, read_directory
 from tests.serving.conftest import eventually
 from tests.serving.tiny import World

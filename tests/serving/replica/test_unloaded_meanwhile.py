@@ -36,7 +36,7 @@ async def store(world: World, tmp_path: Path) -> AsyncIterator[LocalStore]:
 async def outcome(store: LocalStore, turns: int) -> Pinned | AdapterNotFound:
     """What becomes of a call that pins the composition, which goes after so many turns of the event loop."""
     holdings, catalogue = store.worker.holdings, store.catalogue
-    entry = catalogue.find("gated")
+    entry = catalogue.public.find("gated")
     assert entry is not None
     without = replace(catalogue, entries=tuple(one for one in catalogue.entries if one != entry))
     async with AsyncExitStack() as stack:

@@ -12,8 +12,9 @@ from deployments.callers.principal import LOCAL
 from deployments.generation.resolve import ResolvedRequest, resolve
 from deployments.generation.route_prompts import MOST_CANDIDATES
 from deployments.openai.schemas import CompletionRequest
-from deployments.shared.catalogue import Catalogue
-from deployments.shared.wire import Entry, RouteAnswer
+from deployments.shared.catalogue import View
+from deployments.shared.entry import Entry
+from deployments.shared.wire import RouteAnswer
 from tests.serving.conftest import BASE_ID
 from tests.serving.generation.test_routed_prompts import Decided, Spelled
 
@@ -36,9 +37,7 @@ class Counting(Decided):
 async def resolved(prompt: Any, entries: Sequence[Entry], replicas_ask: bool = True) -> tuple[ResolvedRequest, int]:
     """The request, and how often the router was asked for it."""
     body, router = CompletionRequest.model_validate({"model": "auto", "prompt": prompt}), Counting()
-    found = await resolve(
-        body, BASE_ID, Catalogue("1", tuple(entries)), router, Spelled(), LOCAL, replicas_ask=replicas_ask
-    )
+    found = await resolve(body, BASE_ID, View(tuple(entries)), router, Spelled(), LOCAL, replicas_ask=replicas_ask)
     return found, router.asked
 
 

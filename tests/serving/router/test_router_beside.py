@@ -265,7 +265,7 @@ async def test_where_an_adapter_is_unloaded_in_mid_decision_the_new_catalogue_de
     http, store, _ = parts
     async with waiting_at_the_cut(parts, beside) as asking:
         unloading = asyncio.create_task(store.unload_adapter(ADAPTER))  # ends when the request has let go of it
-        while store.catalogue.find(ADAPTER) is not None:
+        while store.catalogue.public.find(ADAPTER) is not None:
             await asyncio.sleep(0)
     meanwhile = await asking
     await unloading

@@ -22,6 +22,7 @@ PROJECT = Path(__file__).resolve().parents[3]
 STAMPS = {
     "deployments/store/package_files.py": 1,  # when an adapter was loaded, for people
     "deployments/generation/start.py": 1,  # `created` of OpenAI's answers
+    "deployments/http/keys/tenant_keys.py": 2,  # until when a rotated key works, and whether a key does, by its date
     "deployments/responses/answer.py": 1,  # `completed_at` of a response
     "deployments/responses/conversations.py": 1,  # `created_at` of a conversation
     "adaptrix_core/context/memory/conversation.py": 2,  # when a turn was said, and its age

@@ -119,7 +119,7 @@ async def test_a_part_swapped_under_the_same_name_is_refused_with_both_digests(
     shutil.move(tmp_path / "math_reasoning", shipped / "math_reasoning")
 
     def is_swapped() -> bool:
-        entry = store.catalogue.find("math_reasoning")
+        entry = store.catalogue.public.find("math_reasoning")
         return entry is not None and entry.package_digest != signed
 
     await eventually(is_swapped)

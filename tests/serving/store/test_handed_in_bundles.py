@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from adaptrix_core.adapters import generate_key_pair, sign_package
 from adaptrix_core.adapters.package.file_names import SIGNATURE_FILE
+from deployments.shared.entry import LoadCall
 from deployments.store.disk import StoreFiles, packages_directory
 from deployments.store.package_files import read_directory
 from tests.serving.conftest import eventually
@@ -140,7 +141,7 @@ async def test_a_state_directory_from_before_that_holds_an_unsigned_copy_heals(
     for _ in range(2):
         async with running(args) as (http, store):
             assert (await ask(http, SERVED)).status_code == 200
-            entry = store.catalogue.find(SERVED)
+            entry = store.catalogue.public.find(SERVED)
             assert entry is not None
             assert entry.shipped
             if name != SERVED:
@@ -161,7 +162,7 @@ async def test_what_schema_1_knew_is_still_there(args: dict[str, object], world:
     async with running(args) as (http, store):
         assert (await ask(http, "extra")).headers["x-adaptrix-digest"] == snapshot.package_digest
         assert (await ask(http, "code_generation")).status_code == 404
-        entry = store.catalogue.find("extra")
+        entry = store.catalogue.public.find("extra")
         assert entry is not None
         assert entry.loaded_at == 7
 
@@ -212,8 +213,8 @@ async def test_two_names_of_one_bundle_that_come_and_go_at_once_keep_its_files(w
     extra = world.write_adapter(tmp_path, "extra", 33)
     files = StoreFiles(world.shipped, tmp_path / "state")
     files.open()
-    first = files.commit(files.stage("a", extra))
-    second = files.stage("b", extra)
+    first = files.commit(files.stage(LoadCall("a", str(extra))))
+    second = files.stage(LoadCall("b", str(extra)))
     files.remove([first])
     files.commit(second)
     entries = {entry.name: entry for entry in StoreFiles(world.shipped, tmp_path / "state").open()}

@@ -40,7 +40,7 @@ def measured(
     base = store.worker._engine.base
     parts = []
     for name, reduced in zip(mix, REDUCED, strict=True):
-        entry = store.catalogue.find(name)
+        entry = store.catalogue.public.find(name)
         assert entry is not None
         parts.append(
             MeasuredPart(

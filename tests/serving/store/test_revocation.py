@@ -53,13 +53,13 @@ async def revoke(http: httpx.AsyncClient, world: World, revocations: RevocationL
 
 
 def package_of(store: LocalStore, name: str) -> str:
-    entry = store.catalogue.find(name)
+    entry = store.catalogue.public.find(name)
     assert entry is not None
     return entry.package_digest
 
 
 def bundle_of(store: LocalStore, name: str) -> str:
-    entry = store.catalogue.find(name)
+    entry = store.catalogue.public.find(name)
     assert entry is not None
     return entry.bundle_digest
 

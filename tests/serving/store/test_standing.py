@@ -9,7 +9,8 @@ import pytest
 
 from adaptrix_core.errors import AdapterRejected, AdapterUnavailable, ConfigError, Conflict
 from deployments.shared.catalogue import Catalogue
-from deployments.shared.wire import Entry, Refusal, Signer
+from deployments.shared.entry import Entry, Refusal
+from deployments.shared.wire import Signer
 from deployments.store.name_book import NameBook
 from deployments.store.standing import first_signed, newest_verified, refuse_foreign, refused_by_all, with_standing
 
@@ -88,11 +89,11 @@ def test_versions_of_another_signer_or_of_nobody_known_are_withheld() -> None:
         "new": "name_unconfirmed",
     }
     catalogue = Catalogue("1", judged)
-    found = catalogue.find("x")
+    found = catalogue.public.find("x")
     assert found is not None
     assert found.bundle_digest == "mine"
-    assert isinstance(catalogue.not_found("x@2.0"), AdapterRejected)
-    assert isinstance(catalogue.not_found("x@4"), AdapterUnavailable), "it may be good in a moment"
+    assert isinstance(catalogue.public.not_found("x@2.0"), AdapterRejected)
+    assert isinstance(catalogue.public.not_found("x@4"), AdapterUnavailable), "it may be good in a moment"
     assert codes(with_standing(entries, known, set(), set(), is_owned=False)) == dict.fromkeys(codes(judged))
 
 
@@ -121,9 +122,9 @@ def test_what_is_refused_for_good_everywhere_gives_way_and_what_is_late_does_not
     assert refused_by_all([{}, {"bad": 1}], [*refusals, {}]) == set(), "one replica holds it"
     versions = [entry("x", "1.0", "old"), entry("x", "2.0", "bad"), entry("x", "3.0", "gone")]
     catalogue = Catalogue("1", with_standing(versions, Known(), {"bad"}, {"package-gone"}, True))
-    assert [found.bundle_digest for found in catalogue.newest()] == ["old"]
+    assert [found.bundle_digest for found in catalogue.public.newest()] == ["old"]
     none_good = Catalogue("1", with_standing(versions[1:], Known(), {"bad"}, {"package-gone"}, True))
-    assert [found.bundle_digest for found in none_good.newest()] == ["gone"], "then the newest one says why"
+    assert [found.bundle_digest for found in none_good.public.newest()] == ["gone"], "then the newest one says why"
 
 
 def test_only_what_was_verified_raises_the_mark_of_a_name() -> None:

@@ -11,6 +11,7 @@ from adaptrix_core.adapters import AdapterManager, TrustPolicy, export_peft
 from adaptrix_core.adapters.trust.revocation import RevocationList, sign_list
 from adaptrix_core.adapters.trust.revocation_directory import RevocationBoard, revocations_directory
 from adaptrix_core.errors import AdapterNotFound, AdapterRejected, ConfigError
+from deployments.shared.entry import LoadCall
 from deployments.store.disk import StoreFiles
 from tests.serving.tiny import World, load_base
 
@@ -38,7 +39,7 @@ def test_shipped_adapters_are_listed_with_what_the_router_reads(world: World, st
 def test_a_committed_load_is_there_after_a_restart(world: World, state: Path, package: Path) -> None:
     files = StoreFiles(world.shipped, state)
     files.open()
-    committed = files.commit(files.stage("extra", package))
+    committed = files.commit(files.stage(LoadCall("extra", str(package))))
     again = {entry.name: entry for entry in StoreFiles(world.shipped, state).open()}
     assert again["extra"].package_digest == committed.package_digest
     assert not again["extra"].shipped
@@ -47,7 +48,7 @@ def test_a_committed_load_is_there_after_a_restart(world: World, state: Path, pa
 def test_a_shipped_directory_loaded_under_another_name_outlives_a_restart(world: World, state: Path) -> None:
     files = StoreFiles(world.shipped, state)
     files.open()
-    alias = files.commit(files.stage("sums", world.shipped / "math_reasoning"))
+    alias = files.commit(files.stage(LoadCall("sums", str(world.shipped / "math_reasoning"))))
     again = StoreFiles(world.shipped, state)
     entries = {entry.name: entry for entry in again.open()}
     assert entries["sums"].bundle_digest == entries["math_reasoning"].bundle_digest == alias.bundle_digest
@@ -60,7 +61,7 @@ def test_a_shipped_adapter_that_was_unloaded_can_be_loaded_again_for_good(world:
     files = StoreFiles(world.shipped, state)
     (shipped,) = [entry for entry in files.open() if entry.name == "math_reasoning"]
     files.remove([shipped])
-    files.commit(files.stage("math_reasoning", world.shipped / "math_reasoning"))
+    files.commit(files.stage(LoadCall("math_reasoning", str(world.shipped / "math_reasoning"))))
     again = StoreFiles(world.shipped, state)
     (loaded,) = [entry for entry in again.open() if entry.name == "math_reasoning"]
     assert again.read_package(loaded.bundle_digest).package_digest == shipped.package_digest
@@ -77,7 +78,7 @@ def test_a_peft_directory_has_the_digest_that_revocation_knows(world: World, sta
     (directory / "README.md").write_text("notes")
     files = StoreFiles(world.shipped, state)
     files.open()
-    entry = files.commit(files.stage("from-peft", directory))
+    entry = files.commit(files.stage(LoadCall("from-peft", str(directory))))
     revoked = sign_list(RevocationList(1, {entry.package_digest: ""}), world.private_key)
     RevocationBoard(tmp_path, world.keys).put_in_force(revoked)
     trust = TrustPolicy("off", world.keys, revocations_dir=revocations_directory(tmp_path))
@@ -89,7 +90,7 @@ def test_a_peft_directory_has_the_digest_that_revocation_knows(world: World, sta
 def test_a_load_that_was_cut_off_leaves_nothing(world: World, state: Path, package: Path) -> None:
     files = StoreFiles(world.shipped, state)
     files.open()
-    staged = files.stage("extra", package)
+    staged = files.stage(LoadCall("extra", str(package)))
     assert (state / "packages" / staged.bundle_digest).is_dir()
     after = StoreFiles(world.shipped, state)
     assert "extra" not in {entry.name for entry in after.open()}
@@ -122,7 +123,7 @@ def test_a_directory_that_is_no_adapter_is_refused(world: World, state: Path, tm
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "readme.txt").write_text("hello")
     with pytest.raises(AdapterRejected) as caught:
-        files.stage("notes", tmp_path / "notes")
+        files.stage(LoadCall("notes", str(tmp_path / "notes")))
     assert caught.value.code == "not_an_adapter"
     assert list((state / "packages").iterdir()) == []
 

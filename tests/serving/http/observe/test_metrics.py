@@ -28,7 +28,8 @@ from deployments.openai.documents import AnswerHead
 from deployments.proxy.metrics import ProxyMetrics
 from deployments.replica.worker import engine_numbers
 from deployments.shared.catalogue import Catalogue
-from deployments.shared.wire import AdapterNumbers, Entry, Piece, Report
+from deployments.shared.entry import Entry
+from deployments.shared.wire import AdapterNumbers, Piece, Report
 from tests.serving.conftest import BASE_ID, eventually
 from tests.serving.inprocess import running
 from tests.serving.tiny import World
