@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from adaptrix_core.errors import Unauthorized
 from deployments.callers.key_file import KeyRecord, hash_key, read_keys
 from deployments.callers.principal import LOCAL, Principal
+
+ERA_BYTES = 16
 
 
 class KeyRing:
@@ -21,6 +24,7 @@ class KeyRing:
         self._now = now
         self._known: dict[str, _Known] | None = None
         self._by_id: dict[str, KeyRecord] = {}
+        self._eras: dict[str, _Era] = {}
         if records is not None:
             self.replace(records)
 
@@ -39,6 +43,7 @@ class KeyRing:
         records = tuple(records)
         self._by_id = {record.id: record for record in records}
         self._known = _known(records)
+        self._eras.clear()
 
     def why_ended(self, key_id: str) -> str | None:
         """Why requests that were begun with a key end now, or None where it still works."""
@@ -64,13 +69,33 @@ class KeyRing:
         why = found.why_refused(self._now())
         if why is not None:
             raise Unauthorized(f"API key {found.record.id!r} {why}; ask for a new one")
-        return found.principal
+        return replace(found.principal, era=self._era_of(found.principal.tenant))
+
+    def _era_of(self, tenant: str) -> bytes:
+        """A digest of the ids of a tenant's working keys, looked at again when the next of them expires."""
+        era, now = self._eras.get(tenant), self._now()
+        if era is None or now >= era.until:
+            working = [
+                record for record in self._by_id.values() if record.tenant == tenant and not record.why_refused(now)
+            ]
+            ids = "\0".join(sorted(record.id for record in working))
+            until = min((one.expires.timestamp() for one in working if one.expires is not None), default=math.inf)
+            era = self._eras[tenant] = _Era(hashlib.sha256(ids.encode()).digest()[:ERA_BYTES], until)
+        return era.name
 
     def _principals(self) -> Iterable[Principal]:
         if self._known is None:
             return (LOCAL,)
         now = self._now()
         return (known.principal for known in self._known.values() if known.why_refused(now) is None)
+
+
+@dataclass(frozen=True)
+class _Era:
+    """While the same keys of a tenant work: a name of it, and until when at the latest, in seconds since 1970."""
+
+    name: bytes
+    until: float
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,9 @@ class Principal:
     key_id: str
     tenant: str
     scopes: frozenset[Scope]
+    era: bytes = b""
+    """Part of cache keys that differs after a key of the tenant stopped working: what was cached before is found no
+    more, and leaves the cache as what nobody asks for does."""
 
     @property
     def salt(self) -> bytes:

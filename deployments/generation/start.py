@@ -120,7 +120,7 @@ def _calls(
             mixes=tuple(mix.bundles for mix in resolved.mixes_of(number)),
             sampling=sampling,
             salt=principal.salt,
-            cache_salt=(body.cache_salt or "").encode(),
+            cache_salt=principal.era + (body.cache_salt or "").encode(),
             chat=body.chat_options(),
             keep_last=body.truncate_prompt_tokens,
             echo=body.echoes,

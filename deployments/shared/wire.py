@@ -68,7 +68,7 @@ class GenerateCall:
     salt: bytes
     """Salt of the tenant's cache keys."""
     cache_salt: bytes = field(default=b"", kw_only=True)
-    """Keeps the cached prompts of the tenant's own users apart; empty for none."""
+    """Keeps apart what is cached for the tenant's own users, and in the times between which a key of it was revoked."""
     chat: ChatOptions = ORDINARY
     """How chat messages become the prompt."""
     keep_last: int | None = None

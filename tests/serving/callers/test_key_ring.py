@@ -131,3 +131,39 @@ def test_loopback_addresses(host: str) -> None:
 def test_other_addresses_need_keys(host: str) -> None:
     with pytest.raises(ConfigError, match="without API keys"):
         require_loopback(host)
+
+
+def test_an_era_ends_with_every_key_of_the_tenant_that_stops_and_with_no_other_tenants() -> None:
+    keys = {name: new_key() for name in ("one", "two", "other")}
+    now = [0.0]
+    expires = datetime.fromtimestamp(100, UTC)
+
+    def records(*left_out: str, disabled: str = "") -> list[KeyRecord]:
+        told = {
+            "one": {**record(keys["one"], "one"), "expires": expires},
+            "two": record(keys["two"], "two"),
+            "other": record(keys["other"], "other", "u"),
+        }
+        return [
+            KeyRecord.model_validate({**one, "disabled": name == disabled})
+            for name, one in told.items()
+            if name not in left_out
+        ]
+
+    ring = KeyRing(records(), lambda: now[0])
+
+    def era(name: str) -> bytes:
+        return ring.identify(f"Bearer {keys[name]}").era
+
+    first, others = era("two"), era("other")
+    assert era("one") == first
+    ring.replace(records("other"))
+    assert era("two") == first
+    for change in (records("one"), records(disabled="one")):
+        ring.replace(change)
+        assert era("two") != first
+    ring.replace(records())
+    assert (era("two"), era("other")) == (first, others)
+    now[0] = 100.0
+    assert era("two") != first
+    assert era("other") == others

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -18,7 +19,7 @@ from deployments.callers.key_ring import KeyRing
 from deployments.callers.keys_follower import KeysFollower
 from deployments.callers.running_requests import RunningRequests
 from deployments.generation.deadline import Deadline
-from tests.serving.conftest import BASE_ID
+from tests.serving.conftest import BASE_ID, eventually
 from tests.serving.inprocess import application, listening
 from tests.serving.tiny import World
 
@@ -154,6 +155,33 @@ async def test_a_stream_ends_by_an_error_when_its_key_is_disabled_and_others_go_
         refused = await ask(http, "ana", body)
         assert refused.status_code == 401
         assert refused.json()["error"]["code"] == "invalid_api_key"
+
+
+async def test_what_a_revoked_keys_tenant_had_in_the_cache_is_found_by_none_of_its_keys(
+    world: World, file: Path, tmp_path: Path
+) -> None:
+    body: dict[str, object] = {"model": BASE_ID, "prompt": list(range(5, 75)), "max_tokens": 1}
+    args = world.settings(adapters={"state_dir": str(tmp_path / "state")}, router={"enabled": False})
+    _, mate = change_keys(file, lambda records: created(records, "mate", "ana", ("user",), None))
+
+    async def cached(key: str) -> bool:
+        answer = await ask(http, key, body)
+        assert answer.status_code == 200, answer.text
+        return int(answer.json()["usage"]["prompt_tokens_details"]["cached_tokens"]) > 0
+
+    async with (
+        application(args, keys=file) as (app, _),
+        listening(app) as url,
+        httpx.AsyncClient(base_url=url, timeout=120) as http,
+    ):
+        assert [await cached(key) for key in ("ana", "ana", mate, "ben", "ben")] == [False, True, True, False, True]
+        change_keys(file, lambda records: (changed(records, "ana", disabled=True), None))
+        await eventually(partial(is_refused, http, "ana", body))
+        assert [await cached(key) for key in (mate, mate, "ben")] == [False, True, True]
+
+
+async def is_refused(http: httpx.AsyncClient, key: str, body: dict[str, object]) -> bool:
+    return (await ask(http, key, body)).status_code == 401
 
 
 async def ask(http: httpx.AsyncClient, key: str, body: dict[str, object]) -> httpx.Response:
