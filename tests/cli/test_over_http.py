@@ -98,6 +98,22 @@ async def test_show_embed_and_a_schema_agree_with_a_local_engine(url: str, setti
             assert json.loads(there["text"]) in ("yes", "no")
 
 
+async def test_figures_of_requests_come_from_the_server(url: str) -> None:
+    assert (await adaptrix("query", "hi", "--model", "base", "--max-tokens", 2, "--url", url))[0] == 0
+
+    async def is_told() -> bool:
+        code, shown, noted = await adaptrix("stats", "--json", "--url", url)
+        assert code == 0, noted
+        return any(row["adapter"] == "base" and row["completion_tokens"] > 0 for row in json.loads(shown)["data"])
+
+    await eventually(is_told)
+    _, shown, _ = await adaptrix("status", "--url", url)
+    assert "last minute, base:" in shown
+    code, _, noted = await adaptrix("stats", "--until", "2020-01-01", "--url", url)
+    assert code == 1
+    assert "end_time" in noted
+
+
 async def test_ctrl_c_ends_a_real_answer_and_the_engine_goes_on(url: str) -> None:
     def sit_at_it() -> None:
         with terminal("query", "--url", url, "--model", "base", "--max-tokens", 4000) as screen:

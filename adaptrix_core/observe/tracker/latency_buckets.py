@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 import struct
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 
 SHORTEST_S = 1e-4
 """Seconds up to which a time counts as none: bucket 0."""
@@ -21,6 +23,8 @@ LAST = 255
 _LOG_GROWTH = math.log(GROWTH)
 _PAIR = struct.Struct("<BI")
 _MOST = 2**32 - 1
+_SHORT_BYTES = 64 * _PAIR.size
+"""Length up to which a histogram is read without numpy."""
 
 
 def bucket_of(seconds: float) -> int:
@@ -65,9 +69,24 @@ def percentiles(histogram: bytes, shares: Sequence[float]) -> list[float] | None
     """For each share from 0 to 1 the time, in seconds, that so many took at most; None for an empty histogram."""
     if not histogram:
         return None
+    buckets, upto = _few(histogram) if len(histogram) <= _SHORT_BYTES else _many(histogram)
+    ranks = [max(1, math.ceil(share * upto[-1])) for share in shares]
+    return [middle_of(buckets[bisect_left(upto, rank)]) for rank in ranks]
+
+
+def _few(histogram: bytes) -> tuple[Sequence[int], Sequence[int]]:
+    """The buckets in order, and how many times are in each and those before it."""
+    counts: dict[int, int] = {}
+    for bucket, count in _PAIR.iter_unpack(histogram):
+        counts[bucket] = counts.get(bucket, 0) + count
+    buckets = sorted(counts)
+    return buckets, list(accumulate(counts[bucket] for bucket in buckets))
+
+
+def _many(histogram: bytes) -> tuple[Sequence[int], Sequence[int]]:
+    """The same; takes a while for a short one, and hardly longer for a long one."""
     import numpy as np  # here: processes that only send records need none of it
 
     pairs = np.frombuffer(histogram, dtype=[("bucket", "u1"), ("count", "<u4")])
     upto = np.cumsum(np.bincount(pairs["bucket"], weights=pairs["count"]))
-    ranks = [max(1, math.ceil(share * upto[-1])) for share in shares]
-    return [middle_of(int(np.searchsorted(upto, rank))) for rank in ranks]
+    return range(len(upto)), upto.astype(int).tolist()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 
 import pytest
 from hypothesis import given
@@ -29,6 +30,22 @@ def test_two_histograms_are_that_of_both_merged_or_one_behind_the_other(one: lis
     assert second is not None
     assert both is not None
     assert percentiles(first + second, [0.5, 0.95]) == percentiles(both, [0.5, 0.95])
+
+
+def test_long_histograms_are_read_as_short_ones_are() -> None:
+    values = [2e-4 * 1.01**step for step in range(2000)]
+    random.Random(0).shuffle(values)
+    long = b"".join(part for start in range(0, 2000, 20) if (part := counted(values[start : start + 20])) is not None)
+    short = counted(values)
+    assert short is not None
+    assert len(long) > len(short) > 64 * 5, "both are read by numpy"
+    shares = [0.001, 0.01, 0.5, 0.95, 0.99, 1.0]
+    for histogram in (long, short):
+        true = [sorted(values)[math.ceil(share * 2000) - 1] for share in shares]
+        assert percentiles(histogram, shares) == [pytest.approx(seconds, rel=0.05) for seconds in true]
+    few = values[:30]
+    (told,) = percentiles(counted(few) or b"", [0.5]) or [0.0]
+    assert told == pytest.approx(sorted(few)[14], rel=0.05)
 
 
 def test_no_time_is_too_short_or_too_long() -> None:
