@@ -19,8 +19,7 @@ outbox           What waits to be sent to the tracker, in the process that serve
                  for
 prices           Prices of tokens: a file of them, each valid from a day on, for everybody or for a tenant or an
                  adapter
-questions        Questions to the tracker's file, and their answers: figures by tenant, key, adapter and time, in some
-                 milliseconds
+questions        Questions to the tracker's file, and their answers: figures by tenant, key, adapter and time
 request_rows     The requests themselves, read from the tracker's file one after another, for exports
 sums             What a batch of requests adds to the sums by hour and by day: whole figures for each way in which
                  they are asked for

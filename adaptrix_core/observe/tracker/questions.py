@@ -1,7 +1,7 @@
-"""Questions to the tracker's file, and their answers: figures by tenant, key, adapter and time, in some milliseconds.
+"""Questions to the tracker's file, and their answers: figures by tenant, key, adapter and time.
 
 An answer is put together of whole days, whole hours, and the requests themselves for the minutes before the first whole
-hour and after the last one; so it takes as long for ten million requests as for ten thousand.
+hour and after the last one: a row for each day and name, not one for each request.
 """
 
 from __future__ import annotations
