@@ -6,6 +6,8 @@ app          The Serve application's builder, import path ``deployments.app:buil
 ray_seam     Every private or unstable name of Ray that this project uses, behind a function with a documented purpose
 anthropic/   Anthropic's Messages API as a translation: its bodies into chat requests, the pieces of answers into its
              documents
+audit/       The audit log of a running server: one process writes it for all, each of the others has a trail of its
+             own
 background/  The deployment beside the requests, which works on what tenants have left with the server
 batches/     Batches: files of requests that are answered in the server's own time, behind everybody who waits
 callers/     Who calls: keys, tenants and what a key may do

@@ -12,6 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+ON_THE_HEAD = {"node:__internal_head__": 0.001}
+"""The resource by which an actor is placed on the head node: what has to stay with one disk."""
+
 
 def http_address() -> tuple[str, int] | None:
     """(host, port) of this cluster's HTTP proxies; None where Serve does not run yet."""

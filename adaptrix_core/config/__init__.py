@@ -2,6 +2,7 @@
 
 Files:
 
+audit_section        The section ``audit`` of the settings: the log of who did what, and where its checkpoints go
 composition_section  The section ``composition`` of the settings: what is done where adapters of a mix spoil each
                      other's answers
 confidence_section   The section ``confidence`` of the settings

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 from pydantic_core import ErrorDetails
 
+from adaptrix_core.config.audit_section import AuditSettings
 from adaptrix_core.config.composition_section import CompositionSettings
 from adaptrix_core.config.confidence_section import ConfidenceSettings
 from adaptrix_core.config.context_section import ContextSettings
@@ -52,6 +53,7 @@ class Settings(Section):
     confidence: ConfidenceSettings = Field(default_factory=ConfidenceSettings)
     replicas: ReplicaSettings = Field(default_factory=ReplicaSettings)
     security: SecuritySettings = Field(default_factory=SecuritySettings)
+    audit: AuditSettings = Field(default_factory=AuditSettings)
     observe: ObserveSettings = Field(default_factory=ObserveSettings)
     tracker: TrackerSettings = Field(default_factory=TrackerSettings)
     extensions: ExtensionSettings = Field(default_factory=ExtensionSettings)
@@ -69,6 +71,7 @@ _SECTIONS: dict[str, type[Section]] = {
     "confidence": ConfidenceSettings,
     "replicas": ReplicaSettings,
     "security": SecuritySettings,
+    "audit": AuditSettings,
     "observe": ObserveSettings,
     "tracker": TrackerSettings,
     "extensions": ExtensionSettings,
@@ -134,6 +137,7 @@ def _impossible(sections: Mapping[str, Any]) -> Iterator[str]:
         yield from _observe_faults(observe)
     if (tracker := sections.get("tracker")) is not None:
         yield from _tracker_faults(tracker)
+    yield from _audit_faults(sections.get("audit"), observe)
     if (extensions := sections.get("extensions")) is not None:
         yield from _unknown_parts("extensions.endpoint_groups", extensions.endpoint_groups, ENDPOINT_GROUPS)
     if (replicas := sections.get("replicas")) is not None:
@@ -220,6 +224,15 @@ def _tracker_faults(tracker: TrackerSettings) -> Iterator[str]:
         )
     if tracker.prices_file is not None and not tracker.prices_file.is_file():
         yield f"tracker.prices_file = {tracker.prices_file}: no such file; write one, or set null for no costs"
+
+
+def _audit_faults(audit: AuditSettings | None, observe: ObserveSettings | None) -> Iterator[str]:
+    if audit is None:
+        return
+    if audit.dir is not None and audit.dir == audit.ship_dir:
+        yield f"audit.ship_dir = {audit.ship_dir}: same as audit.dir; name a place that its disk cannot change"
+    if audit.ship_to_log and observe is not None and observe.logs == "text":
+        yield "audit.ship_to_log = true: observe.logs is 'text', which has no room for checkpoints; set json or ecs"
 
 
 def _is_installed(module: str) -> bool:

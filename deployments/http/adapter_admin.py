@@ -47,15 +47,23 @@ async def load(services: Services, principal: Principal, body: LoadRequest) -> E
     return entry
 
 
-async def publish(services: Services, archive: bytes, allow_downgrade: bool, audience: Audience) -> tuple[Entry, bool]:
-    """Publish the adapter in a tar archive, once every replica has verified it. Also returns whether it is new.
-
-    Raises AdapterRejected (the archive, or the adapter), Conflict (that version exists with other contents).
-    """
+async def unpacked(services: Services, archive: bytes) -> tuple[Mapping[str, bytes], Entry]:
+    """The files in a tar archive, and what they say that they are. Raises AdapterRejected, InvalidRequest."""
     files = await asyncio.to_thread(files_in, archive)
-    name = (await asyncio.to_thread(describe, Snapshot("upload", files))).name  # hashes all of it
+    wanted = await asyncio.to_thread(describe, Snapshot("upload", files))  # hashes all of it
+    name = wanted.name
     if name in RESERVED_NAMES or is_base(name, await services.store.base_id()):
         raise InvalidRequest(f"the archive's adapter is called {name!r}, which is reserved; give it another name")
+    return files, wanted
+
+
+async def publish(
+    services: Services, files: Mapping[str, bytes], allow_downgrade: bool, audience: Audience
+) -> tuple[Entry, bool]:
+    """Publish the adapter in these files, once every replica has verified it. Also returns whether it is new.
+
+    Raises AdapterRejected, Conflict (that version exists with other contents).
+    """
     published = await services.store.publish_adapter(files, allow_downgrade, audience)
     await services.store.refresh()
     return published

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from adaptrix_core.errors import AdaptrixError
 from adaptrix_core.extensions import COMPOSITION_STRATEGIES, CONFIDENCE_ESTIMATORS, ENDPOINT_GROUPS
 from deployments.anthropic.errors import error_of, is_anthropics
+from deployments.audit.trail import AuditTrail
 from deployments.http.description.document import describing_endpoints
 from deployments.http.endpoints.adapters import adapter_endpoints
 from deployments.http.endpoints.batches import batch_endpoints
@@ -32,6 +33,7 @@ from deployments.http.endpoints.tokens import token_endpoints
 from deployments.http.errors import error_response
 from deployments.http.guard import Guard
 from deployments.http.keys.endpoints import key_endpoints
+from deployments.http.observe.audited import note_refusal
 from deployments.http.pages import OpenToPages
 from deployments.http.refusals.endpoints import reason_against
 from deployments.http.services import Services
@@ -65,7 +67,7 @@ def build_api(services: Services) -> ASGIApp:
     for point in (COMPOSITION_STRATEGIES, CONFIDENCE_ESTIMATORS):
         point.load_all()  # now, as imports in the midst of a request would hold up all others
     app = FastAPI(title="Adaptrix", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
-    _handle_errors(app)
+    _handle_errors(app, services.audit)
     # Those of other packages come last: of two endpoints with one path, the first one answers.
     for add_to in (*ENDPOINTS, *map(ENDPOINT_GROUPS.get, services.settings.extensions.endpoint_groups)):
         add_to(app, services)
@@ -76,7 +78,7 @@ def build_api(services: Services) -> ASGIApp:
     return OpenToPages(guarded, origins) if origins else guarded
 
 
-def _handle_errors(app: FastAPI) -> None:
+def _handle_errors(app: FastAPI, audit: AuditTrail) -> None:
     async def http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         code = {404: "unknown_path", 405: "method_not_allowed"}.get(error.status_code, "invalid_request")
@@ -90,6 +92,7 @@ def _handle_errors(app: FastAPI) -> None:
         return JSONResponse({"error": document}, error.status_code, error.headers)
 
     async def failed(request: Request, error: Exception) -> Response:
+        note_refusal(request, audit, error)
         response = error_response(error, request.url.path)
         if response.status_code == 500:
             logger.exception("%s %s failed", request.method, request.url.path, exc_info=error)

@@ -11,6 +11,7 @@ from deployments.callers.key_ring import authorization_of
 from deployments.callers.principal import Principal
 from deployments.callers.scopes import Scope
 from deployments.http.bodies import read_document
+from deployments.http.observe.audited import CALLER
 from deployments.http.services import Services
 from deployments.shared.catalogue import Catalogue
 from deployments.shared.errors import NotReady
@@ -22,6 +23,7 @@ logger = logging.getLogger(__name__)
 def authorized(request: Request, services: Services, scope: Scope) -> Principal:
     """The caller. Raises Unauthorized, or Forbidden without the scope."""
     principal = services.keys.identify(authorization_of(request.headers))
+    request.scope[CALLER] = principal
     principal.require(scope)
     return principal
 

@@ -23,6 +23,7 @@ from adaptrix_core.observe.tracker.questions import UsageAnswer, UsageQuestion
 from adaptrix_core.routing.feedback.answers import AnswerLabelTaken
 from adaptrix_core.routing.feedback.labels import LabelTaken
 from adaptrix_core.routing.signals.learnt_messages import LearntMessage
+from deployments.audit.trail import AuditTrail
 from deployments.callers.key_ring import KeyRing
 from deployments.callers.running_requests import RunningRequests
 from deployments.generation.pipeline import Pipeline
@@ -186,6 +187,8 @@ class Services:
     batches: Batches
     metrics: Metrics
     tracing: Tracing
+    audit: AuditTrail = field(default_factory=AuditTrail)
+    """Leads nowhere where no audit log is kept."""
     running: RunningRequests = field(default_factory=RunningRequests)
     """Of this process, by key."""
     outbox: Outbox | None = None

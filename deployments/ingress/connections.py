@@ -9,6 +9,8 @@ from adaptrix_core.config import Settings
 from adaptrix_core.observe.logs import start_logging
 from adaptrix_core.observe.tracing import start_tracing
 from adaptrix_core.observe.tracker.outbox import Outbox
+from deployments.audit.handle import HandleAudit
+from deployments.audit.trail import AuditTrail
 from deployments.callers.key_ring import KeyRing
 from deployments.callers.keys_follower import KeysFollower
 from deployments.generation.pipeline import Pipeline
@@ -64,6 +66,10 @@ class Connections:
             outbox=outbox,
             usage=tracker,
         )
+        log = HandleAudit(settings, namespace_of(app_name)) if settings.audit.dir is not None else None
+        self.services.audit = AuditTrail(log)
+        self._audit = log
+        self._auditing = Follower(self.services.audit.flush)
         keys = KeysFollower(self.services.keys, settings.security.api_keys_file, self.services.running)
         self._keys = Follower(keys.look)
 
@@ -74,8 +80,14 @@ class Connections:
         self._keys.start()
         if self._sender is not None:
             self._sender.start()
+        if self._audit is not None:
+            await self._audit.open()
+            self._auditing.start()
 
     async def stop(self) -> None:
-        """Send what the tracker does not have yet: the process ends."""
+        """Send what the tracker and the audit log do not have yet: the process ends."""
         if self._sender is not None:
             await self._sender.stop()
+        if self._audit is not None:
+            self._auditing.stop()
+            await self.services.audit.flush()

@@ -29,6 +29,7 @@ from deployments.callers.reach import require_loopback, url_of
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8000
 STATE_BYTES = 64 * MIB
 """Bytes that a store needs for its index and a few adapters."""
+AUDIT_BYTES = 16 * MIB
 PROBE_S = 1.0
 
 
@@ -149,6 +150,7 @@ def _by_whom(url: str) -> str:
 def _directory_faults(settings: Settings) -> Iterator[str]:
     for name, place, needed in (
         ("adapters.state_dir", settings.adapters.state_dir, STATE_BYTES),
+        ("audit.dir", settings.audit.dir, AUDIT_BYTES),
         ("observe.log_file", settings.observe.log_file and settings.observe.log_file.parent, MIB),
     ):
         fault = place and why_not_writable(place, needed)

@@ -98,6 +98,7 @@ def server(world: World, collector: Collector) -> Iterator[Server]:
         adapters={"state_dir": str(world.root / "state-cluster")},
         replicas={"num_replicas": 2, "cpus": 0.3},
         observe={"logs": "json", "log_file": log, "otlp_endpoint": collector.url},
+        audit={"dir": str(world.root / "audit"), "key_file": str(world.root / "audit.key"), "ship_to_log": True},
     )
     with launched(world, args, "cluster") as running_server:
         yield running_server

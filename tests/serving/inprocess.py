@@ -34,6 +34,9 @@ from adaptrix_core.routing.feedback.labels import LabelTaken
 from adaptrix_core.routing.semantic import SemanticRouter
 from adaptrix_core.routing.signals.evidence_file import RouterEvidence
 from adaptrix_core.routing.signals.learnt_messages import LearntMessage, LearntMessages
+from adaptrix_core.security.audit.record import AuditEvent
+from deployments.audit.opened import opened_writer
+from deployments.audit.trail import AuditTrail
 from deployments.batches.lowest_priority import LowestPriority
 from deployments.batches.own_api import OwnApi
 from deployments.batches.runner import BatchRunner
@@ -222,6 +225,16 @@ class LocalRouter:
         return embedded(self._embedder, inputs, dimensions, salt)
 
 
+class LocalAudit:
+    """The writer of the audit log, called directly."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.writer = opened_writer(settings.audit)
+
+    async def record(self, events: Sequence[AuditEvent], is_urgent: bool) -> None:
+        await asyncio.wrap_future(self.writer.record(events, is_urgent))
+
+
 def only_worker(store: LocalStore) -> Replicas:
     """The store's worker as all replicas that there are."""
     return store.worker
@@ -262,6 +275,10 @@ async def application(
             usage=tracker if settings.tracker.enabled else None,
         )
         pipeline = Pipeline(LowestPriority(replicas), metrics.continuations.inc)
+        log = None if settings.audit.dir is None else LocalAudit(settings)
+        services.audit = AuditTrail(log)
+        audit = Follower(services.audit.flush)
+        audit.start()
         runner = BatchRunner(store.batches, OwnApi(services, pipeline), settings, services.keys)
         runner.start()
         followed = Follower(KeysFollower(services.keys, keys, services.running).look)
@@ -270,6 +287,10 @@ async def application(
             yield build_api(services), store
         finally:
             followed.stop()
+            audit.stop()
+            await services.audit.flush()
+            if log is not None:
+                await asyncio.to_thread(log.writer.close)
             await runner.stop()
             await sender.stop()
             await tracker.close()

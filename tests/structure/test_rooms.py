@@ -19,6 +19,7 @@ DEPLOYMENTS_ORDER = [
     "ray_seam",
     "shared",
     "callers",
+    "audit",
     "openai",
     "anthropic",
     "placement",

@@ -17,7 +17,6 @@ from adaptrix_core.cli.keys.moments import PastMoment
 from adaptrix_core.cli.options import output_options
 from adaptrix_core.cli.output import printable, table
 from adaptrix_core.cli.session import Session
-from adaptrix_core.places import default_audit_key
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -36,7 +35,7 @@ DETAIL_CHARACTERS = 80
 def audit() -> None:
     """Verify an audit log, and look something up in it.
 
-    The log is the directory --dir; a copy will do. No server is asked.
+    The log is the directory --dir, or audit.dir of --config; a copy will do. No server is asked.
     """
 
 
@@ -54,7 +53,7 @@ def log_options(command: Command) -> Command:
     "keys",
     type=click.Path(dir_okay=False, path_type=Path),
     multiple=True,
-    help="Public key (PEM) that checkpoints are signed with [default: keys/audit.pub in the user's configuration].",
+    help="Public key (PEM) that checkpoints are signed with [default: that beside audit.key_file of --config].",
 )
 @click.option(
     "--since",
@@ -73,8 +72,8 @@ def verify(ctx: click.Context, directory: Path | None, keys: tuple[Path, ...], s
     from adaptrix_core.security.audit.verification import verify_log
 
     session = ctx.ensure_object(Session)
-    known = _public_keys(keys)
-    place = _directory(directory)
+    known = _public_keys(session, keys)
+    place = _directory(session, directory)
     try:
         with session.output.waiting(f"verifying {place}"):
             verified = verify_log(place, known, _checkpoints(since, known))
@@ -123,23 +122,24 @@ def show(
             and (after is None or record.is_after(after))
         )
 
-    records = deque(filter(is_wanted, records_of(_directory(directory))), maxlen=count)
+    records = deque(filter(is_wanted, records_of(_directory(session, directory))), maxlen=count)
     if session.as_json:
         click.echo(b"".join(record.line() for record in records), nl=False)
     else:
         session.output.out.print(table(("seq", "time", "action", "outcome", "by", "target", "details"), _rows(records)))
 
 
-def _directory(directory: Path | None) -> Path:
-    if directory is None:
-        raise click.UsageError("no audit log: name its directory with --dir")
-    return directory
+def _directory(session: Session, directory: Path | None) -> Path:
+    found = directory or session.settings.audit.dir
+    if found is None:
+        raise click.UsageError("no audit log: name its directory with --dir, or --config with audit.dir")
+    return found
 
 
-def _public_keys(keys: Sequence[Path]) -> list[Ed25519PublicKey]:
+def _public_keys(session: Session, keys: Sequence[Path]) -> list[Ed25519PublicKey]:
     from adaptrix_core.security.audit.signing_key import public_key_of, read_public_key
 
-    return [read_public_key(path) for path in keys or (public_key_of(default_audit_key()),)]
+    return [read_public_key(path) for path in keys or (public_key_of(session.settings.audit.key_file),)]
 
 
 def _checkpoints(since: Path | None, keys: Sequence[Ed25519PublicKey]) -> list[Checkpoint]:

@@ -96,8 +96,9 @@ def _fields(lines: Iterable[str]) -> Iterable[str]:
             document = json.loads(line)
         except (ValueError, RecursionError):
             continue  # a half-written line, or none of ours
-        if isinstance(document, dict) and isinstance(document.get(FIELD), str):
-            yield document[FIELD]
+        for place in (document, document.get("adaptrix") if isinstance(document, dict) else None):  # as ECS has it
+            if isinstance(place, dict) and isinstance(place.get(FIELD), str):
+                yield place[FIELD]
 
 
 def _append(path: Path, note: str) -> None:

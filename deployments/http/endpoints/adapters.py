@@ -21,6 +21,7 @@ from deployments.http.description.adapter_endpoints import (
 )
 from deployments.http.endpoint import authorized, body_of, overview
 from deployments.http.listings import ModelCards, adapter_entry, adapter_list
+from deployments.http.observe.audited import administered
 from deployments.http.services import Services
 from deployments.openai.vllm.adapter_bodies import ShareRequest
 
@@ -35,7 +36,10 @@ def adapter_endpoints(app: FastAPI, services: Services) -> None:
         allow_downgrade = adapter_admin.flag(request.query_params, "allow_downgrade")
         audience = adapter_admin.audience_in(request.query_params, principal)
         archive = await read_body(request, limit, "security.max_upload_bytes")
-        entry, new = await adapter_admin.publish(services, archive, allow_downgrade, audience)
+        files, wanted = await adapter_admin.unpacked(services, archive)
+        act = administered(request, services.audit, "adapter.publish", wanted.identity, wanted.package_digest)
+        async with act:
+            entry, new = await adapter_admin.publish(services, files, allow_downgrade, audience)
         document = {
             "object": "adaptrix.adapter",
             "name": entry.name,
@@ -67,7 +71,8 @@ def adapter_endpoints(app: FastAPI, services: Services) -> None:
     async def share(request: Request, name: str) -> Response:
         principal = authorized(request, services, "publish")
         body: ShareRequest = await body_of(request, services, ShareRequest)
-        changed = await adapter_admin.share(services, principal, name, body)
+        async with administered(request, services.audit, "adapter.share", name):
+            changed = await adapter_admin.share(services, principal, name, body)
         _, reports = await overview(services)
         return JSONResponse({"object": "list", "data": [adapter_entry(entry, reports) for entry in changed]})
 

@@ -10,6 +10,7 @@ from deployments.http import adapter_admin
 from deployments.http.description.adapter_endpoints import LOAD, SGLANG_LOAD, SGLANG_UNLOAD, UNLOAD
 from deployments.http.endpoint import authorized, body_of
 from deployments.http.listings import adapters_now
+from deployments.http.observe.audited import administered
 from deployments.http.services import Services
 from deployments.openai.vllm.adapter_bodies import LoadRequest, UnloadRequest
 from deployments.shared.entry import Entry
@@ -20,12 +21,18 @@ def loading_endpoints(app: FastAPI, services: Services) -> None:
 
     async def loaded(request: Request, principal: Principal) -> Entry:
         body: LoadRequest = await body_of(request, services, LoadRequest)
-        return await adapter_admin.load(services, principal, body)
+        async with administered(request, services.audit, "adapter.load", body.lora_name, path=body.lora_path) as act:
+            entry = await adapter_admin.load(services, principal, body)
+            act.package_digest = entry.package_digest
+            act.details["loaded"] = f"{entry.signed_name or entry.name}@{entry.version}"
+        return entry
 
     async def unloaded(request: Request, principal: Principal) -> str:
         """What happened, in words."""
         body: UnloadRequest = await body_of(request, services, UnloadRequest)
-        gone = await adapter_admin.unload(services, principal, body)
+        async with administered(request, services.audit, "adapter.unload", body.lora_name) as act:
+            gone = await adapter_admin.unload(services, principal, body)
+            act.details["unloaded"] = ", ".join(f"{entry.identity} {entry.package_digest}" for entry in gone)
         return adapter_admin.unloaded_in_words(body.lora_name, gone)
 
     @app.post("/v1/load_lora_adapter", **LOAD)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from hashlib import sha256
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
@@ -11,6 +12,7 @@ from adaptrix_core.adapters.package.file_names import REVOCATIONS_FILE, SIGNATUR
 from adaptrix_core.adapters.trust.revocation import RevocationList, parse_list
 from deployments.http.description.adapter_endpoints import REVOCATIONS, REVOKE
 from deployments.http.endpoint import authorized, body_of
+from deployments.http.observe.audited import administered
 from deployments.http.services import Services
 from deployments.openai.schemas import RevocationRequest
 
@@ -37,7 +39,11 @@ def revocation_endpoints(app: FastAPI, services: Services) -> None:
     async def publish(request: Request) -> Response:
         authorized(request, services, "operate")
         body = await body_of(request, services, RevocationRequest)
-        outcome = await services.store.revoke({REVOCATIONS_FILE: body.revocations, SIGNATURE_FILE: body.signature})
+        files = {REVOCATIONS_FILE: body.revocations, SIGNATURE_FILE: body.signature}
+        list_sha256 = sha256(body.revocations).hexdigest()
+        async with administered(request, services.audit, "adapters.revoke", "list", list_sha256=list_sha256) as act:
+            outcome = await services.store.revoke(files)
+            act.details["number"] = outcome.number
         await services.store.refresh()  # names may now mean other versions
         return JSONResponse(
             {

@@ -18,6 +18,7 @@ from adaptrix_core.errors import InvalidRequest
 from deployments.generation.route_prompts import PromptRouting
 from deployments.http.description.endpoints import ANSWER_FEEDBACK, EMBEDDINGS, FEEDBACK, FORGET, LEARNT, ROUTE
 from deployments.http.endpoint import authorized, body_of
+from deployments.http.observe.audited import administered, noted
 from deployments.http.services import Embedder, Services
 from deployments.openai.confidence_body import AnswerFeedbackRequest
 from deployments.openai.embedding_document import embedding_answer
@@ -103,7 +104,13 @@ def _feedback_endpoints(app: FastAPI, services: Services, router: Callable[[], E
             principal.require("operate")
         right = None if body.right == BASE else body.right
         messages = [message.plain() for message in body.messages]
-        taken = await router().feedback(messages, right, principal.salt, body.learn)
+        if body.learn:
+            async with administered(request, services.audit, "router.learn", body.right) as act:
+                taken = await router().feedback(messages, right, principal.salt, learn=True)
+                act.details["learnt"] = taken.learnt or 0
+        else:
+            taken = await router().feedback(messages, right, principal.salt)
+            noted(request, services.audit, "router.label", body.right)
         return JSONResponse(
             {
                 "object": "adaptrix.feedback",
@@ -126,6 +133,7 @@ def _feedback_endpoints(app: FastAPI, services: Services, router: Callable[[], E
             raise view.not_found(body.adapter, (BASE,), "adapter")
         answerer = BASE_ANSWERS if entry is None else entry.package_digest
         taken = await router().label_answer(AnswerLabel(answerer, body.confidence, body.right), principal.salt)
+        noted(request, services.audit, "confidence.label", body.adapter)
         return JSONResponse(
             {
                 "object": "adaptrix.answer_feedback",
@@ -161,10 +169,11 @@ def _learnt_endpoints(app: FastAPI, services: Services, router: Callable[[], Emb
     @app.delete("/v1/feedback/learnt/{message_id}", **FORGET)
     async def forget(request: Request, message_id: str) -> Response:
         authorized(request, services, "operate")
-        if await router().forget(message_id) is None:
-            raise ObjectNotFound(
-                f"no learnt message has the id {shortened(message_id)!r}; GET /v1/feedback/learnt lists them"
-            )
+        async with administered(request, services.audit, "router.forget", message_id):
+            if await router().forget(message_id) is None:
+                raise ObjectNotFound(
+                    f"no learnt message has the id {shortened(message_id)!r}; GET /v1/feedback/learnt lists them"
+                )
         return JSONResponse({"object": "adaptrix.learnt_message.deleted", "id": message_id, "deleted": True})
 
 

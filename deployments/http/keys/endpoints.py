@@ -9,6 +9,7 @@ from deployments.http.endpoint import authorized, body_of
 from deployments.http.keys.description import KEY_CHANGE, KEY_DELETE, KEY_MAKE, KEY_ROTATE, KEYS
 from deployments.http.keys.documents import KeyChange, KeyRequest, KeyRotation
 from deployments.http.keys.tenant_keys import TenantKeys
+from deployments.http.observe.audited import administered
 from deployments.http.services import Services
 
 
@@ -23,14 +24,16 @@ def key_endpoints(app: FastAPI, services: Services) -> None:
     async def rotate(request: Request, key_id: str) -> Response:
         keys = keys_of(request)
         body: KeyRotation = await body_of(request, services, KeyRotation)
-        card, key = await keys.rotate(key_id, body.overlap_s)
+        async with administered(request, services.audit, "keys.rotate", key_id):
+            card, key = await keys.rotate(key_id, body.overlap_s)
         return JSONResponse({**card, "key": key})
 
     @app.post("/v1/keys", **KEY_MAKE)
     async def make(request: Request) -> Response:
         keys = keys_of(request)
         body: KeyRequest = await body_of(request, services, KeyRequest)
-        card, key = await keys.make(body.name, body.roles, body.expires)
+        async with administered(request, services.audit, "keys.make", body.name):
+            card, key = await keys.make(body.name, body.roles, body.expires)
         return JSONResponse({**card, "key": key}, status_code=201)
 
     @app.get("/v1/keys", **KEYS)
@@ -41,9 +44,13 @@ def key_endpoints(app: FastAPI, services: Services) -> None:
     async def change(request: Request, key_id: str) -> Response:
         keys = keys_of(request)
         body: KeyChange = await body_of(request, services, KeyChange)
-        return JSONResponse(await keys.change(key_id, **body.model_dump(exclude_none=True)))
+        async with administered(request, services.audit, "keys.change", key_id):
+            card = await keys.change(key_id, **body.model_dump(exclude_none=True))
+        return JSONResponse(card)
 
     @app.delete("/v1/keys/{key_id:path}", **KEY_DELETE)
     async def delete(request: Request, key_id: str) -> Response:
-        await keys_of(request).delete(key_id)
+        keys = keys_of(request)
+        async with administered(request, services.audit, "keys.delete", key_id):
+            await keys.delete(key_id)
         return JSONResponse({"object": "adaptrix.key.deleted", "id": key_id, "deleted": True})

@@ -2,6 +2,7 @@
 
 Files:
 
+audited          What a request leaves in the audit log: what an administrator does, and that somebody was refused
 batch_metrics    What whoever works on batches has counted, as Prometheus metrics
 metrics          `GET /metrics` in Prometheus' text form: this ingress's counters, and each replica's last report
 replica_metrics  Replicas' reports as Prometheus metrics: their numbers, counts by adapter, and the names that

@@ -137,6 +137,13 @@ def test_names_like_markup_or_control_sequences_are_shown_as_text(kept: Kept) ->
     assert kept.fault() is None
 
 
+def test_the_settings_name_the_log_and_the_key(kept: Kept, tmp_path: Path) -> None:
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(f"audit: {{dir: {kept.directory}, key_file: {kept.root / 'audit.key'}}}\n")
+    result = CliRunner().invoke(cli, ["audit", "verify", "--config", str(settings)])
+    assert result.exit_code == 0, result.output
+
+
 def test_verifying_a_log_that_is_being_written_to(kept: Kept) -> None:
     log = kept.open()
     for number in range(20):

@@ -140,7 +140,8 @@ def test_anybody_with_openssl_can_verify_a_checkpoint(tmp_path: Path) -> None:
 def test_checkpoints_are_found_as_notes_in_shipped_lines_and_in_a_servers_log(tmp_path: Path) -> None:
     note = sign(Checkpoint("0123456789abcdef", 42, "ab" * 32, "2027-01-01T00:00:00Z"), Ed25519PrivateKey.generate())
     line = json.dumps({"time": "2027", "message": "audit checkpoint", "audit_checkpoint": note})
-    for text in (note, f"mail headers\n\n{note}\nbye", f'{{"message": "x"}}\nnot JSON\n{line}\n{line[:-9]}'):
+    ecs = json.dumps({"message": "audit checkpoint", "adaptrix": {"audit_checkpoint": note}})
+    for text in (note, f"mail headers\n\n{note}\nbye", f'{{"message": "x"}}\nnot JSON\n{line}\n{line[:-9]}', ecs):
         (tmp_path / "file").write_text(text)
         assert checkpoints_file(tmp_path / "file") == [note]
     (tmp_path / "file").write_text("nothing")

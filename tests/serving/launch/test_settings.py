@@ -90,6 +90,8 @@ def test_all_faults_are_reported_at_once(root: Path) -> None:
         ("router", {"threshold": 0.5, "calibration_file": "c.json"}, "router.threshold"),
         ("observe", {"log_prompts": True}, "observe.logs = 'text'"),
         ("observe", {"logs": "json", "log_prompts": True}, None),
+        ("audit", {"dir": "same", "ship_dir": "same"}, "same as audit.dir"),
+        ("audit", {"ship_to_log": True}, "observe.logs is 'text'"),
         ("observe", {"logs": "json", "log_file": "nowhere/log.jsonl"}, "its directory does not exist"),
         ("observe", {"otlp_endpoint": "localhost:4317"}, "observe.otlp_endpoint = 'localhost:4317'"),
         ("observe", {"trace_ratio": 2.0}, "observe.trace_ratio = 2.0"),
