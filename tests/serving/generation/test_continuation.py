@@ -45,7 +45,7 @@ class Failing:
         self.workers = workers
         self.calls: list[GenerateCall] = []
         self.meanwhile: Callable[[], Awaitable[None]] | None = None
-        """What else happens just before a worker is stopped."""
+        """What else happens between the loss of a worker and the moment when it is noticed."""
         self._after = after
 
     async def generate(self, call: GenerateCall) -> Batches:
@@ -64,9 +64,10 @@ class Failing:
     async def _stop(self, worker: EngineWorker) -> None:
         if worker in self.workers[:-1]:
             self.workers.remove(worker)
+            # First: while anything else takes its time, the answer would be finished.
+            await asyncio.to_thread(worker.stop)
             if self.meanwhile is not None:
                 await self.meanwhile()
-            await asyncio.to_thread(worker.stop)
 
 
 @asynccontextmanager
