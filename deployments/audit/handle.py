@@ -8,12 +8,12 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-import ray
 from ray.exceptions import RayActorError, RayError
 
 from adaptrix_core.config import Settings
 from adaptrix_core.security.audit.record import AuditEvent
 from deployments.audit.actor import AuditKeeper
+from deployments.detached_actor import open_actor
 from deployments.ray_seam import ON_THE_HEAD
 from deployments.shared.errors import as_core_error
 
@@ -65,24 +65,16 @@ class HandleAudit:
 
 async def open_keeper(settings: Settings, namespace: str) -> Any:
     """The keeper's handle; makes the actor if there is none, and replaces one that was made with other settings."""
-    remote_class = ray.remote(AuditKeeper)
     wanted = fingerprint(settings)
-    while True:
-        handle = remote_class.options(
-            name=KEEPER_NAME,
-            namespace=namespace,
-            lifetime="detached",
-            get_if_exists=True,
-            max_restarts=-1,
-            num_cpus=0,
-            resources=ON_THE_HEAD,
-        ).remote(settings, wanted)
-        try:
-            await handle.retire_unless.options(max_task_retries=0).remote(wanted)
-            return handle
-        except RayActorError:
-            logger.info("the audit log's settings changed; its keeper starts anew")
-            await asyncio.sleep(0.2)
+    return await open_actor(
+        AuditKeeper,
+        (settings, wanted),
+        wanted,
+        name=KEEPER_NAME,
+        namespace=namespace,
+        num_cpus=0,
+        resources=ON_THE_HEAD,
+    )
 
 
 def fingerprint(settings: Settings) -> str:

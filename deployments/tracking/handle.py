@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Any
 
-import ray
 from ray.exceptions import RayActorError
 
 from adaptrix_core.config import Settings
 from adaptrix_core.observe.tracker.book import TrackedBatch
 from adaptrix_core.observe.tracker.live_view import LiveFigures
 from adaptrix_core.observe.tracker.questions import UsageAnswer, UsageQuestion
+from deployments.detached_actor import open_actor
+from deployments.ray_seam import ON_THE_HEAD
 from deployments.shared.errors import RAY_ERRORS, NotReady, as_core_error
 from deployments.tracking.actor import UsageTracker, tracker_fingerprint
-
-logger = logging.getLogger(__name__)
 
 TRACKER_NAME = "adaptrix-tracker"
 ANSWER_S = 30.0
 """Longest wait, in seconds, for the tracker, which may just be starting."""
-ON_THE_HEAD = {"node:__internal_head__": 0.001}
-"""Ray's resource of the head node: the file is on that machine, so the actor is, wherever it restarts."""
 
 
 class HandleTracker:
@@ -53,7 +49,15 @@ class HandleTracker:
         try:
             async with asyncio.timeout(ANSWER_S):
                 if self._actor is None:
-                    self._actor = await self._opened()
+                    self._actor = await open_actor(
+                        UsageTracker,
+                        (self._settings,),
+                        tracker_fingerprint(self._settings),
+                        name=TRACKER_NAME,
+                        namespace=self._namespace,
+                        num_cpus=0,
+                        resources=ON_THE_HEAD,
+                    )
                 # Not retried by Ray: whoever sends a batch sends it again, and looks for the actor anew.
                 return await getattr(self._actor, method).options(max_task_retries=0).remote(*args)
         except TimeoutError:
@@ -63,23 +67,3 @@ class HandleTracker:
                 self._actor = None
             shown = as_core_error(error)
             raise (lost if isinstance(shown, NotReady) else shown) from None
-
-    async def _opened(self) -> Any:
-        """The actor; one that was made with other settings is replaced."""
-        remote_class = ray.remote(UsageTracker)
-        while True:
-            actor = remote_class.options(
-                name=TRACKER_NAME,
-                namespace=self._namespace,
-                lifetime="detached",
-                get_if_exists=True,
-                max_restarts=-1,
-                num_cpus=0,
-                resources=ON_THE_HEAD,
-            ).remote(self._settings)
-            try:
-                await actor.retire_unless.options(max_task_retries=0).remote(tracker_fingerprint(self._settings))
-                return actor
-            except RayActorError:
-                logger.info("the tracker's settings changed; starting a new one")
-                await asyncio.sleep(0.2)

@@ -17,6 +17,7 @@ SOURCES = ("adaptrix_core", "deployments", "loadtest", "cluster", "benchmarks")
 
 DEPLOYMENTS_ORDER = [
     "ray_seam",
+    "detached_actor",
     "shared",
     "callers",
     "audit",
@@ -41,7 +42,7 @@ DEPLOYMENTS_ORDER = [
 """A room may import itself and those before it."""
 
 KNOW_RAY = re.compile(
-    r"app|ray_seam|launch\.\w+|\w+\.(deployment|actor|handles?|\w+_follower)|placement\.request_router"
+    r"app|ray_seam|detached_actor|launch\.\w+|\w+\.(deployment|actor|handles?|\w+_follower)|placement\.request_router"
     r"|ingress\.(scaled_to_zero|connections)|shared\.(errors|loopback)"
 )
 KNOW_HTTP = re.compile(r"http\..+|proxy\.\w+|ingress\.deployment")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -46,11 +47,9 @@ def _moment(parameters: Mapping[str, str], name: str) -> float | None:
         if int(text) <= LATEST:
             return float(text)
     elif text[:4].isdigit():
-        try:
+        with suppress(ValueError, OverflowError):
             moment = datetime.fromisoformat(text)
             return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-        except (ValueError, OverflowError):
-            pass
     raise InvalidRequest(
         f"{name} is {text[:40]!r}; it must be in seconds since 1970, or a date or time such as 2026-12-01", param=name
     )
